@@ -1,0 +1,20 @@
+"""Subjects: who or what is recorded."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("subject")
+
+
+@schema
+class Subject(dj.Manual):
+    definition = """
+    # An animal or a person that takes part
+    subject_id : varchar(32)  # unique in the lab
+    ---
+    species = "mouse" : varchar(64)
+    sex = 'unknown' : enum('female', 'male', 'unknown')
+    date_of_birth = null : date
+    subject_notes = "" : varchar(1000)  # free text
+    """

@@ -1,0 +1,236 @@
+"""A look at everything that decides which database is reached and how: settings, sources, problems, the server."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import environment as environments
+from . import project, settings
+from .errors import PipelineError
+from .project import CONFIG_FILE, Project
+from .settings import CREDENTIALS, LOSING, Problem, Setting
+
+#: Variables that look as if DataJoint read them.
+_IGNORED_VARIABLES = {
+    "DJ_PASSWORD": "DataJoint reads DJ_PASS.",
+    "DJ_USERNAME": "DataJoint reads DJ_USER.",
+    "DJ_DATABASE__HOST": "DataJoint reads DJ_HOST.",
+    "DJ_DATABASE__USER": "DataJoint reads DJ_USER.",
+    "DJ_DATABASE__PASSWORD": "DataJoint reads DJ_PASS.",
+    "DJ_DATABASE_PREFIX": "DataJoint stores it and puts no prefix before anything.",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `doctor` found."""
+
+    environment: str
+    settings: list[Setting]
+    facts: list[str]
+    problems: list[Problem]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as one JSON document."""
+        return {
+            "environment": self.environment,
+            "settings": [vars(setting) for setting in self.settings],
+            "facts": self.facts,
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+
+def examine(environment: environments.Environment) -> Report:
+    """Look at the configuration, then try the server."""
+    own = project.current()
+    try:
+        found, shown = _problems(own), settings.sources(own)
+    except PipelineError as error:
+        return Report(environment.name, [], [], [Problem("broken-file", error.what, error.why, error.do, fatal=True)])
+    facts = [f"The environment is {environment.name}; its schemas are called {environment.database('<name>')}."]
+    try:
+        connection = environments.connect(environment)
+    except PipelineError as error:
+        if not any(problem.what == error.what for problem in found):
+            found.append(Problem("no-connection", error.what, error.why, error.do))
+        return Report(environment.name, shown, facts, found)
+    version = str(connection.query("SELECT version()", args=None).fetchone()[0]).partition(" on ")[0]
+    facts.append(f"The server is {version}; this account is {connection.get_user()}.")
+    if not environment.embedded:
+        encrypted = _encrypted(connection)
+        facts.append("The connection is encrypted." if encrypted else "The connection is not encrypted.")
+        found += _server_problems(connection, encrypted)
+    return Report(environment.name, shown, facts, found)
+
+
+def _encrypted(connection: Any) -> bool:
+    if connection.adapter.backend == "mysql":
+        row = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()
+        return bool(row and row[1])
+    query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    row = connection.query(query, args=None).fetchone()
+    return bool(row and row[0])
+
+
+def _server_problems(connection: Any, encrypted: bool) -> list[Problem]:
+    import datajoint as dj
+
+    found = []
+    host = str(dj.config["database.host"])
+    near = host in ("localhost", "127.0.0.1", "::1") or host.startswith("/")
+    if not encrypted and not near:
+        found.append(
+            Problem(
+                "no-tls",
+                f"Rows and credentials travel to {host} in clear text.",
+                "The server has no TLS in force, and DataJoint falls back without an error.",
+                "Have TLS switched on at the server, then set database.use_tls to true.",
+            )
+        )
+    elif dj.config["database.use_tls"] is False and encrypted:
+        found.append(
+            Problem(
+                "tls-anyway",
+                "database.use_tls is false and the connection is encrypted.",
+                "DataJoint does not honour the setting on MySQL.",
+                "Set it to null or true, which says what happens.",
+            )
+        )
+    version = str(connection.query("SELECT version()", args=None).fetchone()[0])
+    if "mariadb" in version.lower():
+        found.append(
+            Problem(
+                "mariadb",
+                "The server is MariaDB.",
+                "DataJoint 2 does not support it; values in object stores fail.",
+                "Move to MySQL 8.4 or later, or to PostgreSQL.",
+            )
+        )
+    return found
+
+
+def _problems(project: Project) -> list[Problem]:
+    """Everything about the configuration that is ignored or wrong, without connecting."""
+    config = settings.load(project)
+    found = list(settings.file_problems(project)) + list(settings.placeholder_problems(project))
+    flat = settings.flatten(settings.read(project)[0])
+    command = project.command
+    loaded = config._config_path
+    if loaded is not None and Path(loaded).resolve() != (project.root / CONFIG_FILE).resolve():
+        found.append(
+            Problem(
+                "other-file",
+                f"DataJoint reads {loaded}, not the project's {CONFIG_FILE}.",
+                "It looks from the working directory upwards.",
+                f"Run the command in {project.root}.",
+            )
+        )
+    if "stores.default" in settings.read(project)[0]:
+        found.append(
+            Problem(
+                "dotted-default",
+                f'{CONFIG_FILE} sets the key "stores.default", which DataJoint ignores.',
+                "The default store is read from inside stores only.",
+                'Write {"stores": {"default": "main", ...}}.',
+            )
+        )
+    for key, variable in LOSING.items():
+        if variable in os.environ and key in flat:
+            found.append(
+                Problem(
+                    "losing-variable",
+                    f"The environment variable {variable} has no effect.",
+                    f"{CONFIG_FILE} sets {key}, and for this setting the file wins.",
+                    f"Take {key} out of the file.",
+                )
+            )
+    for variable, reason in _IGNORED_VARIABLES.items():
+        if variable in os.environ:
+            found.append(
+                Problem(
+                    "ignored-variable",
+                    f"The environment variable {variable} has no effect.",
+                    reason,
+                    "Unset it.",
+                )
+            )
+    if flat.get("database.backend") == "postgresql" and "database.port" not in flat and not os.environ.get("DJ_PORT"):
+        found.append(
+            Problem(
+                "mysql-port",
+                "The port of the PostgreSQL server is 3306, MySQL's.",
+                f"{CONFIG_FILE} sets the backend and no port, and DataJoint then keeps MySQL's.",
+                'Add "port": 5432 to "database".',
+            )
+        )
+    if flat.get("database.create_tables", True) is True and not os.environ.get("DJ_CREATE_TABLES"):
+        found.append(
+            Problem(
+                "create-tables",
+                "DataJoint creates tables on import.",
+                "A renamed class then silently becomes a new, empty table.",
+                f'Set "create_tables": false in "database"; {command} init makes the tables.',
+            )
+        )
+    return found + list(_secret_problems(project)) + list(_store_problems(config))
+
+
+def _secret_problems(project: Project) -> Iterator[Problem]:
+    folder = project.root / ".secrets"
+    if not folder.is_dir():
+        return
+    read = ("database.user", "database.password")
+    extra = {f"storage.{name}" for name in CREDENTIALS}
+    for path in sorted(folder.iterdir()):
+        name = path.name
+        if not path.is_file() or name in ("README.md", ".gitignore"):
+            continue
+        if name in extra:
+            attribute = name.partition(".")[2]
+            yield Problem(
+                "guide-name",
+                f".secrets/{name} is read by this project, not by DataJoint itself.",
+                "Code that uses DataJoint without this project's package does not see it.",
+                f"Rename it to stores.<name>.{attribute} to have both read it.",
+            )
+        elif name not in read and not (name.startswith("stores.") and name.count(".") == 2):
+            yield Problem(
+                "ignored-secret",
+                f".secrets/{name} is ignored.",
+                "DataJoint reads database.user, database.password and stores.<name>.<attribute>.",
+                "Rename or remove it.",
+            )
+        if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield Problem(
+                "open-secret",
+                f".secrets/{name} can be read by other users of this machine.",
+                f"Its permissions are {stat.filemode(path.stat().st_mode)}.",
+                f"chmod 600 .secrets/{name}",
+            )
+
+
+def _store_problems(config: Any) -> Iterator[Problem]:
+    import datajoint as dj
+
+    for role in ("default", "filepath_default"):
+        name = config.stores.get(role)
+        if name and name not in config.stores:
+            yield Problem(
+                "undefined-store",
+                f"The store {name} is named as stores.{role} and not defined.",
+                "A table that uses it fails at the first insert.",
+                f'Define "{name}" in "stores".',
+            )
+    for name, store in config.stores.items():
+        if isinstance(store, dict):
+            try:
+                config.get_store_spec(name)
+            except dj.DataJointError as error:
+                yield Problem(
+                    "bad-store", f"The store {name} cannot be used.", str(error), "Mend it in datajoint.json."
+                )

@@ -1,0 +1,209 @@
+"""The only room that changes a database."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+from . import environment as environments
+from . import graph, guard, journal, project, status
+from .errors import ExitCode, PipelineError
+from .status import SchemaStatus, State
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def initialize(
+    environment: environments.Environment, report: Callable[[str], None] | None = None
+) -> list[SchemaStatus]:
+    """Make the schemas and tables that are missing, parents first, and record their versions.
+
+    On PostgreSQL all of it is one transaction. On MySQL, where every statement that defines a table commits, the
+    journal says of a schema that it is being made until it is; after a crash the next call goes on from there.
+
+    Parameters
+    ----------
+    environment : Environment
+        Where.
+    report : callable, optional
+        Called with the name of each schema that is being made.
+
+    Returns
+    -------
+    list of SchemaStatus
+        Where every schema stands afterwards.
+
+    Raises
+    ------
+    PipelineError
+        If there are tables without a record, another version than the code's, or a definition that DataJoint refuses.
+    """
+    own = project.current()
+    environments.require_said(environment, "init")
+    modules = graph.read(own.directory).modules_in_order(own.versions)
+    connection = environments.connect(environment)
+    if not _to_make(status.read(connection, environment), environment):
+        return status.read(connection, environment)
+    with journal.lock(connection, environment.prefix + own.package):
+        # What was read before the lock may have changed while waiting for it.
+        missing = _to_make(status.read(connection, environment), environment)
+        with _one_transaction(connection), guard.creating():
+            _make(connection, environment, missing, modules, report)
+    return status.read(connection, environment)
+
+
+def _to_make(found: list[SchemaStatus], environment: environments.Environment) -> list[SchemaStatus]:
+    """The schemas that `init` has to make; raises where it must not touch the database."""
+    own = project.current()
+    command = f"{own.command} --env {environment.name}"
+    for schema in found:
+        if schema.state is State.UNRECORDED:
+            raise PipelineError(
+                f"{schema.database} holds tables and no record of a version, so init leaves it alone.",
+                "They were made by somebody else, or before this project recorded versions.",
+                f"Run {command} adopt to record which version they are.",
+                exit_code=ExitCode.PENDING,
+            )
+        if schema.state is State.AHEAD or schema.state is State.CONFLICT:
+            raise PipelineError(
+                f"{schema.database} has version {schema.database_version}, the code only {schema.code_version}.",
+                "The database was changed by newer code than this.",
+                "Pull the newer code.",
+                exit_code=ExitCode.CONFLICT,
+            )
+    missing = [s for s in found if s.state is State.ABSENT or (s.state is State.INTERRUPTED and not s.database_version)]
+    behind = [schema for schema in found if schema.state is State.BEHIND]
+    if missing and behind:
+        raise PipelineError(
+            f"{behind[0].database} has version {behind[0].database_version}, the code {behind[0].code_version}.",
+            f"{missing[0].name} would be made beside tables that its code does not know.",
+            "Bring the database to the code first.",
+            exit_code=ExitCode.PENDING,
+        )
+    return missing
+
+
+def _make(
+    connection: dj.Connection,
+    environment: environments.Environment,
+    missing: list[SchemaStatus],
+    modules: dict[str, str],
+    report: Callable[[str], None] | None,
+) -> None:
+    own = project.current()
+    commit, software = project.code_commit(own.root), _software(connection)
+    for schema in missing:
+        if report is not None:
+            report(schema.name)
+        _create_schema(connection, schema.database)
+        journal.create(connection, schema.database)
+        number = journal.begin(
+            connection,
+            schema.database,
+            kind="init",
+            version=schema.code_version,
+            previous_version=None,
+            code_commit=commit,
+            software=software,
+        )
+        _declare(modules[schema.name], own.package)
+        journal.finish(connection, schema.database, number)
+
+
+def _create_schema(connection: dj.Connection, database: str) -> None:
+    if database in journal.survey(connection, [database]):
+        return
+    try:
+        connection.query(connection.adapter.create_schema_sql(database), args=None)
+    except Exception as error:
+        raise PipelineError(
+            f"The schema {database} could not be made.",
+            " ".join(str(error.args[-1] if error.args else error).split()),
+            "Ask for the right to create schemas, or have somebody who has it run this command.",
+        ) from error
+
+
+def _declare(module: str, package: str) -> None:
+    """Import a schema module while the guard lets it make its tables: DataJoint itself declares them."""
+    import datajoint as dj
+
+    try:
+        import_module(f"{package}.{module}")
+    except PipelineError:
+        raise
+    except dj.DataJointError as error:
+        raise PipelineError(
+            f"DataJoint refuses a definition in {module}.py.",
+            " ".join(str(error).split()),
+            f"Correct it and run {project.current().command} check.",
+        ) from error
+
+
+@contextmanager
+def _one_transaction(connection: dj.Connection) -> Iterator[None]:
+    if connection.adapter.backend != "postgresql":
+        yield
+        return
+    # DataJoint declines to declare a table within a transaction that it knows of; PostgreSQL has no such limit.
+    connection.query("BEGIN", args=None, reconnect=False)
+    try:
+        with _tolerating_known_types(connection):
+            yield
+    except BaseException:
+        connection.query("ROLLBACK", args=None, reconnect=False)
+        raise
+    answer = connection.query("COMMIT", args=None, reconnect=False)
+    if getattr(answer, "statusmessage", "COMMIT") != "COMMIT":
+        raise PipelineError(
+            "Nothing was changed.",
+            "A statement within the transaction had failed, so PostgreSQL undid all of it.",
+            "Run the command again with --debug to see which.",
+        )
+
+
+@contextmanager
+def _tolerating_known_types(connection: dj.Connection) -> Iterator[None]:
+    # DataJoint creates an enum's type for each table that has the enum and ignores that it exists; within a transaction
+    # an ignored error undoes everything, so the attempt gets a savepoint.
+    query = connection.query
+
+    def with_savepoint(sql: str, *args: Any, **options: Any) -> Any:
+        if not sql.startswith("CREATE TYPE"):
+            return query(sql, *args, **options)
+        query("SAVEPOINT known_type")
+        try:
+            return query(sql, *args, **options)
+        except Exception:
+            query("ROLLBACK TO SAVEPOINT known_type")
+            raise
+
+    connection.query = with_savepoint
+    try:
+        yield
+    finally:
+        del connection.query
+
+
+def _software(connection: dj.Connection) -> str:
+    """Versions of everything that shapes a declaration, for the journal."""
+    own = project.current()
+    server = connection.query("SELECT version()", args=None).fetchone()[0]
+    kind = "MySQL" if connection.adapter.backend == "mysql" else "PostgreSQL"
+    number = str(server).removeprefix("PostgreSQL ").split()[0]
+    names = (own.package, "datajoint")
+    packages = [f"{name} {_installed(name)}" for name in names]
+    return ", ".join([*packages, f"Python {platform.python_version()}", f"{kind} {number}"])[:255]
+
+
+def _installed(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return installed_version(name)
+    except PackageNotFoundError:
+        return "?"

@@ -1,0 +1,1 @@
+"""Helpers of the schema modules that need no database."""

@@ -1,0 +1,233 @@
+"""What the tests share: the template as a repository, a rendered project, real servers. Slow things are made once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+#: A version above every release, so that the working tree is what is copied and updated to.
+PRESENT = "v999.0.0"
+
+PARTS = ("copier.yml", "template", "hooks", "migrations")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as somebody, whatever the machine's settings are."""
+    who = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", *who, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands in the working tree, committed and tagged in a repository of its own."""
+    clone = tmp_path_factory.mktemp("template")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        elif (ROOT / part).exists():
+            shutil.copy(ROOT / part, clone / part)
+    git(clone, "init", "--quiet", "--initial-branch=main")
+    git(clone, "add", "--all", "--force")
+    git(clone, "commit", "--quiet", "--message=Present")
+    git(clone, "tag", PRESENT)
+    return clone
+
+
+@pytest.fixture(scope="session")
+def render(template: Path) -> Callable[..., Path]:
+    """Render the template: ``render(folder, answer=value, …)`` returns the folder."""
+
+    def render(folder: Path, **answers: Any) -> Path:
+        copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True, vcs_ref=PRESENT)
+        return folder
+
+    return render
+
+
+@dataclass
+class Result:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Project:
+    """A rendered project whose commands run with this interpreter, without installing it."""
+
+    folder: Path
+    package: str = "my_pipeline"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
+        """Run the project's command line."""
+        return self.python("-m", f"{self.package}.manage", *arguments, stdin=stdin, timeout=timeout, **variables)
+
+    def python(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
+        """Run Python with the project's package."""
+        finished = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.variables(**variables),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(finished.returncode, finished.stdout, finished.stderr)
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """The environment of a process: nothing of DataJoint's from outside."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJ_", "MY_PIPELINE"))}
+        clean |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        return clean | self.environment | more
+
+    def read(self, path: str) -> str:
+        return (self.folder / path).read_text(encoding="utf-8")
+
+    def write(self, path: str, text: str) -> None:
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(text, encoding="utf-8")
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        text = self.read(path)
+        assert old in text, f"{old!r} is not in {path}"
+        self.write(path, text.replace(old, new))
+
+    def module(self, name: str) -> str:
+        return f"src/{self.package}/{name}.py"
+
+
+@pytest.fixture
+def project(tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    """A fresh default project; its embedded server, where a test started it, is stopped at the end."""
+    own = Project(render(tmp_path / "my_pipeline"))
+    yield own
+    own.run("local", "stop")
+
+
+@pytest.fixture(scope="session")
+def default_folder(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Path:
+    """The default project, for tests that only read it."""
+    return render(tmp_path_factory.mktemp("default") / "my_pipeline")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real database server, as DataJoint's environment variables name it."""
+
+    backend: str
+    host: str
+    port: int
+    user: str
+    password: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "DJ_BACKEND": self.backend,
+            "DJ_HOST": self.host,
+            "DJ_PORT": str(self.port),
+            "DJ_USER": self.user,
+            "DJ_PASS": self.password,
+        }
+
+    def execute(self, *statements: str, user: str | None = None, password: str | None = None) -> list[tuple[Any, ...]]:
+        """Run statements, as the administrator unless told otherwise; the rows of the last one."""
+        who = (self.user, self.password) if user is None else (user, password or "")
+        rows: list[tuple[Any, ...]] = []
+        if self.backend == "mysql":
+            import pymysql
+
+            connection: Any = pymysql.connect(
+                host=self.host, port=self.port, user=who[0], password=who[1], autocommit=True
+            )
+        else:
+            import psycopg2
+
+            connection = psycopg2.connect(
+                host=self.host, port=self.port, user=who[0], password=who[1], dbname="postgres"
+            )
+            connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+                rows = list(cursor.fetchall()) if cursor.description else []
+        connection.close()
+        return rows
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """MySQL: the server that DJ_HOST names, else a private one from the mysqld on PATH, else the test is skipped."""
+    if os.environ.get("DJ_HOST") and os.environ.get("DJ_BACKEND", "mysql") == "mysql":
+        port = int(os.environ.get("DJ_PORT", "3306"))
+        yield Server("mysql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
+        return
+    program = shutil.which("mysqld")
+    if program is None:
+        pytest.skip("no MySQL: neither does DJ_HOST name a server nor is there a mysqld on PATH")
+    folder = tmp_path_factory.mktemp("mysql")
+    data, log, port = folder / "data", (folder / "log").open("w"), free_port()
+    who = [f"--user={os.environ.get('USER') or 'root'}"] if os.geteuid() == 0 else []
+    initialize = [program, "--initialize-insecure", f"--datadir={data}", *who]
+    subprocess.run(initialize, check=True, stdout=log, stderr=log, timeout=120)
+    # A socket path has little room, and the test folders' names are long.
+    sockets = Path("/tmp") / f"mysql-{os.getpid()}-{port}"
+    options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={sockets}.sock"]
+    process = subprocess.Popen([program, *options, f"--pid-file={folder}/pid", *who], stdout=log, stderr=log)
+    server = Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
+    try:
+        _wait_for_mysql(process, port, folder / "log")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(60)
+        log.close()
+
+
+def _wait_for_mysql(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    import pymysql
+
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            connection = pymysql.connect(host="127.0.0.1", port=port, user="root", password="", autocommit=True)
+        except pymysql.err.OperationalError:
+            time.sleep(0.2)
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE USER admin@'%' IDENTIFIED BY 'admin-secret'")
+            cursor.execute("GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
+        connection.close()
+        return
+    raise AssertionError(f"mysqld does not answer: {log.read_text()[-2000:]}")

@@ -1,0 +1,145 @@
+"""The graph of schemas as `check` sees it: each fault has an id, a place, a sentence and a fix; nothing connects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+HEADER = "import datajoint as dj\n\nfrom . import open_schema{imports}\n\nschema = open_schema({name!r})\n"
+TABLE = '\n\n@schema\nclass {table}(dj.Manual):\n    definition = """\n{lines}\n    """\n'
+
+
+def write(project: Project, name: str, imports: str, table: str, *lines: str) -> None:
+    body = "\n".join(f"    {line}" for line in lines)
+    text = HEADER.format(imports=f", {imports}" if imports else "", name=name)
+    project.write(project.module(name), text + TABLE.format(table=table, lines=body))
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    """a ← b ← c, in order."""
+    for name in ("subject", "session", "ephys", "imaging", "analysis"):
+        (project.folder / project.module(name)).unlink()
+    write(project, "a", "", "A", "a_id : int32")
+    write(project, "b", "a", "B", "b_id : int32", "---", "-> a.A")
+    write(project, "c", "b", "C", "-> b.B", "c_id : int32")
+    versions(project, "a", "b", "c")
+    return project
+
+
+def versions(project: Project, *names: str) -> None:
+    entries = "".join(f'    "{name}": "1.0.0",\n' for name in names)
+    text = f'__version__ = "0.1.0"\nSCHEMA_VERSIONS = {{\n{entries}}}\n'
+    project.write(project.module("version"), text)
+
+
+def ids(project: Project) -> list[tuple[str, str]]:
+    code = (
+        "import json; from my_pipeline.manage import graph, project; own = project.current(); "
+        "found = graph.check(graph.read(own.directory), own.versions); "
+        "print(json.dumps([(f.id, f.module) for f in found if f.what and f.do and f.line]))"
+    )
+    result = project.python("-c", code)
+    assert result.code == 0, result.err
+    return [(i, m) for i, m in json.loads(result.out)]
+
+
+def test_sound_graph_has_no_findings(small: Project) -> None:
+    assert ids(small) == []
+
+
+def test_missing_import(small: Project) -> None:
+    write(small, "c", "", "C", "-> b.B", "c_id : int32")
+    assert ids(small) == [("missing-import", "c")]
+
+
+def test_import_that_no_foreign_key_needs(small: Project) -> None:
+    write(small, "c", "a, b", "C", "-> b.B", "c_id : int32")
+    assert ids(small) == [("unused-import", "c")]
+
+
+def test_reference_against_the_order(small: Project) -> None:
+    versions(small, "b", "a", "c")
+    assert ids(small) == [("order", "b")]
+
+
+def test_cycle(small: Project) -> None:
+    write(small, "a", "c", "A", "a_id : int32", "---", "-> [nullable] c.C")
+    assert ("cycle", "b") in ids(small) or ("cycle", "c") in ids(small) or ("cycle", "a") in ids(small)
+
+
+def test_table_that_is_not_there(small: Project) -> None:
+    write(small, "c", "b", "C", "-> b.Missing", "c_id : int32")
+    assert ids(small) == [("unknown-table", "c")]
+
+
+def test_schema_without_version_and_version_without_schema(small: Project) -> None:
+    versions(small, "a", "b", "d")
+    assert sorted(ids(small)) == [("no-module", "version"), ("no-version", "c")]
+
+
+def test_schema_in_two_modules(small: Project) -> None:
+    write(small, "d", "", "D", "d_id : int32")
+    small.replace(small.module("d"), "open_schema('d')", "open_schema('a')")
+    assert ("two-modules", "d") in ids(small)
+
+
+@pytest.mark.parametrize(
+    ("imports", "reference"),
+    [
+        ("from . import a", "-> a.A"),
+        ("from .a import A", "-> A"),
+        ("from . import a as first", "-> first.A"),
+        ("import my_pipeline.a as first", "-> first.A"),
+        ("from my_pipeline import a", "-> [nullable, unique] a.A.proj(other='a_id')  # renamed"),
+        ("from my_pipeline.a import A as Base", "-> Base"),
+    ],
+)
+def test_every_way_to_import_and_refer_is_understood(small: Project, imports: str, reference: str) -> None:
+    write(small, "b", "", "B", "b_id : int32", "---", reference)
+    small.replace(small.module("b"), "from . import open_schema\n", f"from . import open_schema\n{imports}\n")
+    assert ids(small) == []
+
+
+def test_references_of_parts_count(small: Project) -> None:
+    part = '\n    class Part(dj.Part):\n        definition = """\n        -> master\n        -> a.A\n        """\n'
+    small.write(small.module("c"), small.read(small.module("c")).rstrip() + "\n" + part)
+    assert ids(small) == [("missing-import", "c")]
+
+
+def test_finding_can_be_silenced_by_its_id(small: Project) -> None:
+    write(small, "c", "a, b", "C", "-> b.B", "c_id : int32")
+    small.write(small.module("c"), small.read(small.module("c")) + "\n# check: ignore unused-import\n")
+    assert ids(small) == []
+
+
+def test_module_that_is_not_python_is_named(small: Project) -> None:
+    small.write(small.module("b"), "def broken(:\n")
+    result = small.run("check")
+    assert result.code == 1
+    assert "b.py is not Python" in result.err and "line 1" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_findings_reach_the_command_line(small: Project) -> None:
+    write(small, "c", "", "C", "-> b.B", "c_id : int32")
+    shown, machine = small.run("check"), small.run("check", "--json")
+    assert shown.code == machine.code == 1
+    assert "missing-import" in shown.out and "from . import b" in shown.out
+    assert [finding["id"] for finding in machine.json["findings"]] == ["missing-import"]
+
+
+def test_graph_is_known_without_datajoint(small: Project) -> None:
+    code = (
+        "import sys; from my_pipeline.manage import graph, project; own = project.current(); "
+        "graph.check(graph.read(own.directory), own.versions); assert 'datajoint' not in sys.modules"
+    )
+    assert small.python("-c", code).code == 0
+
+
+def test_importing_the_package_connects_to_nothing(small: Project, tmp_path: Path) -> None:
+    code = "import sys, my_pipeline; assert 'datajoint' not in sys.modules and my_pipeline.SCHEMA_VERSIONS"
+    assert small.python("-c", code, DJ_HOST="no.such.host").code == 0

@@ -1,0 +1,167 @@
+"""Bad answers are refused in one sentence at the question, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from conftest import PRESENT
+
+HOSTILE: list[tuple[str, Any]] = [
+    ("project_name", "../outside"),
+    ("project_name", "/etc/passwd"),
+    ("project_name", ""),
+    ("project_name", "a"),
+    ("project_name", "has space"),
+    ("project_name", "line\nbreak"),
+    ("project_name", "ends-with-"),
+    ("project_name", "9lives"),
+    ("project_name", "a" * 41),
+    ("project_name", "quote\"'"),
+    ("project_name", "{{ 7 * 7 }}"),
+    ("project_name", "ünïcode"),
+    ("project_name", "double__underscore"),
+    ("package_name", "../../x"),
+    ("package_name", "class"),
+    ("package_name", "datajoint"),
+    ("package_name", "json"),
+    ("package_name", "Upper"),
+    ("package_name", "with-dash"),
+    ("package_name", "trailing\n"),
+    ("description", "two\nlines"),
+    ("description", "nul\x00byte"),
+    ("description", ""),
+    ("description", " blank before"),
+    ("description", "x" * 201),
+    ("description", "line\u2028separator"),
+    ("author", "<script>"),
+    ("author", "a\r\nb"),
+    ("author_email", "no-at-sign"),
+    ("author_email", "a@b.c\nBcc: x@y.z"),
+    ("license", "GPL-2.0-only"),
+    ("python_version", "2.7"),
+    ("backend", "oracle"),
+    ("database_host", "localhost:3306"),
+    ("database_host", "http://db"),
+    ("database_host", "db; DROP TABLE x"),
+    ("database_host", "a..b"),
+    ("database_port", 0),
+    ("database_port", 65536),
+    ("database_port", "many"),
+    ("schema_prefix", "no_underscore_at_end"),
+    ("schema_prefix", "lab`; DROP DATABASE mysql; -- _"),
+    ("schema_prefix", "dev_"),
+    ("schema_prefix", "test_x_"),
+    ("schema_prefix", "a%_"),
+    ("schema_prefix", "very_long_prefix_"),
+    ("store", "ftp"),
+    ("ci", "jenkins"),
+    ("default_environment", "staging"),
+    ("schemas", []),
+    ("schemas", {}),
+    ("schemas", "subject"),
+    ("schemas", None),
+    ("schemas", 42),
+    ("schemas", ["subject"]),
+    ("schemas", [{"depends": []}]),
+    ("schemas", [{"name": 7}]),
+    ("schemas", [{"name": True}]),
+    ("schemas", [{"name": None}]),
+    ("schemas", [{"name": ["subject"]}]),
+    ("schemas", [{"name": "subject", "extra": 1}]),
+    ("schemas", [{"name": "../subject"}]),
+    ("schemas", [{"name": "Subject"}]),
+    ("schemas", [{"name": "subject"}, {"name": "Subject"}]),
+    ("schemas", [{"name": "sub ject"}]),
+    ("schemas", [{"name": "sub`ject"}]),
+    ("schemas", [{"name": "subject\n"}]),
+    ("schemas", [{"name": "sübject"}]),
+    ("schemas", [{"name": "a__b"}]),
+    ("schemas", [{"name": "_hidden"}]),
+    ("schemas", [{"name": "a" * 33}]),
+    ("schemas", [{"name": "class"}]),
+    ("schemas", [{"name": "match"}]),
+    ("schemas", [{"name": "manage"}]),
+    ("schemas", [{"name": "migrations"}]),
+    ("schemas", [{"name": "version"}]),
+    ("schemas", [{"name": "utils"}]),
+    ("schemas", [{"name": "datajoint"}]),
+    ("schemas", [{"name": "mysql"}]),
+    ("schemas", [{"name": "information_schema"}]),
+    ("schemas", [{"name": "public"}]),
+    ("schemas", [{"name": "my_pipeline"}]),
+    ("schemas", [{"name": "con"}]),
+    ("schemas", [{"name": "test_x"}]),
+    ("schemas", [{"name": "pg_x"}]),
+    ("schemas", [{"name": "subject"}, {"name": "subject"}]),
+    ("schemas", [{"name": "session", "depends": ["subject"]}]),
+    ("schemas", [{"name": "session", "depends": ["subject"]}, {"name": "subject", "depends": ["session"]}]),
+    ("schemas", [{"name": "subject", "depends": ["subject"]}]),
+    ("schemas", [{"name": "subject", "depends": "subject"}]),
+    ("schemas", [{"name": "subject"}, {"name": "session", "depends": ["subject", "subject"]}]),
+    ("schemas", [{"name": "subject"}, {"name": "session", "depends": [["subject"]]}]),
+    ("schemas", [{"name": "subject"}, {"name": "session", "depends": {"subject": 1}}]),
+    ("schemas", [{"name": f"s{i}"} for i in range(201)]),
+    ("schemas", [{"name": f"p{i}"} for i in range(31)] + [{"name": "c", "depends": [f"p{i}" for i in range(31)]}]),
+]
+
+HOSTILE_STORES: list[dict[str, Any]] = [
+    {"store": "file", "store_location": "relative/path"},
+    {"store": "file", "store_location": "/data/../etc"},
+    {"store": "file", "store_location": "/data/\"quote"},
+    {"store": "s3", "store_location": "/absolute"},
+    {"store": "s3", "store_endpoint": "https://s3.example.org/path"},
+    {"store": "s3", "store_bucket": "UPPER"},
+    {"store": "s3", "store_bucket": "a"},
+    {"store": "gcs", "store_bucket": "under_score"},
+    {"store": "gcs", "store_project": "9project"},
+    {"store": "azure", "store_container": "double--dash"},
+]
+
+
+def name_of(value: Any) -> str:
+    return json.dumps(value)[:40]
+
+
+@pytest.mark.parametrize(("question", "answer"), HOSTILE, ids=lambda value: name_of(value))
+def test_bad_answer_is_refused_and_nothing_is_written(
+    question: str, answer: Any, template: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "project"
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        copier.run_copy(
+            str(template), target, data={question: answer}, defaults=True, quiet=True, vcs_ref=PRESENT
+        )
+    assert question in str(refusal.value)
+    assert not list(tmp_path.rglob("*")) or not target.exists() or not list(target.iterdir())
+
+
+@pytest.mark.parametrize("answers", HOSTILE_STORES, ids=name_of)
+def test_bad_store_is_refused(answers: dict[str, Any], template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="store_"):
+        copier.run_copy(str(template), tmp_path / "p", data=answers, defaults=True, quiet=True, vcs_ref=PRESENT)
+    assert not (tmp_path / "p").exists() or not list((tmp_path / "p").iterdir())
+
+
+@pytest.mark.parametrize("how", ["data", "data-file"])
+def test_command_line_refuses_in_one_sentence(how: str, template: Path, tmp_path: Path) -> None:
+    schemas = [{"name": "session", "depends": ["subject"]}]
+    if how == "data":
+        option = ["--data", f"schemas={json.dumps(schemas)}"]
+    else:
+        (tmp_path / "answers.yml").write_text(yaml.safe_dump({"schemas": schemas}), encoding="utf-8")
+        option = ["--data-file", str(tmp_path / "answers.yml")]
+    found = subprocess.run(
+        [sys.executable, "-m", "copier", "copy", "--defaults", f"--vcs-ref={PRESENT}", *option, str(template), "out"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode != 0
+    sentence = "The schema session depends on subject, which does not stand above it in the list."
+    assert found.stderr.strip().splitlines()[-1].endswith(sentence)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -1,0 +1,159 @@
+"""What a rendered project is, whatever was answered: complete, clean by its own linters, free of template code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from options import OPTIONS, matrix
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MATRIX = matrix()
+
+
+@pytest.fixture(scope="session", params=range(len(MATRIX)), ids=lambda i: f"answers{i}")
+def rendered(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]
+) -> tuple[Path, dict[str, Any]]:
+    answers = MATRIX[request.param]
+    return render(tmp_path_factory.mktemp("matrix") / "project", **answers), answers
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def test_matrix_holds_every_value() -> None:
+    for name, values in OPTIONS.items():
+        missing = [value for value in values if value is not None and value not in [row.get(name) for row in MATRIX]]
+        assert not missing, name
+
+
+def test_nothing_of_the_template_is_left(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, answers = rendered
+    for path in files(folder):
+        assert not re.search(r"[{}%|]|jinja", str(path)), path
+        text = (folder / path).read_text(encoding="utf-8")
+        for answer in (answers["description"], answers["author"]):
+            # What a person answered may look like Jinja; it stands as it is or as a JSON string.
+            text = text.replace(answer, "").replace(json.dumps(answer, ensure_ascii=False)[1:-1], "")
+            text = text.replace(json.dumps(answer)[1:-1], "").replace(answer.replace("'", "''"), "")
+        found = re.search(r"(?<!\$)\{\{|\{%|\{#|[$]schema|[$]Title|[$]imports|[$]references", text)
+        assert not found, f"{path}: {text[max(0, found.start() - 60) : found.end() + 60]!r}"
+
+
+def test_files_end_with_one_newline(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = rendered
+    for path in files(folder):
+        text = (folder / path).read_bytes()
+        assert not text or (text.endswith(b"\n") and not text.endswith(b"\n\n")), path
+        assert b"\r" not in text, path
+
+
+def test_configuration_is_valid_and_says_what_was_answered(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, answers = rendered
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == answers["project_name"]
+    assert project["description"] == answers["description"]
+    assert project["authors"][0]["name"] == answers["author"]
+    assert project["requires-python"] == f">={answers['python_version']}"
+    config = json.loads((folder / "datajoint.json").read_text(encoding="utf-8"))
+    assert config["database"]["backend"] == answers["backend"]
+    assert config["database"]["host"] == answers["database_host"]
+    default_port = {"mysql": 3306, "postgresql": 5432}[answers["backend"]]
+    assert config["database"]["port"] == answers.get("database_port", default_port)
+    if answers["store"] == "none":
+        assert "stores" not in config
+    else:
+        assert config["stores"]["main"]["protocol"] == answers["store"]
+    recorded = yaml.safe_load((folder / ".copier-answers.yml").read_text(encoding="utf-8"))
+    for name in ("project_name", "description", "author", "license", "backend", "store", "ci", "default_environment"):
+        assert recorded[name] == answers[name], name
+
+
+def test_versions_stand_in_the_order_of_the_graph(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, answers = rendered
+    package = next((folder / "src").iterdir())
+    names = [s["name"] for s in answers.get("schemas", [])] or ["subject", "session", "ephys", "imaging", "analysis"]
+    scope: dict[str, Any] = {}
+    exec((package / "version.py").read_text(encoding="utf-8"), scope)
+    assert list(scope["SCHEMA_VERSIONS"]) == names
+    assert all((package / f"{name}.py").is_file() for name in names)
+    assert all((folder / "tests" / f"test_{name}.py").is_file() for name in names)
+
+
+def test_linters_have_nothing_to_say(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = rendered
+    for command in (["format", "--diff", "--quiet"], ["check", "--output-format=concise", "--no-cache"]):
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "."], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_graph_is_sound(rendered: tuple[Path, dict[str, Any]]) -> None:
+    folder, answers = rendered
+    package = next((folder / "src").iterdir()).name
+    code = (
+        f"from {package}.manage import graph, project; own = project.current(); "
+        "found = graph.check(graph.read(own.directory), own.versions); print(found); assert not found"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder / "src", capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_management_code_is_the_same_in_every_project(
+    rendered: tuple[Path, dict[str, Any]], template: Path
+) -> None:
+    folder, _ = rendered
+    own = next((folder / "src").iterdir()) / "manage"
+    source = template / "template" / "src" / "{{ package_name }}" / "manage"
+    assert files(own) == files(source)
+    for path in files(source):
+        assert (own / path).read_bytes() == (source / path).read_bytes(), path
+        assert b"{{" not in (own / path).read_bytes().replace(b"{{ package_name }}", b""), path
+
+
+def test_types_of_the_management_code_are_sound(default_folder: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy"], cwd=default_folder, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "no issues found" in found.stdout
+
+
+def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
+    for path in (default_folder / "src").rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+def test_floors_import_only_downwards(default_folder: Path) -> None:
+    """The rooms of manage/, from the ground up; each imports only what stands below it."""
+    floors = [
+        "errors", "project", "graph", "local", "settings", "environment", "journal", "status", "guard", "runner",
+        "worker", "credentials", "doctor", "checks", "scaffold", "testing", "render", "cli",
+    ]  # fmt: skip
+    manage = default_folder / "src" / "my_pipeline" / "manage"
+    rooms = {path.stem for path in manage.glob("*.py")} - {"__init__", "__main__"}
+    assert rooms == set(floors)
+    for name in rooms:
+        tree = ast.parse((manage / f"{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                imported = [node.module] if node.module else [alias.name for alias in node.names]
+                for other in imported:
+                    assert floors.index(other) < floors.index(name), f"{name} imports {other}"
