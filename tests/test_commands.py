@@ -1,0 +1,293 @@
+"""The command line on the embedded server: what it says, what it returns, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
+
+#: Run SQL on the embedded server as its owner, from within the project.
+SQL = (
+    "import sys; from my_pipeline.manage import environment as e; c = e.connect(e.select('local'))\n"
+    "for s in sys.argv[1:]: r = c.query(s, args=None)\n"
+    "print(r.fetchall() if r.description else '')"
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
+    """A default project whose tables are made on `local`; tests here only read it."""
+    own = Project(render(tmp_path_factory.mktemp("made") / "my_pipeline"), environment={"MY_PIPELINE_ENV": "local"})
+    result = own.run("init")
+    assert result.code == 0, result.err
+    yield own
+    own.run("local", "stop")
+
+
+@pytest.fixture
+def fresh(project: Project) -> Project:
+    """A project of one's own with a database of its own, not yet made."""
+    project.environment["MY_PIPELINE_ENV"] = "local"
+    return project
+
+
+def states(project: Project) -> dict[str, str]:
+    return {schema["name"]: schema["state"] for schema in project.run("status", "--json").json["schemas"]}
+
+
+def test_status_shows_every_schema_current(made: Project) -> None:
+    shown, machine = made.run("status"), made.run("--json", "status")
+    assert (shown.code, machine.code) == (0, 0)
+    assert all(name in shown.out for name in SCHEMAS) and shown.out.count("current") == 5
+    document = machine.json
+    assert (document["environment"], document["backend"]) == ("local", "postgresql")
+    assert [schema["name"] for schema in document["schemas"]] == SCHEMAS
+    assert document["schemas"][0] == {
+        "name": "subject", "database": "subject", "code_version": "1.0.0", "database_version": "1.0.0",
+        "state": "current", "pending": [], "drift": [],
+    }  # fmt: skip
+
+
+def test_init_again_does_nothing(made: Project) -> None:
+    before = made.run("log", "--json").json["runs"]
+    assert made.run("init").code == 0
+    assert made.run("log", "--json").json["runs"] == before
+
+
+def test_log_says_who_when_and_from_which_commit(made: Project) -> None:
+    runs = made.run("log", "--json").json["runs"]
+    assert [run["schema"] for run in runs] == SCHEMAS
+    for run in runs:
+        assert (run["kind"], run["status"], run["version"], run["previous_version"]) == ("init", "done", "1.0.0", None)
+        assert run["os_user"] and run["host"] and run["database_user"] and "datajoint 2.3" in run["software"]
+        assert run["started_at"] <= run["finished_at"]
+    shown = made.run("log")
+    assert shown.code == 0 and shown.out.count("init") == 5
+
+
+def test_empty_database_is_absent_and_pending(fresh: Project) -> None:
+    result = fresh.run("status", "--json")
+    assert result.code == 3
+    assert set(states(fresh).values()) == {"absent"}
+    assert fresh.run("log").code == 0
+
+
+def test_tables_without_a_record_are_refused_and_kept(fresh: Project) -> None:
+    fresh.python("-c", SQL, "CREATE SCHEMA session", "CREATE TABLE session.mine (a int)", "INSERT INTO session.mine VALUES (7)")
+    result = fresh.run("init")
+    assert result.code == 3
+    assert "session holds tables and no record" in result.err and "adopt" in result.err
+    assert states(fresh) == {**dict.fromkeys(SCHEMAS, "absent"), "session": "unrecorded"}
+    assert "7" in fresh.python("-c", SQL, "SELECT a FROM session.mine").out
+
+
+def test_code_that_does_not_fit_is_refused_on_import_in_words(fresh: Project) -> None:
+    absent = fresh.python("-c", "import my_pipeline.subject")
+    assert absent.code == 1 and "my-pipeline --env local init" in absent.err
+    assert fresh.run("init").code == 0
+    assert fresh.python("-c", "import my_pipeline.analysis as a; assert a.MultiModalAnalysis.is_declared").code == 0
+    fresh.replace(fresh.module("version"), '"ephys": "1.0.0"', '"ephys": "1.2.0"')
+    behind = fresh.python("-c", "import my_pipeline.ephys")
+    assert behind.code == 1
+    assert "1.2.0" in behind.err and "1.0.0" in behind.err and "my-pipeline --env local" in behind.err
+    assert states(fresh)["ephys"] == "behind" and fresh.run("status").code == 3
+    assert fresh.run("status", "--json").json["schemas"][2]["pending"] == ["1.2.0"]
+    fresh.replace(fresh.module("version"), '"ephys": "1.2.0"', '"ephys": "0.9.0"')
+    ahead = fresh.python("-c", "import my_pipeline.ephys")
+    assert ahead.code == 1 and "0.9.0" in ahead.err and "older" in ahead.err
+    assert states(fresh)["ephys"] == "ahead" and fresh.run("status").code == 5
+    assert fresh.run("init").code == 5
+    # Schemas that fit can be used, and an emergency exit exists.
+    assert fresh.python("-c", "import my_pipeline.session").code == 0
+    assert fresh.python("-c", "import my_pipeline.ephys", MY_PIPELINE_UNGUARDED="1").code == 0
+
+
+def test_guard_asks_once_with_one_query(made: Project) -> None:
+    code = (
+        "import time; from my_pipeline.manage import environment as e\n"
+        "c = e.connect(e.select()); query = c.query; asked = []\n"
+        "def count(sql, *a, **k):\n"
+        "    asked.append(sql) if '~migration' in sql else None\n"
+        "    return query(sql, *a, **k)\n"
+        "c.query = count\n"
+        "from my_pipeline.manage import guard\n"
+        "start = time.perf_counter(); guard.require(c, e.select(), 'subject'); took = time.perf_counter() - start\n"
+        "import my_pipeline.analysis\n"
+        "print(len(asked), took)"
+    )
+    asked, took = made.python("-c", code).out.splitlines()[-1].split()
+    assert asked == "1"
+    assert float(took) < 0.2  # 20 ms on an idle machine; the bound here only catches a mistake of another order
+
+
+def test_interrupted_init_is_said_and_completed(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    fresh.python(
+        "-c", SQL, "DROP SCHEMA analysis CASCADE", "CREATE SCHEMA analysis",
+        'CREATE TABLE analysis."~migration" (LIKE subject."~migration" INCLUDING ALL)',
+        'INSERT INTO analysis."~migration" SELECT * FROM subject."~migration"',
+        "UPDATE analysis.\"~migration\" SET status = 'running', finished_at = NULL",
+    )  # fmt: skip
+    assert states(fresh)["analysis"] == "interrupted" and fresh.run("status").code == 6
+    refused = fresh.python("-c", "import my_pipeline.analysis")
+    assert refused.code == 1 and "did not end" in refused.err
+    assert fresh.run("init").code == 0
+    assert states(fresh)["analysis"] == "current"
+
+
+def test_failed_init_leaves_nothing_on_postgresql(fresh: Project) -> None:
+    fresh.replace(fresh.module("analysis"), "lag : float64", "lag : flout64")
+    result = fresh.run("init")
+    assert result.code == 1
+    assert "analysis.py" in result.err and "Traceback" not in result.err
+    assert set(states(fresh).values()) == {"absent"}
+    fresh.replace(fresh.module("analysis"), "lag : flout64", "lag : float64")
+    assert fresh.run("init").code == 0
+
+
+def test_two_tables_of_a_schema_may_share_an_enum(fresh: Project) -> None:
+    fresh.replace(
+        fresh.module("subject"), "    subject_notes", "    other = 'unknown' : enum('female', 'male', 'unknown')\n    subject_notes"
+    )
+    second = fresh.read(fresh.module("subject")).replace("class Subject", "class Person").replace("subject_id", "person_id")
+    tables = second[second.index("@schema") :]
+    fresh.write(fresh.module("subject"), fresh.read(fresh.module("subject")) + "\n\n" + tables)
+    result = fresh.run("init")
+    assert result.code == 0, result.err
+
+
+def test_journal_of_a_newer_template_is_not_touched(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    fresh.python("-c", SQL, 'UPDATE ephys."~migration" SET layout = 99')
+    for command in (["status"], ["init"], ["log"]):
+        result = fresh.run(*command)
+        assert result.code == 5 and "newer" in result.err, command
+
+
+def test_prod_must_be_said(made: Project) -> None:
+    result = made.run("init", MY_PIPELINE_ENV="prod")
+    assert result.code == 1
+    assert "--env prod" in result.err
+
+
+def test_unknown_environment_is_refused(made: Project) -> None:
+    result = made.run("--env", "staging", "status")
+    assert result.code == 1 and "local, dev, prod" in result.err
+
+
+def test_json_is_alone_on_standard_output(made: Project) -> None:
+    module = made.folder / made.module("analysis")
+    text = module.read_text(encoding="utf-8")
+    try:
+        module.write_text(text + "\nprint('a module that talks')\n", encoding="utf-8")
+        result = made.run("worker", "--once", "--json")
+    finally:
+        module.write_text(text, encoding="utf-8")
+    assert result.code == 0, result.err
+    assert result.json == {"environment": "local", "done": 0, "errors": 0}
+    assert "a module that talks" in result.err
+
+
+def test_errors_are_one_document_too_with_json(made: Project) -> None:
+    result = made.run("--env", "staging", "status", "--json")
+    assert result.json["error"]["what"] and result.json["error"]["do"]
+
+
+def test_unreachable_server_is_three_lines(made: Project) -> None:
+    result = made.run("--env", "dev", "status", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word")
+    assert result.code == 1
+    assert len(result.err.strip().splitlines()) == 3
+    assert "Cannot connect to the MySQL server at 127.0.0.1:1" in result.err
+    debug = made.run("--env", "dev", "status", "--debug", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word")
+    assert "Traceback" in debug.err and "hidden-word" not in debug.err + debug.out + result.err
+
+
+def test_missing_credentials_say_which_command_writes_them(made: Project) -> None:
+    result = made.run("--env", "dev", "status")
+    assert result.code == 1 and "my-pipeline secrets" in result.err
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["status", "--nope"], ["add-schema"], ["local", "start", "--port", "0"]])
+def test_wrong_usage_is_exit_code_2(made: Project, arguments: list[str]) -> None:
+    result = made.run(*arguments)
+    assert result.code == 2 and "Traceback" not in result.err
+
+
+def test_every_command_has_help_with_an_example_and_without_datajoint(made: Project) -> None:
+    listed = made.run("--help").out
+    commands = ["init", "status", "doctor", "check", "log", "add-schema", "secrets", "worker"]
+    for command in [*commands, "local start", "local stop", "local shell", "local destroy"]:
+        assert command.split()[0] in listed
+        text = made.run(*command.split(), "--help").out
+        assert "--env" in text and "--json" in text and f"my-pipeline" in text.split("Example:")[1], command
+    code = "import sys; from my_pipeline.manage import cli; assert 'datajoint' not in sys.modules, 'datajoint'"
+    assert made.python("-c", code).code == 0
+
+
+def test_check_of_the_default_project_finds_nothing(made: Project) -> None:
+    result = made.run("check")
+    assert result.code == 0, result.out + result.err
+    databases = made.python("-c", SQL, "SELECT string_agg(datname, ' ') FROM pg_database").out
+    assert "check" not in databases
+
+
+def test_check_names_the_definition_that_datajoint_refuses(fresh: Project) -> None:
+    fresh.replace(fresh.module("imaging"), "frame_rate : float64", "frame_rate : flout64")
+    result = fresh.run("check", "--json")
+    assert result.code == 1
+    assert "imaging.py" in result.json["findings"][0]["what"]
+
+
+def test_check_needs_no_configured_server(fresh: Project) -> None:
+    assert fresh.run("check", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="p").code == 0
+
+
+def test_initialize_from_a_notebook(fresh: Project) -> None:
+    code = "import my_pipeline; my_pipeline.initialize('local'); from my_pipeline import ephys; print(len(ephys.Probe()))"
+    result = fresh.python("-c", code)
+    assert result.code == 0, result.err
+    assert result.out.strip().endswith("3")
+
+
+def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    code = (
+        "import datetime; from my_pipeline import session, subject\n"
+        "subject.Subject.insert1({'subject_id': 'M001'})\n"
+        "session.Session.insert({'subject_id': 'M001', 'session_id': i, 'session_start': datetime.datetime(2026, 1, i)} for i in (1, 2))"
+    )
+    assert fresh.python("-c", code).code == 0
+    command = [sys.executable, "-m", "my_pipeline.manage", "worker", "--once", "--json"]
+    workers = [
+        subprocess.Popen(command, cwd=fresh.folder, env=fresh.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    answers = [json.loads(worker.communicate(timeout=120)[0]) for worker in workers]
+    done = fresh.python(
+        "-c", "from my_pipeline import analysis, ephys, imaging; print(len(ephys.Recording()), len(imaging.Scan()), len(analysis.MultiModalAnalysis()))"
+    )
+    assert done.out.split()[-3:] == ["1", "1", "1"]
+    # The second session has no file: its failure is kept as a job's error and ends no worker.
+    assert sum(answer["errors"] for answer in answers) == 2
+
+
+def test_audit_columns_are_written(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    code = (
+        "import datetime; from my_pipeline import ephys, session, subject\n"
+        "subject.Subject.insert1({'subject_id': 'M001'})\n"
+        "session.Session.insert1({'subject_id': 'M001', 'session_id': 1, 'session_start': datetime.datetime(2026, 1, 1)})\n"
+        "ephys.Recording.populate()"
+    )
+    assert fresh.python("-c", code).code == 0
+    provenance = fresh.python("-c", SQL, "SELECT _prov->'agent'->>'user' FROM subject.subject").out
+    assert "postgres" in provenance
+    jobs = fresh.python("-c", SQL, "SELECT _job_start_time, _job_duration FROM ephys._recording").out
+    assert "datetime" in jobs

@@ -1,0 +1,246 @@
+"""The same commands on real servers, MySQL and PostgreSQL, for an administrator and for accounts with few rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project, Result, Server
+
+SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
+
+FILL = (
+    "import datetime; from my_pipeline import analysis, ephys, imaging, session, subject\n"
+    "subject.Subject.insert1({'subject_id': 'M001'}, skip_duplicates=True)\n"
+    "session.Session.insert1({'subject_id': 'M001', 'session_id': 1, 'session_start': datetime.datetime(2026, 1, 1)}, skip_duplicates=True)\n"
+    "[t.populate(display_progress=False) for t in (ephys.Recording, imaging.Scan, analysis.MultiModalAnalysis)]\n"
+)
+READ = "from my_pipeline import analysis; print(round(analysis.MultiModalAnalysis().fetch1('lag'), 1))"
+
+
+def drop(server: Server, *databases: str) -> None:
+    # Children first; what a foreign key points to cannot be dropped before them.
+    if server.backend == "mysql":
+        statements = [f"DROP DATABASE IF EXISTS `{name}`" for name in databases]
+        server.execute("SET FOREIGN_KEY_CHECKS = 0", *statements)
+    else:
+        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
+
+
+@pytest.fixture
+def on_server(server: Server, project: Project) -> Iterator[Project]:
+    """A fresh project whose dev and prod are the server; its schemas are dropped at the end."""
+    project.environment |= server.variables
+    yield project
+    drop(server, *(f"{prefix}{name}" for prefix in ("dev_", "") for name in reversed(SCHEMAS)))
+
+
+def states(project: Project, environment: str) -> dict[str, str]:
+    status = project.run("--env", environment, "status", "--json")
+    return {schema["name"]: schema["state"] for schema in status.json["schemas"]}
+
+
+def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> None:
+    assert on_server.run("init").code == 0  # dev is the default
+    assert set(states(on_server, "dev").values()) == {"current"}
+    assert set(states(on_server, "prod").values()) == {"absent"}
+    assert on_server.run("init", MY_PIPELINE_ENV="prod").code == 1
+    assert on_server.run("--env", "prod", "init").code == 0
+    assert set(states(on_server, "prod").values()) == {"current"}
+    assert on_server.python("-c", FILL).code == 0
+    assert on_server.python("-c", READ).out.split()[-1] == "0.4"
+    empty = on_server.python("-c", "from my_pipeline import subject; print(len(subject.Subject()))", MY_PIPELINE_ENV="prod")
+    assert empty.out.split()[-1] == "0"
+    status = on_server.run("status", "--json")
+    assert status.code == 0 and status.json["backend"] == server.backend
+    assert [schema["database"] for schema in status.json["schemas"]] == [f"dev_{name}" for name in SCHEMAS]
+    assert len(on_server.run("log", "--json").json["runs"]) == 5
+    assert "The server is" in on_server.run("doctor").out
+
+
+def test_tables_made_by_hand_are_refused(on_server: Project, server: Server) -> None:
+    quote = "`" if server.backend == "mysql" else '"'
+    make = "DATABASE" if server.backend == "mysql" else "SCHEMA"
+    server.execute(f"CREATE {make} dev_session", f"CREATE TABLE dev_session.{quote}mine{quote} (a int)")
+    result = on_server.run("init")
+    assert result.code == 3 and "dev_session holds tables" in result.err
+    assert states(on_server, "dev") == {**dict.fromkeys(SCHEMAS, "absent"), "session": "unrecorded"}
+
+
+def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
+    # Killed while it waits inside a module, so that it dies half-way through on every machine.
+    on_server.replace(on_server.module("imaging"), "import datajoint as dj", "import time; import datajoint as dj")
+    on_server.write(
+        on_server.module("imaging"),
+        on_server.read(on_server.module("imaging")) + "\n\nprint('half-way', flush=True)\ntime.sleep(60)\n",
+    )
+    command = [sys.executable, "-m", "my_pipeline.manage", "init"]
+    process = subprocess.Popen(
+        command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert "half-way" in process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    found = set(states(on_server, "dev").values())
+    # One transaction on PostgreSQL; on MySQL every statement stays, and the journal says how far it came.
+    assert found == ({"absent"} if on_server.environment["DJ_BACKEND"] == "postgresql" else {"current", "interrupted", "absent"})
+    on_server.replace(on_server.module("imaging"), "time.sleep(60)", "")
+    result = on_server.run("init")
+    assert result.code == 0, result.err
+    assert on_server.python("-c", FILL + READ).out.split()[-1] == "0.4"
+
+
+def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
+    command = [sys.executable, "-m", "my_pipeline.manage", "init"]
+    both = [
+        subprocess.Popen(
+            command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert len(on_server.run("log", "--json").json["runs"]) == 5
+
+
+def test_lock_names_who_holds_it(on_server: Project) -> None:
+    holder = (
+        "import time; from my_pipeline.manage import environment as e, journal as j, project as p\n"
+        "where = e.select('dev'); c = e.connect(where)\n"
+        "with j.lock(c, where.prefix + p.current().package): print('held', flush=True); time.sleep(30)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder], cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        while "held" not in process.stdout.readline():
+            assert process.poll() is None
+        code = (
+            "from my_pipeline.manage import environment as e, journal as j, project as p\n"
+            "where = e.select('dev'); c = e.connect(where)\n"
+            "with j.lock(c, where.prefix + p.current().package, timeout=0.5): print('both')"
+        )
+        refused = on_server.python("-c", code)
+    finally:
+        process.kill()
+        process.wait()
+    assert refused.code == 1 and "both" not in refused.out
+    assert on_server.environment["DJ_USER"] in refused.err and "session" in refused.err
+
+
+class Account:
+    """An account with few rights on one server."""
+
+    def __init__(self, server: Server, project: Project, name: str) -> None:
+        self.server, self.project, self.name, self.password = server, project, name, f"{name}-word"
+
+    def grant(self, rights: str, *databases: str) -> None:
+        for database in databases:
+            if self.server.backend == "mysql":
+                pattern = database.replace("_", r"\_")
+                self.server.execute(f"GRANT {rights} ON `{pattern}`.* TO '{self.name}'@'%'")
+            else:
+                self.server.execute(
+                    f'GRANT USAGE{", CREATE" if "CREATE" in rights else ""} ON SCHEMA "{database}" TO {self.name}',
+                    f'GRANT {rights.replace(", CREATE", "")}, REFERENCES ON ALL TABLES IN SCHEMA "{database}" TO {self.name}',
+                )
+
+    def run(self, *arguments: str) -> Result:
+        return self.project.run(*arguments, DJ_USER=self.name, DJ_PASS=self.password)
+
+    def python(self, code: str) -> Result:
+        return self.project.python("-c", code, DJ_USER=self.name, DJ_PASS=self.password)
+
+
+@pytest.fixture
+def account(server: Server, on_server: Project) -> Iterator[Account]:
+    own = Account(server, on_server, f"few_rights_{os.getpid()}")
+    host = "@'%'" if server.backend == "mysql" else ""
+    word = "IDENTIFIED BY" if server.backend == "mysql" else "PASSWORD"
+    user = f"'{own.name}'{host}" if host else own.name
+    server.execute(f"CREATE USER {user} {word} '{own.password}'")
+    yield own
+    if server.backend == "postgresql":
+        server.execute(f"DROP OWNED BY {user} CASCADE")
+    server.execute(f"DROP USER {user}")
+
+
+DATABASES = [f"dev_{name}" for name in SCHEMAS]
+
+
+def test_account_without_any_right_is_told_so(account: Account) -> None:
+    refused = account.run("init")
+    assert refused.code == 1 and "Traceback" not in refused.err
+    assert "dev_subject could not be made" in refused.err
+    assert set(states(account.project, "dev").values()) == {"absent"}
+
+
+def test_reader_sees_status_and_rows_and_changes_nothing(account: Account) -> None:
+    assert account.project.run("init").code == 0
+    assert account.project.python("-c", FILL).code == 0
+    account.grant("SELECT", *DATABASES)
+    status = account.run("status", "--json")
+    assert status.code == 0, status.err
+    assert {schema["state"] for schema in status.json["schemas"]} == {"current"}
+    assert account.run("log").code == 0
+    read = account.python(READ)
+    assert read.code == 0 and read.out.split()[-1] == "0.4", read.err
+    refused = account.python("from my_pipeline import subject; subject.Subject.insert1({'subject_id': 'X'})")
+    assert refused.code == 1 and "denied" in refused.err.lower()
+    assert account.run("init").code == 0  # nothing is to be made, so nothing is tried
+
+
+def test_reader_of_some_schemas_uses_these(account: Account) -> None:
+    assert account.project.run("init").code == 0
+    account.grant("SELECT", "dev_subject", "dev_session")
+    used = account.python("from my_pipeline import session; print(len(session.Session()))")
+    assert used.code == 0 and used.out.split()[-1] == "0", used.err
+    refused = account.python("import my_pipeline.ephys")
+    assert refused.code == 1 and "ephys" in refused.err.strip().splitlines()[-3]
+
+
+def test_worker_account_populates(account: Account) -> None:
+    assert account.project.run("init").code == 0
+    fill = FILL.split("[t.populate")[0]
+    assert account.project.python("-c", fill).code == 0
+    account.grant("SELECT, INSERT, UPDATE, DELETE, CREATE", *DATABASES)
+    result = account.run("worker", "--once", "--json")
+    assert result.code == 0, result.err
+    assert result.json == {"environment": "dev", "done": 3, "errors": 0}
+
+
+def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Project) -> None:
+    for extra in ((), ("--debug",)):
+        result = on_server.run("status", *extra, DJ_PASS="wrong-hush-word")
+        assert result.code == 1
+        assert "password" in result.err.lower() or "denied" in result.err.lower()
+        assert "hush" not in result.out + result.err
+
+
+def test_tls_that_is_asked_for_and_not_in_force_is_an_error(server: Server, project: Project) -> None:
+    """MySQL under TLS is accepted; PostgreSQL's wheel has none, so asking for it is refused."""
+    project.environment |= server.variables
+    result = project.run("status", DJ_USE_TLS="true")
+    if server.backend == "mysql":
+        assert result.code == 3, result.err
+    else:
+        assert result.code == 1 and "SSL" in result.err
+
+
+def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:
+    """`pytest` in a project uses the server that DJ_HOST names, in schemas of its own, and removes them."""
+    project.environment |= server.variables
+    before = server.execute("SELECT schema_name FROM information_schema.schemata")
+    result = project.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", "tests/test_pipeline.py::test_package_and_distribution_have_one_version")
+    assert result.code == 0, result.out + result.err
+    assert "passed" in result.out and "skipped" not in result.out
+    assert server.execute("SELECT schema_name FROM information_schema.schemata") == before
+    assert not (project.folder / ".local").exists()
