@@ -51,6 +51,18 @@ sys.path.insert(0, str(CODE.parent))
 from managed import local  # noqa: E402
 from managed.errors import PipelineError  # noqa: E402
 
+WHEEL = Path(local.psql_command(local.Server(BASE, "", 0, 0, False), "x")[0]).parents[2]
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def copy_wheel(folder: Path) -> None:
+    for part in WHEEL.parent.glob(f"{WHEEL.name}*"):
+        shutil.copytree(part, folder / part.name, symlinks=True)
+
+
+if ROOT and subprocess.run(["test", "-x", WHEEL / "pginstall" / "bin" / "psql"], cwd="/", **AS_NOBODY).returncode:
+    copy_wheel(CODE.parent)  # our own environment is closed to others, which is the subject of one test only
+
 
 def postmasters(folder: Path) -> list[psutil.Process]:
     """The live servers whose data lie below the folder."""
@@ -166,9 +178,8 @@ def plain():
     """How to run Python as a plain user: ourselves, or ``nobody`` if we are root."""
     if not ROOT:
         return {"env": {"HOME": "/nonexistent"}}
-    account = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "env": {"HOME": "/nonexistent"}}
     for executable in (sys.executable, "/usr/bin/python3"):
-        options = {**account, "command": (executable,)}
+        options = {**AS_NOBODY, "env": {"HOME": "/nonexistent"}, "command": (executable,)}
         with suppress(OSError, AssertionError):
             code = "import psutil, filelock, psycopg2; say([os.getuid(), list(sys.version_info[:2])])"
             if ask(code, "/", stderr=subprocess.DEVNULL, **options) == [[NOBODY, list(sys.version_info[:2])]]:
@@ -710,6 +721,18 @@ def test_root_runs_the_server_as_nobody_even_under_a_closed_folder(project):
     # A port is for every account of the machine: such a server gets no right to read closed folders.
     assert "TCP port" in refused(local.start, inner / ".local", port=free_port())
     assert has_rows(local.start(inner / ".local"))
+
+
+@needs_root
+def test_root_may_have_its_environment_in_a_closed_folder(project):
+    (closed := project / "closed").mkdir(mode=0o700)
+    copy_wheel(closed)
+    environment = {"PYTHONPATH": os.pathsep.join([str(closed), *filter(None, sys.path)])}
+    code = "say(local.psql_command(local.start(directory), 'postgres'))" + ROUND_TRIP
+    psql, *answers = ask(code, closed / "project" / ".local", env=environment)
+    assert psql[0].startswith(str(closed))
+    assert answers == [[["postgres", "x"], True, NOBODY], [True, None]]
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 @needs_root

@@ -45,8 +45,13 @@ def test_nothing_of_the_template_is_left(rendered: tuple[Path, dict[str, Any]]) 
     folder, answers = rendered
     for path in files(folder):
         assert not re.search(r"[{}%|]|jinja", str(path)), path
+        if "manage" in path.parts:  # plain Python; test_management_code_is_the_same_in_every_project
+            continue
         text = (folder / path).read_text(encoding="utf-8")
-        for answer in (answers["description"], answers["author"]):
+        said = [answers["description"], answers["author"]]
+        if path.suffix == ".md":  # where punctuation is escaped
+            text, said = text.replace("\\", ""), [answer.replace("\\", "") for answer in said]
+        for answer in said:
             # What a person answered may look like Jinja; it stands as it is or as a JSON string.
             text = text.replace(answer, "").replace(json.dumps(answer, ensure_ascii=False)[1:-1], "")
             text = text.replace(json.dumps(answer)[1:-1], "").replace(answer.replace("'", "''"), "")

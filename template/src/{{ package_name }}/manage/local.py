@@ -311,15 +311,14 @@ def _runner(directory: Path, binaries: Path, *, tcp: bool) -> _Runner:
     if data.exists() and data.stat().st_uid:
         uid, gid = data.stat().st_uid, data.stat().st_gid
     plain = _Runner(uid, gid, switch=True)
-    # The capability to enter and read closed folders such as /root. Never with TCP, where any account of the machine
-    # could make use of it.
-    setpriv = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+    # The capability to enter and read closed folders such as /root; access(2), by which PostgreSQL finds its files,
+    # heeds it under no_setuid_fixup only. Never with TCP, where any account of the machine could make use of it.
+    setpriv = ("setpriv", "--securebits=+no_setuid_fixup", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
     capable = _Runner(uid, gid, (*setpriv, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"))
     for runner, give in ((plain, uid == project.st_uid), (plain if tcp else capable, False), (plain, True)):
         if give and directory.stat().st_uid == 0:
             runner.own(directory)
-        # Not `test -x`: access(2) ignores capabilities.
-        if runner.can("test", "-e", directory / "pg.lock") and runner.can(binaries / "postgres", "--version"):
+        if runner.can("test", "-x", directory) and runner.can("test", "-x", binaries / "postgres"):
             return runner
     why = "PostgreSQL refuses to run as root, and a folder above one of these is closed to other accounts"
     why += "; a server with a TCP port is never given the right to pass." if tcp else "."

@@ -107,8 +107,13 @@ def _camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sort key in which stage_2 stands before stage_10, as ruff orders imports."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
+
+
 def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[str, str]:
-    names = sorted(["open_schema", *dict.fromkeys(module for module, _ in parents)])
+    names = sorted(["open_schema", *dict.fromkeys(module for module, _ in parents)], key=_natural)
     line = f"from . import {', '.join(names)}"
     if len(line) > _LINE:
         line = "from . import (\n" + "".join(f"    {word},\n" for word in names) + ")"
