@@ -54,7 +54,9 @@ def run(folder: Path, arguments: list[str]) -> str:
     variables = {**os.environ, "MY_PIPELINE_ENV": "local", "FORCE_COLOR": "1", "COLUMNS": "110", "USER": "ada"}
     variables |= {"LOGNAME": "ada", "UV_PYTHON_DOWNLOADS": "never"}
     command = ["uv", "run", "--quiet", "my-pipeline", *arguments]
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False).stdout.rstrip()
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
+    ).stdout.rstrip()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ OPTIONS: dict[str, list[Any]] = {
         "x",
         "y" * 200,
     ],
-    "author": ["The lab", "O'Neil \"Q\" & Söhne {{ x }}", "李"],
+    "author": ["The lab", 'O\'Neil "Q" & Söhne {{ x }}', "李"],
     "author_email": ["", "first.last+tag@example.org"],
     "license": ["MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary"],
     "python_version": ["3.10", "3.11", "3.12", "3.13"],

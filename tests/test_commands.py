@@ -80,7 +80,9 @@ def test_empty_database_is_absent_and_pending(fresh: Project) -> None:
 
 
 def test_tables_without_a_record_are_refused_and_kept(fresh: Project) -> None:
-    fresh.python("-c", SQL, "CREATE SCHEMA session", "CREATE TABLE session.mine (a int)", "INSERT INTO session.mine VALUES (7)")
+    fresh.python(
+        "-c", SQL, "CREATE SCHEMA session", "CREATE TABLE session.mine (a int)", "INSERT INTO session.mine VALUES (7)"
+    )
     result = fresh.run("init")
     assert result.code == 3
     assert "session holds tables and no record" in result.err and "adopt" in result.err
@@ -154,9 +156,13 @@ def test_failed_init_leaves_nothing_on_postgresql(fresh: Project) -> None:
 
 def test_two_tables_of_a_schema_may_share_an_enum(fresh: Project) -> None:
     fresh.replace(
-        fresh.module("subject"), "    subject_notes", "    other = 'unknown' : enum('female', 'male', 'unknown')\n    subject_notes"
+        fresh.module("subject"),
+        "    subject_notes",
+        "    other = 'unknown' : enum('female', 'male', 'unknown')\n    subject_notes",
     )
-    second = fresh.read(fresh.module("subject")).replace("class Subject", "class Person").replace("subject_id", "person_id")
+    second = (
+        fresh.read(fresh.module("subject")).replace("class Subject", "class Person").replace("subject_id", "person_id")
+    )
     tables = second[second.index("@schema") :]
     fresh.write(fresh.module("subject"), fresh.read(fresh.module("subject")) + "\n\n" + tables)
     result = fresh.run("init")
@@ -205,7 +211,9 @@ def test_unreachable_server_is_three_lines(made: Project) -> None:
     assert result.code == 1
     assert len(result.err.strip().splitlines()) == 3
     assert "Cannot connect to the MySQL server at 127.0.0.1:1" in result.err
-    debug = made.run("--env", "dev", "status", "--debug", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word")
+    debug = made.run(
+        "--env", "dev", "status", "--debug", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word"
+    )
     assert "Traceback" in debug.err and "hidden-word" not in debug.err + debug.out + result.err
 
 
@@ -214,7 +222,9 @@ def test_missing_credentials_say_which_command_writes_them(made: Project) -> Non
     assert result.code == 1 and "my-pipeline secrets" in result.err
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["status", "--nope"], ["add-schema"], ["local", "start", "--port", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["status", "--nope"], ["add-schema"], ["local", "start", "--port", "0"]]
+)
 def test_wrong_usage_is_exit_code_2(made: Project, arguments: list[str]) -> None:
     result = made.run(*arguments)
     assert result.code == 2 and "Traceback" not in result.err
@@ -226,7 +236,7 @@ def test_every_command_has_help_with_an_example_and_without_datajoint(made: Proj
     for command in [*commands, "local start", "local stop", "local shell", "local destroy"]:
         assert command.split()[0] in listed
         text = made.run(*command.split(), "--help").out
-        assert "--env" in text and "--json" in text and f"my-pipeline" in text.split("Example:")[1], command
+        assert "--env" in text and "--json" in text and "my-pipeline" in text.split("Example:")[1], command
     code = "import sys; from my_pipeline.manage import cli; assert 'datajoint' not in sys.modules, 'datajoint'"
     assert made.python("-c", code).code == 0
 
@@ -250,7 +260,9 @@ def test_check_needs_no_configured_server(fresh: Project) -> None:
 
 
 def test_initialize_from_a_notebook(fresh: Project) -> None:
-    code = "import my_pipeline; my_pipeline.initialize('local'); from my_pipeline import ephys; print(len(ephys.Probe()))"
+    code = (
+        "import my_pipeline; my_pipeline.initialize('local'); from my_pipeline import ephys; print(len(ephys.Probe()))"
+    )
     result = fresh.python("-c", code)
     assert result.code == 0, result.err
     assert result.out.strip().endswith("3")
@@ -266,12 +278,15 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     assert fresh.python("-c", code).code == 0
     command = [sys.executable, "-m", "my_pipeline.manage", "worker", "--once", "--json"]
     workers = [
-        subprocess.Popen(command, cwd=fresh.folder, env=fresh.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            command, cwd=fresh.folder, env=fresh.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(2)
     ]
     answers = [json.loads(worker.communicate(timeout=120)[0]) for worker in workers]
     done = fresh.python(
-        "-c", "from my_pipeline import analysis, ephys, imaging; print(len(ephys.Recording()), len(imaging.Scan()), len(analysis.MultiModalAnalysis()))"
+        "-c",
+        "from my_pipeline import analysis, ephys, imaging; print(len(ephys.Recording()), len(imaging.Scan()), len(analysis.MultiModalAnalysis()))",
     )
     assert done.out.split()[-3:] == ["1", "1", "1"]
     # The second session has no file: its failure is kept as a job's error and ends no worker.

@@ -114,7 +114,7 @@ HOSTILE: list[tuple[str, Any]] = [
 HOSTILE_STORES: list[dict[str, Any]] = [
     {"store": "file", "store_location": "relative/path"},
     {"store": "file", "store_location": "/data/../etc"},
-    {"store": "file", "store_location": "/data/\"quote"},
+    {"store": "file", "store_location": '/data/"quote'},
     {"store": "s3", "store_location": "/absolute"},
     {"store": "s3", "store_endpoint": "https://s3.example.org/path"},
     {"store": "s3", "store_bucket": "UPPER"},
@@ -135,9 +135,7 @@ def test_bad_answer_is_refused_and_nothing_is_written(
 ) -> None:
     target = tmp_path / "project"
     with pytest.raises((ValueError, TypeError)) as refusal:
-        copier.run_copy(
-            str(template), target, data={question: answer}, defaults=True, quiet=True, vcs_ref=PRESENT
-        )
+        copier.run_copy(str(template), target, data={question: answer}, defaults=True, quiet=True, vcs_ref=PRESENT)
     assert question in str(refusal.value)
     assert not list(tmp_path.rglob("*")) or not target.exists() or not list(target.iterdir())
 

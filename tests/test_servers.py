@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project, Result, Server
+from conftest import Project, Result, Server
 
 SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
 
@@ -56,7 +55,9 @@ def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> N
     assert set(states(on_server, "prod").values()) == {"current"}
     assert on_server.python("-c", FILL).code == 0
     assert on_server.python("-c", READ).out.split()[-1] == "0.4"
-    empty = on_server.python("-c", "from my_pipeline import subject; print(len(subject.Subject()))", MY_PIPELINE_ENV="prod")
+    empty = on_server.python(
+        "-c", "from my_pipeline import subject; print(len(subject.Subject()))", MY_PIPELINE_ENV="prod"
+    )
     assert empty.out.split()[-1] == "0"
     status = on_server.run("status", "--json")
     assert status.code == 0 and status.json["backend"] == server.backend
@@ -91,7 +92,9 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     process.wait()
     found = set(states(on_server, "dev").values())
     # One transaction on PostgreSQL; on MySQL every statement stays, and the journal says how far it came.
-    assert found == ({"absent"} if on_server.environment["DJ_BACKEND"] == "postgresql" else {"current", "interrupted", "absent"})
+    assert found == (
+        {"absent"} if on_server.environment["DJ_BACKEND"] == "postgresql" else {"current", "interrupted", "absent"}
+    )
     on_server.replace(on_server.module("imaging"), "time.sleep(60)", "")
     result = on_server.run("init")
     assert result.code == 0, result.err
@@ -117,7 +120,11 @@ def test_lock_names_who_holds_it(on_server: Project) -> None:
         "with j.lock(c, where.prefix + p.current().package): print('held', flush=True); time.sleep(30)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", holder], cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", holder],
+        cwd=on_server.folder,
+        env=on_server.variables(),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -211,10 +218,32 @@ def test_worker_account_populates(account: Account) -> None:
     assert account.project.run("init").code == 0
     fill = FILL.split("[t.populate")[0]
     assert account.project.python("-c", fill).code == 0
-    account.grant("SELECT, INSERT, UPDATE, DELETE, CREATE", *DATABASES)
+    account.grant("SELECT, INSERT, UPDATE, DELETE", *DATABASES)  # nothing to create: init made the job queues
     result = account.run("worker", "--once", "--json")
     assert result.code == 0, result.err
     assert result.json == {"environment": "dev", "done": 3, "errors": 0}
+
+
+def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None:
+    assert account.project.run("init").code == 0
+    assert account.project.python("-c", FILL.split("[t.populate")[0]).code == 0
+    account.grant("SELECT", *DATABASES)
+    refused = account.run("worker", "--once")
+    assert refused.code == 1
+    assert "may not" in refused.err and "docs/access.md" in refused.err and "Traceback" not in refused.err
+
+
+def test_idle_worker_leaves_on_sigterm(on_server: Project) -> None:
+    assert on_server.run("init").code == 0
+    command = [sys.executable, "-m", "my_pipeline.manage", "worker", "--pause", "60"]
+    worker = subprocess.Popen(
+        command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(5)
+    assert worker.poll() is None
+    worker.terminate()
+    assert worker.wait(10) == 128 + signal.SIGTERM
+    assert worker.stdout is not None and "Stopped by SIGTERM" in worker.stdout.read()
 
 
 def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Project) -> None:
@@ -239,7 +268,15 @@ def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: P
     """`pytest` in a project uses the server that DJ_HOST names, in schemas of its own, and removes them."""
     project.environment |= server.variables
     before = server.execute("SELECT schema_name FROM information_schema.schemata")
-    result = project.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", "tests/test_pipeline.py::test_package_and_distribution_have_one_version")
+    result = project.python(
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--deselect",
+        "tests/test_pipeline.py::test_package_and_distribution_have_one_version",
+    )
     assert result.code == 0, result.out + result.err
     assert "passed" in result.out and "skipped" not in result.out
     assert server.execute("SELECT schema_name FROM information_schema.schemata") == before

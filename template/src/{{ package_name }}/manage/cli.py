@@ -359,6 +359,9 @@ def _run(arguments: list[str]) -> int:
         except Exception as error:
             if "--debug" in arguments:
                 raise
+            if type(error).__name__ == "AccessError":
+                what, do = "This account may not do that.", "docs/access.md lists the rights that each command needs."
+                return _say(PipelineError(what, " ".join(str(error).split()), do), arguments)
             text = " ".join(str(error.args[-1] if error.args else error).split())
             return _say(
                 PipelineError(

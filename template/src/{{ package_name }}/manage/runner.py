@@ -6,7 +6,9 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import environment as environments
@@ -111,7 +113,9 @@ def _make(
             code_commit=commit,
             software=software,
         )
-        _declare(modules[schema.name], own.package)
+        for table in auto_populated(_declare(modules[schema.name], own.package)):
+            # DataJoint makes the job table when it is first used, where two workers race and one may lack the right.
+            _ = table.jobs
         journal.finish(connection, schema.database, number)
 
 
@@ -128,14 +132,28 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
         ) from error
 
 
-def _declare(module: str, package: str) -> None:
+def auto_populated(module: ModuleType) -> Iterator[Any]:
+    """The tables of a schema module that DataJoint populates, in the order in which they are written."""
+    import datajoint as dj
+
+    for table in vars(module).values():
+        own = isinstance(table, type) and table.__module__ == module.__name__
+        if own and issubclass(table, (dj.Imported, dj.Computed)):
+            yield table
+
+
+def _declare(module: str, package: str) -> ModuleType:
     """Import a schema module while the guard lets it make its tables: DataJoint itself declares them."""
     import datajoint as dj
 
     try:
-        import_module(f"{package}.{module}")
-    except PipelineError:
-        raise
+        return import_module(f"{package}.{module}")
+    except dj.errors.AccessError as error:
+        raise PipelineError(
+            f"The tables of {module}.py could not be made.",
+            " ".join(str(error).split()),
+            "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
+        ) from error
     except dj.DataJointError as error:
         raise PipelineError(
             f"DataJoint refuses a definition in {module}.py.",
@@ -201,8 +219,6 @@ def _software(connection: dj.Connection) -> str:
 
 
 def _installed(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         return installed_version(name)
     except PackageNotFoundError:

@@ -81,8 +81,20 @@ def load(project: Project) -> Any:
     with warnings.catch_warnings():
         # What these warn of is reported in words, as a refusal or by `doctor`.
         warnings.filterwarnings("ignore", message="(?s)(No datajoint.json found|Failed to load config)")
-        import datajoint as dj
-
+        try:
+            import datajoint as dj
+        except OSError as error:
+            raise PipelineError(
+                "A file of the configuration cannot be read.",
+                f"{error.filename}: {error.strerror}.",
+                "Give this account the right to read it, or set the value by an environment variable.",
+            ) from None
+        except ValueError as error:
+            raise PipelineError(
+                "DataJoint refuses its configuration.",
+                " ".join(str(error).split()),
+                "Mend the environment variable or the file that it names.",
+            ) from None
         from_elsewhere = dj.config._config_path
     if os.environ.get("DJ_IGNORE_CONFIG_FILE", "").lower() not in ("1", "true", "yes"):
         for problem in file_problems(project):

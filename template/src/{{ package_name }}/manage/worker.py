@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from . import environment as environments
 from . import graph, project
+from .runner import auto_populated
 
 
 @dataclass
@@ -43,8 +46,19 @@ def run(environment: environments.Environment, *, once: bool, pause: float, repo
     environments.connect(environment)
     own = project.current()
     modules = dict.fromkeys(graph.read(own.directory).modules_in_order(own.versions).values())
-    tables = [table for name in modules for table in _tables(import_module(f"{own.package}.{name}"))]
+    tables = [table for name in modules for table in auto_populated(import_module(f"{own.package}.{name}"))]
     totals = Totals()
+    # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM received"))
+    try:
+        _populate(tables, totals, once=once, pause=pause, report=report)
+    except SystemExit:  # DataJoint's own handler, within `populate`, ends that way too
+        report("Stopped by SIGTERM; a key that was being computed is kept as an error of its job.")
+        raise SystemExit(128 + signal.SIGTERM) from None
+    return totals
+
+
+def _populate(tables: list[Any], totals: Totals, *, once: bool, pause: float, report: Callable[[str], None]) -> None:
     while True:
         done = 0
         for table in tables:
@@ -57,16 +71,6 @@ def run(environment: environments.Environment, *, once: bool, pause: float, repo
             totals.errors += failed
         totals.done += done
         if once and not done:
-            return totals
+            return
         if not done:
             time.sleep(pause)
-
-
-def _tables(module: Any) -> Iterator[Any]:
-    """The tables of a module that DataJoint populates, in the order in which they are written."""
-    import datajoint as dj
-
-    for table in vars(module).values():
-        own = isinstance(table, type) and table.__module__ == module.__name__
-        if own and issubclass(table, (dj.Imported, dj.Computed)):
-            yield table
