@@ -27,7 +27,8 @@ import psutil
 import psycopg2
 import pytest
 
-pwd = pytest.importorskip("pwd", reason="the embedded server needs a Unix")
+fcntl = pytest.importorskip("fcntl", reason="the embedded server needs a Unix")
+pwd = pytest.importorskip("pwd")
 
 MANAGE = Path(__file__).parent.parent / "template" / "src" / "{{ package_name }}" / "manage"
 ROOT = os.geteuid() == 0
@@ -43,7 +44,7 @@ BASE = Path(tempfile.mkdtemp(prefix="lo-", dir=MEMORY if ROOMY else "/tmp")).res
 BASE.chmod(0o755)
 atexit.register(shutil.rmtree, BASE, ignore_errors=True)
 (CODE := BASE / "code" / "managed").mkdir(parents=True)
-for source in ("errors.py", "local.py"):
+for source in ("account.py", "errors.py", "local.py"):
     shutil.copy(MANAGE / source, CODE)
 (CODE / "__init__.py").touch()
 sys.path.insert(0, str(CODE.parent))
@@ -490,22 +491,39 @@ def test_a_stale_process_id_that_is_now_somebody_elses_is_not_believed(server, p
     assert local.find(server.directory) == server
 
 
-def test_a_server_that_was_started_by_hand_is_joined(project, directory):
+def by_hand(directory, *prefix, **options):
+    """Start PostgreSQL as its manual says, from the project's folder."""
     account = (directory / "pg").stat()
-    switch = {"user": account.st_uid, "group": account.st_gid, "extra_groups": []} if ROOT else {}
     if ROOT:
         os.chown(directory, account.st_uid, account.st_gid)
-    with (directory / "pg.log").open("a") as log:
-        options = [f"-cunix_socket_directories={directory / 'pg'}", "-clisten_addresses="]
-        binary = str(local._binaries() / "postgres")
-        by_hand = subprocess.Popen([binary, "-D", ".local/pg", *options], cwd=project, stderr=log, **switch)
+        options |= {"user": account.st_uid, "group": account.st_gid, "extra_groups": []}
+    settings = [f"-cunix_socket_directories={directory / 'pg'}", "-clisten_addresses="]
+    argv = [*prefix, str(local._binaries() / "postgres"), "-D", ".local/pg", *settings]
+    return subprocess.Popen(argv, cwd=directory.parent, stderr=subprocess.DEVNULL, **options)
+
+
+def test_a_server_that_was_started_by_hand_is_joined(directory):
+    process = by_hand(directory)
     server = eventually(lambda: local.find(directory))
-    assert server.pid == by_hand.pid
+    assert server.pid == process.pid
     assert local.start(directory) == server
     assert has_rows(server)
     assert local.stop(directory) is True
-    by_hand.wait(10)
+    assert process.wait(10) == 0
     assert has_rows(local.start(directory))
+
+
+def test_a_server_that_has_not_written_its_number_yet_is_waited_for(project, directory):
+    claim = os.open(directory / "pg.server.lock", os.O_RDWR)
+    fcntl.flock(claim, fcntl.LOCK_EX)
+    late = by_hand(directory, "sh", "-c", 'sleep 1; exec "$@"', "sh", pass_fds=(claim,))
+    os.close(claim)
+    begin = time.monotonic()
+    server = local.start(directory)
+    assert time.monotonic() - begin < 30
+    assert has_rows(server)
+    assert late.wait(10) == 0
+    assert [process.pid for process in postmasters(project)] == [server.pid]
 
 
 def test_a_folder_that_is_moved_while_its_server_runs_keeps_its_data(project):
@@ -697,7 +715,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(project):
         assert has_rows(local.start(project / ".local"))
     finally:
         end_servers(project)
-        subprocess.run(["umount", str(project)], check=True)
+        subprocess.run(["umount", "-l", str(project)], check=True)
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------

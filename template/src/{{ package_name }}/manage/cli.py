@@ -225,7 +225,11 @@ def local() -> None:
 
 
 @local.command("start", **_example("my-pipeline local start --port 5433"))
-@click.option("--port", type=click.IntRange(1, 65535), help="Also listen on this port of 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Also listen at this port of 127.0.0.1, for every account of this machine.",
+)
 @_common
 def local_start(options: Options, port: int | None) -> None:
     """Start the embedded server, or join the one that runs."""

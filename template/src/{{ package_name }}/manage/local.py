@@ -26,8 +26,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from .account import Runner, choose
 from .errors import PipelineError
 
 USER = "postgres"
@@ -81,7 +81,7 @@ def start(directory: Path, *, port: int | None = None) -> Server:
                 return server
             binaries = _binaries()
             _check_version(directory, binaries)
-            runner = _runner(directory, binaries, tcp=port is not None)
+            runner = choose(directory, binaries, tcp=port is not None)
             with _claim(directory) as claim:
                 runner.own(directory / "pg.lock", directory / "pg.server.lock")
                 if not (directory / "pg" / "PG_VERSION").exists():
@@ -164,9 +164,6 @@ def _execute(server: Server, statement: str, *identifiers: str) -> list[str]:
         raise PipelineError("The embedded server refused.", str(error).strip(), log) from error
 
 
-# What runs, and who may touch it.
-
-
 def _postmaster(directory: Path) -> tuple[Server | None, str]:
     """Read ``postmaster.pid``: the live server that wrote it, where that believes to be, and its status."""
     with suppress(FileNotFoundError, NotADirectoryError, ValueError):
@@ -181,7 +178,7 @@ def _postmaster(directory: Path) -> tuple[Server | None, str]:
 
 def _alive(pid: int, data: str, started: int) -> bool:
     """Say whether the process is the server that started then on ``data``: a number may by now be anybody's, even
-    another server's. Either sign will do, since clocks are set and a server can be started by hand.
+    another server's. The time tells only of one that was started by hand, in words that do not name the folder.
     """
     import psutil
 
@@ -192,7 +189,9 @@ def _alive(pid: int, data: str, started: int) -> bool:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # our own child would else stay, dead
         if process.status() != psutil.STATUS_ZOMBIE:
-            return abs(process.create_time() - started) < 5 or data in process.cmdline()
+            command = process.cmdline()
+            named = any(word.startswith("/") for word in command[1:])
+            return data in command or (not named and abs(process.create_time() - started) < 5)
     return False
 
 
@@ -249,13 +248,15 @@ def _claim(directory: Path) -> Iterator[int]:
         return False
 
     try:
-        ended, server = True, _postmaster(directory)[0]
+        # Where a starting process was killed, its server holds the lock before it writes its number.
+        claimed = _wait(lambda: free() or _postmaster(directory)[0])
+        server = _postmaster(directory)[0]
         # A server that believes to be elsewhere is ours if the folder was moved, but not if it was copied.
         if server and (not free() or _same(server.directory, directory)):
             with suppress(ProcessLookupError):
                 os.kill(server.pid, signal.SIGINT)  # fast mode; pg_ctl would do no more
-            ended = _wait(lambda: _postmaster(directory)[0] is None)
-        if not ended or not _wait(free):
+            claimed = _wait(lambda: _postmaster(directory)[0] is None and free())
+        if not claimed:
             why = "It ends slowly, was killed and left a busy process, or runs in another container or machine."
             raise PipelineError(f"A server still uses the data in {directory}.", why, "Wait, or end it where it runs.")
         for parent in _temporary():
@@ -264,66 +265,6 @@ def _claim(directory: Path) -> Iterator[int]:
         yield claim
     finally:
         os.close(claim)
-
-
-# Making and launching it.
-
-
-@dataclass(frozen=True)
-class _Runner:
-    """How to run the binaries: as ourselves or, if we are root, as somebody else, since PostgreSQL refuses root."""
-
-    uid: int
-    gid: int
-    prefix: tuple[str, ...] = ()
-    switch: bool = False
-
-    def arguments(self, *command: str | Path) -> dict[str, Any]:
-        """Arguments for :mod:`subprocess`: no shell; a session of its own, so that Ctrl-C in a terminal does not reach
-        the server; a working directory that is open to everybody; a locale without which macOS starts threads.
-        """
-        account: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
-        account |= {"cwd": "/", "umask": 0o077, "start_new_session": True, "stdin": subprocess.DEVNULL}
-        return account | {"args": [*self.prefix, *map(str, command)], "env": os.environ | {"LC_ALL": "C"}}
-
-    def can(self, *command: str | Path) -> bool:
-        with suppress(OSError):  # the program itself may be out of reach
-            return subprocess.run(**self.arguments(*command), capture_output=True).returncode == 0
-        return False
-
-    def own(self, *paths: Path) -> None:
-        """Give the account what we made for it; nothing outside the folder is ever changed."""
-        for path in paths if os.geteuid() == 0 else ():
-            os.chown(path, self.uid, self.gid, follow_symlinks=False)
-
-
-def _runner(directory: Path, binaries: Path, *, tcp: bool) -> _Runner:
-    """Choose ourselves or, for root, who owns the data or the project or is ``nobody``, with as few rights as do."""
-    if os.geteuid() != 0:
-        return _Runner(os.geteuid(), os.getegid())
-    import pwd
-
-    uid = gid = 65534
-    project, data = directory.parent.stat(), directory / "pg"
-    with suppress(KeyError):
-        uid, gid = pwd.getpwnam("nobody")[2:4]
-        uid, gid = pwd.getpwuid(project.st_uid)[2:4] if project.st_uid else (uid, gid)
-    if data.exists() and data.stat().st_uid:
-        uid, gid = data.stat().st_uid, data.stat().st_gid
-    plain = _Runner(uid, gid, switch=True)
-    # The capability to enter and read closed folders such as /root; access(2), by which PostgreSQL finds its files,
-    # heeds it under no_setuid_fixup only. Never with TCP, where any account of the machine could make use of it.
-    setpriv = ("setpriv", "--securebits=+no_setuid_fixup", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
-    capable = _Runner(uid, gid, (*setpriv, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"))
-    for runner, give in ((plain, uid == project.st_uid), (plain if tcp else capable, False), (plain, True)):
-        if give and directory.stat().st_uid == 0:
-            runner.own(directory)
-        if runner.can("test", "-x", directory) and runner.can("test", "-x", binaries / "postgres"):
-            return runner
-    why = "PostgreSQL refuses to run as root, and a folder above one of these is closed to other accounts"
-    why += "; a server with a TCP port is never given the right to pass." if tcp else "."
-    do = "Move the project and its environment to an open folder, or do not work as root."
-    raise PipelineError(f"Account {uid}, which is to run the server, cannot reach {directory} or {binaries}.", why, do)
 
 
 def _binaries() -> Path:
@@ -350,7 +291,7 @@ def _check_version(directory: Path, binaries: Path) -> None:
         raise PipelineError(what, why, do)
 
 
-def _initdb(directory: Path, binaries: Path, runner: _Runner, claim: int) -> None:
+def _initdb(directory: Path, binaries: Path, runner: Runner, claim: int) -> None:
     """Make the data aside, then rename: whoever is killed, ``pg`` is whole or absent."""
     _clear_leftovers(directory)
     made = Path(tempfile.mkdtemp(prefix="pg.new-", dir=directory))
@@ -374,7 +315,7 @@ def _clear_leftovers(directory: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _launch(directory: Path, binaries: Path, runner: _Runner, claim: int, port: int | None) -> Server:
+def _launch(directory: Path, binaries: Path, runner: Runner, claim: int, port: int | None) -> Server:
     data, log = directory / "pg", directory / "pg.log"
     for stale in (data / "postmaster.pid", *data.glob(".s.PGSQL.*")):  # since we hold the claim
         stale.unlink(missing_ok=True)
@@ -406,7 +347,7 @@ def _launch(directory: Path, binaries: Path, runner: _Runner, claim: int, port: 
     return server
 
 
-def _socket_directory(directory: Path, runner: _Runner) -> Path:
+def _socket_directory(directory: Path, runner: Runner) -> Path:
     """Choose the data folder; or, if its path is too long for a socket or looks to libpq or DataJoint like several
     hosts or a port, a private folder elsewhere, which others find through ``postmaster.pid``.
     """
@@ -433,9 +374,6 @@ def _socket_name(directory: Path, account: str) -> str:
 def _temporary() -> tuple[Path, ...]:
     folders = (Path(tempfile.gettempdir()), Path("/tmp"))
     return folders if os.geteuid() else folders[1:]  # root's own may be closed to whoever runs the server
-
-
-# Words.
 
 
 def _tail(directory: Path, begin: int = 0) -> str:

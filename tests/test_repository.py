@@ -1,0 +1,43 @@
+"""The repository itself: its top level, its own Python, its history of releases."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from conftest import ROOT, git
+
+TOP_LEVEL = {
+    "copier.yml", "template", "hooks", "migrations", "tests", "benchmarks", "README.md", "CHANGELOG.md",
+    "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "uv.lock", ".ci", ".github", ".gitignore",
+}  # fmt: skip
+
+
+def test_top_level_holds_what_it_should() -> None:
+    found = {path.split("/")[0] for path in git(ROOT, "ls-files").split("\n") if path}
+    assert found <= TOP_LEVEL
+
+
+def test_own_python_is_clean() -> None:
+    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_every_release_has_its_section_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for version in re.findall(r"^Release v(\S+)$", git(ROOT, "log", "--format=%s"), re.MULTILINE):
+        assert re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d{{2}}-\d{{2}}$", changelog, re.MULTILINE), version
+
+
+def test_names_that_are_taken_stand_in_both_places_alike() -> None:
+    """copier.yml refuses them at the question, `add-schema` later; no file can be read by both."""
+    question = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    scaffold = ROOT / "template" / "src" / "{{ package_name }}" / "manage" / "scaffold.py"
+    listed = re.search(r"taken_schema_names:.*?default: \[(.*?)\]", question, re.DOTALL)
+    code = re.search(r'_TAKEN = frozenset\(\s*"""(.*?)"""', scaffold.read_text(encoding="utf-8"), re.DOTALL)
+    assert listed and code
+    assert set(re.split(r",\s*", listed[1])) == set(code[1].split())
