@@ -131,9 +131,13 @@ def test_management_code_is_the_same_in_every_project(rendered: tuple[Path, dict
         assert b"{{" not in (own / path).read_bytes().replace(b"{{ package_name }}", b""), path
 
 
-def test_types_of_the_management_code_are_sound(default_folder: Path) -> None:
+def test_types_of_the_management_code_are_sound(default_folder: Path, tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "mypy"], cwd=default_folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mypy", f"--cache-dir={tmp_path}"],
+        cwd=default_folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "no issues found" in found.stdout

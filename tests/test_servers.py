@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import options
 import pytest
 from conftest import Project, Result, Server
 
@@ -239,11 +241,12 @@ def test_idle_worker_leaves_on_sigterm(on_server: Project) -> None:
     worker = subprocess.Popen(
         command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
     )
-    time.sleep(5)
+    assert worker.stdout is not None and "SIGTERM ends it" in worker.stdout.readline()
+    time.sleep(1)  # past its first round, within its pause
     assert worker.poll() is None
     worker.terminate()
     assert worker.wait(10) == 128 + signal.SIGTERM
-    assert worker.stdout is not None and "Stopped by SIGTERM" in worker.stdout.read()
+    assert "Stopped by SIGTERM" in worker.stdout.read()
 
 
 def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Project) -> None:
@@ -262,6 +265,31 @@ def test_tls_that_is_asked_for_and_not_in_force_is_an_error(server: Server, proj
         assert result.code == 3, result.err
     else:
         assert result.code == 1 and "SSL" in result.err
+
+
+@pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])
+def test_any_graph_becomes_a_pipeline_whose_tests_pass(
+    server: Server, render: Callable[..., Path], tmp_path: Path, schemas: str
+) -> None:
+    """Odd answers: a long prefix, a store, other names; on the server and, for its tests, in places of their own."""
+    answers = {"project_name": "Odd-Lab", "package_name": "odd2_lab", "schema_prefix": "a2345678901234_", "store": "s3"}
+    graph = getattr(options, schemas)
+    project = Project(render(tmp_path / "odd", schemas=graph, **answers), "odd2_lab", dict(server.variables))
+    # The worker's store is not there; values of these tables go to the folder that DJ_STORES names instead.
+    store = {"default": "main", "main": {"protocol": "file", "location": str(tmp_path)}}
+    project.environment["DJ_STORES"] = json.dumps(store)
+    names = [f"{prefix}a2345678901234_{s['name']}" for prefix in ("dev_", "") for s in reversed(graph)]
+    try:
+        made = project.run("--env", "prod", "init", "--json")
+        assert made.code == 0, made.err
+        assert {s["database"] for s in made.json["schemas"]} == set(names[len(graph) :])
+        tests = project.python(
+            "-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect",
+            "tests/test_pipeline.py::test_package_and_distribution_have_one_version", timeout=300,
+        )  # fmt: skip
+        assert tests.code == 0, tests.out + tests.err
+    finally:
+        drop(server, *names)
 
 
 def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def run(environment: environments.Environment, *, once: bool, pause: float, repo
     totals = Totals()
     # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM received"))
+    report(f"Populating {len(tables)} tables of {environment.name}; Ctrl-C or SIGTERM ends it.")
     try:
         _populate(tables, totals, once=once, pause=pause, report=report)
     except SystemExit:  # DataJoint's own handler, within `populate`, ends that way too
