@@ -147,8 +147,10 @@ def has_rows(server):
     return query(server, "SELECT count(*), sum(n) FROM kept") == [(1000, 500500)]
 
 
+#: A job in the background of a shell ignores SIGINT, and so do its children; here they are told to heed it.
 PRELUDE = """
-import json, os, sys
+import json, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dataclasses import asdict
 from pathlib import Path
 from managed import local
