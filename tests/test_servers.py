@@ -13,7 +13,7 @@ from pathlib import Path
 
 import options
 import pytest
-from conftest import Project, Result, Server
+from conftest import Project, Result, Server, git
 
 SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
 
@@ -66,6 +66,23 @@ def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> N
     assert [schema["database"] for schema in status.json["schemas"]] == [f"dev_{name}" for name in SCHEMAS]
     assert len(on_server.run("log", "--json").json["runs"]) == 5
     assert "The server is" in on_server.run("doctor").out
+
+
+def test_audit_is_written_from_the_first_row(on_server: Project, server: Server) -> None:
+    git(on_server.folder, "init", "--quiet")
+    git(on_server.folder, "add", "--all")
+    git(on_server.folder, "commit", "--quiet", "--message=Start")
+    commit = git(on_server.folder, "rev-parse", "HEAD").strip()
+    assert on_server.run("init").code == 0
+    assert on_server.python("-c", FILL).code == 0
+    quote = "`" if server.backend == "mysql" else '"'
+    rows = server.execute(f"SELECT _prov FROM dev_subject.{quote}subject{quote}")
+    record = rows[0][0] if isinstance(rows[0][0], dict) else json.loads(rows[0][0])
+    assert record["agent"]["user"] == server.user and commit.startswith(record["version"])
+    jobs = server.execute(
+        f"SELECT _job_version, _job_start_time, _job_duration FROM dev_ephys.{quote}_recording{quote}"
+    )
+    assert commit.startswith(jobs[0][0]) and jobs[0][0] and jobs[0][1] and jobs[0][2] >= 0
 
 
 def test_tables_made_by_hand_are_refused(on_server: Project, server: Server) -> None:

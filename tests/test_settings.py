@@ -98,6 +98,17 @@ def test_each_trap_is_named(
     assert problems(configured, **variables) == {expected}
 
 
+def test_store_that_a_definition_uses_and_nobody_defined_is_named(configured: Project) -> None:
+    configured.replace(configured.module("imaging"), "fluorescence : <blob>", "fluorescence : <blob@raw>")
+    assert problems(configured) == {"undefined-store"}
+    edit(configured, stores={"default": "raw", "raw": {"protocol": "file", "location": "/data"}})
+    assert problems(configured) == set()
+    configured.replace(configured.module("imaging"), "<blob@raw>", "<blob@>")
+    assert problems(configured) == set()
+    edit(configured, stores={"raw": {"protocol": "file", "location": "/data"}})
+    assert problems(configured) == {"undefined-store"}
+
+
 def test_port_of_mysql_for_postgresql_is_named(configured: Project) -> None:
     config = json.loads(configured.read("datajoint.json"))
     config["database"] = {"backend": "postgresql", "host": "localhost", "create_tables": False}

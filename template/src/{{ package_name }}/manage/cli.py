@@ -343,7 +343,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     with _only_json_on_stdout(arguments):
         try:
-            own = _project()
+            own = current()
+            _speak_of(own, program)
             return int(program.main(arguments, prog_name=own.command, standalone_mode=False) or 0)
         except click.exceptions.Exit as leaving:
             return leaving.exit_code
@@ -377,5 +378,9 @@ def _run(arguments: list[str]) -> int:
             )
 
 
-def _project() -> Project:
-    return current()
+def _speak_of(own: Project, group: click.Group) -> None:
+    """Let the examples name the project's own command."""
+    for command in group.commands.values():
+        command.epilog = (command.epilog or "").replace("my-pipeline", own.command) or None
+        if isinstance(command, click.Group):
+            _speak_of(own, command)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import environment as environments
-from . import project, settings
+from . import graph, project, settings
 from .errors import PipelineError
 from .project import CONFIG_FILE, Project
 from .settings import CREDENTIALS, LOSING, Problem, Setting
@@ -177,7 +177,7 @@ def _problems(project: Project) -> list[Problem]:
                 f'Set "create_tables": false in "database"; {command} init makes the tables.',
             )
         )
-    return found + list(_secret_problems(project)) + list(_store_problems(config))
+    return found + list(_secret_problems(project)) + list(_store_problems(project, config))
 
 
 def _secret_problems(project: Project) -> Iterator[Problem]:
@@ -214,9 +214,19 @@ def _secret_problems(project: Project) -> Iterator[Problem]:
             )
 
 
-def _store_problems(config: Any) -> Iterator[Problem]:
+def _store_problems(project: Project, config: Any) -> Iterator[Problem]:
     import datajoint as dj
 
+    for module in graph.read(project.directory).modules.values():
+        for name in sorted(module.stores):
+            if (name or "default") not in config.stores:
+                word = f"the store {name}" if name else "the default store"
+                yield Problem(
+                    "undefined-store",
+                    f"{module.name}.py uses {word}, which is not defined.",
+                    "DataJoint does not notice before the first insert, which then fails.",
+                    f'Define {f"{name!r}" if name else "a default"} in "stores" of datajoint.json.',
+                )
     for role in ("default", "filepath_default"):
         name = config.stores.get(role)
         if name and name not in config.stores:

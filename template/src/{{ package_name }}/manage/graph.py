@@ -21,6 +21,9 @@ _OPENERS = {"open_schema", "Schema", "schema"}
 #: `-> [nullable, unique] session.Session.proj(...)  # comment`
 _REFERENCE = re.compile(r"^\s*->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
 
+#: `<blob@main>`, `<blob@>`
+_STORE = re.compile(r":\s*<\w+@(\w*)>")
+
 _IGNORE = re.compile(r"#\s*check:\s*ignore\s+(?P<ids>[\w\-, ]+)")
 
 #: Modules and folders of a package that are not schemas.
@@ -55,6 +58,8 @@ class Module:
         Names of the classes at its top level.
     references : tuple of Reference
         Foreign keys of its definitions.
+    stores : frozenset of str
+        Object stores that its definitions name; the empty name is the default's.
     ignored : frozenset of str
         Ids of findings that it silences.
     """
@@ -65,6 +70,7 @@ class Module:
     imports: Mapping[str, int]
     tables: frozenset[str]
     references: tuple[Reference, ...]
+    stores: frozenset[str]
     ignored: frozenset[str]
 
 
@@ -161,6 +167,9 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
         imports=imports,
         tables=frozenset(node.name for node in classes),
         references=tuple(reference for node in classes for reference in _references(node, aliases)),
+        stores=frozenset(
+            name for node in classes for name in _STORE.findall(ast.get_source_segment(source, node) or "")
+        ),
         ignored=frozenset(ignored),
     )
 
