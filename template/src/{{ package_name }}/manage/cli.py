@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from . import settings
 from .errors import ExitCode, PipelineError, worst
 from .project import Project, current
 
@@ -336,7 +337,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     # DataJoint logs to standard output unless told otherwise before it is imported.
     os.environ.setdefault("DJ_LOG_STREAM", "stderr")
-    os.environ.setdefault("DJ_LOG_LEVEL", "WARNING")
+    settings.quiet()
     sys.exit(_run(arguments))
 
 

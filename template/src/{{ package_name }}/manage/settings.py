@@ -70,6 +70,17 @@ class Problem:
     fatal: bool = False
 
 
+#: Whether this process itself keeps DataJoint quiet.
+_quieted = False
+
+
+def quiet() -> None:
+    """Have DataJoint, once it is imported, say only what is wrong, unless the environment wants to hear more."""
+    global _quieted
+    if "DJ_LOG_LEVEL" not in os.environ:
+        os.environ["DJ_LOG_LEVEL"], _quieted = "WARNING", True
+
+
 def load(project: Project) -> Any:
     """DataJoint's configuration object, with the project's file and secrets in it wherever the process was started.
 
@@ -222,6 +233,8 @@ def file_problems(project: Project) -> Iterator[Problem]:
 
 
 def _source(project: Project, key: str, flat: dict[str, Any]) -> str:
+    if key == "loglevel" and _quieted:
+        return "this command"
     variable = VARIABLES.get(key)
     if variable and os.environ.get(variable):
         return f"environment variable {variable}"
