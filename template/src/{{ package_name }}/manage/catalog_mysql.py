@@ -1,0 +1,142 @@
+"""Reads MySQL's catalogue for :mod:`catalog`: MySQL 8.0, 8.4 and 9."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from . import notation
+from .catalog import Column, Found, Reference, Tables
+from .model import Index
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: What a core type is as a column, where that is not its own name.
+_STORED = {
+    "int64": "bigint",
+    "int32": "int",
+    "int16": "smallint",
+    "int8": "tinyint",
+    "float32": "float",
+    "float64": "double",
+    "bool": "tinyint",
+    "uuid": "binary(16)",
+    "bytes": "longblob",
+}
+
+
+def fits(core: str, stored: str) -> bool:
+    """Whether DataJoint stores a core type so."""
+    if core.startswith("enum("):
+        # MySQL takes spaces off the ends of values.
+        return notation.enum_values(stored) == tuple(value.rstrip() for value in notation.enum_values(core))
+    return stored == _STORED.get(core, core)
+
+
+def native(stored: str) -> str:
+    """The type of a column that has no marker, as a definition writes it."""
+    # decimal(5,2) would have a marker; the same as numeric(5,2) has none.
+    return stored.replace("decimal(", "numeric(")
+
+
+def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
+    def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
+        marks = ", ".join(["%s"] * len(names))
+        # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
+        query = (
+            f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) FROM information_schema.{view} "
+            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}"
+        )
+        return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
+
+    tables: Tables = {}
+    collations = {}
+    for database, collation, name, comment, engine, own_collation, options in rows(
+        "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, create_options",
+        "schemata s LEFT JOIN information_schema.tables t "
+        "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
+        "s.schema_name",
+    ):
+        found = tables[database, name or ""] = Found(comment or "")
+        collations[database, name] = own_collation
+        if name and engine != "InnoDB":
+            found.deviations.append(f"stored in {engine}")
+        if name and own_collation != collation:
+            found.deviations.append(f"collation {own_collation}, where the database has {collation}")
+        if options and "partitioned" in options:
+            found.deviations.append("partitioned")
+    for database, table, name, type_, extra, nullable, default, comment, collation, _ in sorted(
+        rows(
+            "table_schema, table_name, column_name, column_type, extra, is_nullable, column_default, column_comment, "
+            "collation_name, ordinal_position",
+            "columns",
+            "table_schema",
+        ),
+        key=lambda row: row[-1],
+    ):
+        if (database, table) in tables:
+            if "DEFAULT_GENERATED" in extra and not default.upper().startswith("CURRENT_TIMESTAMP"):
+                default = f"({default})"
+            words = [extra.replace("DEFAULT_GENERATED", "").strip().lower()]
+            if collation and collation != collations[database, table]:
+                words.append(f"collation {collation}")
+            tables[database, table].columns.append(
+                Column(name, notation.normal_type(type_), " ".join(words).strip(), nullable == "YES", default, comment)
+            )
+    _read_keys(rows, tables)
+    return tables
+
+
+def _read_keys(rows: Any, tables: Tables) -> None:
+    rules = {
+        (database, name): f"is on update {update} on delete {delete}".lower()
+        for database, name, update, delete in rows(
+            "constraint_schema, constraint_name, update_rule, delete_rule",
+            "referential_constraints",
+            "constraint_schema",
+            "(update_rule, delete_rule) <> ('CASCADE', 'RESTRICT')",
+        )
+    }
+    keys: dict[tuple[str, str, str], list[Any]] = {}
+    for database, table, name, _, *column in sorted(
+        rows(
+            "table_schema, table_name, constraint_name, ordinal_position, column_name, referenced_table_schema, "
+            "referenced_table_name, referenced_column_name",
+            "key_column_usage",
+            "table_schema",
+            "(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL)",
+        ),
+        key=lambda row: row[:4],
+    ):
+        keys.setdefault((database, table, name), []).append(column)
+    for (database, table, name), columns in keys.items():
+        attributes, parents, parent_tables, parent_attributes = zip(*columns, strict=True)
+        if (database, table) not in tables:
+            continue
+        if name == "PRIMARY":
+            tables[database, table].primary_key = attributes
+        else:
+            words = rules.get((database, name), "")
+            reference = Reference(attributes, (parents[0], parent_tables[0]), parent_attributes, words)
+            tables[database, table].references.append(reference)
+    indexes: dict[tuple[str, str, str, bool], list[str]] = {}
+    for database, table, name, _, not_unique, column, order, part, expression, kind, visible in sorted(
+        rows(
+            "table_schema, table_name, index_name, seq_in_index, non_unique, column_name, collation, sub_part, "
+            "expression, index_type, is_visible",
+            "statistics",
+            "table_schema",
+            "index_name <> 'PRIMARY'",
+        ),
+        key=lambda row: row[:4],
+    ):
+        text = notation.normal_expression(f"({expression})") if column is None else column
+        text += f"({part})" if part else ""
+        text += " desc" if order == "D" else ""
+        text += f" using {kind.lower()}" if kind != "BTREE" else ""
+        text += " invisible" if visible == "NO" else ""
+        indexes.setdefault((database, table, name, not not_unique), []).append(text)
+    for (database, table, _, unique), texts in indexes.items():
+        if (database, table) in tables:
+            tables[database, table].indexes.append(Index(tuple(texts), unique))
