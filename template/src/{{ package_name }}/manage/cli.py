@@ -90,11 +90,12 @@ def init(options: Options) -> None:
 @program.command(**_example("my-pipeline --env prod status --json"))
 @_common
 def status(options: Options) -> None:
-    """Show, for each schema, the version in the code and the version in the database."""
+    """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
+    from . import drift
     from . import status as statuses
 
     environment, connection = _connected(options)
-    _show_status(options, environment, statuses.read(connection, environment))
+    _show_status(options, environment, drift.examine(connection, statuses.read(connection, environment)))
 
 
 def _show_status(options: Options, environment: Any, found: list[Any]) -> None:

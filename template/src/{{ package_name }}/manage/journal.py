@@ -225,12 +225,18 @@ def begin(
     return number
 
 
-def finish(connection: dj.Connection, database: str, number: int, *, fingerprint: str | None = None) -> None:
+def finish(connection: dj.Connection, database: str, number: int) -> None:
     """Mark a run as done."""
     connection.query(
-        f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s, fingerprint = %s WHERE id = %s",
-        (DONE, now(), fingerprint, number),
+        f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s",
+        (DONE, now(), number),
     )
+
+
+def stamp(connection: dj.Connection, database: str, number: int, fingerprint: str) -> None:
+    """Note the fingerprint of the shape that a run led to."""
+    query = f"UPDATE {_table(connection, database)} SET fingerprint = %s WHERE id = %s"
+    connection.query(query, (fingerprint, number))
 
 
 def _os_user() -> str:

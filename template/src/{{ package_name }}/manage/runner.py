@@ -11,8 +11,8 @@ from importlib.metadata import version as installed_version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from . import catalog, graph, guard, journal, project, status
 from . import environment as environments
-from . import graph, guard, journal, project, status
 from .errors import ExitCode, PipelineError
 from .status import SchemaStatus, State
 
@@ -99,6 +99,7 @@ def _make(
 ) -> None:
     own = project.current()
     commit, software = project.code_commit(own.root), _software(connection)
+    numbers: dict[str, int] = {}
     for schema in missing:
         if report is not None:
             report(schema.name)
@@ -117,6 +118,11 @@ def _make(
             # DataJoint makes the job table when it is first used, where two workers race and one may lack the right.
             _ = table.jobs
         journal.finish(connection, schema.database, number)
+        numbers[schema.name] = number
+    databases = {name: environment.database(name) for name in own.versions}
+    for name, shape in catalog.read(connection, databases).items():
+        if name in numbers:
+            journal.stamp(connection, databases[name], numbers[name], shape.fingerprint)
 
 
 def _create_schema(connection: dj.Connection, database: str) -> None:

@@ -59,7 +59,9 @@ class SchemaStatus:
     pending : tuple of str
         Versions still to be applied.
     drift : tuple of str
-        Differences between the recorded shape and the database's.
+        Differences between the recorded shape and the database's (:mod:`drift` finds them).
+    fingerprint : str or None
+        Of the shape that was recorded with the version, where it was taken.
     """
 
     name: str
@@ -69,6 +71,7 @@ class SchemaStatus:
     state: State
     pending: tuple[str, ...] = field(default=())
     drift: tuple[str, ...] = field(default=())
+    fingerprint: str | None = None
 
 
 def read(connection: dj.Connection, environment: Environment) -> list[SchemaStatus]:
@@ -96,4 +99,4 @@ def judge(
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
     pending = (code_version,) if state is State.BEHIND else ()
-    return SchemaStatus(name, database, code_version, record.version, state, pending)
+    return SchemaStatus(name, database, code_version, record.version, state, pending, fingerprint=record.fingerprint)

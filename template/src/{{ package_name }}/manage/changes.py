@@ -1,0 +1,379 @@
+"""The difference of two pipelines as operations, and the questions that only a person can answer.
+
+A table or attribute that goes while a like one comes may be a rename or two things that have nothing to do with each
+other; one keeps the values, the other loses them. So that is asked, never assumed. What follows from an answer is not
+asked again: a renamed key carries the tables below it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from graphlib import CycleError, TopologicalSorter
+
+from .errors import PipelineError
+from .model import Attribute, ForeignKey, Table, TableName
+from .operations import (
+    AddAttribute,
+    AddForeignKey,
+    AddIndex,
+    AlterAttribute,
+    ChangeComment,
+    ChangePrimaryKey,
+    CreateTable,
+    DropAttribute,
+    DropForeignKey,
+    DropIndex,
+    DropTable,
+    Fill,
+    Operation,
+    OrderAttributes,
+    RenameAttribute,
+    RenameTable,
+    Tables,
+    apply,
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person has said. Tables are named as they are afterwards.
+
+    Parameters
+    ----------
+    tables : dict
+        New place of each renamed or moved table, by its old one.
+    attributes : dict
+        New name of each renamed attribute, by table and old name.
+    fills : dict
+        What existing rows get for an attribute, by table and attribute.
+    drops : set
+        Attributes, by table and name, and tables, with None for a name, that are gone for good.
+    """
+
+    tables: Mapping[TableName, TableName] = field(default_factory=dict)
+    attributes: Mapping[tuple[TableName, str], str] = field(default_factory=dict)
+    fills: Mapping[tuple[TableName, str], str] = field(default_factory=dict)
+    drops: frozenset[tuple[TableName, str | None]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that cannot be known from the code.
+
+    Parameters
+    ----------
+    kind : str
+        ``rename``: is ``subject`` now called one of ``candidates``? ``rename-table``: the same of a table.
+        ``fill``: which value do existing rows get for ``subject``?
+    table : TableName
+        The table, as it is afterwards; for ``rename-table`` the one that is gone.
+    subject : str
+        The attribute that is gone or required; empty for a table.
+    candidates : tuple of str
+        What it may be called now, the likeliest first.
+    """
+
+    kind: str
+    table: TableName
+    subject: str
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Operations in an order that is safe, and what is still to be asked."""
+
+    operations: list[Operation]
+    questions: list[Question]
+
+
+def difference(before: Tables, after: Tables, answers: Answers | None = None) -> Changes:
+    """Compare two states of a pipeline.
+
+    Parameters
+    ----------
+    before, after : mapping of TableName to Table
+        Every table of every schema.
+    answers : Answers, optional
+        What is known already.
+
+    Returns
+    -------
+    Changes
+        Applied to ``before``, the operations give ``after``. Nothing is proposed for equal things.
+    """
+    answers = answers or Answers()
+    questions: list[Question] = []
+    operations: list[Operation] = _table_renames(before, after, answers, questions)
+    now = apply(operations, before)
+    target = {name: _keeping_hidden(now.get(name), table) for name, table in after.items()}
+    common = [name for name in dependency_order(target.values()) if name in now]
+
+    renames = _attribute_renames(now, target, common, answers, questions)
+    operations += renames
+    now = apply(renames, now)
+
+    removals: list[Operation] = []
+    for name in reversed(dependency_order(now.values())):
+        if name in target:  # those of a table that goes, go with it
+            keeps = target[name].foreign_keys
+            removals += [DropForeignKey(name, key) for key in now[name].foreign_keys if key not in keeps]
+    for name in common:
+        removals += [DropIndex(name, i) for i in now[name].indexes if i not in target[name].indexes]
+    operations += removals
+    now = apply(removals, now)
+
+    alterations = [op for name in common for op in _within(now[name], target[name], target, now, answers, questions)]
+    operations += alterations
+    now = apply(alterations, now)
+
+    additions: list[Operation] = []
+    for name in dependency_order(target.values()):
+        if name not in now:
+            additions.append(CreateTable(name, target[name]))
+    for name in common:
+        additions += [AddIndex(name, i) for i in target[name].indexes if i not in now[name].indexes]
+        additions += [AddForeignKey(name, k) for k in target[name].foreign_keys if k not in now[name].foreign_keys]
+    gone = [name for name in reversed(dependency_order(now.values())) if name not in target]
+    additions += [DropTable(name) for name in gone]
+    return Changes([*operations, *additions], questions)
+
+
+def _keeping_hidden(now: Table | None, target: Table) -> Table:
+    """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
+    day of its declaration, and a later day is no reason to take one away."""
+    if now is None:
+        return target
+    extra = [a for a in now.attributes if a.hidden and a.name not in target.attribute and a.name not in now.primary_key]
+    return replace(target, attributes=(*target.attributes, *extra)) if extra else target
+
+
+def dependency_order(tables: Iterable[Table]) -> list[TableName]:
+    """Parents before children, masters before parts; otherwise by name.
+
+    Raises
+    ------
+    PipelineError
+        If tables refer to each other in a circle.
+    """
+    known = {table.name: table for table in tables}
+    below: dict[TableName, list[TableName]] = {}
+    for name in sorted(known, key=str):
+        table = known[name]
+        parents = {key.parent for key in table.foreign_keys} | ({table.master} if table.master else set())
+        below[name] = sorted((parent for parent in parents if parent in known and parent != name), key=str)
+    try:
+        return list(TopologicalSorter(below).static_order())
+    except CycleError as error:
+        raise PipelineError(
+            "Tables refer to each other in a circle.", " → ".join(map(str, error.args[1])), "Break the circle."
+        ) from None
+
+
+# --- Tables --------------------------------------------------------------------------------------------------------
+
+
+def _table_renames(before: Tables, after: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
+    """Renames that are answered or certain, in an order in which no name is taken twice; others are asked."""
+    pairs = {old: new for old, new in answers.tables.items() if old in before and new in after and old != new}
+    gone = [before[name] for name in sorted(before, key=str) if name not in after and name not in pairs]
+    come = [after[name] for name in sorted(after, key=str) if name not in before and name not in pairs.values()]
+    for old in gone:
+        # The same class in the same schema under another prefix has changed its tier and nothing else.
+        for new in come:
+            if (old.name.schema, old.title) == (new.name.schema, new.title) and new.name not in pairs.values():
+                pairs[old.name] = new.name
+    for old in gone:
+        if old.name in pairs or (old.name, None) in answers.drops or (old.master and old.master in pairs):
+            continue
+        scores = {new.name: _table_score(old, new) for new in come if new.name not in pairs.values()}
+        likely = sorted((n for n in scores if scores[n] >= 0.5), key=lambda n: (-scores[n], str(n)))
+        if likely:
+            questions.append(Question("rename-table", old.name, "", tuple(map(str, likely))))
+    return _in_free_order(before, pairs)
+
+
+def _in_free_order(before: Tables, pairs: dict[TableName, TableName]) -> list[Operation]:
+    operations: list[Operation] = []
+    now = dict(before)
+    waiting = {old: new for old, new in pairs.items() if not _follows(before[old], pairs, new)}
+    while waiting:
+        free = [old for old, new in waiting.items() if new not in now]
+        if not free:
+            names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
+            raise PipelineError(
+                "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
+            )
+        operation = RenameTable(free[0], waiting.pop(free[0]))
+        now = operation.apply(now)
+        operations.append(operation)
+    return operations
+
+
+def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) -> bool:
+    """Whether a part gets its new name by its master's renaming alone."""
+    master = pairs.get(part.master) if part.master else None
+    if master is None or part.master is None:
+        return False
+    return new == TableName(master.schema, master.table + part.name.table.removeprefix(part.master.table))
+
+
+def _table_score(old: Table, new: Table) -> float:
+    """How likely a table is another one renamed, from 0 to 1: what share of the attributes they have in common."""
+    if (old.master is None) != (new.master is None):
+        return 0.0
+    ours = {(a.name, a.type) for a in old.attributes if not a.hidden}
+    theirs = {(a.name, a.type) for a in new.attributes if not a.hidden}
+    shared = len(ours & theirs) / max(len(ours | theirs), 1)
+    return 0.75 * shared + 0.25 * SequenceMatcher(None, old.title, new.title).ratio()
+
+
+# --- Attributes ------------------------------------------------------------------------------------------------------
+
+
+def _attribute_renames(
+    now: Tables, target: Tables, common: list[TableName], answers: Answers, questions: list[Question]
+) -> list[Operation]:
+    """Renames of attributes: answered, or implied by the foreign key that brings the attribute; the others asked."""
+    operations: list[Operation] = []
+    known: dict[TableName, dict[str, str]] = {}
+    for name in common:
+        old, new = now[name], target[name]
+        gone = [a.name for a in old.attributes if a.name not in new.attribute]
+        come = [a.name for a in new.attributes if a.name not in old.attribute]
+        pairs = {
+            old_name: answers.attributes[name, old_name]
+            for old_name in gone
+            if answers.attributes.get((name, old_name)) in come
+        }
+        for old_name, new_name in _implied(old, new, known):
+            if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
+                pairs[old_name] = new_name
+        known[name] = pairs
+        operations += [RenameAttribute(name, old_name, new_name) for old_name, new_name in pairs.items()]
+        come = [attribute for attribute in come if attribute not in pairs.values()]
+        for attribute in gone:
+            if (
+                attribute not in pairs
+                and (name, attribute) not in answers.drops
+                and not old.attribute[attribute].hidden
+            ):
+                likely = _likely(old, new, attribute, come)
+                if likely:
+                    questions.append(Question("rename", name, attribute, likely))
+    return operations
+
+
+def _implied(old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of names that foreign keys to the same attribute of the same parent give, before and after."""
+    left = list(new.foreign_keys)
+    pairs: list[tuple[str, str]] = []
+    # Where several foreign keys lead to one parent, those that share attributes belong together.
+    for key in sorted(old.foreign_keys, key=lambda k: -len(set(k.attributes) & set(new.attribute))):
+        candidates = [other for other in left if other.parent == key.parent]
+        if not candidates:
+            continue
+        match = max(candidates, key=lambda other: len(set(other.attributes) & set(key.attributes)))
+        left.remove(match)
+        renamed = known.get(key.parent, {})
+        theirs = dict(zip(match.parent_attributes, match.attributes, strict=True))
+        for attribute, parent in zip(key.attributes, key.parent_attributes, strict=True):
+            after = theirs.get(renamed.get(parent, parent))
+            if after is not None and after != attribute:
+                pairs.append((attribute, after))
+    return pairs
+
+
+_FAMILIES = (
+    ("int", ("int", "tinyint", "smallint", "mediumint", "bigint", "bool", "serial")),
+    ("real", ("float", "double", "decimal", "numeric")),
+    ("text", ("char", "varchar", "enum", "tinytext", "text", "mediumtext", "longtext")),
+    ("moment", ("date", "datetime", "timestamp", "time", "year")),
+)
+
+
+def _family(type_: str) -> str:
+    """What kind of values a type holds; a rename changes no kind."""
+    if type_.startswith("<"):
+        return type_.partition("@")[0].rstrip(">")
+    word = type_.partition("(")[0].split(",")[0].strip().rstrip("0123456789").split(" ")[0]
+    return next((family for family, words in _FAMILIES if word in words), word)
+
+
+def _likely(old: Table, new: Table, gone: str, come: list[str]) -> tuple[str, ...]:
+    """Names that an attribute may have been given, the likeliest first."""
+    scores = {name: _score(old, new, old.attribute[gone], new.attribute[name]) for name in come}
+    return tuple(sorted((n for n in scores if scores[n] >= 0.3), key=lambda n: (-scores[n], n)))
+
+
+def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
+    """How likely an attribute is another one renamed, from 0 to 1: kind, type, section, neighbours, comment, name."""
+    if gone.inherited != come.inherited or _family(gone.type) != _family(come.type):
+        return 0.0
+
+    def neighbours(table: Table, name: str) -> set[str]:
+        names = [attribute.name for attribute in table.attributes]
+        place = names.index(name)
+        return {*names[max(0, place - 1) : place], *names[place + 1 : place + 2]}
+
+    shared = neighbours(old, gone.name) & neighbours(new, come.name)
+    return (
+        0.3 * (gone.type == come.type)
+        + 0.2 * ((gone.name in old.primary_key) == (come.name in new.primary_key))
+        + 0.1 * len(shared)
+        + 0.15 * (bool(gone.comment) and gone.comment == come.comment)
+        + 0.15 * SequenceMatcher(None, gone.name, come.name).ratio()
+    )
+
+
+def _within(
+    now: Table, target: Table, after: Tables, before: Tables, answers: Answers, questions: list[Question]
+) -> list[Operation]:
+    """What changes inside a table, foreign keys and indexes aside."""
+    name, operations = now.name, list[Operation]()
+    if now.comment != target.comment:
+        operations.append(ChangeComment(name, now.comment, target.comment))
+    order = [attribute.name for attribute in target.attributes]
+    for place, attribute in enumerate(target.attributes):
+        old = now.attribute.get(attribute.name)
+        if old is None:
+            fill = _fill(now, target, attribute, before, answers, questions)
+            operations.append(AddAttribute(name, attribute, order[place - 1] if place else None, fill))
+        elif old != attribute:
+            said = answers.fills.get((name, attribute.name))
+            operations.append(AlterAttribute(name, old, attribute, None if said is None else Fill(said)))
+    if now.primary_key != target.primary_key:
+        operations.append(ChangePrimaryKey(name, now.primary_key, target.primary_key))
+    gone = [attribute.name for attribute in now.attributes if attribute.name not in target.attribute]
+    operations += [DropAttribute(name, attribute) for attribute in gone]
+    result = apply(operations, {name: now})[name]
+    if [attribute.name for attribute in result.attributes] != order:
+        operations.append(OrderAttributes(name, tuple(order)))
+    return operations
+
+
+def _fill(
+    now: Table, target: Table, attribute: Attribute, before: Tables, answers: Answers, questions: list[Question]
+) -> Fill | None:
+    """What existing rows get for a new attribute; a question where only a person knows."""
+    said = answers.fills.get((now.name, attribute.name))
+    if said is not None:
+        return Fill(said)
+    if attribute.nullable or attribute.default is not None:
+        return None
+    if any(_reaches(now, key, attribute.name, before) for key in target.foreign_keys):
+        return Fill(parent=True)
+    questions.append(Question("fill", now.name, attribute.name))
+    return None
+
+
+def _reaches(now: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
+    """Whether what the table already has of a foreign key leads to one row of the parent, which has the value."""
+    parent = before.get(key.parent)
+    if attribute not in key.attributes or parent is None:
+        return False
+    pairs = zip(key.attributes, key.parent_attributes, strict=True)
+    known = {theirs for ours, theirs in pairs if ours != attribute and ours in now.attribute}
+    return bool(known) and set(parent.primary_key) <= known

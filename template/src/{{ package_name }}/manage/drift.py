@@ -1,0 +1,117 @@
+"""What a database has become behind everybody's back, in DataJoint's words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import catalog, project, scratch
+from . import operations as ops
+from .changes import Answers, difference
+from .model import Attribute, Schema, Table
+from .status import SchemaStatus, State
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[SchemaStatus]:
+    """Hold the shape of every schema that is current against the fingerprint that was recorded with its version.
+
+    Reads the catalogue, once for all schemas, and only where something differs the code, which has the same version and
+    so says what should be there.
+    """
+    shapes = catalog.read(connection, {s.name: s.database for s in stands if s.database_version is not None})
+    drifted = {
+        s.name
+        for s in stands
+        if s.state is State.CURRENT and s.name in shapes and s.fingerprint not in (None, shapes[s.name].fingerprint)
+    }
+    if not drifted:
+        return stands
+    code = scratch.read(project.current())
+    return [
+        replace(s, state=State.DRIFTED, drift=_texts(code.get(s.name), shapes[s.name])) if s.name in drifted else s
+        for s in stands
+    ]
+
+
+def _texts(expected: Schema | None, found: Schema) -> tuple[str, ...]:
+    texts = describe(expected, found) if expected is not None else []
+    return tuple(texts) or ("It is as the code has it now, and not as it was when its version was recorded.",)
+
+
+def describe(expected: Schema, found: Schema) -> list[str]:
+    """Each way in which a schema is not what it should be.
+
+    Parameters
+    ----------
+    expected : Schema
+        As it was recorded, or as the code has it.
+    found : Schema
+        As the database has it.
+
+    Returns
+    -------
+    list of str
+        One sentence a difference, which begins with the class of the table.
+    """
+    before = {table.name: table for table in expected}
+    after = {table.name: table for table in found}
+    # Whatever the names suggest: a table or attribute that is gone is said to be gone.
+    drops = frozenset((name, None) for name in before)
+    texts = [_sentence(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations]
+    texts += [f"{table.title} has {deviation}." for table in found for deviation in table.deviations]
+    return texts
+
+
+def _sentence(operation: ops.Operation, expected: Schema) -> str:
+    table = expected.table.get(operation.table.table)
+    title = table.title if table else Table(operation.table, (), ()).title
+    return f"{title} {_what(operation)}."
+
+
+def _what(operation: ops.Operation) -> str:
+    match operation:
+        case ops.CreateTable():
+            return "is a table that the code does not have"
+        case ops.DropTable():
+            return "is missing"
+        case ops.RenameTable(to=to):
+            return f"is called {to.table}"
+        case ops.ChangeComment(before=before, after=after):
+            return f"says {after!r} of itself instead of {before!r}"
+        case ops.AddAttribute(attribute=attribute):
+            return f"has an attribute {attribute.name} that the code does not have"
+        case ops.DropAttribute(attribute=name):
+            return f"lacks the attribute {name}"
+        case ops.RenameAttribute(old=old, new=new):
+            return f"calls the attribute {old} {new}"
+        case ops.AlterAttribute(before=before, after=after):
+            return f"has {_definition(after)} instead of {_definition(before)}"
+        case ops.OrderAttributes():
+            return "has its attributes in another order"
+        case ops.ChangePrimaryKey(before=before, after=after):
+            return f"has the primary key ({', '.join(after)}) instead of ({', '.join(before)})"
+        case ops.AddForeignKey(key=key):
+            return f"has a foreign key ({', '.join(key.attributes)}) to {key.parent} that the code does not have"
+        case ops.DropForeignKey(key=key):
+            return f"lacks the foreign key ({', '.join(key.attributes)}) to {key.parent}"
+        case ops.AddIndex(index=index):
+            return f"has {_index(index.unique)} ({', '.join(index.columns)}) that the code does not have"
+        case ops.DropIndex(index=index):
+            return f"lacks {_index(index.unique)} ({', '.join(index.columns)})"
+        case _:
+            return f"differs by {type(operation).__name__}"
+
+
+def _index(unique: bool) -> str:
+    return "a unique index" if unique else "an index"
+
+
+def _definition(attribute: Attribute) -> str:
+    """An attribute as a line of a definition."""
+    default = " = null" if attribute.nullable else f" = {attribute.default!r}" if attribute.default is not None else ""
+    type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
+    comment = f"  # {attribute.comment}" if attribute.comment else ""
+    return f"`{attribute.name}{default} : {type_}{comment}`"

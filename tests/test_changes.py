@@ -1,0 +1,223 @@
+"""The difference of two states of a pipeline: applied, it gives the second; it asks what code cannot say, and no more."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import ROOT, Project, zygote
+
+#: Two tables, one below the other, that the pairs change.
+START = """
+A(dj.Manual):
+    a_id : int32
+    ---
+    weight = null : float32  # grams
+    note = "" : varchar(100)
+B(dj.Imported):
+    -> A
+    b_id : int32
+    ---
+    value : float64
+"""
+
+
+def edit(*changes: tuple[str, str]) -> str:
+    text = START
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+#: What is changed, what it takes, in names of operations, and what is asked: (kind, subject, first candidate).
+PAIRS: dict[str, tuple[str, list[str], list[tuple[str, str, str]]]] = {
+    "nothing": (START, [], []),
+    "add nullable": (edit(("    note", "    size = null : int32\n    note")), ["AddAttribute"], []),
+    "add with default": (edit(("    note", "    size = 1 : int32\n    note")), ["AddAttribute"], []),
+    "add required": (edit(("    note", "    size : int32\n    note")), ["AddAttribute"], [("fill", "size", "")]),
+    "drop": (edit(("    weight = null : float32  # grams\n", "")), ["DropAttribute"], []),
+    "rename": (
+        edit(("weight", "mass")), ["AddAttribute", "DropAttribute"], [("rename", "weight", "mass")],
+    ),
+    "other kind in its place is no rename": (
+        edit(("weight = null : float32  # grams", "weighed_on = null : date")), ["AddAttribute", "DropAttribute"], [],
+    ),
+    "type": (edit(("float32", "float64")), ["AlterAttribute"], []),
+    "comment": (edit(("# grams", "# kilograms")), ["AlterAttribute"], []),
+    "order": (
+        edit(('    weight = null : float32  # grams\n    note = "" : varchar(100)', '    note = "" : varchar(100)\n    weight = null : float32  # grams')),
+        ["OrderAttributes"], [],
+    ),
+    "tier": (edit(("A(dj.Manual)", "A(dj.Lookup)")), ["RenameTable"], []),
+    "rename table": (edit(("B(dj.Imported)", "Better(dj.Imported)")), ["CreateTable", "DropTable"], [("rename-table", "", "s._better")]),
+    "index": (edit(("varchar(100)", "varchar(100)\n    unique index (note)")), ["AddIndex"], []),
+    "foreign key dropped, attribute kept": (
+        edit(("-> A\n    b_id", "a_id : int32\n    b_id")), ["AlterAttribute", "DropForeignKey"], [],
+    ),
+    "foreign key nullable": (
+        edit(("value : float64", "value : float64\n    -> [nullable] A.proj(other='a_id')")), ["AddAttribute", "AddForeignKey"], [],
+    ),
+    "key retyped carries no question": (edit(("a_id : int32", "a_id : int64")), ["AlterAttribute"], []),
+    "key attribute added": (
+        edit(("a_id : int32", "a_id : int32\n    more : int32")),
+        ["AddAttribute", "AddAttribute", "AddForeignKey", "ChangePrimaryKey", "ChangePrimaryKey", "DropForeignKey"],
+        [("fill", "more", "")],
+    ),
+    "new table below": (
+        START + "C(dj.Computed):\n    -> B\n    ---\n    result : float64\n", ["CreateTable"], [],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """The rooms that know neither databases nor datajoint, imported into this process."""
+    folder = tmp_path_factory.mktemp("engine")
+    (folder / "engine_seen_from_inside").mkdir()
+    (folder / "engine_seen_from_inside" / "__init__.py").touch()
+    source = ROOT / "template" / "src" / "{{ package_name }}" / "manage"
+    (folder / "engine_seen_from_inside" / "manage").symlink_to(source)
+    sys.path.insert(0, str(folder))
+    names = ("model", "operations", "changes")
+    yield SimpleNamespace(**{n: importlib.import_module(f"engine_seen_from_inside.manage.{n}") for n in names})
+    sys.path.remove(str(folder))
+
+
+RECORD = (
+    "import json, sys; from my_pipeline.manage import model, project, scratch\n"
+    "found = scratch.record(project.current())\n"
+    "sys.stdout.write('@@' + json.dumps([model.encode(schema) for schema in found.values()]))"
+)
+
+
+@pytest.fixture(scope="session")
+def tables_of(
+    engine: SimpleNamespace, default_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, list[str]], Any]:
+    """The tables of a module's source, by name, as DataJoint would declare them."""
+    folder = tmp_path_factory.mktemp("record")
+    (folder / "src" / "my_pipeline").mkdir(parents=True)
+    source = default_folder / "src" / "my_pipeline"
+    (folder / "src" / "my_pipeline" / "manage").symlink_to(source / "manage")
+    (folder / "src" / "my_pipeline" / "__init__.py").write_text((source / "__init__.py").read_text())
+    stores = {"default": "main", "main": {"protocol": "file", "location": "/nowhere"}}
+    (folder / "datajoint.json").write_text(json.dumps({"database": {"create_tables": False}, "stores": stores}))
+    project = Project(folder)
+
+    def tables_of(module: str, schemas: list[str]) -> Any:
+        versions = {name: "1.0.0" for name in schemas}
+        project.write(project.module("version"), f"__version__ = '0'\nSCHEMA_VERSIONS = {versions!r}\n")
+        project.write(project.module("tables"), module)
+        code, out, err = zygote().run(["-c", RECORD], folder, project.variables(), None, 60)
+        assert code == 0, err
+        data = json.loads(out.partition("@@")[2])
+        return {table.name: table for schema in data for table in engine.model.decode(schema)}
+
+    return tables_of
+
+
+def module(text: str) -> str:
+    lines = ["import datajoint as dj", "from . import open_schema", "schema = open_schema('s')"]
+    for line in text.strip("\n").splitlines():
+        if not line.startswith(" "):
+            lines += ['    """'] if lines[-1].startswith("    ") else []
+            lines += ["@schema", f"class {line}", '    definition = """']
+        else:
+            lines.append(line)
+    return "\n".join([*lines, '    """', ""])
+
+
+def kinds(operations: list[Any]) -> list[str]:
+    return sorted(type(operation).__name__ for operation in operations)
+
+
+@pytest.fixture(scope="session")
+def start(tables_of: Callable[[str, list[str]], Any]) -> Any:
+    return tables_of(module(START), ["s"])
+
+
+def agrees(engine: SimpleNamespace, before: Any, after: Any, answers: Any = None) -> Any:
+    """The difference leads there, its inverse back, and there it finds nothing more to do."""
+    found = engine.changes.difference(before, after, answers)
+    there = engine.operations.apply(found.operations, before)
+    assert there == after
+    assert engine.operations.apply(engine.operations.inverse(found.operations, before), there) == before
+    again = engine.changes.difference(after, after)
+    assert not again.operations and not again.questions
+    return found
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pair(engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any, name: str) -> None:
+    text, operations, questions = PAIRS[name]
+    found = agrees(engine, start, tables_of(module(text), ["s"]))
+    assert kinds(found.operations) == operations
+    assert [(q.kind, q.subject, (*q.candidates, "")[0]) for q in found.questions] == questions
+
+
+def test_answered_rename_of_an_attribute(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
+) -> None:
+    a = engine.model.TableName("s", "a")
+    after = tables_of(module(edit(("weight", "mass"))), ["s"])
+    found = agrees(engine, start, after, engine.changes.Answers(attributes={(a, "weight"): "mass"}))
+    assert kinds(found.operations) == ["RenameAttribute"] and not found.questions
+    dropped = agrees(engine, start, after, engine.changes.Answers(drops=frozenset({(a, "weight")})))
+    assert kinds(dropped.operations) == ["AddAttribute", "DropAttribute"] and not dropped.questions
+
+
+def test_renamed_key_carries_the_tables_below_along(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
+) -> None:
+    a = engine.model.TableName("s", "a")
+    after = tables_of(module(edit(("a_id", "animal_id"))), ["s"])
+    found = agrees(engine, start, after, engine.changes.Answers(attributes={(a, "a_id"): "animal_id"}))
+    assert kinds(found.operations) == ["RenameAttribute", "RenameAttribute"] and not found.questions
+
+
+def test_renamed_table_keeps_what_leads_to_it(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
+) -> None:
+    old, new = engine.model.TableName("s", "a"), engine.model.TableName("s", "animal")
+    after = tables_of(module(edit(("A(dj.Manual)", "Animal(dj.Manual)"), ("-> A", "-> Animal"))), ["s"])
+    found = agrees(engine, start, after, engine.changes.Answers(tables={old: new}))
+    assert kinds(found.operations) == ["RenameTable"] and not found.questions
+
+
+def test_operation_that_does_not_fit_refuses_in_words(engine: SimpleNamespace, start: Any) -> None:
+    a = engine.model.TableName("s", "a")
+    for operation in (
+        engine.operations.DropAttribute(a, "nothing"),
+        engine.operations.RenameAttribute(a, "weight", "note"),
+        engine.operations.DropTable(a),
+        engine.operations.DropTable(engine.model.TableName("s", "nothing")),
+        engine.operations.ChangePrimaryKey(a, ("weight",), ("note",)),
+    ):
+        with pytest.raises(Exception, match="cannot be applied") as refusal:
+            operation.apply(start)
+        assert type(refusal.value).__name__ == "PipelineError"
+
+
+CORPUS = Path(os.environ.get("CORPUS", ROOT.parent / "shared" / "corpus"))
+CASES = sorted((CORPUS / "cases").glob("*.json"))
+
+
+@pytest.mark.skipif(not CASES, reason=f"no corpus of schema evolutions in {CORPUS.name}; CORPUS names its folder")
+def test_corpus_of_real_evolutions(engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any]) -> None:
+    sys.path.insert(0, str(CORPUS))
+    materialise = importlib.import_module("materialise")
+    for path in CASES:
+        case = json.loads(path.read_text(encoding="utf-8"))
+        states = []
+        for state in ("before", "after"):
+            source = materialise.module_source(case[state], '__import__("my_pipeline").open_schema("{name}")')
+            states.append(tables_of(source, list(dict.fromkeys(table["schema"] for table in case[state]))))
+        agrees(engine, *states)
