@@ -86,7 +86,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     source = ROOT / "template" / "src" / "{{ package_name }}" / "manage"
     (folder / "engine_seen_from_inside" / "manage").symlink_to(source)
     sys.path.insert(0, str(folder))
-    names = ("model", "operations", "changes")
+    names = ("model", "operations", "changes", "plan")
     yield SimpleNamespace(**{n: importlib.import_module(f"engine_seen_from_inside.manage.{n}") for n in names})
     sys.path.remove(str(folder))
 
@@ -152,6 +152,8 @@ def agrees(engine: SimpleNamespace, before: Any, after: Any, answers: Any = None
     assert engine.operations.apply(engine.operations.inverse(found.operations, before), there) == before
     again = engine.changes.difference(after, after)
     assert not again.operations and not again.questions
+    traced, _ = engine.plan.trace(before, found.operations)
+    assert traced == after
     return found
 
 

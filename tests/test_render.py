@@ -153,13 +153,16 @@ def test_floors_import_only_downwards(default_folder: Path) -> None:
     floors = [
         "errors", "project", "graph", "account", "local", "settings", "environment", "notation", "model", "catalog",
         "catalog_mysql", "catalog_postgresql", "journal", "status", "guard", "recorder", "scratch", "operations",
-        "changes", "drift", "runner", "worker", "credentials", "doctor", "checks", "scaffold", "testing", "render", "cli",
+        "changes", "drift", "step", "constraints", "lowering", "probes", "mysql_alter", "mysql", "postgresql_rebuild",
+        "postgresql_alter", "postgresql", "plan", "runner", "worker", "credentials", "doctor", "checks", "scaffold", "testing", "render", "cli",
     ]  # fmt: skip
     manage = default_folder / "src" / "my_pipeline" / "manage"
     rooms = {path.stem for path in manage.glob("*.py")} - {"__init__", "__main__"}
     assert rooms == set(floors)
     for name in rooms:
         tree = ast.parse((manage / f"{name}.py").read_text(encoding="utf-8"))
+        # What is imported for the type checker alone is no dependency of the room.
+        tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level == 1:
                 imported = [node.module] if node.module else [alias.name for alias in node.names]

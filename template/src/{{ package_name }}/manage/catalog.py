@@ -128,7 +128,7 @@ def _attribute(column: Column, parents: set[str] | None, server: Any) -> Attribu
         known = types | {re.sub(r"^(time(?:stamp)?)\(\d\)", r"\1", parent) for parent in types}
         type_, fits = "", column.stored in known or "" in types
     elif marker:
-        core = _core(marker)
+        core = core_of(marker)
         type_, fits = marker, not core or server.fits(core, column.stored)
     else:
         text = f"{column.stored} {column.extra}".rstrip()
@@ -144,7 +144,7 @@ def _attribute(column: Column, parents: set[str] | None, server: Any) -> Attribu
 _CORE = {"bool", "uuid", "json", "bytes", "date", "datetime", "char", "varchar", "enum"}
 
 
-def _core(type_: str) -> str:
+def core_of(type_: str) -> str:
     """The core or native type that holds the values of a codec; empty where this process does not know the codec."""
     match = re.fullmatch(r"<(\w+)(@.*)?>", type_)
     if match is None:
@@ -157,4 +157,4 @@ def _core(type_: str) -> str:
         return ""
     if inner.startswith("<") and "@" not in inner and match[2]:
         inner = f"{inner[:-1]}{match[2]}>"
-    return _core(notation.normal_type(inner))
+    return core_of(notation.normal_type(inner))

@@ -76,7 +76,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
         else:
             found.deviations.append(words)
     for database, table, unique, columns, words in rows(_INDEXES):
-        texts = [_expression(column) if column.startswith("(") else column for column in columns]
+        texts = [expression_of(column) if column.startswith("(") else column for column in columns]
         tables[database, table].indexes.append(Index((*texts, *filter(None, [words.strip()])), unique))
     return tables
 
@@ -163,7 +163,7 @@ def _default(text: str | None) -> str | None:
     return f"({text})"
 
 
-def _expression(text: str) -> str:
+def expression_of(text: str) -> str:
     """An expression of an index without the casts that PostgreSQL adds, a path into JSON as a definition has it."""
     text = text.replace("::text", "")
     path = r"\(+jsonb_extract_path_text\((\w+), (?:VARIADIC ARRAY\[)?(.*?)\]?\)\)?(?:::(.*?))?\)"

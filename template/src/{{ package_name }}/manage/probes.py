@@ -1,0 +1,197 @@
+"""Queries that count what an alteration would lose or be refused for, before anything runs.
+
+Whether values survive is a question to the data, not to the types: a column of whole numbers may well become an
+``int32`` though it was a ``float64``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from . import notation
+from .lowering import Change, Column, Lowering, is_text
+from .step import Alteration, FromParent, Probe, Step
+
+_BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
+_BITS |= {"int": 32, "integer": 32, "bigint": 64}
+
+
+def probe(lowering: Lowering, alteration: Alteration) -> list[Probe]:
+    """The queries for an alteration, over the table under its name before."""
+    change = lowering.change(alteration)
+    return list(_Probes(lowering, alteration, change).all())
+
+
+def _bits(core: str) -> int:
+    return _BITS.get(core.partition(" ")[0].partition("(")[0], 0)
+
+
+def _real(core: str) -> str:
+    """``single``, ``double``, ``decimal`` or nothing."""
+    if core in ("float32", "real"):
+        return "single"
+    if core in ("float64", "double", "double precision"):
+        return "double"
+    return "decimal" if re.match(r"decimal|numeric", core) else "single" if core == "float" else ""
+
+
+class _Probes:
+    def __init__(self, lowering: Lowering, alteration: Alteration, change: Change) -> None:
+        self.lower, self.alteration, self.change = lowering, alteration, change
+        self.full = lowering.full(alteration.before.name)
+        self.mysql = bool(lowering.quote("x") == "`x`")
+
+    def all(self) -> Iterator[Probe]:
+        for name in (*self.change.dropped, *self.change.kept):
+            yield self._count("dropped", name, f"{self.lower.quote(name)} IS NOT NULL", f"values of {name} that go")
+        for name, column in self.change.will.items():
+            if name not in self.change.was:
+                yield from self._new(name, column)
+                continue
+            old = self.change.old[name]
+            if self.change.was[name].nullable and not column.nullable and name not in self.alteration.fills:
+                condition = f"{self.lower.quote(old)} IS NULL"
+                yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
+            if self.change.was[name].core != column.core and name not in self.alteration.converts:
+                for kind, condition, words, silent in self._type(old, self.change.was[name], column):
+                    yield self._count(kind, old, condition, f"values of {old} that {words}", silent=silent)
+        yield from self._duplicates()
+
+    def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
+        return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
+
+    def _new(self, name: str, column: Column) -> Iterator[Probe]:
+        fill = self.alteration.fills.get(name)
+        if fill is None and not column.nullable and column.default is None:
+            words = f"rows that have no value for {name}"
+            yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.mysql)
+        elif isinstance(fill, FromParent) and not column.nullable:
+            theirs, pairs, _ = self.lower._fill_from_parent(self.change, name, fill)
+            quote, parent = self.lower.quote, self.lower.full(fill.key.parent)
+            known = self.lower._names.tables.get(self.lower.place(fill.key.parent))
+            if known is None or theirs in known.columns:
+                on = " AND ".join(f"p.{quote(parents)} = c.{quote(ours)}" for parents, ours in pairs)
+                sql = f"SELECT COUNT(*) FROM {self.full} c WHERE 1 <> (SELECT COUNT(*) FROM {parent} p WHERE {on})"
+                yield Probe("parent", (name,), sql, f"rows for which {fill.key.parent} has not exactly one {theirs}")
+
+    def _duplicates(self) -> Iterator[Probe]:
+        keys = [index.columns for index in self.change.target if index.unique and index not in self.change.indexes]
+        key = self.alteration.after.primary_key
+        if self.change.table.primary_key != key or set(key) & self.change.retyped:
+            keys.append(key)
+        for columns in keys:
+            # A new attribute with one value for all makes no row differ from another.
+            names = [self.change.old.get(column) for column in columns]
+            fresh = [column for column, name in zip(columns, names, strict=True) if name is None]
+            if any(column.startswith("(") for column in columns):
+                continue
+            if any(type(self.alteration.fills.get(column)).__name__ == "Expression" for column in fresh):
+                continue
+            old = [name for name in names if name is not None]
+            listed = self.lower.listed(old)
+            known = " AND ".join(f"{self.lower.quote(name)} IS NOT NULL" for name in old) or "TRUE"
+            group = f" GROUP BY {listed}" if old else ""
+            inner = f"SELECT COUNT(*) AS n FROM {self.full} WHERE {known}{group} HAVING COUNT(*) > 1"
+            sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
+            yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
+
+    def _type(self, name: str, was: Column, will: Column) -> Iterator[tuple[str, str, str, bool]]:
+        c, old, new = self.lower.quote(name), was.core, will.core
+        if new.startswith("enum"):
+            yield from self._enum(c, old, new)
+        elif is_text(new):
+            yield from self._text(c, old, new)
+        elif is_text(old):
+            yield from self._from_text(c, new)
+        elif _bits(new) or new == "bool":
+            yield from self._integer(c, old, new)
+        elif kind := _real(new):
+            yield from self._float(c, old, new, kind)
+        elif re.match(r"date|timestamp", new) and re.match(r"date|timestamp", old):
+            if new == "date":
+                cast = f"CAST({c} AS DATE)"
+            else:
+                digits = re.search(r"\((\d)\)", new)
+                precision = digits[1] if digits else ("0" if self.mysql else "6")
+                cast = f"CAST({c} AS {'DATETIME' if self.mysql else 'TIMESTAMP'}({precision}))"
+            yield "rounding", f"{c} <> {cast}", "lose a part of the moment", True
+
+    def _enum(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
+        values = notation.enum_values(new)
+        if not set(notation.enum_values(old)) - set(values) and old.startswith("enum"):
+            return
+        text = f"CAST({c} AS CHAR)" if self.mysql else f"{c}::text"
+        listed = ", ".join(map(self.lower.literal, values))
+        yield "value", f"{text} NOT IN ({listed})", f"are none of {', '.join(values)}", False
+
+    def _text(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
+        size = re.search(r"\((\d+)\)", new)
+        text = f"CAST({c} AS CHAR)" if self.mysql else f"CAST({c} AS text)"
+        if self.mysql and old == "uuid":
+            text = f"BIN_TO_UUID({c})"
+        before = re.fullmatch(r"(?:var)?char\((\d+)\)", old)
+        if size and not (before and int(before[1]) <= int(size[1])):
+            yield "long", f"CHAR_LENGTH({text}) > {size[1]}", f"are longer than {size[1]} characters", False
+        if new.startswith("char(") and not old.startswith("char("):
+            yield "value", f"{text} LIKE '% '", "end with a space, which a char does not keep", True
+
+    def _from_text(self, c: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
+        pattern = ""
+        if _bits(new) or new == "bool":
+            pattern = "^[[:space:]]*[+-]?[0-9]+[[:space:]]*$"
+        elif _real(new):
+            pattern = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[[:space:]]*$"
+        elif new == "uuid":
+            pattern = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
+        elif new == "json" and self.mysql:
+            yield "value", f"NOT JSON_VALID({c})", "are not JSON", False
+        if pattern:
+            test = f"{c} NOT REGEXP '{pattern}'" if self.mysql else f"{c}::text !~ '{pattern}'"
+            yield "value", test, f"are no {new}", True
+
+    def _integer(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
+        if old == "bool" or not (_bits(old) or _real(old)):
+            return
+        if _real(old):
+            yield "rounding", f"{c} <> ROUND({c})", "would be rounded", True
+        if new == "bool":
+            yield "range", f"{c} NOT IN (0, 1)", "are neither 0 nor 1", True
+            return
+        bits, unsigned = _bits(new), "unsigned" in new
+        # PostgreSQL has nothing smaller than 16 bits.
+        bits = bits if self.mysql else max(bits, 16)
+        low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        if _real(old) or _bits(old) > bits or "unsigned" in old or unsigned:
+            yield "range", f"({c} < {low} OR {c} > {high})", f"do not fit {new}", False
+
+    def _float(self, c: str, old: str, new: str, kind: str) -> Iterator[tuple[str, str, str, bool]]:
+        if kind == "decimal":
+            found = re.search(r"\((\d+)(?:,\s*(\d+))?\)", new)
+            digits, scale = (int(found[1]), int(found[2] or 0)) if found else (10, 0)
+            exact = c if _real(old) == "decimal" or _bits(old) else f"CAST({c} AS DECIMAL(65,30))"
+            if not self.mysql:
+                exact = f"CAST({c} AS numeric)"
+            yield "rounding", f"{exact} <> ROUND({exact}, {scale})", "would be rounded", True
+            yield "range", f"ABS(ROUND({exact}, {scale})) >= 1e{digits - scale}", f"do not fit {new}", False
+        elif kind == "single" and (_real(old) != "single") and (_bits(old) > 16 or _real(old)):
+            exact = f"CAST({c} AS real) <> CAST({c} AS double precision)"
+            if self.mysql:
+                # A float has 24 bits; the cast to FLOAT keeps more.
+                power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({c})))))"
+                exact = f"{c} <> 0 AND {c} * {power} <> ROUND({c} * {power})"
+            yield "rounding", exact, "have more digits than a float32 holds", True
+        elif kind == "double" and _bits(old) > 32:
+            yield "rounding", f"ABS({c}) > {2**53}", "have more digits than a float64 holds", True
+
+
+def guards(lowering: Lowering, alteration: Alteration) -> list[Step]:
+    """Steps that fail where the server would change values without a word."""
+    name = alteration.before.name
+    old = {new: old for old, new in alteration.renamed.items()}
+    lossy = {old.get(attribute, attribute) for attribute in alteration.lossy}
+    return [
+        Step(lowering.failing.format(found.sql), (name,), f"make sure that {name} has no {found.words}")
+        for found in probe(lowering, alteration)
+        if found.silent and not set(found.attributes) & lossy
+    ]
