@@ -217,6 +217,9 @@ def _read_postgresql(connection: dj.Connection, places: tuple[str, ...], names: 
         names.taken.get(database, set()).discard(table)
 
 
+#: Where the databases that are asked for are filled in.
+_ASKED = "{}"
+
 _TABLES = """
 FROM pg_catalog.pg_namespace n
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
@@ -228,7 +231,7 @@ SELECT n.nspname, c.relname, a.attname, CASE WHEN t.typtype = 'e' THEN tn.nspnam
 {_TABLES} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
-WHERE n.nspname {{}} ORDER BY c.oid, a.attnum
+WHERE n.nspname {_ASKED} ORDER BY c.oid, a.attnum
 """
 
 _KEYS = f"""
@@ -241,7 +244,7 @@ SELECT n.nspname, c.relname, k.conname, k.contype,
 {_TABLES} JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('p', 'f')
 LEFT JOIN pg_catalog.pg_class pc ON pc.oid = k.confrelid
 LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
-WHERE n.nspname {{}}
+WHERE n.nspname {_ASKED}
 """
 
 _INDEXES = f"""
@@ -253,5 +256,5 @@ SELECT n.nspname, c.relname, x.relname, i.indisunique,
         WHERE u.place <= i.indnkeyatts ORDER BY u.place)
 {_TABLES} JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND NOT i.indisprimary
 JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-WHERE n.nspname {{}}
+WHERE n.nspname {_ASKED}
 """

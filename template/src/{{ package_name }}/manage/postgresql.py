@@ -140,13 +140,13 @@ class PostgreSQL(Lowering):
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         (database, table), place = self.place(old), self.place(new)
         steps = self._rename_names(old, new)
-        rename = f"ALTER TABLE {{}} RENAME TO {self.quote(place[1])}"
-        move = f"ALTER TABLE {{}} SET SCHEMA {self.quote(place[0])}"
+        rename, move = f"RENAME TO {self.quote(place[1])}", f"SET SCHEMA {self.quote(place[0])}"
         if database != place[0] and place[1] in self._names.in_use(database) - {table}:
-            changes = [move.format(self.full(old)), rename.format(".".join(map(self.quote, (place[0], table))))]
+            between = ".".join(map(self.quote, (place[0], table)))
+            changes = [f"ALTER TABLE {self.full(old)} {move}", f"ALTER TABLE {between} {rename}"]
         else:
             between = ".".join(map(self.quote, (database, place[1])))
-            changes = [rename.format(self.full(old)), move.format(between)]
+            changes = [f"ALTER TABLE {self.full(old)} {rename}", f"ALTER TABLE {between} {move}"]
         wanted = [table != place[1], database != place[0]]
         for sql in changes:
             if wanted["SET SCHEMA" in sql]:
@@ -165,12 +165,13 @@ class PostgreSQL(Lowering):
                 return unused(f"idx_{place[1]}_{name[len(table) + 5 :]}", taken)
             return unused(place[1] + name[len(table) :], taken) if name.startswith(f"{table}_") else name
 
-        def step(name: str, to: str, sql: str) -> None:
+        def step(name: str, to: str, before: str, between: str = " RENAME TO ") -> None:
             taken.add(to)
             if to != name:
-                steps.append(Step(sql.format(self.quote(name), self.quote(to)), (new,), f"rename {name} to {to}"))
+                sql = f"{before}{self.quote(name)}{between}{self.quote(to)}"
+                steps.append(Step(sql, (new,), f"rename {name} to {to}"))
 
-        in_schema = f"ALTER INDEX {self.quote(database)}." + "{} RENAME TO {}"
+        in_schema = f"ALTER INDEX {self.quote(database)}."
         key = renamed(own.primary_key)
         step(own.primary_key, key, in_schema)
         own.primary_key = key
@@ -179,8 +180,8 @@ class PostgreSQL(Lowering):
             step(index.name, own.indexes[number].name, in_schema)
         for number, reference in enumerate(own.foreign_keys):
             own.foreign_keys[number] = replace(reference, name=renamed(reference.name))
-            of_table = f"ALTER TABLE {self.full(old)} RENAME CONSTRAINT {{}} TO {{}}"
-            step(reference.name, own.foreign_keys[number].name, of_table)
+            constraint = f"ALTER TABLE {self.full(old)} RENAME CONSTRAINT "
+            step(reference.name, own.foreign_keys[number].name, constraint, " TO ")
         return steps
 
     # --- Enum types --------------------------------------------------------------------------------------------------
