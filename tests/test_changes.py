@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import corpus
 import pytest
 from conftest import ROOT, Project, zygote
 
@@ -208,18 +208,8 @@ def test_operation_that_does_not_fit_refuses_in_words(engine: SimpleNamespace, s
         assert type(refusal.value).__name__ == "PipelineError"
 
 
-CORPUS = Path(os.environ.get("CORPUS", ROOT.parent / "shared" / "corpus"))
-CASES = sorted((CORPUS / "cases").glob("*.json"))
-
-
-@pytest.mark.skipif(not CASES, reason=f"no corpus of schema evolutions in {CORPUS.name}; CORPUS names its folder")
+@pytest.mark.skipif(bool(corpus.MISSING), reason=corpus.MISSING)
 def test_corpus_of_real_evolutions(engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any]) -> None:
-    sys.path.insert(0, str(CORPUS))
-    materialise = importlib.import_module("materialise")
-    for path in CASES:
-        case = json.loads(path.read_text(encoding="utf-8"))
-        states = []
-        for state in ("before", "after"):
-            source = materialise.module_source(case[state], '__import__("my_pipeline").open_schema("{name}")')
-            states.append(tables_of(source, list(dict.fromkeys(table["schema"] for table in case[state]))))
-        agrees(engine, *states)
+    for case in corpus.cases().values():
+        states = [(case[state], corpus.schemas(case[state])) for state in ("before", "after")]
+        agrees(engine, *(tables_of(corpus.source(tables, ""), names) for tables, names in states))

@@ -93,10 +93,10 @@ def _ask(connection: dj.Connection, environment: environments.Environment) -> di
     try:
         # One query tells everything about a database in order, which is nearly always the case.
         records = journal.latest(connection, databases)
-    except dj.DataJointError:
-        return {found.name: found for found in status.read(connection, environment)}
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("pymysql", "psycopg2"):
+        # DataJoint translates most of the drivers' errors, and hands on the others.
+        driver = type(error).__module__.partition(".")[0] in ("pymysql", "psycopg2")
+        if not driver and not isinstance(error, dj.DataJointError):
             raise
         return {found.name: found for found in status.read(connection, environment)}
     return {

@@ -49,8 +49,9 @@ def initialize(
     environments.require_said(environment, "init")
     modules = graph.read(own.directory).modules_in_order(own.versions)
     connection = environments.connect(environment)
-    if not _to_make(status.read(connection, environment), environment):
-        return status.read(connection, environment)
+    found = status.read(connection, environment)
+    if not _to_make(found, environment):
+        return found
     with journal.lock(connection, environment.prefix + own.package):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(status.read(connection, environment), environment)
