@@ -108,7 +108,7 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     questions: list[Question] = []
     operations: list[Operation] = _table_renames(before, after, answers, questions)
     now = apply(operations, before)
-    target = {name: _keeping_hidden(now.get(name), table) for name, table in after.items()}
+    target = {name: keeping_hidden(now.get(name), table) for name, table in after.items()}
     common = [name for name in dependency_order(target.values()) if name in now]
 
     renames = _attribute_renames(now, target, common, answers, questions)
@@ -141,7 +141,7 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     return Changes([*operations, *additions], questions)
 
 
-def _keeping_hidden(now: Table | None, target: Table) -> Table:
+def keeping_hidden(now: Table | None, target: Table) -> Table:
     """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
     day of its declaration, and a later day is no reason to take one away."""
     if now is None:
@@ -294,7 +294,7 @@ _FAMILIES = (
 )
 
 
-def _family(type_: str) -> str:
+def family(type_: str) -> str:
     """What kind of values a type holds; a rename changes no kind."""
     if type_.startswith("<"):
         return type_.partition("@")[0].rstrip(">")
@@ -310,7 +310,7 @@ def _likely(old: Table, new: Table, gone: str, come: list[str]) -> tuple[str, ..
 
 def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
     """How likely an attribute is another one renamed, from 0 to 1: kind, type, section, neighbours, comment, name."""
-    if gone.inherited != come.inherited or _family(gone.type) != _family(come.type):
+    if gone.inherited != come.inherited or family(gone.type) != family(come.type):
         return 0.0
 
     def neighbours(table: Table, name: str) -> set[str]:

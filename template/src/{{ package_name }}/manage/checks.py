@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 
-from . import graph, local
+from . import chain, graph, local, revising, revisions
+from .changes import difference
+from .errors import PipelineError
 from .graph import Finding
+from .operations import Operation
 from .project import Project
 
 
@@ -22,7 +25,47 @@ def run(project: Project) -> list[Finding]:
     """
     found = graph.check(graph.read(project.directory), project.versions)
     # Definitions can only be declared along a sound graph; its findings come first and explain more.
-    return found or _check_definitions(project)
+    return found or _check_definitions(project) or _check_migrations(project)
+
+
+def _check_migrations(project: Project) -> list[Finding]:
+    """Whether the migrations of every schema are whole, lead to its snapshot, and that is what the code says."""
+    try:
+        histories = {name: h for name, h in revisions.read(project).items() if h.latest is not None}
+        found = [
+            Finding(id_, name, 1, sentence, do)
+            for name, history in histories.items()
+            for id_, sentence, do in chain.problems(history, project.versions.get(name))
+        ]
+        if found:
+            return found
+        now = revisions.tables_of(history.oldest for history in histories.values())
+        for _, _, after in chain.replay(histories, list(histories)):
+            now = after
+        snapshots = revisions.tables_of(history.latest for history in histories.values())
+        code = {n: t for n, t in revising.code_tables(project).items() if n.schema in histories}
+    except PipelineError as error:
+        return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
+    broken = _schemas(difference(now, snapshots).operations)
+    found = [
+        Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the one edited.")
+        for name in broken
+    ]
+    changed = [name for name in _schemas(difference(snapshots, code).operations) if name not in broken]
+    return found + [
+        Finding(
+            "not-revised",
+            name,
+            1,
+            f"The code of {name} differs from its snapshot, and no migration says how to get there.",
+            f'Run {project.command} revise {name} -m "what changed".',
+        )
+        for name in changed
+    ]
+
+
+def _schemas(operations: list[Operation]) -> list[str]:
+    return sorted({operation.table.schema for operation in operations})
 
 
 def _check_definitions(project: Project) -> list[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import catalog, project, scratch
+from . import catalog, project, revisions, scratch
 from . import operations as ops
 from .changes import Answers, difference
 from .model import Attribute, Schema, Table
+from .plan import ATTRIBUTE_ASIDE
 from .status import SchemaStatus, State
 
 if TYPE_CHECKING:
@@ -16,29 +17,51 @@ if TYPE_CHECKING:
 
 
 def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[SchemaStatus]:
-    """Hold the shape of every schema that is current against the fingerprint that was recorded with its version.
+    """Hold the shape of every schema that is current against the fingerprint that was recorded with its version, and
+    against the snapshot of that version.
 
-    Reads the catalogue, once for all schemas, and only where something differs the code, which has the same version and
-    so says what should be there.
+    Reads the catalogue, once for all schemas. What differs from the record has drifted; what is as it was recorded and
+    not as the snapshot has it, comes from another migration of the same version.
     """
     shapes = catalog.read(connection, {s.name: s.database for s in stands if s.database_version is not None})
-    drifted = {
-        s.name
-        for s in stands
-        if s.state is State.CURRENT and s.name in shapes and s.fingerprint not in (None, shapes[s.name].fingerprint)
+    current = [s for s in stands if s.state is State.CURRENT and s.name in shapes]
+    drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
+    own = project.current()
+    latest = revisions.latest(own, [s.name for s in current])
+    others = {
+        name: texts
+        for s in current
+        if (name := s.name) not in drifted
+        and name in latest
+        and latest[name].version == s.database_version
+        and latest[name].shape.fingerprint != shapes[name].fingerprint
+        and (texts := tuple(describe(latest[name].shape, visible(shapes[name]))))
     }
-    if not drifted:
-        return stands
-    code = scratch.read(project.current())
-    return [
-        replace(s, state=State.DRIFTED, drift=_texts(code.get(s.name), shapes[s.name])) if s.name in drifted else s
-        for s in stands
-    ]
+    if drifted - set(latest):
+        code = scratch.read(own)
+    found = []
+    for s in stands:
+        if s.name in drifted:
+            expected = latest[s.name].shape if s.name in latest else code.get(s.name)
+            s = replace(s, state=State.DRIFTED, drift=_texts(expected, visible(shapes[s.name])))
+        elif s.name in others:
+            s = replace(s, state=State.CONFLICT, drift=others[s.name])
+        found.append(s)
+    return found
 
 
 def _texts(expected: Schema | None, found: Schema) -> tuple[str, ...]:
     texts = describe(expected, found) if expected is not None else []
     return tuple(texts) or ("It is as the code has it now, and not as it was when its version was recorded.",)
+
+
+def visible(schema: Schema) -> Schema:
+    """A schema without what was put aside in it."""
+    tables = []
+    for table in schema:
+        attributes = tuple(a for a in table.attributes if not a.name.startswith(ATTRIBUTE_ASIDE))
+        tables.append(replace(table, attributes=attributes))
+    return Schema(schema.name, tuple(tables))
 
 
 def describe(expected: Schema, found: Schema) -> list[str]:

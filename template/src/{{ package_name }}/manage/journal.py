@@ -239,6 +239,15 @@ def stamp(connection: dj.Connection, database: str, number: int, fingerprint: st
     connection.query(query, (fingerprint, number))
 
 
+def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
+    """Note another fingerprint for the version that a schema has, where there is a record at all."""
+    table = _table(connection, database)
+    sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s ORDER BY id DESC LIMIT 1"
+    if connection.adapter.backend == "postgresql":
+        sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s AND id = (SELECT MAX(id) FROM {table})"
+    connection.query(sql, (fingerprint, DONE), reconnect=False)
+
+
 def _os_user() -> str:
     try:
         return getpass.getuser()

@@ -17,6 +17,7 @@ from . import catalog, notation
 from .constraints import IndexName, KeyName, Names, Place
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
+from .operations import Sql
 from .step import Alteration, FromParent, Obstacles, Step
 
 Tables = Mapping[TableName, Table]
@@ -83,7 +84,28 @@ class Lowering(ABC):
         self._databases, self._before, self._after = dict(databases), before, after
         self._names, self._version = names, version
 
+    @property
+    def names(self) -> Names:
+        """The names of everything, as they are after the steps that were lowered so far."""
+        return self._names
+
+    def state(self, before: Tables, after: Tables) -> None:
+        """Take these for the tables before and after, once tables have their new names."""
+        self._before, self._after = dict(before), dict(after)
+
+    def words(self, sql: Sql) -> str:
+        """An expression in this server's words."""
+        text: str = getattr(sql, self.backend)
+        if not text:
+            raise PipelineError(
+                f"There is an expression without its words for {self.backend}.", "", f"Add {self.backend}='...' to it."
+            )
+        return text
+
     # --- To be said by either server ---------------------------------------------------------------------------------
+
+    #: ``mysql`` or ``postgresql``.
+    backend = ""
 
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()
@@ -156,6 +178,10 @@ class Lowering(ABC):
     def place(self, name: TableName) -> Place:
         """Database and table."""
         return self._databases.get(name.schema, name.schema), name.table
+
+    def as_text(self, expression: str) -> str:
+        """An expression such that it can be compared with one of another type."""
+        return expression
 
     def full(self, name: TableName) -> str:
         """A table's name in a statement."""
@@ -245,7 +271,7 @@ class Lowering(ABC):
         """An alteration, column by column."""
         before, after = alteration.before, alteration.after
         new = {**{a.name: a.name for a in before.attributes}, **alteration.renamed}
-        kept = self._aside(alteration)
+        kept = self.aside(alteration)
         stay = {new[a.name]: a.name for a in before.attributes if new[a.name] in after.attribute and a.name not in kept}
 
         def names(old: tuple[str, ...]) -> tuple[str, ...]:
@@ -281,7 +307,7 @@ class Lowering(ABC):
         """A column with the type that it really has, where the model does not tell."""
         return column
 
-    def _aside(self, alteration: Alteration) -> dict[str, str]:
+    def aside(self, alteration: Alteration) -> dict[str, str]:
         """What attributes are called that are put aside: ``_dropped_<name>``, short enough and not taken."""
         taken, names = {a.name for a in (*alteration.before.attributes, *alteration.after.attributes)}, {}
         taken |= set(self._names.table(self.place(alteration.before.name)).columns)

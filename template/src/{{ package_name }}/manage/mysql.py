@@ -15,6 +15,8 @@ from .step import Alteration, Obstacles, Step
 class MySQL(Lowering):
     """Statements for MySQL."""
 
+    backend = "mysql"
+
     #: EXP of more than 709 is out of range.
     failing = "SELECT IF(found = 0, 0, EXP(1000 + found)) FROM ({}) AS probe(found)"
 

@@ -8,14 +8,22 @@ those of the next.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
 
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
+
+
+@dataclass(frozen=True)
+class Sql:
+    """An expression, a query or statements, in the words of either server."""
+
+    mysql: str = ""
+    postgresql: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,13 @@ class Fill:
         A literal, as a definition writes a default.
     parent : bool
         Whether they take it from the parent's row that a foreign key leads to.
+    sql : Sql, optional
+        An expression over the row.
     """
 
     value: str | None = None
     parent: bool = False
+    sql: Sql | None = None
 
 
 @dataclass(frozen=True)
@@ -96,13 +107,10 @@ class CreateTable(Operation):
 
 @dataclass(frozen=True)
 class DropTable(Operation):
-    """Take a table away. No foreign key may lead to it."""
+    """Take a table away. What refers to it has to go too, perhaps in another schema's migration (:func:`dangling`)."""
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         self.found(tables)
-        children = [t.name for t in tables.values() for key in t.foreign_keys if key.parent == self.table]
-        if any(child != self.table for child in children):
-            raise self.refusal(f"{children[0]} refers to it")
         return {name: table for name, table in tables.items() if name != self.table}
 
     def inverse(self, tables: Tables) -> Operation:
@@ -249,11 +257,15 @@ class RenameAttribute(Operation):
 
 @dataclass(frozen=True)
 class AlterAttribute(Operation):
-    """Change type, default, nullability, comment of an attribute, or whether a foreign key brings it."""
+    """Change type, default, nullability, comment of an attribute, or whether a foreign key brings it.
+
+    ``fill`` is what rows without a value get; ``using`` computes new values where a conversion is not what is meant.
+    """
 
     before: Attribute
     after: Attribute
     fill: Fill | None = None
+    using: Sql | None = None
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
@@ -274,9 +286,11 @@ class OrderAttributes(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
-        if sorted(self.order) != sorted(table.attribute):
+        rest = [a for a in table.attributes if a.name not in self.order]
+        if not set(self.order) <= set(table.attribute) or not all(a.hidden for a in rest):
             raise self.refusal("it has other attributes")
-        return _with(tables, replace(table, attributes=tuple(table.attribute[name] for name in self.order)))
+        attributes = (*(table.attribute[name] for name in self.order), *rest)
+        return _with(tables, replace(table, attributes=attributes))
 
     def inverse(self, tables: Tables) -> Operation:
         return OrderAttributes(self.table, tuple(attribute.name for attribute in self.found(tables).attributes))
@@ -368,7 +382,78 @@ class DropIndex(Operation):
         return AddIndex(self.table, self.index)
 
 
-def apply(operations: list[Operation], tables: Tables) -> dict[TableName, Table]:
+# --- Data --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RebuildTable(Operation):
+    """Compute attributes of a table anew, by an expression over the row each."""
+
+    values: tuple[tuple[str, Sql], ...]
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        unknown = [name for name, _ in self.values if name not in self.found(tables).attribute]
+        if unknown:
+            raise self.refusal(f"it has no attribute {unknown[0]}")
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        raise _no_way_back(f"The values of {self.table} were computed anew.")
+
+
+@dataclass(frozen=True)
+class RunSQL(Operation):
+    """Run statements of the lab's own; ``check`` is a query that gives a true value once that is done."""
+
+    sql: Sql
+    check: Sql | None
+    words: str
+    back: Sql | None = None
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        if self.back is None:
+            raise _no_way_back(f"{self.words} has no statements that lead back.")
+        return RunSQL(self.table, self.back, None, f"undo: {self.words}", self.sql)
+
+
+@dataclass(frozen=True)
+class RunPython(Operation):
+    """Run Python of the lab's own in batches, until ``check`` says that it is done."""
+
+    words: str
+    check: Callable[..., bool] = field(compare=False)
+    run: Callable[..., bool] = field(compare=False)
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        raise _no_way_back(f"{self.words} was done in Python.")
+
+
+def _no_way_back(why: str) -> PipelineError:
+    return PipelineError("There is no way back.", why, "Write a migration that leads where you want to be.")
+
+
+def dangling(tables: Tables) -> list[str]:
+    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have."""
+    schemas = {name.schema for name in tables}
+    sentences = []
+    for table in tables.values():
+        for key in table.foreign_keys:
+            parent = tables.get(key.parent)
+            if parent is None and key.parent.schema in schemas:
+                sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
+            elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
+                was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
+                sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
+    return sentences
+
+
+def apply(operations: Iterable[Operation], tables: Tables) -> dict[TableName, Table]:
     """The tables after all operations, in order."""
     after = dict(tables)
     for operation in operations:
@@ -376,7 +461,7 @@ def apply(operations: list[Operation], tables: Tables) -> dict[TableName, Table]
     return after
 
 
-def inverse(operations: list[Operation], tables: Tables) -> list[Operation]:
+def inverse(operations: Iterable[Operation], tables: Tables) -> list[Operation]:
     """The operations that lead back from where these lead, given the tables before the first."""
     back: list[Operation] = []
     for operation in operations:

@@ -10,12 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from . import probes
 from .changes import dependency_order
-from .lowering import Lowering
-from .model import ForeignKey, Table, TableName
-from .operations import AddAttribute, AlterAttribute, Fill, Operation, RenameAttribute, RenameTable, Tables
-from .step import Alteration, FromParent, Literal, Step
+from .errors import PipelineError
+from .lowering import Lowering, shorten, unused
+from .model import Attribute, ForeignKey, Table, TableName
+from .operations import (
+    AddAttribute,
+    AlterAttribute,
+    Fill,
+    Operation,
+    RebuildTable,
+    RenameAttribute,
+    RenameTable,
+    Sql,
+    Tables,
+    dangling,
+)
+from .step import Alteration, Expression, FromParent, Literal, Probe, Step
 from .step import Fill as Lowered
+
+#: What stands before the name of a table, or of an attribute, that was dropped and is kept out of sight.
+TABLE_ASIDE, ATTRIBUTE_ASIDE = "~dropped_", "_dropped_"
 
 
 @dataclass
@@ -30,11 +46,42 @@ class Origins:
         What each attribute was called before, by table and name afterwards; attributes that are added are missing.
     fills : dict
         What existing rows get, by table and attribute afterwards.
+    converts : dict
+        What computes values anew, by table and attribute afterwards.
     """
 
     tables: dict[TableName, TableName] = field(default_factory=dict)
     attributes: dict[TableName, dict[str, str]] = field(default_factory=dict)
     fills: dict[tuple[TableName, str], Fill] = field(default_factory=dict)
+    converts: dict[tuple[TableName, str], Sql] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one state of the tables becomes another.
+
+    Parameters
+    ----------
+    steps : list of Step
+        The statements, in their order.
+    after : dict
+        The tables afterwards, what is put aside included.
+    origins : Origins
+        What becomes of what.
+    alterations : dict
+        What changes within each table, by its name afterwards.
+    dropped : list of TableName
+        Tables that go.
+    probes : list of tuple of TableName and Probe
+        What would be lost or refused, to be counted before the first step; the names are those afterwards.
+    """
+
+    steps: list[Step]
+    after: dict[TableName, Table]
+    origins: Origins
+    alterations: dict[TableName, Alteration]
+    dropped: list[TableName]
+    probes: list[tuple[TableName, Probe]]
 
 
 def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableName, Table], Origins]:
@@ -57,6 +104,7 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
                 origins.tables = {names.get(n, n): old for n, old in origins.tables.items()}
                 origins.attributes = {names.get(n, n): old for n, old in origins.attributes.items()}
                 origins.fills = {(names.get(n, n), a): fill for (n, a), fill in origins.fills.items()}
+                origins.converts = {(names.get(n, n), a): sql for (n, a), sql in origins.converts.items()}
             case RenameAttribute(table=name, old=old, new=new):
                 known = origins.attributes.get(name, {})
                 origins.attributes[name] = {new if a == old else a: was for a, was in known.items()}
@@ -68,6 +116,10 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
             ):
                 if fill is not None:
                     origins.fills[name, attribute.name] = fill
+                if isinstance(operation, AlterAttribute) and operation.using is not None:
+                    origins.converts[name, attribute.name] = operation.using
+            case RebuildTable(table=name, values=values):
+                origins.converts |= {(name, attribute): sql for attribute, sql in values}
             case _:
                 pass
         now = after
@@ -94,30 +146,57 @@ def resolved(tables: Tables, name: TableName, attribute: str) -> str:
     return f"{name}.{attribute}"  # a parent outside of the pipeline, which no plan changes
 
 
-def build(before: Tables, operations: Iterable[Operation], lowering: Lowering) -> list[Step]:
+def build(
+    before: Tables,
+    operations: Iterable[Operation],
+    lowering: Lowering,
+    *,
+    hard: bool = False,
+    revive: bool = False,
+    lossy: frozenset[tuple[TableName, str]] = frozenset(),
+) -> Plan:
     """The steps that apply the operations to the tables.
 
     Parameters
     ----------
     before : mapping of TableName to Table
-        The tables as the database has them.
+        The tables as the database has them, hidden attributes included.
     operations : iterable of Operation
         What is to be done.
     lowering : Lowering
         The backend, made for the tables before and after.
+    hard : bool
+        Whether what is dropped goes for good, instead of being put aside.
+    revive : bool
+        Whether what is added comes back from where it was put aside, if it was.
+    lossy : frozenset
+        Attributes, by table and name afterwards, whose values may change.
+
+    Raises
+    ------
+    PipelineError
+        If the operations lead to no state that a database can have, or to one that no statement leads to.
     """
     after, origins = trace(before, operations)
+    if revive:
+        _revive(before, after, origins)
+    if wrong := dangling(after):
+        raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     steps: list[Step] = []
     for old, new in _in_free_order(renamed, set(before)):
         steps += lowering.rename_table(old, new)
     middle = _renamed(before, renamed)
+    lowering.state(middle, after)
     alterations = {
         name: alteration
         for name in dependency_order(after.values())
-        if name in origins.tables and (alteration := _alteration(name, middle, after, origins)) is not None
+        if name in origins.tables
+        and (alteration := _alteration(name, middle, after, origins, lowering, hard, lossy)) is not None
     }
+    probed = [(name, probe) for name, alteration in alterations.items() for probe in probes.probe(lowering, alteration)]
     kept = _undisturbed(middle, after, alterations, origins, lowering)
+    present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     for name in reversed(dependency_order(middle.values())):
         for key in middle[name].foreign_keys:
@@ -127,22 +206,79 @@ def build(before: Tables, operations: Iterable[Operation], lowering: Lowering) -
                 middle[name] = replace(middle[name], foreign_keys=keys)
     for name, alteration in alterations.items():
         # At this point the table has those foreign keys alone that stay through it all.
+        put_aside = lowering.aside(alteration)
         steps += lowering.alter_table(replace(alteration, before=middle[name]))
+        after[name] = _with_kept(after[name], middle[name], put_aside)
     order = dependency_order(after.values())
     for name in order:
         if name not in origins.tables:
-            steps += lowering.create_table(after[name])
-    present = {(name, _follow(name, key, origins)) for name, key in kept}
+            steps += _created(lowering, after[name], revive)
     for name in order:
         if name in origins.tables:
             for key in after[name].foreign_keys:
                 if (name, key) not in present:
                     there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
+                    probed += _orphans(lowering, name, key, middle, origins)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
                     present.add((name, key))
     for name in gone:
-        steps += lowering.drop_table(name)
+        steps += lowering.drop_table(name) if hard else lowering.rename_table(name, aside(lowering, name))
+    return Plan(steps, after, origins, alterations, gone, probed)
+
+
+def aside(lowering: Lowering, name: TableName) -> TableName:
+    """Where a table is put that is dropped: out of DataJoint's sight, in its schema."""
+    database = lowering.place(name)[0]
+    taken = {table for place, table in lowering.names.tables if place == database}
+    return TableName(name.schema, unused(shorten(TABLE_ASIDE + name.table), taken))
+
+
+def _created(lowering: Lowering, table: Table, revive: bool) -> list[Step]:
+    """A new table, or the one that was put aside."""
+    old = TableName(table.name.schema, shorten(TABLE_ASIDE + table.name.table))
+    known = lowering.names.tables.get(lowering.place(old))
+    if not revive or known is None or sorted(known.columns) != sorted(table.attribute):
+        return lowering.create_table(table)
+    steps = lowering.rename_table(old, table.name)
+    for number, key in enumerate(table.foreign_keys):
+        steps += lowering.add_foreign_key(replace(table, foreign_keys=table.foreign_keys[:number]), key)
     return steps
+
+
+def _revive(before: Tables, after: dict[TableName, Table], origins: Origins) -> None:
+    """Let attributes that are added be those that were put aside, where there are such of the same type."""
+    for name, table in after.items():
+        old = before.get(origins.tables.get(name, name))
+        known = origins.attributes.get(name, {})
+        for attribute in table.attributes if old is not None else ():
+            hidden = shorten(ATTRIBUTE_ASIDE + attribute.name)
+            there = old.attribute.get(hidden) if old is not None else None
+            if attribute.name not in known and there is not None:
+                declared = resolved(before, name, hidden) if there.inherited else there.type
+                if attribute.inherited or declared == attribute.type:
+                    known[attribute.name] = hidden
+                    attributes = tuple(a for a in after[name].attributes if a.name != hidden)
+                    after[name] = replace(after[name], attributes=attributes)
+
+
+def _with_kept(after: Table, before: Table, names: Mapping[str, str]) -> Table:
+    """A table with what was put aside in it."""
+    more = [replace(before.attribute[old], name=new, nullable=True, default=None) for old, new in names.items()]
+    return replace(after, attributes=(*after.attributes, *more)) if more else after
+
+
+def _orphans(
+    lowering: Lowering, name: TableName, key: ForeignKey, before: Tables, origins: Origins
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that have no parent, where both tables are there now and the foreign key is new."""
+    if key.parent not in origins.tables:
+        return []
+    ours = [origins.attributes.get(name, {}).get(attribute) for attribute in key.attributes]
+    theirs = [origins.attributes.get(key.parent, {}).get(attribute) for attribute in key.parent_attributes]
+    pairs = [(our, their) for our, their in zip(ours, theirs, strict=True) if our and their]
+    if len(pairs) < len(key.attributes):
+        return []
+    return [(name, probes.orphans(lowering, name, key.parent, pairs))]
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
@@ -167,23 +303,49 @@ def _renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[Table
     }
 
 
-def _alteration(name: TableName, before: Tables, after: Tables, origins: Origins) -> Alteration | None:
+def _alteration(
+    name: TableName,
+    before: Tables,
+    after: Tables,
+    origins: Origins,
+    lowering: Lowering,
+    hard: bool,
+    lossy: frozenset[tuple[TableName, str]],
+) -> Alteration | None:
     """What is to be done inside a table, foreign keys aside; None where nothing is."""
     old, new = before[name], after[name]
     was = origins.attributes.get(name, {})
     renamed = {old_name: now for now, old_name in was.items() if old_name != now}
     same = replace(old, foreign_keys=()) == replace(new, foreign_keys=()) and not renamed
-    if same and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
+    converts = {attribute: sql for (table, attribute), sql in origins.converts.items() if table == name}
+    if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
         return None
     fills: dict[str, Lowered] = {}
     for (table, attribute), fill in origins.fills.items():
         if table == name and attribute in new.attribute:
             fills[attribute] = _lowered(fill, attribute, old, new, renamed)
-    return Alteration(before=old, after=new, renamed=renamed, fills=fills)
+    stay = set(was.values())
+    kept = tuple(a.name for a in old.attributes if a.name not in stay and not hard and not _own(a))
+    return Alteration(
+        before=old,
+        after=new,
+        renamed=renamed,
+        fills=fills,
+        converts={attribute: lowering.words(sql) for attribute, sql in converts.items()},
+        kept=kept,
+        lossy=tuple(attribute for table, attribute in lossy if table == name),
+    )
+
+
+def _own(attribute: Attribute) -> bool:
+    """Whether DataJoint itself added an attribute; nobody misses the values of those."""
+    return attribute.hidden and not attribute.name.startswith(ATTRIBUTE_ASIDE)
 
 
 def _lowered(fill: Fill, attribute: str, old: Table, new: Table, renamed: Mapping[str, str]) -> Lowered:
     """A fill as the backends take it: a parent's value is found through the foreign key that the table has most of."""
+    if fill.sql is not None:
+        return Expression(fill.sql.mysql, fill.sql.postgresql)
     if not fill.parent:
         return Literal(fill.value or "")
     known = {renamed.get(name, name) for name in old.attribute}

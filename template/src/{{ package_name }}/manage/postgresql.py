@@ -25,6 +25,8 @@ _MOMENT = re.compile(r"date|timestamp")
 class PostgreSQL(Lowering):
     """Statements for PostgreSQL."""
 
+    backend = "postgresql"
+
     failing = "SELECT 1 / CASE WHEN found = 0 THEN 1 ELSE 0 END FROM ({}) AS probe(found)"
 
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
@@ -34,6 +36,9 @@ class PostgreSQL(Lowering):
 
     def literal(self, text: str) -> str:
         return "'" + text.replace("'", "''") + "'"
+
+    def as_text(self, expression: str) -> str:
+        return f"{expression}::text"
 
     def value(self, core: str, text: str) -> str:
         text = normal(core, text)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from . import notation
 from .lowering import Change, Column, Lowering, is_text
+from .model import TableName
 from .step import Alteration, FromParent, Probe, Step
 
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
@@ -183,6 +184,19 @@ class _Probes:
             yield "rounding", exact, "have more digits than a float32 holds", True
         elif kind == "double" and _bits(old) > 32:
             yield "rounding", f"ABS({c}) > {2**53}", "have more digits than a float64 holds", True
+
+
+def orphans(lowering: Lowering, name: TableName, parent: TableName, pairs: list[tuple[str, str]]) -> Probe:
+    """Counts rows that a new foreign key would find no parent for; ``pairs`` are our attributes and the parent's."""
+    quote, text = lowering.quote, lowering.as_text
+    known = " AND ".join(f"c.{quote(ours)} IS NOT NULL" for ours, _ in pairs)
+    on = " AND ".join(f"{text(f'p.{quote(theirs)}')} = {text(f'c.{quote(ours)}')}" for ours, theirs in pairs)
+    sql = (
+        f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known} "
+        f"AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
+    )
+    listed = ", ".join(ours for ours, _ in pairs)
+    return Probe("parent", tuple(ours for ours, _ in pairs), sql, f"rows whose ({listed}) is in no row of {parent}")
 
 
 def guards(lowering: Lowering, alteration: Alteration) -> list[Step]:

@@ -12,10 +12,20 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .blast import Cost
+    from .changes import Answers, Question
+    from .comparing import Comparison
     from .doctor import Report
     from .environment import Environment
     from .graph import Finding
     from .journal import Record
+    from .model import Table as Table_
+    from .model import TableName
+    from .project import Project
+    from .reverting import Purged
+    from .revising import Revised
     from .status import SchemaStatus
 
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
@@ -116,3 +126,124 @@ def spinner(word: str) -> Iterator[Callable[[str], None]]:
         return
     with console.status(f"{word} …") as shown:
         yield lambda name: shown.update(f"{word} {name} …")
+
+
+def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | None:
+    """Ask a person on the terminal; None where the answer is to wait."""
+    import click
+
+    from .changes import Answers
+    from .definition import title
+
+    name = f"{question.table.schema}.{title(question.table)}"
+    if question.kind == "fill":
+        value = click.prompt(
+            f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)",
+            default="",
+            show_default=False,
+            err=True,
+        )
+        return Answers(fills={(question.table, question.subject): value}) if value else None
+    subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
+    click.echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
+    for number, candidate in enumerate(question.candidates, 1):
+        click.echo(f"  {number}  {candidate}", err=True)
+    click.echo("  0  no, it is gone", err=True)
+    choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
+    if choice == 0:
+        return Answers(drops=frozenset({(question.table, question.subject or None)}))
+    chosen = question.candidates[choice - 1]
+    if question.kind == "rename":
+        return Answers(attributes={(question.table, question.subject): chosen})
+    schema, _, table = chosen.partition(".")
+    return Answers(tables={question.table: type(question.table)(schema, table)})
+
+
+def revised(own: Project, found: Revised) -> None:
+    """The files that `revise` wrote, and what is still open."""
+    console = _console()
+    for name in found.baselines:
+        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {own.versions[name]}.")
+    for draft in found.drafts:
+        where = draft.path.relative_to(own.root) if draft.path else ""
+        console.print(f"[bold]{draft.schema}[/] {draft.previous} → [bold]{draft.version}[/]  {where}")
+        for line in draft.lines:
+            first, *rest = line.splitlines()
+            console.print(escape(f"    {first}{' …' if rest else ''}"))
+    if not found.drafts and not found.baselines:
+        console.print("The code is as the snapshots have it; there is nothing to write.")
+    for question in found.questions:
+        console.print(
+            f"[yellow]Still open[/]: {question.kind} {question.table} {question.subject}; decide it in the file."
+        )
+    if found.drafts:
+        console.print(f"Next: read the files, then {own.command} check and {own.command} migrate --dry-run.")
+
+
+def differences(found: list[Comparison]) -> None:
+    """What differs of each schema."""
+    console = _console()
+    for one in found:
+        version = one.version if one.proposed == one.version else f"{one.version} → {one.proposed}"
+        state = "" if one.code or one.database else "  nothing changed"
+        console.print(f"[bold]{one.name}[/] {version}[dim]{state}[/]")
+        for text in one.code:
+            console.print(f"  code      {escape(text)}")
+        for text in one.questions:
+            console.print(f"  [yellow]question[/]  {escape(text)}")
+        for text in one.database:
+            console.print(f"  database  {escape(text)}")
+        for table, rows in one.rows.items():
+            console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
+
+
+def blast(environment: Environment, found: list[Cost]) -> None:
+    """What `migrate` would do."""
+    console = _console()
+    if not found:
+        console.print(f"[green]Nothing is pending on {environment.name}.[/]")
+    for cost in found:
+        console.print(f"[bold]{escape(cost.title)}[/]")
+        table = _table("table", "rows", "size", "below it", "jobs held", "written anew", "who waits")
+        waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
+        for t in cost.tables:
+            table.add_row(
+                escape(str(t.table)),
+                f"{t.rows:,}",
+                f"{t.size / 1024:,.0f} KiB",
+                str(t.dependents),
+                str(t.workers),
+                "yes" if t.rewritten else "no",
+                waits[t.lock],
+            )
+        if cost.tables:
+            console.print(table)
+        for number, step in enumerate(cost.group.steps, 1):
+            algorithm = f" [dim]{step.algorithm}[/]" if step.algorithm else ""
+            console.print(f"{number:3}  {escape(step.words)}{algorithm}")
+            console.print(f"[dim]{escape(step.sql)}[/]")
+        for finding in cost.group.findings:
+            colour = "red" if finding.loses or finding.blocks else "yellow"
+            console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+        for rule in cost.rules:
+            silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
+            console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+    if found:
+        console.print("Nothing was changed.")
+
+
+def purged(found: list[Purged]) -> None:
+    """What `purge` deleted."""
+    console = _console()
+    for item in found:
+        what = f"{item.table}.{item.attribute}" if item.attribute else item.table
+        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
+    if not found:
+        console.print("Nothing was put aside.")
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on a terminal which step runs."""
+    with spinner("Step") as show:
+        yield lambda words, number, of: show(f"{number} of {of}: {words}")

@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, graph, guard, journal, project, status
+from . import catalog, graph, guard, journal, project, revising, revisions, status
 from . import environment as environments
 from .errors import ExitCode, PipelineError
 from .status import SchemaStatus, State
@@ -57,6 +57,8 @@ def initialize(
         missing = _to_make(status.read(connection, environment), environment)
         with _one_transaction(connection), guard.creating():
             _make(connection, environment, missing, modules, report)
+    if own.directory.is_relative_to(own.root):
+        revising.write_baselines(own, revisions.read(own), revising.code_tables(own))
     return status.read(connection, environment)
 
 
@@ -99,7 +101,7 @@ def _make(
     report: Callable[[str], None] | None,
 ) -> None:
     own = project.current()
-    commit, software = project.code_commit(own.root), _software(connection)
+    commit, versions = project.code_commit(own.root), software(connection)
     numbers: dict[str, int] = {}
     for schema in missing:
         if report is not None:
@@ -113,7 +115,7 @@ def _make(
             version=schema.code_version,
             previous_version=None,
             code_commit=commit,
-            software=software,
+            software=versions,
         )
         for table in auto_populated(_declare(modules[schema.name], own.package)):
             # DataJoint makes the job table when it is first used, where two workers race and one may lack the right.
@@ -214,7 +216,7 @@ def _tolerating_known_types(connection: dj.Connection) -> Iterator[None]:
         del connection.query
 
 
-def _software(connection: dj.Connection) -> str:
+def software(connection: dj.Connection) -> str:
     """Versions of everything that shapes a declaration, for the journal."""
     own = project.current()
     server = connection.query("SELECT version()", args=None).fetchone()[0]

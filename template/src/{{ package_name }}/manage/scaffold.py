@@ -7,7 +7,7 @@ import keyword
 import re
 from pathlib import Path
 
-from . import graph
+from . import graph, versionfile
 from .errors import PipelineError
 from .project import Project
 
@@ -50,7 +50,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
     version = project.directory / "version.py"
-    edited = _with_version(version.read_text(encoding="utf-8"), name)
+    edited = versionfile.add(version.read_text(encoding="utf-8"), name, "1.0.0")
     words = _words(project, name, parents)
     files = {module: _fill(starter / "module.txt", words), version: edited}
     if test.parent.is_dir() and not test.exists():
@@ -132,41 +132,3 @@ def _fill(template: Path, words: dict[str, str]) -> str:
     for word, value in words.items():
         text = text.replace(word, value)
     return text
-
-
-def _with_version(source: str, name: str) -> str:
-    """``version.py`` with one more entry at the end of ``SCHEMA_VERSIONS``; every other byte stays."""
-    for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if getattr(target, "id", "") == "SCHEMA_VERSIONS" and isinstance(value, ast.Dict):
-            return _insert(source, value, f'"{name}": "1.0.0"')
-    raise PipelineError(
-        "version.py has no SCHEMA_VERSIONS = {...} to add to.",
-        "It is written in another way than a dictionary in place.",
-        f'Add "{name}": "1.0.0" yourself; nothing was written.',
-    )
-
-
-def _insert(source: str, node: ast.Dict, entry: str) -> str:
-    """Put an entry behind the last one of a dictionary, on a line of its own where the others have one."""
-    text = source.encode()  # positions in a syntax tree count bytes
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-
-    def position(line: int | None, column: int | None) -> int:
-        assert line is not None and column is not None
-        return starts[line - 1] + column
-
-    brace = position(node.end_lineno, node.end_col_offset) - 1
-    behind = position(node.values[-1].end_lineno, node.values[-1].end_col_offset) if node.values else brace
-    if node.lineno == node.end_lineno:
-        comma = ", " if node.values else ""
-        return (text[:behind] + f"{comma}{entry}".encode() + text[brace:]).decode()
-    between = text[behind:brace].decode()
-    if node.values and not between.lstrip().startswith(","):
-        between = f",{between}"
-    if not between.endswith("\n"):
-        between = between.rstrip(" ")
-    return text[:behind].decode() + between + f"    {entry},\n" + text[brace:].decode()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import journal, project
+from . import journal, project, revisions
 from .environment import Environment
 from .errors import ExitCode
 
@@ -98,5 +98,5 @@ def judge(
         return SchemaStatus(name, database, code_version, record.previous_version, State.INTERRUPTED)
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
-    pending = (code_version,) if state is State.BEHIND else ()
+    pending = revisions.pending(project.current(), name, record.version) if state is State.BEHIND else ()
     return SchemaStatus(name, database, code_version, record.version, state, pending, fingerprint=record.fingerprint)

@@ -1,0 +1,324 @@
+"""Applies migrations: plan, write down, run, see that it came true; and goes on where a run was broken off.
+
+PostgreSQL runs a group of migrations as one transaction. On MySQL each step is one atomic statement; after a crash the
+database itself says whether it ran: a table is either as it was noted before the step, or as the step leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import (
+    catalog,
+    changes,
+    drift,
+    due,
+    graph,
+    journal,
+    lineage,
+    project,
+    revisions,
+    scheme,
+    status,
+    steplog,
+    stepping,
+)
+from . import environment as environments
+from .due import Pipeline
+from .environment import Environment
+from .errors import ExitCode, PipelineError
+from .model import Schema, Table, TableName, decode, encode
+from .revisions import Revision
+from .runner import auto_populated, software
+from .scheme import Group
+from .status import SchemaStatus, State
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: Seconds that a statement may wait for others to let go of a table.
+LOCK_TIMEOUT = 30
+
+Report = Callable[[str, int, int], None]
+
+
+def migrate(
+    environment: Environment,
+    chosen: Iterable[str] = (),
+    *,
+    to: str | None = None,
+    allow_data_loss: bool = False,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the database to the code, or one schema to a version; finish first what was interrupted.
+
+    Parameters
+    ----------
+    environment : Environment
+        Where.
+    chosen : iterable of str
+        Schemas; all where there is none.
+    to : str, optional
+        The version to stop at, for one schema.
+    allow_data_loss : bool
+        Whether values may be cut or rounded where a new type cannot hold them.
+    report : callable
+        Called with what a step does, its number and how many there are.
+
+    Returns
+    -------
+    list of SchemaStatus
+        Where every schema stands afterwards.
+
+    Raises
+    ------
+    PipelineError
+        If something stands against it; then nothing was changed, or what was is a step that is complete.
+    """
+    environments.require_said(environment, "migrate")
+    chosen = list(chosen)
+    connection = environments.connect(environment)
+    with alone(connection, environment):
+        resume(connection, environment, report)
+        while True:
+            pipeline = due.read(connection, environment)
+            wanted = due.due(pipeline, chosen, to)
+            if not wanted:
+                return status.read(connection, environment)
+            refuse_drift(pipeline, wanted)
+            found, lossy = judged(pipeline, wanted, allow_data_loss)
+            if lossy:
+                found = scheme.groups(pipeline, wanted, lossy=lossy)
+            apply(pipeline, found[0], "migrate", report)
+
+
+def judged(
+    pipeline: Pipeline, wanted: list[Revision], allow_data_loss: bool
+) -> tuple[list[Group], frozenset[tuple[TableName, str]]]:
+    """The groups, and the attributes whose values may change; raises where the data stand against a step."""
+    found = scheme.groups(pipeline, wanted)
+    lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
+    return found, frozenset().union(*lossy)
+
+
+def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:
+    """The attributes of a group whose values may change; raises where the data stand against it."""
+    scheme.count(pipeline.connection, group)
+    title, lossy = group.revisions[0].title, set()
+    for finding in group.findings:
+        if finding.blocks:
+            raise PipelineError(
+                f"{title} cannot be applied: {finding.table} has {finding.count} {finding.words}.",
+                "The server would refuse the change; nothing was changed.",
+                "Correct these rows, or say in the migration what they are to get (fill=..., using=...).",
+            )
+        if finding.loses and not allow_data_loss:
+            raise PipelineError(
+                f"{finding.table} has {finding.count} {finding.words}.",
+                f"{title} would lose them; nothing was changed.",
+                "Say in the migration how the new values come about (using=...), or say --allow-data-loss.",
+                exit_code=ExitCode.DATA_LOSS,
+            )
+        if finding.loses:
+            lossy |= {(finding.table, attribute) for attribute in finding.attributes}
+    return frozenset(lossy)
+
+
+def refuse_drift(pipeline: Pipeline, wanted: list[Revision]) -> None:
+    """Refuse to build on a schema that is not what was recorded."""
+    for name in dict.fromkeys(revision.schema for revision in wanted):
+        record, shape = pipeline.records.get(name), pipeline.shapes.get(name)
+        if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
+            continue
+        history = pipeline.histories[name]
+        expected = history.latest if history.latest and history.latest.version == record.version else None
+        texts = drift.describe(expected.shape, drift.visible(shape)) if expected is not None else []
+        raise PipelineError(
+            f"{pipeline.databases[name]} is not as {name} {record.version} was recorded.",
+            texts[0] if texts else "Somebody changed its tables by other means.",
+            f"Put it right, or record it as it is with adopt --again {name}.",
+            exit_code=ExitCode.DRIFT,
+        )
+
+
+# --- One group -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(connection: dj.Connection, environment: Environment) -> Iterator[None]:
+    """Hold the pipeline's lock, on the session that runs the statements."""
+    own = project.current()
+    with journal.lock(connection, environment.prefix + own.package):
+        before = connection._config["database.reconnect"]
+        connection._config["database.reconnect"] = False  # a new session would not hold the lock
+        try:
+            yield
+        finally:
+            connection._config["database.reconnect"] = before
+
+
+def apply(pipeline: Pipeline, group: Group, kind: str, report: Report) -> None:
+    """Write a group down and run it."""
+    connection = pipeline.connection
+    if connection.adapter.backend == "postgresql":
+        with stepping.transaction(connection):
+            head = _write_down(pipeline, group, kind)
+            _run(connection, head, report)
+    else:
+        for name in group.schemas:
+            make_records(pipeline, name)
+        with stepping.transaction(connection):
+            head = _write_down(pipeline, group, kind)
+        _run(connection, head, report)
+
+
+def make_records(pipeline: Pipeline, name: str) -> None:
+    """The database of a schema, its journal, and DataJoint's own table."""
+    connection, database = pipeline.connection, pipeline.databases[name]
+    if database not in pipeline.found:
+        connection.query(connection.adapter.create_schema_sql(database), args=None, reconnect=False)
+    journal.create(connection, database)
+    steplog.create(connection, database)
+    lineage.create(connection, database)
+
+
+def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
+    """Record the plan; returns its head, which tells everything that running it needs."""
+    connection, own = pipeline.connection, project.current()
+    if connection.adapter.backend == "postgresql":
+        for name in group.schemas:
+            make_records(pipeline, name)
+    commit, versions = project.code_commit(own.root), software(connection)
+    members: list[dict[str, Any]] = []
+    now: dict[str, str | None] = {name: record.version for name, record in pipeline.records.items()}
+    for revision in group.revisions:
+        database = pipeline.databases[revision.schema]
+        number = journal.begin(
+            connection,
+            database,
+            kind="init" if revision.makes is not None else kind,
+            version=_newer(now.get(revision.schema), revision.version) if kind == "migrate" else revision.version,
+            previous_version=now.get(revision.schema),
+            code_commit=commit,
+            software=versions,
+        )
+        now[revision.schema] = revision.version
+        members.append({"schema": revision.schema, "run": number, "slug": revision.slug, "digest": revision.digest})
+    leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
+    shapes: dict[str, list[Table]] = {name: [] for name in (*pipeline.shapes, *group.schemas)}
+    for table in group.after.values():
+        shapes.setdefault(table.name.schema, []).append(table)
+    head = {
+        "leader": leader,
+        "members": members,
+        "databases": {name: pipeline.databases[name] for name in shapes if name in pipeline.databases},
+        "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
+    }
+    for member in members:
+        database = pipeline.databases[member["schema"]]
+        own_head = (
+            {**head, **member}
+            if member["run"] == leader["run"] and member["schema"] == leader["schema"]
+            else {"leader": leader, **member}
+        )
+        entry = steplog.Entry(0, "head", steplog.DONE, member["slug"], json.dumps(own_head))
+        steplog.write(connection, database, member["run"], [entry])
+    entries = [replace(entry, number=number) for number, entry in enumerate(group.entries, 1)]
+    steplog.write(connection, pipeline.databases[leader["schema"]], leader["run"], entries)
+    return head
+
+
+def _newer(one: str | None, other: str) -> str:
+    from packaging.version import Version
+
+    return other if one is None or Version(other) > Version(one) else one
+
+
+def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> None:
+    """Run the steps that are not done, put right what DataJoint keeps beside the tables, and see that it came true."""
+    databases, leader = head["databases"], head["leader"]
+    database = databases[leader["schema"]]
+    entries = steplog.read(connection, database, leader["run"])
+    for statement in _session(connection):
+        connection.query(statement, args=None, reconnect=False)
+    for entry in entries:
+        if entry.state != steplog.DONE:
+            report(entry.words, entry.number, len(entries))
+            stepping.run(connection, databases, database, leader["run"], entry, len(entries))
+    shapes = catalog.read(connection, databases)
+    wanted = {data["name"]: decode(data) for data in head["after"]}
+    _refuse_other_result(shapes, wanted)
+    tables = {table.name: table for shape in shapes.values() for table in shape}
+    lineage.repair(connection, databases, tables)
+    with stepping.within(connection):
+        for member in head["members"]:
+            place = databases[member["schema"]]
+            journal.stamp(connection, place, member["run"], shapes[member["schema"]].fingerprint)
+            journal.finish(connection, place, member["run"])
+        for name in shapes:
+            # Another schema's tables may have other columns now, though its version is the same.
+            if name not in {member["schema"] for member in head["members"]}:
+                journal.restamp(connection, databases[name], shapes[name].fingerprint)
+
+
+def _session(connection: dj.Connection) -> list[str]:
+    if connection.adapter.backend == "mysql":
+        from .mysql import MySQL as Server
+    else:
+        from .postgresql import PostgreSQL as Server  # type: ignore[assignment]
+    return [text % LOCK_TIMEOUT if "%d" in text else text for text in Server.session]
+
+
+def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:
+    have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
+    want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
+    drops = frozenset((name, None) for name in have)
+    left = changes.difference(have, want, changes.Answers(drops=drops)).operations
+    if left:
+        raise PipelineError(
+            "The database is not what the migration was to make of it.",
+            f"{type(left[0]).__name__} in {left[0].table} would still be left to do.",
+            "Nothing is lost. Report it with the output of log and diff, and do not go on by hand.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+
+
+def resume(connection: dj.Connection, environment: Environment, report: Report) -> bool:
+    """Go on with a run that was broken off; whether there was one."""
+    own = project.current()
+    databases = {name: environment.database(name) for name in revisions.schemas(own)}
+    found = journal.survey(connection, databases.values())
+    known = {n: d for n, d in databases.items() if d in found and found[d].journal}
+    broken = {n: r for n, r in journal.latest(connection, known).items() if r.status != journal.DONE}
+    if not broken:
+        return False
+    heads = steplog.heads(connection, known)
+    for name, record in broken.items():
+        head = heads.get((name, record.id))
+        if head is None:
+            continue  # begun by init, which goes on with it
+        leader = heads[head["leader"]["schema"], head["leader"]["run"]]
+        _run(connection, leader, report)
+        return resume(connection, environment, report)
+    return False
+
+
+def make_job_tables(environment: Environment) -> None:
+    """Let DataJoint make the job tables that are missing, where two workers would race for it and one may lack the
+    right. That none can be made is no reason to fail: it tries again when it needs one."""
+    own = project.current()
+    connection = environments.connect(environment)
+    stands = status.read(connection, environment)
+    if any(stand.state is not State.CURRENT for stand in stands):
+        return
+    missing = lineage.without_jobs(connection, {stand.name: stand.database for stand in stands})
+    modules = graph.read(own.directory).modules_in_order(own.versions)
+    for name in [name for name in modules if name in missing]:
+        with suppress(Exception):
+            for table in auto_populated(import_module(f"{own.package}.{modules[name]}")):
+                _ = table.jobs

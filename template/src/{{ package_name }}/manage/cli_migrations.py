@@ -1,0 +1,162 @@
+"""The commands that write and apply migrations: words for people, no logic."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .command import Options, common, connected, example, leave, print_json, program, show_status
+from .errors import ExitCode
+from .project import current
+
+
+@program.command(**example('my-pipeline revise ephys -m "add weight"'))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("-m", "--message", required=True, metavar="TEXT", help="What the change is for; it names the files.")
+@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="How far the version rises.")
+@click.option("--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has another name.")
+@click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema.")
+@click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get.")
+@click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed.")
+@common
+def revise(options: Options, schemas: tuple[str, ...], message: str, bump: str | None, **said: tuple[str, ...]) -> None:
+    """Write a migration for what changed in the code, and raise the version."""
+    from . import answers, render, revising
+
+    own = current()
+    ask = render.ask if sys.stdin.isatty() and not options.json else None
+    found = revising.revise(
+        own, schemas, message, bump=bump, said=lambda before, after: answers.read(before, after, **said), ask=ask
+    )
+    if options.json:
+        print_json(
+            {
+                "schemas": [
+                    {
+                        "name": d.schema,
+                        "version": d.version,
+                        "previous": d.previous,
+                        "file": str(d.path.relative_to(own.root)) if d.path else None,
+                        "operations": d.lines,
+                    }
+                    for d in found.drafts
+                ],
+                "questions": [
+                    {"kind": q.kind, "table": answers.spoken(q.table), "subject": q.subject, "candidates": q.candidates}
+                    for q in found.questions
+                ],
+                "baselines": found.baselines,
+            }
+        )
+    else:
+        render.revised(own, found)
+
+
+@program.command(**example("my-pipeline diff ephys"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@common
+def diff(options: Options, schemas: tuple[str, ...]) -> None:
+    """Show what changed: the code against the snapshot, and the database against it."""
+    from . import comparing, render
+
+    environment, connection = connected(options)
+    found = comparing.compare(connection, environment, schemas)
+    if options.json:
+        print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
+    else:
+        render.differences(found)
+    leave(ExitCode.PENDING if any(c.code for c in found) else ExitCode.OK)
+
+
+@program.command(**example("my-pipeline --env prod migrate --dry-run"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--to", metavar="VERSION", help="Stop at this version of the one schema that is named.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
+@click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
+@click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
+@common
+def migrate(
+    options: Options, schemas: tuple[str, ...], to: str | None, dry_run: bool, sql: bool, allow_data_loss: bool
+) -> None:
+    """Bring the database to the code, step by step; go on with what was interrupted."""
+    from . import applying, blast, render
+
+    environment, connection = connected(options)
+    if dry_run or sql:
+        found = blast.survey(connection, environment, schemas, to)
+        if options.json:
+            print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
+        elif sql:
+            for group in found:
+                click.echo(group.sql)
+        else:
+            render.blast(environment, found)
+        loses = any(f.loses for g in found for f in g.group.findings)
+        leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
+        return
+    with render.steps() as report:
+        stands = applying.migrate(environment, schemas, to=to, allow_data_loss=allow_data_loss, report=report)
+    applying.make_job_tables(environment)
+    show_status(options, environment, [s for s in stands if not schemas or s.name in schemas])
+
+
+@program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
+@click.argument("schema")
+@click.option("--to", required=True, metavar="VERSION", help="The version to go back to.")
+@common
+def rollback(options: Options, schema: str, to: str) -> None:
+    """Take a schema back to an earlier version, where that loses nothing."""
+    from . import environment as environments
+    from . import render, reverting
+
+    environment = environments.select(options.environment, said=options.environment is not None)
+    with render.steps() as report:
+        stands = reverting.rollback(environment, schema, to, report)
+    show_status(options, environment, [s for s in stands if s.name == schema], pending_is_fine=True)
+
+
+@program.command(**example("my-pipeline --env prod adopt"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--again", is_flag=True, help="Also record anew what has a record and drifted from it.")
+@common
+def adopt(options: Options, schemas: tuple[str, ...], again: bool) -> None:
+    """Record the versions of a database that predates this project, after comparing shapes."""
+    from . import environment as environments
+    from . import reverting
+
+    environment = environments.select(options.environment, said=options.environment is not None)
+    show_status(options, environment, reverting.adopt(environment, schemas, again=again))
+
+
+@program.command(**example("my-pipeline purge --allow-data-loss"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--allow-data-loss", is_flag=True, help="Delete what was put aside, with its values.")
+@common
+def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool) -> None:
+    """End the grace period of columns and tables that migrations dropped."""
+    from . import environment as environments
+    from . import render, reverting
+
+    environment = environments.select(options.environment, said=options.environment is not None)
+    found = reverting.purge(environment, schemas, allow_data_loss=allow_data_loss)
+    if options.json:
+        print_json({"environment": environment.name, "purged": [vars(item) for item in found]})
+    else:
+        render.purged(found)
+
+
+@program.command(**example("my-pipeline renumber ephys"))
+@click.argument("schema")
+@common
+def renumber(options: Options, schema: str) -> None:
+    """Give the second of two migrations that have one version the next one, after a merge."""
+    from . import renumbering
+
+    moved = renumbering.renumber(current(), schema)
+    if options.json:
+        print_json({"schema": schema, "renamed": {str(old): str(new) for old, new in moved.items()}})
+    elif not moved:
+        click.echo(f"The migrations of {schema} are in order.")
+    for old, new in ({} if options.json else moved).items():
+        click.echo(f"{old} is {new} now")

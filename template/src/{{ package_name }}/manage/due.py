@@ -1,0 +1,240 @@
+"""A pipeline as a database has it beside what is on disk of it, and which migrations it has not had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from . import catalog, chain, constraints, journal, project, revisions, steplog
+from .environment import Environment
+from .errors import ExitCode, PipelineError
+from .lowering import Lowering
+from .model import Schema, Table, TableName
+from .revisions import History, Revision
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+Tables = dict[TableName, Table]
+
+
+@dataclass
+class Pipeline:
+    """A pipeline as a database has it, and what is on disk of it."""
+
+    connection: dj.Connection
+    environment: Environment
+    databases: dict[str, str]
+    histories: dict[str, History]
+    records: dict[str, journal.Record]
+    found: dict[str, journal.Survey]
+    shapes: dict[str, Schema]
+
+    @property
+    def tables(self) -> Tables:
+        """Every table that is there."""
+        return {table.name: table for schema in self.shapes.values() for table in schema}
+
+    def lowering(self, names: constraints.Names, before: Tables, after: Tables) -> Lowering:
+        """What turns operations into statements of this server."""
+        if self.connection.adapter.backend == "mysql":
+            from .mysql import MySQL
+
+            return MySQL(self.databases, before, after, names)
+        from .postgresql import PostgreSQL
+
+        return PostgreSQL(self.databases, before, after, names)
+
+
+def read(connection: dj.Connection, environment: Environment) -> Pipeline:
+    """Read the files, the journals and the catalogue."""
+    own = project.current()
+    histories = revisions.read(own)
+    databases = {name: environment.database(name) for name in histories}
+    found = journal.survey(connection, databases.values())
+    with_journal = {n: d for n, d in databases.items() if d in found and found[d].journal}
+    records = journal.latest(connection, with_journal)
+    shapes = catalog.read(connection, databases)
+    return Pipeline(connection, environment, databases, histories, records, found, shapes)
+
+
+# --- Which migrations ----------------------------------------------------------------------------------------------
+
+
+def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -> list[Revision]:
+    """The migrations that the database still needs, in the order in which they can be applied.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Where.
+    chosen : iterable of str
+        Schemas; all where there is none. What they require comes along.
+    to : str, optional
+        The version to stop at, for one schema.
+
+    Raises
+    ------
+    PipelineError
+        If the files are not in order, or the database is not one that they lead on from.
+    """
+    own = project.current()
+    _refuse_problems(pipeline)
+    waiting = {name: _waiting(pipeline, name) for name in pipeline.histories}
+    have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waiting}
+    names = list(chosen) or list(waiting)
+    unknown = [name for name in names if name not in waiting]
+    if unknown:
+        raise PipelineError(
+            f"There is no schema {unknown[0]}.",
+            f"The project has {', '.join(own.versions)}.",
+            "Correct the name.",
+            exit_code=ExitCode.USAGE,
+        )
+    if to is None:
+        wanted = [revision for name in names for revision in waiting[name]]
+    else:
+        wanted = _up_to(pipeline, names, to, waiting, have)
+    if len(names) < len(waiting):
+        _with_required(wanted, waiting, have)
+    return chain.in_order(wanted, have, list(waiting))
+
+
+def _up_to(
+    pipeline: Pipeline,
+    names: list[str],
+    to: str,
+    waiting: Mapping[str, list[Revision]],
+    have: Mapping[str, str | None],
+) -> list[Revision]:
+    if len(names) != 1:
+        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
+    history, now = pipeline.histories[names[0]], have[names[0]]
+    known = [s.version for s in (history.oldest,) if s is not None] + [r.version for r in history.revisions]
+    if Version(to) not in map(Version, known):
+        raise PipelineError(f"{names[0]} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    if now is not None and Version(to) < Version(now):
+        command = f"rollback {names[0]} --to {to}"
+        raise PipelineError(f"The database has {names[0]} {now} already.", f"{to} is before that.", f"Say {command}.")
+    return [revision for revision in waiting[names[0]] if Version(revision.version) <= Version(to)]
+
+
+def _with_required(
+    wanted: list[Revision], waiting: Mapping[str, list[Revision]], have: Mapping[str, str | None]
+) -> None:
+    """Add what the wanted migrations require."""
+    for revision in wanted:  # grows while it is walked
+        for schema, version in revision.requires.items():
+            now = have.get(schema)
+            if now is None or Version(now) < Version(version):
+                more = [r for r in waiting.get(schema, ()) if Version(r.version) <= Version(version) or r.makes]
+                wanted += [r for r in more if r not in wanted]
+
+
+def _refuse_problems(pipeline: Pipeline) -> None:
+    own = project.current()
+    for name, history in pipeline.histories.items():
+        for id_, sentence, do in chain.problems(history, own.versions.get(name)):
+            if id_ != "open-question":
+                code = ExitCode.CONFLICT if id_ == "duplicate-version" else ExitCode.ERROR
+                raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
+
+
+def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
+    """The migrations of a schema that the database has not had."""
+    own, history = project.current(), pipeline.histories[name]
+    record, database = pipeline.records.get(name), pipeline.databases[name]
+    command = f"{own.command} --env {pipeline.environment.name}"
+    if record is None:
+        if name not in own.versions:
+            return []
+        if database in pipeline.found and pipeline.found[database].tables:
+            raise PipelineError(
+                f"{database} holds tables and no record of a version.",
+                "They were made by somebody else, or before this project recorded versions.",
+                f"Run {command} adopt to record which version they are.",
+                exit_code=ExitCode.PENDING,
+            )
+        return [_making(pipeline, name)]
+    if record.status != journal.DONE:
+        raise PipelineError(
+            f"{database} is in the middle of a change that {record.kind} began.",
+            f"It was to become {record.version}.",
+            f"Run {command} {record.kind} again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+    newest = history.latest.version if history.latest else record.version
+    if Version(record.version) > Version(newest):
+        raise PipelineError(
+            f"{database} has version {record.version}, the code only {newest}.",
+            "The database was changed by newer code than this.",
+            "Pull the newer code.",
+            exit_code=ExitCode.CONFLICT,
+        )
+    base, applied = _applied(pipeline, name)
+    _refuse_other_history(history, record.version, base, applied)
+    digests = {digest for _, _, digest in applied}
+    return [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
+
+
+def _making(pipeline: Pipeline, name: str) -> Revision:
+    """The making of a schema that is not there, as its newest snapshot has it."""
+    latest = pipeline.histories[name].latest
+    assert latest is not None
+    parents = {key.parent.schema for table in latest.shape for key in table.foreign_keys} - {name}
+    requires = {parent: above.version for parent in sorted(parents) if (above := newest(pipeline, parent)) is not None}
+    return Revision(name, latest.version, None, "init", requires=requires, makes=latest.shape, digest="")
+
+
+def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
+    """The newest snapshot of a schema."""
+    history = pipeline.histories.get(schema)
+    return history.latest if history is not None else None
+
+
+Applied = list[tuple[str, str, str]]
+
+
+def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
+    """The version that the record begins with, and version, name and digest of every migration applied since."""
+    databases = {name: pipeline.databases[name]}
+    heads = steplog.heads(pipeline.connection, databases)
+    base, applied = "0", Applied()
+    for record in journal.history(pipeline.connection, databases):
+        head = heads.get((name, record.id), {})
+        match record.kind:
+            case "migrate" if head.get("slug", "init") != "init":
+                applied.append((record.version, head["slug"], head["digest"]))
+            case "rollback":
+                applied = [known for known in applied if Version(known[0]) <= Version(record.version)]
+                base = min(base, record.version, key=Version)
+            case "draft":
+                pass
+            case _:
+                base, applied = record.version, []
+    return base, applied
+
+
+def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
+    """A database that was changed by migrations that are not these."""
+    known = {revision.digest for revision in history.revisions}
+    for version, slug, digest in applied:
+        if digest in known:
+            continue
+        same = next((r for r in history.revisions if (r.version, r.slug) == (version, slug)), None)
+        if same is not None:
+            raise PipelineError(
+                f"{same.path.name if same.path else same.title} was edited after it was applied.",
+                f"{history.schema} {version} in the database came from other operations than the file has now.",
+                "Take the file back from version control, and write a new migration for what is still to change.",
+                exit_code=ExitCode.CONFLICT,
+            )
+        raise PipelineError(
+            f"The database has had {version}_{slug} of {history.schema}, which this code does not have.",
+            "It comes from another branch, or the file was deleted.",
+            "Merge that branch, or bring the file back.",
+            exit_code=ExitCode.CONFLICT,
+        )

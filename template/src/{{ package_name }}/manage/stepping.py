@@ -1,0 +1,141 @@
+"""Runs one step of a plan, or finds that it was run before a crash."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from . import project, revisions, steplog
+from .errors import ExitCode, PipelineError
+from .migration import RunPython
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+@contextmanager
+def transaction(connection: dj.Connection) -> Iterator[None]:
+    connection.query("START TRANSACTION", args=None, reconnect=False)
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the first error says why; a lost session undoes by itself
+            connection.query("ROLLBACK", args=None, reconnect=False)
+        raise
+    answer = connection.query("COMMIT", args=None, reconnect=False)
+    if getattr(answer, "statusmessage", "COMMIT") == "ROLLBACK":
+        raise PipelineError(
+            "Nothing was changed.",
+            "A statement had failed, so PostgreSQL undid all of it.",
+            "Say --debug to see which.",
+        )
+
+
+@contextmanager
+def within(connection: dj.Connection) -> Iterator[None]:
+    """A transaction on MySQL; on PostgreSQL there is one already."""
+    if connection.adapter.backend == "postgresql":
+        yield
+        return
+    with transaction(connection):
+        yield
+
+
+def run(
+    connection: dj.Connection, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int
+) -> None:
+    mysql = connection.adapter.backend == "mysql"
+    now = "\n".join(_describe(connection, *place) for place in entry.tables) if mysql else ""
+    if entry.state == steplog.RUNNING and now != entry.before:
+        _refuse_tampering(entry, now)
+        steplog.finish(connection, database, run, entry.number)
+        return
+    steplog.start(connection, database, run, entry.number, now)
+    try:
+        match entry.kind:
+            case "sql":
+                connection.query(entry.text, args=None, reconnect=False)
+            case "own":
+                _own(connection, entry)
+            case _:
+                _python(connection, databases, entry)
+    except PipelineError:
+        raise
+    except Exception as error:
+        own = project.current()
+        left = f"{entry.number - 1} of {of} steps are done and recorded." if mysql else "Nothing was changed."
+        why = " ".join(str(error.args[-1] if error.args else error).split())
+        raise PipelineError(
+            f"Step {entry.number} of {of} failed: {entry.words}.",
+            f"{why} {left}",
+            f"See to the reason, then run {own.command} migrate again; it goes on from there.",
+            exit_code=ExitCode.INTERRUPTED if mysql else ExitCode.ERROR,
+        ) from error
+    steplog.finish(connection, database, run, entry.number)
+
+
+def _describe(connection: dj.Connection, database: str, table: str) -> str:
+    """A table as MySQL describes it; empty where there is none."""
+    query = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    if not connection.query(query, (database, table), reconnect=False).fetchone()[0]:
+        return ""
+    quote = connection.adapter.quote_identifier
+    text = connection.query(f"SHOW CREATE TABLE {quote(database)}.{quote(table)}", args=None, reconnect=False)
+    return re.sub(r" AUTO_INCREMENT=\d+", "", str(text.fetchone()[1]))
+
+
+def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
+    """A table that is neither as before the step nor as the step leaves it was changed by somebody else."""
+    if not entry.before or not now:
+        return
+    before, after = (set(line.strip().rstrip(",") for line in text.splitlines()) for text in (entry.before, now))
+    for line in before ^ after:
+        names = re.findall(r"`((?:[^`]|``)*)`", line)
+        told = any(f"`{name}`" in entry.text for name in names) or line.startswith((")", "PRIMARY KEY"))
+        if not told:
+            raise PipelineError(
+                f"A table is neither as it was before step {entry.number} nor as that step leaves it.",
+                f"The step was to {entry.words}; what differs is: {line}",
+                "Undo what was done to the table by hand, then run migrate again.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+
+
+def _own(connection: dj.Connection, entry: steplog.Entry) -> None:
+    """Statements of the lab's own."""
+    data = json.loads(entry.text)
+    if data["check"]:
+        row = connection.query(data["check"], args=None, reconnect=False).fetchone()
+        if row and row[0]:
+            return
+    for statement in data["run"]:
+        connection.query(statement, args=None, reconnect=False)
+
+
+def _python(connection: dj.Connection, databases: Mapping[str, str], entry: steplog.Entry) -> None:
+    """Python of the lab's own, batch by batch."""
+    data = json.loads(entry.text)
+    history = revisions.read(project.current())[data["schema"]]
+    found = next((r for r in history.revisions if r.digest == data["digest"]), None)
+    line = found.lines[data["line"]] if found is not None else None
+    if not isinstance(line, RunPython):
+        raise PipelineError(
+            f"The Python that is to {entry.words} is not in the files any more.",
+            f"A migration of {data['schema']} was edited while it was being applied.",
+            "Take the file back from version control and run migrate again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+    more = not line.check(connection, dict(databases))
+    while more:
+        with within(connection):
+            more = bool(line.run(connection, dict(databases)))
+    if not line.check(connection, dict(databases)):
+        raise PipelineError(
+            f"What was to {entry.words} says that it is not done.",
+            "Its check is not true after its last batch.",
+            "Correct the migration and run migrate again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )

@@ -1,0 +1,294 @@
+"""The story of a schema that changes, on both backends: revise, migrate, roll back, merge, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, Server
+
+LIFE = '''"""What lives here."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("life")
+
+
+@schema
+class Animal(dj.Manual):
+    definition = """
+    # An animal
+    animal_id : int32  # its number
+    ---
+    name : varchar(32)  # what it is called
+    colour = "grey" : enum('grey', 'white')
+    """
+
+
+@schema
+class Weight(dj.Manual):
+    definition = """
+    -> Animal
+    day : date
+    ---
+    grams : float64  # on that day
+    """
+'''
+
+WORK = '''"""What is done here."""
+
+import datajoint as dj
+
+from . import life, open_schema
+
+schema = open_schema("work")
+
+
+@schema
+class Task(dj.Manual):
+    definition = """
+    -> life.Animal
+    task : varchar(16)
+    ---
+    note = null : varchar(64)
+    """
+
+
+@schema
+class Score(dj.Computed):
+    definition = """
+    -> Task
+    ---
+    score : int32
+    """
+
+    def make(self, key):
+        self.insert1(dict(key, score=len(key["task"])))
+'''
+
+FILL = """
+from my_pipeline import life, work
+life.Animal.insert([(1, "Ada", "grey"), (2, "Bob", "white")])
+life.Weight.insert([(1, "2026-01-01", 20.5), (1, "2026-01-02", 21.0), (2, "2026-01-01", 19.0)])
+work.Task.insert([(1, "run", "well"), (2, "swim", None)])
+work.Score.populate()
+"""
+
+
+@pytest.fixture(params=["postgresql", "mysql"])
+def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    """A project with two schemas and rows, on either backend."""
+    own = Project(render(tmp_path / "my_pipeline"))
+    for name in ("subject", "session", "ephys", "imaging", "analysis"):
+        (own.folder / own.module(name)).unlink()
+    own.write(own.module("life"), LIFE)
+    own.write(own.module("work"), WORK)
+    own.write(own.module("version"), VERSION)
+    if request.param == "mysql":
+        server: Server = request.getfixturevalue("mysql")
+        own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
+    else:
+        own.environment |= {"MY_PIPELINE_ENV": "local"}
+    done = own.run("init")
+    assert done.code == 0, done.err
+    filled = own.python("-c", FILL)
+    assert filled.code == 0, filled.err
+    yield own
+    if request.param == "mysql":
+        for name in ("work", "life", "play"):
+            server.execute("SET foreign_key_checks = 0", f"DROP DATABASE IF EXISTS dev_{name}")
+    else:
+        own.run("local", "stop")
+
+
+VERSION = '''__version__ = "0.1.0"
+
+# a comment that stays
+SCHEMA_VERSIONS = {"life": "1.0.0",
+    "work": '1.0.0',  # and this one
+}
+'''
+
+
+def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:
+    result = project.run(*arguments, **more)
+    assert result.code == code, f"{arguments}: {result.code}\n{result.out}\n{result.err}"
+    return result
+
+
+def rows(project: Project, expression: str) -> Any:
+    program = f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
+    result = project.python("-c", program)
+    assert result.code == 0, result.err
+    return json.loads(result.out.strip().splitlines()[-1])
+
+
+def states(project: Project) -> dict[str, tuple[str, str | None]]:
+    answer = project.run("status", "--json")
+    return {s["name"]: (s["state"], s["database_version"]) for s in answer.json["schemas"]}
+
+
+def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    living.replace(living.module("life"), "    name : varchar(32)", "    nickname : varchar(40)")
+    found = ok(living, "diff", "--json", code=3).json["schemas"]
+    life = next(s for s in found if s["name"] == "life")
+    assert life["proposed"] == "2.0.0"
+    assert any("nickname" in text for text in life["questions"])
+    assert "Weight: + mood = null : varchar(8)" in life["code"]
+
+    ok(living, "revise", "-m", "Moods and nicknames", "--rename", "Animal.name=nickname")
+    folder = living.folder / "src/my_pipeline/migrations/life"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "1.0.0.txt",
+        "2.0.0_moods_and_nicknames.py",
+        "snapshot.txt",
+    ]
+    version = living.read(living.module("version"))
+    assert version == VERSION.replace('"life": "1.0.0"', '"life": "2.0.0"')
+    ok(living, "check")
+    assert states(living)["life"] == ("behind", "1.0.0")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    assert [t["rows"] for t in shown[0]["tables"] if t["table"] == "life.Weight"] == [3]
+    assert states(living)["life"] == ("behind", "1.0.0")
+
+    ok(living, "migrate")
+    assert states(living) == {"life": ("current", "2.0.0"), "work": ("current", "1.0.0")}
+    assert rows(living, 'life.Animal.to_dicts(order_by="animal_id")')[0]["nickname"] == "Ada"
+    assert rows(living, "[r['grams'] for r in life.Weight.to_dicts()]") == [20.5, 21.0, 19.0]
+    assert rows(living, "len(life.Animal * work.Task * work.Score)") == 2
+    ok(living, "revise", "-m", "again")
+    assert len(list(folder.iterdir())) == 3
+    ok(living, "migrate")
+    assert ok(living, "diff").out.count("nothing changed") == 2
+
+
+def test_what_was_dropped_comes_back_with_its_values_and_goes_with_purge(living: Project) -> None:
+    living.replace(living.module("life"), "    name : varchar(32)  # what it is called\n", "")
+    ok(living, "revise", "-m", "no names", "--drop", "Animal.name")
+    ok(living, "migrate")
+    assert "name" not in rows(living, "life.Animal().heading.names")
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    assert states(living)["life"] == ("behind", "1.0.0")
+    ok(living, "migrate")
+    refused = ok(living, "purge", code=7)
+    assert "2" in refused.err and "purge --allow-data-loss" in refused.err
+    ok(living, "purge", "--allow-data-loss")
+    assert states(living)["life"] == ("current", "2.0.0")
+
+
+def test_a_primary_key_takes_everything_below_it_along(living: Project) -> None:
+    living.replace(living.module("life"), "    animal_id : int32  # its number", "    animal : int64  # its number")
+    ok(living, "revise", "-m", "wider key", "--rename", "Animal.animal_id=animal")
+    ok(living, "migrate")
+    assert states(living) == {"life": ("current", "2.0.0"), "work": ("current", "2.0.0")}
+    assert rows(living, "sorted(r['animal'] for r in work.Score.to_dicts())") == [1, 2]
+    assert rows(living, "len(life.Animal * life.Weight * work.Task)") == 3
+    assert rows(living, "[(life.Animal & 'animal=1').delete(prompt=False), len(work.Score())][1]") == 1
+
+
+def test_a_placeholder_refuses_to_run(living: Project) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    unit : varchar(8)\n    grams : float64")
+    found = ok(living, "revise", "-m", "units", "--json").json
+    assert [q["kind"] for q in found["questions"]] == ["fill"]
+    refused = ok(living, "migrate", code=1)
+    assert "still to be decided" in refused.err
+    assert any("open-question" in f["id"] for f in ok(living, "check", "--json", code=1).json["findings"])
+    living.replace(f"src/my_pipeline/{'migrations/life/1.1.0_units.py'}", "fill=ASK", 'fill="g"')
+    ok(living, "migrate")
+    assert rows(living, "[r['unit'] for r in life.Weight.to_dicts()]") == ["g", "g", "g"]
+
+
+def test_values_that_would_be_lost_are_counted_before_anything_runs(living: Project) -> None:
+    living.replace(living.module("life"), "    name : varchar(32)", "    name : varchar(2)")
+    ok(living, "revise", "-m", "short names")
+    refused = ok(living, "migrate", code=7)
+    assert "2 values of name" in refused.err and "--allow-data-loss" in refused.err
+    assert states(living)["life"] == ("behind", "1.0.0")
+    ok(living, "migrate", "--allow-data-loss")
+    assert rows(living, "sorted(r['name'] for r in life.Animal.to_dicts())") == ["Ad", "Bo"]
+
+
+def test_an_edited_migration_is_found_out(living: Project) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    ok(living, "migrate")
+    path = "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    text = living.read(path)
+    living.write(path, text.replace('"""moods"""', '"""Moods, in one word."""\n\n# said by Ada'))
+    ok(living, "migrate")
+    living.write(path, text.replace("varchar(8)", "varchar(9)"))
+    refused = ok(living, "migrate", code=5)
+    assert "edited after it was applied" in refused.err
+
+
+def test_two_branches_that_changed_one_schema_both_arrive(living: Project, tmp_path: Path) -> None:
+    grams = "    grams : float64"
+    snapshot = "src/my_pipeline/migrations/life/snapshot.txt"
+    before = {path: living.read(path) for path in (snapshot, living.module("life"), living.module("version"))}
+    living.replace(living.module("life"), grams, "    mood = null : varchar(8)\n" + grams)
+    ok(living, "revise", "-m", "moods")
+    first = living.read(snapshot)
+    # The other branch, whose database has had its own change.
+    moods = living.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    kept = moods.read_text()
+    moods.unlink()
+    for path, text in before.items():
+        living.write(path, text)
+    living.replace(living.module("life"), grams, "    food = null : varchar(8)\n" + grams)
+    ok(living, "revise", "-m", "food")
+    ok(living, "migrate")
+    # The merge: both files, either snapshot, and the code of both.
+    moods.write_text(kept)
+    living.write(snapshot, first)
+    living.replace(living.module("life"), "    food", "    mood = null : varchar(8)\n    food")
+    refused = ok(living, "migrate", code=5)
+    assert "renumber life" in refused.err
+    said = ok(living, "renumber", "life").out
+    assert "1.2.0_food.py" in said
+    ok(living, "revise", "-m", "rest")
+    ok(living, "check")
+    ok(living, "migrate")
+    state, version = states(living)["life"]
+    assert state == "current", version
+    assert rows(living, "life.Weight().heading.names")[2:] == ["mood", "food", "grams"]
+
+
+BAD = {
+    "operations = [": "is not Python",
+    "from my_pipeline.manage.migration import Explode\noperations = [Explode()]\n": "There is no operation Explode",
+    "operations = ['drop everything']\n": "is nothing that can be done",
+    "x = 1\n": "has no list called operations",
+    "from my_pipeline.manage.migration import DropTable\nfollows = '1.0.0'\noperations = [DropTable('Ghost')]\n": "no table Ghost",
+    "follows = '0.9.0'\noperations = []\n": "follows 0.9.0",
+    "follows = '1.0.0'\nrequires = {'work': '7.0.0'}\noperations = []\n": "requires work 7.0.0",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_bad_file_is_a_sentence(default_folder: Path, tmp_path: Path, text: str) -> None:
+    import shutil
+
+    own = Project(Path(shutil.copytree(default_folder, tmp_path / "my_pipeline")))
+    for name in ("subject", "session", "ephys", "imaging", "analysis"):
+        (own.folder / own.module(name)).unlink()
+    own.write(own.module("life"), LIFE)
+    own.write(own.module("work"), WORK)
+    own.write(own.module("version"), VERSION)
+    ok(own, "--env", "local", "init")
+    own.write(own.module("version"), VERSION.replace('"life": "1.0.0"', '"life": "1.1.0"'))
+    own.write("src/my_pipeline/migrations/life/1.1.0_bad.py", text)
+    snapshot = own.read("src/my_pipeline/migrations/life/snapshot.txt")
+    own.write("src/my_pipeline/migrations/life/1.0.0.txt", snapshot)
+    own.write("src/my_pipeline/migrations/life/snapshot.txt", snapshot.replace("version 1.0.0", "version 1.1.0"))
+    refused = own.run("revise", "-m", "next")
+    refused = refused if refused.code else own.run("--env", "local", "migrate")
+    own.run("local", "stop")
+    assert refused.code in (1, 5), refused.out
+    assert BAD[text] in refused.err
+    assert "Traceback" not in refused.err and len(refused.err.strip().splitlines()) <= 3
