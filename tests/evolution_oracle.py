@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from graphlib import TopologicalSorter
 from typing import Any
 
 from conftest import Server
@@ -267,6 +269,28 @@ def rows(server: Server, catalogue: Catalogue) -> dict[Key, Rows]:
             select = ", ".join(quoted(server, name) for name in names)
             found[key] = Rows(names, query(f"SELECT {select} FROM {quoted(server, table.database, table.name)}"))
     return found
+
+
+def copy(server: Server, found: Catalogue, expected: Catalogue) -> None:
+    """Fill fresh tables with the rows of others that are like them; the server holds the rows against every key."""
+    below = {key: {parent for _, parent, _, _ in table.foreign_keys} & {*expected} - {key} for key, table in expected.items()}
+    order = [key for key in TopologicalSorter(below).static_order() if key in found]
+    with connect(server) as query:
+        for key in reversed(order):
+            query(f"DELETE FROM {quoted(server, expected[key].database, expected[key].name)}")
+        for key in order:
+            names = [column for column in expected[key].columns if column.name in found[key].column]
+            into = ", ".join(quoted(server, column.name) for column in names)
+            values = ", ".join(_cast(server, column, expected[key].database) for column in names)
+            places = [quoted(server, table.database, table.name) for table in (expected[key], found[key])]
+            query(f"INSERT INTO {places[0]} ({into}) SELECT {values} FROM {places[1]}")
+
+
+def _cast(server: Server, column: Column, database: str) -> str:
+    # An enum's type belongs to a schema of PostgreSQL.
+    enum = re.match(r"(\w+) enum\(", column.type)
+    name = quoted(server, column.name)
+    return f"{name}::text::{quoted(server, database, enum[1])}" if enum else name
 
 
 def strict(value: Any) -> str:

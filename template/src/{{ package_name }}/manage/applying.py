@@ -117,11 +117,13 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 "The server would refuse the change; nothing was changed.",
                 "Correct these rows, or say in the migration what they are to get (fill=..., using=...).",
             )
-        if finding.loses and not allow_data_loss:
+        fits = allow_data_loss and finding.kind in ("long", "rounding")
+        if finding.loses and not fits:
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
-                "Say in the migration how the new values come about (using=...), or say --allow-data-loss.",
+                "Say in the migration how the new values come about (using=...)"
+                + (", or say --allow-data-loss." if finding.kind in ("long", "rounding") else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:

@@ -335,22 +335,25 @@ def _within(
     name, operations = now.name, list[Operation]()
     if now.comment != target.comment:
         operations.append(ChangeComment(name, now.comment, target.comment))
-    order = [attribute.name for attribute in target.attributes]
-    for place, attribute in enumerate(target.attributes):
+    previous: str | None = None
+    for attribute in target.attributes:
         old = now.attribute.get(attribute.name)
         if old is None:
             fill = _fill(now, target, attribute, before, answers, questions)
-            operations.append(AddAttribute(name, attribute, order[place - 1] if place else None, fill))
+            operations.append(AddAttribute(name, attribute, previous, fill))
         elif old != attribute:
             said = answers.fills.get((name, attribute.name))
             operations.append(AlterAttribute(name, old, attribute, None if said is None else Fill(said)))
+        # Where a hidden attribute stands is of no account.
+        previous = attribute.name if not attribute.hidden or not previous else previous
     if now.primary_key != target.primary_key:
         operations.append(ChangePrimaryKey(name, now.primary_key, target.primary_key))
     gone = [attribute.name for attribute in now.attributes if attribute.name not in target.attribute]
     operations += [DropAttribute(name, attribute) for attribute in gone]
+    order = tuple(attribute.name for attribute in target.attributes if not attribute.hidden)
     result = apply(operations, {name: now})[name]
-    if [attribute.name for attribute in result.attributes] != order:
-        operations.append(OrderAttributes(name, tuple(order)))
+    if tuple(attribute.name for attribute in result.attributes if not attribute.hidden) != order:
+        operations.append(OrderAttributes(name, order))
     return operations
 
 

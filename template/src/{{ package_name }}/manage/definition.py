@@ -23,10 +23,13 @@ class Titles:
     ----------
     names : iterable of TableName
         Every table that may be spoken of.
+    more : Titles, optional
+        Where to look for a table that is not among them.
     """
 
-    def __init__(self, names: Iterable[TableName] = ()) -> None:
+    def __init__(self, names: Iterable[TableName] = (), more: Titles | None = None) -> None:
         self._found: dict[tuple[str, str], set[TableName]] = {}
+        self._more = more
         for name in names:
             self.add(name)
 
@@ -54,6 +57,8 @@ class Titles:
         if not name[:1].isupper():
             return TableName(schema, name)
         found = self._found.get((schema, name), set())
+        if not found and self._more is not None:
+            return self._more.find(text, here)
         if len(found) != 1:
             why = "Its class alone does not tell which: " + ", ".join(sorted(n.table for n in found))
             raise PipelineError(
@@ -72,7 +77,7 @@ class Titles:
 
     @property
     def _schemas(self) -> set[str]:
-        return {schema for schema, _ in self._found}
+        return {schema for schema, _ in self._found} | (self._more._schemas if self._more else set())
 
     def _listed(self, schema: str) -> str:
         return ", ".join(sorted(name for where, name in self._found if where == schema)) or "none"

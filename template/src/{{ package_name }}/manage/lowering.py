@@ -208,13 +208,14 @@ class Lowering(ABC):
         type_, _, stored = origin.type.partition("stored as ")
         type_ = type_.removesuffix(", ")
         marker = type_ if _MARKED.match(type_) else ""
-        core = stored or (self._core(type_, table.name) if marker else type_.removeprefix("native "))
+        core = stored or (self.core(type_, table.name) if marker else type_.removeprefix("native "))
         sql = (self._inherited_type if inherited else self._sql_type)(core, schema)
         default = None if attribute.default is None else self.value(core, attribute.default)
         comment = self._comment(marker, origin.comment, inherited=inherited)
         return Column(attribute.name, sql, core, attribute.nullable, default, comment)
 
-    def _core(self, type_: str, table: TableName) -> str:
+    def core(self, type_: str, table: TableName) -> str:
+        """The core or native type that holds the values of a type."""
         core = catalog.core_of(type_)
         if not core:
             raise PipelineError(

@@ -150,3 +150,32 @@ def inherits(marker: str, *, foreign: bool) -> bool:
     right.
     """
     return foreign and marker in ("", "uuid")
+
+
+_WHOLE = re.compile(r"(tiny|small|medium|big)?int(eger)?\b|int(8|16|32|64)$|year")
+
+
+def holds(core: str, text: str) -> bool:
+    """Whether a value, written as a default is, is one of a core or native type."""
+    if text.startswith("(") or text.upper().startswith("CURRENT_TIMESTAMP"):
+        return True
+    try:
+        if _WHOLE.match(core):
+            int(text)
+        elif re.match(r"float|double|real|decimal|numeric", core):
+            Decimal(text)
+        elif core == "bool":
+            return text.lower() in ("0", "1", "true", "false", "t", "f")
+        elif core == "uuid":
+            uuid.UUID(text)
+        elif re.match(r"date|timestamp", core):
+            return bool(_MOMENT.fullmatch(text))
+        elif core.startswith("enum("):
+            return text in enum_values(core)
+        elif size := re.fullmatch(r"(?:var)?char\((\d+)\)", core):
+            return len(text) <= int(size[1])
+        elif core.startswith("json"):
+            json.loads(text)
+    except (ValueError, ArithmeticError):
+        return False
+    return True

@@ -7,10 +7,11 @@ gets another type changes every table below it. This room knows no SQL.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from . import probes
+from . import notation, probes
 from .changes import dependency_order
 from .errors import PipelineError
 from .lowering import Lowering, shorten, unused
@@ -27,7 +28,7 @@ from .operations import (
     Tables,
     dangling,
 )
-from .step import Alteration, Expression, FromParent, Literal, Probe, Step
+from .step import Alteration, Expression, FromParent, Literal, Obstacles, Probe, Step
 from .step import Fill as Lowered
 
 #: What stands before the name of a table, or of an attribute, that was dropped and is kept out of sight.
@@ -183,31 +184,41 @@ def build(
     if wrong := dangling(after):
         raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
-    steps: list[Step] = []
-    for old, new in _in_free_order(renamed, set(before)):
-        steps += lowering.rename_table(old, new)
     middle = _renamed(before, renamed)
-    lowering.state(middle, after)
     alterations = {
         name: alteration
         for name in dependency_order(after.values())
         if name in origins.tables
         and (alteration := _alteration(name, middle, after, origins, lowering, hard, lossy)) is not None
     }
-    probed = [(name, probe) for name, alteration in alterations.items() for probe in probes.probe(lowering, alteration)]
-    kept = _undisturbed(middle, after, alterations, origins, lowering)
+    # Until the first step has run, everything has the names before.
+    as_is = {n: replace(alteration, before=before[origins.tables[n]]) for n, alteration in alterations.items()}
+    probed = [(n, found) for n, alteration in as_is.items() for found in _probes(lowering, alteration, origins)]
+    obstacles = {name: lowering.obstacles(alteration) for name, alteration in as_is.items()}
+    kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
-    for name in reversed(dependency_order(middle.values())):
-        for key in middle[name].foreign_keys:
-            if (name, key) not in kept:
-                steps += lowering.drop_foreign_key(middle[name], key)
-                keys = tuple(other for other in middle[name].foreign_keys if other != key)
-                middle[name] = replace(middle[name], foreign_keys=keys)
+    for name in dependency_order(after.values()):
+        for key in after[name].foreign_keys if name in origins.tables else ():
+            if (name, key) not in present:
+                probed += _orphans(lowering, name, key, origins)
+    steps: list[Step] = []
+    for name in reversed(dependency_order(before.values())):
+        table, new = before[name], renamed.get(name, name)
+        for key in before[name].foreign_keys:
+            now = replace(key, parent=renamed.get(key.parent, key.parent))
+            if (new, now) not in kept:
+                steps += lowering.drop_foreign_key(table, key)
+                table = replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))
+    for old, new in _in_free_order(renamed, set(before)):
+        steps += lowering.rename_table(old, new)
+    lowering.state(middle, after)
     for name, alteration in alterations.items():
         # At this point the table has those foreign keys alone that stay through it all.
+        stay = tuple(key for key in middle[name].foreign_keys if (name, key) in kept)
+        alteration = replace(alteration, before=replace(middle[name], foreign_keys=stay))
         put_aside = lowering.aside(alteration)
-        steps += lowering.alter_table(replace(alteration, before=middle[name]))
+        steps += lowering.alter_table(alteration)
         after[name] = _with_kept(after[name], middle[name], put_aside)
     order = dependency_order(after.values())
     for name in order:
@@ -218,7 +229,6 @@ def build(
             for key in after[name].foreign_keys:
                 if (name, key) not in present:
                     there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
-                    probed += _orphans(lowering, name, key, middle, origins)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
                     present.add((name, key))
     for name in gone:
@@ -267,18 +277,32 @@ def _with_kept(after: Table, before: Table, names: Mapping[str, str]) -> Table:
     return replace(after, attributes=(*after.attributes, *more)) if more else after
 
 
-def _orphans(
-    lowering: Lowering, name: TableName, key: ForeignKey, before: Tables, origins: Origins
-) -> list[tuple[TableName, Probe]]:
-    """Counts rows that have no parent, where both tables are there now and the foreign key is new."""
-    if key.parent not in origins.tables:
-        return []
-    ours = [origins.attributes.get(name, {}).get(attribute) for attribute in key.attributes]
+def _probes(lowering: Lowering, alteration: Alteration, origins: Origins) -> list[Probe]:
+    """What may stand against an alteration, as far as it can be asked before anything is renamed."""
+    fills = alteration.fills.values()
+    parents = {fill.key.parent for fill in fills if isinstance(fill, FromParent)}
+    moved = any(origins.tables.get(parent) != parent for parent in parents)
+    return [probe for probe in probes.probe(lowering, alteration) if not (moved and probe.kind == "parent")]
+
+
+def _orphans(lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins) -> list[tuple[TableName, Probe]]:
+    """Counts rows that a new foreign key would find no parent for."""
+    known = origins.attributes.get(name, {})
+    ours: list[tuple[str, bool]] = []  # a column that is there or a value that it will get, and which of them
+    for attribute in key.attributes:
+        fill = origins.fills.get((name, attribute))
+        if attribute in known:
+            ours.append((known[attribute], True))
+        elif fill is not None and fill.value is not None:
+            ours.append((fill.value, False))
+        else:
+            return []  # null, or taken from a parent
+    table, parent = origins.tables[name], origins.tables.get(key.parent)
     theirs = [origins.attributes.get(key.parent, {}).get(attribute) for attribute in key.parent_attributes]
-    pairs = [(our, their) for our, their in zip(ours, theirs, strict=True) if our and their]
-    if len(pairs) < len(key.attributes):
+    if parent is not None and None in theirs:
         return []
-    return [(name, probes.orphans(lowering, name, key.parent, pairs))]
+    pairs = list(zip(ours, [their or "" for their in theirs], strict=True))
+    return [(name, probes.orphans(lowering, table, parent, str(key.parent), pairs))]
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
@@ -317,12 +341,22 @@ def _alteration(
     was = origins.attributes.get(name, {})
     renamed = {old_name: now for now, old_name in was.items() if old_name != now}
     same = replace(old, foreign_keys=()) == replace(new, foreign_keys=()) and not renamed
-    converts = {attribute: sql for (table, attribute), sql in origins.converts.items() if table == name}
+    converts = {a: lowering.words(sql) for (table, a), sql in origins.converts.items() if table == name}
+    for table, attribute in lossy:
+        if table == name and attribute in new.attribute and attribute not in converts:
+            converts |= _cut(lowering, attribute, resolved(after, name, attribute))
     if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
         return None
     fills: dict[str, Lowered] = {}
     for (table, attribute), fill in origins.fills.items():
         if table == name and attribute in new.attribute:
+            type_ = resolved(after, name, attribute)
+            if fill.value is not None and not notation.holds(lowering.core(type_, name), fill.value):
+                raise PipelineError(
+                    f"{fill.value!r} cannot be the value of {attribute} in {name}.",
+                    f"It is no {type_}.",
+                    f"Correct fill=... for {attribute} in the migration.",
+                )
             fills[attribute] = _lowered(fill, attribute, old, new, renamed)
     stay = set(was.values())
     kept = tuple(a.name for a in old.attributes if a.name not in stay and not hard and not _own(a))
@@ -331,10 +365,16 @@ def _alteration(
         after=new,
         renamed=renamed,
         fills=fills,
-        converts={attribute: lowering.words(sql) for attribute, sql in converts.items()},
+        converts=converts,
         kept=kept,
         lossy=tuple(attribute for table, attribute in lossy if table == name),
     )
+
+
+def _cut(lowering: Lowering, attribute: str, type_: str) -> dict[str, str]:
+    """How a text is made to fit, where that may be."""
+    size = re.fullmatch(r"(?:var)?char\((\d+)\)", type_)
+    return {attribute: f"LEFT({lowering.quote(attribute)}, {size[1]})"} if size else {}
 
 
 def _own(attribute: Attribute) -> bool:
@@ -368,20 +408,25 @@ def _follow(name: TableName, key: ForeignKey, origins: Origins) -> ForeignKey:
 def _undisturbed(
     before: Tables,
     after: Tables,
-    alterations: Mapping[TableName, Alteration],
+    obstacles: Mapping[TableName, Obstacles],
+    renamed: Mapping[TableName, TableName],
     origins: Origins,
-    lowering: Lowering,
+    hard: bool,
 ) -> set[tuple[TableName, ForeignKey]]:
-    """Foreign keys, by their names before, that stay as they are while everything else is done."""
-    obstacles = {name: lowering.obstacles(alteration) for name, alteration in alterations.items()}
-    disturbed = {(name, key) for name, found in obstacles.items() for key in found.own}
+    """Foreign keys, by their attributes before, that stay as they are while everything else is done."""
+    disturbed = {
+        (name, replace(key, parent=renamed.get(key.parent, key.parent)))
+        for name, found in obstacles.items()
+        for key in found.own
+    }
     closed = {name for name, found in obstacles.items() if found.incoming}
     kept = set()
     for name, table in before.items():
         for key in table.foreign_keys:
             now = _follow(name, key, origins)
             dropped = name not in after
-            if not dropped and now not in after[name].foreign_keys:
+            # A table that is put aside must not hold on to rows that others want to delete.
+            if (dropped and not hard) or (not dropped and now not in after[name].foreign_keys):
                 continue
             if (
                 (name, key) in disturbed

@@ -16,7 +16,7 @@ from .model import ForeignKey, Index, Table, TableName
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
 from .probes import guards
-from .step import Alteration, Expression, Literal, Obstacles, Step
+from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
@@ -39,6 +39,15 @@ class PostgreSQL(Lowering):
 
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
+
+    def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
+        """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
+        enums = self._names.table(self.place(fill.key.parent)).enums
+        parts = []
+        for theirs, ours in pairs:
+            left, right = f"{alias}.{self.quote(theirs)}", f"c.{self.quote(ours)}"
+            parts.append(f"{left}::text = {right}::text" if theirs in enums else f"{left} = {right}")
+        return " AND ".join(parts)
 
     def value(self, core: str, text: str) -> str:
         text = normal(core, text)

@@ -143,7 +143,7 @@ class Altering:
                 renamed = {old: now for now, old in change.old.items()}
                 theirs, pairs, unique = self.lower._fill_from_parent(change, name, fill)
                 quote = self.lower.quote
-                on = " AND ".join(f"p.{quote(key)} = c.{quote(renamed[ours])}" for key, ours in pairs)
+                on = self.lower.joined(fill, "p", [(key, renamed[ours]) for key, ours in pairs])
                 value, parent = f"p.{quote(theirs)}", self.lower.full(fill.key.parent)
                 if unique:
                     source, condition = f" FROM {parent} p", " AND ".join(filter(None, [on, condition]))

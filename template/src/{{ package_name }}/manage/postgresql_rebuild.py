@@ -69,15 +69,17 @@ class Rebuild:
         for index in self.change.target:
             steps += lower._add_index(name, index)
         for known in keys:
-            steps.append(self._again(known.name, full, known.attributes))
+            steps.append(self._again(known.name, full, known.attributes, known.parent_attributes))
         steps += lower._comments(self.alteration.after, columns)
         return steps
 
-    def _again(self, constraint: str, full: str, attributes: tuple[str, ...]) -> Step:
+    def _again(self, constraint: str, full: str, attributes: tuple[str, ...], parents: tuple[str, ...]) -> Step:
         """A foreign key that the table had."""
         renamed = {old: new for new, old in self.change.old.items()}
         now = tuple(renamed.get(name, name) for name in attributes)
         key = next(key for key in self.change.table.foreign_keys if key.attributes == now)
+        # What the key leads to may be called otherwise by now.
+        key = replace(key, parent_attributes=parents)
         known = self.lower._key_name(key, constraint)
         self.lower._names.table(self.place).foreign_keys.append(known)
         sql = f"ALTER TABLE {full} ADD {self.lower._constraint(constraint)} {self.lower._references(key)}"
@@ -136,7 +138,7 @@ class Rebuild:
     def _from_parent(self, name: str, fill: FromParent) -> str:
         lower, alias = self.lower, f"p{len(self.joins)}"
         theirs, pairs, unique = lower._fill_from_parent(self.change, name, fill)
-        on = " AND ".join(f"{alias}.{lower.quote(parent)} = c.{lower.quote(ours)}" for parent, ours in pairs)
+        on = lower.joined(fill, alias, pairs)
         value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.key.parent)
         if not unique:
             return f"(SELECT {value} FROM {parent} {alias} WHERE {on})"

@@ -186,17 +186,38 @@ class _Probes:
             yield "rounding", f"ABS({c}) > {2**53}", "have more digits than a float64 holds", True
 
 
-def orphans(lowering: Lowering, name: TableName, parent: TableName, pairs: list[tuple[str, str]]) -> Probe:
-    """Counts rows that a new foreign key would find no parent for; ``pairs`` are our attributes and the parent's."""
+def orphans(
+    lowering: Lowering,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[tuple[str, bool], str]],
+) -> Probe:
+    """Counts rows that a new foreign key would find no parent for.
+
+    Parameters
+    ----------
+    lowering : Lowering
+        The backend.
+    name, parent : TableName
+        Both tables by their names before; no parent where it is still to be made, and so has no row.
+    called : str
+        What the parent is called, for people.
+    pairs : list
+        A column of ours, or a value and False, with the parent's column.
+    """
     quote, text = lowering.quote, lowering.as_text
-    known = " AND ".join(f"c.{quote(ours)} IS NOT NULL" for ours, _ in pairs)
-    on = " AND ".join(f"{text(f'p.{quote(theirs)}')} = {text(f'c.{quote(ours)}')}" for ours, theirs in pairs)
-    sql = (
-        f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known} "
-        f"AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
-    )
-    listed = ", ".join(ours for ours, _ in pairs)
-    return Probe("parent", tuple(ours for ours, _ in pairs), sql, f"rows whose ({listed}) is in no row of {parent}")
+    columns = [ours for (ours, there), _ in pairs if there]
+    known = " AND ".join(f"c.{quote(column)} IS NOT NULL" for column in columns) or "TRUE"
+    sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
+    if parent is not None:
+        on = " AND ".join(
+            f"{text(f'p.{quote(theirs)}')} = {text(f'c.{quote(ours)}' if there else lowering.literal(ours))}"
+            for (ours, there), theirs in pairs
+        )
+        sql += f" AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
+    listed = ", ".join(ours for (ours, _), _ in pairs)
+    return Probe("parent", tuple(columns), sql, f"rows whose ({listed}) is in no row of {called}")
 
 
 def guards(lowering: Lowering, alteration: Alteration) -> list[Step]:

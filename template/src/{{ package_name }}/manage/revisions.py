@@ -170,16 +170,13 @@ def read(own: Project) -> dict[str, History]:
     for history in found.values():
         for path in sorted(history.folder.glob("*.txt")):
             texts[path] = (history.schema, *_head(path))
-    titles = definition.Titles()
-    for path, (schema, _, body) in texts.items():
-        with _speaking_of(path):
-            definition.read_names(body, schema, titles)
-    snapshots = {}
-    for path, (schema, version, body) in texts.items():
-        with _speaking_of(path):
-            tables = definition.read_tables(body, schema, titles)
-        ordered = tuple(sorted(tables, key=lambda table: table.name.table))
-        snapshots[path] = Snapshot(version, Schema(schema, ordered), path)
+    new = {path: text for path, text in texts.items() if path.name == LATEST}
+    old = {path: text for path, text in texts.items() if path not in new}
+    titles = _titles(new)
+    snapshots = _snapshots(new, titles)
+    begun = {schema for schema, _, _ in old.values()}
+    first = {path: text for path, text in new.items() if text[0] not in begun}
+    snapshots |= _snapshots(old, _titles({**first, **old}, titles))
     for history in found.values():
         own_snapshots = [s for path, s in snapshots.items() if path.parent == history.folder]
         history.latest = next((s for s in own_snapshots if s.path.name == LATEST), None)
@@ -190,18 +187,34 @@ def read(own: Project) -> dict[str, History]:
     return found
 
 
+def _titles(texts: Mapping[Path, tuple[str, str, str]], more: definition.Titles | None = None) -> definition.Titles:
+    """What the tables of some snapshots are called."""
+    titles = definition.Titles(more=more)
+    for path, (schema, _, body) in texts.items():
+        with _speaking_of(path):
+            definition.read_names(body, schema, titles)
+    return titles
+
+
+def _snapshots(
+    texts: Mapping[Path, tuple[str, str, str]], titles: definition.Titles | None = None
+) -> dict[Path, Snapshot]:
+    """The snapshots of some files: for each its schema, its version and its text."""
+    titles = titles or _titles(texts)
+    found = {}
+    for path, (schema, version, body) in texts.items():
+        with _speaking_of(path):
+            tables = definition.read_tables(body, schema, titles)
+        ordered = tuple(sorted(tables, key=lambda table: table.name.table))
+        found[path] = Snapshot(version, Schema(schema, ordered), path)
+    return found
+
+
 def latest(own: Project, names: Iterable[str]) -> dict[str, Snapshot]:
     """The newest snapshots of some schemas, of those that have one."""
     texts = {name: (path, *_head(path)) for name in names if (path := folder(own) / name / LATEST).is_file()}
-    titles = definition.Titles()
-    for name, (path, _, body) in texts.items():
-        with _speaking_of(path):
-            definition.read_names(body, name, titles)
-    found = {}
-    for name, (path, version, body) in texts.items():
-        with _speaking_of(path):
-            tables = definition.read_tables(body, name, titles)
-        found[name] = Snapshot(version, Schema(name, tuple(sorted(tables, key=lambda t: t.name.table))), path)
+    snapshots = _snapshots({path: (name, version, body) for name, (path, version, body) in texts.items()})
+    found = {snapshot.shape.name: snapshot for snapshot in snapshots.values()}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -100,6 +100,8 @@ def _make(
     modules: dict[str, str],
     report: Callable[[str], None] | None,
 ) -> None:
+    import datajoint as dj
+
     own = project.current()
     commit, versions = project.code_commit(own.root), software(connection)
     numbers: dict[str, int] = {}
@@ -118,8 +120,10 @@ def _make(
             software=versions,
         )
         for table in auto_populated(_declare(modules[schema.name], own.package)):
-            # DataJoint makes the job table when it is first used, where two workers race and one may lack the right.
-            _ = table.jobs
+            # DataJoint makes the job table when it is first used, where two workers race and one may lack the right. It
+            # can make none for a table whose primary key is all its own.
+            with suppress(dj.DataJointError):
+                _ = table.jobs
         journal.finish(connection, schema.database, number)
         numbers[schema.name] = number
     databases = {name: environment.database(name) for name in own.versions}

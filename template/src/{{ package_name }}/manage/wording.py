@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import definition
 from . import operations as ops
-from .model import TIERS, Schema, table_name
+from .model import TIERS, Schema, TableName, table_name
 from .operations import Tables
 from .project import Project
 
@@ -88,7 +88,8 @@ def _new_name(operation: ops.RenameTable, tables: Tables, schema: str) -> str:
     master = None if "__" not in new.table.lstrip("_#") else new.table[: -len(new.table.rpartition("__")[2]) - 2]
     tier = "Part" if master is not None else old.tier
     clear = tier == old.tier and table_name(tier, own.rpartition(".")[2], master) == new.table
-    name = own if clear else new.table
+    known = master is None or TableName(new.schema, master) in tables
+    name = own if clear and known else new.table
     return name if new.schema == schema else f"{new.schema}.{name}"
 
 

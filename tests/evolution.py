@@ -1,0 +1,313 @@
+"""Real evolutions, played through by a project's own commands and judged by what a server holds afterwards.
+
+A case is declared by `init`, filled, revised without and with answers, and migrated. What comes of it is compared with
+what DataJoint itself declares of the code afterwards, in other schemas, and with the rows of before.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import corpus
+import evolution_oracle as oracle
+import evolution_programs as programs
+from conftest import Project, Result, Server
+from evolution_answers import Answers, guesses, survivors
+
+MODULE = "pipeline_case"
+
+#: What a command says where it did not expect what happened: no refusal in words, but a failure.
+CRASH = "Something failed that should not"
+
+
+@dataclass
+class Verdict:
+    """What came of a case on one server.
+
+    Parameters
+    ----------
+    outcome : str
+        ``applied``, ``refused`` or ``broken``.
+    planned : bool
+        Whether `revise` had no question.
+    questions, answers : list of str
+        What was asked, and what was said.
+    reason : str
+        Why it was refused or broke.
+    problems : list of str
+        What is wrong with what was applied.
+    """
+
+    case: str
+    backend: str
+    outcome: str = "broken"
+    planned: bool = False
+    questions: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    reason: str = ""
+    problems: list[str] = field(default_factory=list)
+    operations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        return self.outcome == "applied" and not self.problems
+
+
+class Stop(Exception):
+    """The case goes no further; says why."""
+
+
+@dataclass
+class Stage:
+    """A project and a server on which cases are played, one after the other; names begin with ``prefix``."""
+
+    project: Project
+    server: Server
+    prefix: str
+
+    def __post_init__(self) -> None:
+        package = self.project.folder / "src" / self.project.package
+        for path in package.glob("*.py"):
+            if path.stem not in ("__init__", "version"):
+                path.unlink()
+        source = (package / "__init__.py").read_text(encoding="utf-8")
+        source = re.sub(r'^SCHEMA_PREFIX = ".*"$', f'SCHEMA_PREFIX = "{self.prefix}"', source, flags=re.MULTILINE)
+        (package / "__init__.py").write_text(source, encoding="utf-8")
+        self.project.environment |= {**self.server.variables, "DJ_LOG_LEVEL": "ERROR", "MY_PIPELINE_ENV": "dev"}
+
+    def databases(self, place: str, *states: list[dict[str, Any]]) -> dict[str, str]:
+        """Name on the server of each schema of some states; in ``dev`` or in a place of their own."""
+        start = f"dev_{self.prefix}" if place == "dev" else f"{self.prefix}{place}_"
+        return {schema: start + schema for tables in states for schema in corpus.schemas(tables)}
+
+    def lay(self, case: dict[str, Any], state: str) -> None:
+        """Put one state of a case into the project; what changes no version keeps the one it has."""
+        path = self.project.module("version")
+        known = ast.literal_eval(self.project.read(path).partition("SCHEMA_VERSIONS = ")[2]) if state == "after" else {}
+        entries = "".join(f'    "{s}": "{known.get(s, "1.0.0")}",\n' for s in corpus.schemas(case[state]))
+        self.project.write(path, f'__version__ = "0.1.0"\n\nSCHEMA_VERSIONS = {{\n{entries}}}\n')
+        self.project.write(self.project.module(MODULE), corpus.source(case[state], ""))
+
+    def lay_plain(self, name: str, tables: list[dict[str, Any]], line: str) -> None:
+        """Put tables into a module of their own that is no part of the project, its schemas opened by ``line``."""
+        self.project.write(f"{name}.py", corpus._materialise().module_source(tables, line))
+
+    @property
+    def migrations(self) -> Path:
+        return self.project.folder / "src" / self.project.package / "migrations"
+
+    @contextmanager
+    def clean(self, *databases: dict[str, str]) -> Iterator[None]:
+        """Nothing of a case is there before, and nothing is left."""
+        names = [name for mapping in databases for name in mapping.values()]
+        self.drop(names)
+        for path in self.migrations.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        try:
+            yield
+        finally:
+            self.drop(names)
+
+    def drop(self, names: list[str]) -> None:
+        if self.server.backend == "mysql":
+            self.server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in names))
+        else:
+            self.server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in names))
+
+    def snippet(self, program: str, *arguments: str) -> Any:
+        """Run a snippet in the project; what it prints behind ``@@``."""
+        result = self.project.python("-c", program, *arguments)
+        if result.code:
+            raise Stop(" ".join((result.err.strip().splitlines() or ["it says nothing"])[-1].split()))
+        return json.loads(result.out.partition("@@")[2]) if "@@" in result.out else None
+
+    def command(self, *arguments: str) -> Result:
+        return self.project.run(*arguments, "--json", timeout=300)
+
+
+def said(result: Result) -> str:
+    """Why a command failed, in one line."""
+    try:
+        error = result.json["error"]
+        return f"{error['what']} {error['why']}"
+    except (ValueError, KeyError):
+        return " ".join((result.err.strip() or result.out.strip() or f"code {result.code}").split())[-500:]
+
+
+def play(stage: Stage, name: str, *, allow_data_loss: bool = False) -> Verdict:
+    """Play a case through."""
+    verdict, begun = Verdict(name, stage.server.backend), time.perf_counter()
+    case = corpus.cases()[name]
+    states = case["before"], case["after"]
+    with stage.clean(stage.databases("dev", *states), stage.databases("fresh", *states)):
+        with suppress(Stop):
+            _Play(stage, case, verdict, allow_data_loss).run()
+    verdict.seconds = round(time.perf_counter() - begun, 1)
+    return verdict
+
+
+class _Play:
+    """One case on its way."""
+
+    def __init__(self, stage: Stage, case: dict[str, Any], verdict: Verdict, allow_data_loss: bool) -> None:
+        self.stage, self.case, self.verdict, self.allow_data_loss = stage, case, verdict, allow_data_loss
+        self.dev = stage.databases("dev", case["before"], case["after"])
+        self.fresh = stage.databases("fresh", case["after"])
+
+    def run(self) -> None:
+        self.begin()
+        answers = self.revise()
+        kept = survivors(self.before, self.expected, answers)
+        flags = ["--allow-data-loss"] if self.allow_data_loss else []
+        migrated = self.stage.command("migrate", *flags)
+        if migrated.code:
+            self.refuse(said(migrated))
+        self.verdict.outcome = "applied"
+        problems = self.verdict.problems
+        found = oracle.read(self.stage.server, self.dev)
+        problems += [f"catalogue: {text}" for text in oracle.differences(self.expected, found)]
+        problems += [f"rows: {text}" for text in self.values(kept, answers, found)]
+        mappings = json.dumps(self.fresh), json.dumps({schema: self.dev[schema] for schema in self.fresh})
+        problems += [f"model: {text}" for text in self.stage.snippet(programs.SHAPES, *mappings)]
+        problems += [f"again: {text}" for text in self.again(found)]
+        problems += [f"use: {text}" for text in self.use(found)]
+
+    def begin(self) -> None:
+        """Both states declared, the first one by the project and with rows."""
+        stage = self.stage
+        stage.lay(self.case, "before")
+        started = stage.command("init")
+        if started.code:
+            self.stop(f"init: {said(started)}")
+        stage.project.write("case_rows.py", corpus._materialise().rows_source(self.case["rows"]))
+        stage.lay_plain("case_fresh", self.case["after"], f'dj.Schema("{stage.prefix}fresh_{{name}}", create_tables=True)')
+        try:
+            stage.snippet(programs.FILL, f"{stage.project.package}.{MODULE}")
+            stage.snippet(programs.DECLARE, "case_fresh")
+        except Stop as stop:
+            self.stop(f"DataJoint: {stop}")
+        self.before = oracle.read(stage.server, self.dev)
+        self.rows = oracle.rows(stage.server, self.before)
+        self.expected = oracle.read(stage.server, self.fresh)
+
+    def stop(self, reason: str) -> None:
+        self.verdict.reason = reason
+        raise Stop(reason)
+
+    def revise(self) -> Answers:
+        """Write the migrations, at first without an answer, then with what a person would say."""
+        self.stage.lay(self.case, "after")
+        answers = guesses(self.case["changes"], self.before, self.expected)
+        files = {path: path.read_text() for path in self.stage.migrations.rglob("*.*") if path.is_file()}
+        version = self.stage.project.read(self.stage.project.module("version"))
+        asked: list[dict[str, Any]] = []
+        for attempt in range(5):
+            if attempt:
+                for path in self.stage.migrations.rglob("*.*"):
+                    if path.is_file() and path not in files:
+                        path.unlink()
+                for path, text in files.items():
+                    path.write_text(text)
+                self.stage.project.write(self.stage.project.module("version"), version)
+            result = self.stage.command("revise", "-m", "evolve", *(answers.options() if attempt else []))
+            if result.code:
+                if attempt == 0:
+                    # A person who is told so would not stop here; what was asked is not known.
+                    self.verdict.questions = [f"revise refuses: {said(result)}"]
+                    continue
+                self.refuse(f"revise: {said(result)}")
+            asked = result.json["questions"]
+            if attempt == 0:
+                self.verdict.planned = not asked
+                self.verdict.questions = [f"{q['kind']} {q['table']} {q['subject']}".rstrip() for q in asked]
+            self.verdict.operations = [line for s in result.json["schemas"] for line in s["operations"]]
+            more = answers.answer(asked, self.before, self.expected, self.rows)
+            if not more and (attempt or not answers):
+                break
+        self.verdict.answers = answers.options()
+        if asked:
+            self.refuse(f"revise goes on asking: {[(q['kind'], q['table'], q['subject']) for q in asked]}")
+        return answers
+
+    def refuse(self, reason: str) -> None:
+        """The case ends here: in order where the reason is one and nothing was changed."""
+        problems = oracle.differences(self.before, found := oracle.read(self.stage.server, self.dev))
+        if not problems:
+            rows = oracle.rows(self.stage.server, found)
+            for key, was in self.rows.items():
+                if sorted(map(repr, was.rows)) != sorted(map(repr, rows[key].rows)):
+                    problems.append(f"the rows of {'.'.join(key)} are others")
+        status = self.stage.command("status")
+        with suppress(ValueError, KeyError):
+            stuck = [s["name"] for s in status.json["schemas"] if s["state"] in ("interrupted", "conflict")]
+            problems += [f"{name} is left interrupted" for name in stuck]
+        self.verdict.problems = [f"refused, yet {text}" for text in problems]
+        self.verdict.outcome = "broken" if problems or CRASH in reason or not reason else "refused"
+        self.stop(reason)
+
+    def values(self, kept: Any, answers: Answers, found: oracle.Catalogue) -> Iterator[str]:
+        """Values that did not come through, and fills that did not get there."""
+        rows = oracle.rows(self.stage.server, found)
+        for old, (new, columns) in kept.items():
+            if new not in rows:
+                yield f"{'.'.join(old)} is gone"
+                continue
+            present = {ours: theirs for ours, theirs in columns.items() if theirs in rows[new].columns}
+            lookup = self.expected[new].name.startswith("#")
+            yield from (f"{'.'.join(old)}: {text}" for text in oracle.lost(self.rows[old], rows[new], present, more=lookup))
+            yield from (f"{'.'.join(old)}: {name} is gone" for name in {*columns} - {*present})
+            for (table, attribute), value in answers.fills.items():
+                if table == new and attribute in rows[new].columns and attribute not in columns.values():
+                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {oracle.loose(value)}
+                    if got:
+                        yield f"{'.'.join(new)}: {attribute} got {sorted(got)[:2]} instead of {value!r}"
+
+    def again(self, found: oracle.Catalogue) -> Iterator[str]:
+        """What a second `revise` and `migrate` would still do."""
+        revised = self.stage.command("revise", "-m", "again")
+        if revised.code or revised.json["schemas"] or revised.json["questions"]:
+            yield f"revise {said(revised) if revised.code else revised.json['schemas']}"
+        migrated = self.stage.command("migrate")
+        if migrated.code:
+            yield f"migrate {said(migrated)}"
+        changed = oracle.differences(found, oracle.read(self.stage.server, self.dev))
+        yield from (f"migrate {text}" for text in changed)
+        status = self.stage.command("status")
+        if status.code:
+            yield f"status {status.out}"
+
+    def use(self, found: oracle.Catalogue) -> Iterator[str]:
+        """Where DataJoint does with the migrated tables another thing than with fresh ones that have the same rows."""
+        server = self.stage.server
+        try:
+            oracle.copy(server, found, self.expected)
+        except Exception as error:  # of either driver
+            yield f"the rows cannot be copied into fresh tables: {error}"
+            return
+        said = []
+        for module, databases in (
+            (f"{self.stage.project.package}.{MODULE}", self.dev),
+            ("case_fresh", self.fresh),
+        ):
+            try:
+                text = json.dumps(self.stage.snippet(programs.USE, module))
+            except Stop as stop:
+                text = json.dumps({"import": str(stop)})
+            for schema, database in databases.items():
+                text = text.replace(database, schema)
+            said.append(json.loads(text))
+        ours, theirs = said
+        for step in {**ours, **theirs}:
+            if ours.get(step) != theirs.get(step):
+                yield f"{step}: {ours.get(step)} instead of {theirs.get(step)}"
