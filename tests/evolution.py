@@ -59,8 +59,23 @@ class Verdict:
     seconds: float = 0.0
 
     @property
+    def asked(self) -> str:
+        """What `revise` had to be told, of :data:`ASKED`."""
+        if not self.answers:
+            return "nothing"
+        return "values" if "--fill" in self.answers else "renames"
+
+    @property
     def right(self) -> bool:
         return self.outcome == "applied" and not self.problems
+
+
+#: What `revise` had to be told, from nothing to most.
+ASKED = {
+    "nothing": "no question",
+    "renames": "only whether something is a rename",
+    "values": "also which value rows get",
+}
 
 
 class Stop(Exception):

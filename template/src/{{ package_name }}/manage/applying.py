@@ -251,7 +251,13 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> 
     for entry in entries:
         if entry.state != steplog.DONE:
             report(entry.words, entry.number, len(entries))
-            stepping.run(connection, databases, database, leader["run"], entry, len(entries))
+            try:
+                stepping.run(connection, databases, database, leader["run"], entry, len(entries))
+            except stepping.Refused:
+                if entry.number == 1 and connection.adapter.backend == "mysql":
+                    for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with
+                        journal.withdraw(connection, databases[member["schema"]], member["run"])
+                raise
     shapes = catalog.read(connection, databases)
     wanted = {data["name"]: decode(data) for data in head["after"]}
     _refuse_other_result(shapes, wanted)

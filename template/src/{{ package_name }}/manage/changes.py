@@ -343,6 +343,8 @@ def _within(
             operations.append(AddAttribute(name, attribute, previous, fill))
         elif old != attribute:
             said = answers.fills.get((name, attribute.name))
+            if old.nullable and not attribute.nullable and attribute.default is None and said is None:
+                questions.append(Question("fill", name, attribute.name))
             operations.append(AlterAttribute(name, old, attribute, None if said is None else Fill(said)))
         # Where a hidden attribute stands is of no account.
         previous = attribute.name if not attribute.hidden or not previous else previous

@@ -79,7 +79,7 @@ def require(connection: dj.Connection, environment: environments.Environment, na
             do = "Pull the newer code and restart this process."
         case _:
             why = f"The database is older: it has version {found.database_version}, the code {found.code_version}."
-            do = f"Run {command} status, and bring the database to the code."
+            do = f"Run {command} migrate to bring the database to the code."
     raise PipelineError(
         f"The code of schema {name} does not fit {database}.", why, do, exit_code=status.EXIT_CODES[found.state]
     )

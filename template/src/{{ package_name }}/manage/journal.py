@@ -25,7 +25,7 @@ TABLE = "~migration"
 #: Layout of the journal; raised when its columns change. A row says in which layout it was written.
 LAYOUT = 1
 
-RUNNING, DONE = "running", "done"
+RUNNING, DONE, WITHDRAWN = "running", "done", "withdrawn"
 
 _COLUMNS = (
     "id",
@@ -60,7 +60,7 @@ class Record:
     kind : str
         ``init``, ``adopt``, ``migrate``, …
     status : str
-        ``running`` until the run has ended, then ``done``.
+        ``running`` until the run has ended, then ``done``; ``withdrawn`` where its first step failed.
     version, previous_version : str or None
         What the schema came to and what it was; None where there was nothing.
     fingerprint : str or None
@@ -159,7 +159,7 @@ def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str,
         If a journal was written by a newer template than this one.
     """
     found = {}
-    for record in _read(connection, databases, "WHERE id = (SELECT MAX(id) FROM {table})"):
+    for record in _read(connection, databases, "WHERE id = (SELECT MAX(id) FROM {table} WHERE status <> 'withdrawn')"):
         found[record.schema] = record
     return found
 
@@ -231,6 +231,12 @@ def finish(connection: dj.Connection, database: str, number: int) -> None:
         f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s",
         (DONE, now(), number),
     )
+
+
+def withdraw(connection: dj.Connection, database: str, number: int) -> None:
+    """Note that a run ended before anything was changed."""
+    query = f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s"
+    connection.query(query, (WITHDRAWN, now(), number), reconnect=False)
 
 
 def stamp(connection: dj.Connection, database: str, number: int, fingerprint: str) -> None:

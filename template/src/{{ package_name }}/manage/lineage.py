@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from .changes import dependency_order
 from .lowering import Lowering
-from .model import Table, TableName
+from .model import ForeignKey, Table, TableName
 from .operations import Tables
 from .plan import Origins, resolved
 from .step import Step
@@ -23,8 +24,13 @@ TABLE, JOBS = "~lineage", "~~"
 Row = tuple[str, str, str]
 
 
-def expected(tables: Tables, databases: Mapping[str, str], known: Mapping[tuple[str, str, str], str]) -> set[Row]:
-    """The rows that DataJoint would write, with the database in front of the table: ``ephys.recording``.
+def expected(
+    tables: Tables, databases: Mapping[str, str], known: Mapping[tuple[str, str, str], str]
+) -> dict[tuple[str, str], list[str]]:
+    """What DataJoint may have noted as origins, by table (``ephys.recording``) and attribute, the likeliest first.
+
+    Where several foreign keys bring an attribute, DataJoint notes the last that the definition has, and neither model nor
+    server knows that order: the likeliest brings the attribute that stands farthest behind.
 
     Parameters
     ----------
@@ -35,37 +41,36 @@ def expected(tables: Tables, databases: Mapping[str, str], known: Mapping[tuple[
     known : mapping
         Origins in databases outside of the pipeline, by database, table and attribute.
     """
-    rows = set()
-    for table in tables.values():
-        database = databases.get(table.name.schema, table.name.schema)
-        for attribute in table.attributes:
-            if attribute.name in table.primary_key or any(
-                attribute.name in key.attributes for key in table.foreign_keys
-            ):
-                origin = _origin(tables, table, attribute.name, databases, known)
-                rows.add((f"{database}.{table.name.table}", attribute.name, origin))
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name in dependency_order(tables.values()):
+        table, database = tables[name], databases.get(name.schema, name.schema)
+        places = {attribute.name: place for place, attribute in enumerate(table.attributes)}
+        keys = sorted(table.foreign_keys, key=lambda key: -max(places[a] for a in key.attributes))
+        for attribute in places:
+            origins = [
+                origin
+                for key in keys
+                if attribute in key.attributes
+                for origin in _inherited(key, attribute, rows, databases, known)
+            ]
+            if not origins and attribute in table.primary_key:
+                origins = [f"{database}.{name.table}.{attribute}"]
+            if origins:
+                rows[f"{database}.{name.table}", attribute] = origins
     return rows
 
 
-def _origin(
-    tables: Tables,
-    table: Table,
+def _inherited(
+    key: ForeignKey,
     attribute: str,
+    rows: Mapping[tuple[str, str], list[str]],
     databases: Mapping[str, str],
     known: Mapping[tuple[str, str, str], str],
-) -> str:
-    seen: set[tuple[TableName, str]] = set()
-    while (table.name, attribute) not in seen:
-        seen.add((table.name, attribute))
-        key = next((key for key in table.foreign_keys if attribute in key.attributes), None)
-        if key is None:
-            break
-        theirs = key.parent_attributes[key.attributes.index(attribute)]
-        if key.parent not in tables:
-            place = (databases.get(key.parent.schema, key.parent.schema), key.parent.table, theirs)
-            return known.get(place, ".".join(place))
-        table, attribute = tables[key.parent], theirs
-    return f"{databases.get(table.name.schema, table.name.schema)}.{table.name.table}.{attribute}"
+) -> list[str]:
+    """The origins of the parent's attribute."""
+    theirs = key.parent_attributes[key.attributes.index(attribute)]
+    place = (databases.get(key.parent.schema, key.parent.schema), key.parent.table, theirs)
+    return rows.get((f"{place[0]}.{place[1]}", theirs)) or [known.get(place, ".".join(place))]
 
 
 def job_keys(table: Table) -> tuple[str, ...]:
@@ -82,8 +87,16 @@ def repair(connection: dj.Connection, databases: Mapping[str, str], tables: Tabl
     places = {**databases, **{name: name for name in outside - set(databases)}}
     have, jobs = _read(connection, places)
     own = set(databases.values())
-    known = {(*place.split(".", 1), name): origin for place, name, origin in have if place.split(".", 1)[0] not in own}
-    wanted = expected(tables, databases, {(d, t, a): origin for (d, t, a), origin in known.items()})
+    known = {
+        (place.split(".", 1)[0], place.split(".", 1)[1], name): origin
+        for place, name, origin in have
+        if place.split(".", 1)[0] not in own
+    }
+    now = {(place, name): origin for place, name, origin in have}
+    wanted = {
+        (*where, now[where] if now.get(where) in origins else origins[0])
+        for where, origins in expected(tables, databases, known).items()
+    }
     for table in tables.values():
         database = databases.get(table.name.schema, table.name.schema)
         job = f"{database}.{JOBS}{table.name.table.lstrip('_')}"

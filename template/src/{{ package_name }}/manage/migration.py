@@ -239,6 +239,10 @@ class AlterAttribute(Line):
     fill: Filling = None
     using: Sql | None = None
 
+    @property
+    def question(self) -> str:
+        return ""  # rows without a value are counted before anything runs; where there are none, nothing is open
+
     def operation(self, scene: Scene) -> ops.Operation:
         after = text.read_attribute(self.definition)
         before = scene.attribute(self.table, after.name)

@@ -138,12 +138,30 @@ class Altering:
         self._columns(columns, late)
         if after.comment != self.alteration.before.comment:
             adds.add(f"COMMENT = {self.lower.literal(after.comment)}", INPLACE, "change the comment")
+        first = self._key_renames(columns)
         if columns.rank >= REBUILD or firm or not columns.sql:
-            steps = self.lower._alter(self.name, drops, columns, adds)
+            steps = first + self.lower._alter(self.name, drops, columns, adds)
         else:
             # Columns alone take an instant or little more, and indexes do not write the table.
             steps = [step for group in (drops, columns, adds) for step in self.lower._alter(self.name, group)]
+            steps = first + steps
         return steps + self.lower._alter(self.name, late)
+
+    def _key_renames(self, columns: Clauses) -> list[Step]:
+        """What a copy of the table cannot do: columns of foreign keys that are renamed get their names first."""
+        renames = Clauses()
+        for name, old in self.change.old.items():
+            if columns.rank < COPY or old == name or not self._in_key(old) or name in self.converts:
+                continue
+            renames.add(f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", INPLACE, f"rename {old} to {name}")
+            plain = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"
+            kept = [(sql, phrase) for sql, phrase in zip(columns.sql, columns.words, strict=True) if sql != plain]
+            columns.sql = [
+                sql.replace(f"CHANGE COLUMN {self.quote(old)} ", f"CHANGE COLUMN {self.quote(name)} ", 1)
+                for sql, _ in kept
+            ]
+            columns.words = [phrase for _, phrase in kept]
+        return self.lower._alter(self.name, renames)
 
     def _index_clauses(self) -> tuple[Clauses, Clauses, bool]:
         """Indexes and primary key to drop and to add, and whether both must happen at once."""

@@ -288,6 +288,7 @@ def _probes(lowering: Lowering, alteration: Alteration, origins: Origins) -> lis
 def _orphans(lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins) -> list[tuple[TableName, Probe]]:
     """Counts rows that a new foreign key would find no parent for."""
     known = origins.attributes.get(name, {})
+    table, parent = origins.tables[name], origins.tables.get(key.parent)
     ours: list[tuple[str, bool]] = []  # a column that is there or a value that it will get, and which of them
     for attribute in key.attributes:
         fill = origins.fills.get((name, attribute))
@@ -295,13 +296,14 @@ def _orphans(lowering: Lowering, name: TableName, key: ForeignKey, origins: Orig
             ours.append((known[attribute], True))
         elif fill is not None and fill.value is not None:
             ours.append((fill.value, False))
+        elif fill is not None and parent is None:
+            continue  # some value, and there is no row that it could be of
         else:
             return []  # null, or taken from a parent
-    table, parent = origins.tables[name], origins.tables.get(key.parent)
     theirs = [origins.attributes.get(key.parent, {}).get(attribute) for attribute in key.parent_attributes]
     if parent is not None and None in theirs:
         return []
-    pairs = list(zip(ours, [their or "" for their in theirs], strict=True))
+    pairs = list(zip(ours, [their or "" for their in theirs], strict=parent is not None))
     return [(name, probes.orphans(lowering, table, parent, str(key.parent), pairs))]
 
 

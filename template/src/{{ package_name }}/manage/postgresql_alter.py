@@ -120,7 +120,7 @@ class Altering:
         was, will = change.was[name], change.will[name]
         retyped = name in change.retyped or name in alteration.converts
         if retyped:
-            if was.default is not None:
+            if was.default is not None or was.nullable:  # a null is of the old type, too
                 now.append((self._default(name, None), f"change {name}", ""))
             expression = alteration.converts.get(name) or self.lower._converts(self.lower.quote(name), was, will)
             using = f" USING {expression}" if expression else ""

@@ -37,6 +37,11 @@ def _real(core: str) -> str:
     return "decimal" if re.match(r"decimal|numeric", core) else "single" if core == "float" else ""
 
 
+def _codec(type_: str) -> str:
+    """The codec of a type, without its store; a native blob holds what ``<blob>`` wrote."""
+    return type_.partition("@")[0].rstrip(">").removeprefix("<") if type_.startswith("<") else "blob"
+
+
 class _Probes:
     def __init__(self, lowering: Lowering, alteration: Alteration, change: Change) -> None:
         self.lower, self.alteration, self.change = lowering, alteration, change
@@ -54,10 +59,22 @@ class _Probes:
             if self.change.was[name].nullable and not column.nullable and name not in self.alteration.fills:
                 condition = f"{self.lower.quote(old)} IS NULL"
                 yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
-            if self.change.was[name].core != column.core and name not in self.alteration.converts:
+            if name in self.alteration.converts:
+                continue
+            if self._other_codec(old, name):
+                condition = f"{self.lower.quote(old)} IS NOT NULL"
+                words = f"values of {old} that only Python can convert (RunPython)"
+                yield self._count("codec", old, condition, words)
+            elif self.change.was[name].core != column.core:
                 for kind, condition, words, silent in self._type(old, self.change.was[name], column):
                     yield self._count(kind, old, condition, f"values of {old} that {words}", silent=silent)
         yield from self._duplicates()
+
+    def _other_codec(self, old: str, name: str) -> bool:
+        """Whether values are encoded otherwise, or stored elsewhere in another form."""
+        was, will = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
+        coded = was.startswith("<") or will.startswith("<")
+        return coded and (self.change.was[name].core != self.change.will[name].core or _codec(was) != _codec(will))
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)

@@ -291,7 +291,7 @@ def _write(
             asked = (operation.table, _attribute(operation)) in open_fills
             draft.lines.append(wording.write(operation, now, draft.schema, ask=asked))
             now = operation.apply(now)
-    if any(shape_of(draft.schema, now) != shape_of(draft.schema, _hidden_kept(after, now)) for draft in drafts):
+    if changes.difference(now, after).operations:
         raise PipelineError(
             "The change is too tangled for one migration.",
             "What the schemas do to each other's tables cannot be put in an order.",
@@ -317,11 +317,6 @@ def _write(
         wording.put(path, text)
     if drafts:
         wording.put(versions, source)
-
-
-def _hidden_kept(after: Tables, now: Tables) -> dict[TableName, Table]:
-    """The code's tables with the hidden attributes that the migrations leave alone."""
-    return {name: changes.keeping_hidden(now.get(name), table) for name, table in after.items()}
 
 
 def _attribute(operation: ops.Operation) -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
+class Refused(PipelineError):
+    """The server refused a step, which so changed nothing."""
+
+
 @contextmanager
 def transaction(connection: dj.Connection) -> Iterator[None]:
     connection.query("START TRANSACTION", args=None, reconnect=False)
@@ -66,15 +70,24 @@ def run(
         raise
     except Exception as error:
         own = project.current()
-        left = f"{entry.number - 1} of {of} steps are done and recorded." if mysql else "Nothing was changed."
+        first = not mysql or entry.number == 1
+        left = "Nothing was changed." if first else f"{entry.number - 1} of {of} steps are done and recorded."
         why = " ".join(str(error.args[-1] if error.args else error).split())
-        raise PipelineError(
+        again = f"run {own.command} migrate again" + ("." if first else "; it goes on from there.")
+        raise (PipelineError if _lost(error) else Refused)(
             f"Step {entry.number} of {of} failed: {entry.words}.",
-            f"{why} {left}",
-            f"See to the reason, then run {own.command} migrate again; it goes on from there.",
-            exit_code=ExitCode.INTERRUPTED if mysql else ExitCode.ERROR,
+            f"{why.rstrip('.')}. {left}",
+            f"See to the reason, then {again}",
+            exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         ) from error
     steplog.finish(connection, database, run, entry.number)
+
+
+def _lost(error: Exception) -> bool:
+    """Whether the connection is gone, so that nobody knows whether the step ran."""
+    import datajoint as dj
+
+    return isinstance(error, dj.errors.LostConnectionError) or type(error).__name__ == "InterfaceError"
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
