@@ -12,13 +12,18 @@ for in the folder that CORPUS names, else in ../shared/corpus beside the reposit
 
 from __future__ import annotations
 
+import os.path
+import sys
+
+# The tests' modules first; this folder last, for its copy.py is not the library's.
+sys.path.append(sys.path.pop(0))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
+
 import argparse
 import json
 import multiprocessing
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -28,8 +33,6 @@ from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import copier
 import corpus

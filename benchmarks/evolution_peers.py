@@ -1,10 +1,10 @@
 """The same evolutions through what else there is: ``Table.alter()`` of DataJoint, and Alembic's autogenerate.
 
-Both get the most favourable terms. ``alter()`` is called on each table that changed, parents first, once the tables above
-it are altered, and what it cannot do for one table does not keep it from the next. Alembic is given the tables of
+Both get the most favourable terms. ``alter()`` is called on each table that changed, parents first, once the tables
+above it are altered, and what it cannot do for one table does not keep it from the next. Alembic is given the tables of
 afterwards as DataJoint declares them, reflected, where a person would write them down by hand; the enum types that it
-does not make are made for it, and each of its operations runs by itself, whatever becomes of the others. Neither is held
-responsible for tables that are gone from the code or, as the engine is, for DataJoint's lineage.
+does not make are made for it, and each of its operations runs by itself, whatever becomes of the others. Neither is
+held responsible for tables that are gone from the code or, as the engine is, for DataJoint's lineage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import evolution_programs as programs
 from evolution import Stage, Stop
 from evolution_answers import guesses, survivors
 
-#: What becomes of a table that changed, from the best to the worst.
+#: What becomes of a table that changed, from the best to the worst; a renamed table that is empty has lost its values.
 OUTCOMES = ("right", "refused", "error", "differs without a word", "values lost")
 
 ALTER = f"""{programs.UUIDS}
@@ -120,7 +120,7 @@ def _judge(
     for old, (new, columns) in kept.items():
         place = f"{databases[new[0]]}.{expected[new].name}"
         said = errors.get(place) or errors.get(f"{before[old].database}.{before[old].name}") or ""
-        outcome = _outcome(expected, new, found, said, lambda: oracle.lost(rows[old], rows_now[new], columns, more=True))
+        outcome = _outcome(expected, new, found, said, _lost(rows[old], rows_now.get(new), rows_now.get(old), columns))
         (peer.tables if old in changed else peer.unchanged)[".".join(old)] = outcome
     wanted = {key: table for key, table in found.items() if key in expected}
     peer.problems = oracle.differences(expected, wanted, lineage=False)
@@ -134,14 +134,20 @@ def _differences(expected: oracle.Catalogue, new: oracle.Key, found: oracle.Cata
     return oracle.differences({new: expected[new]}, {new: found[old]} if old in found else {}, lineage=False)
 
 
-def _outcome(
-    expected: oracle.Catalogue, key: oracle.Key, found: oracle.Catalogue, said: str, lost: Callable[[], list[str]]
-) -> str:
+def _lost(was: oracle.Rows, now: oracle.Rows | None, left: oracle.Rows | None, columns: dict[str, str]) -> list[str]:
+    """Values that are there no more; a column whose renaming was refused still has its own."""
+    now = now or left or oracle.Rows([], [])
+    return oracle.lost(was, now, {old: new if new in now.columns else old for old, new in columns.items()}, more=True)
+
+
+def _outcome(expected: oracle.Catalogue, key: oracle.Key, found: oracle.Catalogue, said: str, gone: list[str]) -> str:
+    if gone:
+        return "values lost"
     if said:
         return "refused" if said.startswith("NotImplementedError") else "error"
     if _differences(expected, key, found, key):
         return "differs without a word"
-    return "values lost" if lost() else "right"
+    return "right"
 
 
 def alter(
@@ -175,7 +181,9 @@ def alembic(
         target = _target(sa, connection, fresh, databases)
 
         def ours(name: str | None, kind: str, parents: Any) -> bool:
-            return name in databases.values() if kind == "schema" else not (kind == "table" and str(name).startswith("~"))
+            return (
+                name in databases.values() if kind == "schema" else not (kind == "table" and str(name).startswith("~"))
+            )
 
         options = {"include_schemas": True, "compare_type": True, "compare_server_default": True, "include_name": ours}
         context = MigrationContext.configure(connection, opts=options)

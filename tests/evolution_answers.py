@@ -84,9 +84,7 @@ class Answers:
                         self.fills[table, subject] = self._value(table, subject, before, after, rows)
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
-    def _value(
-        self, table: Key, attribute: str, before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]
-    ) -> str:
+    def _value(self, table: Key, attribute: str, before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]) -> str:
         """A value that rows can have there: one of the parent's where there is a parent with rows."""
         back = {new: (old, columns) for old, (new, columns) in survivors(before, after, self).items()}
         for columns, parent, theirs, _ in sorted(after[table].foreign_keys):
@@ -135,7 +133,9 @@ def guesses(changes: Iterable[Mapping[str, Any]], before: Catalogue, after: Cata
     gone, come = [key for key in before if key not in after], [key for key in after if key not in before]
     for change in changes:
         if change["kind"] == "table moved to another schema":
-            _pair(answers, [key_of(change["frm"], change["table"])], [key_of(change["to"], change["table"])], gone, come)
+            _pair(
+                answers, [key_of(change["frm"], change["table"])], [key_of(change["to"], change["table"])], gone, come
+            )
         elif change["kind"] == "table renamed?":
             olds = [key for key in gone if key == key_of(key[0], change["frm"])]
             news = [key for key in come if key == key_of(key[0], change["to"])]

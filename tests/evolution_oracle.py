@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from graphlib import TopologicalSorter
 from typing import Any
@@ -41,6 +41,12 @@ class Column:
     @property
     def hidden(self) -> bool:
         return self.name.startswith("_")
+
+    def facts(self) -> tuple[Any, ...]:
+        """What two equal columns have in common; ``NULL::text`` is no default, and blanks in a type mean nothing."""
+        default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
+        comment = self.comment.replace("', '", "','") if self.comment.startswith(":enum(") else self.comment
+        return self.type, self.nullable, default, comment, self.extra
 
 
 @dataclass
@@ -70,7 +76,7 @@ class Table:
     def facts(self) -> dict[str, Any]:
         """All that two equal tables have in common, in which the order of hidden columns does not count."""
         facts = {"tier": self.name, "comment": self.comment, "order": self.visible}
-        facts |= {f"column {column.name}": tuple(asdict(column).values()) for column in self.columns}
+        facts |= {f"column {column.name}": column.facts() for column in self.columns}
         facts |= {f"{kind} {', '.join(columns)}": True for kind, columns in self.keys}
         for columns, parent, theirs, rules in self.foreign_keys:
             facts[f"foreign key {', '.join(columns)} to {'.'.join(parent)} ({', '.join(theirs)})"] = rules
@@ -240,7 +246,10 @@ def differences(expected: Catalogue, found: Catalogue, *, lineage: bool = True) 
         texts += [
             f"{name}: {fact}: {theirs.get(fact, 'absent')} instead of {ours.get(fact, 'none')}"
             for fact in {**ours, **theirs}
-            if ours.get(fact) != theirs.get(fact) and (lineage or not fact.startswith("lineage"))
+            if ours.get(fact) != theirs.get(fact)
+            and (lineage or not fact.startswith("lineage"))
+            # Which columns DataJoint adds of its own depends on settings; one too many is no difference.
+            and (fact in ours or not fact.startswith("column _"))
         ]
     return texts
 
@@ -266,6 +275,8 @@ def rows(server: Server, catalogue: Catalogue) -> dict[Key, Rows]:
     with connect(server) as query:
         for key, table in catalogue.items():
             names = [column.name for column in table.columns]
+            if not names:
+                continue  # a table that only lineage tells of
             select = ", ".join(quoted(server, name) for name in names)
             found[key] = Rows(names, query(f"SELECT {select} FROM {quoted(server, table.database, table.name)}"))
     return found
@@ -273,7 +284,9 @@ def rows(server: Server, catalogue: Catalogue) -> dict[Key, Rows]:
 
 def copy(server: Server, found: Catalogue, expected: Catalogue) -> None:
     """Fill fresh tables with the rows of others that are like them; the server holds the rows against every key."""
-    below = {key: {parent for _, parent, _, _ in table.foreign_keys} & {*expected} - {key} for key, table in expected.items()}
+    below = {
+        key: {parent for _, parent, _, _ in table.foreign_keys} & {*expected} - {key} for key, table in expected.items()
+    }
     order = [key for key in TopologicalSorter(below).static_order() if key in found]
     with connect(server) as query:
         for key in reversed(order):
@@ -338,7 +351,8 @@ def lost(before: Rows, after: Rows, columns: Mapping[str, str], *, more: bool = 
     more : bool
         Whether there may be rows that were not there before.
     """
-    found = []
+    found = [f"{name} is gone" for name in columns if columns[name] not in after.columns]
+    columns = {old: new for old, new in columns.items() if new in after.columns}
     if len(after.rows) < len(before.rows) or (len(after.rows) > len(before.rows) and not more):
         found.append(f"{len(after.rows)} rows instead of {len(before.rows)}")
     ways: dict[str, Callable[[Any], str]] = {}

@@ -13,6 +13,7 @@ class Uuid(uuid.UUID):
     bytes = property(str)
 
 if dj.config["database.backend"] == "postgresql":
+    importlib.import_module("psycopg2.extras").register_uuid()
     importlib.import_module("datajoint.table").uuid = types.SimpleNamespace(UUID=Uuid)
 """
 
@@ -28,7 +29,7 @@ import importlib, sys
 importlib.import_module(sys.argv[1])
 """
 
-#: The engine's own view of two sets of databases: ``argv``: two JSON mappings of schemas to databases.
+#: The engine's own view, hidden attributes aside, of two sets of databases: ``argv``: two JSON mappings of schemas to databases.
 SHAPES = """
 import json, sys
 from dataclasses import replace
@@ -38,9 +39,7 @@ def plain(databases):
     tables = {}
     for schema in catalog.read(connection, databases).values():
         for table in schema:
-            shown = [a for a in table.attributes if not a.hidden]
-            hidden = [a for a in table.attributes if a.hidden and not a.name.startswith("_dropped_")]
-            whole = replace(table, attributes=(*shown, *sorted(hidden, key=lambda a: a.name)))
+            whole = replace(table, attributes=tuple(a for a in table.attributes if not a.hidden))
             tables[str(table.name)] = model.encode(model.Schema("", (whole,)))["tables"][0]
     return tables
 

@@ -29,8 +29,8 @@ def expected(
 ) -> dict[tuple[str, str], list[str]]:
     """What DataJoint may have noted as origins, by table (``ephys.recording``) and attribute, the likeliest first.
 
-    Where several foreign keys bring an attribute, DataJoint notes the last that the definition has, and neither model nor
-    server knows that order: the likeliest brings the attribute that stands farthest behind.
+    Where several foreign keys bring an attribute, DataJoint notes the last that the definition has, and neither model
+    nor server knows that order: the likeliest brings the attribute that stands farthest behind.
 
     Parameters
     ----------
