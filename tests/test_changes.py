@@ -199,7 +199,6 @@ def test_operation_that_does_not_fit_refuses_in_words(engine: SimpleNamespace, s
     for operation in (
         engine.operations.DropAttribute(a, "nothing"),
         engine.operations.RenameAttribute(a, "weight", "note"),
-        engine.operations.DropTable(a),
         engine.operations.DropTable(engine.model.TableName("s", "nothing")),
         engine.operations.ChangePrimaryKey(a, ("weight",), ("note",)),
     ):

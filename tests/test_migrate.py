@@ -106,13 +106,13 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
         own.run("local", "stop")
 
 
-VERSION = '''__version__ = "0.1.0"
+VERSION = """__version__ = "0.1.0"
 
 # a comment that stays
 SCHEMA_VERSIONS = {"life": "1.0.0",
     "work": '1.0.0',  # and this one
 }
-'''
+"""
 
 
 def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:

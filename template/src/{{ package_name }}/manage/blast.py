@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import data_operations as data
 from . import definition, due, project, scheme
 from . import operations as ops
 from .due import Pipeline
@@ -201,7 +202,7 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
                     yield warned("rename", f"Code that still says the old name of something in {name} will fail.")
                 case ops.ChangePrimaryKey():
                     yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
-                case ops.RunSQL() | ops.RunPython():
+                case data.RunSQL() | data.RunPython():
                     yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
             try:
                 now = operation.apply(now)

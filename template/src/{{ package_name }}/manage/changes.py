@@ -141,6 +141,21 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     return Changes([*operations, *additions], questions)
 
 
+def dangling(tables: Tables) -> list[str]:
+    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have."""
+    schemas = {name.schema for name in tables}
+    sentences = []
+    for table in tables.values():
+        for key in table.foreign_keys:
+            parent = tables.get(key.parent)
+            if parent is None and key.parent.schema in schemas:
+                sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
+            elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
+                was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
+                sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
+    return sentences
+
+
 def keeping_hidden(now: Table | None, target: Table) -> Table:
     """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
     day of its declaration, and a later day is no reason to take one away."""

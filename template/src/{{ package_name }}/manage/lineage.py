@@ -12,7 +12,7 @@ from .changes import dependency_order
 from .lowering import Lowering
 from .model import ForeignKey, Table, TableName
 from .operations import Tables
-from .plan import Origins, resolved
+from .origins import Origins, resolved
 from .step import Step
 
 if TYPE_CHECKING:

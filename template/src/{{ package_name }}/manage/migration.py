@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from . import data_operations as data
 from . import definition as text
 from . import operations as ops
 from .errors import PipelineError
@@ -333,7 +334,7 @@ class RebuildTable(Line):
     values: Mapping[str, Sql]
 
     def operation(self, scene: Scene) -> ops.Operation:
-        return ops.RebuildTable(scene.table(self.table), tuple(self.values.items()))
+        return data.RebuildTable(scene.table(self.table), tuple(self.values.items()))
 
 
 @dataclass(frozen=True)
@@ -351,7 +352,7 @@ class RunSQL(Line):
 
     def operation(self, scene: Scene) -> ops.Operation:
         sql = Sql(self.mysql, self.postgresql)
-        return ops.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
+        return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
 
 
 @dataclass(frozen=True)
@@ -368,7 +369,7 @@ class RunPython(Line):
     run: Callable[..., bool] = field(compare=False)
 
     def operation(self, scene: Scene) -> ops.Operation:
-        return ops.RunPython(TableName(scene.schema, ""), self.words, self.check, self.run)
+        return data.RunPython(TableName(scene.schema, ""), self.words, self.check, self.run)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ those of the next.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
@@ -380,77 +380,6 @@ class DropIndex(Operation):
 
     def inverse(self, tables: Tables) -> Operation:
         return AddIndex(self.table, self.index)
-
-
-# --- Data --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RebuildTable(Operation):
-    """Compute attributes of a table anew, by an expression over the row each."""
-
-    values: tuple[tuple[str, Sql], ...]
-
-    def apply(self, tables: Tables) -> dict[TableName, Table]:
-        unknown = [name for name, _ in self.values if name not in self.found(tables).attribute]
-        if unknown:
-            raise self.refusal(f"it has no attribute {unknown[0]}")
-        return dict(tables)
-
-    def inverse(self, tables: Tables) -> Operation:
-        raise _no_way_back(f"The values of {self.table} were computed anew.")
-
-
-@dataclass(frozen=True)
-class RunSQL(Operation):
-    """Run statements of the lab's own; ``check`` is a query that gives a true value once that is done."""
-
-    sql: Sql
-    check: Sql | None
-    words: str
-    back: Sql | None = None
-
-    def apply(self, tables: Tables) -> dict[TableName, Table]:
-        return dict(tables)
-
-    def inverse(self, tables: Tables) -> Operation:
-        if self.back is None:
-            raise _no_way_back(f"{self.words} has no statements that lead back.")
-        return RunSQL(self.table, self.back, None, f"undo: {self.words}", self.sql)
-
-
-@dataclass(frozen=True)
-class RunPython(Operation):
-    """Run Python of the lab's own in batches, until ``check`` says that it is done."""
-
-    words: str
-    check: Callable[..., bool] = field(compare=False)
-    run: Callable[..., bool] = field(compare=False)
-
-    def apply(self, tables: Tables) -> dict[TableName, Table]:
-        return dict(tables)
-
-    def inverse(self, tables: Tables) -> Operation:
-        raise _no_way_back(f"{self.words} was done in Python.")
-
-
-def _no_way_back(why: str) -> PipelineError:
-    return PipelineError("There is no way back.", why, "Write a migration that leads where you want to be.")
-
-
-def dangling(tables: Tables) -> list[str]:
-    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have."""
-    schemas = {name.schema for name in tables}
-    sentences = []
-    for table in tables.values():
-        for key in table.foreign_keys:
-            parent = tables.get(key.parent)
-            if parent is None and key.parent.schema in schemas:
-                sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
-            elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
-                was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
-                sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
-    return sentences
 
 
 def apply(operations: Iterable[Operation], tables: Tables) -> dict[TableName, Table]:

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from . import chain, changes, definition, revisions, scratch, versionfile, wording
 from . import operations as ops
-from .changes import Answers, Question
+from .changes import Answers, Question, dangling
 from .errors import ExitCode, PipelineError
 from .model import ForeignKey, Schema, Table, TableName
 from .project import Project
@@ -103,7 +103,7 @@ def revise(
     before = revisions.tables_of(history.latest for history in histories.values())
     after = {n: t for n, t in after.items() if n.schema in chosen}
     after |= {n: t for n, t in before.items() if n.schema not in chosen}
-    if wrong := ops.dangling(after):
+    if wrong := dangling(after):
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )

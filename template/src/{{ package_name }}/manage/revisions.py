@@ -212,10 +212,11 @@ def _snapshots(
 
 def latest(own: Project, names: Iterable[str]) -> dict[str, Snapshot]:
     """The newest snapshots of some schemas, of those that have one."""
-    texts = {name: (path, *_head(path)) for name in names if (path := folder(own) / name / LATEST).is_file()}
-    snapshots = _snapshots({path: (name, version, body) for name, (path, version, body) in texts.items()})
-    found = {snapshot.shape.name: snapshot for snapshot in snapshots.values()}
-    return found
+    # All of them are read, for a table of one is spoken of in another.
+    paths = {name: folder(own) / name / LATEST for name in schemas(own)}
+    texts = {path: (name, *_head(path)) for name, path in paths.items() if path.is_file()}
+    asked = set(names)
+    return {s.shape.name: s for s in _snapshots(texts).values() if s.shape.name in asked}
 
 
 class _speaking_of:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from . import constraints, lineage, plan, steplog
+from . import data_operations as data
 from . import operations as ops
-from .changes import difference
+from .changes import dangling, difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .model import Table, TableName
+from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
 
@@ -73,7 +75,7 @@ class Group:
     entries: list[steplog.Entry] = field(default_factory=list)
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    origins: list[plan.Origins] = field(default_factory=list)
+    origins: list[Origins] = field(default_factory=list)
 
     @property
     def schemas(self) -> list[str]:
@@ -108,14 +110,14 @@ def groups(
         current.revisions.append(revision)
         operations += more
         now = ops.apply(more, now)
-        if not ops.dangling(now):
+        if not dangling(now):
             now = lower(pipeline, current, operations, names, lossy)
             found.append(current)
             current, operations = None, []
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
-            ops.dangling(now)[0],
+            dangling(now)[0],
             "Run migrate without naming schemas.",
         )
     _converge(pipeline, found, names, lossy)
@@ -172,9 +174,9 @@ def lower(
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
     entries: list[steplog.Entry] = []
-    for data, part in _segments(operations):
-        if data is not None:
-            entries += _data_entries(pipeline, data, group)
+    for own, part in _segments(operations):
+        if own is not None:
+            entries += _data_entries(pipeline, own, group)
             continue
         lowering = pipeline.lowering(names, now, ops.apply(part, now))
         built = plan.build(now, part, lowering, lossy=lossy, **options)
@@ -195,7 +197,7 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
     for operation in operations:
-        if isinstance(operation, (ops.RunSQL, ops.RunPython)):
+        if isinstance(operation, (data.RunSQL, data.RunPython)):
             if part:
                 yield None, part
             yield operation, []
@@ -212,13 +214,13 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend
-    if isinstance(operation, ops.RunPython):
+    if isinstance(operation, data.RunPython):
         revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
         index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
         text = json.dumps({"schema": revision.schema, "digest": revision.digest, "line": index})
         yield steplog.Entry(0, "python", steplog.PLANNED, operation.words, text)
         return
-    assert isinstance(operation, ops.RunSQL)
+    assert isinstance(operation, data.RunSQL)
 
     def filled(text: str) -> str:
         for schema, database in names.items():

@@ -1,0 +1,63 @@
+"""What a migration does to rows and leaves the shape of the tables as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .errors import PipelineError
+from .model import Table, TableName
+from .operations import Operation, Sql, Tables
+
+
+@dataclass(frozen=True)
+class RebuildTable(Operation):
+    """Compute attributes of a table anew, by an expression over the row each."""
+
+    values: tuple[tuple[str, Sql], ...]
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        unknown = [name for name, _ in self.values if name not in self.found(tables).attribute]
+        if unknown:
+            raise self.refusal(f"it has no attribute {unknown[0]}")
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        raise _no_way_back(f"The values of {self.table} were computed anew.")
+
+
+@dataclass(frozen=True)
+class RunSQL(Operation):
+    """Run statements of the lab's own; ``check`` is a query that gives a true value once that is done."""
+
+    sql: Sql
+    check: Sql | None
+    words: str
+    back: Sql | None = None
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        if self.back is None:
+            raise _no_way_back(f"{self.words} has no statements that lead back.")
+        return RunSQL(self.table, self.back, None, f"undo: {self.words}", self.sql)
+
+
+@dataclass(frozen=True)
+class RunPython(Operation):
+    """Run Python of the lab's own in batches, until ``check`` says that it is done."""
+
+    words: str
+    check: Callable[..., bool] = field(compare=False)
+    run: Callable[..., bool] = field(compare=False)
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        raise _no_way_back(f"{self.words} was done in Python.")
+
+
+def _no_way_back(why: str) -> PipelineError:
+    return PipelineError("There is no way back.", why, "Write a migration that leads where you want to be.")
