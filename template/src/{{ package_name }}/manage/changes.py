@@ -15,6 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import (
+    ATTRIBUTE_ASIDE,
     AddAttribute,
     AddForeignKey,
     AddIndex,
@@ -158,11 +159,12 @@ def dangling(tables: Tables) -> list[str]:
 
 def keeping_hidden(now: Table | None, target: Table) -> Table:
     """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
-    day of its declaration, and a later day is no reason to take one away."""
-    if now is None:
-        return target
-    extra = [a for a in now.attributes if a.hidden and a.name not in target.attribute and a.name not in now.primary_key]
-    return replace(target, attributes=(*target.attributes, *extra)) if extra else target
+    day of its declaration, and a later day is no reason to take one away. What was put aside is never added either."""
+    had = {} if now is None else now.attribute
+    key = () if now is None else now.primary_key
+    shown = [a for a in target.attributes if a.name in had or not a.name.startswith(ATTRIBUTE_ASIDE)]
+    extra = [a for a in had.values() if a.hidden and a.name not in target.attribute and a.name not in key]
+    return replace(target, attributes=(*shown, *extra))
 
 
 def dependency_order(tables: Iterable[Table]) -> list[TableName]:

@@ -5,7 +5,7 @@ Both follow from the model, so after a migration the rows are compared with it a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .changes import dependency_order
@@ -78,15 +78,28 @@ def job_keys(table: Table) -> tuple[str, ...]:
     return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))
 
 
-def repair(connection: dj.Connection, databases: Mapping[str, str], tables: Tables) -> int:
+def repair(
+    connection: dj.Connection, databases: Mapping[str, str], tables: Tables, only: Container[str] | None = None
+) -> int:
     """Make the origins in the databases right, and return how many rows were wrong.
 
     Only what differs is changed, so that it may be called again at any time. On MySQL it is one transaction.
+
+    Parameters
+    ----------
+    connection : dj.Connection
+        Where.
+    databases : mapping
+        Name on the server of every schema of the pipeline: any other that a foreign key names is another's.
+    tables : mapping of TableName to Table
+        Every table of the pipeline.
+    only : container of str, optional
+        The schemas whose origins may be changed.
     """
     outside = {key.parent.schema for t in tables.values() for key in t.foreign_keys if key.parent not in tables}
     places = {**databases, **{name: name for name in outside - set(databases)}}
     have, jobs = _read(connection, places)
-    own = set(databases.values())
+    own, mine = set(databases.values()), {d for name, d in databases.items() if only is None or name in only}
     known = {
         (place.split(".", 1)[0], place.split(".", 1)[1], name): origin
         for place, name, origin in have
@@ -102,7 +115,7 @@ def repair(connection: dj.Connection, databases: Mapping[str, str], tables: Tabl
         job = f"{database}.{JOBS}{table.name.table.lstrip('_')}"
         if job in jobs:
             wanted |= {(job, name, f"{job}.{name}") for name in job_keys(table)}
-    have = {row for row in have if row[0].split(".", 1)[0] in own}
+    have, wanted = ({row for row in rows if row[0].split(".", 1)[0] in mine} for rows in (have, wanted))
     gone, come = have - wanted, wanted - have
     if not gone and not come:
         return 0

@@ -17,7 +17,7 @@ from . import catalog, notation
 from .constraints import IndexName, KeyName, Names, Place
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
-from .operations import Sql
+from .operations import ATTRIBUTE_ASIDE, Sql
 from .step import Alteration, FromParent, Obstacles, Step
 
 Tables = Mapping[TableName, Table]
@@ -313,7 +313,7 @@ class Lowering(ABC):
         taken, names = {a.name for a in (*alteration.before.attributes, *alteration.after.attributes)}, {}
         taken |= set(self._names.table(self.place(alteration.before.name)).columns)
         for name in alteration.kept:
-            names[name] = unused(shorten(f"_dropped_{name}"), taken)
+            names[name] = unused(shorten(ATTRIBUTE_ASIDE + name), taken)
             taken.add(names[name])
         return names
 

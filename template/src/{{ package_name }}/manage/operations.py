@@ -17,6 +17,9 @@ from .model import Attribute, ForeignKey, Index, Table, TableName
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
 
+#: What stands before the name of an attribute that was dropped and is kept out of sight.
+ATTRIBUTE_ASIDE = "_dropped_"
+
 
 @dataclass(frozen=True)
 class Sql:

@@ -16,13 +16,15 @@ from .changes import dangling, dependency_order
 from .errors import PipelineError
 from .lowering import Lowering, shorten, unused
 from .model import Attribute, ForeignKey, Table, TableName
+from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
 from .operations import Fill, Operation, Tables
 from .origins import Origins, resolved, trace
+from .probes import Side
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Probe, Step
 from .step import Fill as Lowered
 
-#: What stands before the name of a table, or of an attribute, that was dropped and is kept out of sight.
-TABLE_ASIDE, ATTRIBUTE_ASIDE = "~dropped_", "_dropped_"
+#: What stands before the name of a table that was dropped and is kept out of sight.
+TABLE_ASIDE = "~dropped_"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def build(
     revive : bool
         Whether what is added comes back from where it was put aside, if it was.
     lossy : frozenset
-        Attributes, by table and name afterwards, whose values may change.
+        Attributes, by table afterwards and either name, whose values may change.
 
     Raises
     ------
@@ -106,8 +108,8 @@ def build(
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
-            if (name, key) not in present:
-                probed += _orphans(lowering, name, key, origins)
+            if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
+                probed += _orphans(lowering, name, key, origins, before, after)
     steps: list[Step] = []
     for name in reversed(dependency_order(before.values())):
         table, new = before[name], renamed.get(name, name)
@@ -191,26 +193,36 @@ def _probes(lowering: Lowering, alteration: Alteration, origins: Origins) -> lis
     return [probe for probe in probes.probe(lowering, alteration) if not (moved and probe.kind == "parent")]
 
 
-def _orphans(lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins) -> list[tuple[TableName, Probe]]:
-    """Counts rows that a new foreign key would find no parent for."""
-    known = origins.attributes.get(name, {})
-    table, parent = origins.tables[name], origins.tables.get(key.parent)
-    ours: list[tuple[str, bool]] = []  # a column that is there or a value that it will get, and which of them
-    for attribute in key.attributes:
+def _orphans(
+    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that a new foreign key would find no parent for, as far as their values are known now."""
+    parent, pairs = origins.tables.get(key.parent), list[tuple[Side, Side]]()
+    nothing = Side("", "", "")
+
+    def side(alias: str, table: TableName, attribute: str) -> Side | None:
+        old, fill = origins.attributes.get(table, {}).get(attribute), origins.fills.get((table, attribute))
+        if (table, attribute) in origins.converts:
+            return None
+        if old is not None:
+            type_ = resolved(before, origins.tables[table], old)
+            return Side(f"{alias}.{lowering.quote(old)}", type_, old)
+        value = fill.value if fill is not None else after[table].attribute[attribute].default
+        if value is None:
+            return None
+        core = lowering.core(resolved(after, table, attribute), table)
+        return Side(lowering.value(core, value), "", f"{attribute} = {value!r}")
+
+    for attribute, their in zip(key.attributes, key.parent_attributes, strict=True):
+        ours = side("c", name, attribute)
+        theirs = side("p", key.parent, their) if parent is not None else nothing
         fill = origins.fills.get((name, attribute))
-        if attribute in known:
-            ours.append((known[attribute], True))
-        elif fill is not None and fill.value is not None:
-            ours.append((fill.value, False))
-        elif fill is not None and parent is None:
-            continue  # some value, and there is no row that it could be of
-        else:
-            return []  # null, or taken from a parent
-    theirs = [origins.attributes.get(key.parent, {}).get(attribute) for attribute in key.parent_attributes]
-    if parent is not None and None in theirs:
-        return []
-    pairs = list(zip(ours, [their or "" for their in theirs], strict=parent is not None))
-    return [(name, probes.orphans(lowering, table, parent, str(key.parent), pairs))]
+        if parent is None and fill is not None and ours is None:
+            ours = Side("", "", attribute)  # some value, and there is no row that it could be of
+        if ours is None or theirs is None:
+            return []  # null, computed, or taken from a parent
+        pairs.append((ours, theirs))
+    return [(name, probes.orphans(lowering, origins.tables[name], parent, str(key.parent), pairs))]
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
@@ -250,8 +262,9 @@ def _alteration(
     renamed = {old_name: now for now, old_name in was.items() if old_name != now}
     same = replace(old, foreign_keys=()) == replace(new, foreign_keys=()) and not renamed
     converts = {a: lowering.words(sql) for (table, a), sql in origins.converts.items() if table == name}
-    for table, attribute in lossy:
-        if table == name and attribute in new.attribute and attribute not in converts:
+    may_change = [renamed.get(attribute, attribute) for table, attribute in lossy if table == name]
+    for attribute in may_change:
+        if attribute in new.attribute and attribute not in converts:
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
     if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
         return None
@@ -275,7 +288,7 @@ def _alteration(
         fills=fills,
         converts=converts,
         kept=kept,
-        lossy=tuple(attribute for table, attribute in lossy if table == name),
+        lossy=tuple(may_change),
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from . import notation
+from .changes import family
 from .lowering import Change, Column, Lowering, is_text
 from .model import TableName
 from .step import Alteration, FromParent, Probe, Step
@@ -39,7 +41,9 @@ def _real(core: str) -> str:
 
 def _codec(type_: str) -> str:
     """The codec of a type, without its store; a native blob holds what ``<blob>`` wrote."""
-    return type_.partition("@")[0].rstrip(">").removeprefix("<") if type_.startswith("<") else "blob"
+    if type_.startswith("<"):
+        return type_.partition("@")[0].rstrip(">").removeprefix("<")
+    return "blob" if re.search(r"blob|^bytes|bytea", type_) else type_
 
 
 class _Probes:
@@ -65,6 +69,13 @@ class _Probes:
                 condition = f"{self.lower.quote(old)} IS NOT NULL"
                 words = f"values of {old} that only Python can convert (RunPython)"
                 yield self._count("codec", old, condition, words)
+            elif self._becomes_blob(old, name):
+                head, c = (
+                    ("HEX(LEFT({}, 4))" if self.mysql else "encode(substr({}, 1, 4), 'hex')"),
+                    self.lower.quote(old),
+                )
+                condition = f"UPPER({head.format(c)}) NOT IN ('6D596D00', '646A3000', '5A4C3132')"
+                yield self._count("codec", old, condition, f"values of {old} that are bytes and no <blob> (RunPython)")
             elif self.change.was[name].core != column.core:
                 for kind, condition, words, silent in self._type(old, self.change.was[name], column):
                     yield self._count(kind, old, condition, f"values of {old} that {words}", silent=silent)
@@ -74,7 +85,12 @@ class _Probes:
         """Whether values are encoded otherwise, or stored elsewhere in another form."""
         was, will = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
         coded = was.startswith("<") or will.startswith("<")
-        return coded and (self.change.was[name].core != self.change.will[name].core or _codec(was) != _codec(will))
+        return coded and (self.change.was[name].sql != self.change.will[name].sql or _codec(was) != _codec(will))
+
+    def _becomes_blob(self, old: str, name: str) -> bool:
+        """Whether bytes are taken for what ``<blob>`` wrote: that begins with ``mYm``, ``dj0`` or ``ZL123``."""
+        was, will = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
+        return will == "<blob>" and not was.startswith("<")
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
@@ -203,12 +219,17 @@ class _Probes:
             yield "rounding", f"ABS({c}) > {2**53}", "have more digits than a float64 holds", True
 
 
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a column, or a value where ``type`` is empty; ``words`` for people."""
+
+    sql: str
+    type: str
+    words: str
+
+
 def orphans(
-    lowering: Lowering,
-    name: TableName,
-    parent: TableName | None,
-    called: str,
-    pairs: list[tuple[tuple[str, bool], str]],
+    lowering: Lowering, name: TableName, parent: TableName | None, called: str, pairs: list[tuple[Side, Side]]
 ) -> Probe:
     """Counts rows that a new foreign key would find no parent for.
 
@@ -221,20 +242,23 @@ def orphans(
     called : str
         What the parent is called, for people.
     pairs : list
-        A column of ours, or a value and False, with the parent's column.
+        Our sides, over the row ``c``, and the parent's, over ``p``.
     """
-    quote, text = lowering.quote, lowering.as_text
-    columns = [ours for (ours, there), _ in pairs if there]
-    known = " AND ".join(f"c.{quote(column)} IS NOT NULL" for column in columns) or "TRUE"
+
+    def comparable(side: Side) -> str:
+        # Texts, and enums of two types, are compared as texts.
+        return (
+            lowering.as_text(side.sql) if side.type and family(side.type) not in ("int", "real", "moment") else side.sql
+        )
+
+    known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type) or "TRUE"
     sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
     if parent is not None:
-        on = " AND ".join(
-            f"{text(f'p.{quote(theirs)}')} = {text(f'c.{quote(ours)}' if there else lowering.literal(ours))}"
-            for (ours, there), theirs in pairs
-        )
+        on = " AND ".join(f"{comparable(theirs)} = {comparable(ours)}" for ours, theirs in pairs)
         sql += f" AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
-    listed = ", ".join(ours for (ours, _), _ in pairs)
-    return Probe("parent", tuple(columns), sql, f"rows whose ({listed}) is in no row of {called}")
+    listed = ", ".join(ours.words for ours, _ in pairs)
+    columns = tuple(ours.words for ours, _ in pairs if ours.type)
+    return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
 
 
 def guards(lowering: Lowering, alteration: Alteration) -> list[Step]:

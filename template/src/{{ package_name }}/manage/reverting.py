@@ -124,8 +124,7 @@ def adopt(environment: Environment, chosen: Iterable[str] = (), *, again: bool =
             journal.stamp(connection, pipeline.databases[name], number, pipeline.shapes[name].fingerprint)
             journal.finish(connection, pipeline.databases[name], number)
         if versions:
-            with_origins = {n: d for n, d in pipeline.databases.items() if n in versions}
-            lineage.repair(connection, with_origins, tables)
+            lineage.repair(connection, pipeline.databases, tables, only=versions)
         return status.read(connection, environment)
 
 
