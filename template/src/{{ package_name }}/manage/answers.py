@@ -42,13 +42,19 @@ def read(
         nearest = [n for n in found if n.schema == was.schema] if len(found) > 1 else found
         tables[was] = _one(text, nearest, "now")
     back = {new_name: old_name for old_name, new_name in tables.items()}
+    for name, table in before.items():
+        # Parts follow their master.
+        above = tables.get(table.master) if table.master else None
+        if table.master is not None and above is not None and name not in tables:
+            back[TableName(above.schema, above.table + name.table.removeprefix(table.master.table))] = name
+    moved = {old_name: new_name for new_name, old_name in back.items()}
 
     def named(text: str, option: str) -> tuple[list[TableName], str]:
         """Tables as they are afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
             raise _unclear(option, text, "It names no table.")
-        found = {tables.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
+        found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
         known = [n for n in sorted(found, key=str) if n in after]
         if not known:
             raise _unclear(option, text, f"There is no table {title}.")

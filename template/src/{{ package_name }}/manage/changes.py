@@ -74,12 +74,15 @@ class Question:
         The attribute that is gone or required; empty for a table.
     candidates : tuple of str
         What it may be called now, the likeliest first.
+    tables : tuple of TableName
+        For ``rename-table``, the tables that the candidates are.
     """
 
     kind: str
     table: TableName
     subject: str
     candidates: tuple[str, ...] = ()
+    tables: tuple[TableName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ def _table_renames(before: Tables, after: Tables, answers: Answers, questions: l
         scores = {new.name: _table_score(old, new) for new in come if new.name not in pairs.values()}
         likely = sorted((n for n in scores if scores[n] >= 0.5), key=lambda n: (-scores[n], str(n)))
         if likely:
-            questions.append(Question("rename-table", old.name, "", tuple(map(str, likely))))
+            spoken = tuple(f"{n.schema}.{after[n].title}" for n in likely)
+            questions.append(Question("rename-table", old.name, "", spoken, tuple(likely)))
     return _in_free_order(before, pairs)
 
 
@@ -239,12 +243,11 @@ def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) 
 
 def _table_score(old: Table, new: Table) -> float:
     """How likely a table is another one renamed, from 0 to 1: what share of the attributes they have in common."""
-    if (old.master is None) != (new.master is None):
-        return 0.0
     ours = {(a.name, a.type) for a in old.attributes if not a.hidden}
     theirs = {(a.name, a.type) for a in new.attributes if not a.hidden}
     shared = len(ours & theirs) / max(len(ours | theirs), 1)
-    return 0.75 * shared + 0.25 * SequenceMatcher(None, old.title, new.title).ratio()
+    own, other = (table.title.rpartition(".")[2] for table in (old, new))
+    return 0.75 * shared + 0.25 * SequenceMatcher(None, own, other).ratio()
 
 
 # --- Attributes ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, changes, definition, drift, project, revising, revisions
+from . import apportioning, catalog, changes, definition, drift, project, revising, revisions
 from . import operations as ops
 from .environment import Environment
 from .model import Schema, Table, TableName
@@ -71,8 +71,8 @@ def compare(connection: dj.Connection, environment: Environment, schemas: Iterab
             results.append(Comparison(name, own.versions[name], own.versions[name], (), (), texts, {}))
             continue
         mine = [op for op in found.operations if name in (op.table.schema, _target(op))]
-        kinds = [revising.weight(op) for op in mine]
-        proposed = revising.raised(latest.version, revising.worst(kinds)) if kinds else latest.version
+        kinds = [apportioning.weight(op) for op in mine]
+        proposed = apportioning.raised(latest.version, apportioning.worst(kinds)) if kinds else latest.version
         wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else ["It is not there."]
         if latest.version != own.versions.get(name, latest.version):
             wrong.insert(0, f"version.py says {own.versions[name]}, the snapshot {latest.version}.")

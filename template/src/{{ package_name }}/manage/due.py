@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import catalog, chain, constraints, journal, project, revisions, steplog
+from . import catalog, chain, constraints, journal, migration, project, revisions, steplog
 from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .lowering import Lowering
@@ -84,6 +84,9 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     own = project.current()
     _refuse_problems(pipeline)
     waiting = {name: _waiting(pipeline, name) for name in pipeline.histories}
+    for name in _receiving(pipeline, waiting):
+        # Tables that move here are still elsewhere, so this schema is made as it was before they came.
+        waiting[name] = [_making(pipeline, name, pipeline.histories[name].oldest), *pipeline.histories[name].revisions]
     have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waiting}
     names = list(chosen) or list(waiting)
     unknown = [name for name in names if name not in waiting]
@@ -158,7 +161,7 @@ def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        return [_making(pipeline, name)]
+        return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
@@ -180,13 +183,24 @@ def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
     return [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
 
 
-def _making(pipeline: Pipeline, name: str) -> Revision:
-    """The making of a schema that is not there, as its newest snapshot has it."""
-    latest = pipeline.histories[name].latest
-    assert latest is not None
-    parents = {key.parent.schema for table in latest.shape for key in table.foreign_keys} - {name}
+def _making(pipeline: Pipeline, name: str, snapshot: revisions.Snapshot | None) -> Revision:
+    """The making of a schema that is not there, as a snapshot has it."""
+    assert snapshot is not None
+    parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
     requires = {parent: above.version for parent in sorted(parents) if (above := newest(pipeline, parent)) is not None}
-    return Revision(name, latest.version, None, "init", requires=requires, makes=latest.shape, digest="")
+    return Revision(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
+
+
+def _receiving(pipeline: Pipeline, waiting: Mapping[str, list[Revision]]) -> list[str]:
+    """The schemas that are not there and that tables of others move to."""
+    moved = {
+        line.to.partition(".")[0]
+        for line_of in waiting.values()
+        for revision in line_of
+        for line in revision.lines
+        if isinstance(line, migration.RenameTable)
+    }
+    return [name for name in waiting if name in moved and waiting[name] and waiting[name][0].makes is not None]
 
 
 def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:

@@ -63,14 +63,16 @@ Filling = str | Sql | _Word | None
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a line is read: the tables at this point, and the schema whose migration it stands in."""
+    """Where a line is read: the tables at this point, and the schema whose migration it stands in; ``later`` knows what
+    tables are called that are still to come."""
 
     tables: Tables
     schema: str
+    later: text.Titles | None = None
 
     @property
     def titles(self) -> text.Titles:
-        return text.titles_of(self.tables)
+        return text.titles_of(self.tables, self.later)
 
     def table(self, name: str) -> TableName:
         return self.titles.find(name, self.schema)

@@ -82,7 +82,8 @@ def _with(tables: Tables, table: Table) -> dict[TableName, Table]:
     return {**tables, table.name: table}
 
 
-def _sorted_keys(keys: list[ForeignKey]) -> tuple[ForeignKey, ...]:
+def sorted_keys(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
+    """Foreign keys in the order that a table has them in."""
     return tuple(sorted(keys, key=lambda key: (key.parent.schema, key.parent.table, key.attributes)))
 
 
@@ -136,7 +137,7 @@ class RenameTable(Operation):
             names.get(name, name): replace(
                 table,
                 name=names.get(name, name),
-                foreign_keys=_sorted_keys(
+                foreign_keys=sorted_keys(
                     [replace(key, parent=names.get(key.parent, key.parent)) for key in table.foreign_keys]
                 ),
             )
@@ -241,7 +242,7 @@ class RenameAttribute(Operation):
             table,
             attributes=tuple(replace(a, name=self.new) if a.name == self.old else a for a in table.attributes),
             primary_key=names(table.primary_key),
-            foreign_keys=_sorted_keys([replace(key, attributes=names(key.attributes)) for key in table.foreign_keys]),
+            foreign_keys=sorted_keys([replace(key, attributes=names(key.attributes)) for key in table.foreign_keys]),
             indexes=_sorted_indexes([replace(index, columns=names(index.columns)) for index in table.indexes]),
         )
         after = _with(tables, changed)
@@ -251,7 +252,7 @@ class RenameAttribute(Operation):
                     replace(key, parent_attributes=names(key.parent_attributes)) if key.parent == self.table else key
                     for key in child.foreign_keys
                 ]
-                after[child.name] = replace(child, foreign_keys=_sorted_keys(keys))
+                after[child.name] = replace(child, foreign_keys=sorted_keys(keys))
         return after
 
     def inverse(self, tables: Tables) -> Operation:
@@ -331,7 +332,7 @@ class AddForeignKey(Operation):
         table = self.found(tables)
         if self.key in table.foreign_keys or not set(self.key.attributes) <= set(table.attribute):
             raise self.refusal("it has that foreign key, or lacks an attribute of it")
-        return _with(tables, replace(table, foreign_keys=_sorted_keys([*table.foreign_keys, self.key])))
+        return _with(tables, replace(table, foreign_keys=sorted_keys([*table.foreign_keys, self.key])))
 
     def inverse(self, tables: Tables) -> Operation:
         return DropForeignKey(self.table, self.key)

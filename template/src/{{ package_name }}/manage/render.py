@@ -152,11 +152,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
-    chosen = question.candidates[choice - 1]
     if question.kind == "rename":
-        return Answers(attributes={(question.table, question.subject): chosen})
-    schema, _, table = chosen.partition(".")
-    return Answers(tables={question.table: type(question.table)(schema, table)})
+        return Answers(attributes={(question.table, question.subject): question.candidates[choice - 1]})
+    return Answers(tables={question.table: question.tables[choice - 1]})
 
 
 def revised(own: Project, found: Revised) -> None:

@@ -56,6 +56,8 @@ class Revision:
         Reason why a rule is not to speak, by the rule's id.
     digest : str
         64 hexadecimal digits that change with what it does and not with how it is written.
+    later : definition.Titles or None
+        What tables are called that are made after it.
     """
 
     schema: str
@@ -69,6 +71,7 @@ class Revision:
     makes: Schema | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    later: definition.Titles | None = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
@@ -94,7 +97,7 @@ class Revision:
         now = dict(tables)
         for number, line in enumerate(self.lines, 1):
             try:
-                operation = line.operation(migration.Scene(now, self.schema))
+                operation = line.operation(migration.Scene(now, self.schema, self.later))
                 if operation is not None:
                     found.append(operation)
                     now = operation.apply(now)
@@ -183,7 +186,9 @@ def read(own: Project) -> dict[str, History]:
         older = [s for s in own_snapshots if s.path.name != LATEST]
         history.oldest = min(older, key=lambda s: _version(s.version, history.schema), default=history.latest)
         files = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
-        history.revisions = sorted((_load(path, history.schema) for path in files), key=lambda r: Version(r.version))
+        history.revisions = sorted(
+            (_load(path, history.schema, titles) for path in files), key=lambda r: Version(r.version)
+        )
     return found
 
 
@@ -253,7 +258,7 @@ def _head(path: Path) -> tuple[str, str]:
     return match[1], text[match.end() :]
 
 
-def _load(path: Path, schema: str) -> Revision:
+def _load(path: Path, schema: str, titles: definition.Titles) -> Revision:
     match = _FILE.fullmatch(path.name)
     name = f"{schema}/{path.name}"
     if match is None:
@@ -282,6 +287,7 @@ def _load(path: Path, schema: str) -> Revision:
         None,
         dict(names.get("silence") or {}),
         _digest(lines, source),
+        titles,
     )
 
 

@@ -27,7 +27,9 @@ class Draft:
     path: Path | None = None
 
 
-def write(operation: ops.Operation, tables: Tables, schema: str, *, ask: bool = False) -> str:
+def write(
+    operation: ops.Operation, tables: Tables, schema: str, later: definition.Titles | None = None, *, ask: bool = False
+) -> str:
     """An operation as a line of a file.
 
     Parameters
@@ -38,17 +40,17 @@ def write(operation: ops.Operation, tables: Tables, schema: str, *, ask: bool = 
         The tables before it.
     schema : str
         In whose migration it stands.
+    later : definition.Titles, optional
+        What tables are called that are still to come.
     ask : bool
         Whether the value for existing rows is still to be given.
     """
-    titles = definition.titles_of(tables)
+    titles = definition.titles_of(tables, later)
     names = [titles.of(operation.table, schema)]
     more: list[str] = []
     match operation:
         case ops.CreateTable(definition=table):
             titles.add(table.name)
-            for key in table.foreign_keys:
-                titles.add(key.parent)
             return f'CreateTable("""\n{_escaped(definition.write_table(table, titles))}\n""")'
         case ops.RenameTable(table=old, to=new):
             if (old.schema, definition.title(old)) == (
