@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[st
             (backend, name)
             for name, case in corpus.cases().items()
             for backend in servers
-            if backend in case["backends"] and servers[backend] and any(fnmatch(name, glob) for glob in options.cases.split(","))
+            if backend in case["backends"]
+            and servers[backend]
+            and any(fnmatch(name, glob) for glob in options.cases.split(","))
         ]
         context = multiprocessing.get_context("spawn")
         numbers = context.Queue()

@@ -253,7 +253,7 @@ def test_defaults_have_one_form(type_: str, texts: tuple[str, ...], normal: str)
 
 
 def test_comments_carry_types() -> None:
-    assert notation.split_comment(":enum('a:b','c'):of a kind: this") == ("enum('a:b', 'c')", "of a kind: this")
+    assert notation.split_comment(":enum('a:b','c'):of a kind: this") == ("enum('a:b','c')", "of a kind: this")
     assert notation.split_comment(":<blob@main>:") == ("<blob@main>", "")
     assert notation.split_comment("12:30 o'clock") == ("", "12:30 o'clock")
 

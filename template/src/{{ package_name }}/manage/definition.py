@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from . import notation
 from .errors import PipelineError
 from .model import TIERS, Attribute, ForeignKey, Index, Table, TableName, table_name
 
@@ -103,7 +104,7 @@ def write_attribute(attribute: Attribute) -> str:
     elif attribute.default is not None:
         text += f" = {_write_default(attribute.default)}"
     if attribute.type:
-        text += f" : {attribute.type}"
+        text += f" : {attribute.written or attribute.type}"
     return text + _write_comment(attribute.comment)
 
 
@@ -128,13 +129,16 @@ def read_attribute(line: str) -> Attribute:
     nullable = default == "null"
     if default is not None and default.startswith('"'):
         default = json.loads(default)
+    plain = type_ is None or ", stored as " in type_ or type_.startswith(("native ", "stored as "))
+    normal = (type_ or "") if plain else notation.normal_type(type_)
     return Attribute(
         match["name"],
-        type_ or "",
+        normal,
         nullable,
         None if nullable else default,
         _read_comment(match["comment"]),
         inherited=type_ is None,
+        written="" if type_ in (None, normal) else type_,
     )
 
 

@@ -211,7 +211,7 @@ class Lowering(ABC):
         core = stored or (self.core(type_, table.name) if marker else type_.removeprefix("native "))
         sql = (self._inherited_type if inherited else self._sql_type)(core, schema)
         default = None if attribute.default is None else self.value(core, attribute.default)
-        comment = self._comment(marker, origin.comment, inherited=inherited)
+        comment = self._comment(marker and (origin.written or marker), origin.comment, inherited=inherited)
         return Column(attribute.name, sql, core, attribute.nullable, default, comment)
 
     def core(self, type_: str, table: TableName) -> str:
