@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from . import definition
-from .changes import Answers
+from . import definition, values
+from .asking import Answers
 from .errors import ExitCode, PipelineError
 from .model import Table, TableName
+from .values import Fill
 
 Tables = Mapping[TableName, Table]
 
@@ -25,6 +26,7 @@ def read(
     rename_table: Iterable[str] = (),
     fill: Iterable[str] = (),
     drop: Iterable[str] = (),
+    insert: Iterable[str] = (),
 ) -> Answers:
     """The answers in the options of `revise`.
 
@@ -70,12 +72,16 @@ def read(
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         attributes[_one(text, fits, "with these attributes"), attribute] = right
-    fills: dict[tuple[TableName, str], str] = {}
+
+    def find(text: str) -> TableName:
+        return _one(text, new.everywhere(text), "now")
+
+    fills: dict[tuple[TableName, str], Fill] = {}
     for text in fill:
         left, right = _halves(text, "--fill Table.attribute=VALUE", strip=False)
         known, attribute = named(left, "--fill")
         name = _one(text, [n for n in known if attribute in after[n].attribute], "with this attribute")
-        fills[name, attribute] = right
+        fills[name, attribute] = values.spoken(right, find)
     drops: set[tuple[TableName, str | None]] = set()
     for text in drop:
         whole = [n for n in old.everywhere(text.strip()) if n not in after]
@@ -85,7 +91,7 @@ def read(
         known, attribute = named(text, "--drop")
         fits = [n for n in known if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
-    return Answers(tables, attributes, fills, frozenset(drops))
+    return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    asking,
     catalog,
     changes,
     drift,
@@ -286,7 +287,7 @@ def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Sche
     have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
     want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
     drops = frozenset((name, None) for name in have)
-    left = changes.difference(have, want, changes.Answers(drops=drops)).operations
+    left = changes.difference(have, want, asking.Answers(drops=drops)).operations
     if left:
         raise PipelineError(
             "The database is not what the migration was to make of it.",

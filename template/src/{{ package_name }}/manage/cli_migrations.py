@@ -19,6 +19,7 @@ from .project import current
 @click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema.")
 @click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get.")
 @click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed.")
+@click.option("--insert", multiple=True, metavar="TABLE", help="It gets the rows that new foreign keys find missing.")
 @common
 def revise(options: Options, schemas: tuple[str, ...], message: str, bump: str | None, **said: tuple[str, ...]) -> None:
     """Write a migration for what changed in the code, and raise the version."""

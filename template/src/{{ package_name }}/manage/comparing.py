@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import apportioning, catalog, changes, definition, drift, project, revising, revisions
+from . import apportioning, asking, catalog, changes, definition, drift, project, revising, revisions
 from . import operations as ops
 from .environment import Environment
 from .model import Schema, Table, TableName
@@ -94,7 +94,7 @@ def _target(operation: ops.Operation) -> str:
     return operation.to.schema if isinstance(operation, ops.RenameTable) else ""
 
 
-def _question(question: changes.Question) -> str:
+def _question(question: asking.Question) -> str:
     name = definition.title(question.table)
     match question.kind:
         case "fill":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from . import catalog, project, revisions, scratch
 from . import operations as ops
-from .changes import Answers, difference
+from .asking import Answers
+from .changes import difference
 from .model import Attribute, Schema, Table
 from .plan import ATTRIBUTE_ASIDE
 from .status import SchemaStatus, State

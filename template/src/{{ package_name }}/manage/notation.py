@@ -113,7 +113,7 @@ _MARKER = re.compile(r""":(<[^>]*>|enum\s*\((?:'(?:[^']|'')*'|"[^"]*"|[^'")])*\)
 
 
 def split_comment(text: str) -> tuple[str, str]:
-    """The type at the head of a column's comment, as it was written (empty where DataJoint noted none), and the comment."""
+    """The type at the head of a column's comment as it was written, empty where none is noted, and the comment."""
     match = _MARKER.fullmatch(text)
     return (match[1], match[2]) if match else ("", text)
 

@@ -13,39 +13,13 @@ from dataclasses import dataclass, replace
 
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
+from .values import Fill, Missing, Sql
 
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
 
 #: What stands before the name of an attribute that was dropped and is kept out of sight.
 ATTRIBUTE_ASIDE = "_dropped_"
-
-
-@dataclass(frozen=True)
-class Sql:
-    """An expression, a query or statements, in the words of either server."""
-
-    mysql: str = ""
-    postgresql: str = ""
-
-
-@dataclass(frozen=True)
-class Fill:
-    """The value that existing rows get for an attribute that they must have.
-
-    Parameters
-    ----------
-    value : str, optional
-        A literal, as a definition writes a default.
-    parent : bool
-        Whether they take it from the parent's row that a foreign key leads to.
-    sql : Sql, optional
-        An expression over the row.
-    """
-
-    value: str | None = None
-    parent: bool = False
-    sql: Sql | None = None
 
 
 @dataclass(frozen=True)
@@ -324,9 +298,14 @@ class ChangePrimaryKey(Operation):
 
 @dataclass(frozen=True)
 class AddForeignKey(Operation):
-    """Let attributes of a table refer to the primary key of another."""
+    """Let attributes of a table refer to the primary key of another.
+
+    ``missing`` is what rows of the other table get, by attribute, that are put in where a row refers to none; without
+    it a row that refers to none is refused.
+    """
 
     key: ForeignKey
+    missing: Missing = None
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from . import apportioning, chain, changes, definition, revisions, scratch, versionfile, wording
 from . import operations as ops
-from .changes import Answers, Question, dangling
+from .asking import Answers, Question
 from .errors import ExitCode, PipelineError
 from .model import Schema, Table, TableName
 from .project import Project
 from .revisions import History
+from .topology import dangling
 
 Tables = Mapping[TableName, Table]
 
@@ -164,6 +165,7 @@ def _merged(one: Answers, other: Answers) -> Answers:
         {**one.attributes, **other.attributes},
         {**one.fills, **other.fills},
         one.drops | other.drops,
+        one.inserts | other.inserts,
     )
 
 

@@ -15,13 +15,14 @@ from packaging.version import Version
 from . import constraints, lineage, plan, steplog
 from . import data_operations as data
 from . import operations as ops
-from .changes import dangling, difference
+from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .model import Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
+from .topology import dangling
 
 if TYPE_CHECKING:
     import datajoint as dj
