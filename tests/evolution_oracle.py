@@ -43,10 +43,9 @@ class Column:
         return self.name.startswith("_")
 
     def facts(self) -> tuple[Any, ...]:
-        """What two equal columns have in common; ``NULL::text`` is no default, and blanks in a type mean nothing."""
+        """What two equal columns have in common; ``NULL::text`` is no default."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
-        comment = self.comment.replace("', '", "','") if self.comment.startswith(":enum(") else self.comment
-        return self.type, self.nullable, default, comment, self.extra
+        return self.type, self.nullable, default, self.comment, self.extra
 
 
 @dataclass

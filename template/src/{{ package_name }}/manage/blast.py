@@ -88,7 +88,14 @@ class Cost:
                 for s in self.group.steps
             ],
             "losses": [
-                {"table": str(f.table), "kind": f.kind, "count": f.count, "words": f.words} for f in self.group.findings
+                {
+                    "table": f"{f.table.schema}.{definition.title(f.table)}",
+                    "kind": f.kind,
+                    "attributes": f.attributes,
+                    "count": f.count,
+                    "words": f.words,
+                }
+                for f in self.group.findings
             ],
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
