@@ -20,6 +20,7 @@ from typing import Any
 import corpus
 import evolution_oracle as oracle
 import evolution_programs as programs
+import sources
 from conftest import Project, Result, Server
 from evolution_answers import Answers, guesses, survivors
 
@@ -117,7 +118,7 @@ class Stage:
 
     def lay_plain(self, name: str, tables: list[dict[str, Any]], line: str) -> None:
         """Put tables into a module of their own that is no part of the project, its schemas opened by ``line``."""
-        self.project.write(f"{name}.py", corpus._materialise().module_source(tables, line))
+        self.project.write(f"{name}.py", sources.module(tables, line))
 
     @property
     def migrations(self) -> Path:
@@ -206,7 +207,7 @@ class _Play:
         started = stage.command("init")
         if started.code:
             self.stop(f"init: {said(started)}")
-        stage.project.write("case_rows.py", corpus._materialise().rows_source(self.case["rows"]))
+        stage.project.write("case_rows.py", sources.rows(self.case["rows"]))
         stage.lay_plain(
             "case_fresh", self.case["after"], f'dj.Schema("{stage.prefix}fresh_{{name}}", create_tables=True)'
         )
