@@ -153,6 +153,11 @@ class Stage:
     def command(self, *arguments: str) -> Result:
         return self.project.run(*arguments, "--json", timeout=300)
 
+    def commands(self, *commands: list[str]) -> list[Result]:
+        """Run commands in one process, up to the first that fails."""
+        listed = [[*command, "--json"] for command in commands]
+        return [Result(*found) for found in self.snippet(programs.COMMANDS, json.dumps(listed))]
+
 
 def said(result: Result) -> str:
     """Why a command failed, in one line."""
@@ -169,12 +174,12 @@ def play(stage: Stage, name: str, *, allow_data_loss: bool = False) -> Verdict:
     case = corpus.cases()[name]
     states = case["before"], case["after"]
     with stage.clean(stage.databases("dev", *states), stage.databases("fresh", *states)), suppress(Stop):
-        _Play(stage, case, verdict, allow_data_loss).run()
+        Play(stage, case, verdict, allow_data_loss).run()
     verdict.seconds = round(time.perf_counter() - begun, 1)
     return verdict
 
 
-class _Play:
+class Play:
     """One case on its way."""
 
     def __init__(self, stage: Stage, case: dict[str, Any], verdict: Verdict, allow_data_loss: bool) -> None:
@@ -204,18 +209,14 @@ class _Play:
         """Both states declared, the first one by the project and with rows."""
         stage = self.stage
         stage.lay(self.case, "before")
-        started = stage.command("init")
-        if started.code:
-            self.stop(f"init: {said(started)}")
         stage.project.write("case_rows.py", sources.rows(self.case["rows"]))
         stage.lay_plain(
             "case_fresh", self.case["after"], f'dj.Schema("{stage.prefix}fresh_{{name}}", create_tables=True)'
         )
         try:
-            stage.snippet(programs.FILL, f"{stage.project.package}.{MODULE}")
-            stage.snippet(programs.DECLARE, "case_fresh")
+            stage.snippet(programs.BEGIN, f"{stage.project.package}.{MODULE}", "case_fresh")
         except Stop as stop:
-            self.stop(f"DataJoint: {stop}")
+            self.stop(f"begin: {stop}")
         self.before = oracle.read(stage.server, self.dev)
         self.rows = oracle.rows(stage.server, self.before)
         self.expected = oracle.read(stage.server, self.fresh)
@@ -224,10 +225,14 @@ class _Play:
         self.verdict.reason = reason
         raise Stop(reason)
 
+    def known(self) -> Answers:
+        """What a person would say before anything is asked."""
+        return guesses(self.case["changes"], self.before, self.expected)
+
     def revise(self) -> Answers:
         """Write the migrations, at first without an answer, then with what a person would say."""
         self.stage.lay(self.case, "after")
-        answers = guesses(self.case["changes"], self.before, self.expected)
+        answers = self.known()
         files = {path: path.read_text() for path in self.stage.migrations.rglob("*.*") if path.is_file()}
         version = self.stage.project.read(self.stage.project.module("version"))
         asked: list[dict[str, Any]] = []
@@ -297,35 +302,27 @@ class _Play:
 
     def again(self, found: oracle.Catalogue) -> Iterator[str]:
         """What a second `revise` and `migrate` would still do."""
-        revised = self.stage.command("revise", "-m", "again")
-        if revised.code or revised.json["schemas"] or revised.json["questions"]:
-            yield f"revise {said(revised) if revised.code else revised.json['schemas']}"
-        migrated = self.stage.command("migrate")
-        if migrated.code:
-            yield f"migrate {said(migrated)}"
+        results = self.stage.commands(["revise", "-m", "again"], ["migrate"], ["status"])
+        revised = results[0]
+        if not revised.code and (revised.json["schemas"] or revised.json["questions"]):
+            yield f"revise {revised.json['schemas']}"
+        if results[-1].code:
+            yield f"{('revise', 'migrate', 'status')[len(results) - 1]} {said(results[-1])}"
         changed = oracle.differences(found, oracle.read(self.stage.server, self.dev))
         yield from (f"migrate {text}" for text in changed)
-        status = self.stage.command("status")
-        if status.code:
-            yield f"status {status.out}"
 
-    def use(self, found: oracle.Catalogue) -> Iterator[str]:
+    def use(self, held: oracle.Catalogue) -> Iterator[str]:
         """Where DataJoint does with the migrated tables another thing than with fresh ones that have the same rows."""
         server = self.stage.server
         try:
-            oracle.copy(server, found, self.expected)
+            oracle.copy(server, held, self.expected)
         except Exception as error:  # of either driver
             yield f"the rows cannot be copied into fresh tables: {error}"
             return
+        modules = {f"{self.stage.project.package}.{MODULE}": self.dev, "case_fresh": self.fresh}
         said = []
-        for module, databases in (
-            (f"{self.stage.project.package}.{MODULE}", self.dev),
-            ("case_fresh", self.fresh),
-        ):
-            try:
-                text = json.dumps(self.stage.snippet(programs.USE, module))
-            except Stop as stop:
-                text = json.dumps({"import": str(stop)})
+        for found, databases in zip(self.stage.snippet(programs.USE, *modules), modules.values(), strict=True):
+            text = json.dumps(found)
             for schema, database in databases.items():
                 text = text.replace(database, schema)
             said.append(json.loads(text))
