@@ -29,6 +29,7 @@ MODULE = "pipeline_case"
 #: What a command says where it met what it did not expect: no refusal in words, but a failure.
 FAILURE = re.compile(
     r"Something failed that should not|^Step \d+ of \d+ failed|The change is too tangled|cannot be applied to"
+    r"|is not what the migration was to make of it|do not lead to what the snapshots say"
 )
 
 
@@ -147,7 +148,7 @@ class Stage:
         """Run a snippet in the project; what it prints behind ``@@``."""
         result = self.project.python("-c", program, *arguments)
         if result.code:
-            raise Stop(" ".join((result.err.strip().splitlines() or ["it says nothing"])[-1].split()))
+            raise Stop(" ".join(re.split(r"^(?=\w[\w.]*(?:: |$))", result.err, flags=re.M)[-1].split()))
         return json.loads(result.out.partition("@@")[2]) if "@@" in result.out else None
 
     def command(self, *arguments: str) -> Result:
@@ -186,6 +187,7 @@ class Play:
         self.stage, self.case, self.verdict, self.allow_data_loss = stage, case, verdict, allow_data_loss
         self.dev = stage.databases("dev", case["before"], case["after"])
         self.fresh = stage.databases("fresh", case["after"])
+        self.versions: list[tuple[str, str]] = []  # of the schemas that change, before, in the order of their changing
 
     def run(self) -> None:
         self.begin()
@@ -219,6 +221,7 @@ class Play:
             self.stop(f"begin: {stop}")
         self.before = oracle.read(stage.server, self.dev)
         self.rows = oracle.rows(stage.server, self.before)
+        self.filled = dict(self.rows)  # with what rows were given that had no value
         self.expected = oracle.read(stage.server, self.fresh)
 
     def stop(self, reason: str) -> None:
@@ -256,10 +259,13 @@ class Play:
                 self.verdict.planned = not asked
                 self.verdict.questions = [f"{q['kind']} {q['table']} {q['subject']}".rstrip() for q in asked]
             self.verdict.operations = [line for s in result.json["schemas"] for line in s["operations"]]
+            self.versions = [(s["name"], s["previous"]) for s in result.json["schemas"]]
             more = answers.answer(asked, self.before, self.expected, self.rows)
             if not more and (attempt or not answers):
                 break
         self.verdict.answers = answers.options()
+        # Whether rows lack a value that becomes required is counted before anything runs; it need not be known.
+        asked = [q for q in asked if q["kind"] != "fill" or not answers.keeps(q, self.before, self.expected)]
         if asked:
             self.refuse(f"revise goes on asking: {[(q['kind'], q['table'], q['subject']) for q in asked]}")
         return answers
@@ -292,7 +298,9 @@ class Play:
                 types = self.before[old].column, self.expected[new].column
                 columns = {ours: now for ours, now in columns.items() if types[0][ours].type == types[1][now].type}
             lookup = self.expected[new].name.startswith("#")
-            gone = oracle.lost(self.rows[old], rows[new], columns, more=lookup)
+            given = {was: answers.fills[new, now] for was, now in columns.items() if (new, now) in answers.fills}
+            self.filled[old] = self.rows[old].filled(given)
+            gone = oracle.lost(self.filled[old], rows[new], columns, more=lookup)
             yield from (f"{'.'.join(old)}: {text}" for text in gone)
             for (table, attribute), value in answers.fills.items():
                 if table == new and attribute in rows[new].columns and attribute not in columns.values():

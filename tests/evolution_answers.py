@@ -84,6 +84,11 @@ class Answers:
                         self.fills[table, subject] = self._value(table, subject, before, after, rows)
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
+    def keeps(self, question: Mapping[str, Any], before: Catalogue, after: Catalogue) -> bool:
+        """Whether a question is about an attribute that was there before."""
+        kept = {new: columns for new, columns in survivors(before, after, self).values()}
+        return question["subject"] in kept.get(_heard(question["table"]), {}).values()
+
     def _value(self, table: Key, attribute: str, before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]) -> str:
         """A value that rows can have there: one of the parent's where there is a parent with rows."""
         back = {new: (old, columns) for old, (new, columns) in survivors(before, after, self).items()}

@@ -50,13 +50,9 @@ print("@@" + json.dumps(done))
 
 #: Declare both states of a case, the first one by `init` and with rows: ``argv``: the modules of either state.
 BEGIN = f"""{UUIDS}
-from my_pipeline.manage import cli
+from my_pipeline.manage import environment, runner
 
-try:
-    cli.main(["init"])
-except SystemExit as leaving:
-    if leaving.code:
-        raise
+runner.initialize(environment.select("dev"))
 import case_rows
 case_rows.fill(importlib.import_module(sys.argv[1]))
 importlib.import_module(sys.argv[2])
