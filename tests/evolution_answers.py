@@ -116,6 +116,11 @@ class Answers:
                     self.loses = True
         return was != (self.fills, self.inserts, self.loses)
 
+    def keeps(self, question: Mapping[str, Any], before: Catalogue, after: Catalogue) -> bool:
+        """Whether a question is about an attribute that was there before."""
+        kept = {new: columns for new, columns in survivors(before, after, self).values()}
+        return question["subject"] in kept.get(_heard(question["table"]), {}).values()
+
     def _value(self, table: Key, attribute: str, before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]) -> str:
         """A value that rows can have there: what a row had that they referred to, one of the parent's where there is a
         parent with rows, else any of the type."""
