@@ -32,7 +32,8 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     others = {
         name: texts
         for s in current
-        if (name := s.name) not in drifted
+        if not s.draft  # which is like no snapshot, and need not be
+        and (name := s.name) not in drifted
         and name in latest
         and latest[name].version == s.database_version
         and latest[name].shape.fingerprint != shapes[name].fingerprint
@@ -44,7 +45,8 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     for s in stands:
         if s.name in drifted:
             expected = latest[s.name].shape if s.name in latest else code.get(s.name)
-            s = replace(s, state=State.DRIFTED, drift=_texts(expected, visible(shapes[s.name])))
+            texts = _texts(expected, visible(shapes[s.name])) if not s.draft else ("It is not as the draft left it.",)
+            s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in others:
             s = replace(s, state=State.CONFLICT, drift=others[s.name])
         found.append(s)

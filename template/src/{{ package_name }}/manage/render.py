@@ -54,6 +54,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
         remark = f"pending: {', '.join(schema.pending)}" if schema.pending else "; ".join(schema.drift)
+        if schema.draft:
+            remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
         table.add_row(
             schema.name,
             schema.database,

@@ -94,7 +94,7 @@ def revise(
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )
-    found = _answered(before, after, said(before, after), ask)
+    found = answered(before, after, said(before, after), ask)
     fresh = [name for name in own.versions if name in chosen and histories[name].latest is None]
     if fresh:
         settled = _settled(fresh, after, found.operations)
@@ -142,7 +142,7 @@ def _refuse_problems(own: Project, histories: Mapping[str, History]) -> None:
                 raise PipelineError(sentence, "A migration can only follow a history that is whole.", do)
 
 
-def _answered(
+def answered(
     before: Tables, after: Tables, answers: Answers, ask: Callable[[Question, Tables], Answers | None] | None
 ) -> changes.Changes:
     """The difference once every question is answered or left open."""
@@ -156,10 +156,11 @@ def _answered(
         if more is None:
             left.add(question)
         else:
-            answers = _merged(answers, more)
+            answers = merged(answers, more)
 
 
-def _merged(one: Answers, other: Answers) -> Answers:
+def merged(one: Answers, other: Answers) -> Answers:
+    """All that was said; what was said last counts."""
     return Answers(
         {**one.tables, **other.tables},
         {**one.attributes, **other.attributes},
