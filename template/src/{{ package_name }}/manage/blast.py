@@ -184,13 +184,14 @@ def _reserved(pipeline: Pipeline) -> dict[tuple[str, str], int]:
 
 
 def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
-    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
+    silence: dict[str, str] = {}
 
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
 
     now = pipeline.tables
     for revision in group.revisions:
+        silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
         for operation in revision.operations(now):
             name = definition.title(operation.table) if operation.table.table else ""
             match operation:
@@ -208,6 +209,7 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
                 now = operation.apply(now)
             except PipelineError:
                 break
+    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:
