@@ -170,7 +170,7 @@ def refuse_drift(pipeline: Pipeline, wanted: list[Revision]) -> None:
             continue  # which is replaced by what the files say, whatever it has become
         history = pipeline.histories[name]
         expected = history.latest if history.latest and history.latest.version == record.version else None
-        texts = drift.describe(expected.shape, drift.visible(shape)) if expected is not None else []
+        texts = drift.told(expected.shape, shape) if expected is not None else ()
         raise PipelineError(
             f"{pipeline.databases[name]} is not as {name} {record.version} was recorded.",
             texts[0] if texts else "Somebody changed its tables by other means.",

@@ -27,6 +27,12 @@ from .project import Project
 LATEST = "snapshot.txt"
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
+#: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
+RULES = (
+    *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
+    *("data-loss", "no-way-back", "schema-gone"),
+)
+
 Tables = dict[TableName, Table]
 
 
@@ -275,6 +281,15 @@ def _load(path: Path, schema: str, titles: definition.Titles) -> Revision:
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
         raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
+    requires, silence = (_said(names, what, name) for what in ("requires", "silence"))
+    for version in requires.values():
+        _version(version, schema)
+    if unknown := [id_ for id_ in silence if id_ not in RULES]:
+        raise PipelineError(
+            f"{name} silences {unknown[0]}, and there is no such rule.",
+            f"The rules are {', '.join(RULES)}.",
+            "Correct the id; docs/migrations.md has a paragraph on each.",
+        )
     return Revision(
         schema,
         match["version"],
@@ -282,13 +297,24 @@ def _load(path: Path, schema: str, titles: definition.Titles) -> Revision:
         match["slug"],
         path,
         " ".join(str(names.get("__doc__") or "").split()),
-        dict(names.get("requires") or {}),
+        requires,
         lines,
         None,
-        dict(names.get("silence") or {}),
+        silence,
         _digest(lines, source),
         titles,
     )
+
+
+def _said(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+    """``requires`` or ``silence`` of a file: a text by a text."""
+    found = names.get(what) or {}
+    if not isinstance(found, dict) or not all(
+        isinstance(text, str) and text for pair in found.items() for text in pair
+    ):
+        form = {"requires": '{"subject": "1.1.0"}', "silence": '{"rewrites-table": "the reason"}'}[what]
+        raise PipelineError(f"{name} has {what} = {found!r}.", f"Expected is: {what} = {form}.", "Correct the file.")
+    return found
 
 
 def _run(source: str, path: Path, name: str) -> dict[str, Any]:

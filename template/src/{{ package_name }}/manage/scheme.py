@@ -84,15 +84,15 @@ class Group:
         """The schemas that get another version, in order."""
         return list(dict.fromkeys(revision.schema for revision in self.revisions))
 
-    def operations(self) -> Iterator[ops.Operation]:
-        """What is done, one after the other."""
+    def operations(self) -> Iterator[tuple[Revision, ops.Operation]]:
+        """What is done, one after the other, and in whose file it stands."""
         if self.instead is not None:
-            yield from self.instead
+            yield from ((self.revisions[0], operation) for operation in self.instead)
             return
         now: ops.Tables = self.before
         for revision in self.revisions:
             for operation in revision.operations(now):
-                yield operation
+                yield revision, operation
                 now = operation.apply(now)
 
 
