@@ -22,7 +22,7 @@ import evolution_oracle as oracle
 import evolution_programs as programs
 import sources
 from conftest import Project, Result, Server
-from evolution_answers import Answers, guesses, survivors
+from evolution_answers import Answers, guesses, stored, survivors
 
 MODULE = "pipeline_case"
 
@@ -308,7 +308,11 @@ class Play:
                 types = self.before[old].column, self.expected[new].column
                 columns = {ours: now for ours, now in columns.items() if types[0][ours].type == types[1][now].type}
             more = self.expected[new].name.startswith("#") or new in answers.inserts
-            given = {was: answers.fills[new, now] for was, now in columns.items() if (new, now) in answers.fills}
+            given = {
+                was: stored(self.expected[new].column[now], answers.fills[new, now])
+                for was, now in columns.items()
+                if (new, now) in answers.fills
+            }
             self.filled[old] = self.rows[old].filled(given)
             gone = oracle.lost(self.filled[old], rows[new], columns, more=more)
             yield from (f"{'.'.join(old)}: {text}" for text in gone)
@@ -316,9 +320,8 @@ class Play:
                 if table != new or new in answers.inserts or re.fullmatch(r"(number|uuid|parent|from)\(.*\)", value):
                     continue
                 if attribute in rows[new].columns and attribute not in columns.values():
-                    if self.expected[new].column[attribute].comment.startswith(":<blob>:"):
-                        continue  # encoded
-                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {oracle.loose(value)}
+                    wanted = oracle.loose(stored(self.expected[new].column[attribute], value))
+                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {wanted}
                     if got:
                         yield f"{'.'.join(new)}: {attribute} got {sorted(got)[:2]} instead of {value!r}"
 

@@ -336,7 +336,7 @@ def loose(value: Any) -> str:
     if isinstance(value, (bool, int, float, Decimal)):
         return f"{float(value):.6g}"
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)):
-        return _moment(str(value))
+        return _moment(str(value).rjust(8, "0"))
     if isinstance(value, (dict, list)):
         return json.dumps(value, sort_keys=True)
     text = _moment(str(value).rstrip())

@@ -79,6 +79,9 @@ def drafts(
             for parent in sorted({k.parent.schema for o in draft.operations for k in _keys(o)} - set(result) - {name})
             if parent in histories and (newest := histories[parent].latest) is not None
         }
+        # Where a table moves to has to be there.
+        places = {o.to.schema for o in draft.operations if isinstance(o, ops.RenameTable)} - {name, *draft.requires}
+        draft.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
     revs = [Revision(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
     have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
     ordered = [result[revision.schema] for revision in chain.in_order(revs, have, order)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -86,7 +86,9 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     waits = {name: waiting(pipeline, name) for name in pipeline.histories}
     for name in _receiving(waits):
         # Tables that move here are still elsewhere, so this schema is made as it was before they came.
-        waits[name] = [_making(pipeline, name, pipeline.histories[name].oldest), *pipeline.histories[name].revisions]
+        history = pipeline.histories[name]
+        made = replace(_making(pipeline, name, history.oldest), requires={})  # what it refers to may wait for it
+        waits[name] = [made, *history.revisions]
     have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waits}
     names = list(chosen) or list(waits)
     unknown = [name for name in names if name not in waits]

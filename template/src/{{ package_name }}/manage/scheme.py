@@ -77,6 +77,7 @@ class Group:
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    first: bool = True
     instead: list[ops.Operation] | None = None
 
     @property
@@ -118,7 +119,7 @@ def groups(
     current: Group | None = None
     operations: list[ops.Operation] = []
     for revision in wanted:
-        current = current or Group([], now)
+        current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
         operations += more
@@ -251,19 +252,18 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 
 
 def count(connection: dj.Connection, group: Group) -> None:
-    """Count what the steps of a group would lose or be refused for, as far as its tables are there now."""
-    for table, probe in group.probes:
-        number = _number(connection, probe.sql)
-        if number:
-            group.findings.append(Finding(table, probe.kind, number, probe.words, probe.attributes))
-
-
-def _number(connection: dj.Connection, sql: str) -> int:
-    """What a query counts; nothing where it speaks of what an earlier group is still to make."""
+    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
+    still to make."""
     import datajoint as dj
 
-    try:
-        row = connection.query(sql, args=None, reconnect=False).fetchone()
-    except dj.DataJointError:
-        return 0
-    return int(row[0] or 0)
+    for table, probe in group.probes:
+        try:
+            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+        except dj.errors.LostConnectionError:
+            raise
+        except Exception:
+            if group.first:
+                raise
+            continue
+        if row[0]:
+            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))
