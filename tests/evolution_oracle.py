@@ -272,6 +272,11 @@ class Rows:
         place = self.columns.index(column)
         return [row[place] for row in self.rows]
 
+    def mapped(self, column: str, function: Callable[[Any], Any]) -> Rows:
+        """These rows with other values in a column."""
+        place = self.columns.index(column)
+        return Rows(self.columns, [(*r[:place], function(r[place]), *r[place + 1 :]) for r in self.rows])
+
     def filled(self, values: Mapping[str, Any]) -> Rows:
         """These rows with values where there were none."""
         given = [values.get(name) for name in self.columns]

@@ -23,6 +23,10 @@ def orphans(
 ) -> list[tuple[TableName, Probe]]:
     """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
     rows are put in, also those for which these would find none."""
+    known = origins.attributes.get(name, {})
+    for attribute in (after[name].attribute[a] for a in key.attributes):
+        if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
+            return []  # rows have nothing there, and refer to nothing
     asking = _Asking(lowering, origins, before, after)
     ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))

@@ -6,13 +6,14 @@ schemas, form one group; any other migration is a group of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, steplog
+from . import constraints, lineage, plan, recoding, steplog
 from . import data_operations as data
 from . import operations as ops
 from .changes import difference
@@ -188,6 +189,7 @@ def lower(
 ) -> Tables:
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
     for own, part in _segments(operations):
         if own is not None:
@@ -197,7 +199,10 @@ def lower(
         built = plan.build(now, part, lowering, lossy=lossy, **options)
         steps = [*built.steps, *lineage.job_steps(now, built.after, built.origins, lowering)]
         group.steps += steps
-        group.probes += built.probes
+        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        for table, probe in built.probes:
+            if probe.kind != "dropped" or not set(probe.attributes) & recoded:
+                group.probes.append((table, replace(probe, later=bool(entries))))
         group.origins.append(built.origins)
         for step in steps:
             places = tuple(lowering.place(table) for table in step.tables)
@@ -208,11 +213,25 @@ def lower(
     return now
 
 
+def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
+    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    connection = pipeline.connection
+    quote, mysql = connection.adapter.quote_identifier, connection.adapter.backend == "mysql"
+    database = pipeline.databases.get(table.schema, table.schema)
+    if database not in pipeline.found or table not in pipeline.tables:
+        return False
+    condition = f"{quote(attribute)} IS NOT NULL"
+    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+        condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
+    sql = f"SELECT 1 FROM {quote(database)}.{quote(table.table)} WHERE {condition} LIMIT 1"
+    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
+
+
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
     for operation in operations:
-        if isinstance(operation, (data.RunSQL, data.RunPython)):
+        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
             if part:
                 yield None, part
             yield operation, []
@@ -229,6 +248,13 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        text = json.dumps({"place": place, **{k: getattr(operation, k) for k in ("source", "target", "type")}})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+        return
     if isinstance(operation, data.RunPython):
         revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
         index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
@@ -262,7 +288,7 @@ def count(connection: dj.Connection, group: Group) -> None:
         except dj.errors.LostConnectionError:
             raise
         except Exception:
-            if group.first:
+            if group.first and not probe.later:
                 raise
             continue
         if row[0]:

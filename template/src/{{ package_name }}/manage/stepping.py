@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from . import project, revisions, steplog
+from . import project, recoding, revisions, steplog
 from .errors import ExitCode, PipelineError
 from .migration import RunPython
 
@@ -64,6 +64,8 @@ def run(
                 connection.query(entry.text, args=None, reconnect=False)
             case "own":
                 _own(connection, entry)
+            case "recode":
+                _recode(connection, entry)
             case _:
                 _python(connection, databases, entry)
     except PipelineError:
@@ -126,6 +128,15 @@ def _own(connection: dj.Connection, entry: steplog.Entry) -> None:
             return
     for statement in data["run"]:
         connection.query(statement, args=None, reconnect=False)
+
+
+def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
+    """Values by DataJoint's own means, batch by batch; those that are converted are not converted again."""
+    data = json.loads(entry.text)
+    more = True
+    while more:
+        with within(connection):
+            more = recoding.run(connection, tuple(data["place"]), data["source"], data["target"], data["type"])
 
 
 def _python(connection: dj.Connection, databases: Mapping[str, str], entry: steplog.Entry) -> None:
