@@ -100,8 +100,6 @@ def _make(
     modules: dict[str, str],
     report: Callable[[str], None] | None,
 ) -> None:
-    import datajoint as dj
-
     own = project.current()
     commit, versions = project.code_commit(own.root), software(connection)
     numbers: dict[str, int] = {}
@@ -119,11 +117,7 @@ def _make(
             code_commit=commit,
             software=versions,
         )
-        for table in auto_populated(_declare(modules[schema.name], own.package)):
-            # DataJoint makes the job table when it is first used, where two workers race and one may lack the right. It
-            # can make none for a table whose primary key is all its own.
-            with suppress(dj.DataJointError):
-                _ = table.jobs
+        make_job_tables(connection, schema.database, _declare(modules[schema.name], own.package))
         journal.finish(connection, schema.database, number)
         numbers[schema.name] = number
     databases = {name: environment.database(name) for name in own.versions}
@@ -153,6 +147,27 @@ def auto_populated(module: ModuleType) -> Iterator[Any]:
         own = isinstance(table, type) and table.__module__ == module.__name__
         if own and issubclass(table, (dj.Imported, dj.Computed)):
             yield table
+
+
+def make_job_tables(connection: dj.Connection, database: str, module: ModuleType) -> None:
+    """Make the job tables of a schema that are missing.
+
+    DataJoint makes one when it is first used, where two workers race and one may lack the right. It can make none for a
+    table whose primary key is all its own.
+    """
+    import datajoint as dj
+
+    # For each of them DataJoint would read the keys of all schemas anew; those of the table's own schema suffice.
+    dependencies = connection.dependencies
+    dependencies.load(schema_names={database})
+    dependencies.load = lambda *arguments, **options: None
+    try:
+        for table in auto_populated(module):
+            with suppress(dj.DataJointError):
+                _ = table.jobs
+    finally:
+        del dependencies.load
+        dependencies.clear()
 
 
 def _declare(module: str, package: str) -> ModuleType:
