@@ -18,7 +18,7 @@ from .lowering import Lowering, shorten, unused
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
 from .operations import Fill, Operation, Tables
-from .origins import Origins, resolved, trace
+from .origins import Origins, declared, resolved, trace
 from .probes import Side
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Probe, Step
 from .step import Fill as Lowered
@@ -266,7 +266,7 @@ def _alteration(
     for attribute in may_change:
         if attribute in new.attribute and attribute not in converts:
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
-    if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
+    if same and not converts and all(declared(before, name, a) == declared(after, name, a) for a in new.attribute):
         return None
     fills: dict[str, Lowered] = {}
     for (table, attribute), fill in origins.fills.items():
