@@ -670,6 +670,15 @@ case(
     {"P": P, "Computed:A": "-> P; ---; x : int32; y = null : int32"},
     rows={"P": PR},
 )
+case(
+    "renamed foreign key moves into the key",
+    {"P": P, "A": '-> P; a : int32; ---; -> P.proj(q="p")'},
+    {"P": P, "A": '-> P.proj(r="p"); a : int32'},
+    rows={"P": PR, "A": [{"p": 1, "a": 1, "q": 2}]},
+    renamed={"A": {"q": "r"}},
+    kept={"A": ("p",)},
+    lost=("dropped",),
+)
 case("singleton", "---; x : int32", "---; x : int32; y = null : int32", rows=[{"x": 1}])
 case(
     "singleton gets a key",
