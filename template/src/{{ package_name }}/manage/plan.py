@@ -134,7 +134,7 @@ def build(
             steps += _created(lowering, after[name], revive)
     for name in order:
         if name in origins.tables:
-            for key in after[name].foreign_keys:
+            for key in after[name].keys_in_order:
                 if (name, key) not in present:
                     there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
@@ -158,8 +158,9 @@ def _created(lowering: Lowering, table: Table, revive: bool) -> list[Step]:
     if not revive or known is None or sorted(known.columns) != sorted(table.attribute):
         return lowering.create_table(table)
     steps = lowering.rename_table(old, table.name)
-    for number, key in enumerate(table.foreign_keys):
-        steps += lowering.add_foreign_key(replace(table, foreign_keys=table.foreign_keys[:number]), key)
+    keys = tuple(table.keys_in_order)
+    for number, key in enumerate(keys):
+        steps += lowering.add_foreign_key(replace(table, foreign_keys=keys[:number]), key)
     return steps
 
 

@@ -107,7 +107,7 @@ class PostgreSQL(Lowering):
         own = self._names.table(self.place(table.name))
         own.primary_key = self._constraint_name(table.name, (), "pkey")
         steps[-1] = replace(steps[-1], sql=steps[-1].sql.replace("CONSTRAINT ?", self._constraint(own.primary_key)))
-        for key in table.foreign_keys:
+        for key in table.keys_in_order:
             steps += self._add_key(table.name, key)
         steps += [step for index in self.expected(table) for step in self._add_index(table.name, index)]
         return steps + self._comments(table, columns)
