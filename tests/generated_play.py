@@ -85,9 +85,9 @@ class Play(evolution.Play):
             result = self.stage.command("rollback", schema, "--to", version)
             then = oracle.read(server, self.dev)
             if result.code:
-                self.outcome.back = said(result)
-                if FAILURE.search(self.outcome.back):
-                    yield self.outcome.back
+                self.outcome.back = self.outcome.back or said(result)
+                if FAILURE.search(said(result)):
+                    yield said(result)
                 yield from (f"refused, yet {text}" for text in oracle.differences(now, then))
             now = then
         if not self.outcome.back:
@@ -115,9 +115,9 @@ class Play(evolution.Play):
 _OWN = re.compile(r"'[^']*'|\([^()]*\)|\b[\w]+(?:\.#?\w+)+\b|\b\d[\d.]*\b|\b\w*_\w+\b")
 
 
-def reason(outcome: Outcome) -> str:
+def plain(text: str) -> str:
     """A reason without what is a pair's own, so that equal ones can be counted."""
-    text = _OWN.sub("…", outcome.reason)
+    text = _OWN.sub("…", text)
     for word in {*generated.SCHEMAS, *generated._NAMES.split(), *generated._CLASSES.split()}:
-        text = re.sub(rf"\b{word}\b", "…", text)
+        text = re.sub(rf"\b{word}\b", "…", text, flags=re.I)
     return re.sub(r"(?:…[,. ]*)+", "… ", text).strip()
