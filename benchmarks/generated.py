@@ -6,7 +6,7 @@
 A seed makes tables, rows and up to five edits; each pair is declared by a project's `init`, filled, revised with the
 answers of whoever made the edits, migrated, taken back and migrated again, on MySQL (the server that DJ_HOST names,
 else one from the mysqld on PATH) and on PostgreSQL (the wheel's). What was applied is right if the database equals a
-fresh declaration by DataJoint, if every surviving value is there, there and back, if planning again finds nothing to do,
+fresh declaration by DataJoint, if every surviving value is there, there and back, if planning again finds nothing,
 and if DataJoint works on it as on fresh tables. A refusal is right if it changes nothing. With --seed all is told.
 """
 

@@ -44,13 +44,11 @@ class Column:
         return self.name.startswith("_")
 
     def facts(self) -> tuple[Any, ...]:
-        """What two equal columns have in common; ``NULL::text`` is no default, blanks in a type mean nothing, and
-        ``'0'::numeric`` is ``0.00``."""
+        """What two equal columns have in common; ``NULL::text`` is no default, and ``'0'::numeric`` is ``0.00``."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
         if default and (number := re.fullmatch(r"'?\(?(-?\d+(?:\.\d+)?)\)?'?(?:::numeric)?", default)):
             default = f"{Decimal(number[1]).normalize():f}" if self.type.startswith("numeric") else default
-        comment = self.comment.replace("', '", "','") if self.comment.startswith(":enum(") else self.comment
-        return self.type, self.nullable, default, comment, self.extra
+        return self.type, self.nullable, default, self.comment, self.extra
 
 
 @dataclass

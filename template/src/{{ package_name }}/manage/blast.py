@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import data_operations as data
-from . import definition, due, project, scheme
+from . import definition, drafting, due, journal, project, revising, scheme
 from . import operations as ops
 from .due import Pipeline
 from .environment import Environment
-from .errors import PipelineError
 from .model import TableName
 from .scheme import Group
 
@@ -88,24 +87,52 @@ class Cost:
                 for s in self.group.steps
             ],
             "losses": [
-                {"table": str(f.table), "kind": f.kind, "count": f.count, "words": f.words} for f in self.group.findings
+                {
+                    "table": f"{f.table.schema}.{definition.title(f.table)}",
+                    "kind": f.kind,
+                    "attributes": f.attributes,
+                    "count": f.count,
+                    "words": f.words,
+                }
+                for f in self.group.findings
             ],
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
 
 
 def survey(
-    connection: dj.Connection, environment: Environment, schemas: Iterable[str] = (), to: str | None = None
+    connection: dj.Connection,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    to: str | None = None,
+    *,
+    said: drafting.Said | None = None,
 ) -> list[Cost]:
     """What `migrate` would do, in its order; changes nothing."""
     pipeline = due.read(connection, environment)
     wanted = due.due(pipeline, schemas, to)
-    costs = []
-    for group in scheme.groups(pipeline, wanted) if wanted else []:
-        scheme.count(connection, group)
-        tables = tuple(_touched(pipeline, group))
-        costs.append(Cost(group, tables, tuple(_rules(pipeline, group, tables))))
-    return costs
+    return [_cost(pipeline, group) for group in (drafting.groups(pipeline, wanted, said=said) if wanted else [])]
+
+
+def survey_draft(
+    connection: dj.Connection,
+    environment: Environment,
+    schemas: Iterable[str],
+    said: drafting.Said,
+    ask: drafting.Ask | None,
+) -> list[Cost]:
+    """What `migrate --draft` would do; changes nothing."""
+    drafting.refuse_prod(environment)
+    pipeline = due.read(connection, environment)
+    code = revising.code_tables(project.current())
+    operations = drafting.changes(pipeline, code, schemas, said, ask)
+    return [_cost(pipeline, drafting.group(pipeline, operations))] if operations else []
+
+
+def _cost(pipeline: Pipeline, group: Group) -> Cost:
+    scheme.count(pipeline.connection, group)
+    tables = tuple(_touched(pipeline, group))
+    return Cost(group, tables, tuple(_rules(pipeline, group, tables)))
 
 
 def _touched(pipeline: Pipeline, group: Group) -> Iterable[Touched]:
@@ -184,30 +211,30 @@ def _reserved(pipeline: Pipeline) -> dict[tuple[str, str], int]:
 
 
 def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
-    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
+    silence: dict[str, str] = {}
 
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
 
-    now = pipeline.tables
-    for revision in group.revisions:
-        for operation in revision.operations(now):
-            name = definition.title(operation.table) if operation.table.table else ""
-            match operation:
-                case ops.DropTable():
-                    yield warned("drop-table", f"{name} goes out of sight; purge would delete its rows.")
-                case ops.DropAttribute(attribute=attribute):
-                    yield warned("drop-attribute", f"{name}.{attribute} goes out of sight; purge would delete it.")
-                case ops.RenameTable() | ops.RenameAttribute():
-                    yield warned("rename", f"Code that still says the old name of something in {name} will fail.")
-                case ops.ChangePrimaryKey():
-                    yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
-                case data.RunSQL() | data.RunPython():
-                    yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
-            try:
-                now = operation.apply(now)
-            except PipelineError:
-                break
+    for schema in group.schemas if group.instead is not None else ():
+        record = pipeline.records.get(schema)
+        if record is not None and record.kind == journal.DRAFT:
+            yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
+    for revision, operation in group.operations():
+        silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
+        name = definition.title(operation.table) if operation.table.table else ""
+        match operation:
+            case ops.DropTable():
+                yield warned("drop-table", f"{name} goes out of sight; purge would delete its rows.")
+            case ops.DropAttribute(attribute=attribute):
+                yield warned("drop-attribute", f"{name}.{attribute} goes out of sight; purge would delete it.")
+            case ops.RenameTable() | ops.RenameAttribute():
+                yield warned("rename", f"Code that still says the old name of something in {name} will fail.")
+            case ops.ChangePrimaryKey():
+                yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
+            case data.RunSQL() | data.RunPython():
+                yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
+    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import catalog, chain, constraints, journal, project, revisions, steplog
+from . import catalog, chain, constraints, journal, migration, project, revisions, steplog
 from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .lowering import Lowering
@@ -83,10 +83,13 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     """
     own = project.current()
     _refuse_problems(pipeline)
-    waiting = {name: _waiting(pipeline, name) for name in pipeline.histories}
-    have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waiting}
-    names = list(chosen) or list(waiting)
-    unknown = [name for name in names if name not in waiting]
+    waits = {name: waiting(pipeline, name) for name in pipeline.histories}
+    for name in _receiving(waits):
+        # Tables that move here are still elsewhere, so this schema is made as it was before they came.
+        waits[name] = [_making(pipeline, name, pipeline.histories[name].oldest), *pipeline.histories[name].revisions]
+    have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waits}
+    names = list(chosen) or list(waits)
+    unknown = [name for name in names if name not in waits]
     if unknown:
         raise PipelineError(
             f"There is no schema {unknown[0]}.",
@@ -95,12 +98,12 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
             exit_code=ExitCode.USAGE,
         )
     if to is None:
-        wanted = [revision for name in names for revision in waiting[name]]
+        wanted = [revision for name in names for revision in waits[name]]
     else:
-        wanted = _up_to(pipeline, names, to, waiting, have)
-    if len(names) < len(waiting):
-        _with_required(wanted, waiting, have)
-    return chain.in_order(wanted, have, list(waiting))
+        wanted = _up_to(pipeline, names, to, waits, have)
+    if len(names) < len(waits):
+        _with_required(wanted, waits, have)
+    return chain.in_order(wanted, have, list(waits))
 
 
 def _up_to(
@@ -143,7 +146,7 @@ def _refuse_problems(pipeline: Pipeline) -> None:
                 raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
 
 
-def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
+def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
     """The migrations of a schema that the database has not had."""
     own, history = project.current(), pipeline.histories[name]
     record, database = pipeline.records.get(name), pipeline.databases[name]
@@ -158,12 +161,12 @@ def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        return [_making(pipeline, name)]
+        return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
             f"It was to become {record.version}.",
-            f"Run {command} {record.kind} again.",
+            f"Run {command} {'migrate' if record.kind == journal.DRAFT else record.kind} again.",
             exit_code=ExitCode.INTERRUPTED,
         )
     newest = history.latest.version if history.latest else record.version
@@ -177,16 +180,33 @@ def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
     base, applied = _applied(pipeline, name)
     _refuse_other_history(history, record.version, base, applied)
     digests = {digest for _, _, digest in applied}
-    return [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
+    left = [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
+    return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
 
 
-def _making(pipeline: Pipeline, name: str) -> Revision:
-    """The making of a schema that is not there, as its newest snapshot has it."""
-    latest = pipeline.histories[name].latest
-    assert latest is not None
-    parents = {key.parent.schema for table in latest.shape for key in table.foreign_keys} - {name}
+def as_drafted(schema: str, version: str) -> Revision:
+    """What leads from a version to a draft after it, and from the draft back to the version."""
+    return Revision(schema, version, version, journal.DRAFT)
+
+
+def _making(pipeline: Pipeline, name: str, snapshot: revisions.Snapshot | None) -> Revision:
+    """The making of a schema that is not there, as a snapshot has it."""
+    assert snapshot is not None
+    parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
     requires = {parent: above.version for parent in sorted(parents) if (above := newest(pipeline, parent)) is not None}
-    return Revision(name, latest.version, None, "init", requires=requires, makes=latest.shape, digest="")
+    return Revision(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
+
+
+def _receiving(waits: Mapping[str, list[Revision]]) -> list[str]:
+    """The schemas that are not there and that tables of others move to."""
+    moved = {
+        line.to.partition(".")[0]
+        for waiting in waits.values()
+        for revision in waiting
+        for line in revision.lines
+        if isinstance(line, migration.RenameTable)
+    }
+    return [name for name in waits if name in moved and waits[name] and waits[name][0].makes is not None]
 
 
 def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
@@ -206,13 +226,13 @@ def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
     for record in journal.history(pipeline.connection, databases):
         head = heads.get((name, record.id), {})
         match record.kind:
-            case "migrate" if head.get("slug", "init") != "init":
+            case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":
                 applied = [known for known in applied if Version(known[0]) <= Version(record.version)]
                 base = min(base, record.version, key=Version)
-            case "draft":
-                pass
+            case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
+                pass  # the version stays what it was
             case _:
                 base, applied = record.version, []
     return base, applied

@@ -27,6 +27,9 @@ LAYOUT = 1
 
 RUNNING, DONE, WITHDRAWN = "running", "done", "withdrawn"
 
+#: The kind of a run that brought a schema to the code without a migration; its version stays the same.
+DRAFT = "draft"
+
 _COLUMNS = (
     "id",
     "layout",
@@ -58,7 +61,7 @@ class Record:
     layout : int
         Layout of the journal that the row was written in.
     kind : str
-        ``init``, ``adopt``, ``migrate``, …
+        ``init``, ``adopt``, ``migrate``, ``rollback`` or ``draft``.
     status : str
         ``running`` until the run has ended, then ``done``; ``withdrawn`` where its first step failed.
     version, previous_version : str or None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .constraints import IndexName, plan
-from .lowering import Change, Column, Lowering, adapter, is_text, normal, path_of, shorten, unused, words
+from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
-from .step import Alteration, Obstacles, Step
+from .step import Alteration, Expression, Literal, Obstacles, Step
+from .terms import adapter, is_text, normal, path_of, shorten, unused, words
 
 
 class MySQL(Lowering):
@@ -69,6 +71,20 @@ class MySQL(Lowering):
             # Otherwise the server takes the number of a value for the value.
             return f"CAST({column} AS CHAR)"
         return None
+
+    def unique_id(self, column: Column) -> str:
+        return "UUID_TO_BIN(UUID())" if column.core == "uuid" else "UUID()"
+
+    def _fill(self, column: Column, fill: object) -> str | None:
+        if isinstance(fill, Literal):
+            return self.value(column.core, fill.value)
+        return f"({fill.mysql})" if isinstance(fill, Expression) else None
+
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        group = [expression for expression in key.values() if expression.startswith("c.")]
+        values = [f"ANY_VALUE({e})" if e.startswith("c.") else e for e in more.values()]
+        end = f"\nGROUP BY {', '.join(group)}" if group else "\nLIMIT 1"
+        return f"SELECT {', '.join([*key.values(), *values])}\n{source}{end}"
 
     # --- Tables ------------------------------------------------------------------------------------------------------
 

@@ -113,9 +113,9 @@ _MARKER = re.compile(r""":(<[^>]*>|enum\s*\((?:'(?:[^']|'')*'|"[^"]*"|[^'")])*\)
 
 
 def split_comment(text: str) -> tuple[str, str]:
-    """The type that DataJoint notes at the head of a column's comment (empty where there is none), and the comment."""
+    """The type at the head of a column's comment as it was written, empty where none is noted, and the comment."""
     match = _MARKER.fullmatch(text)
-    return (normal_type(match[1]), match[2]) if match else ("", text)
+    return (match[1], match[2]) if match else ("", text)
 
 
 def unescape(text: str) -> str:

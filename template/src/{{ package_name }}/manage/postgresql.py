@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .constraints import IndexName, Place, plan
-from .lowering import Change, Column, Lowering, adapter, is_text, normal, path_of, unused
+from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
 from .probes import guards
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
+from .terms import adapter, is_text, normal, path_of, unused
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
@@ -42,7 +44,7 @@ class PostgreSQL(Lowering):
 
     def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
         """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
-        enums = self._names.table(self.place(fill.key.parent)).enums
+        enums = self._names.table(self.place(fill.parent)).enums
         parts = []
         for theirs, ours in pairs:
             left, right = f"{alias}.{self.quote(theirs)}", f"c.{self.quote(ours)}"
@@ -91,6 +93,18 @@ class PostgreSQL(Lowering):
         if was.core == "bool" and _NUMBER.match(will.core):
             return f"{column}::integer::{will.sql}"
         return f"{column}::text::{will.sql}"
+
+    def unique_id(self, column: Column) -> str:
+        return "gen_random_uuid()" if column.core == "uuid" else "gen_random_uuid()::text"
+
+    def cast(self, column: Column, expression: str) -> str:
+        # Enums of one name may be of two types.
+        return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
+
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        group = [expression for expression in key.values() if expression.startswith("c.")]
+        first, end = (f"DISTINCT ON ({', '.join(group)}) ", "") if group else ("", "\nLIMIT 1")
+        return f"SELECT {first}{', '.join([*key.values(), *more.values()])}\n{source}{end}"
 
     # --- Tables ------------------------------------------------------------------------------------------------------
 

@@ -15,13 +15,14 @@ from packaging.version import Version
 from . import constraints, lineage, plan, steplog
 from . import data_operations as data
 from . import operations as ops
-from .changes import dangling, difference
+from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .model import Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
+from .topology import dangling
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -66,7 +67,7 @@ class Finding:
 
 @dataclass
 class Group:
-    """Migrations that are applied together."""
+    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft."""
 
     revisions: list[Revision]
     before: Tables
@@ -76,11 +77,23 @@ class Group:
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    instead: list[ops.Operation] | None = None
 
     @property
     def schemas(self) -> list[str]:
         """The schemas that get another version, in order."""
         return list(dict.fromkeys(revision.schema for revision in self.revisions))
+
+    def operations(self) -> Iterator[tuple[Revision, ops.Operation]]:
+        """What is done, one after the other, and in whose file it stands."""
+        if self.instead is not None:
+            yield from ((self.revisions[0], operation) for operation in self.instead)
+            return
+        now: ops.Tables = self.before
+        for revision in self.revisions:
+            for operation in revision.operations(now):
+                yield revision, operation
+                now = operation.apply(now)
 
 
 # --- In which groups, by which steps ---------------------------------------------------------------------------------
@@ -99,7 +112,7 @@ def groups(
     PipelineError
         If a question is open, or the migrations do not lead from what is there to what the snapshots say.
     """
-    _refuse_open_questions(wanted)
+    refuse_open_questions(wanted)
     names = constraints.read(pipeline.connection, pipeline.databases)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
@@ -120,18 +133,19 @@ def groups(
             dangling(now)[0],
             "Run migrate without naming schemas.",
         )
-    _converge(pipeline, found, names, lossy)
+    converge(pipeline, found, names, lossy)
     return found
 
 
-def _refuse_open_questions(wanted: list[Revision]) -> None:
+def refuse_open_questions(wanted: list[Revision]) -> None:
+    """Refuse where a person has still to decide."""
     for revision in wanted:
         for question in revision.questions:
             file = f"{revision.schema}/{revision.path.name}" if revision.path else revision.title
             raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
 
 
-def _converge(
+def converge(
     pipeline: Pipeline, found: list[Group], names: constraints.Names, lossy: frozenset[tuple[TableName, str]]
 ) -> None:
     """What migrations applied in another order than the files have leaves to be done: the order of attributes."""
