@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from . import catalog
@@ -85,6 +85,11 @@ class Lowering(ABC):
         self._databases, self._before, self._after = dict(databases), before, after
         self._names, self._version = names, version
         self._aside: dict[tuple[TableName, str], str] = {}
+
+    @property
+    def schemas(self) -> Container[str]:
+        """The schemas of the pipeline."""
+        return self._databases
 
     @property
     def names(self) -> Names:

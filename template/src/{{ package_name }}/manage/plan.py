@@ -88,7 +88,7 @@ def build(
     after, origins = trace(before, operations)
     if revive:
         _revive(before, after, origins)
-    if wrong := dangling(after):
+    if wrong := dangling(after, lowering.schemas):
         raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = _renamed(before, renamed)
