@@ -188,6 +188,7 @@ class Play:
         self.stage, self.case, self.verdict, self.allow_data_loss = stage, case, verdict, allow_data_loss
         self.dev = stage.databases("dev", case["before"], case["after"])
         self.fresh = stage.databases("fresh", case["after"])
+        self.inserted: set[oracle.Key] = set()
         self.versions: list[tuple[str, str]] = []  # of the schemas that change, before, in the order of their changing
 
     def run(self) -> None:
@@ -224,6 +225,7 @@ class Play:
         self.before = oracle.read(stage.server, self.dev)
         self.rows = oracle.rows(stage.server, self.before)
         self.filled = dict(self.rows)  # with what rows were given that had no value
+        self.sure: dict[oracle.Key, list[str]] = {}  # columns whose values nothing may cut
         self.expected = oracle.read(stage.server, self.fresh)
 
     def stop(self, reason: str) -> None:
@@ -308,6 +310,7 @@ class Play:
                 # What a new type cannot hold is cut; that was allowed.
                 types = self.before[old].column, self.expected[new].column
                 columns = {ours: now for ours, now in columns.items() if types[0][ours].type == types[1][now].type}
+            self.sure[old], self.inserted = list(columns), answers.inserts
             more = self.expected[new].name.startswith("#") or new in answers.inserts
             given = {was: answers.fills[new, now] for was, now in columns.items() if (new, now) in answers.fills}
             self.filled[old] = self.rows[old].filled(given)

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from graphlib import TopologicalSorter
 from typing import Any
@@ -218,6 +218,7 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         type_ = f"{type_} enum({labels})" if labels else type_
         made = Column(column, type_, nullable, default, comment, extra, enum)
         found[schemas[database], bare(name)].columns.append(made)
+    _order_shared_enums(found)
     for database, name, primary, unique, columns in query(
         "SELECT n.nspname, t.relname, i.indisprimary, i.indisunique, array(SELECT pg_get_indexdef(i.indexrelid, k, true)"
         f" FROM generate_series(1, i.indnatts) k) {tables} JOIN pg_index i ON i.indrelid = t.oid WHERE {where}"
@@ -236,6 +237,18 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         key = (tuple(columns), (schemas.get(there, there), bare(parent)), tuple(theirs), rules)
         found[schemas[database], bare(name)].foreign_keys.add(key)
     return found
+
+
+def _order_shared_enums(found: Catalogue) -> None:
+    """Which order the values of a type have that several attributes declare, depends on whose it was first."""
+    columns = [column for table in found.values() for column in table.columns if column.enum]
+    declared = Counter(column.enum for column in columns if column.comment.startswith(":enum("))
+    for table in found.values():
+        for number, column in enumerate(table.columns):
+            if declared[column.enum] > 1 and column.enum:
+                name, _, labels = column.type.partition(" enum(")
+                listed = ", ".join(sorted(labels.removesuffix(")").split(",")))
+                table.columns[number] = replace(column, type=f"{name} enum({listed})")
 
 
 def differences(expected: Catalogue, found: Catalogue, *, lineage: bool = True) -> list[str]:

@@ -108,7 +108,11 @@ class Play(evolution.Play):
         for key, was in before.items():
             if key in after:
                 same = {column: column for column in was.columns if not column.startswith("_")}
-                yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same))
+                if self.allow_data_loss:  # what a type did not hold was cut
+                    same = {column: column for column in self.sure.get(key, same) if column in same}
+                # Rows that were put in for others to refer to stay there.
+                more = bool(self.inserted)
+                yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same, more=more))
 
 
 #: Words of a refusal that are a pair's own.

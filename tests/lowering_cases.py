@@ -671,6 +671,12 @@ case(
     rows={"P": PR},
 )
 case(
+    "enum key in another order",
+    {"P": "p : enum('or1', 'or2', 'or3'); ---; w : int32", "A": "-> P; a : int32"},
+    {"P": "p : enum('or3', 'or1', 'or2'); ---; w : int32", "A": "-> P; a : int32"},
+    rows={"P": [{"p": "or2", "w": 1}], "A": [{"p": "or2", "a": 1}]},
+)
+case(
     "renamed foreign key moves into the key",
     {"P": P, "A": '-> P; a : int32; ---; -> P.proj(q="p")'},
     {"P": P, "A": '-> P.proj(r="p"); a : int32'},
