@@ -33,6 +33,9 @@ FAILURE = re.compile(
     r"|from a table that is not at hand"
 )
 
+#: A fill that is no value, but says where the values come from.
+COMPUTED = re.compile(r"(number|uuid|parent|from)\(.*\)")
+
 
 @dataclass
 class Verdict:
@@ -225,7 +228,7 @@ class Play:
         self.before = oracle.read(stage.server, self.dev)
         self.rows = oracle.rows(stage.server, self.before)
         self.filled = dict(self.rows)  # with what rows were given that had no value
-        self.sure: dict[oracle.Key, list[str]] = {}  # columns whose values nothing may cut
+        self.changed: dict[oracle.Key, set[str]] = {}  # columns some of whose values are others afterwards
         self.expected = oracle.read(stage.server, self.fresh)
 
     def stop(self, reason: str) -> None:
@@ -306,18 +309,22 @@ class Play:
             if new not in rows:
                 yield f"{'.'.join(old)} is gone"
                 continue
+            survive, will = set(columns), self.expected[new].column
+            given = {was: answers.fills[new, now] for was, now in columns.items() if (new, now) in answers.fills}
+            # A value that is encoded or made is another one than what was said.
+            made = {was for was in given if "<blob>" in will[columns[was]].comment or COMPUTED.fullmatch(given[was])}
+            columns = {was: now for was, now in columns.items() if was not in made}
             if self.allow_data_loss:
                 # What a new type cannot hold is cut; that was allowed.
-                types = self.before[old].column, self.expected[new].column
-                columns = {ours: now for ours, now in columns.items() if types[0][ours].type == types[1][now].type}
-            self.sure[old], self.inserted = list(columns), answers.inserts
+                types = self.before[old].column
+                columns = {ours: now for ours, now in columns.items() if types[ours].type == will[now].type}
+            self.changed[old], self.inserted = survive - set(columns), answers.inserts
             more = self.expected[new].name.startswith("#") or new in answers.inserts
-            given = {was: answers.fills[new, now] for was, now in columns.items() if (new, now) in answers.fills}
             self.filled[old] = self.rows[old].filled(given)
             gone = oracle.lost(self.filled[old], rows[new], columns, more=more)
             yield from (f"{'.'.join(old)}: {text}" for text in gone)
             for (table, attribute), value in answers.fills.items():
-                if table != new or new in answers.inserts or re.fullmatch(r"(number|uuid|parent|from)\(.*\)", value):
+                if table != new or new in answers.inserts or COMPUTED.fullmatch(value):
                     continue
                 if attribute in rows[new].columns and attribute not in columns.values():
                     if self.expected[new].column[attribute].comment.startswith(":<blob>:"):
@@ -351,7 +358,7 @@ class Play:
             text = json.dumps(found)
             for schema, database in databases.items():
                 text = text.replace(database, schema)
-            said.append(json.loads(text))
+            said.append({step: oracle.plain(words) for step, words in json.loads(text).items()})
         ours, theirs = said
         for step in {**ours, **theirs}:
             if ours.get(step) != theirs.get(step):

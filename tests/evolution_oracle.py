@@ -27,6 +27,12 @@ Key = tuple[str, str]
 Databases = Mapping[str, str]
 
 
+def plain(text: Any) -> str:
+    """A text in which PostgreSQL's decimal numbers have one form: ``'-7.00'::numeric`` is ``-7``."""
+    number = r"'\(?(-?\d+(?:\.\d+)?)\)?'::numeric *|(?<![\w.])(-?\d+\.\d*0)(?![\w.]) *"
+    return re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
+
+
 @dataclass(frozen=True)
 class Column:
     """A column in the server's words; an enum's type with its values, and the place of that type on PostgreSQL."""
@@ -46,8 +52,8 @@ class Column:
     def facts(self) -> tuple[Any, ...]:
         """What two equal columns have in common; ``NULL::text`` is no default, and ``'0'::numeric`` is ``0.00``."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
-        if default and (number := re.fullmatch(r"'?\(?(-?\d+(?:\.\d+)?)\)?'?(?:::numeric)?", default)):
-            default = f"{Decimal(number[1]).normalize():f}" if self.type.startswith("numeric") else default
+        if default and self.type.startswith("numeric"):
+            default = plain(default)
         return self.type, self.nullable, default, self.comment, self.extra
 
 
@@ -241,7 +247,7 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
 
 def _order_shared_enums(found: Catalogue) -> None:
     """Which order the values of a type have that several attributes declare, depends on whose it was first."""
-    columns = [column for table in found.values() for column in table.columns if column.enum]
+    columns = [column for table in found.values() for column in table.columns if not _dropped([column.name])]
     declared = Counter(column.enum for column in columns if column.comment.startswith(":enum("))
     for table in found.values():
         for number, column in enumerate(table.columns):

@@ -107,9 +107,8 @@ class Play(evolution.Play):
         """Rows that are not the same."""
         for key, was in before.items():
             if key in after:
-                same = {column: column for column in was.columns if not column.startswith("_")}
-                if self.allow_data_loss:  # what a type did not hold was cut
-                    same = {column: column for column in self.sure.get(key, same) if column in same}
+                gone = self.changed.get(key, set()) if before is self.filled else set()
+                same = {column: column for column in was.columns if not column.startswith("_") and column not in gone}
                 # Rows that were put in for others to refer to stay there.
                 more = bool(self.inserted)
                 yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same, more=more))

@@ -671,6 +671,12 @@ case(
     rows={"P": PR},
 )
 case(
+    "built anew with one attribute in two foreign keys",
+    {"P": P, "Q": "-> P", "A": "-> P; -> Q; ---; x : int32"},
+    {"P": P, "Q": "-> P", "A": "-> P; -> Q; ---; y = null : int32; x : int32"},
+    rows={"P": PR, "Q": [{"p": 1}], "A": [{"p": 1, "x": 1}]},
+)
+case(
     "enum key in another order",
     {"P": "p : enum('or1', 'or2', 'or3'); ---; w : int32", "A": "-> P; a : int32"},
     {"P": "p : enum('or3', 'or1', 'or2'); ---; w : int32", "A": "-> P; a : int32"},
