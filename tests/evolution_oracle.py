@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from graphlib import TopologicalSorter
 from typing import Any
@@ -25,6 +25,12 @@ Key = tuple[str, str]
 
 #: Name on the server of each schema in the code.
 Databases = Mapping[str, str]
+
+
+def plain(text: Any) -> str:
+    """A text in which PostgreSQL's decimal numbers have one form: ``'-7.00'::numeric`` is ``-7``."""
+    number = r"'\(?(-?\d+(?:\.\d+)?)\)?'::numeric *|(?<![\w.])(-?\d+\.\d*0)(?![\w.]) *"
+    return re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class Column:
     def facts(self) -> tuple[Any, ...]:
         """What two equal columns have in common; ``NULL::text`` is no default, and ``'0'::numeric`` is ``0.00``."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
-        if default and (number := re.fullmatch(r"'?\(?(-?\d+(?:\.\d+)?)\)?'?(?:::numeric)?", default)):
-            default = f"{Decimal(number[1]).normalize():f}" if self.type.startswith("numeric") else default
+        if default and self.type.startswith("numeric"):
+            default = plain(default)
         return self.type, self.nullable, default, self.comment, self.extra
 
 
@@ -218,6 +224,7 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         type_ = f"{type_} enum({labels})" if labels else type_
         made = Column(column, type_, nullable, default, comment, extra, enum)
         found[schemas[database], bare(name)].columns.append(made)
+    _order_shared_enums(found)
     for database, name, primary, unique, columns in query(
         "SELECT n.nspname, t.relname, i.indisprimary, i.indisunique, array(SELECT pg_get_indexdef(i.indexrelid, k, true)"
         f" FROM generate_series(1, i.indnatts) k) {tables} JOIN pg_index i ON i.indrelid = t.oid WHERE {where}"
@@ -236,6 +243,18 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         key = (tuple(columns), (schemas.get(there, there), bare(parent)), tuple(theirs), rules)
         found[schemas[database], bare(name)].foreign_keys.add(key)
     return found
+
+
+def _order_shared_enums(found: Catalogue) -> None:
+    """Which order the values of a type have that several attributes declare, depends on whose it was first."""
+    columns = [column for table in found.values() for column in table.columns if not _dropped([column.name])]
+    declared = Counter(column.enum for column in columns if column.comment.startswith(":enum("))
+    for table in found.values():
+        for number, column in enumerate(table.columns):
+            if declared[column.enum] > 1 and column.enum:
+                name, _, labels = column.type.partition(" enum(")
+                listed = ", ".join(sorted(labels.removesuffix(")").split(",")))
+                table.columns[number] = replace(column, type=f"{name} enum({listed})")
 
 
 def differences(expected: Catalogue, found: Catalogue, *, lineage: bool = True) -> list[str]:

@@ -85,9 +85,9 @@ class Play(evolution.Play):
             result = self.stage.command("rollback", schema, "--to", version)
             then = oracle.read(server, self.dev)
             if result.code:
-                self.outcome.back = said(result)
-                if FAILURE.search(self.outcome.back):
-                    yield self.outcome.back
+                self.outcome.back = self.outcome.back or said(result)
+                if FAILURE.search(said(result)):
+                    yield said(result)
                 yield from (f"refused, yet {text}" for text in oracle.differences(now, then))
             now = then
         if not self.outcome.back:
@@ -107,17 +107,20 @@ class Play(evolution.Play):
         """Rows that are not the same."""
         for key, was in before.items():
             if key in after:
-                same = {column: column for column in was.columns if not column.startswith("_")}
-                yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same))
+                gone = self.changed.get(key, set()) if before is self.filled else set()
+                same = {column: column for column in was.columns if not column.startswith("_") and column not in gone}
+                # Rows that were put in for others to refer to stay there.
+                more = bool(self.inserted)
+                yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same, more=more))
 
 
 #: Words of a refusal that are a pair's own.
 _OWN = re.compile(r"'[^']*'|\([^()]*\)|\b[\w]+(?:\.#?\w+)+\b|\b\d[\d.]*\b|\b\w*_\w+\b")
 
 
-def reason(outcome: Outcome) -> str:
+def plain(text: str) -> str:
     """A reason without what is a pair's own, so that equal ones can be counted."""
-    text = _OWN.sub("…", outcome.reason)
+    text = _OWN.sub("…", text)
     for word in {*generated.SCHEMAS, *generated._NAMES.split(), *generated._CLASSES.split()}:
-        text = re.sub(rf"\b{word}\b", "…", text)
+        text = re.sub(rf"\b{word}\b", "…", text, flags=re.I)
     return re.sub(r"(?:…[,. ]*)+", "… ", text).strip()

@@ -109,7 +109,7 @@ def _draftable(pipeline: Pipeline, chosen: list[str]) -> list[str]:
 
 
 def _refuse_missing(pipeline: Pipeline, names: list[str], after: Tables) -> None:
-    if wrong := dangling(after):
+    if wrong := dangling(after, pipeline.databases):
         what = f"{', '.join(names)} cannot be drafted alone."
         raise PipelineError(what, wrong[0], "Name the other schema too, or none for all.")
     for table in after.values():
@@ -208,7 +208,7 @@ def groups(
         return scheme.groups(pipeline, wanted, lossy=lossy)
     scheme.refuse_open_questions(wanted)
     start = _recorded(pipeline, wanted)
-    early, late = _halves(start, wanted)
+    early, late = _halves(pipeline, start, wanted)
     goal, _ = trace(start, early)
     goal = _settled(pipeline, wanted, goal) if not late else goal
     before = pipeline.tables
@@ -216,7 +216,7 @@ def groups(
     for name, table in goal.items():
         if name.schema in involved or (name.schema not in drafts and start.get(name) != table):
             after[name] = table
-    if wrong := dangling(after):
+    if wrong := dangling(after, pipeline.databases):
         what = f"{', '.join(sorted(involved))} cannot be migrated alone."
         raise PipelineError(what, wrong[0], "Run migrate without naming schemas.")
     operations = _way(pipeline, start, early, after, said)
@@ -247,7 +247,9 @@ def _recorded(pipeline: Pipeline, wanted: list[Revision]) -> dict[TableName, Tab
     return now
 
 
-def _halves(start: Tables, wanted: list[Revision]) -> tuple[list[ops.Operation], list[ops.Operation]]:
+def _halves(
+    pipeline: Pipeline, start: Tables, wanted: list[Revision]
+) -> tuple[list[ops.Operation], list[ops.Operation]]:
     """The operations that only say what the tables become, and from the first on that works on rows, the others.
 
     Rows have to be worked on between the very operations that the file has before and after that.
@@ -260,7 +262,7 @@ def _halves(start: Tables, wanted: list[Revision]) -> tuple[list[ops.Operation],
             works = works or _works_on_rows(operation)
             operations.append(operation)
             now = operation.apply(now)
-            if not works and not dangling(now):
+            if not works and not dangling(now, pipeline.databases):
                 whole = len(operations)
     return (operations[:whole], operations[whole:]) if works else (operations, [])
 

@@ -127,6 +127,12 @@ class Table:
         return {attribute.name: attribute for attribute in self.attributes}
 
     @property
+    def keys_in_order(self) -> list[ForeignKey]:
+        """Foreign keys in the order of their attributes, which is as near as can be to that of the definition."""
+        places = {attribute.name: place for place, attribute in enumerate(self.attributes)}
+        return sorted(self.foreign_keys, key=lambda key: sorted((places[a] for a in key.attributes), reverse=True))
+
+    @property
     def tier(self) -> str:
         """``Manual``, ``Lookup``, ``Imported``, ``Computed`` or ``Part``."""
         if self.master is not None:

@@ -17,7 +17,7 @@ from .lowering import Lowering
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
 from .operations import Operation, Tables
-from .origins import Origins, resolved, trace
+from .origins import Origins, declared, resolved, trace
 from .step import Alteration, FromParent, Obstacles, Probe, Step
 from .terms import shorten, unused
 from .topology import dangling, dependency_order
@@ -88,7 +88,7 @@ def build(
     after, origins = trace(before, operations)
     if revive:
         _revive(before, after, origins)
-    if wrong := dangling(after):
+    if wrong := dangling(after, lowering.schemas):
         raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = parents.renamed(before, renamed)
@@ -142,7 +142,7 @@ def build(
         steps += parents.inserted(lowering, after, name, origins.rows.get(name, []))
     for name in order:
         if name in origins.tables:
-            for key in after[name].foreign_keys:
+            for key in after[name].keys_in_order:
                 if (name, key) not in present:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
                     there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
@@ -167,8 +167,9 @@ def _created(lowering: Lowering, table: Table, revive: bool) -> list[Step]:
     if not revive or known is None or sorted(known.columns) != sorted(table.attribute):
         return lowering.create_table(table)
     steps = lowering.rename_table(old, table.name)
-    for number, key in enumerate(table.foreign_keys):
-        steps += lowering.add_foreign_key(replace(table, foreign_keys=table.foreign_keys[:number]), key)
+    keys = tuple(table.keys_in_order)
+    for number, key in enumerate(keys):
+        steps += lowering.add_foreign_key(replace(table, foreign_keys=keys[:number]), key)
     return steps
 
 
@@ -231,7 +232,7 @@ def _alteration(
     for attribute in may_change:
         if attribute in new.attribute and attribute not in converts:
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
-    if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
+    if same and not converts and all(declared(before, name, a) == declared(after, name, a) for a in new.attribute):
         return None
     fills = {
         attribute: filling.lowered(fill, name, attribute, before, after, origins, lowering)

@@ -90,7 +90,7 @@ def revise(
     before = revisions.tables_of(history.latest for history in histories.values())
     after = {n: t for n, t in after.items() if n.schema in chosen}
     after |= {n: t for n, t in before.items() if n.schema not in chosen}
-    if wrong := dangling(after):
+    if wrong := dangling(after, histories):
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )

@@ -125,14 +125,14 @@ def groups(
         current.revisions.append(revision)
         operations += more
         now = ops.apply(more, now)
-        if not dangling(now):
+        if not dangling(now, pipeline.databases):
             now = lower(pipeline, current, operations, names, lossy)
             found.append(current)
             current, operations = None, []
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
-            dangling(now)[0],
+            dangling(now, pipeline.databases)[0],
             "Run migrate without naming schemas.",
         )
     converge(pipeline, found, names, lossy)
