@@ -93,11 +93,13 @@ def log(records: list[Record]) -> None:
 def findings(found: list[Finding]) -> None:
     """What `check` found: where, an id, a sentence and a fix."""
     console = _console()
-    if not found:
-        console.print("[green]Everything is in order.[/]")
     for finding in found:
-        console.print(f"[red]{finding.module}.py:{finding.line}[/] [bold]{finding.id}[/] {escape(finding.what)}")
+        colour, word = ("cyan", "note: ") if finding.note else ("red", "")
+        where = f"[{colour}]{finding.module}.py:{finding.line}[/]"
+        console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
+    if all(finding.note for finding in found):
+        console.print("[green]Everything is in order.[/]")
 
 
 def doctor(report: Report) -> None:
