@@ -156,7 +156,8 @@ def kill_in_the_middle(folder: Path, prod: Server) -> None:
             _until(lambda: changing(prod) > 0 or runner.poll() is not None)
             assert runner.poll() is None, "it was to wait for the reader"
         finally:
-            os.killpg(runner.pid, signal.SIGKILL)
+            if runner.poll() is None:
+                os.killpg(runner.pid, signal.SIGKILL)
             runner.wait(30)
     _until(lambda: changing(prod) == 0)
 
