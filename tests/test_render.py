@@ -156,7 +156,7 @@ def test_floors_import_only_downwards(default_folder: Path) -> None:
         "chain", "status", "guard", "recorder", "scratch", "topology", "asking", "changes", "step", "constraints", "terms", "lowering", "probes",
         "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql_enums", "postgresql", "origins", "filling", "parents", "plan", "recoding", "drift", "versionfile",
         "wording", "apportioning", "revising", "lineage", "runner", "due", "scheme", "drafting", "stepping", "applying", "answers", "comparing",
-        "blast", "reverting", "renumbering", "worker", "credentials", "doctor", "checks", "scaffold", "testing",
+        "blast", "reverting", "renumbering", "worker", "credentials", "doctor", "samples", "replaying", "checks", "scaffold", "testing",
         "render", "command", "cli_migrations", "cli",
     ]  # fmt: skip
     manage = default_folder / "src" / "my_pipeline" / "manage"

@@ -70,15 +70,17 @@ def doctor(options: Options) -> None:
 @program.command(**example("my-pipeline check"))
 @common
 def check(options: Options) -> None:
-    """Check graph, imports, versions and definitions, as CI does; touches no database of yours."""
+    """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
     from . import checks, render
 
     findings = checks.run(current())
     if options.json:
-        print_json({"findings": [vars(finding) for finding in findings]})
+        rows = [{name: value for name, value in vars(f).items() if name != "note"} for f in findings]
+        notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
+        print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
     else:
         render.findings(findings)
-    leave(ExitCode.ERROR if findings else ExitCode.OK)
+    leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 
 @program.command(**example("my-pipeline --env prod log"))
