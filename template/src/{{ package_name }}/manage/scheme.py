@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, steplog
+from . import constraints, lineage, plan, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
 from .changes import dangling, difference
@@ -250,6 +250,8 @@ def _number(connection: dj.Connection, sql: str) -> int:
 
     try:
         row = connection.query(sql, args=None, reconnect=False).fetchone()
-    except dj.DataJointError:
+    except dj.DataJointError as error:
+        if trouble.of(error):
+            raise
         return 0
     return int(row[0] or 0)
