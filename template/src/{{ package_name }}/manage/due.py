@@ -156,6 +156,12 @@ def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
     if record is None:
         if name not in own.versions:
             return []
+        if database in pipeline.found and pipeline.found[database].closed:
+            raise PipelineError(
+                f"This account may not read which version {database} has.",
+                "The record is in a table of that schema that it has no rights on.",
+                "Ask for the rights that docs/access.md lists.",
+            )
         if database in pipeline.found and pipeline.found[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
@@ -163,6 +169,9 @@ def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
+        if database not in pipeline.found:
+            versions = {other: record.version for other, record in pipeline.records.items()}
+            chain.refuse_orphans(pipeline.histories, name, database, versions)
         return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
@@ -228,6 +237,8 @@ def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
     for record in journal.history(pipeline.connection, databases):
         head = heads.get((name, record.id), {})
         match record.kind:
+            case _ if record.status == journal.WITHDRAWN:
+                pass
             case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":

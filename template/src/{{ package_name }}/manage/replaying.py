@@ -234,7 +234,7 @@ def _first(pipeline: Pipeline, ready: list[Revision]) -> list[Revision]:
     now = pipeline.tables
     for number, revision in enumerate(ready, 1):
         now = ops.apply(revision.operations(now), now)
-        if not dangling(now):
+        if not dangling(now, pipeline.histories):
             return ready[:number]
     return ready
 

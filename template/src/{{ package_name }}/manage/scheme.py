@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, recoding, steplog
+from . import constraints, lineage, plan, recoding, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
 from .changes import difference
@@ -280,15 +280,12 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 def count(connection: dj.Connection, group: Group) -> None:
     """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
     still to make."""
-    import datajoint as dj
 
     for table, probe in group.probes:
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
-        except dj.errors.LostConnectionError:
-            raise
-        except Exception:
-            if group.first and not probe.later:
+        except Exception as error:
+            if trouble.of(error) or (group.first and not probe.later):
                 raise
             continue
         if row[0]:
