@@ -18,16 +18,25 @@ from .step import Literal, Probe, Step
 
 
 def orphans(
-    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+    lowering: Lowering,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    back: Mapping[TableName, TableName],
 ) -> list[tuple[TableName, Probe]]:
-    """Counts rows that a new foreign key would find no parent for, as far as their values are known now."""
-    parent, pairs = origins.tables.get(key.parent), list[tuple[Side, Side]]()
+    """Counts rows that a new foreign key would find no parent for, as far as their values are known now; ``back`` has
+    where tables are that come back from where they were put aside."""
+    parent, pairs = origins.tables.get(key.parent) or back.get(key.parent), list[tuple[Side, Side]]()
     nothing = Side("", "", "")
 
     def side(alias: str, table: TableName, attribute: str) -> Side | None:
         old, fill = origins.attributes.get(table, {}).get(attribute), origins.fills.get((table, attribute))
         if (table, attribute) in origins.converts:
             return None
+        if table in back:
+            return Side(f"{alias}.{lowering.quote(attribute)}", resolved(after, table, attribute), attribute)
         if old is not None:
             type_ = resolved(before, origins.tables[table], old)
             return Side(f"{alias}.{lowering.quote(old)}", type_, old)
