@@ -28,9 +28,15 @@ Databases = Mapping[str, str]
 
 
 def plain(text: Any) -> str:
-    """A text in which PostgreSQL's decimal numbers have one form: ``'-7.00'::numeric`` is ``-7``."""
+    """What DataJoint says of a table without what does not matter.
+
+    PostgreSQL's decimal numbers get one form: ``'-7.00'::numeric`` is ``-7``. In which order foreign keys stand that bring
+    the same attributes cannot be told from a table, nor does it matter which unique index a row offends first.
+    """
     number = r"'\(?(-?\d+(?:\.\d+)?)\)?'::numeric *|(?<![\w.])(-?\d+\.\d*0)(?![\w.]) *"
-    return re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
+    text = re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
+    text = re.sub(r"^(?:->.*\n)+", lambda found: "".join(sorted(found[0].splitlines(True))), text, flags=re.M)
+    return re.sub(r"^(DuplicateError):.*", r"\1", text, flags=re.S)
 
 
 @dataclass(frozen=True)

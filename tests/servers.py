@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import copier
-from conftest import PARTS, ROOT, Project, Server, _wait_for_mysql, free_port
+from conftest import HASTY, PARTS, ROOT, Project, Server, _wait_for_mysql, free_port
 
 BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
@@ -59,7 +59,7 @@ def mysql(folder: Path) -> Iterator[Server | None]:
             [program, "--initialize-insecure", f"--datadir={data}", *who], check=True, stdout=log, stderr=log
         )
         options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mysql.sock"]
-        process = subprocess.Popen([program, *options, "--mysqlx=OFF", *who], stdout=log, stderr=log)
+        process = subprocess.Popen([program, *options, *HASTY, *who], stdout=log, stderr=log)
         try:
             _wait_for_mysql(process, port, folder / "mysql.log")
             yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
@@ -77,6 +77,8 @@ def postgresql(folder: Path) -> Iterator[Server]:
         started = owner.run("local", "start", "--port", str(free_port()), "--json")
         if started.code:
             sys.exit(started.err)
-        yield Server("postgresql", "127.0.0.1", started.json["port"], "postgres", "none-is-asked-for")
+        server = Server("postgresql", "127.0.0.1", started.json["port"], "postgres", "none-is-asked-for")
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield server
     finally:
         owner.run("local", "stop")

@@ -128,9 +128,13 @@ class Table:
 
     @property
     def keys_in_order(self) -> list[ForeignKey]:
-        """Foreign keys in the order of their attributes, which is as near as can be to that of the definition."""
+        """Foreign keys in the order of their attributes, that to a master first: as near to the definition as can be."""
         places = {attribute.name: place for place, attribute in enumerate(self.attributes)}
-        return sorted(self.foreign_keys, key=lambda key: sorted((places[a] for a in key.attributes), reverse=True))
+
+        def place(key: ForeignKey) -> tuple[bool, list[int]]:
+            return key.parent != self.master, sorted((places[a] for a in key.attributes), reverse=True)
+
+        return sorted(self.foreign_keys, key=place)
 
     @property
     def tier(self) -> str:

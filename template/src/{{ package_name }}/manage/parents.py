@@ -19,22 +19,29 @@ from .values import Fill
 
 
 def orphans(
-    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+    lowering: Lowering,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    back: Mapping[TableName, TableName],
 ) -> list[tuple[TableName, Probe]]:
     """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
-    rows are put in, also those for which these would find none."""
+    rows are put in, also those for which these would find none. ``back`` has where tables are that come back from where
+    they were put aside."""
     known = origins.attributes.get(name, {})
     for attribute in (after[name].attribute[a] for a in key.attributes):
         if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
             return []  # rows have nothing there, and refer to nothing
-    asking = _Asking(lowering, origins, before, after)
+    asking = _Asking(lowering, origins, before, after, back)
     ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))
     found = asking.compared(name, key.parent, ours)
     if given is None:
         return found
     for above in after[key.parent].foreign_keys if key.parent in after else ():
-        if above.parent in origins.tables and above.parent != key.parent:
+        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
             pairs = zip(above.attributes, above.parent_attributes, strict=True)
             theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
             found += asking.compared(name, above.parent, theirs)
@@ -45,8 +52,16 @@ def orphans(
 class _Asking:
     """What rows will have, asked of the tables as they are."""
 
-    def __init__(self, lowering: Lowering, origins: Origins, before: Tables, after: Tables) -> None:
+    def __init__(
+        self,
+        lowering: Lowering,
+        origins: Origins,
+        before: Tables,
+        after: Tables,
+        back: Mapping[TableName, TableName],
+    ) -> None:
         self._lower, self._origins, self._before, self._after = lowering, origins, before, after
+        self._back = back
 
     def ours(self, table: TableName, attribute: str) -> Side | None:
         """What a row, as ``c``, will have; None where that cannot be asked."""
@@ -91,10 +106,13 @@ class _Asking:
         self, name: TableName, parent: TableName, ours: Mapping[str, Side | None]
     ) -> list[tuple[TableName, Probe]]:
         """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards."""
-        there, pairs = self._origins.tables.get(parent), list[tuple[Side, Side]]()
+        there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
         for attribute, mine in ours.items():
             theirs = Side("", "", "")
-            if there is not None:
+            if parent in self._back:
+                type_ = resolved(self._after, parent, attribute)
+                theirs = Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+            elif there is not None:
                 old = self._origins.attributes.get(parent, {}).get(attribute)
                 if old is not None and (parent, attribute) not in self._origins.converts:
                     theirs = Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)

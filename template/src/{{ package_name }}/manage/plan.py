@@ -109,10 +109,12 @@ def build(
     kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
+    made = [table for name, table in after.items() if name not in origins.tables]
+    back = {table.name: there for table in made if (there := _put_aside(lowering, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
             if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
-                probed += parents.orphans(lowering, name, key, origins, before, after)
+                probed += parents.orphans(lowering, name, key, origins, before, after, back)
     steps: list[Step] = []
     for name in reversed(dependency_order(before.values())):
         table, new = before[name], renamed.get(name, name)
@@ -137,7 +139,7 @@ def build(
     order = dependency_order(after.values())
     for name in order:
         if name not in origins.tables:
-            steps += _created(lowering, after[name], revive)
+            steps += _created(lowering, after[name], back.get(name))
     for name in order:
         steps += parents.inserted(lowering, after, name, origins.rows.get(name, []))
     for name in order:
@@ -160,11 +162,16 @@ def aside(lowering: Lowering, name: TableName) -> TableName:
     return TableName(name.schema, unused(shorten(TABLE_ASIDE + name.table), taken))
 
 
-def _created(lowering: Lowering, table: Table, revive: bool) -> list[Step]:
-    """A new table, or the one that was put aside."""
+def _put_aside(lowering: Lowering, table: Table) -> TableName | None:
+    """Where a table is that was put aside, if it is there and has the attributes that it should have."""
     old = TableName(table.name.schema, shorten(TABLE_ASIDE + table.name.table))
     known = lowering.names.tables.get(lowering.place(old))
-    if not revive or known is None or sorted(known.columns) != sorted(table.attribute):
+    return old if known is not None and sorted(known.columns) == sorted(table.attribute) else None
+
+
+def _created(lowering: Lowering, table: Table, old: TableName | None) -> list[Step]:
+    """A new table, or the one that was put aside."""
+    if old is None:
         return lowering.create_table(table)
     steps = lowering.rename_table(old, table.name)
     keys = tuple(table.keys_in_order)
