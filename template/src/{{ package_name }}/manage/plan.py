@@ -147,8 +147,8 @@ def build(
             for key in after[name].keys_in_order:
                 if (name, key) not in present:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
-                    there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
-                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
+                    stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
+                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     present.add((name, key))
     for name in gone:
         steps += lowering.drop_table(name) if hard else lowering.rename_table(name, aside(lowering, name))

@@ -285,7 +285,8 @@ class PostgreSQL(Lowering):
 
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
-        moved = {change.old[name] for name in change.retyped | set(alteration.converts)}
+        reordered = {n for n, was in change.was.items() if was.core[:5] == "enum(" and was.core != change.will[n].core}
+        moved = {change.old[name] for name in change.retyped | reordered | set(alteration.converts)}
         gone, before = {*moved, *change.dropped, *change.kept}, alteration.before
         rebuild = self._rebuilds(change, before)
         key = change.table.primary_key != alteration.after.primary_key
