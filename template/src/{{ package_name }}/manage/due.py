@@ -83,7 +83,8 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     """
     own = project.current()
     _refuse_problems(pipeline)
-    waiting = {name: _waiting(pipeline, name) for name in pipeline.histories}
+    applied = _applied(pipeline)
+    waiting = {name: _waiting(pipeline, name, *applied.get(name, ("0", []))) for name in pipeline.histories}
     have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waiting}
     names = list(chosen) or list(waiting)
     unknown = [name for name in names if name not in waiting]
@@ -143,7 +144,10 @@ def _refuse_problems(pipeline: Pipeline) -> None:
                 raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
 
 
-def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
+Applied = list[tuple[str, str, str]]
+
+
+def _waiting(pipeline: Pipeline, name: str, base: str, applied: Applied) -> list[Revision]:
     """The migrations of a schema that the database has not had."""
     own, history = project.current(), pipeline.histories[name]
     record, database = pipeline.records.get(name), pipeline.databases[name]
@@ -174,7 +178,6 @@ def _waiting(pipeline: Pipeline, name: str) -> list[Revision]:
             "Pull the newer code.",
             exit_code=ExitCode.CONFLICT,
         )
-    base, applied = _applied(pipeline, name)
     _refuse_other_history(history, record.version, base, applied)
     digests = {digest for _, _, digest in applied}
     return [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
@@ -195,16 +198,17 @@ def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
     return history.latest if history is not None else None
 
 
-Applied = list[tuple[str, str, str]]
-
-
-def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
-    """The version that the record begins with, and version, name and digest of every migration applied since."""
-    databases = {name: pipeline.databases[name]}
+def _applied(pipeline: Pipeline) -> dict[str, tuple[str, Applied]]:
+    """For each schema, the version that its record begins with, and version, name and digest of every migration applied
+    since."""
+    databases = {name: pipeline.databases[name] for name in pipeline.records}
     heads = steplog.heads(pipeline.connection, databases)
-    base, applied = "0", Applied()
+    found: dict[str, tuple[str, Applied]] = {}
     for record in journal.history(pipeline.connection, databases):
-        head = heads.get((name, record.id), {})
+        if record.status == journal.WITHDRAWN:
+            continue  # nothing came of it
+        base, applied = found.get(record.schema, ("0", []))
+        head = heads.get((record.schema, record.id), {})
         match record.kind:
             case "migrate" if head.get("slug", "init") != "init":
                 applied.append((record.version, head["slug"], head["digest"]))
@@ -215,7 +219,8 @@ def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
                 pass
             case _:
                 base, applied = record.version, []
-    return base, applied
+        found[record.schema] = (base, applied)
+    return found
 
 
 def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
