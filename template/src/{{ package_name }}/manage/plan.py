@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from . import notation, probes
-from .changes import dangling, dependency_order
+from .changes import dependency_order
 from .errors import PipelineError
 from .lowering import Lowering, shorten, unused
 from .model import Attribute, ForeignKey, Table, TableName
@@ -89,8 +89,6 @@ def build(
     after, origins = trace(before, operations)
     if revive:
         _revive(before, after, origins)
-    if wrong := dangling(after):
-        raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = _renamed(before, renamed)
     alterations = {

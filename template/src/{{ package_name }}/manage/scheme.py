@@ -71,6 +71,7 @@ class Group:
     revisions: list[Revision]
     before: Tables
     after: Tables = field(default_factory=dict)
+    operations: list[ops.Operation] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     entries: list[steplog.Entry] = field(default_factory=list)
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
@@ -103,17 +104,16 @@ def groups(
     names = constraints.read(pipeline.connection, pipeline.databases)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
-    operations: list[ops.Operation] = []
     for revision in wanted:
         current = current or Group([], now)
         more = revision.operations(now)
         current.revisions.append(revision)
-        operations += more
+        current.operations += more
         now = ops.apply(more, now)
         if not dangling(now):
-            now = lower(pipeline, current, operations, names, lossy)
+            now = lower(pipeline, current, current.operations, names, lossy)
             found.append(current)
-            current, operations = None, []
+            current = None
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
@@ -178,19 +178,62 @@ def lower(
         if own is not None:
             entries += _data_entries(pipeline, own, group)
             continue
-        lowering = pipeline.lowering(names, now, ops.apply(part, now))
-        built = plan.build(now, part, lowering, lossy=lossy, **options)
-        steps = [*built.steps, *lineage.job_steps(now, built.after, built.origins, lowering)]
+        after = ops.apply(part, now)
+        if wrong := dangling(after):
+            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
+        # What has nothing to do with the change takes no part in planning it.
+        scope = _scope(now, after, part)
+        near = {name: table for name, table in now.items() if name in scope}
+        lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in scope})
+        built = plan.build(near, part, lowering, lossy=lossy, **options)
+        steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
         group.probes += built.probes
         group.origins.append(built.origins)
         for step in steps:
             places = tuple(lowering.place(table) for table in step.tables)
             entries.append(steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places))
-        now = built.after
+        now = {**{name: table for name, table in now.items() if name not in scope}, **built.after}
     group.entries += entries
     group.after = now
     return now
+
+
+def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
+    """The tables that take part in a change: those that differ, those that refer to them, everything below where a key
+    differs, and above all of these whatever they have their types from."""
+    states = (before, after)
+    differing = {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
+    differing |= {operation.table for operation in operations}
+    below: dict[TableName, set[TableName]] = {}
+    for table in (*before.values(), *(after[name] for name in differing if name in after)):
+        for key in table.foreign_keys:
+            below.setdefault(key.parent, set()).add(table.name)
+    found = set(differing).union(*(below.get(name, ()) for name in differing))
+    waiting = [name for name in differing if _keys(before.get(name)) != _keys(after.get(name))]
+    while waiting:
+        more = below.get(waiting.pop(), set()) - found
+        found |= more
+        waiting += more
+    above, waiting = set(found), list(found)
+    while waiting:
+        name = waiting.pop()
+        for table in [state[name] for state in states if name in state]:
+            for key in table.foreign_keys:
+                brings = name in found or not set(table.primary_key).isdisjoint(key.attributes)
+                if brings and key.parent not in above:
+                    above.add(key.parent)
+                    waiting.append(key.parent)
+    return above
+
+
+def _keys(table: Table | None) -> object:
+    """What tables that refer to a table have from it."""
+    if table is None:
+        return None
+    key = table.primary_key
+    brought = [reference for reference in table.foreign_keys if not set(key).isdisjoint(reference.attributes)]
+    return key, [table.attribute[name] for name in key], brought
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
