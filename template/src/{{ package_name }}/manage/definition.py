@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from .errors import PipelineError
 from .model import TIERS, Attribute, ForeignKey, Index, Table, TableName, table_name
@@ -29,12 +30,14 @@ class Titles:
 
     def __init__(self, names: Iterable[TableName] = (), more: Titles | None = None) -> None:
         self._found: dict[tuple[str, str], set[TableName]] = {}
+        self._schemas: set[str] = set()
         self._more = more
         for name in names:
             self.add(name)
 
     def add(self, name: TableName) -> None:
         """Take note of one more table."""
+        self._schemas.add(name.schema)
         self._found.setdefault((name.schema, title(name)), set()).add(name)
 
     def of(self, name: TableName, here: str = "") -> str:
@@ -53,7 +56,7 @@ class Titles:
         PipelineError
             If there is none.
         """
-        schema, _, name = text.partition(".") if text.partition(".")[0] in self._schemas else (here, "", text)
+        schema, _, name = text.partition(".") if self._knows(text.partition(".")[0]) else (here, "", text)
         if not name[:1].isupper():
             return TableName(schema, name)
         found = self._found.get((schema, name), set())
@@ -71,18 +74,18 @@ class Titles:
     def everywhere(self, text: str) -> list[TableName]:
         """Every table that may be meant by a class with or without its schema."""
         head = text.partition(".")[0]
-        if head in self._schemas:
+        if self._knows(head):
             return sorted(self._found.get((head, text.partition(".")[2]), set()), key=str)
         return sorted({n for (_, name), found in self._found.items() if name == text for n in found}, key=str)
 
-    @property
-    def _schemas(self) -> set[str]:
-        return {schema for schema, _ in self._found} | (self._more._schemas if self._more else set())
+    def _knows(self, schema: str) -> bool:
+        return schema in self._schemas or (self._more is not None and self._more._knows(schema))
 
     def _listed(self, schema: str) -> str:
         return ", ".join(sorted(name for where, name in self._found if where == schema)) or "none"
 
 
+@cache
 def title(name: TableName) -> str:
     """What the class of a table is called."""
     return Table(name, (), ()).title
@@ -315,5 +318,6 @@ def titles_of(tables: Mapping[TableName, Table]) -> Titles:
     titles = Titles(tables)
     for table in tables.values():
         for key in table.foreign_keys:
-            titles.add(key.parent)
+            if key.parent not in tables:
+                titles.add(key.parent)
     return titles

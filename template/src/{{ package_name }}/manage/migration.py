@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from . import data_operations as data
 from . import definition as text
@@ -68,7 +69,7 @@ class Scene:
     tables: Tables
     schema: str
 
-    @property
+    @cached_property
     def titles(self) -> text.Titles:
         return text.titles_of(self.tables)
 
