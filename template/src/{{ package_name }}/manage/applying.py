@@ -14,14 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    asking,
     catalog,
     changes,
+    drafting,
     drift,
     due,
     graph,
     journal,
     lineage,
     project,
+    revising,
     revisions,
     runner,
     scheme,
@@ -52,6 +55,7 @@ def migrate(
     chosen: Iterable[str] = (),
     *,
     to: str | None = None,
+    said: drafting.Said | None = None,
     allow_data_loss: bool = False,
     report: Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
@@ -65,6 +69,8 @@ def migrate(
         Schemas; all where there is none.
     to : str, optional
         The version to stop at, for one schema.
+    said : callable, optional
+        What became of what only a draft had; see :func:`drafting.groups`.
     allow_data_loss : bool
         Whether values may be cut or rounded where a new type cannot hold them.
     report : callable
@@ -91,31 +97,54 @@ def migrate(
             if not wanted:
                 return status.read(connection, environment)
             refuse_drift(pipeline, wanted)
-            found, lossy = judged(pipeline, wanted, allow_data_loss)
-            if lossy:
-                found = scheme.groups(pipeline, wanted, lossy=lossy)
+            found = drafting.groups(pipeline, wanted, said=said)
+            lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
+            if any(lossy):
+                found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy))
             apply(pipeline, found[0], "migrate", report)
+            said = None
 
 
-def judged(
-    pipeline: Pipeline, wanted: list[Revision], allow_data_loss: bool
-) -> tuple[list[Group], frozenset[tuple[TableName, str]]]:
-    """The groups, and the attributes whose values may change; raises where the data stand against a step."""
-    found = scheme.groups(pipeline, wanted)
-    lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
-    return found, frozenset().union(*lossy)
+def draft(
+    environment: Environment,
+    chosen: Iterable[str] = (),
+    *,
+    said: drafting.Said = lambda before, after: asking.Answers(),
+    ask: drafting.Ask | None = None,
+    allow_data_loss: bool = False,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the tables to the code without a migration, for trying things out; `migrate` replaces what that makes.
+
+    Parameters and errors are those of :func:`migrate`; ``said`` and ``ask`` answer what only a person knows.
+    """
+    drafting.refuse_prod(environment)
+    connection = environments.connect(environment)
+    code = revising.code_tables(project.current())
+    with alone(connection, environment):
+        resume(connection, environment, report)
+        pipeline = due.read(connection, environment)
+        operations = drafting.changes(pipeline, code, chosen, said, ask)
+        if operations:
+            group = drafting.group(pipeline, operations)
+            if lossy := judge(pipeline, group, allow_data_loss=allow_data_loss):
+                group = drafting.group(pipeline, operations, lossy)
+            apply(pipeline, group, journal.DRAFT, report)
+        return status.read(connection, environment)
 
 
 def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:
     """The attributes of a group whose values may change; raises where the data stand against it."""
     scheme.count(pipeline.connection, group)
     title, lossy = group.revisions[0].title, set()
+    drafted = all(revision.slug == journal.DRAFT for revision in group.revisions)
+    say = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
     for finding in group.findings:
         if finding.blocks:
             raise PipelineError(
                 f"{title} cannot be applied: {finding.table} has {finding.count} {finding.words}.",
                 "The server would refuse the change; nothing was changed.",
-                "Correct these rows, or say in the migration what they are to get (fill=..., using=...).",
+                f"Correct these rows, or {say}.",
             )
         fits = allow_data_loss and finding.kind in ("long", "rounding")
         if finding.loses and not fits:
@@ -137,9 +166,11 @@ def refuse_drift(pipeline: Pipeline, wanted: list[Revision]) -> None:
         record, shape = pipeline.records.get(name), pipeline.shapes.get(name)
         if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
             continue
+        if record.kind == journal.DRAFT:
+            continue  # which is replaced by what the files say, whatever it has become
         history = pipeline.histories[name]
         expected = history.latest if history.latest and history.latest.version == record.version else None
-        texts = drift.describe(expected.shape, drift.visible(shape)) if expected is not None else []
+        texts = drift.told(expected.shape, shape) if expected is not None else ()
         raise PipelineError(
             f"{pipeline.databases[name]} is not as {name} {record.version} was recorded.",
             texts[0] if texts else "Somebody changed its tables by other means.",
@@ -220,6 +251,7 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
         "members": members,
         "databases": {name: pipeline.databases[name] for name in shapes if name in pipeline.databases},
         "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
+        **({"renamed": drafting.renamed(group)} if kind == journal.DRAFT else {}),
     }
     for member in members:
         database = pipeline.databases[member["schema"]]
@@ -286,7 +318,7 @@ def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Sche
     have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
     want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
     drops = frozenset((name, None) for name in have)
-    left = changes.difference(have, want, changes.Answers(drops=drops)).operations
+    left = changes.difference(have, want, asking.Answers(drops=drops)).operations
     if left:
         raise PipelineError(
             "The database is not what the migration was to make of it.",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import data_operations as data
-from . import definition, due, project, scheme
+from . import definition, drafting, due, journal, project, revising, scheme
 from . import operations as ops
 from .due import Pipeline
 from .environment import Environment
-from .model import Schema, TableName
+from .model import TableName
 from .scheme import Group
 
 if TYPE_CHECKING:
@@ -87,25 +87,55 @@ class Cost:
                 for s in self.group.steps
             ],
             "losses": [
-                {"table": str(f.table), "kind": f.kind, "count": f.count, "words": f.words} for f in self.group.findings
+                {
+                    "table": f"{f.table.schema}.{definition.title(f.table)}",
+                    "kind": f.kind,
+                    "attributes": f.attributes,
+                    "count": f.count,
+                    "words": f.words,
+                }
+                for f in self.group.findings
             ],
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
 
 
 def survey(
-    connection: dj.Connection, environment: Environment, schemas: Iterable[str] = (), to: str | None = None
+    connection: dj.Connection,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    to: str | None = None,
+    *,
+    said: drafting.Said | None = None,
 ) -> list[Cost]:
     """What `migrate` would do, in its order; changes nothing."""
     pipeline = due.read(connection, environment)
     wanted = due.due(pipeline, schemas, to)
-    found = scheme.groups(pipeline, wanted) if wanted else []
-    here = _Here(pipeline, {old for group in found for _, old in _there(pipeline, group)})
+    return _costs(pipeline, drafting.groups(pipeline, wanted, said=said) if wanted else [])
+
+
+def survey_draft(
+    connection: dj.Connection,
+    environment: Environment,
+    schemas: Iterable[str],
+    said: drafting.Said,
+    ask: drafting.Ask | None,
+) -> list[Cost]:
+    """What `migrate --draft` would do; changes nothing."""
+    drafting.refuse_prod(environment)
+    pipeline = due.read(connection, environment)
+    code = revising.code_tables(project.current())
+    operations = drafting.changes(pipeline, code, schemas, said, ask)
+    return _costs(pipeline, [drafting.group(pipeline, operations)] if operations else [])
+
+
+def _costs(pipeline: Pipeline, groups: list[Group]) -> list[Cost]:
+    here = _Here(pipeline, dict.fromkeys(old for group in groups for _, old in _there(pipeline, group)))
     costs = []
-    for group in found:
-        scheme.count(connection, group)
+    for group in groups:
+        scheme.count(pipeline.connection, group)
         tables = tuple(_touched(pipeline, group, here))
-        costs.append(Cost(group, tables, tuple(_rules(group, tables))))
+        costs.append(Cost(group, tables, tuple(_rules(pipeline, group, tables))))
     return costs
 
 
@@ -116,7 +146,7 @@ def _there(pipeline: Pipeline, group: Group) -> Iterator[tuple[TableName, TableN
         back |= {new: old for new, old in origins.tables.items() if new not in back}
     for name in dict.fromkeys(table for step in group.steps for table in step.tables):
         old = back.get(name, name)
-        if old.table in pipeline.shapes.get(old.schema, Schema("", ())).table:
+        if old.schema in pipeline.shapes and old.table in pipeline.shapes[old.schema].table:
             yield name, old
 
 
@@ -136,21 +166,20 @@ def _touched(pipeline: Pipeline, group: Group, here: _Here) -> Iterator[Touched]
 
 
 class _Here:
-    """Some tables as they are now: their rows and bytes, what refers to them, and the jobs that workers hold of them.
+    """Some tables as they are now: rows, bytes, how many jobs workers hold of them, and what refers to them.
 
     Asks the server three times, however many tables there are.
     """
 
     def __init__(self, pipeline: Pipeline, names: Iterable[TableName]) -> None:
-        self._pipeline, self._quote = pipeline, pipeline.connection.adapter.quote_identifier
+        self._connection = pipeline.connection
         places = {(pipeline.databases[name.schema], name.table): name for name in names}
         queues = {(database, f"~~{table.lstrip('_')}"): name for (database, table), name in places.items()}
-        estimates = self._estimates([*places, *queues]) if places else {}
-        self.sizes = {name: estimates[place][1] for place, name in places.items() if place in estimates}
-        self.rows = {name: estimates[place][0] for place, name in places.items() if place in estimates}
-        few = {place: name for place, name in places.items() if self.rows.get(name, 0) < 1_000_000}
-        self.rows |= self._count(few, "")
-        self.jobs = self._count({place: queues[place] for place in queues if place in estimates}, "reserved")
+        known = self._estimates([*places, *queues]) if places else {}
+        self.sizes = {name: known[place][1] for place, name in places.items() if place in known}
+        self.rows = {name: known[place][0] for place, name in places.items() if place in known}
+        self.rows |= self._count({place: n for place, n in places.items() if self.rows.get(n, 0) < 1_000_000})
+        self.jobs = self._count({place: n for place, n in queues.items() if place in known}, "status = 'reserved'")
         self._children: dict[TableName, list[TableName]] = {}
         for shape in pipeline.shapes.values():
             for table in shape:
@@ -167,9 +196,9 @@ class _Here:
         return found
 
     def _estimates(self, places: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-        """Rows and bytes of the tables of these that there are, as the server estimates them."""
+        """Rows and bytes, as the server estimates them, of those of the tables that there are."""
         marks = ", ".join(["(%s, %s)"] * len(places))
-        if self._pipeline.connection.adapter.backend == "mysql":
+        if self._connection.adapter.backend == "mysql":
             query = (
                 "SELECT table_schema, table_name, COALESCE(table_rows, 0), COALESCE(data_length + index_length, 0) "
                 f"FROM information_schema.tables WHERE (table_schema, table_name) IN ({marks})"
@@ -180,27 +209,32 @@ class _Here:
                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                 f"WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({marks})"
             )
-        rows = self._pipeline.connection.query(query, tuple(part for place in places for part in place)).fetchall()
+        rows = self._connection.query(query, tuple(part for place in places for part in place)).fetchall()
         return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
 
-    def _count(self, places: Mapping[tuple[str, str], TableName], status: str) -> dict[TableName, int]:
-        """Rows of tables, or jobs of a status."""
-        names, where = list(places.values()), f" WHERE status = '{status}'" if status else ""
+    def _count(self, places: Mapping[tuple[str, str], TableName], condition: str = "TRUE") -> dict[TableName, int]:
+        """Rows of some tables."""
+        names, quote = list(places.values()), self._connection.adapter.quote_identifier
         parts = [
-            f"SELECT {number}, COUNT(*) FROM {self._quote(database)}.{self._quote(table)}{where}"
+            f"SELECT {number}, COUNT(*) FROM {quote(database)}.{quote(table)} WHERE {condition}"
             for number, (database, table) in enumerate(places)
         ]
-        rows = self._pipeline.connection.query(" UNION ALL ".join(parts), args=None).fetchall() if parts else []
+        rows = self._connection.query(" UNION ALL ".join(parts), args=None).fetchall() if parts else []
         return {names[number]: int(count) for number, count in rows}
 
 
-def _rules(group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
-    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
+def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
+    silence: dict[str, str] = {}
 
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
 
-    for operation in group.operations:
+    for schema in group.schemas if group.instead is not None else ():
+        record = pipeline.records.get(schema)
+        if record is not None and record.kind == journal.DRAFT:
+            yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
+    for revision, operation in group.operations():
+        silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
         name = definition.title(operation.table) if operation.table.table else ""
         match operation:
             case ops.DropTable():
@@ -213,6 +247,7 @@ def _rules(group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
                 yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
             case data.RunSQL() | data.RunPython():
                 yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
+    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:

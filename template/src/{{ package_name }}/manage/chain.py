@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from packaging.version import Version
 
 from . import operations as ops
-from .errors import PipelineError
+from .errors import ExitCode, PipelineError
 from .revisions import History, Revision, Tables, tables_of
 
 
@@ -43,6 +43,35 @@ def problems(history: History, code_version: str | None) -> Iterator[tuple[str, 
     elif code_version is not None and Version(code_version) != Version(previous):
         sentence = f"SCHEMA_VERSIONS gives {name} {code_version}, its snapshot {previous}."
         yield "version-mismatch", sentence, f'Run revise {name}, or write "{name}": "{previous}" in version.py.'
+
+
+def refuse_orphans(
+    histories: Mapping[str, History], gone: str, database: str, versions: Mapping[str, str | None]
+) -> None:
+    """Refuse to make a schema anew that is not there, while there are tables that refer to it.
+
+    Parameters
+    ----------
+    histories : mapping
+        Of all schemas.
+    gone, database : str
+        The schema, and its name on the server.
+    versions : mapping
+        The version that each schema has in the database.
+    """
+    for name, history in histories.items():
+        latest, version = history.latest, versions.get(name)
+        if name == gone or latest is None or version is None:
+            continue
+        # What refers to it at the oldest and at the newest version did so all the time.
+        known = [latest] if Version(latest.version) == Version(version) else [latest, history.oldest or latest]
+        if all(any(key.parent.schema == gone for t in s.shape for key in t.foreign_keys) for s in known):
+            raise PipelineError(
+                f"There is no {database} on the server, and tables of {name} refer to it.",
+                "It was dropped or renamed, or this account may not see it.",
+                f"Bring {database} back, from a backup if need be; where all rows are to be gone, drop {name}, too.",
+                exit_code=ExitCode.DRIFT,
+            )
 
 
 def in_order(revisions: Iterable[Revision], have: Mapping[str, str | None], order: list[str]) -> list[Revision]:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
-from .command import Options, common, connected, example, leave, print_json, program, show_status
-from .errors import ExitCode
+from .command import Options, common, example, leave, print_json, program, show_status
+from .errors import ExitCode, PipelineError
 from .project import current
+
+
+def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what became of what."""
+    for option in (
+        click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
+        click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
+        click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get."),
+        click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema."),
+        click.option("--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has another name."),
+    ):
+        command = option(command)
+    return command
 
 
 @program.command(**example('my-pipeline revise ephys -m "add weight"'))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @click.option("-m", "--message", required=True, metavar="TEXT", help="What the change is for; it names the files.")
 @click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="How far the version rises.")
-@click.option("--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has another name.")
-@click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema.")
-@click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get.")
-@click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed.")
+@_answers
 @common
 def revise(options: Options, schemas: tuple[str, ...], message: str, bump: str | None, **said: tuple[str, ...]) -> None:
     """Write a migration for what changed in the code, and raise the version."""
@@ -57,11 +69,20 @@ def revise(options: Options, schemas: tuple[str, ...], message: str, bump: str |
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @common
 def diff(options: Options, schemas: tuple[str, ...]) -> None:
-    """Show what changed: the code against the snapshot, and the database against it."""
+    """Show what changed: the code against the snapshot, and the database against it where it can be reached."""
     from . import comparing, render
+    from . import environment as environments
 
-    environment, connection = connected(options)
-    found = comparing.compare(connection, environment, schemas)
+    environment = environments.select(options.environment, said=options.environment is not None)
+    try:
+        connection = environments.connect(environment)
+    except PipelineError as error:
+        found = comparing.compare(None, environment, schemas)
+        if not any(c.code for c in found):
+            raise
+        click.echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
+    else:
+        found = comparing.compare(connection, environment, schemas)
     if options.json:
         print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
     else:
@@ -75,16 +96,44 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
 @click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
+@click.option("--draft", is_flag=True, help="Without migrations, for trying things out on local or dev.")
+@_answers
 @common
 def migrate(
-    options: Options, schemas: tuple[str, ...], to: str | None, dry_run: bool, sql: bool, allow_data_loss: bool
+    options: Options,
+    schemas: tuple[str, ...],
+    to: str | None,
+    dry_run: bool,
+    sql: bool,
+    allow_data_loss: bool,
+    draft: bool,
+    **said: tuple[str, ...],
 ) -> None:
-    """Bring the database to the code, step by step; go on with what was interrupted."""
-    from . import applying, blast, render
+    """Bring the database to the code, step by step; go on with what was interrupted.
 
-    environment, connection = connected(options)
+    What became of what (--rename and so on) is said for a draft, and for what only a draft had when migrations replace
+    it; otherwise it stands in the migrations.
+    """
+    from . import answers, applying, blast, drafting, render
+    from . import environment as environments
+
+    if draft and to is not None:
+        raise click.UsageError("A draft has no version, so --draft and --to do not go together.")
+    environment = environments.select(options.environment, said=options.environment is not None)
+    if draft:
+        drafting.refuse_prod(environment)
+    connection = environments.connect(environment)
+    ask = render.ask if sys.stdin.isatty() and not options.json else None
+
+    def told(before: Any, after: Any) -> Any:
+        return answers.read(before, after, **said)
+
+    if_said = told if any(said.values()) else None
     if dry_run or sql:
-        found = blast.survey(connection, environment, schemas, to)
+        if draft:
+            found = blast.survey_draft(connection, environment, schemas, told, ask)
+        else:
+            found = blast.survey(connection, environment, schemas, to, said=if_said)
         if options.json:
             print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
         elif sql:
@@ -96,7 +145,14 @@ def migrate(
         leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
         return
     with render.steps() as report:
-        stands = applying.migrate(environment, schemas, to=to, allow_data_loss=allow_data_loss, report=report)
+        if draft:
+            stands = applying.draft(
+                environment, schemas, said=told, ask=ask, allow_data_loss=allow_data_loss, report=report
+            )
+        else:
+            stands = applying.migrate(
+                environment, schemas, to=to, said=if_said, allow_data_loss=allow_data_loss, report=report
+            )
     applying.make_job_tables(environment)
     show_status(options, environment, [s for s in stands if not schemas or s.name in schemas])
 

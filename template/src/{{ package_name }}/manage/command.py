@@ -94,6 +94,7 @@ def show_status(options: Options, environment: Any, found: list[Any], *, pending
                 "state": s.state.value,
                 "pending": list(s.pending),
                 "drift": list(s.drift),
+                **({"draft": True} if s.draft else {}),
             }
             for s in found
         ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import catalog, chain, constraints, journal, project, revisions, steplog
+from . import catalog, chain, constraints, journal, migration, project, revisions, steplog
 from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .lowering import Lowering
@@ -83,11 +83,15 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     """
     own = project.current()
     _refuse_problems(pipeline)
-    applied = _applied(pipeline)
-    waiting = {name: _waiting(pipeline, name, *applied.get(name, ("0", []))) for name in pipeline.histories}
-    have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waiting}
-    names = list(chosen) or list(waiting)
-    unknown = [name for name in names if name not in waiting]
+    waits = waiting(pipeline)
+    for name in _receiving(waits):
+        # Tables that move here are still elsewhere, so this schema is made as it was before they came.
+        history = pipeline.histories[name]
+        made = replace(_making(pipeline, name, history.oldest), requires={})  # what it refers to may wait for it
+        waits[name] = [made, *history.revisions]
+    have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waits}
+    names = list(chosen) or list(waits)
+    unknown = [name for name in names if name not in waits]
     if unknown:
         raise PipelineError(
             f"There is no schema {unknown[0]}.",
@@ -96,12 +100,12 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
             exit_code=ExitCode.USAGE,
         )
     if to is None:
-        wanted = [revision for name in names for revision in waiting[name]]
+        wanted = [revision for name in names for revision in waits[name]]
     else:
-        wanted = _up_to(pipeline, names, to, waiting, have)
-    if len(names) < len(waiting):
-        _with_required(wanted, waiting, have)
-    return chain.in_order(wanted, have, list(waiting))
+        wanted = _up_to(pipeline, names, to, waits, have)
+    if len(names) < len(waits):
+        _with_required(wanted, waits, have)
+    return chain.in_order(wanted, have, list(waits))
 
 
 def _up_to(
@@ -147,14 +151,26 @@ def _refuse_problems(pipeline: Pipeline) -> None:
 Applied = list[tuple[str, str, str]]
 
 
+def waiting(pipeline: Pipeline, schemas: Iterable[str] | None = None) -> dict[str, list[Revision]]:
+    """The migrations that the database has not had, by schema."""
+    names = list(pipeline.histories) if schemas is None else list(schemas)
+    applied = _applied(pipeline, [name for name in names if name in pipeline.records])
+    return {name: _waiting(pipeline, name, *applied.get(name, ("0", []))) for name in names}
+
+
 def _waiting(pipeline: Pipeline, name: str, base: str, applied: Applied) -> list[Revision]:
-    """The migrations of a schema that the database has not had."""
     own, history = project.current(), pipeline.histories[name]
     record, database = pipeline.records.get(name), pipeline.databases[name]
     command = f"{own.command} --env {pipeline.environment.name}"
     if record is None:
         if name not in own.versions:
             return []
+        if database in pipeline.found and pipeline.found[database].closed:
+            raise PipelineError(
+                f"This account may not read which version {database} has.",
+                "The record is in a table of that schema that it has no rights on.",
+                "Ask for the rights that docs/access.md lists.",
+            )
         if database in pipeline.found and pipeline.found[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
@@ -162,12 +178,15 @@ def _waiting(pipeline: Pipeline, name: str, base: str, applied: Applied) -> list
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        return [_making(pipeline, name)]
+        if database not in pipeline.found:
+            versions = {other: record.version for other, record in pipeline.records.items()}
+            chain.refuse_orphans(pipeline.histories, name, database, versions)
+        return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
             f"It was to become {record.version}.",
-            f"Run {command} {record.kind} again.",
+            f"Run {command} {'migrate' if record.kind == journal.DRAFT else record.kind} again.",
             exit_code=ExitCode.INTERRUPTED,
         )
     newest = history.latest.version if history.latest else record.version
@@ -180,16 +199,33 @@ def _waiting(pipeline: Pipeline, name: str, base: str, applied: Applied) -> list
         )
     _refuse_other_history(history, record.version, base, applied)
     digests = {digest for _, _, digest in applied}
-    return [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
+    left = [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
+    return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
 
 
-def _making(pipeline: Pipeline, name: str) -> Revision:
-    """The making of a schema that is not there, as its newest snapshot has it."""
-    latest = pipeline.histories[name].latest
-    assert latest is not None
-    parents = {key.parent.schema for table in latest.shape for key in table.foreign_keys} - {name}
+def as_drafted(schema: str, version: str) -> Revision:
+    """What leads from a version to a draft after it, and from the draft back to the version."""
+    return Revision(schema, version, version, journal.DRAFT)
+
+
+def _making(pipeline: Pipeline, name: str, snapshot: revisions.Snapshot | None) -> Revision:
+    """The making of a schema that is not there, as a snapshot has it."""
+    assert snapshot is not None
+    parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
     requires = {parent: above.version for parent in sorted(parents) if (above := newest(pipeline, parent)) is not None}
-    return Revision(name, latest.version, None, "init", requires=requires, makes=latest.shape, digest="")
+    return Revision(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
+
+
+def _receiving(waits: Mapping[str, list[Revision]]) -> list[str]:
+    """The schemas that are not there and that tables of others move to."""
+    moved = {
+        line.to.partition(".")[0]
+        for waiting in waits.values()
+        for revision in waiting
+        for line in revision.lines
+        if isinstance(line, migration.RenameTable)
+    }
+    return [name for name in waits if name in moved and waits[name] and waits[name][0].makes is not None]
 
 
 def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
@@ -198,28 +234,27 @@ def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
     return history.latest if history is not None else None
 
 
-def _applied(pipeline: Pipeline) -> dict[str, tuple[str, Applied]]:
-    """For each schema, the version that its record begins with, and version, name and digest of every migration applied
-    since."""
-    databases = {name: pipeline.databases[name] for name in pipeline.records}
+def _applied(pipeline: Pipeline, schemas: Iterable[str]) -> dict[str, tuple[str, Applied]]:
+    """By schema, the version that its record begins with, and version, name and digest of every migration since."""
+    databases = {name: pipeline.databases[name] for name in schemas}
     heads = steplog.heads(pipeline.connection, databases)
     found: dict[str, tuple[str, Applied]] = {}
     for record in journal.history(pipeline.connection, databases):
-        if record.status == journal.WITHDRAWN:
-            continue  # nothing came of it
         base, applied = found.get(record.schema, ("0", []))
         head = heads.get((record.schema, record.id), {})
         match record.kind:
-            case "migrate" if head.get("slug", "init") != "init":
+            case _ if record.status == journal.WITHDRAWN:
+                pass
+            case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":
                 applied = [known for known in applied if Version(known[0]) <= Version(record.version)]
                 base = min(base, record.version, key=Version)
-            case "draft":
-                pass
+            case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
+                pass  # the version stays what it was
             case _:
                 base, applied = record.version, []
-        found[record.schema] = (base, applied)
+        found[record.schema] = base, applied
     return found
 
 

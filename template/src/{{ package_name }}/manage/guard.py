@@ -78,7 +78,8 @@ def require(connection: dj.Connection, environment: environments.Environment, na
             why = f"The code is older: it has version {found.code_version}, the database {found.database_version}."
             do = "Pull the newer code and restart this process."
         case _:
-            why = f"The database is older: it has version {found.database_version}, the code {found.code_version}."
+            what = "a draft after" if found.draft else "version"
+            why = f"The database is older: it has {what} {found.database_version}, the code {found.code_version}."
             do = f"Run {command} migrate to bring the database to the code."
     raise PipelineError(
         f"The code of schema {name} does not fit {database}.", why, do, exit_code=status.EXIT_CODES[found.state]

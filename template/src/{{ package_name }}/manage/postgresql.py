@@ -6,17 +6,19 @@ built anew and the rows are copied; rights, owner and replica identity go with i
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
+from . import postgresql_enums as enums
 from .constraints import IndexName, Place, plan
-from .lowering import Change, Column, Lowering, adapter, is_text, normal, path_of, unused
+from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
 from .probes import guards
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
+from .terms import adapter, is_text, normal, path_of, unused
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
@@ -42,7 +44,7 @@ class PostgreSQL(Lowering):
 
     def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
         """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
-        enums = self._names.table(self.place(fill.key.parent)).enums
+        enums = self._names.table(self.place(fill.parent)).enums
         parts = []
         for theirs, ours in pairs:
             left, right = f"{alias}.{self.quote(theirs)}", f"c.{self.quote(ours)}"
@@ -57,7 +59,7 @@ class PostgreSQL(Lowering):
 
     def _sql_type(self, core: str, schema: str) -> str:
         if core.startswith("enum("):
-            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(_enum(core)[0])}"
+            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(enums.name_and_values(core)[0])}"
         try:
             return str(adapter("postgresql").core_type_to_sql(core))
         except ValueError:
@@ -92,6 +94,18 @@ class PostgreSQL(Lowering):
             return f"{column}::integer::{will.sql}"
         return f"{column}::text::{will.sql}"
 
+    def unique_id(self, column: Column) -> str:
+        return "gen_random_uuid()" if column.core == "uuid" else "gen_random_uuid()::text"
+
+    def cast(self, column: Column, expression: str) -> str:
+        # Enums of one name may be of two types.
+        return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
+
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        group = [expression for expression in key.values() if expression.startswith("c.")]
+        first, end = (f"DISTINCT ON ({', '.join(group)}) ", "") if group else ("", "\nLIMIT 1")
+        return f"SELECT {first}{', '.join([*key.values(), *more.values()])}\n{source}{end}"
+
     # --- Tables ------------------------------------------------------------------------------------------------------
 
     def create_schema(self, name: str) -> list[Step]:
@@ -102,12 +116,12 @@ class PostgreSQL(Lowering):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         columns = list(self.columns(self._after, table).values())
-        steps = self._make_types(table, columns)
+        steps = enums.make(self, table, columns)
         steps += self._make(table.name, self.full(table.name), columns, table.primary_key)
         own = self._names.table(self.place(table.name))
         own.primary_key = self._constraint_name(table.name, (), "pkey")
         steps[-1] = replace(steps[-1], sql=steps[-1].sql.replace("CONSTRAINT ?", self._constraint(own.primary_key)))
-        for key in table.foreign_keys:
+        for key in table.keys_in_order:
             steps += self._add_key(table.name, key)
         steps += [step for index in self.expected(table) for step in self._add_index(table.name, index)]
         return steps + self._comments(table, columns)
@@ -149,7 +163,7 @@ class PostgreSQL(Lowering):
     def drop_table(self, name: TableName) -> list[Step]:
         gone = self._names.tables.pop(self.place(name), None)
         types = sorted(set(gone.enums.values())) if gone else []
-        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}"), *self._drop_types(name, types)]
+        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}"), *enums.drop(self, name, types)]
 
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         (database, table), place = self.place(old), self.place(new)
@@ -166,7 +180,7 @@ class PostgreSQL(Lowering):
             if wanted["SET SCHEMA" in sql]:
                 steps.append(Step(sql, (new,), f"rename {old} to {new}"))
         self._names.rename_table((database, table), place)
-        return steps + self._move_types(new, database)
+        return steps + enums.move(self, new, database)
 
     def _rename_names(self, old: TableName, new: TableName) -> list[Step]:
         """Give indexes and constraints the names that the server would give, so that the old ones are free."""
@@ -197,68 +211,6 @@ class PostgreSQL(Lowering):
             constraint = f"ALTER TABLE {self.full(old)} RENAME CONSTRAINT "
             step(reference.name, own.foreign_keys[number].name, constraint, " TO ")
         return steps
-
-    # --- Enum types --------------------------------------------------------------------------------------------------
-
-    def _make_types(self, table: Table, columns: list[Column]) -> list[Step]:
-        steps, own = {}, self._names.table(self.place(table.name))
-        for column in columns:
-            if not column.core.startswith("enum("):
-                continue
-            schema = self._origin(self._after, table, table.attribute[column.name])[1]
-            name, values = _enum(column.core)
-            own.enums[column.name] = (self._databases.get(schema, schema), name)
-            steps[column.sql] = self._make_type(table.name, column.sql, values)
-        return list(steps.values())
-
-    def _make_type(self, name: TableName, sql: str, values: tuple[str, ...]) -> Step:
-        create = f"CREATE TYPE {sql} AS ENUM ({', '.join(map(self.literal, values))})"
-        text = f"DO $do$ BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$"
-        return Step(text, (name,), f"make the type of {', '.join(values)} where it is missing")
-
-    def _drop_types(self, name: TableName, types: list[Place]) -> list[Step]:
-        steps = []
-        for type_ in types:
-            drop = f"DROP TYPE IF EXISTS {'.'.join(map(self.quote, type_))}"
-            text = f"DO $do$ BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
-            steps.append(Step(text, (name,), f"drop the type {type_[1]} where nothing needs it"))
-        return steps
-
-    def _move_types(self, name: TableName, database: str) -> list[Step]:
-        """Let the enum types of a table that came from another schema come along, lest they go with that schema."""
-        place, steps = self.place(name), list[Step]()
-        own = self._names.table(place)
-        for type_ in sorted({type_ for type_ in own.enums.values() if type_[0] == database != place[0]}):
-            family = self._family(place, {column for column, used in own.enums.items() if used == type_})
-            users = {
-                (where, column)
-                for where, table in self._names.tables.items()
-                for column, used in table.enums.items()
-                if used == type_
-            }
-            there = {used for _, table in self._names.tables.items() for used in table.enums.values()}
-            moved, full = (place[0], type_[1]), ".".join(map(self.quote, type_))
-            if users <= family and moved not in there:
-                sql = f"ALTER TYPE {full} SET SCHEMA {self.quote(place[0])}"
-                steps.append(Step(sql, (name,), f"move the type {type_[1]} to {name.schema}"))
-                for where, column in users:
-                    self._names.table(where).enums[column] = moved
-        return steps
-
-    def _family(self, place: Place, columns: set[str]) -> set[tuple[Place, str]]:
-        """Columns, and those that foreign keys bring from them."""
-        found = {(place, column) for column in columns}
-        while True:
-            more = {
-                (child, ours)
-                for child, table in self._names.tables.items()
-                for key in table.foreign_keys
-                for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)
-                if (key.parent, theirs) in found
-            }
-            if more <= found:
-                return found
-            found |= more
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 
@@ -307,7 +259,9 @@ class PostgreSQL(Lowering):
         return unused(f"{table}{middle}_{label}", self._names.in_use(database))
 
     def _add_key(self, name: TableName, key: ForeignKey) -> list[Step]:
-        constraint = self._constraint_name(name, key.attributes, "fkey")
+        constraint = self.freed.get((name, key), "")
+        if not constraint or constraint in self._names.in_use(self.place(name)[0]):
+            constraint = self._constraint_name(name, key.attributes, "fkey")
         self._names.table(self.place(name)).foreign_keys.append(self._key_name(key, constraint))
         sql = f"ALTER TABLE {self.full(name)} ADD {self._constraint(constraint)} {self._references(key)}"
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent} in {name}"
@@ -331,7 +285,8 @@ class PostgreSQL(Lowering):
 
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
-        moved = {change.old[name] for name in change.retyped | set(alteration.converts)}
+        reordered = {n for n, was in change.was.items() if was.core[:5] == "enum(" and was.core != change.will[n].core}
+        moved = {change.old[name] for name in change.retyped | reordered | set(alteration.converts)}
         gone, before = {*moved, *change.dropped, *change.kept}, alteration.before
         rebuild = self._rebuilds(change, before)
         key = change.table.primary_key != alteration.after.primary_key
@@ -353,19 +308,20 @@ class PostgreSQL(Lowering):
         if alteration.before.name != name:
             steps = self.rename_table(alteration.before.name, name)
             alteration = replace(alteration, before=replace(alteration.before, name=name))
-        change = self.change(alteration)
         steps += guards(self, alteration)
+        steps += enums.put_aside(self, alteration, self.change(alteration))
+        change = self.change(alteration)
         known = self._names.table(self.place(name))
         used = dict(known.enums)
-        steps += self._make_types(alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
+        steps += enums.make(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
         if self._rebuilds(change, alteration.before):
             steps += Rebuild(self, alteration, change).steps()
         else:
             steps += Altering(self, alteration, change).steps()
         aside = {new: used[old] for old, new in change.kept.items() if old in used}
-        enums = {n: t for n, t in known.enums.items() if n in change.will and change.will[n].core.startswith("enum(")}
-        known.enums = enums | aside
-        return steps + self._drop_types(name, sorted(set(used.values()) - set(known.enums.values())))
+        stay = {n: t for n, t in known.enums.items() if n in change.will and change.will[n].core.startswith("enum(")}
+        known.enums = stay | aside
+        return steps + enums.drop(self, name, sorted(set(used.values()) - set(known.enums.values())))
 
     def _new_type(self, column: Column, change: Change) -> bool:
         return column.name not in change.was or change.was[column.name].sql != column.sql
@@ -382,10 +338,3 @@ class PostgreSQL(Lowering):
             return f"CAST({self.value(column.core, fill.value)} AS {column.sql})"
         assert isinstance(fill, Expression)
         return f"({fill.postgresql})"
-
-
-def _enum(core: str) -> tuple[str, tuple[str, ...]]:
-    """The name that DataJoint gives the type of an enum, and its values: it divides the text at each comma."""
-    values = [part.strip().strip("'\"") for part in core[5:-1].split(",")]
-    digest = hashlib.md5("_".join(sorted(values)).encode()).hexdigest()[:8]
-    return f"enum_{digest}", tuple(value.replace("''", "'") for value in values)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .constraints import KeyName
 from .errors import PipelineError
 from .lowering import Change, Column
-from .step import Alteration, Expression, FromParent, Step
+from .step import Alteration, Each, Expression, FromParent, Step
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -69,20 +70,20 @@ class Rebuild:
         for index in self.change.target:
             steps += lower._add_index(name, index)
         for known in keys:
-            steps.append(self._again(known.name, full, known.attributes, known.parent_attributes))
+            steps.append(self._again(known, full))
         steps += lower._comments(self.alteration.after, columns)
         return steps
 
-    def _again(self, constraint: str, full: str, attributes: tuple[str, ...], parents: tuple[str, ...]) -> Step:
+    def _again(self, had: KeyName, full: str) -> Step:
         """A foreign key that the table had."""
-        renamed = {old: new for new, old in self.change.old.items()}
-        now = tuple(renamed.get(name, name) for name in attributes)
-        key = next(key for key in self.change.table.foreign_keys if key.attributes == now)
+        lower, renamed = self.lower, {old: new for new, old in self.change.old.items()}
+        now = tuple(renamed.get(name, name) for name in had.attributes)
+        keys = [key for key in self.change.table.foreign_keys if key.attributes == now]
+        key = next(key for key in keys if lower.place(key.parent) == had.parent)
         # What the key leads to may be called otherwise by now.
-        key = replace(key, parent_attributes=parents)
-        known = self.lower._key_name(key, constraint)
-        self.lower._names.table(self.place).foreign_keys.append(known)
-        sql = f"ALTER TABLE {full} ADD {self.lower._constraint(constraint)} {self.lower._references(key)}"
+        key = replace(key, parent_attributes=had.parent_attributes)
+        lower.names.table(self.place).foreign_keys.append(lower._key_name(key, had.name))
+        sql = f"ALTER TABLE {full} ADD {lower._constraint(had.name)} {lower._references(key)}"
         return Step(sql, (self.name,), f"add foreign key ({', '.join(now)}) to {key.parent} in {self.name} again")
 
     def _refuse_the_unknown(self) -> None:
@@ -119,7 +120,10 @@ class Rebuild:
             if fill is None or not change.was[name].nullable:
                 return value
         if isinstance(fill, FromParent):
-            filled = self._from_parent(name, fill)
+            filled = self._from_parent(fill)
+        elif isinstance(fill, Each):
+            key = ", ".join(f"c.{quote(a)}" for a in self.alteration.before.primary_key)
+            filled = self.lower.unique_id(column) if fill.kind == "uuid" else f"row_number() OVER (ORDER BY {key})"
         elif isinstance(fill, Expression):
             filled = self._computed(fill.postgresql)
         elif fill is not None:
@@ -135,12 +139,12 @@ class Rebuild:
         self.inner.append(f"({expression}) AS {name}")
         return f"c.{name}"
 
-    def _from_parent(self, name: str, fill: FromParent) -> str:
+    def _from_parent(self, fill: FromParent) -> str:
         lower, alias = self.lower, f"p{len(self.joins)}"
-        theirs, pairs, unique = lower._fill_from_parent(self.change, name, fill)
+        theirs, pairs = lower.from_parent(fill)
         on = lower.joined(fill, alias, pairs)
-        value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.key.parent)
-        if not unique:
+        value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.parent)
+        if not fill.unique:
             return f"(SELECT {value} FROM {parent} {alias} WHERE {on})"
         self.joins.append(f"\nLEFT JOIN {parent} {alias} ON {on}")
         return value

@@ -14,8 +14,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .asking import Answers, Question
     from .blast import Cost
-    from .changes import Answers, Question
     from .comparing import Comparison
     from .doctor import Report
     from .environment import Environment
@@ -54,6 +54,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
         remark = f"pending: {', '.join(schema.pending)}" if schema.pending else "; ".join(schema.drift)
+        if schema.draft:
+            remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
         table.add_row(
             schema.name,
             schema.database,
@@ -91,11 +93,13 @@ def log(records: list[Record]) -> None:
 def findings(found: list[Finding]) -> None:
     """What `check` found: where, an id, a sentence and a fix."""
     console = _console()
-    if not found:
-        console.print("[green]Everything is in order.[/]")
     for finding in found:
-        console.print(f"[red]{finding.module}.py:{finding.line}[/] [bold]{finding.id}[/] {escape(finding.what)}")
+        colour, word = ("cyan", "note: ") if finding.note else ("red", "")
+        where = f"[{colour}]{finding.module}.py:{finding.line}[/]"
+        console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
+    if all(finding.note for finding in found):
+        console.print("[green]Everything is in order.[/]")
 
 
 def doctor(report: Report) -> None:
@@ -132,8 +136,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     """Ask a person on the terminal; None where the answer is to wait."""
     import click
 
-    from .changes import Answers
+    from .asking import Answers
     from .definition import title
+    from .values import Fill
 
     name = f"{question.table.schema}.{title(question.table)}"
     if question.kind == "fill":
@@ -143,7 +148,7 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
             show_default=False,
             err=True,
         )
-        return Answers(fills={(question.table, question.subject): value}) if value else None
+        return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
     click.echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
     for number, candidate in enumerate(question.candidates, 1):
@@ -152,11 +157,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
-    chosen = question.candidates[choice - 1]
     if question.kind == "rename":
-        return Answers(attributes={(question.table, question.subject): chosen})
-    schema, _, table = chosen.partition(".")
-    return Answers(tables={question.table: type(question.table)(schema, table)})
+        return Answers(attributes={(question.table, question.subject): question.candidates[choice - 1]})
+    return Answers(tables={question.table: question.tables[choice - 1]})
 
 
 def revised(own: Project, found: Revised) -> None:
@@ -225,6 +228,8 @@ def blast(environment: Environment, found: list[Cost]) -> None:
         for finding in cost.group.findings:
             colour = "red" if finding.loses or finding.blocks else "yellow"
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+        if not any(finding.loses or finding.blocks for finding in cost.group.findings):
+            console.print("[green]No value would be lost.[/]")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")

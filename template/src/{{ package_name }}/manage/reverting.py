@@ -11,7 +11,8 @@ from packaging.version import Version
 from . import applying, chain, constraints, drift, due, journal, lineage, project, revisions, scheme, status
 from . import environment as environments
 from . import operations as ops
-from .changes import Answers, difference
+from .asking import Answers
+from .changes import difference
 from .due import Pipeline
 from .environment import Environment
 from .errors import ExitCode, PipelineError
@@ -41,6 +42,7 @@ def rollback(
     with applying.alone(connection, environment):
         applying.resume(connection, environment, report)
         pipeline = due.read(connection, environment)
+        _refuse_draft(pipeline, schema)
         undone = _undone(pipeline, schema, to)
         if not undone:
             return status.read(connection, environment)
@@ -56,6 +58,19 @@ def rollback(
         applying.judge(pipeline, group, allow_data_loss=False)
         applying.apply(pipeline, group, "rollback", report)
         return status.read(connection, environment)
+
+
+def _refuse_draft(pipeline: Pipeline, schema: str) -> None:
+    record = pipeline.records.get(schema)
+    if record is not None and record.kind == journal.DRAFT:
+        own = project.current()
+        raise PipelineError(
+            f"{pipeline.databases[schema]} is a draft after {schema} {record.version}.",
+            "Its tables are those of no version.",
+            f"Run {own.command} --env {pipeline.environment.name} migrate {schema} --to {record.version}, which ends "
+            "the draft.",
+            exit_code=ExitCode.PENDING,
+        )
 
 
 def _undone(pipeline: Pipeline, schema: str, to: str) -> list[Revision]:
@@ -103,10 +118,12 @@ def adopt(environment: Environment, chosen: Iterable[str] = (), *, again: bool =
     environments.require_said(environment, "adopt")
     connection, own = environments.connect(environment), project.current()
     with applying.alone(connection, environment):
-        write_baselines(own, revisions.read(own), code_tables(own))
+        write_baselines(own, revisions.read(own), code_tables(own), own.versions)
         pipeline = due.read(connection, environment)
         names = [name for name in pipeline.histories if name in pipeline.shapes and (not chosen or name in chosen)]
         names = [n for n in names if pipeline.shapes[n].tables and (again or n not in pipeline.records)]
+        for name in names:
+            _refuse_draft(pipeline, name)
         versions = {name: _version_of(pipeline, name) for name in names}
         tables = {table.name: table for table in pipeline.tables.values()}
         for name, version in versions.items():

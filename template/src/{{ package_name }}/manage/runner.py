@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, graph, guard, journal, project, revising, revisions, status
+from . import catalog, chain, graph, guard, journal, project, revising, revisions, status, trouble
 from . import environment as environments
 from .errors import ExitCode, PipelineError
 from .status import SchemaStatus, State
@@ -58,7 +58,7 @@ def initialize(
         with _one_transaction(connection), guard.creating():
             _make(connection, environment, missing, modules, report)
     if own.directory.is_relative_to(own.root):
-        revising.write_baselines(own, revisions.read(own), revising.code_tables(own))
+        revising.write_baselines(own, revisions.read(own), revising.code_tables(own), own.versions)
     return status.read(connection, environment)
 
 
@@ -81,6 +81,10 @@ def _to_make(found: list[SchemaStatus], environment: environments.Environment) -
                 "Pull the newer code.",
                 exit_code=ExitCode.CONFLICT,
             )
+    versions = {s.name: s.database_version for s in found}
+    for schema in found:
+        if schema.state is State.ABSENT and any(versions.values()):
+            chain.refuse_orphans(revisions.read(own), schema.name, schema.database, versions)
     missing = [s for s in found if s.state is State.ABSENT or (s.state is State.INTERRUPTED and not s.database_version)]
     behind = [schema for schema in found if schema.state is State.BEHIND]
     if missing and behind:
@@ -134,7 +138,7 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
     except Exception as error:
         raise PipelineError(
             f"The schema {database} could not be made.",
-            " ".join(str(error.args[-1] if error.args else error).split()),
+            f"{trouble.reason(error)}.",
             "Ask for the right to create schemas, or have somebody who has it run this command.",
         ) from error
 
@@ -179,7 +183,7 @@ def _declare(module: str, package: str) -> ModuleType:
     except dj.errors.AccessError as error:
         raise PipelineError(
             f"The tables of {module}.py could not be made.",
-            " ".join(str(error).split()),
+            f"{trouble.reason(error)}.",
             "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
         ) from error
     except dj.DataJointError as error:
@@ -201,7 +205,8 @@ def _one_transaction(connection: dj.Connection) -> Iterator[None]:
         with _tolerating_known_types(connection):
             yield
     except BaseException:
-        connection.query("ROLLBACK", args=None, reconnect=False)
+        with suppress(Exception):  # the first error says why; a lost session undoes by itself
+            connection.query("ROLLBACK", args=None, reconnect=False)
         raise
     answer = connection.query("COMMIT", args=None, reconnect=False)
     if getattr(answer, "statusmessage", "COMMIT") != "COMMIT":

@@ -6,22 +6,24 @@ schemas, form one group; any other migration is a group of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, steplog
+from . import constraints, lineage, plan, recoding, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
-from .changes import dangling, difference
+from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .model import Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
+from .topology import dangling
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -66,22 +68,34 @@ class Finding:
 
 @dataclass
 class Group:
-    """Migrations that are applied together."""
+    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft."""
 
     revisions: list[Revision]
     before: Tables
     after: Tables = field(default_factory=dict)
-    operations: list[ops.Operation] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     entries: list[steplog.Entry] = field(default_factory=list)
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    first: bool = True
+    instead: list[ops.Operation] | None = None
 
     @property
     def schemas(self) -> list[str]:
         """The schemas that get another version, in order."""
         return list(dict.fromkeys(revision.schema for revision in self.revisions))
+
+    def operations(self) -> Iterator[tuple[Revision, ops.Operation]]:
+        """What is done, one after the other, and in whose file it stands."""
+        if self.instead is not None:
+            yield from ((self.revisions[0], operation) for operation in self.instead)
+            return
+        now: ops.Tables = self.before
+        for revision in self.revisions:
+            for operation in revision.operations(now):
+                yield revision, operation
+                now = operation.apply(now)
 
 
 # --- In which groups, by which steps ---------------------------------------------------------------------------------
@@ -100,38 +114,40 @@ def groups(
     PipelineError
         If a question is open, or the migrations do not lead from what is there to what the snapshots say.
     """
-    _refuse_open_questions(wanted)
+    refuse_open_questions(wanted)
     names = constraints.read(pipeline.connection, pipeline.databases)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
+    operations: list[ops.Operation] = []
     for revision in wanted:
-        current = current or Group([], now)
+        current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
-        current.operations += more
+        operations += more
         now = ops.apply(more, now)
-        if not dangling(now):
-            now = lower(pipeline, current, current.operations, names, lossy)
+        if not dangling(now, pipeline.databases):
+            now = lower(pipeline, current, operations, names, lossy)
             found.append(current)
-            current = None
+            current, operations = None, []
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
-            dangling(now)[0],
+            dangling(now, pipeline.databases)[0],
             "Run migrate without naming schemas.",
         )
-    _converge(pipeline, found, names, lossy)
+    converge(pipeline, found, names, lossy)
     return found
 
 
-def _refuse_open_questions(wanted: list[Revision]) -> None:
+def refuse_open_questions(wanted: list[Revision]) -> None:
+    """Refuse where a person has still to decide."""
     for revision in wanted:
         for question in revision.questions:
             file = f"{revision.schema}/{revision.path.name}" if revision.path else revision.title
             raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
 
 
-def _converge(
+def converge(
     pipeline: Pipeline, found: list[Group], names: constraints.Names, lossy: frozenset[tuple[TableName, str]]
 ) -> None:
     """What migrations applied in another order than the files have leaves to be done: the order of attributes."""
@@ -173,14 +189,13 @@ def lower(
 ) -> Tables:
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
     for own, part in _segments(operations):
         if own is not None:
             entries += _data_entries(pipeline, own, group)
             continue
         after = ops.apply(part, now)
-        if wrong := dangling(after):
-            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
         # What has nothing to do with the change takes no part in planning it.
         scope = _scope(now, after, part)
         near = {name: table for name, table in now.items() if name in scope}
@@ -188,7 +203,10 @@ def lower(
         built = plan.build(near, part, lowering, lossy=lossy, **options)
         steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
-        group.probes += built.probes
+        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        for table, probe in built.probes:
+            if probe.kind != "dropped" or not set(probe.attributes) & recoded:
+                group.probes.append((table, replace(probe, later=bool(entries))))
         group.origins.append(built.origins)
         for step in steps:
             places = tuple(lowering.place(table) for table in step.tables)
@@ -200,47 +218,57 @@ def lower(
 
 
 def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
-    """The tables that take part in a change: those that differ, those that refer to them, everything below where a key
-    differs, and above all of these whatever they have their types from."""
-    states = (before, after)
-    differing = {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
-    differing |= {operation.table for operation in operations}
+    """The tables that take part in a change: those that differ or that operations name, those that refer to them,
+    everything below where a key differs, and everything above all of these."""
+    own = {operation.table for operation in operations}
+    own |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
+    own |= {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
     below: dict[TableName, set[TableName]] = {}
-    for table in (*before.values(), *(after[name] for name in differing if name in after)):
+    for table in (*before.values(), *(after[name] for name in own if name in after)):
         for key in table.foreign_keys:
             below.setdefault(key.parent, set()).add(table.name)
-    found = set(differing).union(*(below.get(name, ()) for name in differing))
-    waiting = [name for name in differing if _keys(before.get(name)) != _keys(after.get(name))]
+    found = own.union(*(below.get(name, ()) for name in own))
+    waiting = [name for name in own if _given(before.get(name)) != _given(after.get(name))]
     while waiting:
         more = below.get(waiting.pop(), set()) - found
         found |= more
         waiting += more
-    above, waiting = set(found), list(found)
+    waiting = list(found)
     while waiting:
         name = waiting.pop()
-        for table in [state[name] for state in states if name in state]:
-            for key in table.foreign_keys:
-                brings = name in found or not set(table.primary_key).isdisjoint(key.attributes)
-                if brings and key.parent not in above:
-                    above.add(key.parent)
-                    waiting.append(key.parent)
-    return above
+        above = {key.parent for state in (before, after) if name in state for key in state[name].foreign_keys} - found
+        found |= above
+        waiting += above
+    return found
 
 
-def _keys(table: Table | None) -> object:
+def _given(table: Table | None) -> object:
     """What tables that refer to a table have from it."""
     if table is None:
         return None
-    key = table.primary_key
-    brought = [reference for reference in table.foreign_keys if not set(key).isdisjoint(reference.attributes)]
-    return key, [table.attribute[name] for name in key], brought
+    keys = [key for key in table.foreign_keys if not set(table.primary_key).isdisjoint(key.attributes)]
+    return table.primary_key, [table.attribute[name] for name in table.primary_key], keys
+
+
+def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
+    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    connection = pipeline.connection
+    quote, mysql = connection.adapter.quote_identifier, connection.adapter.backend == "mysql"
+    database = pipeline.databases.get(table.schema, table.schema)
+    if database not in pipeline.found or table not in pipeline.tables:
+        return False
+    condition = f"{quote(attribute)} IS NOT NULL"
+    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+        condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
+    sql = f"SELECT 1 FROM {quote(database)}.{quote(table.table)} WHERE {condition} LIMIT 1"
+    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
     for operation in operations:
-        if isinstance(operation, (data.RunSQL, data.RunPython)):
+        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
             if part:
                 yield None, part
             yield operation, []
@@ -257,6 +285,13 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        text = json.dumps({"place": place, **{k: getattr(operation, k) for k in ("source", "target", "type")}})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+        return
     if isinstance(operation, data.RunPython):
         revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
         index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
@@ -280,19 +315,15 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 
 
 def count(connection: dj.Connection, group: Group) -> None:
-    """Count what the steps of a group would lose or be refused for, as far as its tables are there now."""
+    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
+    still to make."""
+
     for table, probe in group.probes:
-        number = _number(connection, probe.sql)
-        if number:
-            group.findings.append(Finding(table, probe.kind, number, probe.words, probe.attributes))
-
-
-def _number(connection: dj.Connection, sql: str) -> int:
-    """What a query counts; nothing where it speaks of what an earlier group is still to make."""
-    import datajoint as dj
-
-    try:
-        row = connection.query(sql, args=None, reconnect=False).fetchone()
-    except dj.DataJointError:
-        return 0
-    return int(row[0] or 0)
+        try:
+            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+        except Exception as error:
+            if trouble.of(error) or (group.first and not probe.later):
+                raise
+            continue
+        if row[0]:
+            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))

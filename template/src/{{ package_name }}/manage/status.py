@@ -62,6 +62,8 @@ class SchemaStatus:
         Differences between the recorded shape and the database's (:mod:`drift` finds them).
     fingerprint : str or None
         Of the shape that was recorded with the version, where it was taken.
+    draft : bool
+        Whether the schema was brought to the code without a migration since it had that version.
     """
 
     name: str
@@ -72,6 +74,7 @@ class SchemaStatus:
     pending: tuple[str, ...] = field(default=())
     drift: tuple[str, ...] = field(default=())
     fingerprint: str | None = None
+    draft: bool = False
 
 
 def read(connection: dj.Connection, environment: Environment) -> list[SchemaStatus]:
@@ -99,4 +102,5 @@ def judge(
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
     pending = revisions.pending(project.current(), name, record.version) if state is State.BEHIND else ()
-    return SchemaStatus(name, database, code_version, record.version, state, pending, fingerprint=record.fingerprint)
+    draft = record.kind == journal.DRAFT
+    return SchemaStatus(name, database, code_version, record.version, state, pending, (), record.fingerprint, draft)

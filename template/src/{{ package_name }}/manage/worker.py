@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from . import environment as environments
-from . import graph, project
+from . import graph, project, status
 from .runner import auto_populated
 
 
@@ -43,7 +43,10 @@ def run(environment: environments.Environment, *, once: bool, pause: float, repo
         What was done until it stopped.
     """
     environments.require_said(environment, "worker")
-    environments.connect(environment)
+    connection = environments.connect(environment)
+    for stand in status.read(connection, environment):
+        if stand.draft:
+            report(f"{stand.database} is a draft; its tables may be others than those of this code.")
     own = project.current()
     modules = dict.fromkeys(graph.read(own.directory).modules_in_order(own.versions).values())
     tables = [table for name in modules for table in auto_populated(import_module(f"{own.package}.{name}"))]

@@ -1,0 +1,240 @@
+"""Drafts, on both backends: tables brought to the code at once, and from there to what the migrations say."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pymysql
+import pytest
+from conftest import Project, Server
+from test_migrate import living, ok, rows, states
+
+assert living  # a fixture
+
+NAME = "    name : varchar(32)  # what it is called\n"
+GRAMS = "    grams : float64"
+
+
+def life(project: Project, old: str, new: str) -> None:
+    project.replace(project.module("life"), old, new)
+
+
+def drafts(project: Project) -> set[str]:
+    return {s["name"] for s in project.run("status", "--json").json["schemas"] if s.get("draft")}
+
+
+def kinds(project: Project, schema: str) -> list[tuple[str, str]]:
+    runs = project.run("log", "--json").json["runs"]
+    return [(run["kind"], run["version"]) for run in runs if run["schema"] == schema]
+
+
+def grams(project: Project) -> list[float]:
+    found: list[float] = rows(project, "sorted(r['grams'] for r in life.Weight.to_dicts())")
+    return found
+
+
+def test_drafts_follow_each_other_and_the_migration_only_changes_the_record(living: Project) -> None:
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    shown = ok(living, "migrate", "--draft", "--dry-run", "--json", code=3).json["groups"]
+    assert any("mood" in s["sql"] for s in shown[0]["statements"]) and states(living)["life"] == ("current", "1.0.0")
+    assert not drafts(living)
+    told = ok(living, "migrate", "--draft").out
+    assert re.search(r"life\s+\S*life\s+1\.0\.0\s+1\.0\.0\s+current\s+a draft after 1\.0\.0", told), told
+    assert (states(living)["life"], drafts(living)) == (("current", "1.0.0"), {"life"})
+    rows(living, "life.Weight.insert1((2, '2026-01-05', 'well', 18.5))")
+
+    life(living, NAME, "    nickname : varchar(40)\n")
+    life(living, GRAMS, "    unit : varchar(4)\n" + GRAMS)
+    refused = ok(living, "migrate", "--draft", code=1).err
+    assert "Say --rename Animal.name=nickname, or --drop Animal.name." in refused
+    refused = ok(living, "migrate", "--draft", "--rename", "Animal.name=nickname", code=1).err
+    assert "Say --fill Weight.unit=VALUE." in refused and "Traceback" not in refused
+    answers = "--rename", "Animal.name=nickname", "--fill", "Weight.unit=g"
+    ok(living, "migrate", "--draft", *answers)
+    assert ok(living, "migrate", "--draft").out.count("a draft after") == 1
+    assert kinds(living, "life") == [("init", "1.0.0"), ("draft", "1.0.0"), ("draft", "1.0.0")]
+    assert rows(living, "[r['mood'] for r in life.Weight.to_dicts()]").count("well") == 1
+    assert "It is a draft" in ok(living, "diff", code=3).out
+
+    ok(living, "revise", "-m", "moods", *answers)
+    assert (states(living)["life"], drafts(living)) == (("behind", "1.0.0"), {"life"})
+    refused = living.python("-c", "from my_pipeline import life")
+    assert refused.code and "it has a draft after 1.0.0, the code 2.0.0" in refused.err
+    assert "life 2.0.0 moods is pending" in ok(living, "migrate", "--draft", code=3).err
+    planned = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    assert planned[0]["statements"] == [] and [rule["id"] for rule in planned[0]["rules"]] == ["draft"]
+    ok(living, "migrate")
+    assert (states(living)["life"], drafts(living)) == (("current", "2.0.0"), set())
+    assert kinds(living, "life")[-1] == ("migrate", "2.0.0")
+    assert rows(living, "sorted(r['nickname'] for r in life.Animal.to_dicts())") == ["Ada", "Bob"]
+    assert rows(living, "[r['unit'] for r in life.Weight.to_dicts()]") == ["g"] * 4
+    assert grams(living) == [18.5, 19.0, 20.5, 21.0]
+    ok(living, "check")
+    ok(living, "migrate")
+    ok(living, "rollback", "life", "--to", "1.0.0")
+
+
+def test_migrations_replace_whatever_the_draft_made(living: Project) -> None:
+    """The draft renamed twice, dropped, added and moved; the files rename otherwise and keep what it dropped."""
+    task = living.read(living.module("work"))
+    life(living, NAME, "    moniker : varchar(32)\n")
+    life(living, "    colour = \"grey\" : enum('grey', 'white')\n", "")
+    living.replace(living.module("work"), "    note = null : varchar(64)\n", "    rating = 3 : int32\n")
+    ok(
+        living,
+        "migrate",
+        "--draft",
+        "--rename",
+        "Animal.name=moniker",
+        "--drop",
+        "Animal.colour",
+        "--drop",
+        "Task.note",
+    )
+    assert drafts(living) == {"life", "work"}
+    life(living, "    moniker", "    label")
+    ok(living, "migrate", "--draft", "--rename", "Animal.moniker=label")
+    rows(living, "[life.Animal.insert1((3, 'Cy')), work.Task.insert1((3, 'rest', 5))]")
+    # What becomes of it: another name, the colour under another name too, and work as it was.
+    life(living, "    label : varchar(32)\n", "    name2 : varchar(48)\n    tint = \"grey\" : enum('grey', 'white')\n")
+    living.write(living.module("work"), task)
+    ok(living, "revise", "-m", "names", "--rename", "Animal.name=name2", "--rename", "Animal.colour=tint")
+    assert states(living) == {"life": ("behind", "1.0.0"), "work": ("current", "1.0.0")}
+    ok(living, "migrate")
+    assert states(living) == {"life": ("current", "2.0.0"), "work": ("current", "1.0.0")}
+    assert not drafts(living) and ok(living, "diff").out.count("nothing changed") == 2
+    found = rows(living, "life.Animal.to_dicts(order_by='animal_id')")
+    assert [(r["name2"], r["tint"]) for r in found] == [("Ada", "grey"), ("Bob", "white"), ("Cy", "grey")]
+    found = rows(living, "work.Task.to_dicts(order_by='animal_id')")
+    assert [r["note"] for r in found] == ["well", None, None]
+    assert kinds(living, "work")[-2:] == [("draft", "1.0.0"), ("migrate", "1.0.0")]
+
+
+def test_a_draft_is_ended_without_a_migration(living: Project) -> None:
+    """The code goes back; so do tables and keys, with every row of before and since."""
+    before = living.read(living.module("life")), living.read(living.module("work"))
+    life(living, "    animal_id : int32  # its number", "    animal : int64  # its number")
+    living.replace(living.module("work"), "    note = null : varchar(64)\n", "")
+    ok(living, "migrate", "--draft", "--rename", "Animal.animal_id=animal", "--drop", "Task.note")
+    assert drafts(living) == {"life", "work"}
+    rows(living, "[life.Animal.insert1((7, 'Eve', 'white')), work.Task.insert1((7, 'run'))]")
+    refused = ok(living, "rollback", "life", "--to", "1.0.0", code=3).err
+    assert "migrate life --to 1.0.0" in refused
+    assert "is a draft" in ok(living, "adopt", "--again", code=3).err
+    alone = ok(living, "migrate", "life", "--to", "1.0.0", code=1).err
+    assert "cannot be migrated alone" in alone
+    for name, text in zip(("life", "work"), before, strict=True):
+        living.write(living.module(name), text)
+    ok(living, "migrate")
+    assert states(living) == {"life": ("current", "1.0.0"), "work": ("current", "1.0.0")} and not drafts(living)
+    assert rows(living, "[r['note'] for r in work.Task.to_dicts(order_by='animal_id')]") == ["well", None, None]
+    assert rows(living, "[len(life.Animal * life.Weight * work.Task), len(work.Score())]") == [3, 2]
+    assert ok(living, "diff").out.count("nothing changed") == 2
+
+
+def test_rows_are_worked_on_where_the_file_says_so_though_the_draft_went_further(living: Project) -> None:
+    life(living, GRAMS, "    mass = 0 : float64\n" + GRAMS)
+    ok(living, "migrate", "--draft")
+    rows(living, "life.Weight.insert1((2, '2026-01-05', 4.5, 18.5))")
+    ok(living, "revise", "-m", "mass")
+    path = "src/my_pipeline/migrations/life/1.1.0_mass.py"
+    words = 'RunSQL("weigh", mysql="UPDATE {life}.weight SET mass = grams WHERE mass = 0", '
+    words += "postgresql='UPDATE {life}.weight SET mass = grams WHERE mass = 0'),\n]"
+    text = living.read(path).replace("import AddAttribute", "import AddAttribute, RunSQL")
+    living.write(path, text.rstrip().removesuffix("]") + "    " + words + "\n")
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0") and not drafts(living)
+    assert rows(living, "sorted(r['mass'] for r in life.Weight.to_dicts())") == [4.5, 19.0, 20.5, 21.0]
+
+
+def test_tables_come_and_go_in_drafts(living: Project) -> None:
+    weight = living.read(living.module("life")).partition("\n\n@schema\nclass Weight")
+    living.write(living.module("life"), weight[0] + "\n")
+    ok(living, "migrate", "--draft")
+    assert "is not there" not in ok(living, "status").out
+    living.write(living.module("life"), "".join(weight))
+    ok(living, "migrate", "--draft")
+    assert grams(living) == [19.0, 20.5, 21.0]
+    note = '\n\n@schema\nclass Note(dj.Manual):\n    definition = """\n    -> Animal\n    ---\n    text : varchar(9)\n    """\n'
+    living.write(living.module("life"), "".join(weight) + note)
+    ok(living, "migrate", "--draft")
+    rows(living, "life.Note.insert1((1, 'big'))")
+    ok(living, "revise", "-m", "notes")
+    ok(living, "migrate")
+    assert rows(living, "life.Note.to_dicts()") == [{"animal_id": 1, "text": "big"}]
+    assert states(living)["life"] == ("current", "1.1.0")
+
+
+def test_what_only_a_draft_had_can_still_be_said(living: Project) -> None:
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    refused = ok(living, "migrate", "--rename", "Weight.mood=humour").out
+    assert "current" in refused  # nothing is due, so nothing had to be said
+    ok(living, "migrate", "--draft")
+    rows(living, "life.Weight.insert1((2, '2026-01-05', 'well', 18.5))")
+    life(living, "    mood", "    humour")
+    ok(living, "revise", "-m", "humour")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["rules"]
+    assert {"draft", "drop-attribute"} == {rule["id"] for rule in shown}
+    ok(living, "migrate", "--rename", "Weight.mood=humour")
+    assert rows(living, "[r['humour'] for r in life.Weight.to_dicts()]").count("well") == 1
+
+
+def test_prod_knows_no_drafts(living: Project) -> None:
+    before = living.run("log", "--json").json
+    for more in ((), ("--dry-run",)):
+        refused = ok(living, "--env", "prod", "migrate", "--draft", *more, code=1).err
+        assert "prod knows no drafts" in refused and "revise" in refused
+    assert ok(living, "migrate", "--draft", "--to", "1.0.0", code=2).err
+    assert living.run("log", "--json").json == before
+
+
+def test_a_change_behind_a_drafts_back_is_drift(living: Project) -> None:
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    ok(living, "migrate", "--draft")
+    program = "from my_pipeline import life\nlife.schema.connection.query('ALTER TABLE %s ADD COLUMN x int')"
+    assert living.python("-c", program % "' + life.Weight().full_table_name + '").code == 0
+    found = ok(living, "status", "--json", code=4).json["schemas"][0]
+    assert (found["state"], found["drift"], found["draft"]) == ("drifted", ["It is not as the draft left it."], True)
+    ok(living, "migrate", "--draft")
+    assert states(living)["life"] == ("current", "1.0.0")
+
+
+@pytest.mark.parametrize("living", ["mysql"], indirect=True)
+@pytest.mark.parametrize("again", [("--draft",), ()])
+def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server, again: tuple[str, ...]) -> None:
+    before = living.read(living.module("life"))
+    life(living, "    colour = \"grey\" : enum('grey', 'white')\n", "    size = 1 : int32\n")
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    reader = pymysql.connect(host=mysql.host, port=mysql.port, user=mysql.user, password=mysql.password)
+    with reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
+        command = [sys.executable, "-m", "my_pipeline.manage", "migrate", "--draft", "--drop", "Animal.colour"]
+        runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
+        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%dev_life%'"
+        try:
+            for _ in range(300):
+                if runner.poll() is not None or mysql.execute(waiting)[0][0]:
+                    break
+                time.sleep(0.1)
+            assert runner.poll() is None, "it was to wait for the reader"
+        finally:
+            if runner.poll() is None:
+                os.killpg(runner.pid, signal.SIGKILL)
+            runner.wait(30)
+    for _ in range(300):
+        if not mysql.execute(waiting)[0][0]:
+            break
+        time.sleep(0.1)
+    assert states(living)["life"] == ("interrupted", "1.0.0")
+    if not again:
+        living.write(living.module("life"), before)
+    ok(living, "migrate", *again)
+    assert (states(living)["life"], drafts(living)) == (("current", "1.0.0"), {"life"} if again else set())
+    found = rows(living, "life.Animal.to_dicts(order_by='animal_id')")
+    assert [r.get("size") or r["colour"] for r in found] == ([1, 1] if again else ["grey", "white"])
+    assert grams(living) == [19.0, 20.5, 21.0]
