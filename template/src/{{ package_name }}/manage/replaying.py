@@ -218,7 +218,7 @@ def _unmet(pipeline: Pipeline, tables: Tables, key: ForeignKey) -> bool:
 
 def _ready(pipeline: Pipeline) -> list[Revision]:
     """The migrations that can be applied before another schema is made, in order."""
-    waits = {name: due.waiting(pipeline, name) for name in pipeline.records}
+    waits = due.waiting(pipeline, pipeline.records)
     have = {name: record.version for name, record in pipeline.records.items()}
     left = [revision for revisions in waits.values() for revision in revisions]
     while True:

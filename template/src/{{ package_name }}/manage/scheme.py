@@ -195,9 +195,13 @@ def lower(
         if own is not None:
             entries += _data_entries(pipeline, own, group)
             continue
-        lowering = pipeline.lowering(names, now, ops.apply(part, now))
-        built = plan.build(now, part, lowering, lossy=lossy, **options)
-        steps = [*built.steps, *lineage.job_steps(now, built.after, built.origins, lowering)]
+        after = ops.apply(part, now)
+        # What has nothing to do with the change takes no part in planning it.
+        scope = _scope(now, after, part)
+        near = {name: table for name, table in now.items() if name in scope}
+        lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in scope})
+        built = plan.build(near, part, lowering, lossy=lossy, **options)
+        steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
         recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
         for table, probe in built.probes:
@@ -207,10 +211,43 @@ def lower(
         for step in steps:
             places = tuple(lowering.place(table) for table in step.tables)
             entries.append(steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places))
-        now = built.after
+        now = {**{name: table for name, table in now.items() if name not in scope}, **built.after}
     group.entries += entries
     group.after = now
     return now
+
+
+def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
+    """The tables that take part in a change: those that differ or that operations name, those that refer to them,
+    everything below where a key differs, and everything above all of these."""
+    own = {operation.table for operation in operations}
+    own |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
+    own |= {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
+    below: dict[TableName, set[TableName]] = {}
+    for table in (*before.values(), *(after[name] for name in own if name in after)):
+        for key in table.foreign_keys:
+            below.setdefault(key.parent, set()).add(table.name)
+    found = own.union(*(below.get(name, ()) for name in own))
+    waiting = [name for name in own if _given(before.get(name)) != _given(after.get(name))]
+    while waiting:
+        more = below.get(waiting.pop(), set()) - found
+        found |= more
+        waiting += more
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        above = {key.parent for state in (before, after) if name in state for key in state[name].foreign_keys} - found
+        found |= above
+        waiting += above
+    return found
+
+
+def _given(table: Table | None) -> object:
+    """What tables that refer to a table have from it."""
+    if table is None:
+        return None
+    keys = [key for key in table.foreign_keys if not set(table.primary_key).isdisjoint(key.attributes)]
+    return table.primary_key, [table.attribute[name] for name in table.primary_key], keys
 
 
 def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
