@@ -128,7 +128,7 @@ class Table:
 
     @property
     def keys_in_order(self) -> list[ForeignKey]:
-        """Foreign keys in the order of their attributes, that to a master first: as near to the definition as can be."""
+        """Foreign keys in the order of their attributes, a master's first: as near to the definition as can be."""
         places = {attribute.name: place for place, attribute in enumerate(self.attributes)}
 
         def place(key: ForeignKey) -> tuple[bool, list[int]]:
