@@ -264,16 +264,18 @@ def orphans(
         Our sides, over the row ``c``, and the parent's, over ``p``.
     """
 
-    def comparable(side: Side) -> str:
-        # Texts, and enums of two types, are compared as texts.
-        return (
-            lowering.as_text(side.sql) if side.type and family(side.type) not in ("int", "real", "moment") else side.sql
-        )
+    def equal(ours: Side, theirs: Side) -> str:
+        # Texts are compared as texts, and so are enums of two types, and whatever the types do not tell.
+        plain = {"int": "number", "real": "number", "moment": "moment"}
+        kinds = {plain.get(family(side.type)) for side in (ours, theirs) if side.type}
+        if len(kinds) == 1 and None not in kinds:
+            return f"{theirs.sql} = {ours.sql}"
+        return " = ".join(lowering.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
 
     known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type) or "TRUE"
     sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
     if parent is not None:
-        on = " AND ".join(f"{comparable(theirs)} = {comparable(ours)}" for ours, theirs in pairs)
+        on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
         sql += f" AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
