@@ -351,6 +351,8 @@ class RunSQL(Line):
     back: Sql | None = None
 
     def operation(self, scene: Scene) -> ops.Operation:
+        if not (self.mysql or self.postgresql):
+            raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
         return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
 
