@@ -101,7 +101,12 @@ def play(stage: Stage, name: str) -> Iterator[Peer]:
                 stage.snippet(programs.FILL, "case_peer")
             except Stop:
                 return  # DataJoint cannot put in these rows here
-            yield _judge(Peer(peer, name, stage.server.backend), stage, case, before, fresh, expected, run)
+            found = Peer(peer, name, stage.server.backend)
+            try:
+                found = _judge(found, stage, case, before, fresh, expected, run)
+            except Exception as error:  # what it left cannot even be looked at
+                found.problems = [f"{type(error).__name__}: {error}"]
+            yield found
 
 
 def _judge(

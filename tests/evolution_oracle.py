@@ -147,7 +147,7 @@ def read(server: Server, databases: Databases) -> Catalogue:
             table.columns = [column for column in table.columns if not _dropped([column.name])]
             found[key] = table
         for schema, database in databases.items():
-            if any(there == schema for there, _ in found):
+            if any(there == schema for there, _ in found) and _has_lineage(query, server, database):
                 _read_lineage(query, server, found, schema, database, schemas)
     return found
 
@@ -165,6 +165,12 @@ def _of(found: Catalogue, schema: str, name: str) -> Table:
 
 def _dropped(names: Iterable[str]) -> bool:
     return any(name.startswith("_dropped_") for name in names)
+
+
+def _has_lineage(query: Any, server: Server, database: str) -> bool:
+    """Whether DataJoint ever made a table there."""
+    view = "information_schema.tables WHERE table_name = '~lineage' AND table_schema"
+    return bool(next(iter(query(f"SELECT COUNT(*) FROM {view} = '{database}'")))[0])
 
 
 def _read_lineage(query: Any, server: Server, found: Catalogue, schema: str, database: str, schemas: Any) -> None:

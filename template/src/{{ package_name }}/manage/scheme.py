@@ -63,7 +63,7 @@ class Finding:
     @property
     def blocks(self) -> bool:
         """Whether the server would refuse."""
-        return self.kind in ("null", "duplicate", "parent", "codec")
+        return self.kind in ("null", "duplicate", "parent")
 
 
 @dataclass

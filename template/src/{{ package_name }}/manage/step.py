@@ -131,7 +131,7 @@ class Probe:
     Parameters
     ----------
     kind : str
-        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent`` or ``dropped``.
+        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent``, ``missing`` or ``dropped``.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
