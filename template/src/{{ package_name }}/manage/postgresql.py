@@ -284,6 +284,7 @@ class PostgreSQL(Lowering):
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
         moved = {change.old[name] for name in change.retyped | set(alteration.converts)}
+        moved |= set(enums.reordered(self, alteration, change))
         gone, before = {*moved, *change.dropped, *change.kept}, alteration.before
         rebuild = self._rebuilds(change, before)
         key = change.table.primary_key != alteration.after.primary_key
