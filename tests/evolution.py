@@ -23,7 +23,7 @@ import evolution_oracle as oracle
 import evolution_programs as programs
 import sources
 from conftest import Project, Result, Server
-from evolution_answers import Answers, guesses, survivors
+from evolution_answers import Answers, fetched, guesses, stored, survivors
 
 MODULE = "pipeline_case"
 
@@ -324,15 +324,21 @@ class Play:
             self.changed[old], self.inserted = survive - set(columns), answers.inserts
             more = self.expected[new].name.startswith("#") or new in answers.inserts
             self.filled[old] = self.rows[old].filled(given)
-            gone = oracle.lost(self.filled[old], rows[new], columns, more=more)
+            was, now = self.filled[old], rows[new]
+            for ours, theirs in columns.items():
+                pair = self.before[old].column[ours], self.expected[new].column[theirs]
+                codecs = [column.comment.partition(":")[2].partition(":")[0] for column in pair]
+                if codecs[0] != codecs[1] and "<blob>" in codecs:
+                    was = was.mapped(ours, lambda value, column=pair[0]: fetched(column, value))
+                    now = now.mapped(theirs, lambda value, column=pair[1]: fetched(column, value))
+            gone = oracle.lost(was, now, columns, more=more)
             yield from (f"{'.'.join(old)}: {text}" for text in gone)
             for (table, attribute), value in answers.fills.items():
                 if table != new or new in answers.inserts or COMPUTED.fullmatch(value):
                     continue
-                if attribute in rows[new].columns and attribute not in columns.values():
-                    if self.expected[new].column[attribute].comment.startswith(":<blob>:"):
-                        continue  # encoded
-                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {oracle.loose(value)}
+                if attribute in rows[new].columns and attribute not in columns.values() and not more:
+                    wanted = oracle.loose(stored(self.expected[new].column[attribute], value))
+                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {wanted}
                     if got:
                         yield f"{'.'.join(new)}: {attribute} got {sorted(got)[:2]} instead of {value!r}"
 

@@ -6,12 +6,14 @@ denied, and what a required attribute gets is any value of its type, or one that
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from datajoint.blob import pack, unpack
 from evolution_oracle import Catalogue, Column, Key, Rows
 
 #: Of each table that survives: its key afterwards, and the new name of each column that survives.
@@ -151,13 +153,36 @@ def _text(value: Any) -> str:
 #: A value of each type, by what the type's name begins with or holds.
 _VALUES = (
     (r"uuid|binary\(16\)", "00000000-0000-0000-0000-000000000001"),
-    (r"time with|datetime|timestamp", "2000-01-01 00:00:00"),
+    (r"datetime|timestamp", "2000-01-01 00:00:00"),
     (r"date", "2000-01-01"),
     (r"time", "00:00:00"),
     (r"json", "{}"),
     (r"bool|\w*int|float|double|real|decimal|numeric", "0"),
     (r"", ""),
 )
+
+
+def stored(column: Column, value: str) -> Any:
+    """What a column holds once rows were given a value; values of ``<blob>`` are given in JSON, else as texts."""
+    if not column.comment.startswith(":<blob>:"):
+        return value
+    try:
+        return pack(json.loads(value))
+    except ValueError:
+        return pack(value)
+
+
+def fetched(column: Column, value: Any) -> Any:
+    """What DataJoint would fetch of a value of a column, as far as another codec keeps it: in JSON."""
+    if isinstance(value, memoryview):
+        value = bytes(value)
+    if isinstance(value, bytes) and (column.comment.startswith(":<blob>:") or value[:4] in (b"mYm\0", b"dj0\0")):
+        value = unpack(value)
+    if column.comment.startswith(":json:") and isinstance(value, str):
+        value = json.loads(value)
+    return (
+        None if value is None else json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else repr(v))
+    )
 
 
 def value_of(column: Column) -> str:

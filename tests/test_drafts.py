@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
-from conftest import Project
+import pymysql
+import pytest
+from conftest import Project, Server
 from test_migrate import living, ok, rows, states
 
 assert living  # a fixture
@@ -195,3 +202,39 @@ def test_a_change_behind_a_drafts_back_is_drift(living: Project) -> None:
     assert (found["state"], found["drift"], found["draft"]) == ("drifted", ["It is not as the draft left it."], True)
     ok(living, "migrate", "--draft")
     assert states(living)["life"] == ("current", "1.0.0")
+
+
+@pytest.mark.parametrize("living", ["mysql"], indirect=True)
+@pytest.mark.parametrize("again", [("--draft",), ()])
+def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server, again: tuple[str, ...]) -> None:
+    before = living.read(living.module("life"))
+    life(living, "    colour = \"grey\" : enum('grey', 'white')\n", "    size = 1 : int32\n")
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    reader = pymysql.connect(host=mysql.host, port=mysql.port, user=mysql.user, password=mysql.password)
+    with reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
+        command = [sys.executable, "-m", "my_pipeline.manage", "migrate", "--draft", "--drop", "Animal.colour"]
+        runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
+        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%dev_life%'"
+        try:
+            for _ in range(300):
+                if runner.poll() is not None or mysql.execute(waiting)[0][0]:
+                    break
+                time.sleep(0.1)
+            assert runner.poll() is None, "it was to wait for the reader"
+        finally:
+            if runner.poll() is None:
+                os.killpg(runner.pid, signal.SIGKILL)
+            runner.wait(30)
+    for _ in range(300):
+        if not mysql.execute(waiting)[0][0]:
+            break
+        time.sleep(0.1)
+    assert states(living)["life"] == ("interrupted", "1.0.0")
+    if not again:
+        living.write(living.module("life"), before)
+    ok(living, "migrate", *again)
+    assert (states(living)["life"], drafts(living)) == (("current", "1.0.0"), {"life"} if again else set())
+    found = rows(living, "life.Animal.to_dicts(order_by='animal_id')")
+    assert [r.get("size") or r["colour"] for r in found] == ([1, 1] if again else ["grey", "white"])
+    assert grams(living) == [19.0, 20.5, 21.0]

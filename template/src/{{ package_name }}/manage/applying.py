@@ -26,6 +26,7 @@ from . import (
     project,
     revising,
     revisions,
+    runner,
     scheme,
     status,
     steplog,
@@ -37,7 +38,6 @@ from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .model import Schema, Table, TableName, decode, encode
 from .revisions import Revision
-from .runner import auto_populated, software
 from .scheme import Group
 from .status import SchemaStatus, State
 
@@ -226,7 +226,7 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
     if connection.adapter.backend == "postgresql":
         for name in group.schemas:
             make_records(pipeline, name)
-    commit, versions = project.code_commit(own.root), software(connection)
+    commit, versions = project.code_commit(own.root), runner.software(connection)
     members: list[dict[str, Any]] = []
     now: dict[str, str | None] = {name: record.version for name, record in pipeline.records.items()}
     for revision in group.revisions:
@@ -360,5 +360,5 @@ def make_job_tables(environment: Environment) -> None:
     modules = graph.read(own.directory).modules_in_order(own.versions)
     for name in [name for name in modules if name in missing]:
         with suppress(Exception):
-            for table in auto_populated(import_module(f"{own.package}.{modules[name]}")):
-                _ = table.jobs
+            module = import_module(f"{own.package}.{modules[name]}")
+            runner.make_job_tables(connection, environment.database(name), module)

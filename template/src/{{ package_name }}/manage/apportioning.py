@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from . import chain, changes, wording
 from . import operations as ops
+from .data_operations import InsertRows
 from .model import ForeignKey, Schema, Table, TableName
 from .revisions import History, Revision
 
@@ -79,6 +80,9 @@ def drafts(
             for parent in sorted({k.parent.schema for o in draft.operations for k in _keys(o)} - set(result) - {name})
             if parent in histories and (newest := histories[parent].latest) is not None
         }
+        # Where a table moves to has to be there.
+        places = {o.to.schema for o in draft.operations if isinstance(o, ops.RenameTable)} - {name, *draft.requires}
+        draft.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
     revs = [Revision(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
     have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
     ordered = [result[revision.schema] for revision in chain.in_order(revs, have, order)]
@@ -151,7 +155,7 @@ def weight(operation: ops.Operation) -> str:
     """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
     there is more than before, ``patch`` where they see nothing of it."""
     match operation:
-        case ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
+        case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
             return PATCH
         case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
             return MINOR

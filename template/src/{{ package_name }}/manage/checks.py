@@ -1,4 +1,4 @@
-"""What CI runs: graph, versions, and whether DataJoint accepts every definition. Needs no database of anybody's."""
+"""What CI runs: graph, versions, definitions, and what the migrations do to rows. Needs no database of anybody's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(project: Project) -> list[Finding]:
     """
     found = graph.check(graph.read(project.directory), project.versions)
     # Definitions can only be declared along a sound graph; its findings come first and explain more.
-    return found or _check_definitions(project) or _check_migrations(project)
+    return found or _check_definitions(project) or _check_migrations(project) or _check_rows(project)
 
 
 def _check_migrations(project: Project) -> list[Finding]:
@@ -64,29 +64,26 @@ def _check_migrations(project: Project) -> list[Finding]:
     ]
 
 
+def _check_rows(project: Project) -> list[Finding]:
+    """What the migrations do to rows, where there are any: they are applied in another process (:mod:`replaying`)."""
+    if not any(history.revisions for history in revisions.read(project).values()):
+        return []
+    finished = _in_fresh_database(project, "manage.replaying")
+    try:
+        return [Finding(**finding) for finding in json.loads(finished.stdout)]
+    except ValueError:
+        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+        what = f"The migrations could not be tried out: {last}"
+        return [Finding("replay-rows", "version", 1, what, f"Try them: {project.command} --env local migrate.")]
+
+
 def _schemas(operations: list[Operation]) -> list[str]:
     return sorted({operation.table.schema for operation in operations})
 
 
 def _check_definitions(project: Project) -> list[Finding]:
     """Declare everything in a database of the embedded server that lives as long as this check, in another process."""
-    server = local.start(project.local_directory)
-    token = f"check_{os.getpid()}"
-    catalog = f"test_{token}"
-    variables = {name: value for name, value in os.environ.items() if name != "DJ_HOST"}
-    variables |= {project.variable("TEST_ID"): token, "DJ_LOG_STREAM": "stderr"}
-    _drop_leftovers(server)
-    try:
-        finished = subprocess.run(
-            [sys.executable, "-m", f"{project.package}.manage", "--env", "test", "--json", "init"],
-            env=variables,
-            cwd=project.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        local.drop_database(server, catalog)
+    finished = _in_fresh_database(project, "manage", "--env", "test", "--json", "init")
     if finished.returncode == 0:
         return []
     try:
@@ -95,6 +92,26 @@ def _check_definitions(project: Project) -> list[Finding]:
     except (ValueError, KeyError):
         last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
         return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
+
+
+def _in_fresh_database(project: Project, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the project on a database that lives as long as that."""
+    server = local.start(project.local_directory)
+    token = f"check_{os.getpid()}"
+    variables = {name: value for name, value in os.environ.items() if name != "DJ_HOST"}
+    variables |= {project.variable("TEST_ID"): token, "DJ_LOG_STREAM": "stderr"}
+    _drop_leftovers(server)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", f"{project.package}.{module}", *arguments],
+            env=variables,
+            cwd=project.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        local.drop_database(server, f"test_{token}")
 
 
 def _drop_leftovers(server: local.Server) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from .command import Options, common, connected, example, leave, print_json, program, show_status
-from .errors import ExitCode
+from .command import Options, common, example, leave, print_json, program, show_status
+from .errors import ExitCode, PipelineError
 from .project import current
 
 
@@ -69,11 +69,20 @@ def revise(options: Options, schemas: tuple[str, ...], message: str, bump: str |
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @common
 def diff(options: Options, schemas: tuple[str, ...]) -> None:
-    """Show what changed: the code against the snapshot, and the database against it."""
+    """Show what changed: the code against the snapshot, and the database against it where it can be reached."""
     from . import comparing, render
+    from . import environment as environments
 
-    environment, connection = connected(options)
-    found = comparing.compare(connection, environment, schemas)
+    environment = environments.select(options.environment, said=options.environment is not None)
+    try:
+        connection = environments.connect(environment)
+    except PipelineError as error:
+        found = comparing.compare(None, environment, schemas)
+        if not any(c.code for c in found):
+            raise
+        click.echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
+    else:
+        found = comparing.compare(connection, environment, schemas)
     if options.json:
         print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
     else:

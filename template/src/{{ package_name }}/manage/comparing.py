@@ -50,8 +50,10 @@ class Comparison:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def compare(connection: dj.Connection, environment: Environment, schemas: Iterable[str] = ()) -> list[Comparison]:
-    """Compare code, snapshot and database of some schemas, or of all."""
+def compare(
+    connection: dj.Connection | None, environment: Environment, schemas: Iterable[str] = ()
+) -> list[Comparison]:
+    """Compare code, snapshot and database of some schemas, or of all; without a connection, code and snapshot."""
     own = project.current()
     histories = revisions.read(own)
     before = revisions.tables_of(history.latest for history in histories.values())
@@ -60,8 +62,8 @@ def compare(connection: dj.Connection, environment: Environment, schemas: Iterab
     before = {name: table for name, table in before.items() if name.schema in known}
     found = changes.difference(before, {n: t for n, t in after.items() if n.schema in known})
     databases = {name: environment.database(name) for name in histories}
-    shapes = catalog.read(connection, databases)
-    drafts = {s.name for s in status.read(connection, environment) if s.draft}
+    shapes = catalog.read(connection, databases) if connection is not None else {}
+    drafts = {s.name for s in status.read(connection, environment) if s.draft} if connection is not None else set()
     results = []
     for name, history in histories.items():
         if schemas and name not in schemas:
@@ -74,7 +76,9 @@ def compare(connection: dj.Connection, environment: Environment, schemas: Iterab
         mine = [op for op in found.operations if name in (op.table.schema, _target(op))]
         kinds = [apportioning.weight(op) for op in mine]
         proposed = apportioning.raised(latest.version, apportioning.worst(kinds)) if kinds else latest.version
-        wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else ["It is not there."]
+        wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
+        if name not in shapes and connection is not None:
+            wrong.append("It is not there.")
         if name in drafts:
             wrong.insert(0, "It is a draft; migrate makes it what the snapshot says.")
         if latest.version != own.versions.get(name, latest.version):
@@ -87,7 +91,7 @@ def compare(connection: dj.Connection, environment: Environment, schemas: Iterab
                 tuple(sentence(op) for op in mine),
                 tuple(_question(q) for q in found.questions if q.table.schema == name),
                 tuple(wrong),
-                _rows(connection, databases[name], mine, shapes.get(name)),
+                _rows(connection, databases[name], mine, shapes.get(name)) if connection is not None else {},
             )
         )
     return results

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from . import notation
 from .errors import PipelineError
@@ -30,12 +31,14 @@ class Titles:
 
     def __init__(self, names: Iterable[TableName] = (), more: Titles | None = None) -> None:
         self._found: dict[tuple[str, str], set[TableName]] = {}
+        self._schemas: set[str] = set()
         self._more = more
         for name in names:
             self.add(name)
 
     def add(self, name: TableName) -> None:
         """Take note of one more table."""
+        self._schemas.add(name.schema)
         self._found.setdefault((name.schema, title(name)), set()).add(name)
 
     def of(self, name: TableName, here: str = "") -> str:
@@ -57,7 +60,7 @@ class Titles:
         PipelineError
             If there is none.
         """
-        schema, _, name = text.partition(".") if text.partition(".")[0] in self._schemas else (here, "", text)
+        schema, _, name = text.partition(".") if self._knows(text.partition(".")[0]) else (here, "", text)
         if not name[:1].isupper():
             return TableName(schema, name)
         found = self._found.get((schema, name), set())
@@ -76,18 +79,18 @@ class Titles:
         """Every table that may be meant by a class, or as the server calls it, with or without its schema."""
         head, _, rest = text.partition(".")
         names = {n: title for (_, title), found in self._found.items() for n in found}
-        if head in self._schemas:
+        if self._knows(head):
             return sorted((n for n in names if n.schema == head and rest in (names[n], n.table)), key=str)
         return sorted((n for n in names if text in (names[n], n.table)), key=str)
 
-    @property
-    def _schemas(self) -> set[str]:
-        return {schema for schema, _ in self._found} | (self._more._schemas if self._more else set())
+    def _knows(self, schema: str) -> bool:
+        return schema in self._schemas or (self._more is not None and self._more._knows(schema))
 
     def _listed(self, schema: str) -> str:
         return ", ".join(sorted(name for where, name in self._found if where == schema)) or "none"
 
 
+@cache
 def title(name: TableName) -> str:
     """What the class of a table is called."""
     return Table(name, (), ()).title
@@ -324,5 +327,6 @@ def titles_of(tables: Mapping[TableName, Table], more: Titles | None = None) -> 
     titles = Titles(tables, more)
     for table in tables.values():
         for key in table.foreign_keys:
-            titles.add(key.parent)
+            if key.parent not in tables:
+                titles.add(key.parent)
     return titles

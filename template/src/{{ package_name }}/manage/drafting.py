@@ -99,7 +99,8 @@ def _draftable(pipeline: Pipeline, chosen: list[str]) -> list[str]:
         for id_, sentence, do in chain.problems(pipeline.histories[name], own.versions[name]):
             if id_ != "open-question":
                 raise PipelineError(sentence, "Nothing was changed.", do)
-        for revision in due.waiting(pipeline, name):
+    for waiting in due.waiting(pipeline, names).values():
+        for revision in waiting:
             if revision.digest:
                 why = "A draft begins where the migrations end."
                 raise PipelineError(

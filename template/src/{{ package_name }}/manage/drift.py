@@ -24,7 +24,7 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     Reads the catalogue, once for all schemas. What differs from the record has drifted; what is as it was recorded and
     not as the snapshot has it, comes from another migration of the same version.
     """
-    shapes = catalog.read(connection, {s.name: s.database for s in stands if s.database_version is not None})
+    shapes = catalog.read(connection, {s.name: s.database for s in stands})
     current = [s for s in stands if s.state is State.CURRENT and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
     own = project.current()

@@ -76,13 +76,14 @@ class Module:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the graph that is not as it should be: an id, where, a sentence, a fix."""
+    """Something that is not as it should be: an id, where, a sentence, a fix. A ``note`` is only to be known."""
 
     id: str
     module: str
     line: int
     what: str
     do: str
+    note: bool = False
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class Lowering(ABC):
         self._databases, self._before, self._after = dict(databases), before, after
         self._names, self._version = names, version
         self._aside: dict[tuple[TableName, str], str] = {}
+        self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
 
     @property
     def schemas(self) -> Container[str]:
@@ -201,6 +202,10 @@ class Lowering(ABC):
     def listed(self, names: tuple[str, ...] | list[str]) -> str:
         """Identifiers, divided by commas."""
         return ", ".join(map(self.quote, names))
+
+    def key_called(self, table: Table, key: ForeignKey) -> str:
+        """What a foreign key is called."""
+        return self._names.key(self.place(table.name), key.attributes, self.place(key.parent)).name
 
     def _key_name(self, key: ForeignKey, name: str) -> KeyName:
         return KeyName(name, key.attributes, self.place(key.parent), key.parent_attributes)

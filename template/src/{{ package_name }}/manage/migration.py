@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from . import data_operations as data
 from . import definition as text
@@ -58,7 +59,7 @@ class Scene:
     schema: str
     later: text.Titles | None = None
 
-    @property
+    @cached_property
     def titles(self) -> text.Titles:
         return text.titles_of(self.tables, self.later)
 
@@ -350,6 +351,8 @@ class RunSQL(Line):
     back: Sql | None = None
 
     def operation(self, scene: Scene) -> ops.Operation:
+        if not (self.mysql or self.postgresql):
+            raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
         return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
 

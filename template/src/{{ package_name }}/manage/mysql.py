@@ -154,14 +154,13 @@ class MySQL(Lowering):
         taken = {"primary", *(other.name.lower() for other in others)}
         return unused((match[0] if match else "functional_index").lower(), taken)
 
+    def _key_names(self, name: TableName) -> set[str]:
+        """Names of foreign keys that are taken in the database of a table."""
+        tables = {place: found for place, found in self._names.tables.items() if place[0] == self.place(name)[0]}
+        return {key.name for found in tables.values() for key in found.foreign_keys}
+
     def _new_key_name(self, name: TableName) -> str:
-        database, table = self.place(name)
-        taken = {
-            key.name
-            for place, found in self._names.tables.items()
-            if place[0] == database
-            for key in found.foreign_keys
-        }
+        table, taken = name.table, self._key_names(name)
         numbers = (f"_ibfk_{number}" for number in range(1, len(taken) + 2))
         return next(n for n in (shorten(table, 64 - len(s)) + s for s in numbers) if n not in taken)
 
@@ -200,7 +199,8 @@ class MySQL(Lowering):
     def add_foreign_key(self, table: Table, key: ForeignKey) -> list[Step]:
         without = self._without(table, key)
         clauses = self._reindex(table, without, replace(without, foreign_keys=(*without.foreign_keys, key)))
-        name = self._new_key_name(table.name)
+        freed = self.freed.get((table.name, key), "")
+        name = freed if freed and freed not in self._key_names(table.name) else self._new_key_name(table.name)
         self._names.table(self.place(table.name)).foreign_keys.append(self._key_name(key, name))
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent}"
         clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self._references(key)}", COPY, phrase)

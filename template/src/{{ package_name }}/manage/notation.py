@@ -170,6 +170,8 @@ def holds(core: str, text: str) -> bool:
             uuid.UUID(text)
         elif re.match(r"date|timestamp", core):
             return bool(_MOMENT.fullmatch(text))
+        elif re.match(r"time(?!stamp)", core):
+            return bool(re.fullmatch(r"-?\d{1,3}:\d\d(:\d\d(\.\d+)?)?", text))
         elif core.startswith("enum("):
             return text in enum_values(core)
         elif size := re.fullmatch(r"(?:var)?char\((\d+)\)", core):

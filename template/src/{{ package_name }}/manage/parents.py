@@ -14,7 +14,8 @@ from .model import ForeignKey, Table, TableName
 from .operations import Tables
 from .origins import Origins, resolved
 from .probes import Side
-from .step import Literal, Probe, Step
+from .step import FromParent, Literal, Probe, Step
+from .values import Fill
 
 
 def orphans(
@@ -26,39 +27,119 @@ def orphans(
     after: Tables,
     back: Mapping[TableName, TableName],
 ) -> list[tuple[TableName, Probe]]:
-    """Counts rows that a new foreign key would find no parent for, as far as their values are known now; ``back`` has
-    where tables are that come back from where they were put aside."""
-    parent, pairs = origins.tables.get(key.parent) or back.get(key.parent), list[tuple[Side, Side]]()
-    nothing = Side("", "", "")
+    """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
+    rows are put in, also those for which these would find none. ``back`` has where tables are that come back from where
+    they were put aside."""
+    known = origins.attributes.get(name, {})
+    for attribute in (after[name].attribute[a] for a in key.attributes):
+        if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
+            return []  # rows have nothing there, and refer to nothing
+    asking = _Asking(lowering, origins, before, after, back)
+    ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    given = origins.missing.get((name, key))
+    found = asking.compared(name, key.parent, ours)
+    if given is None:
+        return found
+    for above in after[key.parent].foreign_keys if key.parent in after else ():
+        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
+            pairs = zip(above.attributes, above.parent_attributes, strict=True)
+            theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
+            found += asking.compared(name, above.parent, theirs)
+    words = f"{found[0][1].words}, which gets one" if found else ""
+    return [(name, replace(found[0][1], kind="missing", words=words)), *found[1:]] if found else []
 
-    def side(alias: str, table: TableName, attribute: str) -> Side | None:
-        old, fill = origins.attributes.get(table, {}).get(attribute), origins.fills.get((table, attribute))
-        if (table, attribute) in origins.converts:
+
+class _Asking:
+    """What rows will have, asked of the tables as they are."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        origins: Origins,
+        before: Tables,
+        after: Tables,
+        back: Mapping[TableName, TableName],
+    ) -> None:
+        self._lower, self._origins, self._before, self._after = lowering, origins, before, after
+        self._back = back
+
+    def ours(self, table: TableName, attribute: str) -> Side | None:
+        """What a row, as ``c``, will have; None where that cannot be asked."""
+        fill = self._origins.fills.get((table, attribute))
+        old = self._origins.attributes.get(table, {}).get(attribute)
+        if (table, attribute) in self._origins.converts:
             return None
-        if table in back:
-            return Side(f"{alias}.{lowering.quote(attribute)}", resolved(after, table, attribute), attribute)
         if old is not None:
-            type_ = resolved(before, origins.tables[table], old)
-            return Side(f"{alias}.{lowering.quote(old)}", type_, old)
-        value = fill.value if fill is not None else after[table].attribute[attribute].default
+            type_ = resolved(self._before, self._origins.tables[table], old)
+            return Side(f"c.{self._lower.quote(old)}", type_, old)
+        if fill is not None and fill.each:
+            return Side("NULL", "", attribute)  # what is made up is in no row that is there
+        if fill is not None and (fill.of is not None or fill.parent):
+            return self._taken(table, attribute, fill)
+        return self.told(table, attribute, fill.value if fill is not None else None)
+
+    def told(self, table: TableName, attribute: str, value: str | None) -> Side | None:
+        """A value, else the default."""
+        if value is None:
+            value = self._after[table].attribute[attribute].default
         if value is None:
             return None
-        core = lowering.core(resolved(after, table, attribute), table)
-        return Side(lowering.value(core, value), "", f"{attribute} = {value!r}")
+        core = self._lower.core(resolved(self._after, table, attribute), table)
+        return Side(self._lower.value(core, value), "", f"{attribute} = {value!r}")
 
-    for attribute, their in zip(key.attributes, key.parent_attributes, strict=True):
-        ours = side("c", name, attribute)
-        theirs = side("p", key.parent, their) if parent is not None else nothing
-        fill = origins.fills.get((name, attribute))
-        if parent is None and fill is not None and ours is None:
-            ours = Side("", "", attribute)  # some value, and there is no row that it could be of
-        if ours is None or theirs is None:
-            return []  # null, computed, or taken from a parent
-        pairs.append((ours, theirs))
-    found = probes.orphans(lowering, origins.tables[name], parent, str(key.parent), pairs)
-    if (name, key) in origins.missing:
-        found = replace(found, kind="missing", words=f"{found.words}, which gets one")
-    return [(name, found)]
+    def _taken(self, table: TableName, attribute: str, fill: Fill) -> Side | None:
+        """What comes from a row of another table."""
+        names = {old: new for new, old in self._origins.tables.items()}
+        before = renamed(self._before, names)
+        found = filling.lowered(fill, table, attribute, before, self._after, self._origins, self._lower)
+        above = self._origins.tables.get(found.parent) if isinstance(found, FromParent) else None
+        if not isinstance(found, FromParent) or above is None:
+            return None
+        if not found.attribute[0] or not all(was for was, _, _ in found.pairs):
+            return None
+        quote = self._lower.quote
+        on = " AND ".join(f"q.{quote(was)} = c.{quote(ours)}" for was, _, ours in found.pairs)
+        sql = f"(SELECT q.{quote(found.attribute[0])} FROM {self._lower.full(above)} q WHERE {on} LIMIT 1)"
+        return Side(sql, resolved(self._before, above, found.attribute[0]), attribute)
+
+    def compared(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None]
+    ) -> list[tuple[TableName, Probe]]:
+        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards."""
+        there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
+        for attribute, mine in ours.items():
+            theirs = Side("", "", "")
+            if parent in self._back:
+                type_ = resolved(self._after, parent, attribute)
+                theirs = Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+            elif there is not None:
+                old = self._origins.attributes.get(parent, {}).get(attribute)
+                if old is not None and (parent, attribute) not in self._origins.converts:
+                    theirs = Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
+                else:
+                    fill = self._origins.fills.get((parent, attribute))
+                    told = self.told(parent, attribute, fill.value if fill else None)
+                    if told is None or (fill is not None and fill.value is None):
+                        return []
+                    theirs = told
+            if mine is None and there is not None:
+                return []
+            # Whatever the value is, there is no row that it could be of.
+            pairs.append((mine or Side("", "", attribute), theirs))
+        found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
+        return [(name, found)]
+
+
+def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
+    """The tables by their new names, and foreign keys that lead there."""
+    return {
+        names.get(name, name): replace(
+            table,
+            name=names.get(name, name),
+            foreign_keys=tuple(replace(k, parent=names.get(k.parent, k.parent)) for k in table.foreign_keys),
+        )
+        for name, table in tables.items()
+    }
 
 
 def inserted(

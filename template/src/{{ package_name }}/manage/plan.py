@@ -91,7 +91,7 @@ def build(
     if wrong := dangling(after, lowering.schemas):
         raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
-    middle = _renamed(before, renamed)
+    middle = parents.renamed(before, renamed)
     sources: dict[TableName, set[TableName]] = {}
     for (name, _), fill in origins.fills.items():
         if fill.of is not None:
@@ -121,6 +121,9 @@ def build(
         for key in before[name].foreign_keys:
             now = replace(key, parent=renamed.get(key.parent, key.parent))
             if (new, now) not in kept:
+                # DataJoint shows foreign keys in the order of their names.
+                if new == name:
+                    lowering.freed[name, _follow(name, now, origins)] = lowering.key_called(table, key)
                 steps += lowering.drop_foreign_key(table, key)
                 table = replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))
     for old, new in _in_free_order(renamed, set(before)):
@@ -144,8 +147,8 @@ def build(
             for key in after[name].keys_in_order:
                 if (name, key) not in present:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
-                    there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
-                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
+                    stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
+                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     present.add((name, key))
     for name in gone:
         steps += lowering.drop_table(name) if hard else lowering.rename_table(name, aside(lowering, name))
@@ -215,18 +218,6 @@ def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]
         order.append((old, waiting[old]))
         taken = (taken - {old}) | {waiting.pop(old)}
     return order
-
-
-def _renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
-    """The tables by their new names, and foreign keys that lead there."""
-    return {
-        names.get(name, name): replace(
-            table,
-            name=names.get(name, name),
-            foreign_keys=tuple(replace(k, parent=names.get(k.parent, k.parent)) for k in table.foreign_keys),
-        )
-        for name, table in tables.items()
-    }
 
 
 def _alteration(

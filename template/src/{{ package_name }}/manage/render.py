@@ -93,11 +93,13 @@ def log(records: list[Record]) -> None:
 def findings(found: list[Finding]) -> None:
     """What `check` found: where, an id, a sentence and a fix."""
     console = _console()
-    if not found:
-        console.print("[green]Everything is in order.[/]")
     for finding in found:
-        console.print(f"[red]{finding.module}.py:{finding.line}[/] [bold]{finding.id}[/] {escape(finding.what)}")
+        colour, word = ("cyan", "note: ") if finding.note else ("red", "")
+        where = f"[{colour}]{finding.module}.py:{finding.line}[/]"
+        console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
+    if all(finding.note for finding in found):
+        console.print("[green]Everything is in order.[/]")
 
 
 def doctor(report: Report) -> None:
@@ -226,6 +228,8 @@ def blast(environment: Environment, found: list[Cost]) -> None:
         for finding in cost.group.findings:
             colour = "red" if finding.loses or finding.blocks else "yellow"
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+        if not any(finding.loses or finding.blocks for finding in cost.group.findings):
+            console.print("[green]No value would be lost.[/]")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")

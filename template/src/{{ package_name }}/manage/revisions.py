@@ -326,7 +326,7 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
         raise PipelineError(f"{name} is not Python.", f"Line {error.lineno}: {error.msg}.", do) from error
     except PipelineError as error:
         raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         text = " ".join(str(error).split())
         if isinstance(error, ImportError) and (missing := re.search(r"cannot import name '(\w+)'", text)):

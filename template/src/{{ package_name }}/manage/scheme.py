@@ -6,13 +6,14 @@ schemas, form one group; any other migration is a group of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, steplog
+from . import constraints, lineage, plan, recoding, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
 from .changes import difference
@@ -77,6 +78,7 @@ class Group:
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    first: bool = True
     instead: list[ops.Operation] | None = None
 
     @property
@@ -118,7 +120,7 @@ def groups(
     current: Group | None = None
     operations: list[ops.Operation] = []
     for revision in wanted:
-        current = current or Group([], now)
+        current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
         operations += more
@@ -187,31 +189,86 @@ def lower(
 ) -> Tables:
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
     for own, part in _segments(operations):
         if own is not None:
             entries += _data_entries(pipeline, own, group)
             continue
-        lowering = pipeline.lowering(names, now, ops.apply(part, now))
-        built = plan.build(now, part, lowering, lossy=lossy, **options)
-        steps = [*built.steps, *lineage.job_steps(now, built.after, built.origins, lowering)]
+        after = ops.apply(part, now)
+        # What has nothing to do with the change takes no part in planning it.
+        scope = _scope(now, after, part)
+        near = {name: table for name, table in now.items() if name in scope}
+        lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in scope})
+        built = plan.build(near, part, lowering, lossy=lossy, **options)
+        steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
-        group.probes += built.probes
+        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        for table, probe in built.probes:
+            if probe.kind != "dropped" or not set(probe.attributes) & recoded:
+                group.probes.append((table, replace(probe, later=bool(entries))))
         group.origins.append(built.origins)
         for step in steps:
             places = tuple(lowering.place(table) for table in step.tables)
             entries.append(steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places))
-        now = built.after
+        now = {**{name: table for name, table in now.items() if name not in scope}, **built.after}
     group.entries += entries
     group.after = now
     return now
+
+
+def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
+    """The tables that take part in a change: those that differ or that operations name, those that refer to them,
+    everything below where a key differs, and everything above all of these."""
+    own = {operation.table for operation in operations}
+    own |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
+    own |= {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
+    below: dict[TableName, set[TableName]] = {}
+    for table in (*before.values(), *(after[name] for name in own if name in after)):
+        for key in table.foreign_keys:
+            below.setdefault(key.parent, set()).add(table.name)
+    found = own.union(*(below.get(name, ()) for name in own))
+    waiting = [name for name in own if _given(before.get(name)) != _given(after.get(name))]
+    while waiting:
+        more = below.get(waiting.pop(), set()) - found
+        found |= more
+        waiting += more
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        above = {key.parent for state in (before, after) if name in state for key in state[name].foreign_keys} - found
+        found |= above
+        waiting += above
+    return found
+
+
+def _given(table: Table | None) -> object:
+    """What tables that refer to a table have from it."""
+    if table is None:
+        return None
+    keys = [key for key in table.foreign_keys if not set(table.primary_key).isdisjoint(key.attributes)]
+    return table.primary_key, [table.attribute[name] for name in table.primary_key], keys
+
+
+def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
+    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    connection = pipeline.connection
+    quote, mysql = connection.adapter.quote_identifier, connection.adapter.backend == "mysql"
+    database = pipeline.databases.get(table.schema, table.schema)
+    if database not in pipeline.found or table not in pipeline.tables:
+        return False
+    condition = f"{quote(attribute)} IS NOT NULL"
+    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+        condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
+    sql = f"SELECT 1 FROM {quote(database)}.{quote(table.table)} WHERE {condition} LIMIT 1"
+    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
     for operation in operations:
-        if isinstance(operation, (data.RunSQL, data.RunPython)):
+        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
             if part:
                 yield None, part
             yield operation, []
@@ -228,6 +285,13 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        text = json.dumps({"place": place, **{k: getattr(operation, k) for k in ("source", "target", "type")}})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+        return
     if isinstance(operation, data.RunPython):
         revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
         index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
@@ -251,19 +315,15 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 
 
 def count(connection: dj.Connection, group: Group) -> None:
-    """Count what the steps of a group would lose or be refused for, as far as its tables are there now."""
+    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
+    still to make."""
+
     for table, probe in group.probes:
-        number = _number(connection, probe.sql)
-        if number:
-            group.findings.append(Finding(table, probe.kind, number, probe.words, probe.attributes))
-
-
-def _number(connection: dj.Connection, sql: str) -> int:
-    """What a query counts; nothing where it speaks of what an earlier group is still to make."""
-    import datajoint as dj
-
-    try:
-        row = connection.query(sql, args=None, reconnect=False).fetchone()
-    except dj.DataJointError:
-        return 0
-    return int(row[0] or 0)
+        try:
+            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+        except Exception as error:
+            if trouble.of(error) or (group.first and not probe.later):
+                raise
+            continue
+        if row[0]:
+            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))

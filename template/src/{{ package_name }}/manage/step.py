@@ -140,6 +140,8 @@ class Probe:
         What is counted: ``values of weight that would be rounded``.
     silent : bool
         Whether the server would go on without a word.
+    later : bool
+        Whether it may speak of what is still to be made.
     """
 
     kind: str
@@ -147,6 +149,7 @@ class Probe:
     sql: str
     words: str
     silent: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""`check` tries every migration on tables with rows: what any rows would meet is found, what hangs on values is a note."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project
+from test_migrate import LIFE, VERSION, WORK, ok
+
+NAME = "    name : varchar(32)  # what it is called\n"
+NOTE = "    note = null : varchar(64)\n"
+GRAMS = "    grams : float64"
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
+    """A project with two schemas and their first snapshots."""
+    own = Project(render(tmp_path_factory.mktemp("rows") / "my_pipeline"))
+    for name in ("subject", "session", "ephys", "imaging", "analysis"):
+        (own.folder / own.module(name)).unlink()
+    own.write(own.module("life"), LIFE)
+    own.write(own.module("work"), WORK)
+    own.write(own.module("version"), VERSION)
+    ok(own, "--env", "local", "init")
+    yield own
+    own.run("local", "stop")
+
+
+@pytest.fixture
+def lab(begun: Project) -> Iterator[Project]:
+    """The same, as it was at the beginning."""
+    package = begun.folder / "src" / "my_pipeline"
+    files = [path for path in package.rglob("*.*") if "manage" not in path.parts]
+    texts = {path: path.read_bytes() for path in files}
+    yield begun
+    for path in package.rglob("*.*"):
+        if "manage" not in path.parts and path.is_file() and path not in texts:
+            path.unlink()
+    for path, text in texts.items():
+        path.write_bytes(text)
+
+
+def life(project: Project, old: str, new: str) -> None:
+    project.replace(project.module("life"), old, new)
+
+
+def edit(project: Project, file: str, old: str, new: str) -> None:
+    project.replace(f"src/my_pipeline/migrations/{file}", old, new)
+
+
+def check(project: Project, code: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found = ok(project, "check", "--json", code=code).json
+    return found["findings"], found["notes"]
+
+
+def test_a_sound_history_says_nothing_and_takes_seconds(lab: Project) -> None:
+    """Renamed keys, new types, tables that come and go, and a schema whose first snapshot needs a later one of another."""
+    life(lab, "    animal_id : int32  # its number", "    animal : int64  # its number")
+    life(lab, NAME, "    label : varchar(40)\n    unique index (label)\n")
+    ok(lab, "revise", "-m", "names", "--rename", "Animal.animal_id=animal", "--rename", "Animal.name=label")
+    ok(lab, "add-schema", "play", "--depends", "life")
+    toy = 'definition = """\n    -> life.Animal\n    toy : varchar(8)\n    ---\n    price = null : decimal(5,2)\n    """\n'
+    head = lab.read(lab.module("play")).partition("@schema")[0]
+    lab.write(lab.module("play"), f"{head}@schema\nclass Toy(dj.Manual):\n    {toy}")
+    ok(lab, "revise", "-m", "play")
+    life(lab, GRAMS, "    unit : varchar(4)\n" + GRAMS)
+    ok(lab, "revise", "-m", "units", "--fill", "Weight.unit=g")
+    lab.replace(lab.module("play"), "    price = null : decimal(5,2)\n", "    -> [nullable] Toy.proj(copy_of='toy')\n")
+    lab.replace(lab.module("play"), "    -> [nullable] Toy.proj(copy_of='toy')\n", "    price = null : int32\n")
+    lab.replace(lab.module("work"), NOTE, "")
+    ok(lab, "revise", "-m", "rest", "--drop", "Task.note")
+    begun = time.monotonic()
+    assert check(lab, 0) == ([], [])
+    assert time.monotonic() - begun < 30
+    assert "Everything is in order." in ok(lab, "check").out
+
+
+def test_what_any_row_would_meet_is_found(lab: Project) -> None:
+    life(lab, GRAMS, "    unit : varchar(4)\n" + GRAMS)
+    ok(lab, "revise", "-m", "units", "--fill", "Weight.unit=g")
+    edit(lab, "life/1.1.0_units.py", ', fill="g"', "")
+    (finding,), notes = check(lab, 1)
+    assert (finding["id"], finding["module"], notes) == ("replay-rows", "migrations/life/1.1.0_units", [])
+    assert "3 rows that have no value for unit" in finding["what"] and "fill=" in finding["do"]
+    edit(lab, "life/1.1.0_units.py", 'varchar(4)"', 'varchar(4)", fill="g"')
+    assert check(lab, 0) == ([], [])
+
+    # One value for all rows, which is to be unique.
+    life(lab, "    unit : varchar(4)\n", "    unit : varchar(4)\n    unique index (unit)\n")
+    ok(lab, "revise", "-m", "one unit")
+    found, (note,) = check(lab, 0)
+    assert found == [] and "1 values of (unit) that rows have in common" in note["what"]
+    life(lab, "    unique index (unit)\n", "    code : varchar(4)\n    unique index (code)\n")
+    ok(lab, "revise", "-m", "codes", "--fill", "Weight.code=x")
+    (finding,), _ = check(lab, 1)
+    assert "1 values of (code) that rows have in common" in finding["what"]
+    assert finding["module"].startswith("migrations/life/1.2.0")
+
+
+def test_a_foreign_key_that_no_row_can_have_a_parent_for_is_found(lab: Project) -> None:
+    rig = 'class Rig(dj.Lookup):\n    definition = """\n    rig : varchar(8)\n    """\n'
+    life(lab, "@schema\nclass Weight", f"@schema\n{rig}    contents = [('A',)]\n\n\n@schema\nclass Weight")
+    life(lab, "    ---\n    grams", "    ---\n    -> Rig\n    grams")
+    ok(lab, "revise", "-m", "rigs", "--fill", "Weight.rig=A")
+    (finding,), _ = check(lab, 1)
+    assert "is in no row of life.#rig" in finding["what"]
+    insert = "INSERT INTO {life}.`#rig` VALUES ('A')"
+    # The table and its contents come first, then what refers to it.
+    path = "src/my_pipeline/migrations/life/1.1.0_rigs.py"
+    text = lab.read(path).replace("import ", "import RunSQL, ", 1)
+    create = re.search(r'    CreateTable\(""".*?"""\),\n', text, re.DOTALL)
+    assert create
+    words = f'    RunSQL("rigs", mysql="{insert}", postgresql="""{insert.replace("`", chr(34))}"""),\n'
+    text = text.replace(create[0], "").replace("operations = [\n", f"operations = [\n{create[0]}{words}")
+    lab.write(path, text)
+    assert check(lab, 0) == ([], [])
+
+
+def test_what_hangs_on_values_is_a_note(lab: Project) -> None:
+    life(lab, NAME, "    name : enum('Ada', 'Bob')\n")
+    lab.replace(lab.module("work"), NOTE, "    note : varchar(64)\n")
+    ok(lab, "revise", "-m", "stricter", "--fill", "Task.note=-")
+    edit(lab, "work/1.1.0_stricter.py", ', fill="-"', "")
+    found, notes = check(lab, 0)
+    assert found == [] and len(notes) == 2
+    assert "3 values of name that are none of Ada, Bob" in notes[0]["what"]
+    assert "1 rows without note" in notes[1]["what"]
+    shown = ok(lab, "check").out
+    assert shown.count("note: ") == 2 and "Everything is in order." in shown
+
+
+@pytest.mark.parametrize(("cast", "code"), [("name AS date", 0), ("nome AS date", 1)])
+def test_statements_of_ones_own_are_run(lab: Project, cast: str, code: int) -> None:
+    """Those that the values at hand make fail are a note; those that fail without a row are wrong."""
+    life(lab, NAME, f"{NAME}    born = null : date\n")
+    ok(lab, "revise", "-m", "born")
+    path = "src/my_pipeline/migrations/life/1.1.0_born.py"
+    sql = "UPDATE {life}.animal SET born = CAST(" + cast + ")"
+    words = f'    RunSQL("find out", mysql="{sql}", postgresql="{sql}"),\n]'
+    text = lab.read(path).replace("import AddAttribute", "import AddAttribute, RunSQL")
+    lab.write(path, text.rstrip().removesuffix("]") + words + "\n")
+    found, notes = check(lab, code)
+    assert (len(found), len(notes)) == (code, 1 - code)
+    assert "find out" in (found or notes)[0]["what"]
+    assert ("even where there are no rows" in (found or notes)[0]["what"]) is bool(code)
