@@ -110,7 +110,7 @@ def build(
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     made = [table for name, table in after.items() if name not in origins.tables]
-    back = {table.name: there for table in made if (there := _put_aside(lowering, table))} if revive else {}
+    back = {table.name: put for table in made if (put := _put_aside(lowering, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
             if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
