@@ -154,7 +154,7 @@ def test_floors_import_only_downwards(default_folder: Path) -> None:
         "errors", "trouble", "project", "graph", "account", "local", "settings", "environment", "notation", "model", "catalog",
         "catalog_mysql", "catalog_postgresql", "journal", "steplog", "operations", "data_operations", "definition", "migration", "revisions",
         "chain", "status", "guard", "recorder", "scratch", "changes", "step", "constraints", "lowering", "probes",
-        "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql", "origins", "plan", "drift", "versionfile",
+        "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql", "online", "origins", "plan", "drift", "versionfile",
         "wording", "revising", "lineage", "runner", "due", "scheme", "stepping", "applying", "answers", "comparing",
         "blast", "reverting", "renumbering", "worker", "credentials", "doctor", "checks", "scaffold", "testing",
         "render", "command", "cli_migrations", "cli",

@@ -1,4 +1,4 @@
-"""What a migration does to rows and leaves the shape of the tables as it is."""
+"""What a migration does to rows and leaves the shape of the tables as it is, and what it does while others work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .errors import PipelineError
 from .model import Table, TableName
-from .operations import Operation, Sql, Tables
+from .operations import AddForeignKey, AddIndex, Operation, Sql, Tables
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,19 @@ class RunPython(Operation):
 
     def inverse(self, tables: Tables) -> Operation:
         raise _no_way_back(f"{self.words} was done in Python.")
+
+
+@dataclass(frozen=True)
+class Online(Operation):
+    """Add an index or a foreign key while others go on reading and writing the table."""
+
+    operation: AddIndex | AddForeignKey
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return self.operation.apply(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        return self.operation.inverse(tables)
 
 
 def _no_way_back(why: str) -> PipelineError:

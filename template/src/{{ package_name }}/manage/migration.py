@@ -279,14 +279,16 @@ class ChangePrimaryKey(Line):
 
 @dataclass(frozen=True)
 class AddForeignKey(Line):
-    """Add a foreign key: ``-> session.Session (session_id)``."""
+    """Add a foreign key: ``-> session.Session (session_id)``; ``online`` as for an index."""
 
     table: str
     key: str
+    online: bool = field(default=False, repr=False, kw_only=True)
 
     def operation(self, scene: Scene) -> ops.Operation:
         key = text.read_foreign_key(self.key, scene.titles, scene.schema)
-        return ops.AddForeignKey(scene.table(self.table), key)
+        added = ops.AddForeignKey(scene.table(self.table), key)
+        return data.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
@@ -303,13 +305,15 @@ class DropForeignKey(Line):
 
 @dataclass(frozen=True)
 class AddIndex(Line):
-    """Add an index: ``unique index (name)``."""
+    """Add an index: ``unique index (name)``; ``online`` for a table that others cannot wait for meanwhile."""
 
     table: str
     index: str
+    online: bool = field(default=False, repr=False, kw_only=True)
 
     def operation(self, scene: Scene) -> ops.Operation:
-        return ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+        added = ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+        return data.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
