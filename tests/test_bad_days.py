@@ -194,8 +194,8 @@ def test_a_server_that_takes_no_changes_says_so(behind: Project, server: Server)
 
 
 @contextmanager
-def held(server: Server, table: str) -> Iterator[None]:
-    """Somebody reads a table and has not ended."""
+def held(server: Server, statement: str) -> Iterator[None]:
+    """Somebody has read or written a table and not ended."""
     connection: Any
     if server.backend == "mysql":
         import pymysql
@@ -208,7 +208,7 @@ def held(server: Server, table: str) -> Iterator[None]:
             host=server.host, port=server.port, user=server.user, password=server.password, dbname="postgres"
         )
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {table}")
+        cursor.execute(statement)
         try:
             yield
         finally:
@@ -223,7 +223,7 @@ WAITING = {
 
 def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server) -> None:
     mysql = server.backend == "mysql"
-    with held(server, "dev_work.task"):
+    with held(server, "SELECT * FROM dev_work.task"):
         command = [sys.executable, "-m", "my_pipeline.manage", "migrate"]
         process = subprocess.Popen(
             command,

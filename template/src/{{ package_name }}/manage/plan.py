@@ -62,6 +62,7 @@ def build(
     hard: bool = False,
     revive: bool = False,
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
 ) -> Plan:
     """The steps that apply the operations to the tables.
 
@@ -79,6 +80,8 @@ def build(
         Whether what is added comes back from where it was put aside, if it was.
     lossy : frozenset
         Attributes, by table afterwards and either name, whose values may change.
+    later : frozenset
+        Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
 
     Raises
     ------
@@ -145,7 +148,7 @@ def build(
     for name in order:
         if name in origins.tables:
             for key in after[name].keys_in_order:
-                if (name, key) not in present:
+                if (name, key) not in present | later:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
