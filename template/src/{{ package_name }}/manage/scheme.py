@@ -115,7 +115,7 @@ def groups(
         If a question is open, or the migrations do not lead from what is there to what the snapshots say.
     """
     refuse_open_questions(wanted)
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
     operations: list[ops.Operation] = []
