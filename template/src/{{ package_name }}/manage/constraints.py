@@ -19,6 +19,7 @@ from .model import Index
 if TYPE_CHECKING:
     import datajoint as dj
 
+
 @dataclass(frozen=True)
 class KeyName:
     """A foreign key and what it is called."""
@@ -101,6 +102,8 @@ class Names:
 
     def rename_attributes(self, place: Place, renamed: Mapping[str, str]) -> None:
         """Follow attributes of a table, also in the foreign keys that lead to it."""
+        if not renamed:
+            return
 
         def new(names: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(renamed.get(name, name) for name in names)
