@@ -72,6 +72,10 @@ class Play(evolution.Play):
         attributes = {(key_of(*table), old): new for table, old, new in said["attributes"]}
         return Answers(tables, attributes, {(key_of(*table), name): value for table, name, value in said["fills"]})
 
+    def losses(self) -> list[dict[str, Any]]:
+        """Every other person looks before migrating, and answers what stands against it; the others are refused."""
+        return super().losses() if int(self.case["id"]) % 2 else []
+
     def use(self, held: oracle.Catalogue) -> Any:
         """Back and forth once, then as any evolution is used."""
         yield from (f"back: {text}" for text in self.back(held))

@@ -122,20 +122,22 @@ def _unmet(revision: Revision, now: Mapping[str, str | None]) -> list[tuple[str,
 
 
 def _never_ready(waiting: list[Revision], now: Mapping[str, str | None]) -> PipelineError:
-    first = waiting[0]
-    unmet = [pair for revision in waiting for pair in _unmet(revision, now)]
-    wanted = {(r.schema, r.version) for r in waiting}
-    lost = next(((s, v) for s, v in unmet if not any(schema == s for schema, _ in wanted)), None)
-    if lost is not None:
-        has = f"has {now[lost[0]]}" if now.get(lost[0]) else "is not there"
-        return PipelineError(
-            f"{first.title} cannot be applied.",
-            f"It requires {lost[0]} {lost[1]}, and {lost[0]} {has}.",
-            f"Let migrate bring {lost[0]} along, or correct requires in the file.",
-        )
+    for revision in waiting:
+        for schema, version in _unmet(revision, now):
+            if not any(r.schema == schema and Version(r.version) >= Version(version) for r in waiting):
+                has = f"has {now[schema]}" if now.get(schema) else "is not there"
+                coming = [r.version for r in waiting if r.schema == schema]
+                more = f" and would come to {coming[-1]}" if coming else ""
+                return PipelineError(
+                    f"{revision.title} cannot be applied.",
+                    f"It requires {schema} {version}, and {schema} {has}{more}.",
+                    f"Let migrate bring {schema} along, or correct requires in the file.",
+                )
     circle = " and ".join(f"{r.title} requires {dict(r.requires)}" for r in waiting if r.requires)
     return PipelineError(
-        "Migrations require each other in a circle.", circle or first.title, "Correct requires in one of the files."
+        "Migrations require each other in a circle.",
+        f"{circle or waiting[0].title}.",
+        "Correct requires in one of the files.",
     )
 
 

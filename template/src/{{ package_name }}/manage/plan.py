@@ -61,6 +61,7 @@ def build(
     hard: bool = False,
     revive: bool = False,
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
 ) -> Plan:
     """The steps that apply the operations to the tables.
 
@@ -78,6 +79,8 @@ def build(
         Whether what is added comes back from where it was put aside, if it was.
     lossy : frozenset
         Attributes, by table afterwards and either name, whose values may change.
+    later : frozenset
+        Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
 
     Raises
     ------
@@ -107,7 +110,7 @@ def build(
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     made = [table for name, table in after.items() if name not in origins.tables]
-    back = {table.name: there for table in made if (there := _put_aside(lowering, table))} if revive else {}
+    back = {table.name: put for table in made if (put := _put_aside(lowering, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
             if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
@@ -142,7 +145,7 @@ def build(
     for name in order:
         if name in origins.tables:
             for key in after[name].keys_in_order:
-                if (name, key) not in present:
+                if (name, key) not in present | later:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)

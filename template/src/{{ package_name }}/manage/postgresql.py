@@ -285,8 +285,8 @@ class PostgreSQL(Lowering):
 
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
-        reordered = {n for n, was in change.was.items() if was.core[:5] == "enum(" and was.core != change.will[n].core}
-        moved = {change.old[name] for name in change.retyped | reordered | set(alteration.converts)}
+        moved = {change.old[name] for name in change.retyped | set(alteration.converts)}
+        moved |= set(enums.reordered(self, alteration, change))
         gone, before = {*moved, *change.dropped, *change.kept}, alteration.before
         rebuild = self._rebuilds(change, before)
         key = change.table.primary_key != alteration.after.primary_key

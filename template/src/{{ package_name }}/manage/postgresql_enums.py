@@ -75,10 +75,10 @@ def move(lower: PostgreSQL, name: TableName, database: str) -> list[Step]:
     return steps
 
 
-def put_aside(lower: PostgreSQL, alteration: Alteration, change: Change) -> list[Step]:
-    """Give another name to types whose values get another order, which the name does not tell, so that new ones can be
-    made. A type that others have, too, is left alone, as DataJoint leaves it."""
-    place, steps = lower.place(alteration.after.name), list[Step]()
+def reordered(lower: PostgreSQL, alteration: Alteration, change: Change) -> list[str]:
+    """Attributes, by their names before, whose values get another order, which the name of their type does not tell. A
+    type that others have, too, is left alone, as DataJoint leaves it."""
+    place, found = lower.place(alteration.before.name), list[str]()
     keys = [
         (lower.place(table.name), key.attributes, lower.place(key.parent), key.parent_attributes)
         for table in lower._before.values()
@@ -90,8 +90,16 @@ def put_aside(lower: PostgreSQL, alteration: Alteration, change: Change) -> list
         if was is None or type_ is None or was.sql != will.sql or not will.core.startswith("enum("):
             continue
         same = notation.enum_values(was.core) == notation.enum_values(will.core)
-        if same or not _users(lower, type_) <= _family(keys, {(place, old)}):
-            continue
+        if not same and _users(lower, type_) <= _family(keys, {(place, old)}):
+            found.append(old)
+    return found
+
+
+def put_aside(lower: PostgreSQL, alteration: Alteration, change: Change) -> list[Step]:
+    """Give another name to the types of :func:`reordered` attributes, so that new ones can be made."""
+    steps = []
+    for old in reordered(lower, alteration, change):
+        type_ = lower.names.table(lower.place(alteration.before.name)).enums[old]
         aside = (type_[0], unused(f"{type_[1]}_was", {used[1] for used in _types(lower)}))
         sql = f"ALTER TYPE {'.'.join(map(lower.quote, type_))} RENAME TO {lower.quote(aside[1])}"
         steps.append(Step(sql, (alteration.after.name,), f"put the type of {old} aside"))

@@ -66,15 +66,9 @@ def expanded(
         Given a table, its attribute and the types before and afterwards: whether there are values to convert.
     """
     result, first = list(operations), list[Operation]()
-    for number, operation in reversed(list(enumerate(result))):
-        if not isinstance(operation, ops.AlterAttribute) or operation.using is not None:
-            continue
-        was, will = operation.before, operation.after
-        if not changes_codec(was.type, will.type):
-            continue
-        now, origins = trace(before, result[:number])
-        table, name = origins.tables.get(operation.table), origins.attributes.get(operation.table, {}).get(was.name)
-        if table is None or name is None or not needed(table, name, was.type, will.type):
+    for (table, name), (number, operation, now) in reversed(_last(result, before).items()):
+        was, will, old = operation.before, operation.after, before[table].attribute[name]
+        if not changes_codec(old.type, will.type) or not needed(table, name, old.type, will.type):
             continue
         names = {attribute.name for known in (before[table], now[operation.table]) for attribute in known.attributes}
         beside = unused(shorten(f"recoded_{name}"), names)
@@ -95,6 +89,25 @@ def expanded(
         additions[number] = replace(addition, after=last.get(addition.table, addition.after))
         last[addition.table] = addition.attribute.name
     return [*additions, *(op for op in first if isinstance(op, Recode)), *_in_order(result, last, first)]
+
+
+def _last(
+    operations: list[Operation], before: Tables
+) -> dict[tuple[TableName, str], tuple[int, ops.AlterAttribute, dict[TableName, Table]]]:
+    """The last operation that gives each attribute a codec or takes it, by the names before: its place, and the tables
+    at that point. In between, values need no form of their own."""
+    found: dict[tuple[TableName, str], tuple[int, ops.AlterAttribute, dict[TableName, Table]]] = {}
+    for number, operation in enumerate(operations):
+        if isinstance(operation, ops.AlterAttribute) and operation.using is None:
+            was, will = operation.before, operation.after
+            if changes_codec(was.type, will.type):
+                now, origins = trace(before, operations[:number])
+                table = origins.tables.get(operation.table)
+                name = origins.attributes.get(operation.table, {}).get(was.name)
+                if table is not None and name is not None:
+                    found.pop((table, name), None)
+                    found[table, name] = (number, operation, now)
+    return found
 
 
 def _in_order(operations: list[Operation], added: Iterable[TableName], first: list[Operation]) -> list[Operation]:

@@ -268,7 +268,7 @@ def _origins(group: Group) -> Origins:
 def _certain(group: Group, finding: scheme.Finding) -> bool:
     """Whether any rows would stand against a group, and not only such as were made up."""
     origins = _origins(group)
-    was, attributes = origins.get(finding.table, (finding.table, {}))
+    was, _ = origins.get(finding.table, (finding.table, {}))
     before, after = group.before.get(was), group.after.get(finding.table)
     if before is None or after is None:
         return False
@@ -280,10 +280,6 @@ def _certain(group: Group, finding: scheme.Finding) -> bool:
         case "parent":
             made = [key.parent for key in after.foreign_keys if key.parent not in origins]
             return any(finding.words.endswith(f" of {parent}") for parent in made)
-        case "codec":
-            new = next((a for a, old in attributes.items() if old in finding.attributes), "")
-            old = before.attribute[finding.attributes[0]]
-            return old.type.startswith("<") or (new in after.attribute and after.attribute[new].type != "<blob>")
     return False
 
 

@@ -6,19 +6,22 @@ schemas, form one group; any other migration is a group of its own.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, recoding, steplog, trouble
+from . import constraints, lineage, online, plan, recoding, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
 from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
+from .lowering import Lowering
 from .model import Schema, Table, TableName
 from .origins import Origins
 from .revisions import Revision
@@ -63,7 +66,7 @@ class Finding:
     @property
     def blocks(self) -> bool:
         """Whether the server would refuse."""
-        return self.kind in ("null", "duplicate", "parent", "codec")
+        return self.kind in ("null", "duplicate", "parent")
 
 
 @dataclass
@@ -194,6 +197,11 @@ def lower(
     now = group.before if before is None else before
     operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
+    late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
+    # An index comes when all else is there; a foreign key is there from the start, lest nobody knows a type by it.
+    operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
+    operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
+    later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     for own, part in _segments(operations):
         if own is not None:
             entries += _data_entries(pipeline, own, group)
@@ -205,7 +213,7 @@ def lower(
         scope = _scope(now, after, part)
         near = {name: table for name, table in now.items() if name in scope}
         lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in scope})
-        built = plan.build(near, part, lowering, lossy=lossy, **options)
+        built = plan.build(near, part, lowering, lossy=lossy, later=later, **options)
         steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
         recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
@@ -213,10 +221,10 @@ def lower(
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=bool(entries))))
         group.origins.append(built.origins)
-        for step in steps:
-            places = tuple(lowering.place(table) for table in step.tables)
-            entries.append(steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places))
+        entries += [_entry(step, lowering) for step in steps]
         now = {**{name: table for name, table in now.items() if name not in scope}, **built.after}
+    for operation in late:
+        now = _add_online(pipeline, group, operation, names, now, entries)
     group.entries += entries
     group.after = now
     return now
@@ -276,6 +284,40 @@ def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: 
     return connection.query(sql, args=None, reconnect=False).fetchone() is not None
 
 
+def _entry(step: Step, lowering: Lowering) -> steplog.Entry:
+    places = tuple(lowering.place(table) for table in step.tables)
+    if not step.check:
+        return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
+    text = json.dumps({"check": step.check, "run": [*step.first, step.sql]})
+    return steplog.Entry(0, "online", steplog.PLANNED, step.words, text, places)
+
+
+def _add_online(
+    pipeline: Pipeline,
+    group: Group,
+    operation: ops.AddIndex | ops.AddForeignKey,
+    names: constraints.Names,
+    now: Tables,
+    entries: list[steplog.Entry],
+) -> Tables:
+    """Add the steps of what is added while others work; the tables afterwards."""
+    if isinstance(operation, ops.AddIndex):
+        after = operation.apply(now)
+        # What stands against it is what would stand against it otherwise.
+        group.probes += plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
+    else:
+        after = now
+    lowering, table = pipeline.lowering(names, now, after), now[operation.table]
+    if isinstance(operation, ops.AddForeignKey):
+        table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key != operation.key))
+        if table == now[operation.table] or operation.table not in group.before:
+            return now  # made with its table
+    steps = online.steps(lowering, table, operation)
+    group.steps += steps
+    entries += [_entry(step, lowering) for step in steps]
+    return after
+
+
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
@@ -292,8 +334,6 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
 
 
 def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) -> Iterator[steplog.Entry]:
-    import json
-
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend

@@ -32,6 +32,11 @@ class Step:
         What others have to wait with while it runs: ``brief`` nothing for long, ``writes``, or ``all``.
     algorithm : str
         On MySQL ``INSTANT``, ``INPLACE`` or ``COPY``, as the statement asks for.
+    check : str
+        On PostgreSQL, where the statement has to run outside of any transaction: a query that gives a true value once
+        it is done.
+    first : tuple of str
+        What is sent before it then.
     """
 
     sql: str
@@ -41,6 +46,8 @@ class Step:
     rewrites: bool = False
     lock: str = "brief"
     algorithm: str = ""
+    check: str = ""
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class Probe:
     Parameters
     ----------
     kind : str
-        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent`` or ``dropped``.
+        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent``, ``missing`` or ``dropped``.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str

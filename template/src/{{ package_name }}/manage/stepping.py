@@ -62,7 +62,7 @@ def run(
         match entry.kind:
             case "sql":
                 connection.query(entry.text, args=None, reconnect=False)
-            case "own":
+            case "own" | "online":
                 _own(connection, entry)
             case "recode":
                 _recode(connection, entry)
@@ -72,8 +72,9 @@ def run(
         raise
     except Exception as error:
         found = trouble.of(error)
-        unknown = mysql and found is trouble.LOST  # nobody knows whether the step ran
-        first = not mysql or (entry.number == 1 and not unknown)
+        apart = mysql or entry.kind == "online"
+        unknown = apart and found is trouble.LOST  # nobody knows whether the step ran
+        first = not apart or (mysql and entry.number == 1 and not unknown)
         left = f"{entry.number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {project.current().command} migrate again" + ("." if first else "; it goes on from there.")
