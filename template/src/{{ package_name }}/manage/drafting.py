@@ -171,7 +171,7 @@ def group(pipeline: Pipeline, operations: list[ops.Operation], lossy: Lossy = fr
     changed = [n for n in own.versions if apportioning.shape_of(n, pipeline.tables) != apportioning.shape_of(n, after)]
     marks = [due.as_drafted(name, pipeline.records[name].version) for name in changed]
     made = Group(marks, pipeline.tables, instead=operations)
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     scheme.lower(pipeline, made, operations, names, lossy, revive=True)
     return made
 
@@ -223,7 +223,7 @@ def groups(
     operations = _way(pipeline, start, early, after, said)
     done = [r for r in wanted if r.slug != journal.DRAFT or [r] == [w for w in wanted if w.schema == r.schema]]
     made = Group(done, before, instead=[*operations, *late])
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     now = scheme.lower(pipeline, made, operations, names, lossy, revive=True)
     if late:
         scheme.lower(pipeline, made, late, names, lossy, now, revive=True)

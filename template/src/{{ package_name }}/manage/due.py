@@ -32,6 +32,7 @@ class Pipeline:
     records: dict[str, journal.Record]
     found: dict[str, journal.Survey]
     shapes: dict[str, Schema]
+    catalogue: catalog.Catalogue
 
     @property
     def tables(self) -> Tables:
@@ -57,8 +58,9 @@ def read(connection: dj.Connection, environment: Environment) -> Pipeline:
     found = journal.survey(connection, databases.values())
     with_journal = {n: d for n, d in databases.items() if d in found and found[d].journal}
     records = journal.latest(connection, with_journal)
-    shapes = catalog.read(connection, databases)
-    return Pipeline(connection, environment, databases, histories, records, found, shapes)
+    catalogue = catalog.find(connection, databases)
+    shapes = catalog.shapes(connection, databases, catalogue)
+    return Pipeline(connection, environment, databases, histories, records, found, shapes, catalogue)
 
 
 # --- Which migrations ----------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Scene:
 
     tables: Tables
     schema: str
-    later: text.Titles | None = None
+    later: text.More = None
 
     @cached_property
     def titles(self) -> text.Titles:

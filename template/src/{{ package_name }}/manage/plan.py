@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from . import filling, parents, probes
-from .errors import PipelineError
 from .lowering import Lowering
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
@@ -20,7 +19,7 @@ from .operations import Operation, Tables
 from .origins import Origins, declared, resolved, trace
 from .step import Alteration, FromParent, Obstacles, Probe, Step
 from .terms import shorten, unused
-from .topology import dangling, dependency_order
+from .topology import dependency_order
 
 #: What stands before the name of a table that was dropped and is kept out of sight.
 TABLE_ASIDE = "~dropped_"
@@ -91,8 +90,6 @@ def build(
     after, origins = trace(before, operations)
     if revive:
         _revive(before, after, origins)
-    if wrong := dangling(after, lowering.schemas):
-        raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = parents.renamed(before, renamed)
     sources: dict[TableName, set[TableName]] = {}

@@ -89,7 +89,7 @@ class _Replay:
             return False
         group = Group(making, pipeline.tables)
         operations = [operation for revision in making for operation in revision.operations(group.before)]
-        names = constraints.read(self.connection, pipeline.databases)
+        names = constraints.names(pipeline.catalogue)
         scheme.lower(pipeline, group, operations, names, frozenset())
         applying.apply(pipeline, group, "init", _quiet)
         self._fill(pipeline, group.after)

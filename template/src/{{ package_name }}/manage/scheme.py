@@ -22,7 +22,7 @@ from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .lowering import Lowering
-from .model import Table, TableName
+from .model import Schema, Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
@@ -82,6 +82,7 @@ class Group:
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
     first: bool = True
+    known: list[tuple[Revision, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
 
     @property
@@ -93,6 +94,9 @@ class Group:
         """What is done, one after the other, and in whose file it stands."""
         if self.instead is not None:
             yield from ((self.revisions[0], operation) for operation in self.instead)
+            return
+        if self.known:
+            yield from self.known
             return
         now: ops.Tables = self.before
         for revision in self.revisions:
@@ -118,20 +122,19 @@ def groups(
         If a question is open, or the migrations do not lead from what is there to what the snapshots say.
     """
     refuse_open_questions(wanted)
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
-    operations: list[ops.Operation] = []
     for revision in wanted:
         current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
-        operations += more
+        current.known += [(revision, operation) for operation in more]
         now = ops.apply(more, now)
         if not dangling(now, pipeline.databases):
-            now = lower(pipeline, current, operations, names, lossy)
+            now = lower(pipeline, current, [operation for _, operation in current.known], names, lossy)
             found.append(current)
-            current, operations = None, []
+            current = None
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
@@ -157,18 +160,18 @@ def converge(
     if not found:
         return
     last = found[-1]
-    reached = {r.schema: r.version for group in found for r in group.revisions}
-    targets = {
-        table.name: table
-        for schema, version in reached.items()
-        if (latest := newest(pipeline, schema)) is not None and Version(latest.version) == Version(version)
-        for table in latest.shape
-    }
-    if not targets:
-        return
-    after = {name: targets.get(name, table) for name, table in last.after.items()}
-    after |= targets
-    rest = difference(last.after, after)
+    there: dict[str, list[Table]] = {}
+    for table in last.after.values():
+        there.setdefault(table.name.schema, []).append(table)
+    before, after = Tables(), Tables()
+    for schema, version in {r.schema: r.version for group in found for r in group.revisions}.items():
+        latest, tables = newest(pipeline, schema), sorted(there.get(schema, ()), key=lambda table: table.name.table)
+        if latest is None or Version(latest.version) != Version(version):
+            continue
+        if not latest.is_like(Schema(schema, tuple(tables))):
+            before |= {table.name: table for table in tables}
+            after |= {table.name: table for table in (*tables, *latest.shape)}
+    rest = difference(before, after)
     bad = [op for op in rest.operations if not isinstance(op, (ops.OrderAttributes, ops.ChangeComment))]
     if bad:
         first = bad[0]
@@ -204,6 +207,8 @@ def lower(
             entries += _data_entries(pipeline, own, group)
             continue
         after = ops.apply(part, now)
+        if wrong := dangling(after, pipeline.databases):
+            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
         # What has nothing to do with the change takes no part in planning it.
         scope = _scope(now, after, part)
         near = {name: table for name, table in now.items() if name in scope}
@@ -226,28 +231,35 @@ def lower(
 
 
 def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
-    """The tables that take part in a change: those that differ or that operations name, those that refer to them,
-    everything below where a key differs, and everything above all of these."""
-    own = {operation.table for operation in operations}
-    own |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
-    own |= {n for n in {**before, **after} if before.get(n) is not after.get(n) and before.get(n) != after.get(n)}
-    below: dict[TableName, set[TableName]] = {}
-    for table in (*before.values(), *(after[name] for name in own if name in after)):
-        for key in table.foreign_keys:
-            below.setdefault(key.parent, set()).add(table.name)
-    found = own.union(*(below.get(name, ()) for name in own))
-    waiting = [name for name in own if _given(before.get(name)) != _given(after.get(name))]
-    while waiting:
-        more = below.get(waiting.pop(), set()) - found
-        found |= more
-        waiting += more
-    waiting = list(found)
-    while waiting:
-        name = waiting.pop()
-        above = {key.parent for state in (before, after) if name in state for key in state[name].foreign_keys} - found
+    """The tables that take part in a change: those that differ or that operations name, those that refer to them, all
+    below where a key differs, and above these whatever they have their attributes from."""
+    found = {name for name, table in after.items() if before.get(name) is not table and before.get(name) != table}
+    found |= before.keys() - after.keys()
+    keys = {name for name in found if _given(before.get(name)) != _given(after.get(name))}
+    found |= {operation.table for operation in operations}
+    found |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
+    while below := _below(before, keys) - keys:
+        keys |= below
+    found |= keys | _below(before, found)
+    for _ in range(2):  # what is put into a parent needs all attributes of that parent
+        found |= _above((before, after), found)
+    while above := _above((before, after), found, keys_alone=True) - found:
         found |= above
-        waiting += above
     return found
+
+
+def _below(tables: Tables, names: set[TableName]) -> set[TableName]:
+    return {table.name for table in tables.values() for key in table.foreign_keys if key.parent in names}
+
+
+def _above(states: tuple[Tables, ...], names: set[TableName], *, keys_alone: bool = False) -> set[TableName]:
+    return {
+        key.parent
+        for tables in states
+        for table in (tables[name] for name in names if name in tables)
+        for key in table.foreign_keys
+        if not keys_alone or not set(table.primary_key).isdisjoint(key.attributes)
+    }
 
 
 def _given(table: Table | None) -> object:

@@ -30,7 +30,7 @@ class Draft:
 
 
 def write(
-    operation: ops.Operation, tables: Tables, schema: str, later: definition.Titles | None = None, *, ask: bool = False
+    operation: ops.Operation, tables: Tables, schema: str, later: definition.More = None, *, ask: bool = False
 ) -> str:
     """An operation as a line of a file.
 
