@@ -30,12 +30,13 @@ Databases = Mapping[str, str]
 def plain(text: Any) -> str:
     """What DataJoint says of a table without what does not matter.
 
-    PostgreSQL's decimal numbers get one form: ``'-7.00'::numeric`` is ``-7``. In which order foreign keys stand that bring
-    the same attributes cannot be told from a table, nor does it matter which unique index a row offends first.
+    PostgreSQL's decimal numbers get one form: ``'-7.00'::numeric`` is ``-7``. In which order indexes stand, and
+    foreign keys that bring the same attributes, cannot be told from a table, nor which unique index a row offends first.
     """
     number = r"'\(?(-?\d+(?:\.\d+)?)\)?'::numeric *|(?<![\w.])(-?\d+\.\d*0)(?![\w.]) *"
     text = re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
-    text = re.sub(r"^(?:->.*\n)+", lambda found: "".join(sorted(found[0].splitlines(True))), text, flags=re.M)
+    runs = r"^->.*(?:\n->.*)*|^(?:UNIQUE )?INDEX .*(?:\n(?:UNIQUE )?INDEX .*)*"
+    text = re.sub(runs, lambda found: "\n".join(sorted(found[0].splitlines())), text, flags=re.M)
     return re.sub(r"^(DuplicateError):.*", r"\1", text, flags=re.S)
 
 

@@ -111,7 +111,9 @@ class Play(evolution.Play):
         """Rows that are not the same."""
         for key, was in before.items():
             if key in after:
-                gone = self.changed.get(key, set()) if before is self.filled else set()
+                columns = self.expected[key].columns if key in self.expected else []
+                fresh = {c.name for c in columns if "CURRENT_TIMESTAMP" in str(c.default).upper()}
+                gone = self.changed.get(key, set()) if before is self.filled else fresh
                 same = {column: column for column in was.columns if not column.startswith("_") and column not in gone}
                 # Rows that were put in for others to refer to stay there.
                 more = bool(self.inserted)

@@ -37,7 +37,7 @@ def orphans(
     asking = _Asking(lowering, origins, before, after, back)
     ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))
-    found = asking.compared(name, key.parent, ours)
+    found = asking.compared(name, key.parent, ours, partly=True)
     if given is None:
         return found
     for above in after[key.parent].foreign_keys if key.parent in after else ():
@@ -103,9 +103,12 @@ class _Asking:
         return Side(sql, resolved(self._before, above, found.attribute[0]), attribute)
 
     def compared(
-        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None]
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False
     ) -> list[tuple[TableName, Probe]]:
-        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards."""
+        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards.
+
+        Where some values cannot be asked for, ``partly`` counts the rows whose other values are in none already.
+        """
         there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
         for attribute, mine in ours.items():
             theirs = Side("", "", "")
@@ -120,12 +123,18 @@ class _Asking:
                     fill = self._origins.fills.get((parent, attribute))
                     told = self.told(parent, attribute, fill.value if fill else None)
                     if told is None or (fill is not None and fill.value is None):
+                        if partly:
+                            continue
                         return []
                     theirs = told
             if mine is None and there is not None:
+                if partly:
+                    continue
                 return []
             # Whatever the value is, there is no row that it could be of.
             pairs.append((mine or Side("", "", attribute), theirs))
+        if not pairs:
+            return []
         found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
         return [(name, found)]
 
