@@ -217,7 +217,8 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
         return value._asdict()
     if type(value) is tuple:
         return [_plain(item, compared=compared) for item in value]
-    return {name: _plain(getattr(value, name), compared=compared) for name in _fields(type(value), compared)}
+    kind: type = type(value)
+    return {name: _plain(getattr(value, name), compared=compared) for name in _fields(kind, compared)}
 
 
 @cache

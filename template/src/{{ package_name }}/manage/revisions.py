@@ -207,8 +207,8 @@ def read(own: Project) -> dict[str, History]:
     titles = cache(lambda: _titles(new))
     begun = {text.schema for text in old.values()}
     first = {path: text for path, text in new.items() if text.schema not in begun}
-    older = cache(lambda: _titles({**first, **old}, titles))
-    snapshots = {path: _snapshot(path, text, titles if path in new else older) for path, text in texts.items()}
+    begin = cache(lambda: _titles({**first, **old}, titles))
+    snapshots = {path: _snapshot(path, text, titles if path in new else begin) for path, text in texts.items()}
     for history in found.values():
         own_snapshots = [s for path, s in snapshots.items() if path.parent == history.folder]
         history.latest = next((s for s in own_snapshots if s.path.name == LATEST), None)
