@@ -217,11 +217,12 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
         return value._asdict()
     if type(value) is tuple:
         return [_plain(item, compared=compared) for item in value]
-    return {name: _plain(getattr(value, name), compared=compared) for name in _fields(type(value), compared)}
+    kind: Any = type(value)
+    return {name: _plain(getattr(value, name), compared=compared) for name in _fields(kind, compared)}
 
 
 @cache
-def _fields(kind: type, compared: bool) -> tuple[str, ...]:
+def _fields(kind: Any, compared: bool) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.compare or not compared)
 
 
