@@ -222,7 +222,7 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
 
 
 @cache
-def _fields(kind: type, compared: bool) -> tuple[str, ...]:
+def _fields(kind: Any, compared: bool) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.compare or not compared)
 
 

@@ -207,13 +207,12 @@ def read(own: Project) -> dict[str, History]:
     titles = cache(lambda: _titles(new))
     begun = {text.schema for text in old.values()}
     first = {path: text for path, text in new.items() if text.schema not in begun}
-    begin = cache(lambda: _titles({**first, **old}, titles))
-    snapshots = {path: _snapshot(path, text, titles if path in new else begin) for path, text in texts.items()}
+    first_titles = cache(lambda: _titles({**first, **old}, titles))
+    for path, text in new.items():
+        found[text.schema].latest = found[text.schema].oldest = _snapshot(path, text, titles)
+    for path, text in sorted(old.items(), key=lambda item: _version(item[1].version, item[1].schema), reverse=True):
+        found[text.schema].oldest = _snapshot(path, text, first_titles)
     for history in found.values():
-        own_snapshots = [s for path, s in snapshots.items() if path.parent == history.folder]
-        history.latest = next((s for s in own_snapshots if s.path.name == LATEST), None)
-        older = [s for s in own_snapshots if s.path.name != LATEST]
-        history.oldest = min(older, key=lambda s: _version(s.version, history.schema), default=history.latest)
         files = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
         history.revisions = sorted(
             (_load(path, history.schema, titles) for path in files), key=lambda r: Version(r.version)
