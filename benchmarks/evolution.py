@@ -46,7 +46,7 @@ def main() -> None:
     """Play the cases and print a table for each server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
-    parser.add_argument("--cases", default="*", metavar="GLOB", help="only the cases of these names")
+    parser.add_argument("--cases", default="*", metavar="GLOB[,GLOB]", help="only the cases of these names")
     parser.add_argument("--peers", action="store_true", help="also Table.alter() and Alembic's autogenerate")
     parser.add_argument("--peers-only", action="store_true", help="only those")
     parser.add_argument("--allow-data-loss", action="store_true", help="migrate with --allow-data-loss")
@@ -80,7 +80,9 @@ def run(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[st
             (backend, name)
             for name, case in corpus.cases().items()
             for backend in servers
-            if backend in case["backends"] and servers[backend] and fnmatch(name, options.cases)
+            if backend in case["backends"]
+            and servers[backend]
+            and any(fnmatch(name, glob) for glob in options.cases.split(","))
         ]
         context = multiprocessing.get_context("spawn")
         numbers = context.Queue()

@@ -18,6 +18,7 @@ from typing import Any
 import corpus
 import evolution_oracle as oracle
 import evolution_programs as programs
+import sources
 from evolution import Stage, Stop
 from evolution_answers import guesses, survivors
 
@@ -85,7 +86,7 @@ def play(stage: Stage, name: str) -> Iterator[Peer]:
     before, fresh = stage.databases("peer", case["before"], case["after"]), stage.databases("fresh", case["after"])
     runs: dict[str, Callable[..., Errors]] = {"alter": alter, "alembic": alembic}
     with stage.clean(before, fresh):
-        stage.project.write("case_rows.py", corpus._materialise().rows_source(case["rows"]))
+        stage.project.write("case_rows.py", sources.rows(case["rows"]))
         for state, place in (("before", "peer"), ("after", "fresh")):
             line = f'dj.Schema("{stage.prefix}{place}_{{name}}", create_tables=True)'
             stage.lay_plain(f"case_{place}", case[state], line)

@@ -90,6 +90,7 @@ class Project:
     folder: Path
     package: str = "my_pipeline"
     environment: dict[str, str] = field(default_factory=dict)
+    warm: Zygote | None = None
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run the project's command line."""
@@ -97,7 +98,13 @@ class Project:
 
     def python(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run Python with the project's package."""
-        return Result(*zygote().run(list(arguments), self.folder, self.variables(**variables), stdin, timeout))
+        warm = self.warm or zygote()
+        return Result(*warm.run(list(arguments), self.folder, self.variables(**variables), stdin, timeout))
+
+    def warm_up(self) -> None:
+        """Have a warm process of its own, for thousands of commands; the environment is what it is now."""
+        self.warm = Zygote(self.package, self.folder, self.variables())
+        atexit.register(self.warm.close)
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of a process: nothing of DataJoint's from outside."""

@@ -5,13 +5,13 @@ It is looked for in the folder that ``CORPUS`` names, else in ``../shared/corpus
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import sources
 from conftest import ROOT
 
 FOLDER = Path(os.environ.get("CORPUS") or ROOT.parent / "shared" / "corpus")
@@ -26,18 +26,9 @@ def cases() -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("cases/*.json"))}
 
 
-@cache
-def _materialise() -> Any:
-    spec = importlib.util.spec_from_file_location("materialise", FOLDER / "materialise.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def source(tables: list[dict[str, Any]], prefix: str) -> str:
     """A schema module with one state of a case; its schemas' names begin with ``prefix``."""
-    text: str = _materialise().module_source(tables, f'open_schema("{prefix}{{name}}")')
+    text = sources.module(tables, f'open_schema("{prefix}{{name}}")')
     return text.replace("import datajoint as dj\n", "import datajoint as dj\n\nfrom . import open_schema\n", 1)
 
 

@@ -20,14 +20,16 @@ from typing import Any
 import corpus
 import evolution_oracle as oracle
 import evolution_programs as programs
+import sources
 from conftest import Project, Result, Server
-from evolution_answers import Answers, guesses, survivors
+from evolution_answers import Answers, guesses, stored, survivors
 
 MODULE = "pipeline_case"
 
 #: What a command says where it met what it did not expect: no refusal in words, but a failure.
 FAILURE = re.compile(
     r"Something failed that should not|^Step \d+ of \d+ failed|The change is too tangled|cannot be applied to"
+    r"|is not what the migration was to make of it|do not lead to what the snapshots say"
 )
 
 
@@ -117,7 +119,7 @@ class Stage:
 
     def lay_plain(self, name: str, tables: list[dict[str, Any]], line: str) -> None:
         """Put tables into a module of their own that is no part of the project, its schemas opened by ``line``."""
-        self.project.write(f"{name}.py", corpus._materialise().module_source(tables, line))
+        self.project.write(f"{name}.py", sources.module(tables, line))
 
     @property
     def migrations(self) -> Path:
@@ -146,11 +148,16 @@ class Stage:
         """Run a snippet in the project; what it prints behind ``@@``."""
         result = self.project.python("-c", program, *arguments)
         if result.code:
-            raise Stop(" ".join((result.err.strip().splitlines() or ["it says nothing"])[-1].split()))
+            raise Stop(" ".join(re.split(r"^(?=\w[\w.]*(?:: |$))", result.err, flags=re.M)[-1].split()))
         return json.loads(result.out.partition("@@")[2]) if "@@" in result.out else None
 
     def command(self, *arguments: str) -> Result:
         return self.project.run(*arguments, "--json", timeout=300)
+
+    def commands(self, *commands: list[str]) -> list[Result]:
+        """Run commands in one process, up to the first that fails."""
+        listed = [[*command, "--json"] for command in commands]
+        return [Result(*found) for found in self.snippet(programs.COMMANDS, json.dumps(listed))]
 
 
 def said(result: Result) -> str:
@@ -168,23 +175,25 @@ def play(stage: Stage, name: str, *, allow_data_loss: bool = False) -> Verdict:
     case = corpus.cases()[name]
     states = case["before"], case["after"]
     with stage.clean(stage.databases("dev", *states), stage.databases("fresh", *states)), suppress(Stop):
-        _Play(stage, case, verdict, allow_data_loss).run()
+        Play(stage, case, verdict, allow_data_loss).run()
     verdict.seconds = round(time.perf_counter() - begun, 1)
     return verdict
 
 
-class _Play:
+class Play:
     """One case on its way."""
 
     def __init__(self, stage: Stage, case: dict[str, Any], verdict: Verdict, allow_data_loss: bool) -> None:
         self.stage, self.case, self.verdict, self.allow_data_loss = stage, case, verdict, allow_data_loss
         self.dev = stage.databases("dev", case["before"], case["after"])
         self.fresh = stage.databases("fresh", case["after"])
+        self.versions: list[tuple[str, str]] = []  # of the schemas that change, before, in the order of their changing
 
     def run(self) -> None:
         self.begin()
         answers = self.revise()
         kept = survivors(self.before, self.expected, answers)
+        self.allow_data_loss |= answers.loses
         flags = ["--allow-data-loss"] if self.allow_data_loss else []
         migrated = self.stage.command("migrate", *flags)
         if migrated.code:
@@ -203,34 +212,35 @@ class _Play:
         """Both states declared, the first one by the project and with rows."""
         stage = self.stage
         stage.lay(self.case, "before")
-        started = stage.command("init")
-        if started.code:
-            self.stop(f"init: {said(started)}")
-        stage.project.write("case_rows.py", corpus._materialise().rows_source(self.case["rows"]))
+        stage.project.write("case_rows.py", sources.rows(self.case["rows"]))
         stage.lay_plain(
             "case_fresh", self.case["after"], f'dj.Schema("{stage.prefix}fresh_{{name}}", create_tables=True)'
         )
         try:
-            stage.snippet(programs.FILL, f"{stage.project.package}.{MODULE}")
-            stage.snippet(programs.DECLARE, "case_fresh")
+            stage.snippet(programs.BEGIN, f"{stage.project.package}.{MODULE}", "case_fresh")
         except Stop as stop:
-            self.stop(f"DataJoint: {stop}")
+            self.stop(f"begin: {stop}")
         self.before = oracle.read(stage.server, self.dev)
         self.rows = oracle.rows(stage.server, self.before)
+        self.filled = dict(self.rows)  # with what rows were given that had no value
         self.expected = oracle.read(stage.server, self.fresh)
 
     def stop(self, reason: str) -> None:
         self.verdict.reason = reason
         raise Stop(reason)
 
+    def known(self) -> Answers:
+        """What a person would say before anything is asked."""
+        return guesses(self.case["changes"], self.before, self.expected)
+
     def revise(self) -> Answers:
         """Write the migrations, at first without an answer, then with what a person would say."""
         self.stage.lay(self.case, "after")
-        answers = guesses(self.case["changes"], self.before, self.expected)
+        answers = self.known()
         files = {path: path.read_text() for path in self.stage.migrations.rglob("*.*") if path.is_file()}
         version = self.stage.project.read(self.stage.project.module("version"))
         asked: list[dict[str, Any]] = []
-        for attempt in range(5):
+        for attempt in range(8):
             if attempt:
                 for path in self.stage.migrations.rglob("*.*"):
                     if path.is_file() and path not in files:
@@ -250,13 +260,25 @@ class _Play:
                 self.verdict.planned = not asked
                 self.verdict.questions = [f"{q['kind']} {q['table']} {q['subject']}".rstrip() for q in asked]
             self.verdict.operations = [line for s in result.json["schemas"] for line in s["operations"]]
+            self.versions = [(s["name"], s["previous"]) for s in result.json["schemas"]]
             more = answers.answer(asked, self.before, self.expected, self.rows)
-            if not more and (attempt or not answers):
+            if more or (answers and not attempt):
+                continue
+            if asked or not answers.correct(self.losses(), self.before, self.expected, self.rows):
                 break
         self.verdict.answers = answers.options()
+        # Whether rows lack a value that becomes required is counted before anything runs; it need not be known.
+        asked = [q for q in asked if q["kind"] != "fill" or not answers.keeps(q, self.before, self.expected)]
         if asked:
             self.refuse(f"revise goes on asking: {[(q['kind'], q['table'], q['subject']) for q in asked]}")
         return answers
+
+    def losses(self) -> list[dict[str, Any]]:
+        """What stands against the migrations as they are, which a person reads before migrating."""
+        shown = self.stage.command("migrate", "--dry-run")
+        with suppress(ValueError, KeyError):
+            return [loss for group in shown.json["groups"] for loss in group["losses"]]
+        return []
 
     def refuse(self, reason: str) -> None:
         """The case ends here: in order where the reason is one and nothing was changed."""
@@ -285,46 +307,47 @@ class _Play:
                 # What a new type cannot hold is cut; that was allowed.
                 types = self.before[old].column, self.expected[new].column
                 columns = {ours: now for ours, now in columns.items() if types[0][ours].type == types[1][now].type}
-            lookup = self.expected[new].name.startswith("#")
-            gone = oracle.lost(self.rows[old], rows[new], columns, more=lookup)
+            more = self.expected[new].name.startswith("#") or new in answers.inserts
+            given = {
+                was: stored(self.expected[new].column[now], answers.fills[new, now])
+                for was, now in columns.items()
+                if (new, now) in answers.fills
+            }
+            self.filled[old] = self.rows[old].filled(given)
+            gone = oracle.lost(self.filled[old], rows[new], columns, more=more)
             yield from (f"{'.'.join(old)}: {text}" for text in gone)
             for (table, attribute), value in answers.fills.items():
-                if table == new and attribute in rows[new].columns and attribute not in columns.values():
-                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {oracle.loose(value)}
+                if table != new or new in answers.inserts or re.fullmatch(r"(number|uuid|parent|from)\(.*\)", value):
+                    continue
+                if attribute in rows[new].columns and attribute not in columns.values():
+                    wanted = oracle.loose(stored(self.expected[new].column[attribute], value))
+                    got = {oracle.loose(v) for v in rows[new].values(attribute)} - {wanted}
                     if got:
                         yield f"{'.'.join(new)}: {attribute} got {sorted(got)[:2]} instead of {value!r}"
 
     def again(self, found: oracle.Catalogue) -> Iterator[str]:
         """What a second `revise` and `migrate` would still do."""
-        revised = self.stage.command("revise", "-m", "again")
-        if revised.code or revised.json["schemas"] or revised.json["questions"]:
-            yield f"revise {said(revised) if revised.code else revised.json['schemas']}"
-        migrated = self.stage.command("migrate")
-        if migrated.code:
-            yield f"migrate {said(migrated)}"
+        results = self.stage.commands(["revise", "-m", "again"], ["migrate"], ["status"])
+        revised = results[0]
+        if not revised.code and (revised.json["schemas"] or revised.json["questions"]):
+            yield f"revise {revised.json['schemas']}"
+        if results[-1].code:
+            yield f"{('revise', 'migrate', 'status')[len(results) - 1]} {said(results[-1])}"
         changed = oracle.differences(found, oracle.read(self.stage.server, self.dev))
         yield from (f"migrate {text}" for text in changed)
-        status = self.stage.command("status")
-        if status.code:
-            yield f"status {status.out}"
 
-    def use(self, found: oracle.Catalogue) -> Iterator[str]:
+    def use(self, held: oracle.Catalogue) -> Iterator[str]:
         """Where DataJoint does with the migrated tables another thing than with fresh ones that have the same rows."""
         server = self.stage.server
         try:
-            oracle.copy(server, found, self.expected)
+            oracle.copy(server, held, self.expected)
         except Exception as error:  # of either driver
             yield f"the rows cannot be copied into fresh tables: {error}"
             return
+        modules = {f"{self.stage.project.package}.{MODULE}": self.dev, "case_fresh": self.fresh}
         said = []
-        for module, databases in (
-            (f"{self.stage.project.package}.{MODULE}", self.dev),
-            ("case_fresh", self.fresh),
-        ):
-            try:
-                text = json.dumps(self.stage.snippet(programs.USE, module))
-            except Stop as stop:
-                text = json.dumps({"import": str(stop)})
+        for found, databases in zip(self.stage.snippet(programs.USE, *modules), modules.values(), strict=True):
+            text = json.dumps(found)
             for schema, database in databases.items():
                 text = text.replace(database, schema)
             said.append(json.loads(text))

@@ -6,12 +6,14 @@ denied, and what a required attribute gets is any value of its type, or one that
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from datajoint.blob import pack
 from evolution_oracle import Catalogue, Column, Key, Rows
 
 #: Of each table that survives: its key afterwards, and the new name of each column that survives.
@@ -48,9 +50,11 @@ class Answers:
     attributes: dict[tuple[Key, str], str] = field(default_factory=dict)
     fills: dict[tuple[Key, str], str] = field(default_factory=dict)
     drops: set[tuple[Key, str]] = field(default_factory=set)
+    inserts: set[Key] = field(default_factory=set)
+    loses: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.attributes or self.fills or self.drops)
+        return bool(self.tables or self.attributes or self.fills or self.drops or self.inserts)
 
     def options(self) -> list[str]:
         """As the command takes them."""
@@ -58,6 +62,7 @@ class Answers:
         found += [("--rename", f"{spoken(table)}.{old}={new}") for (table, old), new in self.attributes.items()]
         found += [("--fill", f"{spoken(table)}.{name}={value}") for (table, name), value in self.fills.items()]
         found += [("--drop", f"{spoken(table)}.{name}".rstrip(".")) for table, name in sorted(self.drops)]
+        found += [("--insert", spoken(table)) for table in sorted(self.inserts)]
         return [word for pair in found for word in pair]
 
     def answer(
@@ -80,12 +85,52 @@ class Answers:
                     elif (table, subject) not in self.attributes:
                         self.attributes[table, subject] = implied
                 case "fill":
-                    if subject not in kept.get(table, {}).values() and (table, subject) not in self.fills:
+                    if (table, subject) not in self.fills:
                         self.fills[table, subject] = self._value(table, subject, before, after, rows)
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
+    def correct(
+        self, losses: Iterable[Mapping[str, Any]], before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]
+    ) -> bool:
+        """Think again where the data stand against what was said; whether anything was said otherwise."""
+        was = (dict(self.fills), set(self.inserts), self.loses)
+        for loss in losses:
+            table = key_of(*loss["table"].split(".", 1)) if loss["table"].partition(".")[2][:1].isupper() else None
+            table = table or (loss["table"].partition(".")[0], loss["table"].partition(".")[2].lstrip("_#"))
+            match loss["kind"]:
+                case "duplicate":
+                    # One value for all tells no rows apart.
+                    listed = re.findall(r"\((.*)\)", loss["words"])[0].split(", ")
+                    for name in listed:
+                        if (table, name) in self.fills and name in after[table].column:
+                            kind = "uuid" if value_of(after[table].column[name]).count("-") == 4 else "number"
+                            self.fills[table, name] = f"{kind}()"
+                case "parent":
+                    parent = re.search(r"in no row of (\S+)\.(\S+)", loss["words"])
+                    if parent is not None:
+                        self.inserts.add((parent[1], parent[2].lstrip("_#")))
+                case "null":
+                    for old in loss["attributes"]:
+                        name = self.attributes.get((table, old), old)
+                        if name in after[table].column:
+                            self.fills.setdefault((table, name), self._value(table, name, before, after, rows))
+                case "long" | "rounding":
+                    self.loses = True
+        return was != (self.fills, self.inserts, self.loses)
+
+    def keeps(self, question: Mapping[str, Any], before: Catalogue, after: Catalogue) -> bool:
+        """Whether a question is about an attribute that was there before."""
+        kept = {new: columns for new, columns in survivors(before, after, self).values()}
+        return question["subject"] in kept.get(_heard(question["table"]), {}).values()
+
     def _value(self, table: Key, attribute: str, before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]) -> str:
-        """A value that rows can have there: one of the parent's where there is a parent with rows."""
+        """A value that rows can have there: what a row had that they referred to, one of the parent's where there is a
+        parent with rows, else any of the type."""
+        old = next((o for o, n in table_pairs(before, after, self.tables).items() if n == table), None)
+        for _, parent, _, _ in sorted(before[old].foreign_keys) if old is not None else ():
+            gone = not any(key[1] == parent for key in after[table].foreign_keys)
+            if gone and parent in before and parent in after and attribute in before[parent].column:
+                return f"from({spoken(parent)}.{attribute})"
         back = {new: (old, columns) for old, (new, columns) in survivors(before, after, self).items()}
         for columns, parent, theirs, _ in sorted(after[table].foreign_keys):
             if attribute in columns and parent in back and parent != table:
@@ -108,13 +153,23 @@ def _text(value: Any) -> str:
 #: A value of each type, by what the type's name begins with or holds.
 _VALUES = (
     (r"uuid|binary\(16\)", "00000000-0000-0000-0000-000000000001"),
-    (r"time with|datetime|timestamp", "2000-01-01 00:00:00"),
+    (r"datetime|timestamp", "2000-01-01 00:00:00"),
     (r"date", "2000-01-01"),
     (r"time", "00:00:00"),
     (r"json", "{}"),
     (r"bool|\w*int|float|double|real|decimal|numeric", "0"),
     (r"", ""),
 )
+
+
+def stored(column: Column, value: str) -> Any:
+    """What a column holds once rows were given a value; values of ``<blob>`` are given in JSON, else as texts."""
+    if not column.comment.startswith(":<blob>:"):
+        return value
+    try:
+        return pack(json.loads(value))
+    except ValueError:
+        return pack(value)
 
 
 def value_of(column: Column) -> str:

@@ -29,7 +29,7 @@ Databases = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Column:
-    """A column in the server's words; an enum's type with its values."""
+    """A column in the server's words; an enum's type with its values, and the place of that type on PostgreSQL."""
 
     name: str
     type: str
@@ -37,16 +37,18 @@ class Column:
     default: str | None
     comment: str
     extra: str = ""
+    enum: tuple[str, str] | None = None
 
     @property
     def hidden(self) -> bool:
         return self.name.startswith("_")
 
     def facts(self) -> tuple[Any, ...]:
-        """What two equal columns have in common; ``NULL::text`` is no default, and blanks in a type mean nothing."""
+        """What two equal columns have in common; ``NULL::text`` is no default, and ``'0'::numeric`` is ``0.00``."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
-        comment = self.comment.replace("', '", "','") if self.comment.startswith(":enum(") else self.comment
-        return self.type, self.nullable, default, comment, self.extra
+        if default and (number := re.fullmatch(r"'?\(?(-?\d+(?:\.\d+)?)\)?'?(?:::numeric)?", default)):
+            default = f"{Decimal(number[1]).normalize():f}" if self.type.startswith("numeric") else default
+        return self.type, self.nullable, default, self.comment, self.extra
 
 
 @dataclass
@@ -194,29 +196,31 @@ def _read_mysql(query: Any, names: str, schemas: Mapping[str, str]) -> Catalogue
 
 def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Catalogue:
     found: Catalogue = {}
-    place = "FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
+    tables = "FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
     where = f"n.nspname IN ({names}) AND t.relkind = 'r' AND t.relname NOT LIKE '~%'"
     for database, name, comment in query(
-        f"SELECT n.nspname, t.relname, COALESCE(obj_description(t.oid), '') {place} WHERE {where}"
+        f"SELECT n.nspname, t.relname, COALESCE(obj_description(t.oid), '') {tables} WHERE {where}"
     ):
         found[schemas[database], bare(name)] = Table(name, database, comment)
-    for database, name, column, type_, labels, nullable, default, comment, extra in query(
+    for database, name, column, type_, labels, nullable, default, comment, extra, place in query(
         "SELECT n.nspname, t.relname, a.attname, CASE WHEN y.typtype = 'e' THEN y.typname::text"
         " ELSE format_type(a.atttypid, a.atttypmod) END,"
         " (SELECT string_agg(quote_literal(enumlabel), ',' ORDER BY enumsortorder) FROM pg_enum"
         " WHERE enumtypid = y.oid), NOT a.attnotnull, pg_get_expr(d.adbin, d.adrelid),"
-        " COALESCE(col_description(t.oid, a.attnum), ''), a.attidentity::text || a.attgenerated::text"
-        f" {place} JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped"
-        " JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum"
+        " COALESCE(col_description(t.oid, a.attnum), ''), a.attidentity::text || a.attgenerated::text, yn.nspname"
+        f" {tables} JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        " JOIN pg_type y ON y.oid = a.atttypid JOIN pg_namespace yn ON yn.oid = y.typnamespace LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum"
         f" WHERE {where} ORDER BY 1, 2, a.attnum"
     ):
         for there, schema in schemas.items():
             default = default and default.replace(f'"{there}".', f"{schema}.").replace(f"{there}.", f"{schema}.")
+        enum = (place, type_) if labels else None
         type_ = f"{type_} enum({labels})" if labels else type_
-        found[schemas[database], bare(name)].columns.append(Column(column, type_, nullable, default, comment, extra))
+        made = Column(column, type_, nullable, default, comment, extra, enum)
+        found[schemas[database], bare(name)].columns.append(made)
     for database, name, primary, unique, columns in query(
         "SELECT n.nspname, t.relname, i.indisprimary, i.indisunique, array(SELECT pg_get_indexdef(i.indexrelid, k, true)"
-        f" FROM generate_series(1, i.indnatts) k) {place} JOIN pg_index i ON i.indrelid = t.oid WHERE {where}"
+        f" FROM generate_series(1, i.indnatts) k) {tables} JOIN pg_index i ON i.indrelid = t.oid WHERE {where}"
     ):
         kind = "primary" if primary else "unique index" if unique else "index"
         found[schemas[database], bare(name)].keys.add((kind, tuple(columns)))
@@ -226,7 +230,7 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         f" {named.format('c.confkey', 'c.confrelid')}, 'update ' || c.confupdtype::text || ', delete ' ||"
         " c.confdeltype::text || CASE WHEN c.condeferrable THEN ', deferrable' ELSE '' END ||"
         " CASE WHEN c.convalidated THEN '' ELSE ', not valid' END"
-        f" {place} JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f' JOIN pg_class p ON p.oid = c.confrelid"
+        f" {tables} JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f' JOIN pg_class p ON p.oid = c.confrelid"
         f" JOIN pg_namespace m ON m.oid = p.relnamespace WHERE {where}"
     ):
         key = (tuple(columns), (schemas.get(there, there), bare(parent)), tuple(theirs), rules)
@@ -268,6 +272,13 @@ class Rows:
         place = self.columns.index(column)
         return [row[place] for row in self.rows]
 
+    def filled(self, values: Mapping[str, Any]) -> Rows:
+        """These rows with values where there were none."""
+        given = [values.get(name) for name in self.columns]
+        return Rows(
+            self.columns, [tuple(g if v is None else v for v, g in zip(r, given, strict=True)) for r in self.rows]
+        )
+
 
 def rows(server: Server, catalogue: Catalogue) -> dict[Key, Rows]:
     """Every row of every table."""
@@ -294,16 +305,15 @@ def copy(server: Server, found: Catalogue, expected: Catalogue) -> None:
         for key in order:
             names = [column for column in expected[key].columns if column.name in found[key].column]
             into = ", ".join(quoted(server, column.name) for column in names)
-            values = ", ".join(_cast(server, column, expected[key].database) for column in names)
+            values = ", ".join(_cast(server, column) for column in names)
             places = [quoted(server, table.database, table.name) for table in (expected[key], found[key])]
             query(f"INSERT INTO {places[0]} ({into}) SELECT {values} FROM {places[1]}")
 
 
-def _cast(server: Server, column: Column, database: str) -> str:
-    # An enum's type belongs to a schema of PostgreSQL.
-    enum = re.match(r"(\w+) enum\(", column.type)
+def _cast(server: Server, column: Column) -> str:
+    # Two enums are two types of PostgreSQL, whatever they are called.
     name = quoted(server, column.name)
-    return f"{name}::text::{quoted(server, database, enum[1])}" if enum else name
+    return f"{name}::text::{quoted(server, *column.enum)}" if column.enum else name
 
 
 def strict(value: Any) -> str:
@@ -326,17 +336,21 @@ def loose(value: Any) -> str:
     if isinstance(value, (bool, int, float, Decimal)):
         return f"{float(value):.6g}"
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)):
-        text = str(value)
-        return text.removesuffix(" 00:00:00")
+        return _moment(str(value).rjust(8, "0"))
     if isinstance(value, (dict, list)):
         return json.dumps(value, sort_keys=True)
-    text = str(value).rstrip().removesuffix(" 00:00:00")
+    text = _moment(str(value).rstrip())
     for read_as in (lambda text: f"{float(text):.6g}", lambda text: str(uuid.UUID(text))):
         try:
             return read_as(text)
         except ValueError:
             continue
     return text
+
+
+def _moment(text: str) -> str:
+    """A moment without what is nothing in it."""
+    return re.sub(r"(:\d\d\.\d*?)0+$", r"\1", text).removesuffix(".").removesuffix(" 00:00:00")
 
 
 def lost(before: Rows, after: Rows, columns: Mapping[str, str], *, more: bool = False) -> list[str]:

@@ -29,6 +29,35 @@ import importlib, sys
 importlib.import_module(sys.argv[1])
 """
 
+#: Run commands one after the other, up to the first that fails: ``argv``: a JSON list of their arguments.
+COMMANDS = """
+import contextlib, io, json, sys
+from my_pipeline.manage import cli
+
+done = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main(arguments)
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+    done.append([code, out.getvalue(), err.getvalue()])
+    if code:
+        break
+print("@@" + json.dumps(done))
+"""
+
+#: Declare both states of a case, the first one by `init` and with rows: ``argv``: the modules of either state.
+BEGIN = f"""{UUIDS}
+from my_pipeline.manage import environment, runner
+
+runner.initialize(environment.select("dev"))
+import case_rows
+case_rows.fill(importlib.import_module(sys.argv[1]))
+importlib.import_module(sys.argv[2])
+"""
+
 #: The engine's own view, hidden attributes aside, of two sets of databases: ``argv``: two JSON mappings of schemas to databases.
 SHAPES = """
 import json, sys
@@ -53,7 +82,8 @@ print("@@" + json.dumps([
 ]))
 """
 
-#: Use every table of a module as people do: read, join, reserve, insert, delete. What comes of it, as texts by step.
+#: Use every table of some modules as people do: read, join, reserve, insert, delete. What comes of it, as texts by step,
+#: for each of the modules, whose names are the arguments.
 USE = f"""{UUIDS}
 import datetime, decimal
 
@@ -101,20 +131,26 @@ def delete(table):
     (table & table.keys(order_by="KEY")[0]).delete(prompt=False, part_integrity="cascade")
     return {{name: len(own()) for name, own in found.items()}}
 
-said = {{}}
-module = importlib.import_module(sys.argv[1])
-found = dict(tables(module))
-for name, table in found.items():
-    attempt(f"fetch {{name}}", lambda: len(table().to_dicts()))
-    attempt(f"describe {{name}}", lambda: table().describe())
-    for parent in table().parents(as_objects=True):
-        attempt(f"join {{name}} with {{parent.full_table_name}}", lambda: len((table() * parent).to_dicts()))
-    if issubclass(table, (dj.Imported, dj.Computed)):
-        attempt(f"reserve {{name}}", lambda: (table().jobs.refresh(), len(table().jobs)))
-for name, table in found.items():
-    attempt(f"insert into {{name}}", lambda: insert(table()))
-below = {{name: len(table().descendants()) for name, table in found.items() if len(table())}}
-for name in sorted(below, key=lambda name: -below[name])[:1]:
-    attempt(f"delete from {{name}}", lambda: delete(found[name]()))
-print("@@" + json.dumps(said))
+def use(name):
+    global said, found
+    said = {{}}
+    try:
+        found = dict(tables(importlib.import_module(name)))
+    except Exception as error:
+        return {{"import": f"{{type(error).__name__}}: {{error}}"}}
+    for name, table in found.items():
+        attempt(f"fetch {{name}}", lambda: len(table().to_dicts()))
+        attempt(f"describe {{name}}", lambda: table().describe())
+        for parent in table().parents(as_objects=True):
+            attempt(f"join {{name}} with {{parent.full_table_name}}", lambda: len((table() * parent).to_dicts()))
+        if issubclass(table, (dj.Imported, dj.Computed)):
+            attempt(f"reserve {{name}}", lambda: (table().jobs.refresh(), len(table().jobs)))
+    for name, table in found.items():
+        attempt(f"insert into {{name}}", lambda: insert(table()))
+    below = {{name: len(table().descendants()) for name, table in found.items() if len(table())}}
+    for name in sorted(below, key=lambda name: -below[name])[:1]:
+        attempt(f"delete from {{name}}", lambda: delete(found[name]()))
+    return said
+
+print("@@" + json.dumps([use(name) for name in sys.argv[1:]]))
 """

@@ -57,7 +57,7 @@ PAIRS: dict[str, tuple[str, list[str], list[tuple[str, str, str]]]] = {
         ["OrderAttributes"], [],
     ),
     "tier": (edit(("A(dj.Manual)", "A(dj.Lookup)")), ["RenameTable"], []),
-    "rename table": (edit(("B(dj.Imported)", "Better(dj.Imported)")), ["CreateTable", "DropTable"], [("rename-table", "", "s._better")]),
+    "rename table": (edit(("B(dj.Imported)", "Better(dj.Imported)")), ["CreateTable", "DropTable"], [("rename-table", "", "s.Better")]),
     "index": (edit(("varchar(100)", "varchar(100)\n    unique index (note)")), ["AddIndex"], []),
     "foreign key dropped, attribute kept": (
         edit(("-> A\n    b_id", "a_id : int32\n    b_id")), ["AlterAttribute", "DropForeignKey"], [],

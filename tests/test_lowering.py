@@ -228,7 +228,19 @@ class Plan:
                 return step.Literal(value)
             if value[0] == "sql":
                 return step.Expression(*value[1:])
-            return step.FromParent(next(k for k in self.new[new].foreign_keys if name in k.attributes))
+            key = next(k for k in self.new[new].foreign_keys if name in k.attributes)
+            above = next(t for t in self.new if self.new[t].name == key.parent)
+            ours, theirs = (
+                {now: was for was, now in self.case.renamed.get(title, {}).items()} for title in (new, above)
+            )
+            taken = dict(zip(key.attributes, key.parent_attributes, strict=True))
+            mine = {a.name for a in self.live[old].attributes}
+            pairs = tuple(
+                (theirs.get(t, t), t, ours.get(a, a)) for a, t in taken.items() if a != name and ours.get(a, a) in mine
+            )
+            before = self.old[next(o for o, t in self.pairs.items() if t == above)]
+            unique = set(before.primary_key) <= {pair[0] for pair in pairs}
+            return step.FromParent(key.parent, (theirs.get(taken[name], taken[name]), taken[name]), pairs, unique)
 
         fills = {name: fill(value, name) for name, value in self.case.fills.get(new, {}).items()}
         return step.Alteration(

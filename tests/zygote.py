@@ -2,12 +2,15 @@
 
 `import datajoint` spends most of its second or more on what it imports itself. The tests start hundreds of commands;
 here each is a process of its own that imports datajoint and the project afresh, forked from one that has datajoint's
-dependencies loaded and nothing else. As a program, this file reads one JSON request a line and answers one a line.
+dependencies loaded and nothing else. Where thousands of commands run in one project and on one server, the process is
+that project's alone: it has datajoint and the management code loaded, and what the lab owns is read afresh. As a
+program, this file reads one JSON request a line and answers one a line.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -19,15 +22,21 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 
 class Zygote:
     """The warm process, seen from the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, package: str = "", folder: Path | None = None, variables: dict[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, *([package] if package else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=variables,
         )
 
     def run(
@@ -57,17 +66,64 @@ class Zygote:
         self._process.wait(10)
 
 
-def _serve() -> None:
-    for name in _imported_by("import datajoint, datajoint.adapters.postgres, click, rich.console, rich.table"):
-        if not name.startswith("datajoint"):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+def _serve(package: str) -> None:
+    if package:
+        _load(package)
+    else:
+        _load_dependencies()
+    gc.collect()
+    gc.freeze()  # what the forks share stays shared
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
         if child == 0:
-            _become(request)
+            _become(request, package)
         print(_wait(child, request["timeout"]), flush=True)
+
+
+def _load(package: str) -> None:
+    """Load datajoint and the management code of a project; the process that reads the code becomes a fork of its own."""
+    sys.path[:] = ["", *os.environ["PYTHONPATH"].split(os.pathsep), *sys.path[1:]]
+    sys.dont_write_bytecode = True
+    importlib.import_module("datajoint.adapters.postgres")
+    manage = importlib.import_module(f"{package}.manage")
+    for path in Path(manage.__path__[0]).glob("[a-z]*.py"):
+        importlib.import_module(f"{package}.manage.{path.stem}")
+    scratch = importlib.import_module(f"{package}.manage.scratch")
+
+    def read_code(*arguments: object, **options: object) -> SimpleNamespace:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.dup2(writing, 1)
+            _forget(package)
+            try:
+                scratch.main()
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, encoding="utf-8") as answer:
+            text = answer.read()
+        os.waitpid(child, 0)
+        return SimpleNamespace(stdout=text, stderr="", returncode=0)
+
+    scratch.subprocess = SimpleNamespace(run=read_code, DEVNULL=None)
+
+
+def _forget(package: str) -> None:
+    """Have everything of a package but its management code imported afresh."""
+    for name in [n for n in sys.modules if n.partition(".")[0] == package]:
+        if not f"{name}.".startswith(f"{package}.manage."):
+            del sys.modules[name]
+    sys.modules[f"{package}.manage.project"].current.cache_clear()
+    importlib.invalidate_caches()
+
+
+def _load_dependencies() -> None:
+    for name in _imported_by("import datajoint, datajoint.adapters.postgres, click, rich.console, rich.table"):
+        if not name.startswith("datajoint"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _imported_by(code: str) -> list[str]:
@@ -99,7 +155,7 @@ def _wait(child: int, timeout: float) -> int:
         time.sleep(0.005)
 
 
-def _become(request: dict[str, Any]) -> None:
+def _become(request: dict[str, Any], package: str) -> None:
     """Turn this fork into ``python *arguments``; never returns."""
     scratch = Path(request["scratch"])
     os.setsid()
@@ -115,6 +171,8 @@ def _become(request: dict[str, Any]) -> None:
     sys.path[:] = ["", *request["variables"].get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
     code = 0
     try:
+        if package:
+            _forget(package)
         kind, word, *rest = request["arguments"]
         if kind == "-m":
             sys.argv = [word, *rest]
@@ -134,4 +192,4 @@ def _become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(*sys.argv[1:2] or [""])

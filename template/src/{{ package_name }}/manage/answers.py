@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from . import definition
-from .changes import Answers
+from . import definition, values
+from .asking import Answers
 from .errors import ExitCode, PipelineError
 from .model import Table, TableName
+from .values import Fill
 
 Tables = Mapping[TableName, Table]
 
@@ -25,6 +26,7 @@ def read(
     rename_table: Iterable[str] = (),
     fill: Iterable[str] = (),
     drop: Iterable[str] = (),
+    insert: Iterable[str] = (),
 ) -> Answers:
     """The answers in the options of `revise`.
 
@@ -42,13 +44,19 @@ def read(
         nearest = [n for n in found if n.schema == was.schema] if len(found) > 1 else found
         tables[was] = _one(text, nearest, "now")
     back = {new_name: old_name for old_name, new_name in tables.items()}
+    for name, table in before.items():
+        # Parts follow their master.
+        above = tables.get(table.master) if table.master else None
+        if table.master is not None and above is not None and name not in tables:
+            back[TableName(above.schema, above.table + name.table.removeprefix(table.master.table))] = name
+    moved = {old_name: new_name for new_name, old_name in back.items()}
 
     def named(text: str, option: str) -> tuple[list[TableName], str]:
         """Tables as they are afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
             raise _unclear(option, text, "It names no table.")
-        found = {tables.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
+        found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
         known = [n for n in sorted(found, key=str) if n in after]
         if not known:
             raise _unclear(option, text, f"There is no table {title}.")
@@ -64,12 +72,16 @@ def read(
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         attributes[_one(text, fits, "with these attributes"), attribute] = right
-    fills: dict[tuple[TableName, str], str] = {}
+
+    def find(text: str) -> TableName:
+        return _one(text, new.everywhere(text), "now")
+
+    fills: dict[tuple[TableName, str], Fill] = {}
     for text in fill:
         left, right = _halves(text, "--fill Table.attribute=VALUE", strip=False)
         known, attribute = named(left, "--fill")
         name = _one(text, [n for n in known if attribute in after[n].attribute], "with this attribute")
-        fills[name, attribute] = right
+        fills[name, attribute] = values.spoken(right, find)
     drops: set[tuple[TableName, str | None]] = set()
     for text in drop:
         whole = [n for n in old.everywhere(text.strip()) if n not in after]
@@ -79,7 +91,7 @@ def read(
         known, attribute = named(text, "--drop")
         fits = [n for n in known if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
-    return Answers(tables, attributes, fills, frozenset(drops))
+    return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    asking,
     catalog,
     changes,
     drafting,
@@ -108,7 +109,7 @@ def draft(
     environment: Environment,
     chosen: Iterable[str] = (),
     *,
-    said: drafting.Said = lambda before, after: changes.Answers(),
+    said: drafting.Said = lambda before, after: asking.Answers(),
     ask: drafting.Ask | None = None,
     allow_data_loss: bool = False,
     report: Report = lambda words, number, of: None,
@@ -169,7 +170,7 @@ def refuse_drift(pipeline: Pipeline, wanted: list[Revision]) -> None:
             continue  # which is replaced by what the files say, whatever it has become
         history = pipeline.histories[name]
         expected = history.latest if history.latest and history.latest.version == record.version else None
-        texts = drift.describe(expected.shape, drift.visible(shape)) if expected is not None else []
+        texts = drift.told(expected.shape, shape) if expected is not None else ()
         raise PipelineError(
             f"{pipeline.databases[name]} is not as {name} {record.version} was recorded.",
             texts[0] if texts else "Somebody changed its tables by other means.",
@@ -317,7 +318,7 @@ def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Sche
     have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
     want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
     drops = frozenset((name, None) for name in have)
-    left = changes.difference(have, want, changes.Answers(drops=drops)).operations
+    left = changes.difference(have, want, asking.Answers(drops=drops)).operations
     if left:
         raise PipelineError(
             "The database is not what the migration was to make of it.",

@@ -87,7 +87,14 @@ class Cost:
                 for s in self.group.steps
             ],
             "losses": [
-                {"table": str(f.table), "kind": f.kind, "count": f.count, "words": f.words} for f in self.group.findings
+                {
+                    "table": f"{f.table.schema}.{definition.title(f.table)}",
+                    "kind": f.kind,
+                    "attributes": f.attributes,
+                    "count": f.count,
+                    "words": f.words,
+                }
+                for f in self.group.findings
             ],
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
@@ -204,7 +211,7 @@ def _reserved(pipeline: Pipeline) -> dict[tuple[str, str], int]:
 
 
 def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
-    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
+    silence: dict[str, str] = {}
 
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
@@ -213,7 +220,8 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
         record = pipeline.records.get(schema)
         if record is not None and record.kind == journal.DRAFT:
             yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
-    for operation in group.operations():
+    for revision, operation in group.operations():
+        silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
         name = definition.title(operation.table) if operation.table.table else ""
         match operation:
             case ops.DropTable():
@@ -226,6 +234,7 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
                 yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
             case data.RunSQL() | data.RunPython():
                 yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
+    silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:

@@ -120,7 +120,8 @@ def _foreign_key(reference: Reference, schemas: Mapping[str, str]) -> ForeignKey
 
 
 def _attribute(column: Column, parents: set[str] | None, server: Any) -> Attribute:
-    marker, comment = notation.split_comment(column.comment)
+    written, comment = notation.split_comment(column.comment)
+    marker = notation.normal_type(written)
     inherited = notation.inherits(marker, foreign=parents is not None)
     if inherited:
         # PostgreSQL tells DataJoint no precision of a parent's moments; a parent out of sight may be anything.
@@ -137,7 +138,9 @@ def _attribute(column: Column, parents: set[str] | None, server: Any) -> Attribu
     default = None if column.default is None else notation.normal_default(type_, column.default)
     if not fits or (column.extra and (inherited or marker)):
         type_ = f"{type_}, stored as {column.stored} {column.extra}".removeprefix(", ").rstrip()
-    return Attribute(column.name, type_, column.nullable, default, "" if inherited else comment, inherited)
+    if inherited or written == type_:
+        written = ""
+    return Attribute(column.name, type_, column.nullable, default, "" if inherited else comment, inherited, written)
 
 
 #: Types that are never without a marker in a column that DataJoint made.

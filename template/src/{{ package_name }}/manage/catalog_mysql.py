@@ -76,7 +76,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
         key=lambda row: row[-1],
     ):
         if (database, table) in tables:
-            if "DEFAULT_GENERATED" in extra and not default.upper().startswith("CURRENT_TIMESTAMP"):
+            # The server goes on saying DEFAULT_GENERATED of a column whose default was dropped.
+            if "DEFAULT_GENERATED" in extra and default and not default.upper().startswith("CURRENT_TIMESTAMP"):
                 default = f"({default})"
             words = [extra.replace("DEFAULT_GENERATED", "").strip().lower()]
             if collation and collation != collations[database, table]:
@@ -84,6 +85,15 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
             tables[database, table].columns.append(
                 Column(name, notation.normal_type(type_), " ".join(words).strip(), nullable == "YES", default, comment)
             )
+    for database, table, clause, enforced in rows(
+        "c.constraint_schema, table_name, check_clause, enforced",
+        "check_constraints c JOIN information_schema.table_constraints t USING (constraint_schema, constraint_name)",
+        "c.constraint_schema",
+        "constraint_type = 'CHECK'",
+    ):
+        if (database, table) in tables:
+            text = f"check {notation.normal_expression(clause)}{' not enforced' if enforced == 'NO' else ''}"
+            tables[database, table].deviations.append(text)
     _read_keys(rows, tables)
     return tables
 

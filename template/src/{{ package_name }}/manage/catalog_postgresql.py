@@ -135,6 +135,7 @@ SELECT n.nspname, c.relname, i.indisunique,
         || CASE WHEN i.indnatts > i.indnkeyatts THEN 'with more columns ' ELSE '' END
         || COALESCE('where ' || pg_get_expr(i.indpred, i.indrelid) || ' ', '')
         || CASE WHEN i.indnullsnotdistinct THEN 'nulls not distinct ' ELSE '' END
+        || CASE WHEN i.indimmediate THEN '' ELSE 'deferrable ' END
         || CASE WHEN i.indisvalid THEN '' ELSE 'invalid' END
 FROM pg_catalog.pg_namespace n
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')

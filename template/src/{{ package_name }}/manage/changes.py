@@ -7,13 +7,14 @@ asked again: a renamed key carries the tables below it along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from graphlib import CycleError, TopologicalSorter
 
+from . import asking
+from .asking import Answers, Question
 from .errors import PipelineError
-from .model import Attribute, ForeignKey, Table, TableName
+from .model import Attribute, Table, TableName
 from .operations import (
     ATTRIBUTE_ASIDE,
     AddAttribute,
@@ -27,7 +28,6 @@ from .operations import (
     DropForeignKey,
     DropIndex,
     DropTable,
-    Fill,
     Operation,
     OrderAttributes,
     RenameAttribute,
@@ -35,51 +35,7 @@ from .operations import (
     Tables,
     apply,
 )
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a person has said. Tables are named as they are afterwards.
-
-    Parameters
-    ----------
-    tables : dict
-        New place of each renamed or moved table, by its old one.
-    attributes : dict
-        New name of each renamed attribute, by table and old name.
-    fills : dict
-        What existing rows get for an attribute, by table and attribute.
-    drops : set
-        Attributes, by table and name, and tables, with None for a name, that are gone for good.
-    """
-
-    tables: Mapping[TableName, TableName] = field(default_factory=dict)
-    attributes: Mapping[tuple[TableName, str], str] = field(default_factory=dict)
-    fills: Mapping[tuple[TableName, str], str] = field(default_factory=dict)
-    drops: frozenset[tuple[TableName, str | None]] = frozenset()
-
-
-@dataclass(frozen=True)
-class Question:
-    """Something that cannot be known from the code.
-
-    Parameters
-    ----------
-    kind : str
-        ``rename``: is ``subject`` now called one of ``candidates``? ``rename-table``: the same of a table.
-        ``fill``: which value do existing rows get for ``subject``?
-    table : TableName
-        The table, as it is afterwards; for ``rename-table`` the one that is gone.
-    subject : str
-        The attribute that is gone or required; empty for a table.
-    candidates : tuple of str
-        What it may be called now, the likeliest first.
-    """
-
-    kind: str
-    table: TableName
-    subject: str
-    candidates: tuple[str, ...] = ()
+from .topology import dependency_order
 
 
 @dataclass(frozen=True)
@@ -114,7 +70,7 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
 
     renames = _attribute_renames(now, target, common, answers, questions)
     operations += renames
-    now = apply(renames, now)
+    now = had = apply(renames, now)
 
     removals: list[Operation] = []
     for name in reversed(dependency_order(now.values())):
@@ -126,7 +82,7 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     operations += removals
     now = apply(removals, now)
 
-    alterations = [op for name in common for op in _within(now[name], target[name], target, now, answers, questions)]
+    alterations = [op for name in common for op in _within(now[name], target, had, answers, questions)]
     operations += alterations
     now = apply(alterations, now)
 
@@ -136,25 +92,13 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
             additions.append(CreateTable(name, target[name]))
     for name in common:
         additions += [AddIndex(name, i) for i in target[name].indexes if i not in now[name].indexes]
-        additions += [AddForeignKey(name, k) for k in target[name].foreign_keys if k not in now[name].foreign_keys]
+        for key in target[name].foreign_keys:
+            if key not in now[name].foreign_keys:
+                missing = asking.missing(had, target, name, key, answers, questions)
+                additions.append(AddForeignKey(name, key, missing))
     gone = [name for name in reversed(dependency_order(now.values())) if name not in target]
     additions += [DropTable(name) for name in gone]
     return Changes([*operations, *additions], questions)
-
-
-def dangling(tables: Tables) -> list[str]:
-    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have."""
-    schemas = {name.schema for name in tables}
-    sentences = []
-    for table in tables.values():
-        for key in table.foreign_keys:
-            parent = tables.get(key.parent)
-            if parent is None and key.parent.schema in schemas:
-                sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
-            elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
-                was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
-                sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
-    return sentences
 
 
 def keeping_hidden(now: Table | None, target: Table) -> Table:
@@ -165,28 +109,6 @@ def keeping_hidden(now: Table | None, target: Table) -> Table:
     shown = [a for a in target.attributes if a.name in had or not a.name.startswith(ATTRIBUTE_ASIDE)]
     extra = [a for a in had.values() if a.hidden and a.name not in target.attribute and a.name not in key]
     return replace(target, attributes=(*shown, *extra))
-
-
-def dependency_order(tables: Iterable[Table]) -> list[TableName]:
-    """Parents before children, masters before parts; otherwise by name.
-
-    Raises
-    ------
-    PipelineError
-        If tables refer to each other in a circle.
-    """
-    known = {table.name: table for table in tables}
-    below: dict[TableName, list[TableName]] = {}
-    for name in sorted(known, key=str):
-        table = known[name]
-        parents = {key.parent for key in table.foreign_keys} | ({table.master} if table.master else set())
-        below[name] = sorted((parent for parent in parents if parent in known and parent != name), key=str)
-    try:
-        return list(TopologicalSorter(below).static_order())
-    except CycleError as error:
-        raise PipelineError(
-            "Tables refer to each other in a circle.", " → ".join(map(str, error.args[1])), "Break the circle."
-        ) from None
 
 
 # --- Tables --------------------------------------------------------------------------------------------------------
@@ -208,7 +130,8 @@ def _table_renames(before: Tables, after: Tables, answers: Answers, questions: l
         scores = {new.name: _table_score(old, new) for new in come if new.name not in pairs.values()}
         likely = sorted((n for n in scores if scores[n] >= 0.5), key=lambda n: (-scores[n], str(n)))
         if likely:
-            questions.append(Question("rename-table", old.name, "", tuple(map(str, likely))))
+            spoken = tuple(f"{n.schema}.{after[n].title}" for n in likely)
+            questions.append(Question("rename-table", old.name, "", spoken, tuple(likely)))
     return _in_free_order(before, pairs)
 
 
@@ -239,12 +162,11 @@ def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) 
 
 def _table_score(old: Table, new: Table) -> float:
     """How likely a table is another one renamed, from 0 to 1: what share of the attributes they have in common."""
-    if (old.master is None) != (new.master is None):
-        return 0.0
     ours = {(a.name, a.type) for a in old.attributes if not a.hidden}
     theirs = {(a.name, a.type) for a in new.attributes if not a.hidden}
     shared = len(ours & theirs) / max(len(ours | theirs), 1)
-    return 0.75 * shared + 0.25 * SequenceMatcher(None, old.title, new.title).ratio()
+    own, other = (table.title.rpartition(".")[2] for table in (old, new))
+    return 0.75 * shared + 0.25 * SequenceMatcher(None, own, other).ratio()
 
 
 # --- Attributes ------------------------------------------------------------------------------------------------------
@@ -345,24 +267,22 @@ def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
     )
 
 
-def _within(
-    now: Table, target: Table, after: Tables, before: Tables, answers: Answers, questions: list[Question]
-) -> list[Operation]:
-    """What changes inside a table, foreign keys and indexes aside."""
-    name, operations = now.name, list[Operation]()
+def _within(now: Table, after: Tables, had: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
+    """What changes inside a table, foreign keys and indexes aside; ``had`` is the state with its foreign keys."""
+    name, target, operations = now.name, after[now.name], list[Operation]()
     if now.comment != target.comment:
         operations.append(ChangeComment(name, now.comment, target.comment))
     previous: str | None = None
     for attribute in target.attributes:
         old = now.attribute.get(attribute.name)
         if old is None:
-            fill = _fill(now, target, attribute, before, answers, questions)
+            fill = asking.fill(name, attribute, after, had, answers, questions)
             operations.append(AddAttribute(name, attribute, previous, fill))
         elif old != attribute:
             said = answers.fills.get((name, attribute.name))
             if old.nullable and not attribute.nullable and attribute.default is None and said is None:
                 questions.append(Question("fill", name, attribute.name))
-            operations.append(AlterAttribute(name, old, attribute, None if said is None else Fill(said)))
+            operations.append(AlterAttribute(name, old, attribute, said))
         # Where a hidden attribute stands is of no account.
         previous = attribute.name if not attribute.hidden or not previous else previous
     if now.primary_key != target.primary_key:
@@ -374,28 +294,3 @@ def _within(
     if tuple(attribute.name for attribute in result.attributes if not attribute.hidden) != order:
         operations.append(OrderAttributes(name, order))
     return operations
-
-
-def _fill(
-    now: Table, target: Table, attribute: Attribute, before: Tables, answers: Answers, questions: list[Question]
-) -> Fill | None:
-    """What existing rows get for a new attribute; a question where only a person knows."""
-    said = answers.fills.get((now.name, attribute.name))
-    if said is not None:
-        return Fill(said)
-    if attribute.nullable or attribute.default is not None:
-        return None
-    if any(_reaches(now, key, attribute.name, before) for key in target.foreign_keys):
-        return Fill(parent=True)
-    questions.append(Question("fill", now.name, attribute.name))
-    return None
-
-
-def _reaches(now: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
-    """Whether what the table already has of a foreign key leads to one row of the parent, which has the value."""
-    parent = before.get(key.parent)
-    if attribute not in key.attributes or parent is None:
-        return False
-    pairs = zip(key.attributes, key.parent_attributes, strict=True)
-    known = {theirs for ours, theirs in pairs if ours != attribute and ours in now.attribute}
-    return bool(known) and set(parent.primary_key) <= known

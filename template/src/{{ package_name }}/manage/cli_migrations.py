@@ -16,6 +16,7 @@ from .project import current
 def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what became of what."""
     for option in (
+        click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
         click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
         click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get."),
         click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema."),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, changes, definition, drift, project, revising, revisions, status
+from . import apportioning, asking, catalog, changes, definition, drift, project, revising, revisions, status
 from . import operations as ops
 from .environment import Environment
 from .model import Schema, Table, TableName
@@ -74,8 +74,8 @@ def compare(
             results.append(Comparison(name, own.versions[name], own.versions[name], (), (), texts, {}))
             continue
         mine = [op for op in found.operations if name in (op.table.schema, _target(op))]
-        kinds = [revising.weight(op) for op in mine]
-        proposed = revising.raised(latest.version, revising.worst(kinds)) if kinds else latest.version
+        kinds = [apportioning.weight(op) for op in mine]
+        proposed = apportioning.raised(latest.version, apportioning.worst(kinds)) if kinds else latest.version
         wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
         if name not in shapes and connection is not None:
             wrong.append("It is not there.")
@@ -101,7 +101,7 @@ def _target(operation: ops.Operation) -> str:
     return operation.to.schema if isinstance(operation, ops.RenameTable) else ""
 
 
-def _question(question: changes.Question) -> str:
+def _question(question: asking.Question) -> str:
     name = definition.title(question.table)
     match question.kind:
         case "fill":

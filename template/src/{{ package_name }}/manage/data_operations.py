@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import PipelineError
 from .model import Table, TableName
-from .operations import Operation, Sql, Tables
+from .operations import Operation, Tables
+from .values import Sql
+
+#: What a row may have: null, or what a definition could write as a default; lists and dictionaries are for ``<blob>``.
+Value = str | int | float | bool | None | list[Any] | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class InsertRows(Operation):
+    """Give a table rows, those whose primary key it does not have yet."""
+
+    rows: tuple[tuple[tuple[str, Value], ...], ...]
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        table = self.found(tables)
+        for row in self.rows:
+            names = [name for name, _ in row]
+            unknown = [name for name in names if name not in table.attribute]
+            lacking = [name for name in table.primary_key if name not in names]
+            if unknown or lacking:
+                raise self.refusal(f"it has no attribute {unknown[0]}" if unknown else f"a row has no {lacking[0]}")
+        return dict(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        return InsertRows(self.table, ())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from . import notation
 from .errors import PipelineError
 from .model import TIERS, Attribute, ForeignKey, Index, Table, TableName, table_name
 
@@ -41,7 +42,10 @@ class Titles:
         """What a table is called from within the schema ``here``: ``Recording``, ``session.Session``; as the server
         calls it where its class would not tell it from another table."""
         text = title(name)
-        if self._found.get((name.schema, text)) != {name}:
+        found = self._found.get((name.schema, text), set())
+        if name not in found and self._more is not None:
+            return self._more.of(name, here)
+        if found != {name}:
             text = name.table
         return text if name.schema == here else f"{name.schema}.{text}"
 
@@ -69,11 +73,12 @@ class Titles:
         return next(iter(found))
 
     def everywhere(self, text: str) -> list[TableName]:
-        """Every table that may be meant by a class with or without its schema."""
-        head = text.partition(".")[0]
+        """Every table that may be meant by a class, or as the server calls it, with or without its schema."""
+        head, _, rest = text.partition(".")
+        names = {n: title for (_, title), found in self._found.items() for n in found}
         if head in self._schemas:
-            return sorted(self._found.get((head, text.partition(".")[2]), set()), key=str)
-        return sorted({n for (_, name), found in self._found.items() if name == text for n in found}, key=str)
+            return sorted((n for n in names if n.schema == head and rest in (names[n], n.table)), key=str)
+        return sorted((n for n in names if text in (names[n], n.table)), key=str)
 
     @property
     def _schemas(self) -> set[str]:
@@ -99,7 +104,7 @@ def write_attribute(attribute: Attribute) -> str:
     elif attribute.default is not None:
         text += f" = {_write_default(attribute.default)}"
     if attribute.type:
-        text += f" : {attribute.type}"
+        text += f" : {attribute.written or attribute.type}"
     return text + _write_comment(attribute.comment)
 
 
@@ -124,13 +129,16 @@ def read_attribute(line: str) -> Attribute:
     nullable = default == "null"
     if default is not None and default.startswith('"'):
         default = json.loads(default)
+    plain = type_ is None or ", stored as " in type_ or type_.startswith(("native ", "stored as "))
+    normal = (type_ or "") if plain else notation.normal_type(type_)
     return Attribute(
         match["name"],
-        type_ or "",
+        normal,
         nullable,
         None if nullable else default,
         _read_comment(match["comment"]),
         inherited=type_ is None,
+        written="" if type_ in (None, normal) else type_,
     )
 
 
@@ -310,9 +318,10 @@ def write_schema(tables: Iterable[Table], titles: Titles) -> str:
     return "\n\n".join(write_table(table, titles) for table in tables)
 
 
-def titles_of(tables: Mapping[TableName, Table]) -> Titles:
-    """The names of all tables of a state, and of those outside of it that foreign keys lead to."""
-    titles = Titles(tables)
+def titles_of(tables: Mapping[TableName, Table], more: Titles | None = None) -> Titles:
+    """The names of all tables of a state, and of those outside of it that foreign keys lead to; ``more`` is where to
+    look for any other."""
+    titles = Titles(tables, more)
     for table in tables.values():
         for key in table.foreign_keys:
             titles.add(key.parent)

@@ -14,18 +14,21 @@ from typing import Any
 
 from packaging.version import Version
 
-from . import chain, constraints, definition, due, journal, project, revising, revisions, scheme, steplog
+from . import apportioning, chain, constraints, definition, due, journal, project, revising, revisions, scheme, steplog
 from . import data_operations as data
 from . import operations as ops
-from .changes import Answers, Question, dangling, difference
+from .asking import Answers, Question
+from .changes import difference
 from .due import Pipeline
 from .environment import PROD, Environment
 from .errors import ExitCode, PipelineError
-from .lowering import shorten
 from .model import Table, TableName
 from .origins import resolved, trace
 from .revisions import Revision
 from .scheme import Group
+from .terms import shorten
+from .topology import dangling
+from .values import Fill
 
 Tables = Mapping[TableName, Table]
 Said = Callable[[Tables, Tables], Answers]
@@ -156,16 +159,15 @@ def _unanswered(question: Question) -> tuple[str, str, str]:
             what = f"It is not known whether {name}.{question.subject} is called {first} now, or gone."
             do = f"Say --rename {name}.{question.subject}={first}, or --drop {name}.{question.subject}."
             return what, why, do
-    new = definition.title(TableName(*first.split(".", 1)))
-    what = f"It is not known whether the table {name} is called {new} now, or gone."
-    return what, why, f"Say --rename-table {name}={new}, or --drop {name}."
+    what = f"It is not known whether the table {name} is called {first} now, or gone."
+    return what, why, f"Say --rename-table {name}={first}, or --drop {name}."
 
 
 def group(pipeline: Pipeline, operations: list[ops.Operation], lossy: Lossy = frozenset()) -> Group:
     """The steps of a draft. What was put aside under the name of something that comes, comes back."""
     after = ops.apply(operations, pipeline.tables)
     own = project.current()
-    changed = [n for n in own.versions if revising.shape_of(n, pipeline.tables) != revising.shape_of(n, after)]
+    changed = [n for n in own.versions if apportioning.shape_of(n, pipeline.tables) != apportioning.shape_of(n, after)]
     marks = [due.as_drafted(name, pipeline.records[name].version) for name in changed]
     made = Group(marks, pipeline.tables, instead=operations)
     names = constraints.read(pipeline.connection, pipeline.databases)
@@ -300,7 +302,7 @@ def _way(
         for attribute, old in origins.attributes.get(name, {}).items():
             default = after[name].attribute[attribute].default if attribute in after[name].attribute else None
             if default is not None and not start[was].attribute[old].nullable:
-                fills.setdefault((name, attribute), ops.Fill(default))  # the draft let it be null, or dropped it
+                fills.setdefault((name, attribute), Fill(default))  # the draft let it be null, or dropped it
             called = renamed.get(old, old)
             if called in now[there].attribute:
                 if called != attribute:
@@ -330,12 +332,12 @@ def _known(now: Tables, tables: Mapping[TableName, TableName], name: TableName) 
 
 
 def _filled(
-    operation: ops.Operation, fills: Mapping[tuple[TableName, str], ops.Fill] = MappingProxyType({})
+    operation: ops.Operation, fills: Mapping[tuple[TableName, str], Fill] = MappingProxyType({})
 ) -> ops.Operation:
     """An operation with what rows get that have no value; the default, where an attribute comes, or comes back."""
     match operation:
         case ops.AddAttribute(table=name, attribute=will, fill=None) if not will.nullable:
-            default = ops.Fill(will.default) if will.default is not None else None
+            default = Fill(will.default) if will.default is not None else None
             return replace(operation, fill=fills.get((name, will.name), default))
         case ops.AlterAttribute(table=name, before=was, after=will, fill=None) if was.nullable and not will.nullable:
             return replace(operation, fill=fills.get((name, will.name)))

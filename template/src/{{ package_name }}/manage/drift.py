@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import catalog, project, revisions, scratch
+from . import catalog, definition, project, revisions, scratch
 from . import operations as ops
-from .changes import Answers, difference
-from .model import Attribute, Schema, Table
+from .asking import Answers
+from .changes import difference
+from .model import Attribute, Schema, Table, TableName
 from .plan import ATTRIBUTE_ASIDE
 from .status import SchemaStatus, State
 
@@ -44,7 +45,7 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     for s in stands:
         if s.name in drifted:
             expected = latest[s.name].shape if s.name in latest else code.get(s.name)
-            texts = _texts(expected, visible(shapes[s.name])) if not s.draft else ("It is not as the draft left it.",)
+            texts = told(expected, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in others:
             s = replace(s, state=State.CONFLICT, drift=others[s.name])
@@ -52,8 +53,9 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     return found
 
 
-def _texts(expected: Schema | None, found: Schema) -> tuple[str, ...]:
-    texts = describe(expected, found) if expected is not None else []
+def told(expected: Schema | None, found: Schema) -> tuple[str, ...]:
+    """What is said of a schema that has drifted from what was recorded of it."""
+    texts = [] if expected is None else [*describe(expected, visible(found)), *_lacking(expected, found)]
     return tuple(texts) or ("It is as the code has it now, and not as it was when its version was recorded.",)
 
 
@@ -86,8 +88,20 @@ def describe(expected: Schema, found: Schema) -> list[str]:
     # Whatever the names suggest: a table or attribute that is gone is said to be gone.
     drops = frozenset((name, None) for name in before)
     texts = [_sentence(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations]
-    texts += [f"{table.title} has {deviation}." for table in found for deviation in table.deviations]
-    return texts
+    unusual = [(table, deviation) for table in found for deviation in table.deviations]
+    return texts + [f"{table.title} is not as DataJoint makes tables: {deviation}." for table, deviation in unusual]
+
+
+def _lacking(expected: Schema, found: Schema) -> list[str]:
+    """What is gone of the attributes that DataJoint itself adds; whether it adds them is a setting, so no difference by
+    itself."""
+    return [
+        f"{table.title} lacks the hidden attribute {attribute.name}."
+        for table in expected
+        for attribute in table.attributes
+        if attribute.hidden and table.name.table in found.table
+        if attribute.name not in found.table[table.name.table].attribute
+    ]
 
 
 def _sentence(operation: ops.Operation, expected: Schema) -> str:
@@ -103,7 +117,7 @@ def _what(operation: ops.Operation) -> str:
         case ops.DropTable():
             return "is missing"
         case ops.RenameTable(to=to):
-            return f"is called {to.table}"
+            return f"is of the tier {Table(to, (), ()).tier} instead of {Table(operation.table, (), ()).tier}"
         case ops.ChangeComment(before=before, after=after):
             return f"says {after!r} of itself instead of {before!r}"
         case ops.AddAttribute(attribute=attribute):
@@ -117,11 +131,14 @@ def _what(operation: ops.Operation) -> str:
         case ops.OrderAttributes():
             return "has its attributes in another order"
         case ops.ChangePrimaryKey(before=before, after=after):
-            return f"has the primary key ({', '.join(after)}) instead of ({', '.join(before)})"
+            has = f"has the primary key ({', '.join(after)})" if after else "has no primary key"
+            return f"{has} instead of ({', '.join(before)})"
         case ops.AddForeignKey(key=key):
-            return f"has a foreign key ({', '.join(key.attributes)}) to {key.parent} that the code does not have"
+            return (
+                f"has a foreign key ({', '.join(key.attributes)}) to {_class(key.parent)} that the code does not have"
+            )
         case ops.DropForeignKey(key=key):
-            return f"lacks the foreign key ({', '.join(key.attributes)}) to {key.parent}"
+            return f"lacks the foreign key ({', '.join(key.attributes)}) to {_class(key.parent)}"
         case ops.AddIndex(index=index):
             return f"has {_index(index.unique)} ({', '.join(index.columns)}) that the code does not have"
         case ops.DropIndex(index=index):
@@ -130,13 +147,17 @@ def _what(operation: ops.Operation) -> str:
             return f"differs by {type(operation).__name__}"
 
 
+def _class(name: TableName) -> str:
+    return f"{name.schema}.{definition.title(name)}"
+
+
 def _index(unique: bool) -> str:
     return "a unique index" if unique else "an index"
 
 
 def _definition(attribute: Attribute) -> str:
     """An attribute as a line of a definition."""
-    default = " = null" if attribute.nullable else f" = {attribute.default!r}" if attribute.default is not None else ""
+    odd = attribute.nullable and attribute.default is not None  # to DataJoint, what may be null is null by default
     type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
-    comment = f"  # {attribute.comment}" if attribute.comment else ""
-    return f"`{attribute.name}{default} : {type_}{comment}`"
+    line = definition.write_attribute(replace(attribute, type=type_, nullable=attribute.nullable and not odd))
+    return f"`{line}`{' (nullable)' * odd}"

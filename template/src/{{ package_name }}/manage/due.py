@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import catalog, chain, constraints, journal, project, revisions, steplog
+from . import catalog, chain, constraints, journal, migration, project, revisions, steplog
 from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .lowering import Lowering
@@ -84,6 +84,11 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     own = project.current()
     _refuse_problems(pipeline)
     waits = {name: waiting(pipeline, name) for name in pipeline.histories}
+    for name in _receiving(waits):
+        # Tables that move here are still elsewhere, so this schema is made as it was before they came.
+        history = pipeline.histories[name]
+        made = replace(_making(pipeline, name, history.oldest), requires={})  # what it refers to may wait for it
+        waits[name] = [made, *history.revisions]
     have = {name: pipeline.records[name].version if name in pipeline.records else None for name in waits}
     names = list(chosen) or list(waits)
     unknown = [name for name in names if name not in waits]
@@ -158,7 +163,7 @@ def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        return [_making(pipeline, name)]
+        return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
@@ -186,13 +191,24 @@ def as_drafted(schema: str, version: str) -> Revision:
     return Revision(schema, version, version, journal.DRAFT)
 
 
-def _making(pipeline: Pipeline, name: str) -> Revision:
-    """The making of a schema that is not there, as its newest snapshot has it."""
-    latest = pipeline.histories[name].latest
-    assert latest is not None
-    parents = {key.parent.schema for table in latest.shape for key in table.foreign_keys} - {name}
+def _making(pipeline: Pipeline, name: str, snapshot: revisions.Snapshot | None) -> Revision:
+    """The making of a schema that is not there, as a snapshot has it."""
+    assert snapshot is not None
+    parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
     requires = {parent: above.version for parent in sorted(parents) if (above := newest(pipeline, parent)) is not None}
-    return Revision(name, latest.version, None, "init", requires=requires, makes=latest.shape, digest="")
+    return Revision(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
+
+
+def _receiving(waits: Mapping[str, list[Revision]]) -> list[str]:
+    """The schemas that are not there and that tables of others move to."""
+    moved = {
+        line.to.partition(".")[0]
+        for waiting in waits.values()
+        for revision in waiting
+        for line in revision.lines
+        if isinstance(line, migration.RenameTable)
+    }
+    return [name for name in waits if name in moved and waits[name] and waits[name][0].makes is not None]
 
 
 def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:

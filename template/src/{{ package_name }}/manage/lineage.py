@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from .changes import dependency_order
 from .lowering import Lowering
 from .model import ForeignKey, Table, TableName
 from .operations import Tables
 from .origins import Origins, resolved
 from .step import Step
+from .topology import dependency_order
 
 if TYPE_CHECKING:
     import datajoint as dj

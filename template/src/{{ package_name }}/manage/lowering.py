@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from . import catalog, notation
+from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
-from .operations import ATTRIBUTE_ASIDE, Sql
+from .operations import ATTRIBUTE_ASIDE
 from .step import Alteration, FromParent, Obstacles, Step
+from .terms import shorten, unused
+from .values import Sql
 
 Tables = Mapping[TableName, Table]
 
@@ -83,6 +84,8 @@ class Lowering(ABC):
     ) -> None:
         self._databases, self._before, self._after = dict(databases), before, after
         self._names, self._version = names, version
+        self._aside: dict[tuple[TableName, str], str] = {}
+        self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
 
     @property
     def names(self) -> Names:
@@ -173,6 +176,10 @@ class Lowering(ABC):
     def _converts(self, column: str, was: Column, will: Column) -> str | None:
         """An expression for a value of another type, where the server's own conversion would be refused or wrong."""
 
+    @abstractmethod
+    def unique_id(self, column: Column) -> str:
+        """An expression for a value that no other row has."""
+
     # --- Names -------------------------------------------------------------------------------------------------------
 
     def place(self, name: TableName) -> Place:
@@ -190,6 +197,10 @@ class Lowering(ABC):
     def listed(self, names: tuple[str, ...] | list[str]) -> str:
         """Identifiers, divided by commas."""
         return ", ".join(map(self.quote, names))
+
+    def key_called(self, table: Table, key: ForeignKey) -> str:
+        """What a foreign key is called."""
+        return self._names.key(self.place(table.name), key.attributes, self.place(key.parent)).name
 
     def _key_name(self, key: ForeignKey, name: str) -> KeyName:
         return KeyName(name, key.attributes, self.place(key.parent), key.parent_attributes)
@@ -211,7 +222,7 @@ class Lowering(ABC):
         core = stored or (self.core(type_, table.name) if marker else type_.removeprefix("native "))
         sql = (self._inherited_type if inherited else self._sql_type)(core, schema)
         default = None if attribute.default is None else self.value(core, attribute.default)
-        comment = self._comment(marker, origin.comment, inherited=inherited)
+        comment = self._comment(marker and (origin.written or marker), origin.comment, inherited=inherited)
         return Column(attribute.name, sql, core, attribute.nullable, default, comment)
 
     def core(self, type_: str, table: TableName) -> str:
@@ -310,6 +321,9 @@ class Lowering(ABC):
 
     def aside(self, alteration: Alteration) -> dict[str, str]:
         """What attributes are called that are put aside: ``_dropped_<name>``, short enough and not taken."""
+        known = {name: self._aside.get((alteration.after.name, name), "") for name in alteration.kept}
+        if all(known.values()):
+            return known
         taken, names = {a.name for a in (*alteration.before.attributes, *alteration.after.attributes)}, {}
         taken |= set(self._names.table(self.place(alteration.before.name)).columns)
         for name in alteration.kept:
@@ -317,74 +331,38 @@ class Lowering(ABC):
             taken.add(names[name])
         return names
 
-    def _fill_from_parent(self, change: Change, name: str, fill: FromParent) -> tuple[str, list[tuple[str, str]], bool]:
-        """The parent's attribute; pairs of its and our attributes (names before) to join on; whether at most one of its
-        rows can match."""
-        pairs = dict(zip(fill.key.attributes, fill.key.parent_attributes, strict=True))
-        join = [(theirs, change.old[ours]) for ours, theirs in pairs.items() if ours != name and ours in change.old]
-        if not join:
-            raise PipelineError(
-                f"{name} of {change.after.name} cannot be taken from {fill.key.parent}.",
-                "Nothing else in the table says which row of the parent belongs to a row.",
-                "Give a value instead.",
-            )
-        parent = self._before.get(fill.key.parent)
-        unique = parent is not None and set(parent.primary_key) <= {theirs for theirs, _ in join}
-        return pairs[name], join, unique
+    def put_aside(self, table: TableName, attribute: str) -> str:
+        """What an attribute is called that was put aside; empty where it was not."""
+        return self._aside.get((table, attribute), "")
+
+    def cast(self, column: Column, expression: str) -> str:
+        """An expression such that it can be put into a column."""
+        return expression
+
+    @abstractmethod
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        """A query for one row for each value of the key."""
+
+    @abstractmethod
+    def _fill(self, column: Column, fill: object) -> str | None:
+        """A value for rows, where it is the same expression for all."""
+
+    def from_parent(self, fill: FromParent) -> tuple[str, list[tuple[str, str]]]:
+        """The parent's attribute, and pairs of its and our attributes to join on: the parent's as they are called by
+        now, ours by their names before."""
+        columns = self._names.table(self.place(fill.parent)).columns
+
+        def called(was: str, now: str) -> str:
+            aside = self._aside.get((fill.parent, was))
+            return aside or (now if now in columns or not was else was)
+
+        return called(*fill.attribute), [(called(was, now), ours) for was, now, ours in fill.pairs]
 
     def _follow(self, change: Change, place: Place, indexes: list[IndexName]) -> None:
         """Take note of what an alteration makes of a table's names."""
+        self._aside |= {(change.after.name, was): name for was, name in change.kept.items()}
         names = {old: new for new, old in change.old.items() if old != new} | change.kept
         self._names.rename_attributes(place, names)
         own = self._names.table(place)
         own.indexes = indexes
         own.columns = [*change.will, *change.kept.values()]
-
-
-def words(phrases: list[str], table: TableName) -> str:
-    """What a step does: ``add weight, drop colour in ephys.recording``."""
-    return f"{', '.join(dict.fromkeys(phrases)) or 'change'} in {table}"
-
-
-def shorten(name: str, size: int = 63) -> str:
-    """A name within a number of bytes, no character cut in two."""
-    return name.encode()[:size].decode(errors="ignore")
-
-
-def unused(name: str, taken: set[str], size: int = 63) -> str:
-    """A name that is not taken, with ``_2``, ``_3``, … behind it where it must be."""
-    return next(candidate for candidate in _candidates(name, size) if candidate not in taken)
-
-
-def _candidates(name: str, size: int) -> Iterator[str]:
-    yield shorten(name, size)
-    number = 2
-    while True:
-        suffix = f"_{number}"
-        yield shorten(name, size - len(suffix)) + suffix
-        number += 1
-
-
-def is_text(core: str) -> bool:
-    """Whether a core or native type holds text."""
-    return bool(re.match(r"(var)?char|(tiny|medium|long)?text|enum", core))
-
-
-def path_of(column: str) -> tuple[str, str, str] | None:
-    """Attribute, path and type of ``(document.a.b:char(20))``, an index over a value inside a JSON document."""
-    match = re.fullmatch(r"\((\w+)\.([\w.*\[\]]+)(?::(.*))?\)", column) or re.fullmatch(
-        r"\((\w+)(\[[\w.*\[\]]+)(?::(.*))?\)", column
-    )
-    return (match[1], match[2], match[3] or "") if match else None
-
-
-def adapter(backend: str) -> Any:
-    """DataJoint's own, for its types."""
-    from datajoint.adapters import get_adapter
-
-    return get_adapter(backend)
-
-
-def normal(core: str, text: str) -> str:
-    """A value in the form of :func:`notation.normal_default`."""
-    return notation.normal_default(core, text)

@@ -13,13 +13,17 @@ from dataclasses import dataclass, field
 from . import data_operations as data
 from . import definition as text
 from . import operations as ops
+from . import values
 from .errors import PipelineError
 from .model import TIERS, Attribute, TableName, table_name
-from .operations import Sql, Tables
+from .operations import Tables
+from .values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
 
 __all__ = [
     "ASK",
+    "NUMBER",
     "PARENT",
+    "UUID",
     "AddAttribute",
     "AddForeignKey",
     "AddIndex",
@@ -33,6 +37,8 @@ __all__ = [
     "DropForeignKey",
     "DropIndex",
     "DropTable",
+    "From",
+    "InsertRows",
     "OrderAttributes",
     "RebuildTable",
     "RenameAttribute",
@@ -44,33 +50,17 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class _Word:
-    name: str
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-#: Stands where existing rows need a value that only a person knows; a migration with it refuses to run.
-ASK = _Word("ASK")
-
-#: Existing rows get the value of the parent's row that a foreign key leads to.
-PARENT = _Word("PARENT")
-
-#: What existing rows get: a value as a definition writes a default, :data:`PARENT`, an expression, or nothing.
-Filling = str | Sql | _Word | None
-
-
-@dataclass(frozen=True)
 class Scene:
-    """Where a line is read: the tables at this point, and the schema whose migration it stands in."""
+    """Where a line is read: the tables at this point, and the schema whose migration it stands in; ``later`` knows what
+    tables are called that are still to come."""
 
     tables: Tables
     schema: str
+    later: text.Titles | None = None
 
     @property
     def titles(self) -> text.Titles:
-        return text.titles_of(self.tables)
+        return text.titles_of(self.tables, self.later)
 
     def table(self, name: str) -> TableName:
         return self.titles.find(name, self.schema)
@@ -92,24 +82,12 @@ class Line(ABC):
     @property
     def question(self) -> str:
         """What a person still has to decide before this can run; empty where nothing is open."""
-        asks = getattr(self, "fill", None) is ASK
+        asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
         return f"which value existing rows get in {self!r}" if asks else ""
 
     @abstractmethod
     def operation(self, scene: Scene) -> ops.Operation | None:
         """The operation; None for a line that is only for people."""
-
-
-def _fill(filling: Filling) -> ops.Fill | None:
-    match filling:
-        case None | _Word("ASK"):
-            return None
-        case _Word():
-            return ops.Fill(parent=True)
-        case Sql():
-            return ops.Fill(sql=filling)
-        case value:
-            return ops.Fill(str(value))
 
 
 # --- Tables ------------------------------------------------------------------------------------------------------
@@ -205,7 +183,7 @@ class AddAttribute(Line):
 
     def operation(self, scene: Scene) -> ops.Operation:
         attribute = text.read_attribute(self.definition)
-        return ops.AddAttribute(scene.table(self.table), attribute, self.after, _fill(self.fill))
+        return ops.AddAttribute(scene.table(self.table), attribute, self.after, values.fill(self.fill, scene.table))
 
 
 @dataclass(frozen=True)
@@ -247,7 +225,9 @@ class AlterAttribute(Line):
     def operation(self, scene: Scene) -> ops.Operation:
         after = text.read_attribute(self.definition)
         before = scene.attribute(self.table, after.name)
-        return ops.AlterAttribute(scene.table(self.table), before, after, _fill(self.fill), self.using)
+        return ops.AlterAttribute(
+            scene.table(self.table), before, after, values.fill(self.fill, scene.table), self.using
+        )
 
 
 @dataclass(frozen=True)
@@ -279,14 +259,22 @@ class ChangePrimaryKey(Line):
 
 @dataclass(frozen=True)
 class AddForeignKey(Line):
-    """Add a foreign key: ``-> session.Session (session_id)``."""
+    """Add a foreign key: ``-> session.Session (session_id)``.
+
+    With ``missing``, rows of the other table are put in where a row refers to one that is not there; it says what they
+    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name.
+    """
 
     table: str
     key: str
+    missing: Mapping[str, Filling] | None = None
 
     def operation(self, scene: Scene) -> ops.Operation:
         key = text.read_foreign_key(self.key, scene.titles, scene.schema)
-        return ops.AddForeignKey(scene.table(self.table), key)
+        given = None
+        if self.missing is not None:
+            given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
+        return ops.AddForeignKey(scene.table(self.table), key, given)
 
 
 @dataclass(frozen=True)
@@ -324,6 +312,17 @@ class DropIndex(Line):
 
 
 # --- Data --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InsertRows(Line):
+    """Give a table rows, those that it does not have: ``InsertRows("Species", [{"species": "mouse"}])``."""
+
+    table: str
+    rows: Sequence[Mapping[str, data.Value]]
+
+    def operation(self, scene: Scene) -> ops.Operation:
+        return data.InsertRows(scene.table(self.table), tuple(tuple(row.items()) for row in self.rows))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +40,9 @@ class Attribute:
         Its comment without the type marker. Empty for an inherited attribute.
     inherited : bool
         Whether a foreign key brings it.
+    written : str
+        The type as it was written, where that is another text; it makes no attribute differ from another, but
+        DataJoint notes it in the column's comment.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Attribute:
     default: str | None = None
     comment: str = ""
     inherited: bool = False
+    written: str = field(default="", compare=False)
 
     @property
     def hidden(self) -> bool:
@@ -162,7 +166,7 @@ class Schema:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that are equal exactly when the schemas are."""
-        text = json.dumps([_plain(table) for table in self.tables], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([_plain(table, compared=True) for table in self.tables], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -193,12 +197,18 @@ def encode(schema: Schema) -> dict[str, Any]:
     return {"name": schema.name, "tables": [_plain(table) for table in schema.tables]}
 
 
-def _plain(value: Any) -> Any:
-    # As dataclasses.asdict, which takes four times as long.
+def _plain(value: Any, *, compared: bool = False) -> Any:
+    # As dataclasses.asdict, which takes four times as long; ``compared`` leaves out what makes no value differ.
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, compared=compared) for item in value]
     fields = getattr(value, "__dataclass_fields__", None)
-    return value if fields is None else {name: _plain(getattr(value, name)) for name in fields}
+    if fields is None:
+        return value
+    return {
+        name: _plain(getattr(value, name), compared=compared)
+        for name, known in fields.items()
+        if known.compare or not compared
+    }
 
 
 def decode(data: Mapping[str, Any]) -> Schema:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .constraints import IndexName, plan
-from .lowering import Change, Column, Lowering, adapter, is_text, normal, path_of, shorten, unused, words
+from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
-from .step import Alteration, Obstacles, Step
+from .step import Alteration, Expression, Literal, Obstacles, Step
+from .terms import adapter, is_text, normal, path_of, shorten, unused, words
 
 
 class MySQL(Lowering):
@@ -69,6 +71,20 @@ class MySQL(Lowering):
             # Otherwise the server takes the number of a value for the value.
             return f"CAST({column} AS CHAR)"
         return None
+
+    def unique_id(self, column: Column) -> str:
+        return "UUID_TO_BIN(UUID())" if column.core == "uuid" else "UUID()"
+
+    def _fill(self, column: Column, fill: object) -> str | None:
+        if isinstance(fill, Literal):
+            return self.value(column.core, fill.value)
+        return f"({fill.mysql})" if isinstance(fill, Expression) else None
+
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        group = [expression for expression in key.values() if expression.startswith("c.")]
+        values = [f"ANY_VALUE({e})" if e.startswith("c.") else e for e in more.values()]
+        end = f"\nGROUP BY {', '.join(group)}" if group else "\nLIMIT 1"
+        return f"SELECT {', '.join([*key.values(), *values])}\n{source}{end}"
 
     # --- Tables ------------------------------------------------------------------------------------------------------
 
@@ -138,14 +154,13 @@ class MySQL(Lowering):
         taken = {"primary", *(other.name.lower() for other in others)}
         return unused((match[0] if match else "functional_index").lower(), taken)
 
+    def _key_names(self, name: TableName) -> set[str]:
+        """Names of foreign keys that are taken in the database of a table."""
+        tables = {place: found for place, found in self._names.tables.items() if place[0] == self.place(name)[0]}
+        return {key.name for found in tables.values() for key in found.foreign_keys}
+
     def _new_key_name(self, name: TableName) -> str:
-        database, table = self.place(name)
-        taken = {
-            key.name
-            for place, found in self._names.tables.items()
-            if place[0] == database
-            for key in found.foreign_keys
-        }
+        table, taken = name.table, self._key_names(name)
         numbers = (f"_ibfk_{number}" for number in range(1, len(taken) + 2))
         return next(n for n in (shorten(table, 64 - len(s)) + s for s in numbers) if n not in taken)
 
@@ -184,7 +199,8 @@ class MySQL(Lowering):
     def add_foreign_key(self, table: Table, key: ForeignKey) -> list[Step]:
         without = self._without(table, key)
         clauses = self._reindex(table, without, replace(without, foreign_keys=(*without.foreign_keys, key)))
-        name = self._new_key_name(table.name)
+        freed = self.freed.get((table.name, key), "")
+        name = freed if freed and freed not in self._key_names(table.name) else self._new_key_name(table.name)
         self._names.table(self.place(table.name)).foreign_keys.append(self._key_name(key, name))
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent}"
         clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self._references(key)}", COPY, phrase)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from . import notation
 from .constraints import plan
-from .lowering import Column, unused
+from .lowering import Column
 from .probes import guards
-from .step import Alteration, Expression, FromParent, Literal, Step
+from .step import Alteration, Each, FromParent, Literal, Step
+from .terms import unused
 
 if TYPE_CHECKING:
     from .mysql import MySQL
@@ -104,7 +105,10 @@ class Altering:
             if isinstance(fill, FromParent) and name not in self.converts:
                 steps.append(self._from_parent(name, target, fill, condition))
                 continue
-            value = self._fill(column, fill)
+            if isinstance(fill, Each) and name not in self.converts:
+                steps.append(self._each(name, target, column, fill, condition))
+                continue
+            value = self.lower._fill(column, fill)
             if name in self.converts:
                 value = self.converts[name] if value is None else f"COALESCE({self.converts[name]}, {value})"
                 condition = f" WHERE {self.quote(old)} IS NOT NULL" if fill is None else ""
@@ -112,23 +116,28 @@ class Altering:
             steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes"))
         return steps
 
-    def _fill(self, column: Column, fill: object) -> str | None:
-        if isinstance(fill, Literal):
-            return self.lower.value(column.core, fill.value)
-        return f"({fill.mysql})" if isinstance(fill, Expression) else None
-
     def _from_parent(self, name: str, target: str, fill: FromParent, condition: str) -> Step:
-        theirs, pairs, unique = self.lower._fill_from_parent(self.change, name, fill)
+        theirs, pairs = self.lower.from_parent(fill)
         on = " AND ".join(f"p.{self.quote(parent)} = c.{self.quote(ours)}" for parent, ours in pairs)
-        parent, value = self.lower.full(fill.key.parent), f"p.{self.quote(theirs)}"
+        parent, value = self.lower.full(fill.parent), f"p.{self.quote(theirs)}"
         condition = condition.replace("WHERE ", "WHERE c.")
-        if unique:
+        if fill.unique:
             sql = f"UPDATE {self.full} c JOIN {parent} p ON {on} SET c.{self.quote(target)} = {value}{condition}"
         else:
             # A second row of the parent is an error here, not a choice.
             value = f"(SELECT {value} FROM {parent} p WHERE {on})"
             sql = f"UPDATE {self.full} c SET c.{self.quote(target)} = {value}{condition}"
-        return Step(sql, (self.name,), f"fill {name} in {self.name} from {fill.key.parent}", lock="writes")
+        return Step(sql, (self.name,), f"fill {name} in {self.name} from {fill.parent}", lock="writes")
+
+    def _each(self, name: str, target: str, column: Column, fill: Each, condition: str) -> Step:
+        sql = f"UPDATE {self.full} SET {self.quote(target)} = {self.lower.unique_id(column)}{condition}"
+        if fill.kind == "number":
+            key = [self.quote(a) for a in self.alteration.before.primary_key]
+            numbered = f"SELECT {', '.join(key)}, ROW_NUMBER() OVER (ORDER BY {', '.join(key)}) AS `~` FROM {self.full}"
+            on = " AND ".join(f"n.{a} = c.{a}" for a in key)
+            condition = condition.replace("WHERE ", "WHERE c.")
+            sql = f"UPDATE {self.full} c JOIN ({numbered}) n ON {on} SET c.{self.quote(target)} = n.`~`{condition}"
+        return Step(sql, (self.name,), f"give each row of {self.name} its own {name}", lock="writes")
 
     def _main(self) -> list[Step]:
         after, columns = self.alteration.after, Clauses()

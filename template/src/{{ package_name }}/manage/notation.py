@@ -113,9 +113,9 @@ _MARKER = re.compile(r""":(<[^>]*>|enum\s*\((?:'(?:[^']|'')*'|"[^"]*"|[^'")])*\)
 
 
 def split_comment(text: str) -> tuple[str, str]:
-    """The type that DataJoint notes at the head of a column's comment (empty where there is none), and the comment."""
+    """The type at the head of a column's comment as it was written, empty where none is noted, and the comment."""
     match = _MARKER.fullmatch(text)
-    return (normal_type(match[1]), match[2]) if match else ("", text)
+    return (match[1], match[2]) if match else ("", text)
 
 
 def unescape(text: str) -> str:
@@ -170,6 +170,8 @@ def holds(core: str, text: str) -> bool:
             uuid.UUID(text)
         elif re.match(r"date|timestamp", core):
             return bool(_MOMENT.fullmatch(text))
+        elif re.match(r"time(?!stamp)", core):
+            return bool(re.fullmatch(r"-?\d{1,3}:\d\d(:\d\d(\.\d+)?)?", text))
         elif core.startswith("enum("):
             return text in enum_values(core)
         elif size := re.fullmatch(r"(?:var)?char\((\d+)\)", core):

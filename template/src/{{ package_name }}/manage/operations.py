@@ -13,39 +13,13 @@ from dataclasses import dataclass, replace
 
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
+from .values import Fill, Missing, Sql
 
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
 
 #: What stands before the name of an attribute that was dropped and is kept out of sight.
 ATTRIBUTE_ASIDE = "_dropped_"
-
-
-@dataclass(frozen=True)
-class Sql:
-    """An expression, a query or statements, in the words of either server."""
-
-    mysql: str = ""
-    postgresql: str = ""
-
-
-@dataclass(frozen=True)
-class Fill:
-    """The value that existing rows get for an attribute that they must have.
-
-    Parameters
-    ----------
-    value : str, optional
-        A literal, as a definition writes a default.
-    parent : bool
-        Whether they take it from the parent's row that a foreign key leads to.
-    sql : Sql, optional
-        An expression over the row.
-    """
-
-    value: str | None = None
-    parent: bool = False
-    sql: Sql | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +56,8 @@ def _with(tables: Tables, table: Table) -> dict[TableName, Table]:
     return {**tables, table.name: table}
 
 
-def _sorted_keys(keys: list[ForeignKey]) -> tuple[ForeignKey, ...]:
+def sorted_keys(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
+    """Foreign keys in the order that a table has them in."""
     return tuple(sorted(keys, key=lambda key: (key.parent.schema, key.parent.table, key.attributes)))
 
 
@@ -136,7 +111,7 @@ class RenameTable(Operation):
             names.get(name, name): replace(
                 table,
                 name=names.get(name, name),
-                foreign_keys=_sorted_keys(
+                foreign_keys=sorted_keys(
                     [replace(key, parent=names.get(key.parent, key.parent)) for key in table.foreign_keys]
                 ),
             )
@@ -241,7 +216,7 @@ class RenameAttribute(Operation):
             table,
             attributes=tuple(replace(a, name=self.new) if a.name == self.old else a for a in table.attributes),
             primary_key=names(table.primary_key),
-            foreign_keys=_sorted_keys([replace(key, attributes=names(key.attributes)) for key in table.foreign_keys]),
+            foreign_keys=sorted_keys([replace(key, attributes=names(key.attributes)) for key in table.foreign_keys]),
             indexes=_sorted_indexes([replace(index, columns=names(index.columns)) for index in table.indexes]),
         )
         after = _with(tables, changed)
@@ -251,7 +226,7 @@ class RenameAttribute(Operation):
                     replace(key, parent_attributes=names(key.parent_attributes)) if key.parent == self.table else key
                     for key in child.foreign_keys
                 ]
-                after[child.name] = replace(child, foreign_keys=_sorted_keys(keys))
+                after[child.name] = replace(child, foreign_keys=sorted_keys(keys))
         return after
 
     def inverse(self, tables: Tables) -> Operation:
@@ -323,15 +298,20 @@ class ChangePrimaryKey(Operation):
 
 @dataclass(frozen=True)
 class AddForeignKey(Operation):
-    """Let attributes of a table refer to the primary key of another."""
+    """Let attributes of a table refer to the primary key of another.
+
+    ``missing`` is what rows of the other table get, by attribute, that are put in where a row refers to none; without
+    it a row that refers to none is refused.
+    """
 
     key: ForeignKey
+    missing: Missing = None
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
         if self.key in table.foreign_keys or not set(self.key.attributes) <= set(table.attribute):
             raise self.refusal("it has that foreign key, or lacks an attribute of it")
-        return _with(tables, replace(table, foreign_keys=_sorted_keys([*table.foreign_keys, self.key])))
+        return _with(tables, replace(table, foreign_keys=sorted_keys([*table.foreign_keys, self.key])))
 
     def inverse(self, tables: Tables) -> Operation:
         return DropForeignKey(self.table, self.key)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from .data_operations import RebuildTable
-from .model import Table, TableName
-from .operations import AddAttribute, AlterAttribute, Fill, Operation, RenameAttribute, RenameTable, Sql, Tables
+from .data_operations import InsertRows, RebuildTable, Value
+from .model import ForeignKey, Table, TableName
+from .operations import AddAttribute, AddForeignKey, AlterAttribute, Operation, RenameAttribute, RenameTable, Tables
+from .values import Fill, Sql
 
 
 @dataclass
@@ -24,12 +25,18 @@ class Origins:
         What existing rows get, by table and attribute afterwards.
     converts : dict
         What computes values anew, by table and attribute afterwards.
+    rows : dict
+        Rows to be put in, by table afterwards.
+    missing : dict
+        By table and new foreign key whose missing rows of the parent may be put in, what those rows get.
     """
 
     tables: dict[TableName, TableName] = field(default_factory=dict)
     attributes: dict[TableName, dict[str, str]] = field(default_factory=dict)
     fills: dict[tuple[TableName, str], Fill] = field(default_factory=dict)
     converts: dict[tuple[TableName, str], Sql] = field(default_factory=dict)
+    rows: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
+    missing: dict[tuple[TableName, ForeignKey], dict[str, str]] = field(default_factory=dict)
 
 
 def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableName, Table], Origins]:
@@ -51,6 +58,7 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
                 names = operation.names(now)
                 origins.tables = {names.get(n, n): old for n, old in origins.tables.items()}
                 origins.attributes = {names.get(n, n): old for n, old in origins.attributes.items()}
+                origins.rows = {names.get(n, n): rows for n, rows in origins.rows.items()}
                 origins.fills = {(names.get(n, n), a): fill for (n, a), fill in origins.fills.items()}
                 origins.converts = {(names.get(n, n), a): sql for (n, a), sql in origins.converts.items()}
             case RenameAttribute(table=name, old=old, new=new):
@@ -66,10 +74,15 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
                     origins.fills[name, attribute.name] = fill
                 if isinstance(operation, AlterAttribute) and operation.using is not None:
                     origins.converts[name, attribute.name] = operation.using
+            case AddForeignKey(table=name, key=key, missing=missing) if missing is not None:
+                origins.missing[name, key] = {a: value for a, value in missing if value is not None}
+            case InsertRows(table=name, rows=rows):
+                origins.rows.setdefault(name, []).extend(map(dict, rows))
             case RebuildTable(table=name, values=values):
                 origins.converts |= {(name, attribute): sql for attribute, sql in values}
             case _:
                 pass
+        origins.missing = _following(origins.missing, operation, now)
         now = after
         for name in [n for n in origins.tables if n not in now]:
             del origins.tables[name]
@@ -77,6 +90,27 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
             table = now.get(name)
             origins.attributes[name] = {a: was for a, was in known.items() if table and a in table.attribute}
     return now, origins
+
+
+def _following(
+    missing: dict[tuple[TableName, ForeignKey], dict[str, str]], operation: Operation, now: Tables
+) -> dict[tuple[TableName, ForeignKey], dict[str, str]]:
+    """Foreign keys by the names that they have after a renaming."""
+    if not missing or not isinstance(operation, (RenameTable, RenameAttribute)):
+        return missing
+    found = {}
+    for (name, key), given in missing.items():
+        if isinstance(operation, RenameTable):
+            names = operation.names(now)
+            name, key = names.get(name, name), replace(key, parent=names.get(key.parent, key.parent))
+        else:
+            old, new = operation.old, operation.new
+            if name == operation.table:
+                key = replace(key, attributes=tuple(new if a == old else a for a in key.attributes))
+            if key.parent == operation.table:
+                key = replace(key, parent_attributes=tuple(new if a == old else a for a in key.parent_attributes))
+        found[name, key] = given
+    return found
 
 
 def resolved(tables: Tables, name: TableName, attribute: str) -> str:

@@ -11,17 +11,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from . import notation, probes
-from .changes import dangling, dependency_order
+from . import filling, parents, probes
 from .errors import PipelineError
-from .lowering import Lowering, shorten, unused
+from .lowering import Lowering
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
-from .operations import Fill, Operation, Tables
+from .operations import Operation, Tables
 from .origins import Origins, resolved, trace
-from .probes import Side
-from .step import Alteration, Expression, FromParent, Literal, Obstacles, Probe, Step
-from .step import Fill as Lowered
+from .step import Alteration, FromParent, Obstacles, Probe, Step
+from .terms import shorten, unused
+from .topology import dangling, dependency_order
 
 #: What stands before the name of a table that was dropped and is kept out of sight.
 TABLE_ASIDE = "~dropped_"
@@ -92,10 +91,14 @@ def build(
     if wrong := dangling(after):
         raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
-    middle = _renamed(before, renamed)
+    middle = parents.renamed(before, renamed)
+    sources: dict[TableName, set[TableName]] = {}
+    for (name, _), fill in origins.fills.items():
+        if fill.of is not None:
+            sources.setdefault(name, set()).add(fill.of[0])
     alterations = {
         name: alteration
-        for name in dependency_order(after.values())
+        for name in dependency_order(after.values(), sources)
         if name in origins.tables
         and (alteration := _alteration(name, middle, after, origins, lowering, hard, lossy)) is not None
     }
@@ -109,13 +112,16 @@ def build(
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
             if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
-                probed += _orphans(lowering, name, key, origins, before, after)
+                probed += parents.orphans(lowering, name, key, origins, before, after)
     steps: list[Step] = []
     for name in reversed(dependency_order(before.values())):
         table, new = before[name], renamed.get(name, name)
         for key in before[name].foreign_keys:
             now = replace(key, parent=renamed.get(key.parent, key.parent))
             if (new, now) not in kept:
+                # DataJoint shows foreign keys in the order of their names.
+                if new == name:
+                    lowering.freed[name, _follow(name, now, origins)] = lowering.key_called(table, key)
                 steps += lowering.drop_foreign_key(table, key)
                 table = replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))
     for old, new in _in_free_order(renamed, set(before)):
@@ -133,9 +139,12 @@ def build(
         if name not in origins.tables:
             steps += _created(lowering, after[name], revive)
     for name in order:
+        steps += parents.inserted(lowering, after, name, origins.rows.get(name, []))
+    for name in order:
         if name in origins.tables:
             for key in after[name].foreign_keys:
                 if (name, key) not in present:
+                    steps += parents.put_in(lowering, name, key, origins, before, after)
                     there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
                     present.add((name, key))
@@ -188,41 +197,9 @@ def _with_kept(after: Table, before: Table, names: Mapping[str, str]) -> Table:
 def _probes(lowering: Lowering, alteration: Alteration, origins: Origins) -> list[Probe]:
     """What may stand against an alteration, as far as it can be asked before anything is renamed."""
     fills = alteration.fills.values()
-    parents = {fill.key.parent for fill in fills if isinstance(fill, FromParent)}
-    moved = any(origins.tables.get(parent) != parent for parent in parents)
+    above = {fill.parent for fill in fills if isinstance(fill, FromParent)}
+    moved = any(origins.tables.get(parent) != parent for parent in above)
     return [probe for probe in probes.probe(lowering, alteration) if not (moved and probe.kind == "parent")]
-
-
-def _orphans(
-    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
-) -> list[tuple[TableName, Probe]]:
-    """Counts rows that a new foreign key would find no parent for, as far as their values are known now."""
-    parent, pairs = origins.tables.get(key.parent), list[tuple[Side, Side]]()
-    nothing = Side("", "", "")
-
-    def side(alias: str, table: TableName, attribute: str) -> Side | None:
-        old, fill = origins.attributes.get(table, {}).get(attribute), origins.fills.get((table, attribute))
-        if (table, attribute) in origins.converts:
-            return None
-        if old is not None:
-            type_ = resolved(before, origins.tables[table], old)
-            return Side(f"{alias}.{lowering.quote(old)}", type_, old)
-        value = fill.value if fill is not None else after[table].attribute[attribute].default
-        if value is None:
-            return None
-        core = lowering.core(resolved(after, table, attribute), table)
-        return Side(lowering.value(core, value), "", f"{attribute} = {value!r}")
-
-    for attribute, their in zip(key.attributes, key.parent_attributes, strict=True):
-        ours = side("c", name, attribute)
-        theirs = side("p", key.parent, their) if parent is not None else nothing
-        fill = origins.fills.get((name, attribute))
-        if parent is None and fill is not None and ours is None:
-            ours = Side("", "", attribute)  # some value, and there is no row that it could be of
-        if ours is None or theirs is None:
-            return []  # null, computed, or taken from a parent
-        pairs.append((ours, theirs))
-    return [(name, probes.orphans(lowering, origins.tables[name], parent, str(key.parent), pairs))]
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
@@ -233,18 +210,6 @@ def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]
         order.append((old, waiting[old]))
         taken = (taken - {old}) | {waiting.pop(old)}
     return order
-
-
-def _renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
-    """The tables by their new names, and foreign keys that lead there."""
-    return {
-        names.get(name, name): replace(
-            table,
-            name=names.get(name, name),
-            foreign_keys=tuple(replace(k, parent=names.get(k.parent, k.parent)) for k in table.foreign_keys),
-        )
-        for name, table in tables.items()
-    }
 
 
 def _alteration(
@@ -268,17 +233,11 @@ def _alteration(
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
     if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
         return None
-    fills: dict[str, Lowered] = {}
-    for (table, attribute), fill in origins.fills.items():
-        if table == name and attribute in new.attribute:
-            type_ = resolved(after, name, attribute)
-            if fill.value is not None and not notation.holds(lowering.core(type_, name), fill.value):
-                raise PipelineError(
-                    f"{fill.value!r} cannot be the value of {attribute} in {name}.",
-                    f"It is no {type_}.",
-                    f"Correct fill=... for {attribute} in the migration.",
-                )
-            fills[attribute] = _lowered(fill, attribute, old, new, renamed)
+    fills = {
+        attribute: filling.lowered(fill, name, attribute, before, after, origins, lowering)
+        for (table, attribute), fill in origins.fills.items()
+        if table == name and attribute in new.attribute
+    }
     stay = set(was.values())
     kept = tuple(a.name for a in old.attributes if a.name not in stay and not hard and not _own(a))
     return Alteration(
@@ -301,17 +260,6 @@ def _cut(lowering: Lowering, attribute: str, type_: str) -> dict[str, str]:
 def _own(attribute: Attribute) -> bool:
     """Whether DataJoint itself added an attribute; nobody misses the values of those."""
     return attribute.hidden and not attribute.name.startswith(ATTRIBUTE_ASIDE)
-
-
-def _lowered(fill: Fill, attribute: str, old: Table, new: Table, renamed: Mapping[str, str]) -> Lowered:
-    """A fill as the backends take it: a parent's value is found through the foreign key that the table has most of."""
-    if fill.sql is not None:
-        return Expression(fill.sql.mysql, fill.sql.postgresql)
-    if not fill.parent:
-        return Literal(fill.value or "")
-    known = {renamed.get(name, name) for name in old.attribute}
-    keys = [key for key in new.foreign_keys if attribute in key.attributes]
-    return FromParent(max(keys, key=lambda key: len(known & set(key.attributes))))
 
 
 def _follow(name: TableName, key: ForeignKey, origins: Origins) -> ForeignKey:

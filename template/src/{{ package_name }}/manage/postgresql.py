@@ -6,17 +6,19 @@ built anew and the rows are copied; rights, owner and replica identity go with i
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .constraints import IndexName, Place, plan
-from .lowering import Change, Column, Lowering, adapter, is_text, normal, path_of, unused
+from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
+from .postgresql_types import enum_of, move_types
 from .probes import guards
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
+from .terms import adapter, is_text, normal, path_of, unused
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
@@ -42,7 +44,7 @@ class PostgreSQL(Lowering):
 
     def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
         """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
-        enums = self._names.table(self.place(fill.key.parent)).enums
+        enums = self._names.table(self.place(fill.parent)).enums
         parts = []
         for theirs, ours in pairs:
             left, right = f"{alias}.{self.quote(theirs)}", f"c.{self.quote(ours)}"
@@ -57,7 +59,7 @@ class PostgreSQL(Lowering):
 
     def _sql_type(self, core: str, schema: str) -> str:
         if core.startswith("enum("):
-            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(_enum(core)[0])}"
+            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(enum_of(core)[0])}"
         try:
             return str(adapter("postgresql").core_type_to_sql(core))
         except ValueError:
@@ -91,6 +93,18 @@ class PostgreSQL(Lowering):
         if was.core == "bool" and _NUMBER.match(will.core):
             return f"{column}::integer::{will.sql}"
         return f"{column}::text::{will.sql}"
+
+    def unique_id(self, column: Column) -> str:
+        return "gen_random_uuid()" if column.core == "uuid" else "gen_random_uuid()::text"
+
+    def cast(self, column: Column, expression: str) -> str:
+        # Enums of one name may be of two types.
+        return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
+
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        group = [expression for expression in key.values() if expression.startswith("c.")]
+        first, end = (f"DISTINCT ON ({', '.join(group)}) ", "") if group else ("", "\nLIMIT 1")
+        return f"SELECT {first}{', '.join([*key.values(), *more.values()])}\n{source}{end}"
 
     # --- Tables ------------------------------------------------------------------------------------------------------
 
@@ -166,7 +180,7 @@ class PostgreSQL(Lowering):
             if wanted["SET SCHEMA" in sql]:
                 steps.append(Step(sql, (new,), f"rename {old} to {new}"))
         self._names.rename_table((database, table), place)
-        return steps + self._move_types(new, database)
+        return steps + move_types(self, new, database)
 
     def _rename_names(self, old: TableName, new: TableName) -> list[Step]:
         """Give indexes and constraints the names that the server would give, so that the old ones are free."""
@@ -206,7 +220,7 @@ class PostgreSQL(Lowering):
             if not column.core.startswith("enum("):
                 continue
             schema = self._origin(self._after, table, table.attribute[column.name])[1]
-            name, values = _enum(column.core)
+            name, values = enum_of(column.core)
             own.enums[column.name] = (self._databases.get(schema, schema), name)
             steps[column.sql] = self._make_type(table.name, column.sql, values)
         return list(steps.values())
@@ -223,42 +237,6 @@ class PostgreSQL(Lowering):
             text = f"DO $do$ BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
             steps.append(Step(text, (name,), f"drop the type {type_[1]} where nothing needs it"))
         return steps
-
-    def _move_types(self, name: TableName, database: str) -> list[Step]:
-        """Let the enum types of a table that came from another schema come along, lest they go with that schema."""
-        place, steps = self.place(name), list[Step]()
-        own = self._names.table(place)
-        for type_ in sorted({type_ for type_ in own.enums.values() if type_[0] == database != place[0]}):
-            family = self._family(place, {column for column, used in own.enums.items() if used == type_})
-            users = {
-                (where, column)
-                for where, table in self._names.tables.items()
-                for column, used in table.enums.items()
-                if used == type_
-            }
-            there = {used for _, table in self._names.tables.items() for used in table.enums.values()}
-            moved, full = (place[0], type_[1]), ".".join(map(self.quote, type_))
-            if users <= family and moved not in there:
-                sql = f"ALTER TYPE {full} SET SCHEMA {self.quote(place[0])}"
-                steps.append(Step(sql, (name,), f"move the type {type_[1]} to {name.schema}"))
-                for where, column in users:
-                    self._names.table(where).enums[column] = moved
-        return steps
-
-    def _family(self, place: Place, columns: set[str]) -> set[tuple[Place, str]]:
-        """Columns, and those that foreign keys bring from them."""
-        found = {(place, column) for column in columns}
-        while True:
-            more = {
-                (child, ours)
-                for child, table in self._names.tables.items()
-                for key in table.foreign_keys
-                for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)
-                if (key.parent, theirs) in found
-            }
-            if more <= found:
-                return found
-            found |= more
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 
@@ -307,7 +285,9 @@ class PostgreSQL(Lowering):
         return unused(f"{table}{middle}_{label}", self._names.in_use(database))
 
     def _add_key(self, name: TableName, key: ForeignKey) -> list[Step]:
-        constraint = self._constraint_name(name, key.attributes, "fkey")
+        constraint = self.freed.get((name, key), "")
+        if not constraint or constraint in self._names.in_use(self.place(name)[0]):
+            constraint = self._constraint_name(name, key.attributes, "fkey")
         self._names.table(self.place(name)).foreign_keys.append(self._key_name(key, constraint))
         sql = f"ALTER TABLE {self.full(name)} ADD {self._constraint(constraint)} {self._references(key)}"
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent} in {name}"
@@ -382,10 +362,3 @@ class PostgreSQL(Lowering):
             return f"CAST({self.value(column.core, fill.value)} AS {column.sql})"
         assert isinstance(fill, Expression)
         return f"({fill.postgresql})"
-
-
-def _enum(core: str) -> tuple[str, tuple[str, ...]]:
-    """The name that DataJoint gives the type of an enum, and its values: it divides the text at each comma."""
-    values = [part.strip().strip("'\"") for part in core[5:-1].split(",")]
-    digest = hashlib.md5("_".join(sorted(values)).encode()).hexdigest()[:8]
-    return f"enum_{digest}", tuple(value.replace("''", "'") for value in values)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .constraints import plan
-from .lowering import Change, Column, words
+from .lowering import Change, Column
 from .model import TableName
-from .step import Alteration, FromParent, Literal, Step
+from .step import Alteration, Each, FromParent, Literal, Step
+from .terms import words
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -140,15 +141,23 @@ class Altering:
             condition = "" if new else f"c.{self.lower.quote(name)} IS NULL"
             source, words_ = "", f"fill {name} in {table}"
             if isinstance(fill, FromParent):
-                renamed = {old: now for now, old in change.old.items()}
-                theirs, pairs, unique = self.lower._fill_from_parent(change, name, fill)
+                renamed = {old: now for now, old in change.old.items()} | change.kept
+                theirs, pairs = self.lower.from_parent(fill)
                 quote = self.lower.quote
                 on = self.lower.joined(fill, "p", [(key, renamed[ours]) for key, ours in pairs])
-                value, parent = f"p.{quote(theirs)}", self.lower.full(fill.key.parent)
-                if unique:
+                value, parent = f"p.{quote(theirs)}", self.lower.full(fill.parent)
+                if fill.unique:
                     source, condition = f" FROM {parent} p", " AND ".join(filter(None, [on, condition]))
                 else:
                     value = f"(SELECT {value} FROM {parent} p WHERE {on})"
+            elif isinstance(fill, Each) and fill.kind == "number":
+                renamed = {old: now for now, old in change.old.items()} | change.kept
+                key = self.lower.listed([renamed.get(a, a) for a in alteration.before.primary_key])
+                numbered = f"SELECT ctid AS place, row_number() OVER (ORDER BY {key}) AS number FROM {full}"
+                source, value = f" FROM ({numbered}) n", "n.number"
+                condition = " AND ".join(filter(None, ["n.place = c.ctid", condition]))
+            elif isinstance(fill, Each):
+                value = self.lower.unique_id(column)
             else:
                 value = self.lower._fill(column, fill)
             where = f" WHERE {condition}" if condition else ""

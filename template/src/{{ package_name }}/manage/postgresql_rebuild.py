@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .errors import PipelineError
 from .lowering import Change, Column
-from .step import Alteration, Expression, FromParent, Step
+from .step import Alteration, Each, Expression, FromParent, Step
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -119,7 +119,10 @@ class Rebuild:
             if fill is None or not change.was[name].nullable:
                 return value
         if isinstance(fill, FromParent):
-            filled = self._from_parent(name, fill)
+            filled = self._from_parent(fill)
+        elif isinstance(fill, Each):
+            key = ", ".join(f"c.{quote(a)}" for a in self.alteration.before.primary_key)
+            filled = self.lower.unique_id(column) if fill.kind == "uuid" else f"row_number() OVER (ORDER BY {key})"
         elif isinstance(fill, Expression):
             filled = self._computed(fill.postgresql)
         elif fill is not None:
@@ -135,12 +138,12 @@ class Rebuild:
         self.inner.append(f"({expression}) AS {name}")
         return f"c.{name}"
 
-    def _from_parent(self, name: str, fill: FromParent) -> str:
+    def _from_parent(self, fill: FromParent) -> str:
         lower, alias = self.lower, f"p{len(self.joins)}"
-        theirs, pairs, unique = lower._fill_from_parent(self.change, name, fill)
+        theirs, pairs = lower.from_parent(fill)
         on = lower.joined(fill, alias, pairs)
-        value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.key.parent)
-        if not unique:
+        value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.parent)
+        if not fill.unique:
             return f"(SELECT {value} FROM {parent} {alias} WHERE {on})"
         self.joins.append(f"\nLEFT JOIN {parent} {alias} ON {on}")
         return value

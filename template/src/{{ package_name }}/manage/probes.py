@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from . import notation
 from .changes import family
-from .lowering import Change, Column, Lowering, is_text
+from .lowering import Change, Column, Lowering
 from .model import TableName
-from .step import Alteration, FromParent, Probe, Step
+from .step import Alteration, Each, Expression, FromParent, Probe, Step
+from .terms import is_text
 
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
 _BITS |= {"int": 32, "integer": 32, "bigint": 64}
@@ -101,13 +102,14 @@ class _Probes:
             words = f"rows that have no value for {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.mysql)
         elif isinstance(fill, FromParent) and not column.nullable:
-            theirs, pairs, _ = self.lower._fill_from_parent(self.change, name, fill)
-            quote, parent = self.lower.quote, self.lower.full(fill.key.parent)
-            known = self.lower._names.tables.get(self.lower.place(fill.key.parent))
-            if known is None or theirs in known.columns:
-                on = " AND ".join(f"p.{quote(parents)} = c.{quote(ours)}" for parents, ours in pairs)
+            quote, parent = self.lower.quote, self.lower.full(fill.parent)
+            # What the parent is still to get cannot be asked for.
+            if fill.attribute[0] and all(was for was, _, _ in fill.pairs):
+                on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
                 sql = f"SELECT COUNT(*) FROM {self.full} c WHERE 1 <> (SELECT COUNT(*) FROM {parent} p WHERE {on})"
-                yield Probe("parent", (name,), sql, f"rows for which {fill.key.parent} has not exactly one {theirs}")
+                yield Probe(
+                    "parent", (name,), sql, f"rows for which {fill.parent} has not exactly one {fill.attribute[0]}"
+                )
 
     def _duplicates(self) -> Iterator[Probe]:
         keys = [index.columns for index in self.change.target if index.unique and index not in self.change.indexes]
@@ -115,20 +117,37 @@ class _Probes:
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
             keys.append(key)
         for columns in keys:
+            values = [self._future(column) for column in columns]
+            if any(column.startswith("(") for column in columns) or None in values:
+                continue
+            old = [self.change.old[column] for column in columns if column in self.change.old]
             # A new attribute with one value for all makes no row differ from another.
-            names = [self.change.old.get(column) for column in columns]
-            fresh = [column for column, name in zip(columns, names, strict=True) if name is None]
-            if any(column.startswith("(") for column in columns):
-                continue
-            if any(type(self.alteration.fills.get(column)).__name__ == "Expression" for column in fresh):
-                continue
-            old = [name for name in names if name is not None]
-            listed = self.lower.listed(old)
+            listed = ", ".join(f"{value} AS {self.lower.quote(f'k{n}')}" for n, value in enumerate(values) if value)
             known = " AND ".join(f"{self.lower.quote(name)} IS NOT NULL" for name in old) or "TRUE"
-            group = f" GROUP BY {listed}" if old else ""
-            inner = f"SELECT COUNT(*) AS n FROM {self.full} WHERE {known}{group} HAVING COUNT(*) > 1"
+            inner = f"SELECT {listed or '1'} FROM {self.full} c WHERE {known}"
+            names = [self.lower.quote(f"k{n}") for n, value in enumerate(values) if value]
+            group = f" GROUP BY {', '.join(names)}" if names else ""
+            inner = f"SELECT COUNT(*) AS n FROM ({inner}) AS r{group} HAVING COUNT(*) > 1"
             sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
             yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
+
+    def _future(self, column: str) -> str | None:
+        """What rows will have, over the row ``c``; empty where all have the same, None where that cannot be asked."""
+        if column in self.change.old:
+            return f"c.{self.lower.quote(self.change.old[column])}"
+        match self.alteration.fills.get(column):
+            case Each():
+                return None
+            case Expression() as fill:
+                return f"({fill.mysql if self.mysql else fill.postgresql})"
+            case FromParent() as fill:
+                if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
+                    return None
+                quote = self.lower.quote
+                on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
+                taken, parent = f"p.{quote(fill.attribute[0])}", self.lower.full(fill.parent)
+                return f"(SELECT {taken} FROM {parent} p WHERE {on} LIMIT 1)"
+        return ""
 
     def _type(self, name: str, was: Column, will: Column) -> Iterator[tuple[str, str, str, bool]]:
         c, old, new = self.lower.quote(name), was.core, will.core

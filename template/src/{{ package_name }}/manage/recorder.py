@@ -226,11 +226,13 @@ def _sent(text: str) -> str:
 
 
 def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
-    marker, comment = notation.split_comment(notation.unescape(_sent(column.comment)))
+    written, comment = notation.split_comment(notation.unescape(_sent(column.comment)))
+    marker = notation.normal_type(written)
     if notation.inherits(marker, foreign=foreign):
         return Attribute(name, "", column.nullable, _default("", column.default), inherited=True)
     type_ = marker or notation.normal_type(column.type)
-    return Attribute(name, type_, column.nullable, _default(type_, column.default), comment)
+    default = _default(type_, column.default)
+    return Attribute(name, type_, column.nullable, default, comment, written="" if written == type_ else written)
 
 
 def _default(type_: str, clause: str | None) -> str | None:

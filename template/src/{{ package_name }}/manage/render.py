@@ -14,8 +14,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .asking import Answers, Question
     from .blast import Cost
-    from .changes import Answers, Question
     from .comparing import Comparison
     from .doctor import Report
     from .environment import Environment
@@ -136,8 +136,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     """Ask a person on the terminal; None where the answer is to wait."""
     import click
 
-    from .changes import Answers
+    from .asking import Answers
     from .definition import title
+    from .values import Fill
 
     name = f"{question.table.schema}.{title(question.table)}"
     if question.kind == "fill":
@@ -147,7 +148,7 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
             show_default=False,
             err=True,
         )
-        return Answers(fills={(question.table, question.subject): value}) if value else None
+        return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
     click.echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
     for number, candidate in enumerate(question.candidates, 1):
@@ -156,11 +157,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
-    chosen = question.candidates[choice - 1]
     if question.kind == "rename":
-        return Answers(attributes={(question.table, question.subject): chosen})
-    schema, _, table = chosen.partition(".")
-    return Answers(tables={question.table: type(question.table)(schema, table)})
+        return Answers(attributes={(question.table, question.subject): question.candidates[choice - 1]})
+    return Answers(tables={question.table: question.tables[choice - 1]})
 
 
 def revised(own: Project, found: Revised) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from . import chain, definition, revising, revisions, versionfile, wording
+from . import apportioning, chain, definition, revisions, versionfile, wording
 from . import operations as ops
 from .errors import PipelineError
 from .project import Project
@@ -43,7 +43,7 @@ def renumber(own: Project, schema: str) -> dict[Path, Path]:
     for revision in second:
         assert revision.path is not None
         bump = _bump(revision)
-        version = next(v for _ in count() if (v := revising.raised(previous, bump)) not in versions)
+        version = next(v for _ in count() if (v := apportioning.raised(previous, bump)) not in versions)
         path = revision.path.with_name(f"{version}_{revision.slug}.py")
         text = revision.path.read_text(encoding="utf-8")
         text = re.sub(r'^follows = ".*"$', f'follows = "{previous}"', text, count=1, flags=re.M)
@@ -106,7 +106,7 @@ def _write_snapshot(own: Project, schema: str, version: str) -> None:
     now = revisions.tables_of(h.oldest for h in histories.values())
     for _, _, after in chain.replay(histories, list(histories)):
         now = after
-    shape = revising.shape_of(schema, now)
+    shape = apportioning.shape_of(schema, now)
     text = wording.snapshot_text(own, shape, version, definition.titles_of(now))
     wording.put(histories[schema].folder / revisions.LATEST, text)
     path = own.directory / "version.py"

@@ -11,7 +11,8 @@ from packaging.version import Version
 from . import applying, chain, constraints, drift, due, journal, lineage, project, revisions, scheme, status
 from . import environment as environments
 from . import operations as ops
-from .changes import Answers, difference
+from .asking import Answers
+from .changes import difference
 from .due import Pipeline
 from .environment import Environment
 from .errors import ExitCode, PipelineError
@@ -117,7 +118,7 @@ def adopt(environment: Environment, chosen: Iterable[str] = (), *, again: bool =
     environments.require_said(environment, "adopt")
     connection, own = environments.connect(environment), project.current()
     with applying.alone(connection, environment):
-        write_baselines(own, revisions.read(own), code_tables(own))
+        write_baselines(own, revisions.read(own), code_tables(own), own.versions)
         pipeline = due.read(connection, environment)
         names = [name for name in pipeline.histories if name in pipeline.shapes and (not chosen or name in chosen)]
         names = [n for n in names if pipeline.shapes[n].tables and (again or n not in pipeline.records)]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.version import Version
-
-from . import chain, changes, definition, revisions, scratch, versionfile, wording
+from . import apportioning, chain, changes, definition, revisions, scratch, versionfile, wording
 from . import operations as ops
-from .changes import Answers, Question, dangling
+from .asking import Answers, Question
 from .errors import ExitCode, PipelineError
-from .model import ForeignKey, Schema, Table, TableName
+from .model import Schema, Table, TableName
 from .project import Project
-from .revisions import History, Revision
+from .revisions import History
+from .topology import dangling
 
 Tables = Mapping[TableName, Table]
-
-MAJOR, MINOR, PATCH = "major", "minor", "patch"
 
 
 @dataclass
@@ -46,20 +43,12 @@ def code_tables(own: Project, code: Mapping[str, Schema] | None = None) -> dict[
     return {table.name: table for name in own.versions if name in code for table in code[name]}
 
 
-def write_baselines(own: Project, histories: Mapping[str, History], after: Tables) -> list[str]:
-    """Write the first snapshot of every schema that has none: the code as it is, at the version that it has.
-
-    Returns
-    -------
-    list of str
-        The schemas.
-    """
-    missing = [name for name in own.versions if histories[name].latest is None]
+def write_baselines(own: Project, histories: Mapping[str, History], after: Tables, schemas: Iterable[str]) -> None:
+    """Write the first snapshot of some schemas, of those that have none: these tables, at the version of the code."""
     titles = definition.titles_of(after)
-    for name in missing:
+    for name in [name for name in schemas if histories[name].latest is None]:
         path = revisions.folder(own) / name / revisions.LATEST
-        wording.put(path, wording.snapshot_text(own, shape_of(name, after), own.versions[name], titles))
-    return missing
+        wording.put(path, wording.snapshot_text(own, apportioning.shape_of(name, after), own.versions[name], titles))
 
 
 def revise(
@@ -96,10 +85,8 @@ def revise(
     chosen = list(schemas) or revisions.schemas(own)
     histories = revisions.read(own)
     _refuse_unknown(own, chosen, histories)
-    after = code_tables(own)
-    baselines = write_baselines(own, histories, after)
-    histories = revisions.read(own) if baselines else histories
     _refuse_problems(own, histories)
+    after = code_tables(own)
     before = revisions.tables_of(history.latest for history in histories.values())
     after = {n: t for n, t in after.items() if n.schema in chosen}
     after |= {n: t for n, t in before.items() if n.schema not in chosen}
@@ -108,9 +95,33 @@ def revise(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )
     found = answered(before, after, said(before, after), ask)
-    drafts = _drafts(own, histories, before, after, found, bump)
+    fresh = [name for name in own.versions if name in chosen and histories[name].latest is None]
+    if fresh:
+        settled = _settled(fresh, after, found.operations)
+        write_baselines(own, histories, settled, fresh)
+        histories, before = revisions.read(own), {**before, **settled}
+        made = [op for op in found.operations if not isinstance(op, ops.CreateTable) or op.table not in settled]
+        found = replace(found, operations=made)
+    drafts = apportioning.drafts(histories, before, found, bump)
     _write(own, histories, drafts, before, found, after, message)
-    return Revised(drafts, found.questions, baselines)
+    return Revised(drafts, found.questions, fresh)
+
+
+def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
+    """The tables of schemas without a history that are there from the first: all that do not come from another schema,
+    nor refer to one that does."""
+    made = {op.table for op in operations if isinstance(op, ops.CreateTable)}
+    settled = {name: table for name, table in after.items() if name.schema in fresh and name in made}
+    while True:
+        waiting = {
+            name
+            for name, table in settled.items()
+            for key in table.foreign_keys
+            if key.parent.schema in fresh and key.parent not in settled
+        }
+        if not waiting:
+            return settled
+        settled = {name: table for name, table in settled.items() if name not in waiting}
 
 
 def _refuse_unknown(own: Project, chosen: list[str], histories: Mapping[str, History]) -> None:
@@ -127,7 +138,7 @@ def _refuse_unknown(own: Project, chosen: list[str], histories: Mapping[str, His
 def _refuse_problems(own: Project, histories: Mapping[str, History]) -> None:
     for name, history in histories.items():
         for id_, sentence, do in chain.problems(history, own.versions.get(name)):
-            if id_ != "open-question":
+            if id_ not in ("open-question", "no-snapshot"):
                 raise PipelineError(sentence, "A migration can only follow a history that is whole.", do)
 
 
@@ -155,120 +166,8 @@ def merged(one: Answers, other: Answers) -> Answers:
         {**one.attributes, **other.attributes},
         {**one.fills, **other.fills},
         one.drops | other.drops,
+        one.inserts | other.inserts,
     )
-
-
-# --- What each schema gets -----------------------------------------------------------------------------------------
-
-
-def shape_of(schema: str, tables: Tables) -> Schema:
-    """The tables of a schema."""
-    own = sorted((table for name, table in tables.items() if name.schema == schema), key=lambda t: t.name.table)
-    return Schema(schema, tuple(own))
-
-
-def _drafts(
-    own: Project,
-    histories: Mapping[str, History],
-    before: Tables,
-    after: Tables,
-    found: changes.Changes,
-    bump: str | None,
-) -> list[wording.Draft]:
-    reached = ops.apply(found.operations, before)
-    order = list(histories)
-    homes: dict[TableName, str] = {}
-    drafts: dict[str, wording.Draft] = {}
-    kinds: dict[str, set[str]] = {}
-    for operation in found.operations:
-        # What is done to a table that moves stands in one file, that of the schema it leaves.
-        home = homes.get(operation.table, operation.table.schema)
-        if isinstance(operation, ops.RenameTable):
-            homes[operation.to] = home
-            kinds.setdefault(operation.to.schema, set()).add(MAJOR)
-        kinds.setdefault(home, set()).add(weight(operation))
-        drafts.setdefault(home, wording.Draft(home, "", "")).operations.append(operation)
-    for name in order:
-        if name in kinds or shape_of(name, before) != shape_of(name, reached):
-            drafts.setdefault(name, wording.Draft(name, "", ""))
-    for name, draft in drafts.items():
-        latest = histories[name].latest
-        assert latest is not None
-        draft.previous = latest.version
-        draft.version = raised(latest.version, bump or worst(kinds.get(name, {PATCH})))
-    parents = _parents(before, reached)
-    for name, draft in drafts.items():
-        draft.requires = {above: drafts[above].version for above in sorted(parents.get(name, ())) if above in drafts}
-        draft.requires |= {
-            parent: latest.version
-            for parent in sorted({k.parent.schema for o in draft.operations for k in _keys(o)} - set(drafts) - {name})
-            if parent in histories and (latest := histories[parent].latest) is not None
-        }
-    revs = [Revision(d.schema, d.version, d.previous, "", requires=d.requires) for d in drafts.values()]
-    have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
-    return [drafts[revision.schema] for revision in chain.in_order(revs, have, order)]
-
-
-def _parents(*states: Tables) -> dict[str, set[str]]:
-    """The schemas that each schema refers to, in any of the states, as far as they lead in one direction."""
-    found: dict[str, set[str]] = {}
-    for state in reversed(states):
-        for table in state.values():
-            for key in table.foreign_keys:
-                here, there = table.name.schema, key.parent.schema
-                if here != there and here not in _above(found, there):
-                    found.setdefault(here, set()).add(there)
-    return found
-
-
-def _above(found: Mapping[str, set[str]], schema: str) -> set[str]:
-    reached, waiting = set[str](), [schema]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += found.get(name, ())
-    return reached
-
-
-def _keys(operation: ops.Operation) -> tuple[ForeignKey, ...]:
-    match operation:
-        case ops.CreateTable(definition=table):
-            return table.foreign_keys
-        case ops.AddForeignKey(key=key):
-            return (key,)
-    return ()
-
-
-def weight(operation: ops.Operation) -> str:
-    """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
-    there is more than before, ``patch`` where they see nothing of it."""
-    match operation:
-        case ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
-            return PATCH
-        case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
-            return MINOR
-        case ops.AlterAttribute(before=before, after=after):
-            if before.type == after.type or before.inherited or after.inherited:
-                return PATCH if before.nullable == after.nullable else MINOR
-            return MINOR if changes.family(before.type) == changes.family(after.type) else MAJOR
-    return MAJOR
-
-
-def worst(kinds: Iterable[str]) -> str:
-    """The kind of change that counts, of several."""
-    return min(kinds, key=[MAJOR, MINOR, PATCH].index)
-
-
-def raised(version: str, bump: str) -> str:
-    """The next version."""
-    major, minor, patch = (*Version(version).release, 0, 0)[:3]
-    match bump:
-        case "major":
-            return f"{major + 1}.0.0"
-        case "minor":
-            return f"{major}.{minor + 1}.0"
-    return f"{major}.{minor}.{patch + 1}"
 
 
 # --- Files -------------------------------------------------------------------------------------------------------
@@ -286,11 +185,12 @@ def _write(
     """Compose every file, see that what they say leads to the code, and only then write them."""
     open_fills = {(q.table, q.subject) for q in found.questions if q.kind == "fill"}
     now: Tables = before
+    later = definition.titles_of(after)
     for draft in drafts:
         draft.lines = _decisions(found.questions, draft, now)
         for operation in draft.operations:
             asked = (operation.table, _attribute(operation)) in open_fills
-            draft.lines.append(wording.write(operation, now, draft.schema, ask=asked))
+            draft.lines.append(wording.write(operation, now, draft.schema, later, ask=asked))
             now = operation.apply(now)
     if changes.difference(now, after).operations:
         raise PipelineError(
@@ -310,7 +210,7 @@ def _write(
         draft.path = folder / f"{draft.version}_{wording.slug(message)}.py"
         files[draft.path] = wording.file_text(own, draft, message)
         files[folder / revisions.LATEST] = wording.snapshot_text(
-            own, shape_of(draft.schema, now), draft.version, titles
+            own, apportioning.shape_of(draft.schema, now), draft.version, titles
         )
         if draft.schema in own.versions:
             source = versionfile.replace(source, draft.schema, draft.version)

@@ -27,6 +27,12 @@ from .project import Project
 LATEST = "snapshot.txt"
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
+#: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
+RULES = (
+    *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
+    *("data-loss", "no-way-back", "schema-gone"),
+)
+
 Tables = dict[TableName, Table]
 
 
@@ -56,6 +62,8 @@ class Revision:
         Reason why a rule is not to speak, by the rule's id.
     digest : str
         64 hexadecimal digits that change with what it does and not with how it is written.
+    later : definition.Titles or None
+        What tables are called that are made after it.
     """
 
     schema: str
@@ -69,6 +77,7 @@ class Revision:
     makes: Schema | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    later: definition.Titles | None = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
@@ -94,7 +103,7 @@ class Revision:
         now = dict(tables)
         for number, line in enumerate(self.lines, 1):
             try:
-                operation = line.operation(migration.Scene(now, self.schema))
+                operation = line.operation(migration.Scene(now, self.schema, self.later))
                 if operation is not None:
                     found.append(operation)
                     now = operation.apply(now)
@@ -183,7 +192,9 @@ def read(own: Project) -> dict[str, History]:
         older = [s for s in own_snapshots if s.path.name != LATEST]
         history.oldest = min(older, key=lambda s: _version(s.version, history.schema), default=history.latest)
         files = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
-        history.revisions = sorted((_load(path, history.schema) for path in files), key=lambda r: Version(r.version))
+        history.revisions = sorted(
+            (_load(path, history.schema, titles) for path in files), key=lambda r: Version(r.version)
+        )
     return found
 
 
@@ -253,7 +264,7 @@ def _head(path: Path) -> tuple[str, str]:
     return match[1], text[match.end() :]
 
 
-def _load(path: Path, schema: str) -> Revision:
+def _load(path: Path, schema: str, titles: definition.Titles) -> Revision:
     match = _FILE.fullmatch(path.name)
     name = f"{schema}/{path.name}"
     if match is None:
@@ -270,6 +281,15 @@ def _load(path: Path, schema: str) -> Revision:
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
         raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
+    requires, silence = (_said(names, what, name) for what in ("requires", "silence"))
+    for version in requires.values():
+        _version(version, schema)
+    if unknown := [id_ for id_ in silence if id_ not in RULES]:
+        raise PipelineError(
+            f"{name} silences {unknown[0]}, and there is no such rule.",
+            f"The rules are {', '.join(RULES)}.",
+            "Correct the id; docs/migrations.md has a paragraph on each.",
+        )
     return Revision(
         schema,
         match["version"],
@@ -277,12 +297,24 @@ def _load(path: Path, schema: str) -> Revision:
         match["slug"],
         path,
         " ".join(str(names.get("__doc__") or "").split()),
-        dict(names.get("requires") or {}),
+        requires,
         lines,
         None,
-        dict(names.get("silence") or {}),
+        silence,
         _digest(lines, source),
+        titles,
     )
+
+
+def _said(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+    """``requires`` or ``silence`` of a file: a text by a text."""
+    found = names.get(what) or {}
+    if not isinstance(found, dict) or not all(
+        isinstance(text, str) and text for pair in found.items() for text in pair
+    ):
+        form = {"requires": '{"subject": "1.1.0"}', "silence": '{"rewrites-table": "the reason"}'}[what]
+        raise PipelineError(f"{name} has {what} = {found!r}.", f"Expected is: {what} = {form}.", "Correct the file.")
+    return found
 
 
 def _run(source: str, path: Path, name: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def initialize(
         with _one_transaction(connection), guard.creating():
             _make(connection, environment, missing, modules, report)
     if own.directory.is_relative_to(own.root):
-        revising.write_baselines(own, revisions.read(own), revising.code_tables(own))
+        revising.write_baselines(own, revisions.read(own), revising.code_tables(own), own.versions)
     return status.read(connection, environment)
 
 

@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .changes import dependency_order
 from .model import ForeignKey, Table, TableName
 from .operations import Tables
+from .topology import dependency_order
 
 if TYPE_CHECKING:
     import datajoint as dj

@@ -15,13 +15,14 @@ from packaging.version import Version
 from . import constraints, lineage, plan, steplog
 from . import data_operations as data
 from . import operations as ops
-from .changes import dangling, difference
+from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
 from .model import Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
+from .topology import dangling
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -76,6 +77,7 @@ class Group:
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    first: bool = True
     instead: list[ops.Operation] | None = None
 
     @property
@@ -83,15 +85,15 @@ class Group:
         """The schemas that get another version, in order."""
         return list(dict.fromkeys(revision.schema for revision in self.revisions))
 
-    def operations(self) -> Iterator[ops.Operation]:
-        """What is done, one after the other."""
+    def operations(self) -> Iterator[tuple[Revision, ops.Operation]]:
+        """What is done, one after the other, and in whose file it stands."""
         if self.instead is not None:
-            yield from self.instead
+            yield from ((self.revisions[0], operation) for operation in self.instead)
             return
         now: ops.Tables = self.before
         for revision in self.revisions:
             for operation in revision.operations(now):
-                yield operation
+                yield revision, operation
                 now = operation.apply(now)
 
 
@@ -117,7 +119,7 @@ def groups(
     current: Group | None = None
     operations: list[ops.Operation] = []
     for revision in wanted:
-        current = current or Group([], now)
+        current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
         operations += more
@@ -250,19 +252,18 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 
 
 def count(connection: dj.Connection, group: Group) -> None:
-    """Count what the steps of a group would lose or be refused for, as far as its tables are there now."""
-    for table, probe in group.probes:
-        number = _number(connection, probe.sql)
-        if number:
-            group.findings.append(Finding(table, probe.kind, number, probe.words, probe.attributes))
-
-
-def _number(connection: dj.Connection, sql: str) -> int:
-    """What a query counts; nothing where it speaks of what an earlier group is still to make."""
+    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
+    still to make."""
     import datajoint as dj
 
-    try:
-        row = connection.query(sql, args=None, reconnect=False).fetchone()
-    except dj.DataJointError:
-        return 0
-    return int(row[0] or 0)
+    for table, probe in group.probes:
+        try:
+            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+        except dj.errors.LostConnectionError:
+            raise
+        except Exception:
+            if group.first:
+                raise
+            continue
+        if row[0]:
+            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))

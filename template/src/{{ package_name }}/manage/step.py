@@ -51,10 +51,32 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class FromParent:
-    """Existing rows get the value of the parent's row that the other attributes of a foreign key lead to."""
+class Each:
+    """Existing rows get a value each: ``number``, counted in the order of their key, or ``uuid``."""
 
-    key: ForeignKey
+    kind: str
+
+
+@dataclass(frozen=True)
+class FromParent:
+    """Existing rows get what the row of another table has that they belong to.
+
+    Parameters
+    ----------
+    parent : TableName
+        That table, as it is called afterwards.
+    attribute : tuple of (str, str)
+        What is taken, by its name before (empty where it is new) and afterwards.
+    pairs : tuple of (str, str, str)
+        What joins them: the other table's attribute by its name before and afterwards, and ours by its name before.
+    unique : bool
+        Whether no more than one row can match.
+    """
+
+    parent: TableName
+    attribute: tuple[str, str]
+    pairs: tuple[tuple[str, str, str], ...]
+    unique: bool
 
 
 @dataclass(frozen=True)
@@ -65,7 +87,7 @@ class Expression:
     postgresql: str = ""
 
 
-Fill = Literal | FromParent | Expression
+Fill = Literal | FromParent | Expression | Each
 
 
 def _nothing() -> Mapping[str, str]:

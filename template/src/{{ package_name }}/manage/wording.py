@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import definition
+from . import data_operations as data
+from . import definition, values
 from . import operations as ops
 from .model import TIERS, Schema, TableName, table_name
 from .operations import Tables
@@ -27,7 +29,9 @@ class Draft:
     path: Path | None = None
 
 
-def write(operation: ops.Operation, tables: Tables, schema: str, *, ask: bool = False) -> str:
+def write(
+    operation: ops.Operation, tables: Tables, schema: str, later: definition.Titles | None = None, *, ask: bool = False
+) -> str:
     """An operation as a line of a file.
 
     Parameters
@@ -38,17 +42,17 @@ def write(operation: ops.Operation, tables: Tables, schema: str, *, ask: bool = 
         The tables before it.
     schema : str
         In whose migration it stands.
+    later : definition.Titles, optional
+        What tables are called that are still to come.
     ask : bool
         Whether the value for existing rows is still to be given.
     """
-    titles = definition.titles_of(tables)
+    titles = definition.titles_of(tables, later)
     names = [titles.of(operation.table, schema)]
     more: list[str] = []
     match operation:
         case ops.CreateTable(definition=table):
             titles.add(table.name)
-            for key in table.foreign_keys:
-                titles.add(key.parent)
             return f'CreateTable("""\n{_escaped(definition.write_table(table, titles))}\n""")'
         case ops.RenameTable(table=old, to=new):
             if (old.schema, definition.title(old)) == (
@@ -62,18 +66,25 @@ def write(operation: ops.Operation, tables: Tables, schema: str, *, ask: bool = 
             names.append(comment)
         case ops.AddAttribute(attribute=attribute, after=after, fill=fill):
             names.append(definition.write_attribute(attribute))
-            more = [f"after={string(after)}", *_filling(fill, ask)]
+            more = [f"after={string(after)}", *_filling(fill, ask, titles, schema)]
         case ops.AlterAttribute(after=attribute, fill=fill, using=using):
             names.append(definition.write_attribute(attribute))
-            more = [*_filling(fill, ask), *([f"using={using!r}"] if using else [])]
+            more = [*_filling(fill, ask, titles, schema), *([f"using={using!r}"] if using else [])]
         case ops.DropAttribute(attribute=attribute_name):
             names.append(attribute_name)
         case ops.RenameAttribute(old=old_name, new=new_name):
             names += [old_name, new_name]
         case ops.OrderAttributes(order=listed) | ops.ChangePrimaryKey(after=listed):
             more = [f"[{', '.join(map(string, listed))}]"]
-        case ops.AddForeignKey(key=key) | ops.DropForeignKey(key=key):
+        case ops.AddForeignKey(key=key, missing=missing):
             names.append(definition.write_foreign_key(key, titles, schema))
+            if missing is not None:
+                given = (f"{string(name)}: {'ASK' if value is None else string(value)}" for name, value in missing)
+                more = ["missing={" + ", ".join(given) + "}"]
+        case ops.DropForeignKey(key=key):
+            names.append(definition.write_foreign_key(key, titles, schema))
+        case data.InsertRows(rows=rows):
+            more = ["[" + "".join(f"\n        {dict(row)!r}," for row in rows) + "\n    ]"]
         case ops.AddIndex(index=index) | ops.DropIndex(index=index):
             names.append(definition.write_index(index))
         case _:
@@ -114,12 +125,10 @@ def _escaped(block: str) -> str:
     return block.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
-def _filling(fill: ops.Fill | None, ask: bool) -> list[str]:
-    if ask:
-        return ["fill=ASK"]
-    if fill is None:
+def _filling(fill: values.Fill | None, ask: bool, titles: definition.Titles, schema: str) -> list[str]:
+    if fill is None and not ask:
         return []
-    return [f"fill={'PARENT' if fill.parent else repr(fill.sql) if fill.sql else string(fill.value)}"]
+    return [f"fill={values.write(None if ask else fill, lambda name: titles.of(name, schema), string)}"]
 
 
 def slug(message: str) -> str:
@@ -133,7 +142,9 @@ def file_text(own: Project, draft: Draft, message: str) -> str:
     words = f"{words} " if words.endswith('"') else words
     used = {line.partition("(")[0] for line in draft.lines}
     text = "\n".join(draft.lines)
-    used |= {word for word in ("ASK", "PARENT", "Sql") if f"={word}" in text}
+    used |= {
+        word for word in ("ASK", "From", "NUMBER", "PARENT", "Sql", "UUID") if re.search(rf"=(\{{.*: )?{word}\b", text)
+    }
     names = sorted(used, key=lambda name: (not name.isupper(), name))
     imports = f"from {own.package}.manage.migration import {', '.join(names)}"
     if len(imports) > 120:
