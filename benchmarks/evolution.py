@@ -23,23 +23,18 @@ import argparse
 import json
 import multiprocessing
 import shutil
-import subprocess
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import copier
 import corpus
 import evolution
-from conftest import PARTS, ROOT, Project, Server, _wait_for_mysql, free_port
-
-BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
+from conftest import Project, Server
+from servers import BACKENDS, started
 
 
 def main() -> None:
@@ -70,19 +65,12 @@ def main() -> None:
 def run(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Play every case on every server, several at a time."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evolution-")))
-        folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
-        render(folder)
-        servers = {}
-        for backend in BACKENDS if options.backend == "both" else [options.backend]:
-            servers[backend] = stack.enter_context(mysql(folder) if backend == "mysql" else postgresql(folder))
+        folder, servers = stack.enter_context(started(options.backend))
         tasks = [
             (backend, name)
             for name, case in corpus.cases().items()
             for backend in servers
-            if backend in case["backends"]
-            and servers[backend]
-            and any(fnmatch(name, glob) for glob in options.cases.split(","))
+            if backend in case["backends"] and any(fnmatch(name, glob) for glob in options.cases.split(","))
         ]
         context = multiprocessing.get_context("spawn")
         numbers = context.Queue()
@@ -129,60 +117,6 @@ def play(task: tuple[str, str]) -> tuple[dict[str, Any] | None, list[dict[str, A
 
         peers = [asdict(peer) for peer in evolution_peers.play(_stages[backend], name)]
     return verdict, peers
-
-
-# --- Servers and a project -----------------------------------------------------------------------------------------
-
-
-def render(folder: Path) -> None:
-    """The working tree's project."""
-    for part in PARTS:
-        if (ROOT / part).exists():
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            (folder / "template").mkdir(exist_ok=True)
-            copy(ROOT / part, folder / "template" / part)
-    copier.run_copy(str(folder / "template"), folder / "my_pipeline", defaults=True, quiet=True)
-
-
-@contextmanager
-def mysql(folder: Path) -> Iterator[Server | None]:
-    """The server that DJ_HOST names, else a private one; None where there is neither."""
-    if os.environ.get("DJ_HOST") and os.environ.get("DJ_BACKEND", "mysql") == "mysql":
-        port = int(os.environ.get("DJ_PORT", "3306"))
-        yield Server("mysql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
-        return
-    program = shutil.which("mysqld")
-    if program is None:
-        print("No MySQL: neither does DJ_HOST name a server nor is there a mysqld on PATH.", file=sys.stderr)
-        yield None
-        return
-    data, port, who = folder / "mysql", free_port(), ["--user=root"] if os.geteuid() == 0 else []
-    with (folder / "mysql.log").open("w") as log:
-        subprocess.run(
-            [program, "--initialize-insecure", f"--datadir={data}", *who], check=True, stdout=log, stderr=log
-        )
-        options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mysql.sock"]
-        process = subprocess.Popen([program, *options, "--mysqlx=OFF", *who], stdout=log, stderr=log)
-        try:
-            _wait_for_mysql(process, port, folder / "mysql.log")
-            yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-@contextmanager
-def postgresql(folder: Path) -> Iterator[Server]:
-    """The embedded server of a project, at a port."""
-    shutil.copytree(folder / "my_pipeline", folder / "postgresql")
-    owner = Project(folder / "postgresql")
-    try:
-        started = owner.run("local", "start", "--port", str(free_port()), "--json")
-        if started.code:
-            sys.exit(started.err)
-        yield Server("postgresql", "127.0.0.1", started.json["port"], "postgres", "none-is-asked-for")
-    finally:
-        owner.run("local", "stop")
 
 
 # --- Words ---------------------------------------------------------------------------------------------------------

@@ -97,8 +97,16 @@ def play(stage: Stage, name: str) -> Iterator[Peer]:
         expected = oracle.read(stage.server, fresh)
         for peer, run in runs.items():
             stage.drop([*before.values()])
-            stage.snippet(programs.FILL, "case_peer")
-            yield _judge(Peer(peer, name, stage.server.backend), stage, case, before, fresh, expected, run)
+            try:
+                stage.snippet(programs.FILL, "case_peer")
+            except Stop:
+                return  # DataJoint cannot put in these rows here
+            found = Peer(peer, name, stage.server.backend)
+            try:
+                found = _judge(found, stage, case, before, fresh, expected, run)
+            except Exception as error:  # what it left cannot even be looked at
+                found.problems = [f"{type(error).__name__}: {error}"]
+            yield found
 
 
 def _judge(

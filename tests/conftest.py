@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -200,26 +201,36 @@ def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = int(os.environ.get("DJ_PORT", "3306"))
         yield Server("mysql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
         return
-    program = shutil.which("mysqld")
-    if program is None:
+    if shutil.which("mysqld") is None:
         pytest.skip("no MySQL: neither does DJ_HOST name a server nor is there a mysqld on PATH")
-    folder = tmp_path_factory.mktemp("mysql")
+    with private_mysql(tmp_path_factory.mktemp("mysql")) as server:
+        yield server
+
+
+@contextmanager
+def private_mysql(folder: Path, *options: str) -> Iterator[Server]:
+    """A mysqld of the test's own, with its data in a folder."""
+    program = shutil.which("mysqld") or ""
     data, log, port = folder / "data", (folder / "log").open("w"), free_port()
     who = [f"--user={os.environ.get('USER') or 'root'}"] if os.geteuid() == 0 else []
-    initialize = [program, "--initialize-insecure", f"--datadir={data}", *who]
+    initialize = [program, "--initialize-insecure", f"--datadir={data}", *who, *options]
     subprocess.run(initialize, check=True, stdout=log, stderr=log, timeout=120)
     # A socket path has little room, and the test folders' names are long.
     sockets = Path("/tmp") / f"mysql-{os.getpid()}-{port}"
-    options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={sockets}.sock"]
-    process = subprocess.Popen([program, *options, f"--pid-file={folder}/pid", *who], stdout=log, stderr=log)
-    server = Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
+    places = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={sockets}.sock"]
+    command = [program, *places, f"--pid-file={folder}/pid", *HASTY, *who, *options]
+    process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_for_mysql(process, port, folder / "log")
-        yield server
+        yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
     finally:
         process.terminate()
         process.wait(60)
         log.close()
+
+
+#: A private MySQL need not outlive a loss of power: it waits for no disk, and writes no log for replicas.
+HASTY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF", "--skip-log-bin", "--mysqlx=OFF")
 
 
 def _wait_for_mysql(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -247,11 +258,21 @@ def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
         port = int(os.environ.get("DJ_PORT", "5432"))
         yield Server("postgresql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
         return
-    import psycopg2
-
     # As root, a server with a port runs as an account that cannot enter pytest's own folders.
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     folder.chmod(0o755)
+    try:
+        with private_postgresql(folder, render) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def private_postgresql(folder: Path, render: Callable[..., Path]) -> Iterator[Server]:
+    """The wheel's server, with its data in a folder, listening on a port and asking for passwords."""
+    import psycopg2
+
     owner = Project(render(folder / "server"))
     try:
         started = owner.run("local", "start", "--port", str(free_port()), "--json")
@@ -261,6 +282,7 @@ def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("ALTER ROLE postgres PASSWORD 'admin-secret'")
+            cursor.execute("ALTER SYSTEM SET fsync = off")  # it need not outlive a loss of power
             rules = owner.folder / ".local" / "pg" / "pg_hba.conf"
             rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
             cursor.execute("SELECT pg_reload_conf()")
@@ -268,7 +290,6 @@ def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
         yield Server("postgresql", "127.0.0.1", port, "postgres", "admin-secret")
     finally:
         owner.run("local", "stop")
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["mysql", "postgresql"])

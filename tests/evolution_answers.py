@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from datajoint.blob import pack
+from datajoint.blob import pack, unpack
 from evolution_oracle import Catalogue, Column, Key, Rows
 
 #: Of each table that survives: its key afterwards, and the new name of each column that survives.
@@ -170,6 +170,19 @@ def stored(column: Column, value: str) -> Any:
         return pack(json.loads(value))
     except ValueError:
         return pack(value)
+
+
+def fetched(column: Column, value: Any) -> Any:
+    """What DataJoint would fetch of a value of a column, as far as another codec keeps it: in JSON."""
+    if isinstance(value, memoryview):
+        value = bytes(value)
+    if isinstance(value, bytes) and (column.comment.startswith(":<blob>:") or value[:4] in (b"mYm\0", b"dj0\0")):
+        value = unpack(value)
+    if column.comment.startswith(":json:") and isinstance(value, str):
+        value = json.loads(value)
+    return (
+        None if value is None else json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else repr(v))
+    )
 
 
 def value_of(column: Column) -> str:

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from graphlib import TopologicalSorter
 from typing import Any
@@ -25,6 +25,19 @@ Key = tuple[str, str]
 
 #: Name on the server of each schema in the code.
 Databases = Mapping[str, str]
+
+
+def plain(text: Any) -> str:
+    """What DataJoint says of a table without what does not matter.
+
+    PostgreSQL's decimal numbers get one form: ``'-7.00'::numeric`` is ``-7``. In which order indexes stand, and
+    foreign keys that bring the same attributes, cannot be told from a table, nor which unique index a row offends first.
+    """
+    number = r"'\(?(-?\d+(?:\.\d+)?)\)?'::numeric *|(?<![\w.])(-?\d+\.\d*0)(?![\w.]) *"
+    text = re.sub(number, lambda found: f"{Decimal(found[1] or found[2]).normalize():f} ", str(text)).rstrip()
+    runs = r"^->.*(?:\n->.*)*|^(?:UNIQUE )?INDEX .*(?:\n(?:UNIQUE )?INDEX .*)*"
+    text = re.sub(runs, lambda found: "\n".join(sorted(found[0].splitlines())), text, flags=re.M)
+    return re.sub(r"^(DuplicateError):.*", r"\1", text, flags=re.S)
 
 
 @dataclass(frozen=True)
@@ -46,8 +59,8 @@ class Column:
     def facts(self) -> tuple[Any, ...]:
         """What two equal columns have in common; ``NULL::text`` is no default, and ``'0'::numeric`` is ``0.00``."""
         default = None if self.default and re.fullmatch(r"NULL::[\w ]+", self.default) else self.default
-        if default and (number := re.fullmatch(r"'?\(?(-?\d+(?:\.\d+)?)\)?'?(?:::numeric)?", default)):
-            default = f"{Decimal(number[1]).normalize():f}" if self.type.startswith("numeric") else default
+        if default and self.type.startswith("numeric"):
+            default = plain(default)
         return self.type, self.nullable, default, self.comment, self.extra
 
 
@@ -95,7 +108,12 @@ def connect(server: Server) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
         import pymysql
 
         connection: Any = pymysql.connect(
-            host=server.host, port=server.port, user=server.user, password=server.password, autocommit=True
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            autocommit=True,
+            ssl_disabled=True,  # a connection takes half the time
         )
     else:
         import psycopg2
@@ -135,13 +153,30 @@ def read(server: Server, databases: Databases) -> Catalogue:
             table.columns = [column for column in table.columns if not _dropped([column.name])]
             found[key] = table
         for schema, database in databases.items():
-            if any(there == schema for there, _ in found):
+            if any(there == schema for there, _ in found) and _has_lineage(query, server, database):
                 _read_lineage(query, server, found, schema, database, schemas)
     return found
 
 
+def _free(found: Catalogue, schema: str, name: str) -> Key:
+    """The key of a table; one that differs from another in its tier alone has its whole name, and a mark."""
+    key = schema, bare(name)
+    return key if key not in found else (schema, f"{name} (too)")
+
+
+def _of(found: Catalogue, schema: str, name: str) -> Table:
+    table = found[schema, bare(name)]
+    return table if table.name == name else found[schema, f"{name} (too)"]
+
+
 def _dropped(names: Iterable[str]) -> bool:
     return any(name.startswith("_dropped_") for name in names)
+
+
+def _has_lineage(query: Any, server: Server, database: str) -> bool:
+    """Whether DataJoint ever made a table there."""
+    view = "information_schema.tables WHERE table_name = '~lineage' AND table_schema"
+    return bool(next(iter(query(f"SELECT COUNT(*) FROM {view} = '{database}'")))[0])
 
 
 def _read_lineage(query: Any, server: Server, found: Catalogue, schema: str, database: str, schemas: Any) -> None:
@@ -163,7 +198,7 @@ def _read_mysql(query: Any, names: str, schemas: Mapping[str, str]) -> Catalogue
     for database, name, comment in query(
         f"SELECT table_schema, table_name, table_comment FROM {view}.tables WHERE table_schema {where}"
     ):
-        found[schemas[database], bare(name)] = Table(name, database, comment)
+        found[_free(found, schemas[database], name)] = Table(name, database, comment)
     columns = "column_name, column_type, is_nullable = 'YES', column_default, column_comment, extra, collation_name"
     for database, name, *column, extra, collation in query(
         f"SELECT table_schema, table_name, {columns} FROM {view}.columns WHERE table_schema {where}"
@@ -171,14 +206,14 @@ def _read_mysql(query: Any, names: str, schemas: Mapping[str, str]) -> Catalogue
     ):
         column[2] = bool(column[2])
         extra = f"{extra} {collation or ''}".strip()
-        found[schemas[database], bare(name)].columns.append(Column(*column, extra))
+        _of(found, schemas[database], name).columns.append(Column(*column, extra))
     for database, name, _, index, unique, columns in query(
         "SELECT table_schema, table_name, index_name, index_name = 'PRIMARY', non_unique = 0,"
         " GROUP_CONCAT(COALESCE(column_name, expression) ORDER BY seq_in_index SEPARATOR ',')"
         f" FROM {view}.statistics WHERE table_schema {where} GROUP BY 1, 2, 3, 4, 5"
     ):
         kind = "primary" if index else "unique index" if unique else "index"
-        found[schemas[database], bare(name)].keys.add((kind, tuple(columns.split(","))))
+        _of(found, schemas[database], name).keys.add((kind, tuple(columns.split(","))))
     for database, name, _, there, parent, rules, columns, theirs in query(
         "SELECT k.table_schema, k.table_name, k.constraint_name, k.referenced_table_schema, k.referenced_table_name,"
         " CONCAT('update ', r.update_rule, ', delete ', r.delete_rule),"
@@ -190,7 +225,7 @@ def _read_mysql(query: Any, names: str, schemas: Mapping[str, str]) -> Catalogue
         " AND k.referenced_table_name IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6"
     ):
         key = (tuple(columns.split(",")), (schemas.get(there, there), bare(parent)), tuple(theirs.split(",")), rules)
-        found[schemas[database], bare(name)].foreign_keys.add(key)
+        _of(found, schemas[database], name).foreign_keys.add(key)
     return found
 
 
@@ -201,7 +236,7 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
     for database, name, comment in query(
         f"SELECT n.nspname, t.relname, COALESCE(obj_description(t.oid), '') {tables} WHERE {where}"
     ):
-        found[schemas[database], bare(name)] = Table(name, database, comment)
+        found[_free(found, schemas[database], name)] = Table(name, database, comment)
     for database, name, column, type_, labels, nullable, default, comment, extra, place in query(
         "SELECT n.nspname, t.relname, a.attname, CASE WHEN y.typtype = 'e' THEN y.typname::text"
         " ELSE format_type(a.atttypid, a.atttypmod) END,"
@@ -217,13 +252,14 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         enum = (place, type_) if labels else None
         type_ = f"{type_} enum({labels})" if labels else type_
         made = Column(column, type_, nullable, default, comment, extra, enum)
-        found[schemas[database], bare(name)].columns.append(made)
+        _of(found, schemas[database], name).columns.append(made)
+    _order_shared_enums(found)
     for database, name, primary, unique, columns in query(
         "SELECT n.nspname, t.relname, i.indisprimary, i.indisunique, array(SELECT pg_get_indexdef(i.indexrelid, k, true)"
         f" FROM generate_series(1, i.indnatts) k) {tables} JOIN pg_index i ON i.indrelid = t.oid WHERE {where}"
     ):
         kind = "primary" if primary else "unique index" if unique else "index"
-        found[schemas[database], bare(name)].keys.add((kind, tuple(columns)))
+        _of(found, schemas[database], name).keys.add((kind, tuple(columns)))
     named = "array(SELECT attname::text FROM unnest({0}) WITH ORDINALITY k(number, place) JOIN pg_attribute ON attrelid = {1} AND attnum = number ORDER BY place)"
     for database, name, columns, there, parent, theirs, rules in query(
         f"SELECT n.nspname, t.relname, {named.format('c.conkey', 'c.conrelid')}, m.nspname, p.relname,"
@@ -234,8 +270,20 @@ def _read_postgresql(query: Any, names: str, schemas: Mapping[str, str]) -> Cata
         f" JOIN pg_namespace m ON m.oid = p.relnamespace WHERE {where}"
     ):
         key = (tuple(columns), (schemas.get(there, there), bare(parent)), tuple(theirs), rules)
-        found[schemas[database], bare(name)].foreign_keys.add(key)
+        _of(found, schemas[database], name).foreign_keys.add(key)
     return found
+
+
+def _order_shared_enums(found: Catalogue) -> None:
+    """Which order the values of a type have that several attributes declare, depends on whose it was first."""
+    columns = [column for table in found.values() for column in table.columns if not _dropped([column.name])]
+    declared = Counter(column.enum for column in columns if column.comment.startswith(":enum("))
+    for table in found.values():
+        for number, column in enumerate(table.columns):
+            if declared[column.enum] > 1 and column.enum:
+                name, _, labels = column.type.partition(" enum(")
+                listed = ", ".join(sorted(labels.removesuffix(")").split(",")))
+                table.columns[number] = replace(column, type=f"{name} enum({listed})")
 
 
 def differences(expected: Catalogue, found: Catalogue, *, lineage: bool = True) -> list[str]:
@@ -271,6 +319,11 @@ class Rows:
     def values(self, column: str) -> list[Any]:
         place = self.columns.index(column)
         return [row[place] for row in self.rows]
+
+    def mapped(self, column: str, function: Callable[[Any], Any]) -> Rows:
+        """These rows with other values in a column."""
+        place = self.columns.index(column)
+        return Rows(self.columns, [(*r[:place], function(r[place]), *r[place + 1 :]) for r in self.rows])
 
     def filled(self, values: Mapping[str, Any]) -> Rows:
         """These rows with values where there were none."""

@@ -670,6 +670,27 @@ case(
     {"P": P, "Computed:A": "-> P; ---; x : int32; y = null : int32"},
     rows={"P": PR},
 )
+case(
+    "built anew with one attribute in two foreign keys",
+    {"P": P, "Q": "-> P", "A": "-> P; -> Q; ---; x : int32"},
+    {"P": P, "Q": "-> P", "A": "-> P; -> Q; ---; y = null : int32; x : int32"},
+    rows={"P": PR, "Q": [{"p": 1}], "A": [{"p": 1, "x": 1}]},
+)
+case(
+    "enum key in another order",
+    {"P": "p : enum('or1', 'or2', 'or3'); ---; w : int32", "A": "-> P; a : int32"},
+    {"P": "p : enum('or3', 'or1', 'or2'); ---; w : int32", "A": "-> P; a : int32"},
+    rows={"P": [{"p": "or2", "w": 1}], "A": [{"p": "or2", "a": 1}]},
+)
+case(
+    "renamed foreign key moves into the key",
+    {"P": P, "A": '-> P; a : int32; ---; -> P.proj(q="p")'},
+    {"P": P, "A": '-> P.proj(r="p"); a : int32'},
+    rows={"P": PR, "A": [{"p": 1, "a": 1, "q": 2}]},
+    renamed={"A": {"q": "r"}},
+    kept={"A": ("p",)},
+    lost=("dropped",),
+)
 case("singleton", "---; x : int32", "---; x : int32; y = null : int32", rows=[{"x": 1}])
 case(
     "singleton gets a key",

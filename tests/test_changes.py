@@ -93,7 +93,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
 
 RECORD = (
     "import json, sys; from my_pipeline.manage import model, project, scratch\n"
-    "found = scratch.record(project.current())\n"
+    "found = scratch.record(project.current()).schemas()\n"
     "sys.stdout.write('@@' + json.dumps([model.encode(schema) for schema in found.values()]))"
 )
 

@@ -5,39 +5,55 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import evolution
 import generated
+import generated_edits
 import generated_play
 import pytest
 from conftest import Project, Server
 
-#: What is played here, so many at a time that a failure is near its seed and the table of tests is no longer than it.
+#: What is played here, so many at a time that a failure is near its seed and the tests are no longer than their names.
 SEEDS = [range(start, start + 10) for start in range(0, 100, 10)]
+
+Stages = SimpleQueue[evolution.Stage]
 
 
 @pytest.fixture(scope="module")
-def stage_on(
-    tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]
-) -> Callable[[Server], evolution.Stage]:
-    """A project for each server, with a warm process of its own."""
-    stages: dict[str, evolution.Stage] = {}
+def stages_on(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Callable[[Server], Stages]:
+    """Projects for each server, one a processor, with a warm process each."""
+    found: dict[str, Stages] = {}
 
-    def stage_on(server: Server) -> evolution.Stage:
-        if server.backend not in stages:
-            project = Project(render(tmp_path_factory.mktemp("generated") / "my_pipeline"))
-            stages[server.backend] = evolution.Stage(project, server, "generated_")
-            project.warm_up()
-        return stages[server.backend]
+    def stages_on(server: Server) -> Stages:
+        if server.backend not in found:
+            found[server.backend] = SimpleQueue()
+            for number in range(os.cpu_count() or 1):
+                project = Project(render(tmp_path_factory.mktemp("generated") / "my_pipeline"))
+                found[server.backend].put(evolution.Stage(project, server, f"generated{number}_"))
+                project.warm_up()
+        return found[server.backend]
 
-    return stage_on
+    return stages_on
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_generated_pairs(seeds: range, server: Server, stage_on: Callable[[Server], evolution.Stage]) -> None:
-    outcomes = [generated_play.play(stage_on(server), seed) for seed in seeds]
+def test_generated_pairs(seeds: range, server: Server, stages_on: Callable[[Server], Stages]) -> None:
+    stages = stages_on(server)
+
+    def play(seed: int) -> generated_play.Outcome:
+        stage = stages.get()
+        try:
+            return generated_play.play(stage, seed)
+        finally:
+            stages.put(stage)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        outcomes = list(pool.map(play, seeds))
     broken = [outcome for outcome in outcomes if outcome.kind == "broken"]
     assert not broken, "\n\n".join(map(generated_play.told, broken))
 
@@ -48,7 +64,5 @@ def test_a_seed_makes_one_pair() -> None:
 
 
 def test_every_edit_is_made() -> None:
-    from generated_edits import EDITS
-
     made = {edit for seed in range(300) for edit in generated.pair(seed)["edits"]}
-    assert made == set(EDITS)
+    assert made == set(generated_edits.EDITS)

@@ -240,7 +240,8 @@ class Plan:
             )
             before = self.old[next(o for o, t in self.pairs.items() if t == above)]
             unique = set(before.primary_key) <= {pair[0] for pair in pairs}
-            return step.FromParent(key.parent, (theirs.get(taken[name], taken[name]), taken[name]), pairs, unique)
+            was = theirs.get(taken[name], taken[name])
+            return step.FromParent(key.parent, (was if was in before.attribute else "", taken[name]), pairs, unique)
 
         fills = {name: fill(value, name) for name, value in self.case.fills.get(new, {}).items()}
         return step.Alteration(

@@ -151,10 +151,10 @@ def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
 def test_floors_import_only_downwards(default_folder: Path) -> None:
     """The rooms of manage/, from the ground up; each imports only what stands below it."""
     floors = [
-        "errors", "project", "graph", "account", "local", "settings", "environment", "notation", "model", "catalog",
+        "errors", "trouble", "project", "graph", "account", "local", "settings", "environment", "notation", "model", "catalog",
         "catalog_mysql", "catalog_postgresql", "journal", "steplog", "values", "operations", "data_operations", "definition", "migration", "revisions",
         "chain", "status", "guard", "recorder", "scratch", "topology", "asking", "changes", "step", "constraints", "terms", "lowering", "probes",
-        "mysql_alter", "mysql", "postgresql_types", "postgresql_rebuild", "postgresql_alter", "postgresql", "origins", "filling", "parents", "plan", "drift", "versionfile",
+        "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql_enums", "postgresql", "origins", "filling", "parents", "plan", "online", "recoding", "drift", "versionfile",
         "wording", "apportioning", "revising", "lineage", "runner", "due", "scheme", "drafting", "stepping", "applying", "answers", "comparing",
         "blast", "reverting", "renumbering", "worker", "credentials", "doctor", "samples", "replaying", "checks", "scaffold", "testing",
         "render", "command", "cli_migrations", "cli",

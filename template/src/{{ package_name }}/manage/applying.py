@@ -1,14 +1,15 @@
 """Applies migrations: plan, write down, run, see that it came true; and goes on where a run was broken off.
 
-PostgreSQL runs a group of migrations as one transaction. On MySQL each step is one atomic statement; after a crash the
-database itself says whether it ran: a table is either as it was noted before the step, or as the step leaves it.
+PostgreSQL runs a group of migrations as one transaction, and after it the steps that have to be outside of any. On
+MySQL each step is one atomic statement; after a crash the database itself says whether it ran: a table is either as it
+was noted before the step, or as the step leaves it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from . import (
     project,
     revising,
     revisions,
+    runner,
     scheme,
     status,
     steplog,
@@ -37,7 +39,6 @@ from .environment import Environment
 from .errors import ExitCode, PipelineError
 from .model import Schema, Table, TableName, decode, encode
 from .revisions import Revision
-from .runner import auto_populated, software
 from .scheme import Group
 from .status import SchemaStatus, State
 
@@ -199,15 +200,20 @@ def apply(pipeline: Pipeline, group: Group, kind: str, report: Report) -> None:
     """Write a group down and run it."""
     connection = pipeline.connection
     if connection.adapter.backend == "postgresql":
+        late = any(entry.kind == "online" for entry in group.entries)
         with stepping.transaction(connection):
             head = _write_down(pipeline, group, kind)
-            _run(connection, head, report)
+            _run(connection, head, report, late=False)
+            if not late:
+                _conclude(connection, head)
+        if late:
+            _go_on(connection, head, report)
     else:
         for name in group.schemas:
             make_records(pipeline, name)
         with stepping.transaction(connection):
             head = _write_down(pipeline, group, kind)
-        _run(connection, head, report)
+        _go_on(connection, head, report)
 
 
 def make_records(pipeline: Pipeline, name: str) -> None:
@@ -226,7 +232,7 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
     if connection.adapter.backend == "postgresql":
         for name in group.schemas:
             make_records(pipeline, name)
-    commit, versions = project.code_commit(own.root), software(connection)
+    commit, versions = project.code_commit(own.root), runner.software(connection)
     members: list[dict[str, Any]] = []
     now: dict[str, str | None] = {name: record.version for name, record in pipeline.records.items()}
     for revision in group.revisions:
@@ -273,15 +279,25 @@ def _newer(one: str | None, other: str) -> str:
     return other if one is None or Version(other) > Version(one) else one
 
 
-def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> None:
-    """Run the steps that are not done, put right what DataJoint keeps beside the tables, and see that it came true."""
+def _go_on(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> None:
+    """Run everything that is not done, and conclude."""
+    _run(connection, head, report)
+    mysql = connection.adapter.backend == "mysql"
+    with nullcontext() if mysql else stepping.transaction(connection):
+        _conclude(connection, head)
+
+
+def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report, *, late: bool = True) -> None:
+    """Run the steps that are not done; without those that are for after the transaction, where there is one."""
     databases, leader = head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    for statement in _session(connection):
-        connection.query(statement, args=None, reconnect=False)
+    session = _session(connection)
     for entry in entries:
-        if entry.state != steplog.DONE:
+        if entry.state != steplog.DONE and (late or entry.kind != "online"):
+            for statement in session:
+                connection.query(statement, args=None, reconnect=False)
+            session = _session(connection) if entry.kind == "online" else []  # which had more patience
             report(entry.words, entry.number, len(entries))
             try:
                 stepping.run(connection, databases, database, leader["run"], entry, len(entries))
@@ -290,6 +306,11 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> 
                     for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with
                         journal.withdraw(connection, databases[member["schema"]], member["run"])
                 raise
+
+
+def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
+    """Put right what DataJoint keeps beside the tables, see that it came true, and record that."""
+    databases = head["databases"]
     shapes = catalog.read(connection, databases)
     wanted = {data["name"]: decode(data) for data in head["after"]}
     _refuse_other_result(shapes, wanted)
@@ -343,7 +364,7 @@ def resume(connection: dj.Connection, environment: Environment, report: Report) 
         if head is None:
             continue  # begun by init, which goes on with it
         leader = heads[head["leader"]["schema"], head["leader"]["run"]]
-        _run(connection, leader, report)
+        _go_on(connection, leader, report)
         return resume(connection, environment, report)
     return False
 
@@ -360,5 +381,5 @@ def make_job_tables(environment: Environment) -> None:
     modules = graph.read(own.directory).modules_in_order(own.versions)
     for name in [name for name in modules if name in missing]:
         with suppress(Exception):
-            for table in auto_populated(import_module(f"{own.package}.{modules[name]}")):
-                _ = table.jobs
+            module = import_module(f"{own.package}.{modules[name]}")
+            runner.make_job_tables(connection, environment.database(name), module)

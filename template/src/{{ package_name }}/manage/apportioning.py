@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from . import chain, changes, wording
 from . import operations as ops
+from .data_operations import InsertRows
 from .model import ForeignKey, Schema, Table, TableName
 from .revisions import History, Revision
 
@@ -154,7 +155,7 @@ def weight(operation: ops.Operation) -> str:
     """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
     there is more than before, ``patch`` where they see nothing of it."""
     match operation:
-        case ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
+        case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
             return PATCH
         case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
             return MINOR

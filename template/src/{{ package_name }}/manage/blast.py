@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Cost:
         """The statements, one after the other."""
         lines = [f"-- {self.title}"]
         for entry in self.group.entries:
-            lines += [f"-- {entry.words}", entry.text.rstrip(";") + ";"]
+            lines += [f"-- {entry.words}", *(statement.rstrip(";") + ";" for statement in entry.statements)]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def survey(
     """What `migrate` would do, in its order; changes nothing."""
     pipeline = due.read(connection, environment)
     wanted = due.due(pipeline, schemas, to)
-    return [_cost(pipeline, group) for group in (drafting.groups(pipeline, wanted, said=said) if wanted else [])]
+    return _costs(pipeline, drafting.groups(pipeline, wanted, said=said) if wanted else [])
 
 
 def survey_draft(
@@ -126,88 +126,101 @@ def survey_draft(
     pipeline = due.read(connection, environment)
     code = revising.code_tables(project.current())
     operations = drafting.changes(pipeline, code, schemas, said, ask)
-    return [_cost(pipeline, drafting.group(pipeline, operations))] if operations else []
+    return _costs(pipeline, [drafting.group(pipeline, operations)] if operations else [])
 
 
-def _cost(pipeline: Pipeline, group: Group) -> Cost:
-    scheme.count(pipeline.connection, group)
-    tables = tuple(_touched(pipeline, group))
-    return Cost(group, tables, tuple(_rules(pipeline, group, tables)))
+def _costs(pipeline: Pipeline, groups: list[Group]) -> list[Cost]:
+    here = _Here(pipeline, dict.fromkeys(old for group in groups for _, old in _there(pipeline, group)))
+    costs = []
+    for group in groups:
+        scheme.count(pipeline.connection, group)
+        tables = tuple(_touched(pipeline, group, here))
+        costs.append(Cost(group, tables, tuple(_rules(pipeline, group, tables))))
+    return costs
 
 
-def _touched(pipeline: Pipeline, group: Group) -> Iterable[Touched]:
-    connection, quote = pipeline.connection, pipeline.connection.adapter.quote_identifier
+def _there(pipeline: Pipeline, group: Group) -> Iterator[tuple[TableName, TableName]]:
+    """The tables that a group changes and that are there, by their names afterwards and now."""
     back: dict[TableName, TableName] = {}
     for origins in group.origins:
         back |= {new: old for new, old in origins.tables.items() if new not in back}
-    sizes, jobs = _sizes(pipeline), _reserved(pipeline)
     for name in dict.fromkeys(table for step in group.steps for table in step.tables):
         old = back.get(name, name)
-        if old not in pipeline.tables:
-            continue
-        place = (pipeline.databases[old.schema], old.table)
-        estimate, size = sizes.get(place, (0, 0))
-        if estimate < 1_000_000:
-            sql = f"SELECT COUNT(*) FROM {quote(place[0])}.{quote(place[1])}"
-            estimate = int(connection.query(sql, args=None).fetchone()[0])
+        if old.schema in pipeline.shapes and old.table in pipeline.shapes[old.schema].table:
+            yield name, old
+
+
+def _touched(pipeline: Pipeline, group: Group, here: _Here) -> Iterator[Touched]:
+    for name, old in _there(pipeline, group):
         steps = [step for step in group.steps if name in step.tables]
         locks = {step.lock for step in steps}
         yield Touched(
             name,
-            estimate,
-            size,
-            len(_below(pipeline, old)),
-            jobs.get(place, 0),
+            here.rows.get(old, 0),
+            here.sizes.get(old, 0),
+            len(here.below(old)),
+            here.jobs.get(old, 0),
             any(step.rewrites for step in steps),
             next(lock for lock in ("all", "writes", "brief") if lock in locks),
         )
 
 
-def _below(pipeline: Pipeline, name: TableName) -> set[TableName]:
-    """Every table that refers to a table, directly or by way of others."""
-    found, waiting = set[TableName](), [name]
-    while waiting:
-        parent = waiting.pop()
-        for table in pipeline.tables.values():
-            if table.name not in found and any(key.parent == parent for key in table.foreign_keys):
-                found.add(table.name)
-                waiting.append(table.name)
-    return found
+class _Here:
+    """Some tables as they are now: rows, bytes, how many jobs workers hold of them, and what refers to them.
 
+    Asks the server three times, however many tables there are.
+    """
 
-def _sizes(pipeline: Pipeline) -> dict[tuple[str, str], tuple[int, int]]:
-    """Rows and bytes of every table, as the server estimates them, with one query."""
-    names = tuple(pipeline.databases.values())
-    marks = ", ".join(["%s"] * len(names))
-    if pipeline.connection.adapter.backend == "mysql":
-        query = (
-            "SELECT table_schema, table_name, COALESCE(table_rows, 0), COALESCE(data_length + index_length, 0) "
-            f"FROM information_schema.tables WHERE table_schema IN ({marks})"
-        )
-    else:
-        query = (
-            "SELECT n.nspname, c.relname, GREATEST(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) "
-            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            f"WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({marks})"
-        )
-    rows = pipeline.connection.query(query, names).fetchall()
-    return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
+    def __init__(self, pipeline: Pipeline, names: Iterable[TableName]) -> None:
+        self._connection = pipeline.connection
+        places = {(pipeline.databases[name.schema], name.table): name for name in names}
+        queues = {(database, f"~~{table.lstrip('_')}"): name for (database, table), name in places.items()}
+        known = self._estimates([*places, *queues]) if places else {}
+        self.sizes = {name: known[place][1] for place, name in places.items() if place in known}
+        self.rows = {name: known[place][0] for place, name in places.items() if place in known}
+        self.rows |= self._count({place: n for place, n in places.items() if self.rows.get(n, 0) < 1_000_000})
+        self.jobs = self._count({place: n for place, n in queues.items() if place in known}, "status = 'reserved'")
+        self._children: dict[TableName, list[TableName]] = {}
+        for shape in pipeline.shapes.values():
+            for table in shape:
+                for key in table.foreign_keys:
+                    self._children.setdefault(key.parent, []).append(table.name)
 
+    def below(self, name: TableName) -> set[TableName]:
+        """Every table that refers to a table, directly or by way of others."""
+        found, waiting = set[TableName](), [name]
+        while waiting:
+            more = set(self._children.get(waiting.pop(), ())) - found
+            found |= more
+            waiting += more
+        return found
 
-def _reserved(pipeline: Pipeline) -> dict[tuple[str, str], int]:
-    """How many jobs workers hold of each table."""
-    quote, held = pipeline.connection.adapter.quote_identifier, {}
-    for database, table in _sizes(pipeline):
-        if table.startswith("~~"):
-            sql = f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)} WHERE status = 'reserved'"
-            if count := int(pipeline.connection.query(sql, args=None).fetchone()[0]):
-                held[database, table[2:]] = count
-    names = {(pipeline.databases[n.schema], n.table.lstrip("_")): n for n in pipeline.tables}
-    return {
-        (pipeline.databases[names[place].schema], names[place].table): count
-        for place, count in held.items()
-        if place in names
-    }
+    def _estimates(self, places: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+        """Rows and bytes, as the server estimates them, of those of the tables that there are."""
+        marks = ", ".join(["(%s, %s)"] * len(places))
+        if self._connection.adapter.backend == "mysql":
+            query = (
+                "SELECT table_schema, table_name, COALESCE(table_rows, 0), COALESCE(data_length + index_length, 0) "
+                f"FROM information_schema.tables WHERE (table_schema, table_name) IN ({marks})"
+            )
+        else:
+            query = (
+                "SELECT n.nspname, c.relname, GREATEST(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) "
+                "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                f"WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({marks})"
+            )
+        rows = self._connection.query(query, tuple(part for place in places for part in place)).fetchall()
+        return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
+
+    def _count(self, places: Mapping[tuple[str, str], TableName], condition: str = "TRUE") -> dict[TableName, int]:
+        """Rows of some tables."""
+        names, quote = list(places.values()), self._connection.adapter.quote_identifier
+        parts = [
+            f"SELECT {number}, COUNT(*) FROM {quote(database)}.{quote(table)} WHERE {condition}"
+            for number, (database, table) in enumerate(places)
+        ]
+        rows = self._connection.query(" UNION ALL ".join(parts), args=None).fetchall() if parts else []
+        return {names[number]: int(count) for number, count in rows}
 
 
 def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:

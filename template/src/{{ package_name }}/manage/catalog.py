@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
+#: Database and table, as a server has them.
+Place = tuple[str, str]
+
+
 class Column(NamedTuple):
     """A column as the server has it: its type in MySQL's words, what else there is to the column, and its default."""
 
@@ -35,6 +39,7 @@ class Column(NamedTuple):
 class Reference(NamedTuple):
     """A foreign key as the server has it; ``words`` for what DataJoint would not have declared."""
 
+    name: str
     attributes: tuple[str, ...]
     parent: tuple[str, str]
     parent_attributes: tuple[str, ...]
@@ -43,7 +48,11 @@ class Reference(NamedTuple):
 
 @dataclass
 class Found:
-    """A table as the server has it."""
+    """A table as the server has it.
+
+    ``key_name`` and ``index_names`` are what it calls the primary key and the indexes, ``enums`` has database and name
+    of the type of each enum column.
+    """
 
     comment: str
     columns: list[Column] = field(default_factory=list)
@@ -51,10 +60,39 @@ class Found:
     references: list[Reference] = field(default_factory=list)
     indexes: list[Index] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    key_name: str = "PRIMARY"
+    index_names: list[str] = field(default_factory=list)
+    enums: dict[str, Place] = field(default_factory=dict)
 
 
 #: Tables by database and name; a database without tables is there as ``(database, "")``.
-Tables = dict[tuple[str, str], Found]
+Tables = dict[Place, Found]
+
+
+@dataclass
+class Catalogue:
+    """Everything that a server tells of some databases.
+
+    Parameters
+    ----------
+    tables : dict
+        Hidden ones too; columns of those only as far as a migration may ask for them.
+    taken : dict
+        By database, names that a table or index cannot have, apart from those of tables and indexes.
+    narrow : set
+        Databases whose characters take one byte (MySQL).
+    """
+
+    tables: Tables = field(default_factory=dict)
+    taken: dict[str, set[str]] = field(default_factory=dict)
+    narrow: set[str] = field(default_factory=set)
+
+
+def find(connection: dj.Connection, databases: Mapping[str, str]) -> Catalogue:
+    """What a server tells of the databases of some schemas, by their names in the code."""
+    names = tuple(dict.fromkeys(databases.values()))
+    found: Catalogue = _server(connection).read(connection, names) if names else Catalogue()
+    return found
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Schema]:
@@ -73,11 +111,12 @@ def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, S
         Of each schema that exists and that the account may see, in the order of ``databases``. A parent outside of
         them has the server's name of its schema. Hidden tables (``~…``) are left out.
     """
-    if not databases:
-        return {}
-    names = tuple(dict.fromkeys(databases.values()))
-    server = import_module(f".catalog_{connection.adapter.backend}", __package__)
-    found = server.read(connection, names)
+    return shapes(connection, databases, find(connection, databases))
+
+
+def shapes(connection: dj.Connection, databases: Mapping[str, str], catalogue: Catalogue) -> dict[str, Schema]:
+    """As :func:`read`, of what was found."""
+    server, found = _server(connection), catalogue.tables
     schemas = {database: schema for schema, database in databases.items()}
     tables: dict[str, list[Table]] = {database: [] for database, _ in found}
     for (database, name), table in sorted(found.items()):
@@ -86,6 +125,10 @@ def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, S
     return {
         schema: Schema(schema, tuple(tables[database])) for schema, database in databases.items() if database in tables
     }
+
+
+def _server(connection: dj.Connection) -> Any:
+    return import_module(f".catalog_{connection.adapter.backend}", __package__)
 
 
 def _table(name: TableName, found: Found, tables: Tables, schemas: Mapping[str, str], server: Any) -> Table:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from . import notation
-from .catalog import Column, Found, Reference, Tables
+from .catalog import Catalogue, Column, Found, Reference, Tables
 from .model import Index
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ def native(stored: str) -> str:
     return stored.replace("decimal(", "numeric(")
 
 
-def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
+#: Of hidden tables, a migration asks for the columns of those alone that were put aside.
+_KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
+
+
+def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
         marks = ", ".join(["%s"] * len(names))
         # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
@@ -50,15 +54,18 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
         )
         return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
 
-    tables: Tables = {}
-    collations = {}
-    for database, collation, name, comment, engine, own_collation, options in rows(
-        "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, create_options",
+    catalogue, collations = Catalogue(), {}
+    tables = catalogue.tables
+    for database, charset, collation, name, comment, engine, own_collation, options in rows(
+        "s.schema_name, default_character_set_name, default_collation_name, table_name, table_comment, engine, "
+        "table_collation, create_options",
         "schemata s LEFT JOIN information_schema.tables t "
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
     ):
         found = tables[database, name or ""] = Found(comment or "")
+        if charset not in ("utf8mb4", "utf8mb3", "utf8"):
+            catalogue.narrow.add(database)
         collations[database, name] = own_collation
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")
@@ -72,6 +79,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
             "collation_name, ordinal_position",
             "columns",
             "table_schema",
+            _KNOWN,
         ),
         key=lambda row: row[-1],
     ):
@@ -95,7 +103,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
             text = f"check {notation.normal_expression(clause)}{' not enforced' if enforced == 'NO' else ''}"
             tables[database, table].deviations.append(text)
     _read_keys(rows, tables)
-    return tables
+    return catalogue
 
 
 def _read_keys(rows: Any, tables: Tables) -> None:
@@ -115,7 +123,7 @@ def _read_keys(rows: Any, tables: Tables) -> None:
             "referenced_table_name, referenced_column_name",
             "key_column_usage",
             "table_schema",
-            "(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL)",
+            f"(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL) AND {_KNOWN}",
         ),
         key=lambda row: row[:4],
     ):
@@ -128,7 +136,7 @@ def _read_keys(rows: Any, tables: Tables) -> None:
             tables[database, table].primary_key = attributes
         else:
             words = rules.get((database, name), "")
-            reference = Reference(attributes, (parents[0], parent_tables[0]), parent_attributes, words)
+            reference = Reference(name, attributes, (parents[0], parent_tables[0]), parent_attributes, words)
             tables[database, table].references.append(reference)
     indexes: dict[tuple[str, str, str, bool], list[str]] = {}
     for database, table, name, _, not_unique, column, order, part, expression, kind, visible in sorted(
@@ -137,7 +145,7 @@ def _read_keys(rows: Any, tables: Tables) -> None:
             "expression, index_type, is_visible",
             "statistics",
             "table_schema",
-            "index_name <> 'PRIMARY'",
+            f"index_name <> 'PRIMARY' AND {_KNOWN}",
         ),
         key=lambda row: row[:4],
     ):
@@ -147,6 +155,7 @@ def _read_keys(rows: Any, tables: Tables) -> None:
         text += f" using {kind.lower()}" if kind != "BTREE" else ""
         text += " invisible" if visible == "NO" else ""
         indexes.setdefault((database, table, name, not not_unique), []).append(text)
-    for (database, table, _, unique), texts in indexes.items():
+    for (database, table, name, unique), texts in indexes.items():
         if (database, table) in tables:
             tables[database, table].indexes.append(Index(tuple(texts), unique))
+            tables[database, table].index_names.append(name)

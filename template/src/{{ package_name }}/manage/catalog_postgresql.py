@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import notation
-from .catalog import Column, Found, Reference, Tables
+from .catalog import Catalogue, Column, Found, Reference
 from .model import Index
 
 if TYPE_CHECKING:
@@ -46,45 +46,57 @@ def native(stored: str) -> str:
     return _NATIVE.get(stored, stored)
 
 
-def read(connection: dj.Connection, names: tuple[str, ...]) -> Tables:
+def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     # information_schema hides keys from an account that may only SELECT; pg_catalog does not.
     def rows(query: str) -> Any:
         marks = ", ".join(["%s"] * len(names))
         return connection.query(query.format(names=f"n.nspname IN ({marks})"), names).fetchall()
 
-    tables: Tables = {}
+    catalogue = Catalogue()
+    tables = catalogue.tables
     for database, name, comment, kind, persistence in rows(
         "SELECT n.nspname, c.relname, d.description, c.relkind, c.relpersistence FROM pg_catalog.pg_namespace n "
-        "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') "
+        "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind <> 'i' "
         "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
         "AND d.classoid = 'pg_catalog.pg_class'::regclass WHERE {names}"
     ):
-        found = tables[database, name or ""] = Found(notation.unescape(comment or ""))
+        if kind not in ("r", "p"):
+            tables.setdefault((database, ""), Found(""))
+            catalogue.taken.setdefault(database, set()).update([name] if name else [])
+            continue
+        found = tables[database, name] = Found(notation.unescape(comment or ""))
         found.deviations += ["partitioned"] * (kind == "p") + ["unlogged"] * (persistence == "u")
-    for database, table, name, type_, values, extra, not_null, default, comment in rows(_COLUMNS):
+    for database, table, name, type_, values, enum, extra, not_null, default, comment in rows(_COLUMNS):
+        if values is not None:
+            tables[database, table].enums[name] = tuple(enum)
         stored = notation.enum_type(values) if values is not None else _type(type_)
         text, default = notation.unescape(comment or ""), _default(default)
         tables[database, table].columns.append(Column(name, stored, extra.strip(), not not_null, default, text))
-    for database, table, kind, attributes, parent, parent_table, parent_attributes, words in rows(_KEYS):
+    for database, table, name, kind, attributes, parent, parent_table, parent_attributes, words in rows(_KEYS):
         found = tables[database, table]
         if kind == "p":
-            found.primary_key = tuple(attributes)
+            found.primary_key, found.key_name = tuple(attributes), name
         elif kind == "f":
             found.references.append(
-                Reference(tuple(attributes), (parent, parent_table), tuple(parent_attributes), words.strip())
+                Reference(name, tuple(attributes), (parent, parent_table), tuple(parent_attributes), words.strip())
             )
         else:
             found.deviations.append(words)
-    for database, table, unique, columns, words in rows(_INDEXES):
+            catalogue.taken.setdefault(database, set()).add(name)
+    for database, table, name, unique, columns, words in rows(_INDEXES):
         texts = [expression_of(column) if column.startswith("(") else column for column in columns]
         tables[database, table].indexes.append(Index((*texts, *filter(None, [words.strip()])), unique))
-    return tables
+        tables[database, table].index_names.append(name)
+    return catalogue
 
 
+# Of hidden tables, a migration asks for the columns of those that were put aside, and for types that it may drop.
 _COLUMNS = """
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
     CASE WHEN t.typtype = 'e' THEN ARRAY(
         SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) END,
+    CASE WHEN t.typtype = 'e' THEN ARRAY[
+        (SELECT tn.nspname::text FROM pg_catalog.pg_namespace tn WHERE tn.oid = t.typnamespace), t.typname::text] END,
     CASE WHEN a.attidentity <> '' THEN 'identity ' ELSE '' END
         || CASE WHEN a.attgenerated <> '' THEN 'generated ' ELSE '' END
         || CASE WHEN a.attcollation <> t.typcollation
@@ -98,11 +110,12 @@ JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = a.attnum
     AND d.classoid = 'pg_catalog.pg_class'::regclass
-WHERE {names} ORDER BY c.oid, a.attnum
+WHERE {names} AND (LEFT(c.relname, 1) <> '~' OR LEFT(c.relname, 9) = '~dropped_' OR t.typtype = 'e')
+ORDER BY c.oid, a.attnum
 """
 
 _KEYS = """
-SELECT n.nspname, c.relname, k.contype,
+SELECT n.nspname, c.relname, k.conname, k.contype,
     ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(number, place)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number ORDER BY u.place),
     pn.nspname, pc.relname,
@@ -123,7 +136,7 @@ WHERE {names}
 
 # indoption: 1 descending, 2 nulls first; what is usual for a direction is not said.
 _INDEXES = """
-SELECT n.nspname, c.relname, i.indisunique,
+SELECT n.nspname, c.relname, x.relname, i.indisunique,
     ARRAY(SELECT CASE WHEN u.number = 0 THEN '(' || pg_get_indexdef(i.indexrelid, u.place::int, true) || ')'
             ELSE (SELECT a.attname::text FROM pg_catalog.pg_attribute a
                 WHERE a.attrelid = i.indrelid AND a.attnum = u.number) END

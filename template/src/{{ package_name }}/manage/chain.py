@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from packaging.version import Version
 
 from . import operations as ops
-from .errors import PipelineError
+from .errors import ExitCode, PipelineError
 from .revisions import History, Revision, Tables, tables_of
 
 
@@ -43,6 +43,35 @@ def problems(history: History, code_version: str | None) -> Iterator[tuple[str, 
     elif code_version is not None and Version(code_version) != Version(previous):
         sentence = f"SCHEMA_VERSIONS gives {name} {code_version}, its snapshot {previous}."
         yield "version-mismatch", sentence, f'Run revise {name}, or write "{name}": "{previous}" in version.py.'
+
+
+def refuse_orphans(
+    histories: Mapping[str, History], gone: str, database: str, versions: Mapping[str, str | None]
+) -> None:
+    """Refuse to make a schema anew that is not there, while there are tables that refer to it.
+
+    Parameters
+    ----------
+    histories : mapping
+        Of all schemas.
+    gone, database : str
+        The schema, and its name on the server.
+    versions : mapping
+        The version that each schema has in the database.
+    """
+    for name, history in histories.items():
+        latest, version = history.latest, versions.get(name)
+        if name == gone or latest is None or version is None:
+            continue
+        # What refers to it at the oldest and at the newest version did so all the time.
+        known = [latest] if Version(latest.version) == Version(version) else [latest, history.oldest or latest]
+        if all(any(key.parent.schema == gone for t in s.shape for key in t.foreign_keys) for s in known):
+            raise PipelineError(
+                f"There is no {database} on the server, and tables of {name} refer to it.",
+                "It was dropped or renamed, or this account may not see it.",
+                f"Bring {database} back, from a backup if need be; where all rows are to be gone, drop {name}, too.",
+                exit_code=ExitCode.DRIFT,
+            )
 
 
 def in_order(revisions: Iterable[Revision], have: Mapping[str, str | None], order: list[str]) -> list[Revision]:
@@ -93,20 +122,22 @@ def _unmet(revision: Revision, now: Mapping[str, str | None]) -> list[tuple[str,
 
 
 def _never_ready(waiting: list[Revision], now: Mapping[str, str | None]) -> PipelineError:
-    first = waiting[0]
-    unmet = [pair for revision in waiting for pair in _unmet(revision, now)]
-    wanted = {(r.schema, r.version) for r in waiting}
-    lost = next(((s, v) for s, v in unmet if not any(schema == s for schema, _ in wanted)), None)
-    if lost is not None:
-        has = f"has {now[lost[0]]}" if now.get(lost[0]) else "is not there"
-        return PipelineError(
-            f"{first.title} cannot be applied.",
-            f"It requires {lost[0]} {lost[1]}, and {lost[0]} {has}.",
-            f"Let migrate bring {lost[0]} along, or correct requires in the file.",
-        )
+    for revision in waiting:
+        for schema, version in _unmet(revision, now):
+            if not any(r.schema == schema and Version(r.version) >= Version(version) for r in waiting):
+                has = f"has {now[schema]}" if now.get(schema) else "is not there"
+                coming = [r.version for r in waiting if r.schema == schema]
+                more = f" and would come to {coming[-1]}" if coming else ""
+                return PipelineError(
+                    f"{revision.title} cannot be applied.",
+                    f"It requires {schema} {version}, and {schema} {has}{more}.",
+                    f"Let migrate bring {schema} along, or correct requires in the file.",
+                )
     circle = " and ".join(f"{r.title} requires {dict(r.requires)}" for r in waiting if r.requires)
     return PipelineError(
-        "Migrations require each other in a circle.", circle or first.title, "Correct requires in one of the files."
+        "Migrations require each other in a circle.",
+        f"{circle or waiting[0].title}.",
+        "Correct requires in one of the files.",
     )
 
 

@@ -198,11 +198,22 @@ def _attribute_renames(
                 attribute not in pairs
                 and (name, attribute) not in answers.drops
                 and not old.attribute[attribute].hidden
+                and not _follows_parent(old, attribute, now, target)
             ):
                 likely = _likely(old, new, attribute, come)
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
     return operations
+
+
+def _follows_parent(old: Table, attribute: str, now: Tables, target: Tables) -> bool:
+    """Whether an attribute goes because its parent's goes: what is said of that is said of both."""
+    above = [
+        (key.parent, key.parent_attributes[key.attributes.index(attribute)])
+        for key in old.foreign_keys
+        if attribute in key.attributes and key.parent in now and key.parent in target
+    ]
+    return old.attribute[attribute].inherited and any(theirs not in target[p].attribute for p, theirs in above)
 
 
 def _implied(old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]]) -> list[tuple[str, str]]:

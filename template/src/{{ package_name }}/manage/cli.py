@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import cli_migrations, settings
+from . import cli_migrations, settings, trouble
 from .command import (
     Options,
     common,
@@ -267,18 +267,13 @@ def _run(arguments: list[str]) -> int:
         except Exception as error:
             if "--debug" in arguments:
                 raise
-            if type(error).__name__ == "AccessError":
-                what, do = "This account may not do that.", "docs/access.md lists the rights that each command needs."
-                return _say(PipelineError(what, " ".join(str(error).split()), do), arguments)
-            text = " ".join(str(error.args[-1] if error.args else error).split())
-            return _say(
-                PipelineError(
-                    f"Something failed that should not: {type(error).__name__}.",
-                    text,
-                    "Run the command with --debug for the traceback.",
-                ),
-                arguments,
+            what, do = (
+                f"Something failed that should not: {type(error).__name__}.",
+                "Run the command with --debug for more.",
             )
+            if found := trouble.of(error):
+                what, do = found.what, f"{found.do}, then run the command again."
+            return _say(PipelineError(what, f"{trouble.reason(error)}.", do), arguments)
 
 
 def _speak_of(own: Project, group: click.Group) -> None:

@@ -1,4 +1,4 @@
-"""What a migration does to rows and leaves the shape of the tables as it is."""
+"""What a migration does to rows and leaves the shape of the tables as it is, and what it does while others work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import PipelineError
 from .model import Table, TableName
-from .operations import Operation, Tables
+from .operations import AddForeignKey, AddIndex, Operation, Tables
 from .values import Sql
 
 #: What a row may have: null, or what a definition could write as a default; lists and dictionaries are for ``<blob>``.
@@ -82,6 +82,19 @@ class RunPython(Operation):
 
     def inverse(self, tables: Tables) -> Operation:
         raise _no_way_back(f"{self.words} was done in Python.")
+
+
+@dataclass(frozen=True)
+class Online(Operation):
+    """Add an index or a foreign key while others go on reading and writing the table."""
+
+    operation: AddIndex | AddForeignKey
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        return self.operation.apply(tables)
+
+    def inverse(self, tables: Tables) -> Operation:
+        return self.operation.inverse(tables)
 
 
 def _no_way_back(why: str) -> PipelineError:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, cached_property
+from typing import Union
 
 from . import notation
 from .errors import PipelineError
 from .model import TIERS, Attribute, ForeignKey, Index, Table, TableName, table_name
 
 _INDENT = "    "
+
+More = Union["Titles", Callable[[], "Titles"], None]
 
 
 class Titles:
@@ -24,25 +28,39 @@ class Titles:
     ----------
     names : iterable of TableName
         Every table that may be spoken of.
-    more : Titles, optional
-        Where to look for a table that is not among them.
+    more : Titles or callable, optional
+        Where to look for a table that is not among them, or what gives that when it is needed.
     """
 
-    def __init__(self, names: Iterable[TableName] = (), more: Titles | None = None) -> None:
-        self._found: dict[tuple[str, str], set[TableName]] = {}
-        self._more = more
+    def __init__(self, names: Iterable[TableName] = (), more: More = None) -> None:
+        self._names: dict[str, list[TableName]] = {}
+        self._titles: dict[str, dict[str, set[TableName]]] = {}  # of the schemas that were asked for
+        self._later = more
         for name in names:
-            self.add(name)
+            self._names.setdefault(name.schema, []).append(name)
 
     def add(self, name: TableName) -> None:
         """Take note of one more table."""
-        self._found.setdefault((name.schema, title(name)), set()).add(name)
+        self._names.setdefault(name.schema, []).append(name)
+        if name.schema in self._titles:
+            self._titles[name.schema].setdefault(title(name), set()).add(name)
+
+    @cached_property
+    def _more(self) -> Titles | None:
+        return self._later() if callable(self._later) else self._later
+
+    def _called(self, schema: str, text: str) -> set[TableName]:
+        if schema not in self._titles:
+            found = self._titles[schema] = {}
+            for name in self._names.get(schema, ()):
+                found.setdefault(title(name), set()).add(name)
+        return self._titles[schema].get(text, set())
 
     def of(self, name: TableName, here: str = "") -> str:
         """What a table is called from within the schema ``here``: ``Recording``, ``session.Session``; as the server
         calls it where its class would not tell it from another table."""
         text = title(name)
-        found = self._found.get((name.schema, text), set())
+        found = self._called(name.schema, text)
         if name not in found and self._more is not None:
             return self._more.of(name, here)
         if found != {name}:
@@ -57,10 +75,11 @@ class Titles:
         PipelineError
             If there is none.
         """
-        schema, _, name = text.partition(".") if text.partition(".")[0] in self._schemas else (here, "", text)
+        head, dot, _ = text.partition(".")
+        schema, _, name = text.partition(".") if dot and self._knows(head) else (here, "", text)
         if not name[:1].isupper():
             return TableName(schema, name)
-        found = self._found.get((schema, name), set())
+        found = self._called(schema, name)
         if not found and self._more is not None:
             return self._more.find(text, here)
         if len(found) != 1:
@@ -75,19 +94,19 @@ class Titles:
     def everywhere(self, text: str) -> list[TableName]:
         """Every table that may be meant by a class, or as the server calls it, with or without its schema."""
         head, _, rest = text.partition(".")
-        names = {n: title for (_, title), found in self._found.items() for n in found}
-        if head in self._schemas:
-            return sorted((n for n in names if n.schema == head and rest in (names[n], n.table)), key=str)
-        return sorted((n for n in names if text in (names[n], n.table)), key=str)
+        names = {name for found in self._names.values() for name in found}
+        if self._knows(head):
+            return sorted((n for n in names if n.schema == head and rest in (title(n), n.table)), key=str)
+        return sorted((n for n in names if text in (title(n), n.table)), key=str)
 
-    @property
-    def _schemas(self) -> set[str]:
-        return {schema for schema, _ in self._found} | (self._more._schemas if self._more else set())
+    def _knows(self, schema: str) -> bool:
+        return schema in self._names or (self._more is not None and self._more._knows(schema))
 
     def _listed(self, schema: str) -> str:
-        return ", ".join(sorted(name for where, name in self._found if where == schema)) or "none"
+        return ", ".join(sorted({title(name) for name in self._names.get(schema, ())})) or "none"
 
 
+@cache
 def title(name: TableName) -> str:
     """What the class of a table is called."""
     return Table(name, (), ()).title
@@ -318,11 +337,8 @@ def write_schema(tables: Iterable[Table], titles: Titles) -> str:
     return "\n\n".join(write_table(table, titles) for table in tables)
 
 
-def titles_of(tables: Mapping[TableName, Table], more: Titles | None = None) -> Titles:
+def titles_of(tables: Mapping[TableName, Table], more: More = None) -> Titles:
     """The names of all tables of a state, and of those outside of it that foreign keys lead to; ``more`` is where to
     look for any other."""
-    titles = Titles(tables, more)
-    for table in tables.values():
-        for key in table.foreign_keys:
-            titles.add(key.parent)
-    return titles
+    outside = {key.parent for table in tables.values() for key in table.foreign_keys} - tables.keys()
+    return Titles([*tables, *outside], more)

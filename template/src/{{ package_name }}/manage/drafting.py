@@ -99,7 +99,8 @@ def _draftable(pipeline: Pipeline, chosen: list[str]) -> list[str]:
         for id_, sentence, do in chain.problems(pipeline.histories[name], own.versions[name]):
             if id_ != "open-question":
                 raise PipelineError(sentence, "Nothing was changed.", do)
-        for revision in due.waiting(pipeline, name):
+    for waiting in due.waiting(pipeline, names).values():
+        for revision in waiting:
             if revision.digest:
                 why = "A draft begins where the migrations end."
                 raise PipelineError(
@@ -109,7 +110,7 @@ def _draftable(pipeline: Pipeline, chosen: list[str]) -> list[str]:
 
 
 def _refuse_missing(pipeline: Pipeline, names: list[str], after: Tables) -> None:
-    if wrong := dangling(after):
+    if wrong := dangling(after, pipeline.databases):
         what = f"{', '.join(names)} cannot be drafted alone."
         raise PipelineError(what, wrong[0], "Name the other schema too, or none for all.")
     for table in after.values():
@@ -170,7 +171,7 @@ def group(pipeline: Pipeline, operations: list[ops.Operation], lossy: Lossy = fr
     changed = [n for n in own.versions if apportioning.shape_of(n, pipeline.tables) != apportioning.shape_of(n, after)]
     marks = [due.as_drafted(name, pipeline.records[name].version) for name in changed]
     made = Group(marks, pipeline.tables, instead=operations)
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     scheme.lower(pipeline, made, operations, names, lossy, revive=True)
     return made
 
@@ -208,7 +209,7 @@ def groups(
         return scheme.groups(pipeline, wanted, lossy=lossy)
     scheme.refuse_open_questions(wanted)
     start = _recorded(pipeline, wanted)
-    early, late = _halves(start, wanted)
+    early, late = _halves(pipeline, start, wanted)
     goal, _ = trace(start, early)
     goal = _settled(pipeline, wanted, goal) if not late else goal
     before = pipeline.tables
@@ -216,13 +217,13 @@ def groups(
     for name, table in goal.items():
         if name.schema in involved or (name.schema not in drafts and start.get(name) != table):
             after[name] = table
-    if wrong := dangling(after):
+    if wrong := dangling(after, pipeline.databases):
         what = f"{', '.join(sorted(involved))} cannot be migrated alone."
         raise PipelineError(what, wrong[0], "Run migrate without naming schemas.")
     operations = _way(pipeline, start, early, after, said)
     done = [r for r in wanted if r.slug != journal.DRAFT or [r] == [w for w in wanted if w.schema == r.schema]]
     made = Group(done, before, instead=[*operations, *late])
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     now = scheme.lower(pipeline, made, operations, names, lossy, revive=True)
     if late:
         scheme.lower(pipeline, made, late, names, lossy, now, revive=True)
@@ -247,7 +248,9 @@ def _recorded(pipeline: Pipeline, wanted: list[Revision]) -> dict[TableName, Tab
     return now
 
 
-def _halves(start: Tables, wanted: list[Revision]) -> tuple[list[ops.Operation], list[ops.Operation]]:
+def _halves(
+    pipeline: Pipeline, start: Tables, wanted: list[Revision]
+) -> tuple[list[ops.Operation], list[ops.Operation]]:
     """The operations that only say what the tables become, and from the first on that works on rows, the others.
 
     Rows have to be worked on between the very operations that the file has before and after that.
@@ -260,7 +263,7 @@ def _halves(start: Tables, wanted: list[Revision]) -> tuple[list[ops.Operation],
             works = works or _works_on_rows(operation)
             operations.append(operation)
             now = operation.apply(now)
-            if not works and not dangling(now):
+            if not works and not dangling(now, pipeline.databases):
                 whole = len(operations)
     return (operations[:whole], operations[whole:]) if works else (operations, [])
 

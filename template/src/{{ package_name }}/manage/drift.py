@@ -24,11 +24,11 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
     Reads the catalogue, once for all schemas. What differs from the record has drifted; what is as it was recorded and
     not as the snapshot has it, comes from another migration of the same version.
     """
-    shapes = catalog.read(connection, {s.name: s.database for s in stands if s.database_version is not None})
+    shapes = catalog.read(connection, {s.name: s.database for s in stands})
     current = [s for s in stands if s.state is State.CURRENT and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
     own = project.current()
-    latest = revisions.latest(own, [s.name for s in current])
+    latest = revisions.latest(own)
     others = {
         name: texts
         for s in current
@@ -36,7 +36,7 @@ def examine(connection: dj.Connection, stands: list[SchemaStatus]) -> list[Schem
         and (name := s.name) not in drifted
         and name in latest
         and latest[name].version == s.database_version
-        and latest[name].shape.fingerprint != shapes[name].fingerprint
+        and not latest[name].is_like(shapes[name])
         and (texts := tuple(describe(latest[name].shape, visible(shapes[name]))))
     }
     if drifted - set(latest):

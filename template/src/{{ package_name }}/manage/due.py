@@ -32,6 +32,7 @@ class Pipeline:
     records: dict[str, journal.Record]
     found: dict[str, journal.Survey]
     shapes: dict[str, Schema]
+    catalogue: catalog.Catalogue
 
     @property
     def tables(self) -> Tables:
@@ -57,8 +58,9 @@ def read(connection: dj.Connection, environment: Environment) -> Pipeline:
     found = journal.survey(connection, databases.values())
     with_journal = {n: d for n, d in databases.items() if d in found and found[d].journal}
     records = journal.latest(connection, with_journal)
-    shapes = catalog.read(connection, databases)
-    return Pipeline(connection, environment, databases, histories, records, found, shapes)
+    catalogue = catalog.find(connection, databases)
+    shapes = catalog.shapes(connection, databases, catalogue)
+    return Pipeline(connection, environment, databases, histories, records, found, shapes, catalogue)
 
 
 # --- Which migrations ----------------------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ def due(pipeline: Pipeline, chosen: Iterable[str] = (), to: str | None = None) -
     """
     own = project.current()
     _refuse_problems(pipeline)
-    waits = {name: waiting(pipeline, name) for name in pipeline.histories}
+    waits = waiting(pipeline)
     for name in _receiving(waits):
         # Tables that move here are still elsewhere, so this schema is made as it was before they came.
         history = pipeline.histories[name]
@@ -148,14 +150,29 @@ def _refuse_problems(pipeline: Pipeline) -> None:
                 raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
 
 
-def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
-    """The migrations of a schema that the database has not had."""
+Applied = list[tuple[str, str, str]]
+
+
+def waiting(pipeline: Pipeline, schemas: Iterable[str] | None = None) -> dict[str, list[Revision]]:
+    """The migrations that the database has not had, by schema."""
+    names = list(pipeline.histories) if schemas is None else list(schemas)
+    applied = _applied(pipeline, [name for name in names if name in pipeline.records])
+    return {name: _waiting(pipeline, name, *applied.get(name, ("0", []))) for name in names}
+
+
+def _waiting(pipeline: Pipeline, name: str, base: str, applied: Applied) -> list[Revision]:
     own, history = project.current(), pipeline.histories[name]
     record, database = pipeline.records.get(name), pipeline.databases[name]
     command = f"{own.command} --env {pipeline.environment.name}"
     if record is None:
         if name not in own.versions:
             return []
+        if database in pipeline.found and pipeline.found[database].closed:
+            raise PipelineError(
+                f"This account may not read which version {database} has.",
+                "The record is in a table of that schema that it has no rights on.",
+                "Ask for the rights that docs/access.md lists.",
+            )
         if database in pipeline.found and pipeline.found[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
@@ -163,6 +180,9 @@ def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
                 f"Run {command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
+        if database not in pipeline.found:
+            versions = {other: record.version for other, record in pipeline.records.items()}
+            chain.refuse_orphans(pipeline.histories, name, database, versions)
         return [_making(pipeline, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
@@ -179,7 +199,6 @@ def waiting(pipeline: Pipeline, name: str) -> list[Revision]:
             "Pull the newer code.",
             exit_code=ExitCode.CONFLICT,
         )
-    base, applied = _applied(pipeline, name)
     _refuse_other_history(history, record.version, base, applied)
     digests = {digest for _, _, digest in applied}
     left = [r for r in history.revisions if Version(r.version) > Version(base) and r.digest not in digests]
@@ -217,17 +236,17 @@ def newest(pipeline: Pipeline, schema: str) -> revisions.Snapshot | None:
     return history.latest if history is not None else None
 
 
-Applied = list[tuple[str, str, str]]
-
-
-def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
-    """The version that the record begins with, and version, name and digest of every migration applied since."""
-    databases = {name: pipeline.databases[name]}
+def _applied(pipeline: Pipeline, schemas: Iterable[str]) -> dict[str, tuple[str, Applied]]:
+    """By schema, the version that its record begins with, and version, name and digest of every migration since."""
+    databases = {name: pipeline.databases[name] for name in schemas}
     heads = steplog.heads(pipeline.connection, databases)
-    base, applied = "0", Applied()
+    found: dict[str, tuple[str, Applied]] = {}
     for record in journal.history(pipeline.connection, databases):
-        head = heads.get((name, record.id), {})
+        base, applied = found.get(record.schema, ("0", []))
+        head = heads.get((record.schema, record.id), {})
         match record.kind:
+            case _ if record.status == journal.WITHDRAWN:
+                pass
             case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":
@@ -237,7 +256,8 @@ def _applied(pipeline: Pipeline, name: str) -> tuple[str, Applied]:
                 pass  # the version stays what it was
             case _:
                 base, applied = record.version, []
-    return base, applied
+        found[record.schema] = base, applied
+    return found
 
 
 def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import local, project, settings
+from . import local, project, settings, trouble
 from .errors import PipelineError
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def describe(config: Any, environment: Environment) -> str:
 
 def _unreachable(error: Exception, where: str, environment: Environment) -> PipelineError:
     own = project.current()
-    why = " ".join(str(error.args[-1] if error.args else error).split()) or type(error).__name__
+    why = trouble.reason(error)
     text = why.lower()
     if "not configured" in text:
         do = f"Run {own.command} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."

@@ -10,7 +10,7 @@ import getpass
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -118,10 +118,11 @@ def create(connection: dj.Connection, database: str) -> None:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a database holds: visible tables, and whether there is a journal that this account may read."""
+    """What a database holds: visible tables, whether there is a journal, and whether this account may read it."""
 
     tables: int
     journal: bool
+    closed: bool = False
 
 
 def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Survey]:
@@ -130,7 +131,7 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
     marks = ", ".join(["%s"] * len(names))
     if connection.adapter.backend == "mysql":
         query = (
-            "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s) "
+            "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s), 0 "
             "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
             f"ON t.table_schema = s.schema_name WHERE s.schema_name IN ({marks}) GROUP BY s.schema_name"
         )
@@ -138,12 +139,16 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
         # information_schema hides what an account has few rights on; pg_catalog does not.
         query = (
             "SELECT n.nspname, COUNT(c.oid) FILTER (WHERE LEFT(c.relname, 1) <> '~'), COUNT(c.oid) FILTER ("
-            "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) "
+            "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), "
+            f"COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}') "
             "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
             f"ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname IN ({marks}) GROUP BY n.nspname"
         )
     rows = connection.query(query, (TABLE, *names)).fetchall()
-    return {name: Survey(int(tables or 0), bool(journal)) for name, tables, journal in rows}
+    return {
+        name: Survey(int(tables or 0), bool(journal), bool(there) and not journal)
+        for name, tables, journal, there in rows
+    }
 
 
 def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Record]:
@@ -300,7 +305,8 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
     try:
         yield
     finally:
-        connection.query(give, (key,), reconnect=False)
+        with suppress(Exception):  # a lost session has let go by itself, and what it was lost by is to be said
+            connection.query(give, (key,), reconnect=False)
 
 
 def _holder(connection: dj.Connection, key: str) -> str:

@@ -44,12 +44,10 @@ def expected(
     rows: dict[tuple[str, str], list[str]] = {}
     for name in dependency_order(tables.values()):
         table, database = tables[name], databases.get(name.schema, name.schema)
-        places = {attribute.name: place for place, attribute in enumerate(table.attributes)}
-        keys = sorted(table.foreign_keys, key=lambda key: -max(places[a] for a in key.attributes))
-        for attribute in places:
+        for attribute in table.attribute:
             origins = [
                 origin
-                for key in keys
+                for key in reversed(table.keys_in_order)
                 if attribute in key.attributes
                 for origin in _inherited(key, attribute, rows, databases, known)
             ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from . import catalog
@@ -86,6 +86,11 @@ class Lowering(ABC):
         self._names, self._version = names, version
         self._aside: dict[tuple[TableName, str], str] = {}
         self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
+
+    @property
+    def schemas(self) -> Container[str]:
+        """The schemas of the pipeline."""
+        return self._databases
 
     @property
     def names(self) -> Names:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from . import data_operations as data
 from . import definition as text
@@ -56,9 +57,9 @@ class Scene:
 
     tables: Tables
     schema: str
-    later: text.Titles | None = None
+    later: text.More = None
 
-    @property
+    @cached_property
     def titles(self) -> text.Titles:
         return text.titles_of(self.tables, self.later)
 
@@ -259,7 +260,7 @@ class ChangePrimaryKey(Line):
 
 @dataclass(frozen=True)
 class AddForeignKey(Line):
-    """Add a foreign key: ``-> session.Session (session_id)``.
+    """Add a foreign key: ``-> session.Session (session_id)``; ``online`` as for an index.
 
     With ``missing``, rows of the other table are put in where a row refers to one that is not there; it says what they
     get, by attribute, where they have no default and the row that needs them gives up no attribute of that name.
@@ -268,13 +269,15 @@ class AddForeignKey(Line):
     table: str
     key: str
     missing: Mapping[str, Filling] | None = None
+    online: bool = field(default=False, repr=False, kw_only=True)
 
     def operation(self, scene: Scene) -> ops.Operation:
         key = text.read_foreign_key(self.key, scene.titles, scene.schema)
         given = None
         if self.missing is not None:
             given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
-        return ops.AddForeignKey(scene.table(self.table), key, given)
+        added = ops.AddForeignKey(scene.table(self.table), key, given)
+        return data.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
@@ -291,13 +294,15 @@ class DropForeignKey(Line):
 
 @dataclass(frozen=True)
 class AddIndex(Line):
-    """Add an index: ``unique index (name)``."""
+    """Add an index: ``unique index (name)``; ``online`` for a table that others cannot wait for meanwhile."""
 
     table: str
     index: str
+    online: bool = field(default=False, repr=False, kw_only=True)
 
     def operation(self, scene: Scene) -> ops.Operation:
-        return ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+        added = ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+        return data.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
@@ -350,6 +355,8 @@ class RunSQL(Line):
     back: Sql | None = None
 
     def operation(self, scene: Scene) -> ops.Operation:
+        if not (self.mysql or self.postgresql):
+            raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
         return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
 

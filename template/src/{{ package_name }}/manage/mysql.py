@@ -102,7 +102,7 @@ class MySQL(Lowering):
         for index in self.expected(table):
             own.indexes.append(IndexName(self._index_name(index, own.indexes), index))
             parts.append(self._index(own.indexes[-1]))
-        for key in table.foreign_keys:
+        for key in table.keys_in_order:
             own.foreign_keys.append(self._key_name(key, self._new_key_name(table.name)))
             parts.append(f"CONSTRAINT {self.quote(own.foreign_keys[-1].name)} {self._references(key)}")
         own.columns = [attribute.name for attribute in table.attributes]

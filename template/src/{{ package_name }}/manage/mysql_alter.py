@@ -147,7 +147,7 @@ class Altering:
         self._columns(columns, late)
         if after.comment != self.alteration.before.comment:
             adds.add(f"COMMENT = {self.lower.literal(after.comment)}", INPLACE, "change the comment")
-        first = self._key_renames(columns)
+        first = self._key_renames(columns, firm)
         if columns.rank >= REBUILD or firm or not columns.sql:
             steps = first + self.lower._alter(self.name, drops, columns, adds)
         else:
@@ -156,11 +156,12 @@ class Altering:
             steps = first + steps
         return steps + self.lower._alter(self.name, late)
 
-    def _key_renames(self, columns: Clauses) -> list[Step]:
-        """What a copy of the table cannot do: columns of foreign keys that are renamed get their names first."""
+    def _key_renames(self, columns: Clauses, firm: bool) -> list[Step]:
+        """What can neither go with a copy of the table nor with a change of the indexes that foreign keys need: columns
+        of foreign keys that are renamed get their names first."""
         renames = Clauses()
         for name, old in self.change.old.items():
-            if columns.rank < COPY or old == name or not self._in_key(old) or name in self.converts:
+            if (columns.rank < COPY and not firm) or old == name or not self._in_key(old) or name in self.converts:
                 continue
             renames.add(f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", INPLACE, f"rename {old} to {name}")
             plain = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"

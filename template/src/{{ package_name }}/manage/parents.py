@@ -19,18 +19,29 @@ from .values import Fill
 
 
 def orphans(
-    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+    lowering: Lowering,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    back: Mapping[TableName, TableName],
 ) -> list[tuple[TableName, Probe]]:
     """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
-    rows are put in, also those for which these would find none."""
-    asking = _Asking(lowering, origins, before, after)
+    rows are put in, also those for which these would find none. ``back`` has where tables are that come back from where
+    they were put aside."""
+    known = origins.attributes.get(name, {})
+    for attribute in (after[name].attribute[a] for a in key.attributes):
+        if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
+            return []  # rows have nothing there, and refer to nothing
+    asking = _Asking(lowering, origins, before, after, back)
     ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))
-    found = asking.compared(name, key.parent, ours)
+    found = asking.compared(name, key.parent, ours, partly=True)
     if given is None:
         return found
     for above in after[key.parent].foreign_keys if key.parent in after else ():
-        if above.parent in origins.tables and above.parent != key.parent:
+        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
             pairs = zip(above.attributes, above.parent_attributes, strict=True)
             theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
             found += asking.compared(name, above.parent, theirs)
@@ -41,8 +52,16 @@ def orphans(
 class _Asking:
     """What rows will have, asked of the tables as they are."""
 
-    def __init__(self, lowering: Lowering, origins: Origins, before: Tables, after: Tables) -> None:
+    def __init__(
+        self,
+        lowering: Lowering,
+        origins: Origins,
+        before: Tables,
+        after: Tables,
+        back: Mapping[TableName, TableName],
+    ) -> None:
         self._lower, self._origins, self._before, self._after = lowering, origins, before, after
+        self._back = back
 
     def ours(self, table: TableName, attribute: str) -> Side | None:
         """What a row, as ``c``, will have; None where that cannot be asked."""
@@ -84,13 +103,19 @@ class _Asking:
         return Side(sql, resolved(self._before, above, found.attribute[0]), attribute)
 
     def compared(
-        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None]
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False
     ) -> list[tuple[TableName, Probe]]:
-        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards."""
-        there, pairs = self._origins.tables.get(parent), list[tuple[Side, Side]]()
+        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards.
+
+        Where some values cannot be asked for, ``partly`` counts the rows whose other values are in none already.
+        """
+        there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
         for attribute, mine in ours.items():
             theirs = Side("", "", "")
-            if there is not None:
+            if parent in self._back:
+                type_ = resolved(self._after, parent, attribute)
+                theirs = Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+            elif there is not None:
                 old = self._origins.attributes.get(parent, {}).get(attribute)
                 if old is not None and (parent, attribute) not in self._origins.converts:
                     theirs = Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
@@ -98,12 +123,18 @@ class _Asking:
                     fill = self._origins.fills.get((parent, attribute))
                     told = self.told(parent, attribute, fill.value if fill else None)
                     if told is None or (fill is not None and fill.value is None):
+                        if partly:
+                            continue
                         return []
                     theirs = told
             if mine is None and there is not None:
+                if partly:
+                    continue
                 return []
             # Whatever the value is, there is no row that it could be of.
             pairs.append((mine or Side("", "", attribute), theirs))
+        if not pairs:
+            return []
         found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
         return [(name, found)]
 

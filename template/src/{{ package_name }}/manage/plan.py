@@ -12,15 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from . import filling, parents, probes
-from .errors import PipelineError
 from .lowering import Lowering
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
 from .operations import Operation, Tables
-from .origins import Origins, resolved, trace
+from .origins import Origins, declared, resolved, trace
 from .step import Alteration, FromParent, Obstacles, Probe, Step
 from .terms import shorten, unused
-from .topology import dangling, dependency_order
+from .topology import dependency_order
 
 #: What stands before the name of a table that was dropped and is kept out of sight.
 TABLE_ASIDE = "~dropped_"
@@ -62,6 +61,7 @@ def build(
     hard: bool = False,
     revive: bool = False,
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
 ) -> Plan:
     """The steps that apply the operations to the tables.
 
@@ -79,6 +79,8 @@ def build(
         Whether what is added comes back from where it was put aside, if it was.
     lossy : frozenset
         Attributes, by table afterwards and either name, whose values may change.
+    later : frozenset
+        Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
 
     Raises
     ------
@@ -88,8 +90,6 @@ def build(
     after, origins = trace(before, operations)
     if revive:
         _revive(before, after, origins)
-    if wrong := dangling(after):
-        raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = parents.renamed(before, renamed)
     sources: dict[TableName, set[TableName]] = {}
@@ -109,10 +109,12 @@ def build(
     kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
+    made = [table for name, table in after.items() if name not in origins.tables]
+    back = {table.name: put for table in made if (put := _put_aside(lowering, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
             if (name, key) not in present and key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]:
-                probed += parents.orphans(lowering, name, key, origins, before, after)
+                probed += parents.orphans(lowering, name, key, origins, before, after, back)
     steps: list[Step] = []
     for name in reversed(dependency_order(before.values())):
         table, new = before[name], renamed.get(name, name)
@@ -137,16 +139,16 @@ def build(
     order = dependency_order(after.values())
     for name in order:
         if name not in origins.tables:
-            steps += _created(lowering, after[name], revive)
+            steps += _created(lowering, after[name], back.get(name))
     for name in order:
         steps += parents.inserted(lowering, after, name, origins.rows.get(name, []))
     for name in order:
         if name in origins.tables:
-            for key in after[name].foreign_keys:
-                if (name, key) not in present:
+            for key in after[name].keys_in_order:
+                if (name, key) not in present | later:
                     steps += parents.put_in(lowering, name, key, origins, before, after)
-                    there = tuple(k for k in after[name].foreign_keys if (name, k) in present)
-                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=there), key)
+                    stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
+                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     present.add((name, key))
     for name in gone:
         steps += lowering.drop_table(name) if hard else lowering.rename_table(name, aside(lowering, name))
@@ -160,15 +162,21 @@ def aside(lowering: Lowering, name: TableName) -> TableName:
     return TableName(name.schema, unused(shorten(TABLE_ASIDE + name.table), taken))
 
 
-def _created(lowering: Lowering, table: Table, revive: bool) -> list[Step]:
-    """A new table, or the one that was put aside."""
+def _put_aside(lowering: Lowering, table: Table) -> TableName | None:
+    """Where a table is that was put aside, if it is there and has the attributes that it should have."""
     old = TableName(table.name.schema, shorten(TABLE_ASIDE + table.name.table))
     known = lowering.names.tables.get(lowering.place(old))
-    if not revive or known is None or sorted(known.columns) != sorted(table.attribute):
+    return old if known is not None and sorted(known.columns) == sorted(table.attribute) else None
+
+
+def _created(lowering: Lowering, table: Table, old: TableName | None) -> list[Step]:
+    """A new table, or the one that was put aside."""
+    if old is None:
         return lowering.create_table(table)
     steps = lowering.rename_table(old, table.name)
-    for number, key in enumerate(table.foreign_keys):
-        steps += lowering.add_foreign_key(replace(table, foreign_keys=table.foreign_keys[:number]), key)
+    keys = tuple(table.keys_in_order)
+    for number, key in enumerate(keys):
+        steps += lowering.add_foreign_key(replace(table, foreign_keys=keys[:number]), key)
     return steps
 
 
@@ -231,7 +239,7 @@ def _alteration(
     for attribute in may_change:
         if attribute in new.attribute and attribute not in converts:
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
-    if same and not converts and all(resolved(before, name, a) == resolved(after, name, a) for a in new.attribute):
+    if same and not converts and all(declared(before, name, a) == declared(after, name, a) for a in new.attribute):
         return None
     fills = {
         attribute: filling.lowered(fill, name, attribute, before, after, origins, lowering)

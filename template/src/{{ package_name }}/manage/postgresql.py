@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from . import postgresql_enums as enums
 from .constraints import IndexName, Place, plan
 from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
-from .postgresql_types import enum_of, move_types
 from .probes import guards
 from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
 from .terms import adapter, is_text, normal, path_of, unused
@@ -59,7 +59,7 @@ class PostgreSQL(Lowering):
 
     def _sql_type(self, core: str, schema: str) -> str:
         if core.startswith("enum("):
-            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(enum_of(core)[0])}"
+            return f"{self.quote(self._databases.get(schema, schema))}.{self.quote(enums.name_and_values(core)[0])}"
         try:
             return str(adapter("postgresql").core_type_to_sql(core))
         except ValueError:
@@ -116,12 +116,12 @@ class PostgreSQL(Lowering):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         columns = list(self.columns(self._after, table).values())
-        steps = self._make_types(table, columns)
+        steps = enums.make(self, table, columns)
         steps += self._make(table.name, self.full(table.name), columns, table.primary_key)
         own = self._names.table(self.place(table.name))
         own.primary_key = self._constraint_name(table.name, (), "pkey")
         steps[-1] = replace(steps[-1], sql=steps[-1].sql.replace("CONSTRAINT ?", self._constraint(own.primary_key)))
-        for key in table.foreign_keys:
+        for key in table.keys_in_order:
             steps += self._add_key(table.name, key)
         steps += [step for index in self.expected(table) for step in self._add_index(table.name, index)]
         return steps + self._comments(table, columns)
@@ -163,7 +163,7 @@ class PostgreSQL(Lowering):
     def drop_table(self, name: TableName) -> list[Step]:
         gone = self._names.tables.pop(self.place(name), None)
         types = sorted(set(gone.enums.values())) if gone else []
-        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}"), *self._drop_types(name, types)]
+        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}"), *enums.drop(self, name, types)]
 
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         (database, table), place = self.place(old), self.place(new)
@@ -180,7 +180,7 @@ class PostgreSQL(Lowering):
             if wanted["SET SCHEMA" in sql]:
                 steps.append(Step(sql, (new,), f"rename {old} to {new}"))
         self._names.rename_table((database, table), place)
-        return steps + move_types(self, new, database)
+        return steps + enums.move(self, new, database)
 
     def _rename_names(self, old: TableName, new: TableName) -> list[Step]:
         """Give indexes and constraints the names that the server would give, so that the old ones are free."""
@@ -210,32 +210,6 @@ class PostgreSQL(Lowering):
             own.foreign_keys[number] = replace(reference, name=renamed(reference.name))
             constraint = f"ALTER TABLE {self.full(old)} RENAME CONSTRAINT "
             step(reference.name, own.foreign_keys[number].name, constraint, " TO ")
-        return steps
-
-    # --- Enum types --------------------------------------------------------------------------------------------------
-
-    def _make_types(self, table: Table, columns: list[Column]) -> list[Step]:
-        steps, own = {}, self._names.table(self.place(table.name))
-        for column in columns:
-            if not column.core.startswith("enum("):
-                continue
-            schema = self._origin(self._after, table, table.attribute[column.name])[1]
-            name, values = enum_of(column.core)
-            own.enums[column.name] = (self._databases.get(schema, schema), name)
-            steps[column.sql] = self._make_type(table.name, column.sql, values)
-        return list(steps.values())
-
-    def _make_type(self, name: TableName, sql: str, values: tuple[str, ...]) -> Step:
-        create = f"CREATE TYPE {sql} AS ENUM ({', '.join(map(self.literal, values))})"
-        text = f"DO $do$ BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$"
-        return Step(text, (name,), f"make the type of {', '.join(values)} where it is missing")
-
-    def _drop_types(self, name: TableName, types: list[Place]) -> list[Step]:
-        steps = []
-        for type_ in types:
-            drop = f"DROP TYPE IF EXISTS {'.'.join(map(self.quote, type_))}"
-            text = f"DO $do$ BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
-            steps.append(Step(text, (name,), f"drop the type {type_[1]} where nothing needs it"))
         return steps
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
@@ -312,6 +286,7 @@ class PostgreSQL(Lowering):
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
         moved = {change.old[name] for name in change.retyped | set(alteration.converts)}
+        moved |= set(enums.reordered(self, alteration, change))
         gone, before = {*moved, *change.dropped, *change.kept}, alteration.before
         rebuild = self._rebuilds(change, before)
         key = change.table.primary_key != alteration.after.primary_key
@@ -333,19 +308,20 @@ class PostgreSQL(Lowering):
         if alteration.before.name != name:
             steps = self.rename_table(alteration.before.name, name)
             alteration = replace(alteration, before=replace(alteration.before, name=name))
-        change = self.change(alteration)
         steps += guards(self, alteration)
+        steps += enums.put_aside(self, alteration, self.change(alteration))
+        change = self.change(alteration)
         known = self._names.table(self.place(name))
         used = dict(known.enums)
-        steps += self._make_types(alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
+        steps += enums.make(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
         if self._rebuilds(change, alteration.before):
             steps += Rebuild(self, alteration, change).steps()
         else:
             steps += Altering(self, alteration, change).steps()
         aside = {new: used[old] for old, new in change.kept.items() if old in used}
-        enums = {n: t for n, t in known.enums.items() if n in change.will and change.will[n].core.startswith("enum(")}
-        known.enums = enums | aside
-        return steps + self._drop_types(name, sorted(set(used.values()) - set(known.enums.values())))
+        stay = {n: t for n, t in known.enums.items() if n in change.will and change.will[n].core.startswith("enum(")}
+        known.enums = stay | aside
+        return steps + enums.drop(self, name, sorted(set(used.values()) - set(known.enums.values())))
 
     def _new_type(self, column: Column, change: Change) -> bool:
         return column.name not in change.was or change.was[column.name].sql != column.sql

@@ -91,7 +91,7 @@ class Altering:
                 late.append((self._default(name, column.default), f"change the default of {name}", ""))
             if first.nullable != column.nullable:
                 late += self._null(name, column)
-                if first.nullable and column.default is not None:
+                if first.nullable:  # the server keeps a null of a type with a size as a default
                     late.append((self._default(name, column.default), f"change the default of {name}", ""))
             now.append((f"ADD COLUMN {self.lower._definition(first)}", f"add {name}", ""))
         if rekeyed:
@@ -127,7 +127,8 @@ class Altering:
             using = f" USING {expression}" if expression else ""
             sql = f"ALTER COLUMN {self.lower.quote(name)} TYPE {will.sql}{using}"
             now.append((sql, f"change {name}", "" if _wider(was, will) else "writes the table"))
-        if will.default != (None if retyped else was.default):
+        # The server keeps a null of a type with a size as a default.
+        if will.default != (None if retyped else was.default) or (was.nullable and not will.nullable and not retyped):
             now.append((self._default(name, will.default), f"change the default of {name}", ""))
         if was.nullable != will.nullable:
             (late if name in alteration.fills else now).extend(self._null(name, will))

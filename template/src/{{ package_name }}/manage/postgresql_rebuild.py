@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .constraints import KeyName
 from .errors import PipelineError
 from .lowering import Change, Column
 from .step import Alteration, Each, Expression, FromParent, Step
@@ -69,20 +70,20 @@ class Rebuild:
         for index in self.change.target:
             steps += lower._add_index(name, index)
         for known in keys:
-            steps.append(self._again(known.name, full, known.attributes, known.parent_attributes))
+            steps.append(self._again(known, full))
         steps += lower._comments(self.alteration.after, columns)
         return steps
 
-    def _again(self, constraint: str, full: str, attributes: tuple[str, ...], parents: tuple[str, ...]) -> Step:
+    def _again(self, had: KeyName, full: str) -> Step:
         """A foreign key that the table had."""
-        renamed = {old: new for new, old in self.change.old.items()}
-        now = tuple(renamed.get(name, name) for name in attributes)
-        key = next(key for key in self.change.table.foreign_keys if key.attributes == now)
+        lower, renamed = self.lower, {old: new for new, old in self.change.old.items()}
+        now = tuple(renamed.get(name, name) for name in had.attributes)
+        keys = [key for key in self.change.table.foreign_keys if key.attributes == now]
+        key = next(key for key in keys if lower.place(key.parent) == had.parent)
         # What the key leads to may be called otherwise by now.
-        key = replace(key, parent_attributes=parents)
-        known = self.lower._key_name(key, constraint)
-        self.lower._names.table(self.place).foreign_keys.append(known)
-        sql = f"ALTER TABLE {full} ADD {self.lower._constraint(constraint)} {self.lower._references(key)}"
+        key = replace(key, parent_attributes=had.parent_attributes)
+        lower.names.table(self.place).foreign_keys.append(lower._key_name(key, had.name))
+        sql = f"ALTER TABLE {full} ADD {lower._constraint(had.name)} {lower._references(key)}"
         return Step(sql, (self.name,), f"add foreign key ({', '.join(now)}) to {key.parent} in {self.name} again")
 
     def _refuse_the_unknown(self) -> None:

@@ -40,13 +40,6 @@ def _real(core: str) -> str:
     return "decimal" if re.match(r"decimal|numeric", core) else "single" if core == "float" else ""
 
 
-def _codec(type_: str) -> str:
-    """The codec of a type, without its store; a native blob holds what ``<blob>`` wrote."""
-    if type_.startswith("<"):
-        return type_.partition("@")[0].rstrip(">").removeprefix("<")
-    return "blob" if re.search(r"blob|^bytes|bytea", type_) else type_
-
-
 class _Probes:
     def __init__(self, lowering: Lowering, alteration: Alteration, change: Change) -> None:
         self.lower, self.alteration, self.change = lowering, alteration, change
@@ -66,32 +59,13 @@ class _Probes:
                 yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
             if name in self.alteration.converts:
                 continue
-            if self._other_codec(old, name):
-                condition = f"{self.lower.quote(old)} IS NOT NULL"
-                words = f"values of {old} that only Python can convert (RunPython)"
-                yield self._count("codec", old, condition, words)
-            elif self._becomes_blob(old, name):
-                head, c = (
-                    ("HEX(LEFT({}, 4))" if self.mysql else "encode(substr({}, 1, 4), 'hex')"),
-                    self.lower.quote(old),
-                )
-                condition = f"UPPER({head.format(c)}) NOT IN ('6D596D00', '646A3000', '5A4C3132')"
-                yield self._count("codec", old, condition, f"values of {old} that are bytes and no <blob> (RunPython)")
-            elif self.change.was[name].core != column.core:
+            types = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
+            # What a codec wrote is converted by itself (recoding), or stays as it is.
+            coded = any(type_.startswith("<") for type_ in types)
+            if self.change.was[name].core != column.core and not coded:
                 for kind, condition, words, silent in self._type(old, self.change.was[name], column):
                     yield self._count(kind, old, condition, f"values of {old} that {words}", silent=silent)
         yield from self._duplicates()
-
-    def _other_codec(self, old: str, name: str) -> bool:
-        """Whether values are encoded otherwise, or stored elsewhere in another form."""
-        was, will = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
-        coded = was.startswith("<") or will.startswith("<")
-        return coded and (self.change.was[name].sql != self.change.will[name].sql or _codec(was) != _codec(will))
-
-    def _becomes_blob(self, old: str, name: str) -> bool:
-        """Whether bytes are taken for what ``<blob>`` wrote: that begins with ``mYm``, ``dj0`` or ``ZL123``."""
-        was, will = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
-        return will == "<blob>" and not was.startswith("<")
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
@@ -264,16 +238,18 @@ def orphans(
         Our sides, over the row ``c``, and the parent's, over ``p``.
     """
 
-    def comparable(side: Side) -> str:
-        # Texts, and enums of two types, are compared as texts.
-        return (
-            lowering.as_text(side.sql) if side.type and family(side.type) not in ("int", "real", "moment") else side.sql
-        )
+    def equal(ours: Side, theirs: Side) -> str:
+        # Texts are compared as texts, and so are enums of two types, and whatever the types do not tell.
+        plain = {"int": "number", "real": "number", "moment": "moment"}
+        kinds = {plain.get(family(side.type)) for side in (ours, theirs) if side.type}
+        if len(kinds) == 1 and None not in kinds:
+            return f"{theirs.sql} = {ours.sql}"
+        return " = ".join(lowering.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
 
     known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type) or "TRUE"
     sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
     if parent is not None:
-        on = " AND ".join(f"{comparable(theirs)} = {comparable(ours)}" for ours, theirs in pairs)
+        on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
         sql += f" AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)

@@ -7,10 +7,14 @@ is private in DataJoint is used in this room only, and tested against tables tha
 
 from __future__ import annotations
 
+import datetime
 import inspect
+import json
 import os
 import re
 import traceback
+import uuid
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -99,6 +103,8 @@ class Recording:
     def __init__(self, own: Project) -> None:
         self._own = own
         self._tables: dict[str, dict[str, Table]] = {name: {} for name in own.versions}
+        #: Rows that Lookup tables come with, as far as JSON can say them, by schema and table.
+        self.contents: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
     def schemas(self) -> dict[str, Schema]:
         """The schemas, those of ``SCHEMA_VERSIONS`` first."""
@@ -150,6 +156,8 @@ class Recording:
                 f"{_line(self._own, table_class, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                 "Correct the definition.",
             ) from error
+        if table.tier == "Lookup" and (rows := _contents(table_class)):
+            self.contents.setdefault(table.name.schema, {})[table.name.table] = rows
         tables = self._tables.setdefault(table.name.schema, {})
         if tables.setdefault(table.name.table, table) != table:
             raise PipelineError(
@@ -157,6 +165,27 @@ class Recording:
                 f"The second one is in {self._here()}, and its definition is another.",
                 "Rename one of them.",
             )
+
+
+def _contents(table_class: Any) -> list[dict[str, Any]]:
+    """The rows that a Lookup table comes with; none where they are made by a program, or JSON cannot say one."""
+    found = getattr(table_class, "contents", None)
+    if not isinstance(found, (list, tuple)):
+        return []
+    names, rows = table_class._heading.names, list[dict[str, Any]]()
+    for row in found:
+        if not isinstance(row, (dict, list, tuple)):
+            return []
+        rows.append(dict(row) if isinstance(row, dict) else dict(zip(names, row, strict=False)))
+    plain = (str, int, float, bool, list, dict, type(None))
+    for row in rows:
+        for name, value in row.items():
+            row[name] = str(value) if isinstance(value, (uuid.UUID, datetime.date, Decimal)) else value
+    try:
+        json.dumps(rows)
+    except (TypeError, ValueError):
+        return []
+    return rows if all(isinstance(value, plain) for row in rows for value in row.values()) else []
 
 
 def _line(own: Project, table_class: Any, error: BaseException) -> str:

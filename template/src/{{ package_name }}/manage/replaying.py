@@ -89,7 +89,7 @@ class _Replay:
             return False
         group = Group(making, pipeline.tables)
         operations = [operation for revision in making for operation in revision.operations(group.before)]
-        names = constraints.read(self.connection, pipeline.databases)
+        names = constraints.names(pipeline.catalogue)
         scheme.lower(pipeline, group, operations, names, frozenset())
         applying.apply(pipeline, group, "init", _quiet)
         self._fill(pipeline, group.after)
@@ -218,7 +218,7 @@ def _unmet(pipeline: Pipeline, tables: Tables, key: ForeignKey) -> bool:
 
 def _ready(pipeline: Pipeline) -> list[Revision]:
     """The migrations that can be applied before another schema is made, in order."""
-    waits = {name: due.waiting(pipeline, name) for name in pipeline.records}
+    waits = due.waiting(pipeline, pipeline.records)
     have = {name: record.version for name, record in pipeline.records.items()}
     left = [revision for revisions in waits.values() for revision in revisions]
     while True:
@@ -234,7 +234,7 @@ def _first(pipeline: Pipeline, ready: list[Revision]) -> list[Revision]:
     now = pipeline.tables
     for number, revision in enumerate(ready, 1):
         now = ops.apply(revision.operations(now), now)
-        if not dangling(now):
+        if not dangling(now, pipeline.histories):
             return ready[:number]
     return ready
 
@@ -268,7 +268,7 @@ def _origins(group: Group) -> Origins:
 def _certain(group: Group, finding: scheme.Finding) -> bool:
     """Whether any rows would stand against a group, and not only such as were made up."""
     origins = _origins(group)
-    was, attributes = origins.get(finding.table, (finding.table, {}))
+    was, _ = origins.get(finding.table, (finding.table, {}))
     before, after = group.before.get(was), group.after.get(finding.table)
     if before is None or after is None:
         return False
@@ -280,10 +280,6 @@ def _certain(group: Group, finding: scheme.Finding) -> bool:
         case "parent":
             made = [key.parent for key in after.foreign_keys if key.parent not in origins]
             return any(finding.words.endswith(f" of {parent}") for parent in made)
-        case "codec":
-            new = next((a for a, old in attributes.items() if old in finding.attributes), "")
-            old = before.attribute[finding.attributes[0]]
-            return old.type.startswith("<") or (new in after.attribute and after.attribute[new].type != "<blob>")
     return False
 
 

@@ -53,7 +53,7 @@ def rollback(
                 back = [*ops.inverse(revision.operations(before), before), *back]
         marker = Revision(schema, to, undone[-1].version, f"back_to_{to}")
         group = Group([marker], pipeline.tables)
-        names = constraints.read(connection, pipeline.databases)
+        names = constraints.names(pipeline.catalogue)
         scheme.lower(pipeline, group, back, names, frozenset(), revive=True)
         applying.judge(pipeline, group, allow_data_loss=False)
         applying.apply(pipeline, group, "rollback", report)
@@ -194,7 +194,7 @@ def purge(environment: Environment, chosen: Iterable[str] = (), *, allow_data_lo
     connection = environments.connect(environment)
     with applying.alone(connection, environment):
         pipeline = due.read(connection, environment)
-        names = constraints.read(connection, pipeline.databases)
+        names = constraints.names(pipeline.catalogue)
         schemas = {database: name for name, database in pipeline.databases.items()}
         found = [
             _aside(connection, schemas[database], database, table, column)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from . import apportioning, chain, changes, definition, revisions, scratch, versionfile, wording
 from . import operations as ops
 from .asking import Answers, Question
+from .data_operations import InsertRows
 from .errors import ExitCode, PipelineError
 from .model import Schema, Table, TableName
 from .project import Project
 from .revisions import History
-from .topology import dangling
+from .topology import dangling, dependency_order
 
 Tables = Mapping[TableName, Table]
 
@@ -86,11 +88,12 @@ def revise(
     histories = revisions.read(own)
     _refuse_unknown(own, chosen, histories)
     _refuse_problems(own, histories)
-    after = code_tables(own)
+    code = scratch.read(own)
+    after = code_tables(own, code)
     before = revisions.tables_of(history.latest for history in histories.values())
     after = {n: t for n, t in after.items() if n.schema in chosen}
     after |= {n: t for n, t in before.items() if n.schema not in chosen}
-    if wrong := dangling(after):
+    if wrong := dangling(after, histories):
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )
@@ -102,9 +105,25 @@ def revise(
         histories, before = revisions.read(own), {**before, **settled}
         made = [op for op in found.operations if not isinstance(op, ops.CreateTable) or op.table not in settled]
         found = replace(found, operations=made)
+    found = replace(found, operations=_with_contents(found.operations, before, after, code.contents))
     drafts = apportioning.drafts(histories, before, found, bump)
     _write(own, histories, drafts, before, found, after, message)
     return Revised(drafts, found.questions, fresh)
+
+
+def _with_contents(
+    operations: list[ops.Operation], before: Tables, after: Tables, contents: Mapping[TableName, list[dict[str, Any]]]
+) -> list[ops.Operation]:
+    """The operations; where existing rows come to refer to a new Lookup table, it gets what it comes with before them,
+    for DataJoint puts that in when the module is imported, and leaves rows alone that are there by then."""
+    wanted = [op.key.parent for op in operations if isinstance(op, ops.AddForeignKey) and op.missing is not None]
+    for name in wanted:  # grows while it is walked
+        more = [key.parent for key in after[name].foreign_keys] if name in after else []
+        wanted += [parent for parent in more if parent not in wanted and parent not in before]
+    order = [name for name in dependency_order(after.values()) if name in wanted and name in contents]
+    rows = [InsertRows(name, tuple(tuple(row.items()) for row in contents[name])) for name in order]
+    first = next((n for n, op in enumerate(operations) if isinstance(op, ops.AddForeignKey)), len(operations))
+    return [*operations[:first], *rows, *operations[first:]]
 
 
 def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:

@@ -11,10 +11,11 @@ import io
 import re
 import tokenize
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -62,7 +63,7 @@ class Revision:
         Reason why a rule is not to speak, by the rule's id.
     digest : str
         64 hexadecimal digits that change with what it does and not with how it is written.
-    later : definition.Titles or None
+    later : definition.Titles, callable or None
         What tables are called that are made after it.
     """
 
@@ -77,7 +78,7 @@ class Revision:
     makes: Schema | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
-    later: definition.Titles | None = field(default=None, compare=False)
+    later: definition.More = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
@@ -115,11 +116,33 @@ class Revision:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a schema looks like at a version."""
+    """What a schema looks like at a version; its tables are read when they are asked for.
+
+    Parameters
+    ----------
+    version : str
+        The version.
+    path : Path
+        Its file.
+    fingerprint : str
+        Of the shape, as the file says it; empty where it does not.
+    read : callable
+        Gives the shape.
+    """
 
     version: str
-    shape: Schema
     path: Path
+    fingerprint: str
+    read: Callable[[], Schema] = field(compare=False, repr=False)
+
+    @cached_property
+    def shape(self) -> Schema:
+        """What it looks like; raises :class:`PipelineError` where the file cannot be read."""
+        return self.read()
+
+    def is_like(self, shape: Schema) -> bool:
+        """Whether a shape is surely this one, without reading the file's tables."""
+        return self.fingerprint == shape.fingerprint
 
 
 @dataclass
@@ -175,17 +198,17 @@ def read(own: Project) -> dict[str, History]:
         If a file cannot be read.
     """
     found = {name: History(name, folder(own) / name) for name in schemas(own)}
-    texts: dict[Path, tuple[str, str, str]] = {}
+    texts: dict[Path, _Text] = {}
     for history in found.values():
         for path in sorted(history.folder.glob("*.txt")):
-            texts[path] = (history.schema, *_head(path))
+            texts[path] = _text(path, history.schema)
     new = {path: text for path, text in texts.items() if path.name == LATEST}
     old = {path: text for path, text in texts.items() if path not in new}
-    titles = _titles(new)
-    snapshots = _snapshots(new, titles)
-    begun = {schema for schema, _, _ in old.values()}
-    first = {path: text for path, text in new.items() if text[0] not in begun}
-    snapshots |= _snapshots(old, _titles({**first, **old}, titles))
+    titles = cache(lambda: _titles(new))
+    begun = {text.schema for text in old.values()}
+    first = {path: text for path, text in new.items() if text.schema not in begun}
+    older = cache(lambda: _titles({**first, **old}, titles))
+    snapshots = {path: _snapshot(path, text, titles if path in new else older) for path, text in texts.items()}
     for history in found.values():
         own_snapshots = [s for path, s in snapshots.items() if path.parent == history.folder]
         history.latest = next((s for s in own_snapshots if s.path.name == LATEST), None)
@@ -198,36 +221,39 @@ def read(own: Project) -> dict[str, History]:
     return found
 
 
-def _titles(texts: Mapping[Path, tuple[str, str, str]], more: definition.Titles | None = None) -> definition.Titles:
+class _Text(NamedTuple):
+    """A snapshot's file."""
+
+    schema: str
+    version: str
+    fingerprint: str
+    body: str
+
+
+def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> definition.Titles:
     """What the tables of some snapshots are called."""
     titles = definition.Titles(more=more)
-    for path, (schema, _, body) in texts.items():
+    for path, text in texts.items():
         with _speaking_of(path):
-            definition.read_names(body, schema, titles)
+            definition.read_names(text.body, text.schema, titles)
     return titles
 
 
-def _snapshots(
-    texts: Mapping[Path, tuple[str, str, str]], titles: definition.Titles | None = None
-) -> dict[Path, Snapshot]:
-    """The snapshots of some files: for each its schema, its version and its text."""
-    titles = titles or _titles(texts)
-    found = {}
-    for path, (schema, version, body) in texts.items():
+def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) -> Snapshot:
+    def read() -> Schema:
         with _speaking_of(path):
-            tables = definition.read_tables(body, schema, titles)
-        ordered = tuple(sorted(tables, key=lambda table: table.name.table))
-        found[path] = Snapshot(version, Schema(schema, ordered), path)
-    return found
+            tables = definition.read_tables(text.body, text.schema, titles())
+        return Schema(text.schema, tuple(sorted(tables, key=lambda table: table.name.table)))
+
+    return Snapshot(text.version, path, text.fingerprint, read)
 
 
-def latest(own: Project, names: Iterable[str]) -> dict[str, Snapshot]:
-    """The newest snapshots of some schemas, of those that have one."""
-    # All of them are read, for a table of one is spoken of in another.
+def latest(own: Project) -> dict[str, Snapshot]:
+    """The newest snapshot of every schema that has one."""
     paths = {name: folder(own) / name / LATEST for name in schemas(own)}
-    texts = {path: (name, *_head(path)) for name, path in paths.items() if path.is_file()}
-    asked = set(names)
-    return {s.shape.name: s for s in _snapshots(texts).values() if s.shape.name in asked}
+    texts = {path: _text(path, name) for name, path in paths.items() if path.is_file()}
+    titles = cache(lambda: _titles(texts))
+    return {text.schema: _snapshot(path, text, titles) for path, text in texts.items()}
 
 
 class _speaking_of:
@@ -244,8 +270,7 @@ class _speaking_of:
             raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
 
 
-def _head(path: Path) -> tuple[str, str]:
-    """Version and tables of a snapshot."""
+def _text(path: Path, schema: str) -> _Text:
     text = path.read_text(encoding="utf-8")
     if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
         raise PipelineError(
@@ -253,7 +278,7 @@ def _head(path: Path) -> tuple[str, str]:
             "Two branches changed this schema.",
             f"Keep either side of the file, then run renumber {path.parent.name}.",
         )
-    match = re.search(r"^version (\S+)\n(?:fingerprint .*\n)?", text, re.M)
+    match = re.search(r"^version (\S+)\n(?:fingerprint (.*)\n)?", text, re.M)
     if match is None:
         raise PipelineError(
             f"{path.parent.name}/{path.name} has no line with its version.",
@@ -261,10 +286,10 @@ def _head(path: Path) -> tuple[str, str]:
             "Take it from version control.",
         )
     _version(match[1], path.parent.name)
-    return match[1], text[match.end() :]
+    return _Text(schema, match[1], (match[2] or "").strip(), text[match.end() :])
 
 
-def _load(path: Path, schema: str, titles: definition.Titles) -> Revision:
+def _load(path: Path, schema: str, titles: definition.More) -> Revision:
     match = _FILE.fullmatch(path.name)
     name = f"{schema}/{path.name}"
     if match is None:
@@ -326,7 +351,7 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
         raise PipelineError(f"{name} is not Python.", f"Line {error.lineno}: {error.msg}.", do) from error
     except PipelineError as error:
         raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         text = " ".join(str(error).split())
         if isinstance(error, ImportError) and (missing := re.search(r"cannot import name '(\w+)'", text)):

@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, graph, guard, journal, project, revising, revisions, status
+from . import catalog, chain, graph, guard, journal, project, revising, revisions, status, trouble
 from . import environment as environments
 from .errors import ExitCode, PipelineError
 from .status import SchemaStatus, State
@@ -81,6 +81,10 @@ def _to_make(found: list[SchemaStatus], environment: environments.Environment) -
                 "Pull the newer code.",
                 exit_code=ExitCode.CONFLICT,
             )
+    versions = {s.name: s.database_version for s in found}
+    for schema in found:
+        if schema.state is State.ABSENT and any(versions.values()):
+            chain.refuse_orphans(revisions.read(own), schema.name, schema.database, versions)
     missing = [s for s in found if s.state is State.ABSENT or (s.state is State.INTERRUPTED and not s.database_version)]
     behind = [schema for schema in found if schema.state is State.BEHIND]
     if missing and behind:
@@ -100,8 +104,6 @@ def _make(
     modules: dict[str, str],
     report: Callable[[str], None] | None,
 ) -> None:
-    import datajoint as dj
-
     own = project.current()
     commit, versions = project.code_commit(own.root), software(connection)
     numbers: dict[str, int] = {}
@@ -119,11 +121,7 @@ def _make(
             code_commit=commit,
             software=versions,
         )
-        for table in auto_populated(_declare(modules[schema.name], own.package)):
-            # DataJoint makes the job table when it is first used, where two workers race and one may lack the right. It
-            # can make none for a table whose primary key is all its own.
-            with suppress(dj.DataJointError):
-                _ = table.jobs
+        make_job_tables(connection, schema.database, _declare(modules[schema.name], own.package))
         journal.finish(connection, schema.database, number)
         numbers[schema.name] = number
     databases = {name: environment.database(name) for name in own.versions}
@@ -140,7 +138,7 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
     except Exception as error:
         raise PipelineError(
             f"The schema {database} could not be made.",
-            " ".join(str(error.args[-1] if error.args else error).split()),
+            f"{trouble.reason(error)}.",
             "Ask for the right to create schemas, or have somebody who has it run this command.",
         ) from error
 
@@ -155,6 +153,27 @@ def auto_populated(module: ModuleType) -> Iterator[Any]:
             yield table
 
 
+def make_job_tables(connection: dj.Connection, database: str, module: ModuleType) -> None:
+    """Make the job tables of a schema that are missing.
+
+    DataJoint makes one when it is first used, where two workers race and one may lack the right. It can make none for a
+    table whose primary key is all its own.
+    """
+    import datajoint as dj
+
+    # For each of them DataJoint would read the keys of all schemas anew; those of the table's own schema suffice.
+    dependencies = connection.dependencies
+    dependencies.load(schema_names={database})
+    dependencies.load = lambda *arguments, **options: None
+    try:
+        for table in auto_populated(module):
+            with suppress(dj.DataJointError):
+                _ = table.jobs
+    finally:
+        del dependencies.load
+        dependencies.clear()
+
+
 def _declare(module: str, package: str) -> ModuleType:
     """Import a schema module while the guard lets it make its tables: DataJoint itself declares them."""
     import datajoint as dj
@@ -164,7 +183,7 @@ def _declare(module: str, package: str) -> ModuleType:
     except dj.errors.AccessError as error:
         raise PipelineError(
             f"The tables of {module}.py could not be made.",
-            " ".join(str(error).split()),
+            f"{trouble.reason(error)}.",
             "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
         ) from error
     except dj.DataJointError as error:
@@ -186,7 +205,8 @@ def _one_transaction(connection: dj.Connection) -> Iterator[None]:
         with _tolerating_known_types(connection):
             yield
     except BaseException:
-        connection.query("ROLLBACK", args=None, reconnect=False)
+        with suppress(Exception):  # the first error says why; a lost session undoes by itself
+            connection.query("ROLLBACK", args=None, reconnect=False)
         raise
     answer = connection.query("COMMIT", args=None, reconnect=False)
     if getattr(answer, "statusmessage", "COMMIT") != "COMMIT":

@@ -6,19 +6,23 @@ schemas, form one group; any other migration is a group of its own.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from . import constraints, lineage, plan, steplog
+from . import constraints, lineage, online, plan, recoding, steplog, trouble
 from . import data_operations as data
 from . import operations as ops
 from .changes import difference
 from .due import Pipeline, newest
 from .errors import PipelineError
-from .model import Table, TableName
+from .lowering import Lowering
+from .model import Schema, Table, TableName
 from .origins import Origins
 from .revisions import Revision
 from .step import Probe, Step
@@ -62,7 +66,7 @@ class Finding:
     @property
     def blocks(self) -> bool:
         """Whether the server would refuse."""
-        return self.kind in ("null", "duplicate", "parent", "codec")
+        return self.kind in ("null", "duplicate", "parent")
 
 
 @dataclass
@@ -78,6 +82,7 @@ class Group:
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
     first: bool = True
+    known: list[tuple[Revision, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
 
     @property
@@ -89,6 +94,9 @@ class Group:
         """What is done, one after the other, and in whose file it stands."""
         if self.instead is not None:
             yield from ((self.revisions[0], operation) for operation in self.instead)
+            return
+        if self.known:
+            yield from self.known
             return
         now: ops.Tables = self.before
         for revision in self.revisions:
@@ -114,24 +122,23 @@ def groups(
         If a question is open, or the migrations do not lead from what is there to what the snapshots say.
     """
     refuse_open_questions(wanted)
-    names = constraints.read(pipeline.connection, pipeline.databases)
+    names = constraints.names(pipeline.catalogue)
     now, found = pipeline.tables, list[Group]()
     current: Group | None = None
-    operations: list[ops.Operation] = []
     for revision in wanted:
         current = current or Group([], now, first=not found)
         more = revision.operations(now)
         current.revisions.append(revision)
-        operations += more
+        current.known += [(revision, operation) for operation in more]
         now = ops.apply(more, now)
-        if not dangling(now):
-            now = lower(pipeline, current, operations, names, lossy)
+        if not dangling(now, pipeline.databases):
+            now = lower(pipeline, current, [operation for _, operation in current.known], names, lossy)
             found.append(current)
-            current, operations = None, []
+            current = None
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",
-            dangling(now)[0],
+            dangling(now, pipeline.databases)[0],
             "Run migrate without naming schemas.",
         )
     converge(pipeline, found, names, lossy)
@@ -153,18 +160,18 @@ def converge(
     if not found:
         return
     last = found[-1]
-    reached = {r.schema: r.version for group in found for r in group.revisions}
-    targets = {
-        table.name: table
-        for schema, version in reached.items()
-        if (latest := newest(pipeline, schema)) is not None and Version(latest.version) == Version(version)
-        for table in latest.shape
-    }
-    if not targets:
-        return
-    after = {name: targets.get(name, table) for name, table in last.after.items()}
-    after |= targets
-    rest = difference(last.after, after)
+    there: dict[str, list[Table]] = {}
+    for table in last.after.values():
+        there.setdefault(table.name.schema, []).append(table)
+    before, after = Tables(), Tables()
+    for schema, version in {r.schema: r.version for group in found for r in group.revisions}.items():
+        latest, tables = newest(pipeline, schema), sorted(there.get(schema, ()), key=lambda table: table.name.table)
+        if latest is None or Version(latest.version) != Version(version):
+            continue
+        if not latest.is_like(Schema(schema, tuple(tables))):
+            before |= {table.name: table for table in tables}
+            after |= {table.name: table for table in (*tables, *latest.shape)}
+    rest = difference(before, after)
     bad = [op for op in rest.operations if not isinstance(op, (ops.OrderAttributes, ops.ChangeComment))]
     if bad:
         first = bad[0]
@@ -188,31 +195,134 @@ def lower(
 ) -> Tables:
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
+    late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
+    # An index comes when all else is there; a foreign key is there from the start, lest nobody knows a type by it.
+    operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
+    operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
+    later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     for own, part in _segments(operations):
         if own is not None:
             entries += _data_entries(pipeline, own, group)
             continue
-        lowering = pipeline.lowering(names, now, ops.apply(part, now))
-        built = plan.build(now, part, lowering, lossy=lossy, **options)
-        steps = [*built.steps, *lineage.job_steps(now, built.after, built.origins, lowering)]
+        after = ops.apply(part, now)
+        if wrong := dangling(after, pipeline.databases):
+            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
+        # What has nothing to do with the change takes no part in planning it.
+        scope = _scope(now, after, part)
+        near = {name: table for name, table in now.items() if name in scope}
+        lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in scope})
+        built = plan.build(near, part, lowering, lossy=lossy, later=later, **options)
+        steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
-        group.probes += built.probes
+        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        for table, probe in built.probes:
+            if probe.kind != "dropped" or not set(probe.attributes) & recoded:
+                group.probes.append((table, replace(probe, later=bool(entries))))
         group.origins.append(built.origins)
-        for step in steps:
-            places = tuple(lowering.place(table) for table in step.tables)
-            entries.append(steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places))
-        now = built.after
+        entries += [_entry(step, lowering) for step in steps]
+        now = {**{name: table for name, table in now.items() if name not in scope}, **built.after}
+    for operation in late:
+        now = _add_online(pipeline, group, operation, names, now, entries)
     group.entries += entries
     group.after = now
     return now
+
+
+def _scope(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
+    """The tables that take part in a change: those that differ or that operations name, those that refer to them, all
+    below where a key differs, and above these whatever they have their attributes from."""
+    found = {name for name, table in after.items() if before.get(name) is not table and before.get(name) != table}
+    found |= before.keys() - after.keys()
+    keys = {name for name in found if _given(before.get(name)) != _given(after.get(name))}
+    found |= {operation.table for operation in operations}
+    found |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
+    while below := _below(before, keys) - keys:
+        keys |= below
+    found |= keys | _below(before, found)
+    for _ in range(2):  # what is put into a parent needs all attributes of that parent
+        found |= _above((before, after), found)
+    while above := _above((before, after), found, keys_alone=True) - found:
+        found |= above
+    return found
+
+
+def _below(tables: Tables, names: set[TableName]) -> set[TableName]:
+    return {table.name for table in tables.values() for key in table.foreign_keys if key.parent in names}
+
+
+def _above(states: tuple[Tables, ...], names: set[TableName], *, keys_alone: bool = False) -> set[TableName]:
+    return {
+        key.parent
+        for tables in states
+        for table in (tables[name] for name in names if name in tables)
+        for key in table.foreign_keys
+        if not keys_alone or not set(table.primary_key).isdisjoint(key.attributes)
+    }
+
+
+def _given(table: Table | None) -> object:
+    """What tables that refer to a table have from it."""
+    if table is None:
+        return None
+    keys = [key for key in table.foreign_keys if not set(table.primary_key).isdisjoint(key.attributes)]
+    return table.primary_key, [table.attribute[name] for name in table.primary_key], keys
+
+
+def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
+    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    connection = pipeline.connection
+    quote, mysql = connection.adapter.quote_identifier, connection.adapter.backend == "mysql"
+    database = pipeline.databases.get(table.schema, table.schema)
+    if database not in pipeline.found or table not in pipeline.tables:
+        return False
+    condition = f"{quote(attribute)} IS NOT NULL"
+    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+        condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
+    sql = f"SELECT 1 FROM {quote(database)}.{quote(table.table)} WHERE {condition} LIMIT 1"
+    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
+
+
+def _entry(step: Step, lowering: Lowering) -> steplog.Entry:
+    places = tuple(lowering.place(table) for table in step.tables)
+    if not step.check:
+        return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
+    text = json.dumps({"check": step.check, "run": [*step.first, step.sql]})
+    return steplog.Entry(0, "online", steplog.PLANNED, step.words, text, places)
+
+
+def _add_online(
+    pipeline: Pipeline,
+    group: Group,
+    operation: ops.AddIndex | ops.AddForeignKey,
+    names: constraints.Names,
+    now: Tables,
+    entries: list[steplog.Entry],
+) -> Tables:
+    """Add the steps of what is added while others work; the tables afterwards."""
+    if isinstance(operation, ops.AddIndex):
+        after = operation.apply(now)
+        # What stands against it is what would stand against it otherwise.
+        group.probes += plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
+    else:
+        after = now
+    lowering, table = pipeline.lowering(names, now, after), now[operation.table]
+    if isinstance(operation, ops.AddForeignKey):
+        table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key != operation.key))
+        if table == now[operation.table] or operation.table not in group.before:
+            return now  # made with its table
+    steps = online.steps(lowering, table, operation)
+    group.steps += steps
+    entries += [_entry(step, lowering) for step in steps]
+    return after
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
     """Runs of operations on tables, and between them what a lab does itself."""
     part: list[ops.Operation] = []
     for operation in operations:
-        if isinstance(operation, (data.RunSQL, data.RunPython)):
+        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
             if part:
                 yield None, part
             yield operation, []
@@ -224,11 +334,16 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
 
 
 def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) -> Iterator[steplog.Entry]:
-    import json
-
     quote = pipeline.connection.adapter.quote_identifier
     names = {schema: quote(database) for schema, database in pipeline.databases.items()}
     backend = pipeline.connection.adapter.backend
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        text = json.dumps({"place": place, **{k: getattr(operation, k) for k in ("source", "target", "type")}})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+        return
     if isinstance(operation, data.RunPython):
         revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
         index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
@@ -254,15 +369,12 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 def count(connection: dj.Connection, group: Group) -> None:
     """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
     still to make."""
-    import datajoint as dj
 
     for table, probe in group.probes:
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
-        except dj.errors.LostConnectionError:
-            raise
-        except Exception:
-            if group.first:
+        except Exception as error:
+            if trouble.of(error) or (group.first and not probe.later):
                 raise
             continue
         if row[0]:

@@ -11,15 +11,25 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import graph, project
 from .errors import ExitCode, PipelineError
-from .model import Schema, decode, encode
+from .model import Schema, TableName, decode, encode
+
+if TYPE_CHECKING:
+    from .recorder import Recording
 
 
-def read(own: project.Project) -> dict[str, Schema]:
+class Code(dict[str, Schema]):
+    """The schemas of the code; ``contents`` has the rows that their Lookup tables come with."""
+
+    contents: Mapping[TableName, list[dict[str, Any]]]
+
+
+def read(own: project.Project) -> Code:
     """The schemas as the code has them, the same for every backend.
 
     Parameters
@@ -29,7 +39,7 @@ def read(own: project.Project) -> dict[str, Schema]:
 
     Returns
     -------
-    dict
+    Code
         Of each schema that a module opens, those of ``SCHEMA_VERSIONS`` first and in its order.
 
     Raises
@@ -56,7 +66,13 @@ def read(own: project.Project) -> dict[str, Schema]:
     if "error" in answer:
         what, why, do, code = answer["error"]
         raise PipelineError(what, why, do, exit_code=ExitCode(code))
-    return {schema["name"]: decode(schema) for schema in answer["schemas"]}
+    code = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
+    code.contents = {
+        TableName(schema, table): rows
+        for schema, tables in answer["contents"].items()
+        for table, rows in tables.items()
+    }
+    return code
 
 
 def main() -> None:
@@ -64,14 +80,16 @@ def main() -> None:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # a module that prints, prints to standard error
         try:
-            document: dict[str, Any] = {"schemas": [encode(schema) for schema in record(project.current()).values()]}
+            found = record(project.current())
+            document: dict[str, Any] = {"schemas": [encode(schema) for schema in found.schemas().values()]}
+            document["contents"] = found.contents
         except PipelineError as error:
             document = {"error": [error.what, error.why, error.do, int(error.exit_code)]}
         json.dump(document, answer)
 
 
-def record(own: project.Project) -> dict[str, Schema]:
-    """As :func:`read`, in this process, which cannot connect to anything afterwards."""
+def record(own: project.Project) -> Recording:
+    """What :func:`read` reads, in this process, which cannot connect to anything afterwards."""
     from . import recorder, settings
 
     modules = graph.read(own.directory)
@@ -88,7 +106,7 @@ def record(own: project.Project) -> dict[str, Schema]:
                 f"{_where(own, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                 f"Correct it, and try python -c 'import {own.package}.{name}'.",
             ) from error
-    return recording.schemas()
+    return recording
 
 
 def _where(own: project.Project, error: BaseException) -> str:

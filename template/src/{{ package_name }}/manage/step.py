@@ -32,6 +32,11 @@ class Step:
         What others have to wait with while it runs: ``brief`` nothing for long, ``writes``, or ``all``.
     algorithm : str
         On MySQL ``INSTANT``, ``INPLACE`` or ``COPY``, as the statement asks for.
+    check : str
+        On PostgreSQL, where the statement has to run outside of any transaction: a query that gives a true value once
+        it is done.
+    first : tuple of str
+        What is sent before it then.
     """
 
     sql: str
@@ -41,6 +46,8 @@ class Step:
     rewrites: bool = False
     lock: str = "brief"
     algorithm: str = ""
+    check: str = ""
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class Probe:
     Parameters
     ----------
     kind : str
-        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent`` or ``dropped``.
+        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent``, ``missing`` or ``dropped``.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
@@ -140,6 +147,8 @@ class Probe:
         What is counted: ``values of weight that would be rounded``.
     silent : bool
         Whether the server would go on without a word.
+    later : bool
+        Whether it may speak of what is still to be made.
     """
 
     kind: str
@@ -147,6 +156,7 @@ class Probe:
     sql: str
     words: str
     silent: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True)

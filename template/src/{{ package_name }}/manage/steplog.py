@@ -30,13 +30,14 @@ class Entry:
     number : int
         From 1, in the order in which they run; 0 for the head.
     kind : str
-        ``head``, ``sql``, or ``python`` for what a migration file does itself.
+        ``head``; ``sql``; ``own`` and ``python`` for what a migration file does itself; ``online`` for statements that
+        PostgreSQL runs outside of the migration's transaction, after it.
     state : str
         ``planned``, ``running`` or ``done``.
     words : str
         What it does.
     text : str
-        The statement, or JSON.
+        The statement, or JSON: of ``own`` and ``online`` a query that tells whether it is done, and statements.
     tables : tuple of (str, str)
         Database and name of the tables whose shape it changes, as they are called afterwards.
     before : str
@@ -50,6 +51,13 @@ class Entry:
     text: str
     tables: tuple[tuple[str, str], ...] = ()
     before: str = ""
+
+    @property
+    def statements(self) -> list[str]:
+        """What is sent; nothing of Python."""
+        if self.kind in ("own", "online"):
+            return list(json.loads(self.text)["run"])
+        return [self.text] if self.kind == "sql" else []
 
 
 def _table(connection: dj.Connection, database: str) -> str:

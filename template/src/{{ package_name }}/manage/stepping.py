@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from . import project, revisions, steplog
+from . import project, recoding, revisions, steplog, trouble
 from .errors import ExitCode, PipelineError
 from .migration import RunPython
 
@@ -62,32 +62,29 @@ def run(
         match entry.kind:
             case "sql":
                 connection.query(entry.text, args=None, reconnect=False)
-            case "own":
+            case "own" | "online":
                 _own(connection, entry)
+            case "recode":
+                _recode(connection, entry)
             case _:
                 _python(connection, databases, entry)
     except PipelineError:
         raise
     except Exception as error:
-        own = project.current()
-        first = not mysql or entry.number == 1
-        left = "Nothing was changed." if first else f"{entry.number - 1} of {of} steps are done and recorded."
-        why = " ".join(str(error.args[-1] if error.args else error).split())
-        again = f"run {own.command} migrate again" + ("." if first else "; it goes on from there.")
-        raise (PipelineError if _lost(error) else Refused)(
+        found = trouble.of(error)
+        apart = mysql or entry.kind == "online"
+        unknown = apart and found is trouble.LOST  # nobody knows whether the step ran
+        first = not apart or (mysql and entry.number == 1 and not unknown)
+        left = f"{entry.number - 1} of {of} steps are done and recorded"
+        left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
+        again = f"run {project.current().command} migrate again" + ("." if first else "; it goes on from there.")
+        raise (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {of} failed: {entry.words}.",
-            f"{why.rstrip('.')}. {left}",
-            f"See to the reason, then {again}",
+            f"{trouble.reason(error)}. {left}",
+            f"{found.do if found else 'See to the reason'}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         ) from error
     steplog.finish(connection, database, run, entry.number)
-
-
-def _lost(error: Exception) -> bool:
-    """Whether the connection is gone, so that nobody knows whether the step ran."""
-    import datajoint as dj
-
-    return isinstance(error, dj.errors.LostConnectionError) or type(error).__name__ == "InterfaceError"
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
@@ -126,6 +123,15 @@ def _own(connection: dj.Connection, entry: steplog.Entry) -> None:
             return
     for statement in data["run"]:
         connection.query(statement, args=None, reconnect=False)
+
+
+def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
+    """Values by DataJoint's own means, batch by batch; those that are converted are not converted again."""
+    data = json.loads(entry.text)
+    more = True
+    while more:
+        with within(connection):
+            more = recoding.run(connection, tuple(data["place"]), data["source"], data["target"], data["type"])
 
 
 def _python(connection: dj.Connection, databases: Mapping[str, str], entry: steplog.Entry) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from .errors import PipelineError
@@ -10,9 +10,16 @@ from .model import Table, TableName
 from .operations import Tables
 
 
-def dangling(tables: Tables) -> list[str]:
-    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have."""
-    schemas = {name.schema for name in tables}
+def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
+    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have.
+
+    Parameters
+    ----------
+    tables : mapping of TableName to Table
+        The state.
+    schemas : container of str
+        The schemas of the pipeline, also those without a table; what another one has may be referred to.
+    """
     sentences = []
     for table in tables.values():
         for key in table.foreign_keys:

@@ -30,7 +30,7 @@ class Draft:
 
 
 def write(
-    operation: ops.Operation, tables: Tables, schema: str, later: definition.Titles | None = None, *, ask: bool = False
+    operation: ops.Operation, tables: Tables, schema: str, later: definition.More = None, *, ask: bool = False
 ) -> str:
     """An operation as a line of a file.
 
@@ -143,7 +143,9 @@ def file_text(own: Project, draft: Draft, message: str) -> str:
     used = {line.partition("(")[0] for line in draft.lines}
     text = "\n".join(draft.lines)
     used |= {
-        word for word in ("ASK", "From", "NUMBER", "PARENT", "Sql", "UUID") if re.search(rf"=(\{{.*: )?{word}\b", text)
+        word
+        for word in ("ASK", "From", "NUMBER", "PARENT", "Sql", "UUID")
+        if re.search(r"=(\{.*: )?" + word + r"\b", text)
     }
     names = sorted(used, key=lambda name: (not name.isupper(), name))
     imports = f"from {own.package}.manage.migration import {', '.join(names)}"

@@ -1,0 +1,84 @@
+"""A project and servers for the benchmarks, in a folder that goes with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import copier
+from conftest import HASTY, PARTS, ROOT, Project, Server, _wait_for_mysql, free_port
+
+BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
+
+
+@contextmanager
+def started(backend: str) -> Iterator[tuple[Path, dict[str, Server]]]:
+    """A folder with a project in ``my_pipeline``, and the servers of a backend or of ``both``, as far as there are such."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+        folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
+        render(folder)
+        servers = {}
+        for name in BACKENDS if backend == "both" else [backend]:
+            server = stack.enter_context(mysql(folder) if name == "mysql" else postgresql(folder))
+            servers |= {name: server} if server else {}
+        yield folder, servers
+
+
+def render(folder: Path) -> None:
+    """The working tree's project."""
+    for part in PARTS:
+        if (ROOT / part).exists():
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            (folder / "template").mkdir(exist_ok=True)
+            copy(ROOT / part, folder / "template" / part)
+    copier.run_copy(str(folder / "template"), folder / "my_pipeline", defaults=True, quiet=True)
+
+
+@contextmanager
+def mysql(folder: Path) -> Iterator[Server | None]:
+    """The server that DJ_HOST names, else a private one; None where there is neither."""
+    if os.environ.get("DJ_HOST") and os.environ.get("DJ_BACKEND", "mysql") == "mysql":
+        port = int(os.environ.get("DJ_PORT", "3306"))
+        yield Server("mysql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
+        return
+    program = shutil.which("mysqld")
+    if program is None:
+        print("No MySQL: neither does DJ_HOST name a server nor is there a mysqld on PATH.", file=sys.stderr)
+        yield None
+        return
+    data, port, who = folder / "mysql", free_port(), ["--user=root"] if os.geteuid() == 0 else []
+    with (folder / "mysql.log").open("w") as log:
+        subprocess.run(
+            [program, "--initialize-insecure", f"--datadir={data}", *who], check=True, stdout=log, stderr=log
+        )
+        options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mysql.sock"]
+        process = subprocess.Popen([program, *options, *HASTY, *who], stdout=log, stderr=log)
+        try:
+            _wait_for_mysql(process, port, folder / "mysql.log")
+            yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[Server]:
+    """The embedded server of a project, at a port."""
+    shutil.copytree(folder / "my_pipeline", folder / "postgresql")
+    owner = Project(folder / "postgresql")
+    try:
+        started = owner.run("local", "start", "--port", str(free_port()), "--json")
+        if started.code:
+            sys.exit(started.err)
+        server = Server("postgresql", "127.0.0.1", started.json["port"], "postgres", "none-is-asked-for")
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield server
+    finally:
+        owner.run("local", "stop")

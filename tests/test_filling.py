@@ -1,0 +1,158 @@
+"""What existing rows get, and what they refer to, when keys and codecs change: on both backends, by the command line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from conftest import Project
+from test_migrate import living as living
+from test_migrate import ok, rows, states
+
+LIFE, WORK = "life", "work"
+
+
+def migrated(project: Project, message: str, *answers: str, code: int = 0) -> Any:
+    """Revise and migrate; what `migrate` says."""
+    ok(project, "revise", "-m", message, *answers)
+    return ok(project, "migrate", code=code)
+
+
+def after_class(project: Project, module: str, name: str, *lines: str) -> None:
+    """Add a class in front of another one."""
+    text = "".join(f"{line}\n" for line in lines)
+    project.replace(project.module(module), f"@schema\nclass {name}(", f"{text}\n\n@schema\nclass {name}(")
+
+
+def test_a_new_parent_gets_the_rows_that_are_referred_to(living: Project) -> None:
+    after_class(
+        living, LIFE, "Animal", "@schema", "class Cage(dj.Manual):", '    definition = """', "    cage : varchar(8)",
+        "    ---", "    room : varchar(8)", '    """',
+    )  # fmt: skip
+    living.replace(living.module(LIFE), '    colour = "grey"', '    -> Cage\n    colour = "grey"')
+    asked = ok(living, "revise", "-m", "cages", "--json").json["questions"]
+    assert {(q["table"], q["subject"]) for q in asked} == {("life.Animal", "cage"), ("life.Cage", "room")}
+    assert "still to be decided" in ok(living, "migrate", code=1).err
+    path = "src/my_pipeline/migrations/life/1.1.0_cages.py"
+    text = living.read(path).replace("fill=ASK", 'fill="A1"').replace('"room": ASK', '"room": "cellar"')
+    living.write(path, text)
+    shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["losses"]
+    assert [(loss["kind"], loss["count"]) for loss in shown] == [("missing", 2)]
+    ok(living, "migrate")
+    assert rows(living, "life.Cage.to_dicts()") == [{"cage": "A1", "room": "cellar"}]
+    assert rows(living, "len(life.Animal * life.Cage)") == 2
+
+
+def test_a_new_lookup_has_its_contents_before_rows_refer_to_it(living: Project) -> None:
+    after_class(
+        living, LIFE, "Animal", "@schema", "class Species(dj.Lookup):", '    definition = """',
+        "    species : varchar(16)", "    ---", "    legs : int8", '    """', '    contents = [("mouse", 4), ("fly", 6)]',
+    )  # fmt: skip
+    living.replace(living.module(LIFE), '    colour = "grey"', '    -> Species\n    colour = "grey"')
+    migrated(living, "species", "--fill", "Animal.species=mouse", "--fill", "Species.legs=0")
+    assert sorted(rows(living, "[(r['species'], r['legs']) for r in life.Species.to_dicts()]")) == [
+        ["fly", 6],
+        ["mouse", 4],
+    ]
+
+
+def test_what_leaves_a_table_for_a_new_parent_is_taken_along(living: Project) -> None:
+    after_class(
+        living, WORK, "Score", "@schema", "class Kind(dj.Manual):", '    definition = """', "    -> Task", "    ---",
+        "    note = null : varchar(64)", '    """',
+    )  # fmt: skip
+    living.replace(living.module(WORK), "    -> Task\n    ---\n    score", "    -> Kind\n    ---\n    score")
+    migrated(living, "kinds")
+    assert rows(living, "len(work.Kind())") == 2
+    assert rows(living, "[len(work.Score()), len(work.Score * work.Kind * work.Task.proj())]") == [2, 2]
+
+
+def test_a_key_is_numbered_or_made_up(living: Project) -> None:
+    living.replace(
+        living.module(LIFE),
+        "    -> Animal\n    day : date",
+        "    weight_id : int32\n    ---\n    -> Animal\n    day : date",
+    )
+    living.replace(living.module(LIFE), "    ---\n    grams", "    tag : uuid\n    unique index (tag)\n    grams")
+    refused = migrated(living, "ids", "--fill", "Weight.weight_id=1", "--fill", "Weight.tag=uuid()", code=1)
+    assert "in common" in refused.err
+    assert states(living)["life"] == ("behind", "1.0.0")
+    version = living.folder / "src/my_pipeline/migrations/life"
+    path = next(version.glob("*_ids.py"))
+    text = re.sub(r"(manage\.migration import \(?)", r"\1NUMBER, ", path.read_text().replace('fill="1"', "fill=NUMBER"))
+    path.write_text(text)
+    ok(living, "migrate")
+    assert rows(living, "sorted(r['weight_id'] for r in life.Weight.proj().to_dicts())") == [1, 2, 3]
+    assert rows(living, "sorted(r['grams'] for r in life.Weight.proj('grams').to_dicts())") == [19.0, 20.5, 21.0]
+
+
+def test_values_are_taken_along_a_key_that_goes(living: Project) -> None:
+    living.replace(living.module(LIFE), "    name : varchar(32)", "    tag : int32\n    name : varchar(32)")
+    migrated(living, "tags", "--fill", "Animal.tag=number()")
+    living.replace(living.module(WORK), "    -> life.Animal\n    task", "    tag : int32\n    task")
+    migrated(living, "by tag", "--fill", "work.Task.tag=from(life.Animal.tag)", "--drop", "work.Task.animal_id")
+    assert sorted(rows(living, "[(r['tag'], r['task']) for r in work.Task.to_dicts()]")) == [[1, "run"], [2, "swim"]]
+    assert sorted(rows(living, "[(r['tag'], r['score']) for r in work.Score.to_dicts()]")) == [[1, 3], [2, 4]]
+
+
+def test_a_replaced_key_takes_the_tables_below_along_without_a_question(living: Project) -> None:
+    living.replace(living.module(LIFE), "    animal_id : int32  # its number", "    tag : varchar(8)")
+    found = ok(living, "revise", "-m", "tags", "--json", "--drop", "Animal.animal_id").json["questions"]
+    assert [(q["kind"], q["table"], q["subject"]) for q in found] == [("fill", "life.Animal", "tag")]
+    path = next((living.folder / "src/my_pipeline/migrations/life").glob("*_tags.py"))
+    text = path.read_text().replace(
+        "fill=ASK", "fill=Sql(mysql=\"CONCAT('a', animal_id)\", postgresql=\"'a' || animal_id\")"
+    )
+    path.write_text(text.replace("    ASK,\n", "    Sql,\n"))
+    ok(living, "migrate")
+    assert rows(living, "sorted(r['tag'] for r in work.Score.to_dicts())") == ["a1", "a2"]
+    assert rows(living, "len(life.Animal * life.Weight)") == 3
+
+
+def test_codecs_change_and_values_stay(living: Project) -> None:
+    living.replace(living.module(WORK), "    note = null : varchar(64)", "    note = null : <blob>")
+    migrated(living, "notes")
+    notes = "[r['note'] for r in work.Task.to_dicts(order_by='task')]"
+    assert rows(living, notes) == ["well", None]
+    assert rows(living, "work.Task.update1(dict(animal_id=1, task='run', note=[1, {'a': 2}]))") is None
+    living.replace(living.module(WORK), "    note = null : <blob>", "    note = null : json")
+    migrated(living, "documents")
+    assert rows(living, notes) == [[1, {"a": 2}], None]
+    ok(living, "rollback", "work", "--to", "2.0.0")
+    living.replace(living.module(WORK), "    note = null : json", "    note = null : <blob>")
+    living.replace(living.module("version"), '"work": "3.0.0"', '"work": "2.0.0"')
+    assert rows(living, notes) == [[1, {"a": 2}], None]
+
+
+def test_a_text_that_became_a_blob_goes_back(living: Project) -> None:
+    living.replace(living.module(WORK), "    note = null : varchar(64)", "    note = null : <blob>")
+    migrated(living, "notes")
+    ok(living, "rollback", "work", "--to", "1.0.0")
+    living.replace(living.module(WORK), "    note = null : <blob>", "    note = null : varchar(64)")
+    living.replace(living.module("version"), '"work": "2.0.0"', '"work": "1.0.0"')
+    assert rows(living, "[r['note'] for r in work.Task.to_dicts(order_by='task')]") == ["well", None]
+
+
+def test_a_blob_is_filled_in_json(living: Project) -> None:
+    living.replace(living.module(LIFE), "    grams : float64", "    trace : <blob>\n    grams : float64")
+    migrated(living, "traces", "--fill", "Weight.trace=[1, 2]")
+    assert rows(living, "[list(r['trace']) for r in life.Weight.to_dicts()]") == [[1, 2]] * 3
+
+
+def test_a_table_moves_into_a_new_schema(living: Project) -> None:
+    text = living.read(living.module(WORK))
+    task = text[text.index("@schema\nclass Task") : text.index("@schema\nclass Score")]
+    living.write(
+        living.module("play"), text.partition("schema = ")[0] + f'schema = open_schema("play")\n\n\n{task.strip()}\n'
+    )
+    text = text.replace(task, "").replace("-> Task", "-> play.Task").replace("import life,", "import life, play,")
+    living.write(
+        living.module(WORK), text.replace("from . import life, play, open_schema", "from . import open_schema, play")
+    )
+    living.replace(living.module("version"), '"work":', '"play": "1.0.0",\n    "work":')
+    migrated(living, "plays", "--rename-table", "work.Task=play.Task")
+    assert {name: state for name, (state, _) in states(living).items()} == dict.fromkeys(
+        ("life", "play", "work"), "current"
+    )
+    found = living.python("-c", "from my_pipeline import play, work\nprint(len(play.Task * work.Score))")
+    assert found.out.strip().endswith("2"), found.err

@@ -1,0 +1,159 @@
+"""Indexes and foreign keys that are added while others go on reading and writing, where a line asks for it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Project, Result, Server
+from living import living
+from test_bad_days import held, is_sentence
+from test_migrate import ok, rows, states
+
+FILE = "src/my_pipeline/migrations/life/1.1.0_fast.py"
+
+
+@pytest.fixture
+def indexed(server: Server, project: Project) -> Iterator[Project]:
+    """A pipeline with a migration that adds an attribute, and two indexes online."""
+    with living(server, project) as own:
+        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    mood = null : varchar(8)\n")
+        own.replace(own.module("life"), "varchar(8)\n", "varchar(8)\n    index(grams)\n    unique index(day, mood)\n")
+        ok(own, "revise", "-m", "fast")
+        own.write(FILE, own.read(FILE).replace(')")', ')", online=True)').replace('", online=True, after', '", after'))
+        assert own.read(FILE).count("online=True") == 2, own.read(FILE)
+        yield own
+
+
+def statements(project: Project) -> list[str]:
+    groups = ok(project, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    return [statement["sql"] for group in groups for statement in group["statements"]]
+
+
+def test_indexes_are_built_beside_writers(indexed: Project, server: Server) -> None:
+    planned = statements(indexed)
+    word = "LOCK = NONE" if server.backend == "mysql" else "INDEX CONCURRENTLY"
+    assert [word in sql for sql in planned[-2:]] == [True, True] and not any(word in sql for sql in planned[:-2])
+    ok(indexed, "check")
+    ok(indexed, "migrate")
+    assert ok(indexed, "status").code == 0
+    assert ok(indexed, "diff").out.count("nothing changed") == 2
+    # Whether a line says online is no part of what it does.
+    indexed.write(FILE, indexed.read(FILE).replace(", online=True", ""))
+    ok(indexed, "migrate")
+    ok(indexed, "rollback", "life", "--to", "1.0.0")
+    assert states(indexed)["life"] == ("behind", "1.0.0")
+
+
+def test_the_statements_can_be_printed(indexed: Project, server: Server) -> None:
+    text = ok(indexed, "migrate", "--sql", code=3).out
+    assert (
+        '{"check"' not in text and ("LOCK = NONE;" if server.backend == "mysql" else "DROP INDEX CONCURRENTLY") in text
+    )
+
+
+def test_values_that_occur_twice_are_counted_before(indexed: Project, server: Server) -> None:
+    indexed.write(FILE, indexed.read(FILE).replace("day, mood", "day"))
+    snapshot = "src/my_pipeline/migrations/life/snapshot.txt"
+    indexed.write(snapshot, indexed.read(snapshot).replace("day, mood", "day"))
+    refused = indexed.run("migrate")
+    is_sentence(refused)
+    assert "1.1.0 fast cannot be applied" in refused.err
+    assert states(indexed)["life"] == ("behind", "1.0.0")
+
+
+def migrating(project: Project) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "my_pipeline.manage", "migrate"],
+        cwd=project.folder,
+        env=project.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def waiting(server: Server) -> Any:
+    """The session that builds an index, once it waits for somebody."""
+    query = {
+        "mysql": "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%' "
+        "AND info LIKE '%LOCK = NONE'",
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONC%'",
+    }[server.backend]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if found := server.execute(query):
+            return found[0][0]
+        time.sleep(0.1)
+    raise AssertionError("nobody waits")
+
+
+def test_a_build_that_is_killed_is_gone_on_with(server: Server, project: Project) -> None:
+    mysql = server.backend == "mysql"
+    with living(server, project) as own:
+        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    index(grams)\n")
+        ok(own, "revise", "-m", "fast")
+        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
+        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with held(server, "UPDATE dev_life.weight SET grams = grams + 1"):
+            process = migrating(own)
+            try:
+                session = waiting(server)
+                if not mysql:
+                    # Others write while the index is being built.
+                    server.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18.0)")
+                server.execute(f"KILL {session}" if mysql else f"SELECT pg_terminate_backend({session})")
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        refused = Result(process.returncode, out, err)
+        is_sentence(refused)
+        assert refused.code == 6 and "Step 1 of 1" in err and "this one may be" in err, err
+        assert states(own)["life"] == ("interrupted", "1.0.0")
+        if not mysql:
+            left = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('dev_life.idx_weight_grams')"
+            assert server.execute(left) == [(False,)]
+        ok(own, "migrate")
+        assert states(own)["life"] == ("current", "1.0.1")
+        assert ok(own, "status").code == 0
+        assert rows(own, "len(life.Weight())") == (3 if mysql else 4)
+
+
+LINK = '    note = null : varchar(64)\n    -> [nullable] life.Animal.proj(friend="animal_id")\n'
+
+
+def test_a_foreign_key_is_looked_at_afterwards(server: Server, project: Project) -> None:
+    with living(server, project) as own:
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", LINK)
+        ok(own, "revise", "-m", "friends")
+        path = "src/my_pipeline/migrations/work/1.1.0_friends.py"
+        text = own.read(path)
+        own.write(path, re.sub(r"(AddForeignKey\(.*)\)", r"\1, online=True)", text))
+        if server.backend == "mysql":
+            refused = own.run("migrate")
+            is_sentence(refused)
+            assert "MySQL cannot add the foreign key (friend) of work.task online" in refused.err
+            assert states(own)["work"] == ("behind", "1.0.0")
+            own.write(path, text)
+        else:
+            kinds = ("ADD COLUMN", "INDEX CONCURRENTLY", "NOT VALID", "VALIDATE")
+            assert all(any(kind in sql for sql in statements(own)) for kind in kinds)
+            # A row that has no parent, which nobody can have written beside the engine, is found out and said.
+            own.write(path, own.read(path).replace("import ", "import RunSQL, ", 1).replace("\n]\n", f"\n{SPOILT}", 1))
+            broken = own.run("migrate")
+            is_sentence(broken)
+            assert broken.code == 6 and "violates foreign key" in broken.err and "steps are done" in broken.err
+            assert states(own)["work"] == ("interrupted", "1.0.0")
+            server.execute("UPDATE dev_work.task SET friend = NULL")
+        ok(own, "migrate")
+        assert states(own)["work"] == ("current", "1.1.0")
+        assert ok(own, "status").code == 0
+        assert rows(own, "[r['friend'] for r in work.Task.to_dicts()]") == [None, None]
+
+
+SPOILT = '    RunSQL("spoil", mysql="SELECT 1", postgresql="UPDATE {work}.task SET friend = 7"),\n]\n'
