@@ -74,7 +74,8 @@ def read(
         attributes[_one(text, fits, "with these attributes"), attribute] = right
 
     def find(text: str) -> TableName:
-        return _one(text, new.everywhere(text), "now")
+        found = {moved.get(n, n) for n in old.everywhere(text)} | set(new.everywhere(text))
+        return _one(text, [n for n in sorted(found, key=str) if n in after], "now")
 
     fills: dict[tuple[TableName, str], Fill] = {}
     for text in fill:
