@@ -71,7 +71,9 @@ class _Asking:
             return None
         if old is not None:
             type_ = resolved(self._before, self._origins.tables[table], old)
-            return Side(f"c.{self._lower.quote(old)}", type_, old)
+            column = f"c.{self._lower.quote(old)}"
+            given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
+            return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old)
         if fill is not None and fill.each:
             return Side("NULL", "", attribute)  # what is made up is in no row that is there
         if fill is not None and (fill.of is not None or fill.parent):
