@@ -113,8 +113,8 @@ def build(
     back = {table.name: put for table in made if (put := _put_aside(lowering, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables else ():
-            new = key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
-            if new or any((name, attribute) in origins.fills for attribute in key.attributes):
+            fresh = key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
+            if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
                 probed += parents.orphans(lowering, name, key, origins, before, after, back)
     steps: list[Step] = []
     for name in reversed(dependency_order(before.values())):
