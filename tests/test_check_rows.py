@@ -60,6 +60,9 @@ def check(project: Project, code: int) -> tuple[list[dict[str, Any]], list[dict[
 
 def test_a_sound_history_says_nothing_and_takes_seconds(lab: Project) -> None:
     """Renamed keys, new types, tables that come and go, and a schema whose first snapshot needs a later one of another."""
+    begun = time.monotonic()
+    assert check(lab, 0) == ([], [])
+    without = time.monotonic() - begun
     life(lab, "    animal_id : int32  # its number", "    animal : int64  # its number")
     life(lab, NAME, "    label : varchar(40)\n    unique index (label)\n")
     ok(lab, "revise", "-m", "names", "--rename", "Animal.animal_id=animal", "--rename", "Animal.name=label")
@@ -76,7 +79,7 @@ def test_a_sound_history_says_nothing_and_takes_seconds(lab: Project) -> None:
     ok(lab, "revise", "-m", "rest", "--drop", "Task.note")
     begun = time.monotonic()
     assert check(lab, 0) == ([], [])
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 4 * without  # it is a matter of seconds on an idle machine
     assert "Everything is in order." in ok(lab, "check").out
 
 
