@@ -307,7 +307,7 @@ def _add_online(
         group.probes += plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
     else:
         after = now
-    lowering, own = pipeline.lowering(names, now, after), now[operation.table]
+    lowering, table = pipeline.lowering(names, now, after), now[operation.table]
     if isinstance(operation, ops.AddForeignKey):
         table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key != operation.key))
         if table == now[operation.table] or operation.table not in group.before:
