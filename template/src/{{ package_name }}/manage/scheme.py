@@ -304,15 +304,16 @@ def _add_online(
     if isinstance(operation, ops.AddIndex):
         after = operation.apply(now)
         # What stands against it is what would stand against it otherwise.
-        group.probes += plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
+        probes = plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
+        group.probes += [(table, replace(probe, later=True)) for table, probe in probes]
     else:
         after = now
-    lowering, table = pipeline.lowering(names, now, after), now[operation.table]
+    lowering, own = pipeline.lowering(names, now, after), now[operation.table]
     if isinstance(operation, ops.AddForeignKey):
-        table = replace(table, foreign_keys=tuple(key for key in table.foreign_keys if key != operation.key))
-        if table == now[operation.table] or operation.table not in group.before:
+        own = replace(own, foreign_keys=tuple(key for key in own.foreign_keys if key != operation.key))
+        if own == now[operation.table] or operation.table not in group.before:
             return now  # made with its table
-    steps = online.steps(lowering, table, operation)
+    steps = online.steps(lowering, own, operation)
     group.steps += steps
     entries += [_entry(step, lowering) for step in steps]
     return after
