@@ -229,10 +229,6 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
 
-    for schema in group.schemas if group.instead is not None else ():
-        record = pipeline.records.get(schema)
-        if record is not None and record.kind == journal.DRAFT:
-            yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
     for revision, operation in group.operations():
         silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
         name = definition.title(operation.table) if operation.table.table else ""
@@ -248,6 +244,10 @@ def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Ite
             case data.RunSQL() | data.RunPython():
                 yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
     silence = {id_: why for revision in group.revisions for id_, why in revision.silence.items()}
+    for schema in group.schemas if group.instead is not None else ():
+        record = pipeline.records.get(schema)
+        if record is not None and record.kind == journal.DRAFT:
+            yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:

@@ -159,5 +159,7 @@ def _definition(attribute: Attribute) -> str:
     """An attribute as a line of a definition."""
     odd = attribute.nullable and attribute.default is not None  # to DataJoint, what may be null is null by default
     type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
-    line = definition.write_attribute(replace(attribute, type=type_, nullable=attribute.nullable and not odd))
+    # How a type is spelled says nothing of how it is stored.
+    plain = replace(attribute, type=type_, nullable=attribute.nullable and not odd, written="")
+    line = definition.write_attribute(plain)
     return f"`{line}`{' (nullable)' * odd}"

@@ -31,7 +31,7 @@ _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 #: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
 RULES = (
     *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
-    *("data-loss", "no-way-back", "schema-gone"),
+    *("data-loss", "no-way-back", "schema-gone", "draft"),
 )
 
 Tables = dict[TableName, Table]
