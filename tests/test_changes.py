@@ -185,6 +185,21 @@ def test_renamed_key_carries_the_tables_below_along(
     assert kinds(found.operations) == ["RenameAttribute", "RenameAttribute"] and not found.questions
 
 
+def test_renamed_key_is_followed_where_another_foreign_key_brings_it(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any]
+) -> None:
+    below = "C(dj.Manual):\n    -> B\n    c_id : int32\n"
+    above = "A(dj.Manual):\n    a_id : int32\nB(dj.Manual):\n    -> A\n    b_id : int32\n"
+    before = tables_of(module(above + below), ["s"])
+    above = "A(dj.Manual):\n    animal_id : int32\nB(dj.Manual):\n    b_id : int32\n"
+    after = tables_of(module(above + below + "    ---\n    -> A\n"), ["s"])
+    a, b, c = (engine.model.TableName("s", table) for table in "abc")
+    answers = engine.changes.Answers(attributes={(a, "a_id"): "animal_id"}, drops=frozenset({(b, "a_id")}))
+    found = agrees(engine, before, after, answers)
+    renamed = [(op.table, op.old, op.new) for op in found.operations if type(op).__name__ == "RenameAttribute"]
+    assert (c, "a_id", "animal_id") in renamed and not found.questions
+
+
 def test_renamed_table_keeps_what_leads_to_it(
     engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
 ) -> None:

@@ -90,25 +90,25 @@ def _reaches(now: Table, key: ForeignKey, attribute: str, before: Tables) -> boo
 
 def _referred(name: TableName, attribute: Attribute, after: Tables, had: Tables) -> tuple[TableName, str] | None:
     """Where a row referred to, by a foreign key that goes, has the very same attribute: one of the same origin."""
-    origin = _origin(after, name, attribute.name)
+    same = origin(after, name, attribute.name)
     found = {
         (key.parent, theirs.name)
         for key in had[name].foreign_keys
         if key not in after[name].foreign_keys and key.parent in after and attribute.inherited
         for theirs in after[key.parent].attributes
-        if _origin(after, key.parent, theirs.name) == origin
+        if origin(after, key.parent, theirs.name) == same
     }
     named = {place for place in found if place[1] == attribute.name} or found
     return next(iter(named)) if len(named) == 1 else None
 
 
-def _origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
+def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
     """The table and attribute that an attribute is inherited from in the end."""
     table = tables.get(name)
     if table is not None and attribute in table.attribute and table.attribute[attribute].inherited:
         for key in table.foreign_keys:
             if attribute in key.attributes and key.parent != name:
-                return _origin(tables, key.parent, key.parent_attributes[key.attributes.index(attribute)])
+                return origin(tables, key.parent, key.parent_attributes[key.attributes.index(attribute)])
     return name, attribute
 
 

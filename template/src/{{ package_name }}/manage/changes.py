@@ -7,6 +7,7 @@ asked again: a renamed key carries the tables below it along.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -187,7 +188,7 @@ def _attribute_renames(
             for old_name in gone
             if answers.attributes.get((name, old_name)) in come
         }
-        for old_name, new_name in _implied(old, new, known):
+        for old_name, new_name in (*_implied(old, new, known), *_same_origin(name, gone, come, now, target, known)):
             if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
                 pairs[old_name] = new_name
         known[name] = pairs
@@ -204,6 +205,25 @@ def _attribute_renames(
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
     return operations
+
+
+def _same_origin(
+    name: TableName,
+    gone: list[str],
+    come: list[str],
+    now: Tables,
+    target: Tables,
+    known: Mapping[TableName, Mapping[str, str]],
+) -> list[tuple[str, str]]:
+    """Pairs of names that an attribute of one ancestor has, where another foreign key brings it afterwards."""
+    comes = Counter(asking.origin(target, name, a) for a in come if target[name].attribute[a].inherited)
+    goes = {a: asking.origin(now, name, a) for a in gone if now[name].attribute[a].inherited}
+    pairs = []
+    for attribute, (there, old_name) in goes.items():
+        origin = there, known.get(there, {}).get(old_name, old_name)
+        if comes[origin] == 1 and list(goes.values()).count((there, old_name)) == 1:
+            pairs += [(attribute, a) for a in come if asking.origin(target, name, a) == origin]
+    return pairs
 
 
 def _follows_parent(old: Table, attribute: str, now: Tables, target: Tables) -> bool:
