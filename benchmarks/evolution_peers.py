@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ import corpus
 import evolution_oracle as oracle
 import evolution_programs as programs
 import sources
+from conftest import Server
 from evolution import Stage, Stop
 from evolution_answers import guesses, survivors
 
@@ -96,7 +97,7 @@ def play(stage: Stage, name: str) -> Iterator[Peer]:
             return
         expected = oracle.read(stage.server, fresh)
         for peer, run in runs.items():
-            stage.drop([*before.values()])
+            stage.server.drop(*before.values())
             try:
                 stage.snippet(programs.FILL, "case_peer")
             except Stop:
@@ -175,27 +176,12 @@ def alembic(
     stage: Stage, case: dict[str, Any], databases: dict[str, str], fresh: dict[str, str], changed: list[str]
 ) -> Errors:
     """Have Alembic compare the database with the tables of afterwards, and do what it proposes."""
-    import sqlalchemy as sa
     from alembic import autogenerate
     from alembic.operations import Operations
     from alembic.operations.ops import ModifyTableOps
-    from alembic.runtime.migration import MigrationContext
 
-    server = stage.server
-    driver, catalog = ("mysql+pymysql", "") if server.backend == "mysql" else ("postgresql+psycopg2", "postgres")
-    url = sa.URL.create(driver, server.user, server.password, server.host, server.port, catalog)
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     errors: Errors = {}
-    with engine.connect() as connection:
-        target = _target(sa, connection, fresh, databases)
-
-        def ours(name: str | None, kind: str, parents: Any) -> bool:
-            return (
-                name in databases.values() if kind == "schema" else not (kind == "table" and str(name).startswith("~"))
-            )
-
-        options = {"include_schemas": True, "compare_type": True, "compare_server_default": True, "include_name": ours}
-        context = MigrationContext.configure(connection, opts=options)
+    with autogenerating(stage.server, databases, fresh) as (context, target):
         try:
             proposed = autogenerate.produce_migrations(context, target).upgrade_ops
         except Exception as error:
@@ -210,8 +196,26 @@ def alembic(
                 except Exception as error:
                     first = str(error).splitlines()[0]
                     errors.setdefault(f"{place}.{table}", f"{type(operation).__name__}: {first}")
-    engine.dispose()
     return errors
+
+
+@contextmanager
+def autogenerating(server: Server, databases: dict[str, str], fresh: dict[str, str]) -> Iterator[tuple[Any, Any]]:
+    """What Alembic needs to compare databases with the fresh ones: its context, and the tables of afterwards."""
+    import sqlalchemy as sa
+    from alembic.runtime.migration import MigrationContext
+
+    def ours(name: str | None, kind: str, parents: Any) -> bool:
+        return name in databases.values() if kind == "schema" else not (kind == "table" and str(name).startswith("~"))
+
+    driver, catalog = ("mysql+pymysql", "") if server.backend == "mysql" else ("postgresql+psycopg2", "postgres")
+    url = sa.URL.create(driver, server.user, server.password, server.host, server.port, catalog)
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+    options = {"include_schemas": True, "compare_type": True, "compare_server_default": True, "include_name": ours}
+    with engine.connect() as connection:
+        target = _target(sa, connection, fresh, databases)
+        yield MigrationContext.configure(connection, opts=options), target
+    engine.dispose()
 
 
 def _target(sa: Any, connection: Any, fresh: dict[str, str], databases: dict[str, str]) -> Any:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -125,6 +125,12 @@ class Project:
         assert old in text, f"{old!r} is not in {path}"
         self.write(path, text.replace(old, new))
 
+    def clear(self) -> None:
+        """Take away the schema modules that a project comes with."""
+        for path in (self.folder / "src" / self.package).glob("*.py"):
+            if path.stem not in ("__init__", "version"):
+                path.unlink()
+
     def module(self, name: str) -> str:
         return f"src/{self.package}/{name}.py"
 
@@ -165,27 +171,32 @@ class Server:
 
     def execute(self, *statements: str, user: str | None = None, password: str | None = None) -> list[tuple[Any, ...]]:
         """Run statements, as the administrator unless told otherwise; the rows of the last one."""
-        who = (self.user, self.password) if user is None else (user, password or "")
         rows: list[tuple[Any, ...]] = []
-        if self.backend == "mysql":
-            import pymysql
-
-            connection: Any = pymysql.connect(
-                host=self.host, port=self.port, user=who[0], password=who[1], autocommit=True
-            )
-        else:
-            import psycopg2
-
-            connection = psycopg2.connect(
-                host=self.host, port=self.port, user=who[0], password=who[1], dbname="postgres"
-            )
-            connection.autocommit = True
-        with connection.cursor() as cursor:
+        with closing(self.connect(user, password)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
                 rows = list(cursor.fetchall()) if cursor.description else []
-        connection.close()
         return rows
+
+    def drop(self, *databases: str) -> None:
+        """Take schemas away, whatever refers to them."""
+        if self.backend == "mysql":
+            self.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in databases))
+        else:
+            self.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
+
+    def connect(self, user: str | None = None, password: str | None = None, autocommit: bool = True) -> Any:
+        """A connection, of the administrator and with a transaction for each statement unless told otherwise."""
+        who = (self.user, self.password) if user is None else (user, password or "")
+        if self.backend == "mysql":
+            import pymysql
+
+            return pymysql.connect(host=self.host, port=self.port, user=who[0], password=who[1], autocommit=autocommit)
+        import psycopg2
+
+        connection = psycopg2.connect(host=self.host, port=self.port, user=who[0], password=who[1], dbname="postgres")
+        connection.autocommit = autocommit
+        return connection
 
 
 def free_port() -> int:

@@ -101,9 +101,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         package = self.project.folder / "src" / self.project.package
-        for path in package.glob("*.py"):
-            if path.stem not in ("__init__", "version"):
-                path.unlink()
+        self.project.clear()
         source = (package / "__init__.py").read_text(encoding="utf-8")
         source = re.sub(r'^SCHEMA_PREFIX = ".*"$', f'SCHEMA_PREFIX = "{self.prefix}"', source, flags=re.MULTILINE)
         (package / "__init__.py").write_text(source, encoding="utf-8")
@@ -136,20 +134,14 @@ class Stage:
     def clean(self, *databases: dict[str, str]) -> Iterator[None]:
         """Nothing of a case is there before, and nothing is left."""
         names = [name for mapping in databases for name in mapping.values()]
-        self.drop(names)
+        self.server.drop(*names)
         for path in self.migrations.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
         try:
             yield
         finally:
-            self.drop(names)
-
-    def drop(self, names: list[str]) -> None:
-        if self.server.backend == "mysql":
-            self.server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in names))
-        else:
-            self.server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in names))
+            self.server.drop(*names)
 
     def snippet(self, program: str, *arguments: str) -> Any:
         """Run a snippet in the project; what it prints behind ``@@``."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from datajoint.blob import pack, unpack
-from evolution_oracle import Catalogue, Column, Key, Rows
+from evolution_oracle import Catalogue, Column, Key, Rows, Table
 
 #: Of each table that survives: its key afterwards, and the new name of each column that survives.
 Survivors = dict[Key, tuple[Key, dict[str, str]]]
@@ -262,8 +263,20 @@ def survivors(before: Catalogue, after: Catalogue, answers: Answers) -> Survivor
                 continue
             origin = pairs[there], columns(there).get(attribute, "")
             free = [new for new in now.visible if new not in mapping.values() and now.lineage.get(new) == origin]
+            if len(free) > 1:
+                # Several foreign keys bring it: the one to the same parent as before tells, or most of those.
+                votes = Counter(brought(was, now, name))
+                free = [new for new in free if votes[new] == max(votes[new] for new in free)]
             if len(free) == 1 and (pairs[old], name) not in answers.drops:
                 mapping[name] = free[0]
         return mapping
+
+    def brought(was: Table, now: Table, name: str) -> Iterator[str]:
+        for ours, parent, theirs, _ in was.foreign_keys:
+            if name in ours and parent in pairs:
+                above = columns(parent).get(theirs[ours.index(name)])
+                for names, other, others, _ in now.foreign_keys:
+                    if other == pairs[parent] and above in others:
+                        yield names[others.index(above)]
 
     return {old: (new, columns(old)) for old, new in pairs.items()}

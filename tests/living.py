@@ -1,29 +1,128 @@
-"""The pipeline of ``test_migrate`` on a real server, for tests that break something."""
+"""A small pipeline that lives: two schemas, rows, and the words to ask for what has become of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from conftest import Project, Server
-from test_migrate import FILL, LIFE, VERSION, WORK, ok
-from test_model import clear
-from test_servers import drop
+
+LIFE = '''"""What lives here."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("life")
+
+
+@schema
+class Animal(dj.Manual):
+    definition = """
+    # An animal
+    animal_id : int32  # its number
+    ---
+    name : varchar(32)  # what it is called
+    colour = "grey" : enum('grey', 'white')
+    """
+
+
+@schema
+class Weight(dj.Manual):
+    definition = """
+    -> Animal
+    day : date
+    ---
+    grams : float64  # on that day
+    """
+'''
+
+WORK = '''"""What is done here."""
+
+import datajoint as dj
+
+from . import life, open_schema
+
+schema = open_schema("work")
+
+
+@schema
+class Task(dj.Manual):
+    definition = """
+    -> life.Animal
+    task : varchar(16)
+    ---
+    note = null : varchar(64)
+    """
+
+
+@schema
+class Score(dj.Computed):
+    definition = """
+    -> Task
+    ---
+    score : int32
+    """
+
+    def make(self, key):
+        self.insert1(dict(key, score=len(key["task"])))
+'''
+
+FILL = """
+from my_pipeline import life, work
+life.Animal.insert([(1, "Ada", "grey"), (2, "Bob", "white")])
+life.Weight.insert([(1, "2026-01-01", 20.5), (1, "2026-01-02", 21.0), (2, "2026-01-01", 19.0)])
+work.Task.insert([(1, "run", "well"), (2, "swim", None)])
+work.Score.populate()
+"""
+
+VERSION = """__version__ = "0.1.0"
+
+# a comment that stays
+SCHEMA_VERSIONS = {"life": "1.0.0",
+    "work": '1.0.0',  # and this one
+}
+"""
+
+
+def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:
+    result = project.run(*arguments, **more)
+    assert result.code == code, f"{arguments}: {result.code}\n{result.out}\n{result.err}"
+    return result
+
+
+def rows(project: Project, expression: str) -> Any:
+    program = f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
+    result = project.python("-c", program)
+    assert result.code == 0, result.err
+    return json.loads(result.out.strip().splitlines()[-1])
+
+
+def states(project: Project) -> dict[str, tuple[str, str | None]]:
+    answer = project.run("status", "--json")
+    return {s["name"]: (s["state"], s["database_version"]) for s in answer.json["schemas"]}
+
+
+def lay(own: Project) -> None:
+    """Put the two schemas in the place of those that a project comes with."""
+    own.clear()
+    own.write(own.module("life"), LIFE)
+    own.write(own.module("work"), WORK)
+    own.write(own.module("version"), VERSION)
 
 
 @contextmanager
 def living(server: Server, own: Project) -> Iterator[Project]:
     """Two schemas with rows in ``dev``; they are gone at the end."""
-    clear(own)
-    own.write(own.module("life"), LIFE)
-    own.write(own.module("work"), WORK)
-    own.write(own.module("version"), VERSION)
+    lay(own)
     own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
-    drop(server, "dev_work", "dev_life")
+    server.drop("dev_work", "dev_life")
     try:
         ok(own, "init")
         filled = own.python("-c", FILL)
         assert filled.code == 0, filled.err
         yield own
     finally:
-        drop(server, "dev_work", "dev_life")
+        server.drop("dev_work", "dev_life")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import dataclass
 
-from conftest import Project, Server
+from conftest import Project
 
 _VALUES = (
     "value = null : float64  # as it was read",
@@ -39,11 +41,8 @@ def parents(number: int) -> list[str]:
 
 def lay(project: Project, schemas: int, tables: int) -> list[str]:
     """Put schemas in the place of those that a project came with; their names."""
-    package = project.folder / "src" / project.package
-    for path in package.glob("*.py"):
-        if path.stem not in ("__init__", "version"):
-            path.unlink()
-    for path in (package / "migrations").iterdir():
+    project.clear()
+    for path in (project.folder / "src" / project.package / "migrations").iterdir():
         if path.is_dir():
             shutil.rmtree(path)
     for number in range(schemas):
@@ -96,7 +95,8 @@ def change(project: Project, number: int) -> None:
     project.write(project.module(name(number)), head + start + body + end + tail)
 
 
-#: What a command asks of a server, and how long it takes without what DataJoint takes to be imported: ``argv``.
+#: A command, with all that it asks of a server and how long that takes; ``argv``. What DataJoint takes to be imported is
+#: left out of the time.
 COUNTED = """
 import contextlib, io, json, sys, time
 import datajoint as dj
@@ -104,8 +104,11 @@ from my_pipeline.manage import cli
 
 asked, query = [], dj.Connection.query
 def counting(self, text, *arguments, **options):
-    asked.append(text)
-    return query(self, text, *arguments, **options)
+    start = time.perf_counter()
+    try:
+        return query(self, text, *arguments, **options)
+    finally:
+        asked.append((time.perf_counter() - start, text))
 dj.Connection.query = counting
 
 start, code = time.perf_counter(), 0
@@ -114,14 +117,24 @@ with contextlib.redirect_stdout(io.StringIO()) as said:
         cli.main(sys.argv[1:])
     except SystemExit as leaving:
         code = leaving.code
-found = {"queries": len(asked), "seconds": time.perf_counter() - start, "code": code, "out": said.getvalue()}
-print("@@" + json.dumps(found))
+print("@@" + json.dumps({"asked": asked, "seconds": time.perf_counter() - start, "code": code, "out": said.getvalue()}))
 """
 
 
-def drop(server: Server, databases: list[str]) -> None:
-    """Take databases away, whatever refers to them."""
-    if server.backend == "mysql":
-        server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in databases))
-    else:
-        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
+@dataclass(frozen=True)
+class Counted:
+    """A command that has run: exit code, output, seconds, and each question to the server with its seconds."""
+
+    code: int
+    out: str
+    seconds: float
+    asked: list[tuple[float, str]]
+
+
+def counted(project: Project, *arguments: str, code: int = 0) -> Counted:
+    """Run a command of the project and look at what it asks."""
+    result = project.python("-c", COUNTED, *arguments, timeout=3600)
+    assert "@@" in result.out, result.err
+    found = Counted(**json.loads(result.out.partition("@@")[2]))
+    assert found.code == code, found.out + result.err
+    return found

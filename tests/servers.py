@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import copier
-from conftest import HASTY, PARTS, ROOT, Project, Server, _wait_for_mysql, free_port
+from conftest import PARTS, ROOT, Project, Server, free_port, private_mysql
 
 BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
@@ -48,24 +47,13 @@ def mysql(folder: Path) -> Iterator[Server | None]:
         port = int(os.environ.get("DJ_PORT", "3306"))
         yield Server("mysql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
         return
-    program = shutil.which("mysqld")
-    if program is None:
+    if shutil.which("mysqld") is None:
         print("No MySQL: neither does DJ_HOST name a server nor is there a mysqld on PATH.", file=sys.stderr)
         yield None
         return
-    data, port, who = folder / "mysql", free_port(), ["--user=root"] if os.geteuid() == 0 else []
-    with (folder / "mysql.log").open("w") as log:
-        subprocess.run(
-            [program, "--initialize-insecure", f"--datadir={data}", *who], check=True, stdout=log, stderr=log
-        )
-        options = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mysql.sock"]
-        process = subprocess.Popen([program, *options, *HASTY, *who], stdout=log, stderr=log)
-        try:
-            _wait_for_mysql(process, port, folder / "mysql.log")
-            yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
-        finally:
-            process.terminate()
-            process.wait(60)
+    (folder / "mysql").mkdir()
+    with private_mysql(folder / "mysql") as server:
+        yield server
 
 
 @contextmanager

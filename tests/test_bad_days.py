@@ -9,14 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import Project, Result, Server, private_mysql, private_postgresql
-from living import living
-from test_migrate import ok, rows, states
+from living import living, ok, rows, states
 from test_servers import Account
 
 MOOD = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
@@ -196,23 +194,9 @@ def test_a_server_that_takes_no_changes_says_so(behind: Project, server: Server)
 @contextmanager
 def held(server: Server, statement: str) -> Iterator[None]:
     """Somebody has read or written a table and not ended."""
-    connection: Any
-    if server.backend == "mysql":
-        import pymysql
-
-        connection = pymysql.connect(host=server.host, port=server.port, user=server.user, password=server.password)
-    else:
-        import psycopg2
-
-        connection = psycopg2.connect(
-            host=server.host, port=server.port, user=server.user, password=server.password, dbname="postgres"
-        )
-    with connection.cursor() as cursor:
+    with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
-        try:
-            yield
-        finally:
-            connection.close()
+        yield
 
 
 WAITING = {

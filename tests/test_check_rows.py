@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Project
-from test_migrate import LIFE, VERSION, WORK, ok
+from living import lay, ok
 
 NAME = "    name : varchar(32)  # what it is called\n"
 NOTE = "    note = null : varchar(64)\n"
@@ -21,11 +21,7 @@ GRAMS = "    grams : float64"
 def begun(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
     """A project with two schemas and their first snapshots."""
     own = Project(render(tmp_path_factory.mktemp("rows") / "my_pipeline"))
-    for name in ("subject", "session", "ephys", "imaging", "analysis"):
-        (own.folder / own.module(name)).unlink()
-    own.write(own.module("life"), LIFE)
-    own.write(own.module("work"), WORK)
-    own.write(own.module("version"), VERSION)
+    lay(own)
     ok(own, "--env", "local", "init")
     yield own
     own.run("local", "stop")

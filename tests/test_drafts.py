@@ -12,7 +12,8 @@ import time
 import pymysql
 import pytest
 from conftest import Project, Server
-from test_migrate import living, ok, rows, states
+from living import ok, rows, states
+from test_migrate import living as living
 
 assert living  # a fixture
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 from conftest import ROOT, Project, Server
-from test_model import clear, write_versions
-from test_servers import SCHEMAS, drop
+from test_model import write_versions
+from test_servers import SCHEMAS
 
 #: What the boxes refer to.
 ABOVE = """import datajoint as dj
@@ -94,7 +94,7 @@ def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> N
     todo = {f"m{number:02}": mutation for number, mutation in enumerate(mutations(server.backend))}
     assert len(todo) >= 50
     project.environment |= server.variables
-    clear(project)
+    project.clear()
     write_versions(project, "above", *todo)
     project.write(project.module("boxes"), ABOVE + "".join(BOX.format(name=name) for name in todo))
     try:
@@ -120,7 +120,7 @@ def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> N
             assert found[name]["state"] == "drifted", mutation.name
             assert sorted(found[name]["drift"]) == sorted(mutation.said), mutation.name
     finally:
-        drop(server, *(f"dev_{name}" for name in [*todo, "above"]))
+        server.drop(*(f"dev_{name}" for name in [*todo, "above"]))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def made(server: Server, project: Project) -> Iterator[Project]:
     project.environment |= server.variables
     assert project.run("init").code == 0
     yield project
-    drop(server, *(f"dev_{name}" for name in reversed(SCHEMAS)))
+    server.drop(*(f"dev_{name}" for name in reversed(SCHEMAS)))
 
 
 def test_code_that_finds_its_columns_goes_on(made: Project, server: Server) -> None:

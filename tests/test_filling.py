@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from conftest import Project
+from living import ok, rows, states
 from test_migrate import living as living
-from test_migrate import ok, rows, states
 
 LIFE, WORK = "life", "work"
 

@@ -102,7 +102,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     server: Server = request.getfixturevalue(request.param)
     dj, connection = connect(server)
     names = [*databases(FROM).values(), *databases(TO).values()]
-    _drop(server, names)
+    server.drop(*names)
     classes: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         for name in names:
@@ -118,7 +118,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield World(server, dj, connection, classes, *flat, {FROM: databases(FROM), TO: databases(TO)})
     finally:
         connection.close()
-        _drop(server, names)
+        server.drop(*names)
 
 
 def insert(server: Server, connection: Any, table: Any, rows: list[dict[str, Any]]) -> None:
@@ -133,13 +133,6 @@ def insert(server: Server, connection: Any, table: Any, rows: list[dict[str, Any
         marks = ", ".join(["%s"] * len(values))
         columns = ", ".join(map(quote, values))
         connection.query(f"INSERT INTO {table.full_table_name} ({columns}) VALUES ({marks})", tuple(values.values()))
-
-
-def _drop(server: Server, names: list[str]) -> None:
-    if server.backend == "mysql":
-        server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in names))
-    else:
-        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in names))
 
 
 def kind(world: World) -> Any:
@@ -380,7 +373,7 @@ def test_a_table_is_made_as_datajoint_makes_it(backend: str, request: pytest.Fix
     everything = list(sources(backend))
     schemas = [schema for _, _, names in everything for schema in names]
     full, made = ({name: f"{state}_{name}" for name in schemas} for state in (FULL, MADE))
-    _drop(server, [*full.values(), *made.values()])
+    server.drop(*full.values(), *made.values())
     try:
         modules: dict[str, Any] = {}
         for name, text, _ in everything:
@@ -418,7 +411,7 @@ def test_a_table_is_made_as_datajoint_makes_it(backend: str, request: pytest.Fix
     finally:
         dj.config.provenance.capture = False
         connection.close()
-        _drop(server, [*full.values(), *made.values()])
+        server.drop(*full.values(), *made.values())
 
 
 def texts(steps: list[Any]) -> str:
@@ -488,7 +481,7 @@ def test_odd_names_and_rights(server: Server) -> None:
     three = replace(two, attributes=(inherited, kinds, text), comment="% and %s")
     before, after = {parent: one, name: two}, {parent: one, name: three}
     world = World(server, dj, connection, {}, before, after, {})
-    _drop(server, [odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""')])
+    server.drop(odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""'))
     try:
         lower = kind(world)({"odd": odd}, before, after, constraints.Names())
         world.run([*lower.create_schema("odd"), *lower.create_table(one), *lower.create_table(two)])
@@ -514,6 +507,6 @@ def test_odd_names_and_rights(server: Server) -> None:
         run(world, [*lower.drop_table(name), *lower.drop_table(parent)])
     finally:
         connection.close()
-        _drop(server, [odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""')])
+        server.drop(odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""'))
         if server.backend == "postgresql":
             server.execute("DROP ROLE IF EXISTS low_reader")

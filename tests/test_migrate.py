@@ -2,93 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import Project, Server
-
-LIFE = '''"""What lives here."""
-
-import datajoint as dj
-
-from . import open_schema
-
-schema = open_schema("life")
-
-
-@schema
-class Animal(dj.Manual):
-    definition = """
-    # An animal
-    animal_id : int32  # its number
-    ---
-    name : varchar(32)  # what it is called
-    colour = "grey" : enum('grey', 'white')
-    """
-
-
-@schema
-class Weight(dj.Manual):
-    definition = """
-    -> Animal
-    day : date
-    ---
-    grams : float64  # on that day
-    """
-'''
-
-WORK = '''"""What is done here."""
-
-import datajoint as dj
-
-from . import life, open_schema
-
-schema = open_schema("work")
-
-
-@schema
-class Task(dj.Manual):
-    definition = """
-    -> life.Animal
-    task : varchar(16)
-    ---
-    note = null : varchar(64)
-    """
-
-
-@schema
-class Score(dj.Computed):
-    definition = """
-    -> Task
-    ---
-    score : int32
-    """
-
-    def make(self, key):
-        self.insert1(dict(key, score=len(key["task"])))
-'''
-
-FILL = """
-from my_pipeline import life, work
-life.Animal.insert([(1, "Ada", "grey"), (2, "Bob", "white")])
-life.Weight.insert([(1, "2026-01-01", 20.5), (1, "2026-01-02", 21.0), (2, "2026-01-01", 19.0)])
-work.Task.insert([(1, "run", "well"), (2, "swim", None)])
-work.Score.populate()
-"""
+from living import FILL, VERSION, lay, ok, rows, states
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
 def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
     """A project with two schemas and rows, on either backend."""
     own = Project(render(tmp_path / "my_pipeline"))
-    for name in ("subject", "session", "ephys", "imaging", "analysis"):
-        (own.folder / own.module(name)).unlink()
-    own.write(own.module("life"), LIFE)
-    own.write(own.module("work"), WORK)
-    own.write(own.module("version"), VERSION)
+    lay(own)
     if request.param == "mysql":
         server: Server = request.getfixturevalue("mysql")
         own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
@@ -100,37 +26,9 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
     assert filled.code == 0, filled.err
     yield own
     if request.param == "mysql":
-        for name in ("work", "life", "play"):
-            server.execute("SET foreign_key_checks = 0", f"DROP DATABASE IF EXISTS dev_{name}")
+        server.drop("dev_work", "dev_life", "dev_play")
     else:
         own.run("local", "stop")
-
-
-VERSION = """__version__ = "0.1.0"
-
-# a comment that stays
-SCHEMA_VERSIONS = {"life": "1.0.0",
-    "work": '1.0.0',  # and this one
-}
-"""
-
-
-def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:
-    result = project.run(*arguments, **more)
-    assert result.code == code, f"{arguments}: {result.code}\n{result.out}\n{result.err}"
-    return result
-
-
-def rows(project: Project, expression: str) -> Any:
-    program = f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
-    result = project.python("-c", program)
-    assert result.code == 0, result.err
-    return json.loads(result.out.strip().splitlines()[-1])
-
-
-def states(project: Project) -> dict[str, tuple[str, str | None]]:
-    answer = project.run("status", "--json")
-    return {s["name"]: (s["state"], s["database_version"]) for s in answer.json["schemas"]}
 
 
 def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:
@@ -275,11 +173,7 @@ def test_a_bad_file_is_a_sentence(default_folder: Path, tmp_path: Path, text: st
     import shutil
 
     own = Project(Path(shutil.copytree(default_folder, tmp_path / "my_pipeline")))
-    for name in ("subject", "session", "ephys", "imaging", "analysis"):
-        (own.folder / own.module(name)).unlink()
-    own.write(own.module("life"), LIFE)
-    own.write(own.module("work"), WORK)
-    own.write(own.module("version"), VERSION)
+    lay(own)
     ok(own, "--env", "local", "init")
     own.write(own.module("version"), VERSION.replace('"life": "1.0.0"', '"life": "1.1.0"'))
     own.write("src/my_pipeline/migrations/life/1.1.0_bad.py", text)

@@ -40,17 +40,11 @@ def write_versions(project: Project, *names: str) -> None:
     project.write(project.module("version"), f'__version__ = "0.1.0"\nSCHEMA_VERSIONS = {{\n{entries}}}\n')
 
 
-def clear(project: Project) -> None:
-    for path in (project.folder / "src" / project.package).glob("*.py"):
-        if path.stem not in ("__init__", "version"):
-            path.unlink()
-
-
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Project:
     """A project with every definition of the tests and both states of every case of the corpus."""
     project = Project(render(tmp_path_factory.mktemp("pipeline") / "my_pipeline"))
-    clear(project)
+    project.clear()
     modules, schemas = definitions.modules(), list(definitions.modules())
     for number, case in enumerate(corpus.cases().values()):
         for state in ("before", "after"):
@@ -134,27 +128,20 @@ class Declared:
         return result.json
 
 
-def drop(server: Server, *databases: str) -> None:
-    if server.backend == "mysql":
-        server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in databases))
-    else:
-        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
-
-
 @pytest.fixture(scope="session", params=["mysql", "postgresql"])
 def declared(request: pytest.FixtureRequest, pipeline: Project) -> Iterator[Declared]:
     """Everything declared by DataJoint itself on each server in turn."""
     server: Server = request.getfixturevalue(request.param)
     names = pipeline.python("-c", "import json, my_pipeline; print(json.dumps(list(my_pipeline.SCHEMA_VERSIONS)))").json
     databases = [f"test_model_{name}" for name in names]
-    drop(server, *databases)
+    server.drop(*databases)
     try:
         script = f"BACKEND, MYSQL_ONLY = {server.backend!r}, {MYSQL_ONLY!r}\n{DECLARE}"
         result = pipeline.python("-c", script, timeout=300, **server.variables, DJ_LOG_LEVEL="ERROR")
         assert result.code == 0, result.err
         yield Declared(server, pipeline, names)
     finally:
-        drop(server, *databases)
+        server.drop(*databases)
 
 
 def differences(expected: Tables, found: Tables) -> dict[str, Any]:
@@ -307,7 +294,7 @@ class Cage(dj.{tier}):
 def lab(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Project:
     """A project with one module, which every test writes anew."""
     project = Project(render(tmp_path_factory.mktemp("lab") / "my_pipeline"))
-    clear(project)
+    project.clear()
     write_versions(project, "lab")
     return project
 
@@ -493,7 +480,7 @@ def test_drift_shows(server: Server, lab: Project) -> None:
     code = by_name(scratch(lab, source)["schemas"])
     lab.environment |= server.variables | {"MY_PIPELINE_TEST_ID": "drift"}
     database = "test_drift_lab"
-    drop(server, database)
+    server.drop(database)
     try:
         result = lab.python("-c", f"BACKEND, MYSQL_ONLY = '', '{MYSQL_ONLY}'\n{DECLARE}", DJ_LOG_LEVEL="ERROR")
         assert result.code == 0, result.err
@@ -517,7 +504,7 @@ def test_drift_shows(server: Server, lab: Project) -> None:
         assert not found, "and nothing else"
     finally:
         lab.environment.clear()
-        drop(server, database)
+        server.drop(database)
 
 
 def notation_name(name: str) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from conftest import Project, Result, Server
-from living import living
+from living import living, ok, rows, states
 from test_bad_days import held, is_sentence
-from test_migrate import ok, rows, states
 
 FILE = "src/my_pipeline/migrations/life/1.1.0_fast.py"
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, Server
-from living import living
-from test_migrate import VERSION, ok
+from living import VERSION, living, ok
 from test_model import _manage
 
 RULES = _manage("revisions").RULES

@@ -26,21 +26,12 @@ FILL = (
 READ = "from my_pipeline import analysis; print(round(analysis.MultiModalAnalysis().fetch1('lag'), 1))"
 
 
-def drop(server: Server, *databases: str) -> None:
-    # Children first; what a foreign key points to cannot be dropped before them.
-    if server.backend == "mysql":
-        statements = [f"DROP DATABASE IF EXISTS `{name}`" for name in databases]
-        server.execute("SET FOREIGN_KEY_CHECKS = 0", *statements)
-    else:
-        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
-
-
 @pytest.fixture
 def on_server(server: Server, project: Project) -> Iterator[Project]:
     """A fresh project whose dev and prod are the server; its schemas are dropped at the end."""
     project.environment |= server.variables
     yield project
-    drop(server, *(f"{prefix}{name}" for prefix in ("dev_", "") for name in reversed(SCHEMAS)))
+    server.drop(*(f"{prefix}{name}" for prefix in ("dev_", "") for name in reversed(SCHEMAS)))
 
 
 def states(project: Project, environment: str) -> dict[str, str]:
@@ -306,7 +297,7 @@ def test_any_graph_becomes_a_pipeline_whose_tests_pass(
         )  # fmt: skip
         assert tests.code == 0, tests.out + tests.err
     finally:
-        drop(server, *names)
+        server.drop(*names)
 
 
 def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:

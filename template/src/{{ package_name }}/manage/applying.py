@@ -92,18 +92,20 @@ def migrate(
     connection = environments.connect(environment)
     with alone(connection, environment):
         resume(connection, environment, report)
+        begun = False
         while True:
             pipeline = due.read(connection, environment)
             wanted = due.due(pipeline, chosen, to)
             if not wanted:
                 return status.read(connection, environment)
             refuse_drift(pipeline, wanted)
-            found = drafting.groups(pipeline, wanted, said=said)
+            # Everything is judged before the first step, and then again each time what is next.
+            found = drafting.groups(pipeline, wanted, said=said, one=begun)
             lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
             if any(lossy):
-                found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy))
+                found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy), one=True)
             apply(pipeline, found[0], "migrate", report)
-            said = None
+            said, begun = None, True
 
 
 def draft(
@@ -249,13 +251,17 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
         now[revision.schema] = revision.version
         members.append({"schema": revision.schema, "run": number, "slug": revision.slug, "digest": revision.digest})
     leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
-    shapes: dict[str, list[Table]] = {name: [] for name in (*pipeline.shapes, *group.schemas)}
+    names = {*group.before, *group.after}
+    changed = {n.schema for n in names if group.before.get(n) is not group.after.get(n)}
+    shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
     for table in group.after.values():
-        shapes.setdefault(table.name.schema, []).append(table)
+        if table.name.schema in shapes:
+            shapes[table.name.schema].append(table)
+    known = dict.fromkeys((*pipeline.shapes, *shapes))
     head = {
         "leader": leader,
         "members": members,
-        "databases": {name: pipeline.databases[name] for name in shapes if name in pipeline.databases},
+        "databases": {name: pipeline.databases[name] for name in known if name in pipeline.databases},
         "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
         **({"renamed": drafting.renamed(group)} if kind == journal.DRAFT else {}),
     }
@@ -313,7 +319,7 @@ def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
     databases = head["databases"]
     shapes = catalog.read(connection, databases)
     wanted = {data["name"]: decode(data) for data in head["after"]}
-    _refuse_other_result(shapes, wanted)
+    _refuse_other_result({name: shape for name, shape in shapes.items() if name in wanted}, wanted)
     tables = {table.name: table for shape in shapes.values() for table in shape}
     lineage.repair(connection, databases, tables)
     with stepping.within(connection):
@@ -321,10 +327,9 @@ def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
             place = databases[member["schema"]]
             journal.stamp(connection, place, member["run"], shapes[member["schema"]].fingerprint)
             journal.finish(connection, place, member["run"])
-        for name in shapes:
+        for name in shapes.keys() & wanted.keys() - {member["schema"] for member in head["members"]}:
             # Another schema's tables may have other columns now, though its version is the same.
-            if name not in {member["schema"] for member in head["members"]}:
-                journal.restamp(connection, databases[name], shapes[name].fingerprint)
+            journal.restamp(connection, databases[name], shapes[name].fingerprint)
 
 
 def _session(connection: dj.Connection) -> list[str]:
@@ -378,7 +383,7 @@ def make_job_tables(environment: Environment) -> None:
     if any(stand.state is not State.CURRENT for stand in stands):
         return
     missing = lineage.without_jobs(connection, {stand.name: stand.database for stand in stands})
-    modules = graph.read(own.directory).modules_in_order(own.versions)
+    modules = graph.read(own.directory).modules_in_order(own.versions) if missing else {}
     for name in [name for name in modules if name in missing]:
         with suppress(Exception):
             module = import_module(f"{own.package}.{modules[name]}")

@@ -55,10 +55,10 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     catalogue = Catalogue()
     tables = catalogue.tables
     for database, name, comment, kind, persistence in rows(
-        "SELECT n.nspname, c.relname, d.description, c.relkind, c.relpersistence FROM pg_catalog.pg_namespace n "
-        "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind <> 'i' "
-        "LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = 0 "
-        "AND d.classoid = 'pg_catalog.pg_class'::regclass WHERE {names}"
+        "SELECT n.nspname, c.relname, (SELECT d.description FROM pg_catalog.pg_description d WHERE d.objoid = c.oid "
+        "AND d.objsubid = 0 AND d.classoid = 'pg_catalog.pg_class'::regclass), c.relkind, c.relpersistence "
+        "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind <> 'i' "
+        "WHERE {names}"
     ):
         if kind not in ("r", "p"):
             tables.setdefault((database, ""), Found(""))
@@ -90,6 +90,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     return catalogue
 
 
+# Comments and defaults are looked up one by one: just after many tables were made the server takes them for few, and a
+# join goes through all of them for each column.
 # Of hidden tables, a migration asks for the columns of those that were put aside, and for types that it may drop.
 _COLUMNS = """
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
@@ -102,14 +104,15 @@ SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
         || CASE WHEN a.attcollation <> t.typcollation
             THEN 'collation ' || (SELECT o.collname FROM pg_catalog.pg_collation o WHERE o.oid = a.attcollation)
             ELSE '' END,
-    a.attnotnull, pg_get_expr(f.adbin, f.adrelid), d.description
+    a.attnotnull,
+    (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_catalog.pg_attrdef f
+        WHERE f.adrelid = c.oid AND f.adnum = a.attnum),
+    (SELECT d.description FROM pg_catalog.pg_description d
+        WHERE d.objoid = c.oid AND d.objsubid = a.attnum AND d.classoid = 'pg_catalog.pg_class'::regclass)
 FROM pg_catalog.pg_namespace n
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
-LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.objsubid = a.attnum
-    AND d.classoid = 'pg_catalog.pg_class'::regclass
 WHERE {names} AND (LEFT(c.relname, 1) <> '~' OR LEFT(c.relname, 9) = '~dropped_' OR t.typtype = 'e')
 ORDER BY c.oid, a.attnum
 """

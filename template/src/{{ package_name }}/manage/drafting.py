@@ -180,7 +180,12 @@ def group(pipeline: Pipeline, operations: list[ops.Operation], lossy: Lossy = fr
 
 
 def groups(
-    pipeline: Pipeline, wanted: list[Revision], *, said: Said | None = None, lossy: Lossy = frozenset()
+    pipeline: Pipeline,
+    wanted: list[Revision],
+    *,
+    said: Said | None = None,
+    lossy: Lossy = frozenset(),
+    one: bool = False,
 ) -> list[Group]:
     """As :func:`scheme.groups`; where schemas are drafts, one group that replaces them and does everything else.
 
@@ -194,6 +199,8 @@ def groups(
         Given the tables before and after, what became of what the draft alone had.
     lossy : set
         Attributes whose values may change.
+    one : bool
+        Whether the first group is all that is asked for.
 
     Raises
     ------
@@ -206,7 +213,7 @@ def groups(
         if said is not None:
             what, why = "There is no draft that answers could be for.", "Migrations have their answers in their files."
             raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
-        return scheme.groups(pipeline, wanted, lossy=lossy)
+        return scheme.groups(pipeline, wanted, lossy=lossy, one=one)
     scheme.refuse_open_questions(wanted)
     start = _recorded(pipeline, wanted)
     early, late = _halves(pipeline, start, wanted)

@@ -159,6 +159,8 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
             aliases[alias] = target
             imports.setdefault(target.partition(".")[0], line)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    lines = source.split("\n")
+    written = "\n".join(line for node in classes for line in lines[node.lineno - 1 : node.end_lineno])
     schemas = tuple(dict.fromkeys(_opened(tree))) if any(c.decorator_list for c in classes) or not classes else ()
     ignored = {i.strip() for match in _IGNORE.finditer(source) for i in match["ids"].split(",")}
     return Module(
@@ -168,9 +170,7 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
         imports=imports,
         tables=frozenset(node.name for node in classes),
         references=tuple(reference for node in classes for reference in _references(node, aliases)),
-        stores=frozenset(
-            name for node in classes for name in _STORE.findall(ast.get_source_segment(source, node) or "")
-        ),
+        stores=frozenset(_STORE.findall(written)),
         ignored=frozenset(ignored),
     )
 

@@ -113,8 +113,9 @@ def groups(
     wanted: list[Revision],
     *,
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    one: bool = False,
 ) -> list[Group]:
-    """The migrations in groups, each with its steps and what the data say against them.
+    """The migrations in groups, each with its steps and what the data say against them; the first alone, where asked.
 
     Raises
     ------
@@ -135,6 +136,8 @@ def groups(
             now = lower(pipeline, current, [operation for _, operation in current.known], names, lossy)
             found.append(current)
             current = None
+            if one and revision is not wanted[-1]:
+                return found
     if current is not None:
         raise PipelineError(
             f"{', '.join(current.schemas)} cannot be migrated alone.",

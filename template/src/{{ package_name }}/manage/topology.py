@@ -24,6 +24,8 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
     for table in tables.values():
         for key in table.foreign_keys:
             parent = tables.get(key.parent)
+            if parent is not None and parent.primary_key == key.parent_attributes:
+                continue
             if parent is None and key.parent.schema in schemas:
                 sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
             elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
