@@ -169,10 +169,11 @@ def _literal(lowering: Lowering, tables: Tables, name: TableName, column: Column
     if value is None:
         return "NULL"
     type_ = resolved(tables, name, column.name)
-    text = (
-        json.dumps(value) if type_.startswith(("<", "json")) else str(int(value)) if value in (True, False) else value
-    )
-    found = filling.literal(lowering, type_, name, column.name, str(text))
+    if type_.startswith(("<", "json")):
+        text = json.dumps(value)
+    else:
+        text = str(int(value) if isinstance(value, bool) else value)
+    found = filling.literal(lowering, type_, name, column.name, text)
     return lowering._fill(column, found) or "NULL"
 
 
