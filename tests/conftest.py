@@ -6,10 +6,8 @@ import atexit
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from typing import Any
 
 import copier
 import pytest
+from daemons import Mysqld, Postmaster
 from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
@@ -199,12 +198,6 @@ class Server:
         return connection
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """MySQL: the server that DJ_HOST names, else a private one from the mysqld on PATH, else the test is skipped."""
@@ -221,45 +214,12 @@ def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextmanager
 def private_mysql(folder: Path, *options: str) -> Iterator[Server]:
     """A mysqld of the test's own, with its data in a folder."""
-    program = shutil.which("mysqld") or ""
-    data, log, port = folder / "data", (folder / "log").open("w"), free_port()
-    who = [f"--user={os.environ.get('USER') or 'root'}"] if os.geteuid() == 0 else []
-    initialize = [program, "--initialize-insecure", f"--datadir={data}", *who, *options]
-    subprocess.run(initialize, check=True, stdout=log, stderr=log, timeout=120)
-    # A socket path has little room, and the test folders' names are long.
-    sockets = Path("/tmp") / f"mysql-{os.getpid()}-{port}"
-    places = [f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={sockets}.sock"]
-    command = [program, *places, f"--pid-file={folder}/pid", *HASTY, *who, *options]
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    daemon = Mysqld(folder, *options)
+    daemon.start()
     try:
-        _wait_for_mysql(process, port, folder / "log")
-        yield Server("mysql", "127.0.0.1", port, "admin", "admin-secret")
+        yield Server("mysql", "127.0.0.1", daemon.port, "admin", "admin-secret")
     finally:
-        process.terminate()
-        process.wait(60)
-        log.close()
-
-
-#: A private MySQL need not outlive a loss of power: it waits for no disk, and writes no log for replicas.
-HASTY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF", "--skip-log-bin", "--mysqlx=OFF")
-
-
-def _wait_for_mysql(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    import pymysql
-
-    for _ in range(300):
-        assert process.poll() is None, log.read_text()[-2000:]
-        try:
-            connection = pymysql.connect(host="127.0.0.1", port=port, user="root", password="", autocommit=True)
-        except pymysql.err.OperationalError:
-            time.sleep(0.2)
-            continue
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE USER admin@'%' IDENTIFIED BY 'admin-secret'")
-            cursor.execute("GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
-        connection.close()
-        return
-    raise AssertionError(f"mysqld does not answer: {log.read_text()[-2000:]}")
+        daemon.stop()
 
 
 @pytest.fixture(scope="session")
@@ -282,25 +242,12 @@ def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
 @contextmanager
 def private_postgresql(folder: Path, render: Callable[..., Path]) -> Iterator[Server]:
     """The wheel's server, with its data in a folder, listening on a port and asking for passwords."""
-    import psycopg2
-
-    owner = Project(render(folder / "server"))
+    daemon = Postmaster(Project(render(folder / "server")))
     try:
-        started = owner.run("local", "start", "--port", str(free_port()), "--json")
-        assert started.code == 0, started.err
-        socket_folder, port = started.json["host"], started.json["port"]
-        connection = psycopg2.connect(host=socket_folder, port=port, user="postgres", dbname="postgres")
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER ROLE postgres PASSWORD 'admin-secret'")
-            cursor.execute("ALTER SYSTEM SET fsync = off")  # it need not outlive a loss of power
-            rules = owner.folder / ".local" / "pg" / "pg_hba.conf"
-            rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
-            cursor.execute("SELECT pg_reload_conf()")
-        connection.close()
-        yield Server("postgresql", "127.0.0.1", port, "postgres", "admin-secret")
+        daemon.start()
+        yield Server("postgresql", "127.0.0.1", daemon.port, "postgres", "admin-secret")
     finally:
-        owner.run("local", "stop")
+        daemon.stop()
 
 
 @pytest.fixture(params=["mysql", "postgresql"])

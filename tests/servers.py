@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import copier
-from conftest import PARTS, ROOT, Project, Server, free_port, private_mysql
+from conftest import PARTS, ROOT, Server, private_mysql, private_postgresql
 
 BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
@@ -59,14 +59,9 @@ def mysql(folder: Path) -> Iterator[Server | None]:
 @contextmanager
 def postgresql(folder: Path) -> Iterator[Server]:
     """The embedded server of a project, at a port."""
-    shutil.copytree(folder / "my_pipeline", folder / "postgresql")
-    owner = Project(folder / "postgresql")
-    try:
-        started = owner.run("local", "start", "--port", str(free_port()), "--json")
-        if started.code:
-            sys.exit(started.err)
-        server = Server("postgresql", "127.0.0.1", started.json["port"], "postgres", "none-is-asked-for")
-        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+
+    def copied(place: Path) -> Path:
+        return Path(shutil.copytree(folder / "my_pipeline", place))
+
+    with private_postgresql(folder, copied) as server:
         yield server
-    finally:
-        owner.run("local", "stop")

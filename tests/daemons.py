@@ -1,0 +1,115 @@
+"""Servers that a test can kill and start again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+#: A private MySQL need not outlive a loss of power: it waits for no disk, and writes no log for replicas.
+HASTY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF", "--skip-log-bin", "--mysqlx=OFF")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mysqld:
+    """A mysqld of the test's own, with its data in a folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self.port = folder, free_port()
+        self._program = shutil.which("mysqld") or ""
+        who = [f"--user={os.environ.get('USER') or 'root'}"] if os.geteuid() == 0 else []
+        # A socket path has little room, and the test folders' names are long.
+        self._sockets = Path("/tmp") / f"mysql-{os.getpid()}-{self.port}"
+        self._options = [*HASTY, *who, *options]
+        self._log = (folder / "log").open("w")
+        initialize = [self._program, "--initialize-insecure", f"--datadir={folder / 'data'}", *who, *options]
+        subprocess.run(initialize, check=True, stdout=self._log, stderr=self._log, timeout=120)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        places = [f"--datadir={self.folder / 'data'}", f"--port={self.port}", "--bind-address=127.0.0.1"]
+        places += [f"--socket={self._sockets}.sock", f"--pid-file={self.folder}/pid"]
+        command = [self._program, *places, *self._options]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self._wait()
+
+    def kill(self) -> None:
+        """Let it be gone at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, and do not start it again."""
+        self._process.terminate()
+        self._process.wait(60)
+        self._log.close()
+
+    def _wait(self) -> None:
+        import pymysql
+
+        for _ in range(600):
+            assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            with suppress(pymysql.err.OperationalError):
+                connection: Any = pymysql.connect(
+                    host="127.0.0.1", port=self.port, user="root", password="", autocommit=True, ssl_disabled=True
+                )
+                with connection.cursor() as cursor:
+                    cursor.execute("CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY 'admin-secret'")
+                    cursor.execute("GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
+                connection.close()
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"mysqld does not answer: {(self.folder / 'log').read_text()[-2000:]}")
+
+
+class Postmaster:
+    """The wheel's server of a project's own, listening on a port and asking for passwords."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.port = project, free_port()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        import psycopg2
+
+        started = self.project.run("local", "start", "--port", str(self.port), "--json")
+        assert started.code == 0, started.err
+        rules = self.project.folder / ".local" / "pg" / "pg_hba.conf"
+        if "127.0.0.1/32 scram" in rules.read_text(encoding="utf-8"):
+            return
+        connection = psycopg2.connect(host=started.json["host"], port=self.port, user="postgres", dbname="postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER ROLE postgres PASSWORD 'admin-secret'")
+            cursor.execute("ALTER SYSTEM SET fsync = off")  # it need not outlive a loss of power
+            rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
+            cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
+
+    def kill(self) -> None:
+        """Let the postmaster be gone at once; its children notice and end."""
+        pid = int((self.project.folder / ".local" / "pg" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(pid, signal.SIGKILL)
+        for child in [str(pid), *children]:
+            with suppress(FileNotFoundError):
+                while ") Z " not in Path(f"/proc/{child}/stat").read_text():
+                    time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it."""
+        self.project.run("local", "stop")
