@@ -184,7 +184,9 @@ class Server:
         else:
             self.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in databases))
 
-    def connect(self, user: str | None = None, password: str | None = None, autocommit: bool = True) -> Any:
+    def connect(
+        self, user: str | None = None, password: str | None = None, autocommit: bool = True, dbname: str = ""
+    ) -> Any:
         """A connection, of the administrator and with a transaction for each statement unless told otherwise."""
         who = (self.user, self.password) if user is None else (user, password or "")
         if self.backend == "mysql":
@@ -193,7 +195,9 @@ class Server:
             return pymysql.connect(host=self.host, port=self.port, user=who[0], password=who[1], autocommit=autocommit)
         import psycopg2
 
-        connection = psycopg2.connect(host=self.host, port=self.port, user=who[0], password=who[1], dbname="postgres")
+        connection = psycopg2.connect(
+            host=self.host, port=self.port, user=who[0], password=who[1], dbname=dbname or "postgres"
+        )
         connection.autocommit = autocommit
         return connection
 

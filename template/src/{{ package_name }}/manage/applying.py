@@ -298,15 +298,15 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report, *, 
     databases, leader = head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    session = _session(connection)
+    session, last = _session(connection), 0
     for entry in entries:
-        if entry.state != steplog.DONE and (late or entry.kind != "online"):
+        if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
             for statement in session:
                 connection.query(statement, args=None, reconnect=False)
             session = _session(connection) if entry.kind == "online" else []  # which had more patience
             report(entry.words, entry.number, len(entries))
             try:
-                stepping.run(connection, databases, database, leader["run"], entry, len(entries))
+                last = stepping.run(connection, databases, database, leader["run"], entry, len(entries))
             except stepping.Refused:
                 if entry.number == 1 and connection.adapter.backend == "mysql":
                     for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with

@@ -32,7 +32,7 @@ _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecor
 
 
 def _console(**options: Any) -> Console:
-    console = Console(highlight=False, **options)
+    console = Console(highlight=False, emoji=False, **options)  # the mark :date: is none
     if not console.is_terminal:
         console.width = 160  # a pipe has no width; nothing that a person greps for should be cut
     return console

@@ -364,7 +364,11 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     text = filled(getattr(operation.sql, backend))
     check = filled(getattr(operation.check, backend)) if operation.check else ""
     statements = [part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";")]
-    yield steplog.Entry(0, "own", steplog.PLANNED, operation.words, json.dumps({"check": check, "run": statements}))
+    # Each is a step, so that none runs twice; whether the first has to run says whether all have to.
+    for number, statement in enumerate(statements, 1):
+        words = operation.words if len(statements) == 1 else f"{operation.words} ({number} of {len(statements)})"
+        left = {"check": check, "more": len(statements) - 1} if check and number == 1 else {}
+        yield steplog.Entry(0, "own", steplog.PLANNED, words, json.dumps({**left, "run": [statement]}))
 
 
 # --- What the data say ---------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ class Entry:
     words : str
         What it does.
     text : str
-        The statement, or JSON: of ``own`` and ``online`` a query that tells whether it is done, and statements.
+        The statement, or JSON: statements in ``run``, where there is one a query in ``check`` that tells whether they
+        are done, and in ``more`` how many steps after this one are done with it.
     tables : tuple of (str, str)
         Database and name of the tables whose shape it changes, as they are called afterwards.
     before : str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from . import project, recoding, revisions, steplog, trouble
@@ -50,24 +50,49 @@ def within(connection: dj.Connection) -> Iterator[None]:
 
 def run(
     connection: dj.Connection, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int
-) -> None:
+) -> int:
+    """Run a step and note that it is done; the number of the last step that is done with it.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        The session that holds the lock.
+    databases : dict
+        Name on the server of each schema.
+    database, run : str, int
+        Where the step is written down.
+    entry : Entry
+        The step.
+    of : int
+        How many there are.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be run; :class:`Refused` where the server says so.
+    """
     mysql = connection.adapter.backend == "mysql"
     now = "\n".join(_describe(connection, *place) for place in entry.tables) if mysql else ""
     if entry.state == steplog.RUNNING and now != entry.before:
         _refuse_tampering(entry, now)
         steplog.finish(connection, database, run, entry.number)
-        return
+        return entry.number
+    last = entry.number
     steplog.start(connection, database, run, entry.number, now)
     try:
-        match entry.kind:
-            case "sql":
-                connection.query(entry.text, args=None, reconnect=False)
-            case "own" | "online":
-                _own(connection, entry)
-            case "recode":
-                _recode(connection, entry)
-            case _:
-                _python(connection, databases, entry)
+        # Whether rows were changed cannot be seen of a table, so that is noted together with the change.
+        with transaction(connection) if mysql and _changes_rows(entry) else nullcontext():
+            match entry.kind:
+                case "sql":
+                    connection.query(entry.text, args=None, reconnect=False)
+                case "own" | "online":
+                    last += _own(connection, entry)
+                case "recode":
+                    _recode(connection, entry)
+                case _:
+                    _python(connection, databases, entry)
+            for number in range(entry.number, last + 1):
+                steplog.finish(connection, database, run, number)
     except PipelineError:
         raise
     except Exception as error:
@@ -84,7 +109,17 @@ def run(
             f"{found.do if found else 'See to the reason'}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         ) from error
-    steplog.finish(connection, database, run, entry.number)
+    return last
+
+
+_ROWS = re.compile(
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+def _changes_rows(entry: steplog.Entry) -> bool:
+    """Whether a step does no more than to change rows, which a transaction holds together with what is noted of it."""
+    return bool(entry.statements) and all(_ROWS.match(statement) for statement in entry.statements)
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
@@ -114,15 +149,16 @@ def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
             )
 
 
-def _own(connection: dj.Connection, entry: steplog.Entry) -> None:
-    """Statements of the lab's own."""
+def _own(connection: dj.Connection, entry: steplog.Entry) -> int:
+    """Statements of the lab's own, or such as are not part of a transaction; how many more steps are done with them."""
     data = json.loads(entry.text)
-    if data["check"]:
+    if data.get("check"):
         row = connection.query(data["check"], args=None, reconnect=False).fetchone()
         if row and row[0]:
-            return
+            return int(data.get("more", 0))
     for statement in data["run"]:
         connection.query(statement, args=None, reconnect=False)
+    return 0
 
 
 def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:

@@ -1,0 +1,242 @@
+"""Migrations that are broken off, by a kill of the runner or of the server or by a cut connection, and gone on with."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import crash_pipeline
+from conftest import Project, Server
+from daemons import Mysqld, Postmaster
+from living import ok
+from proxy import Fault, Proxy
+
+WHEN = ("before", "while", "after")
+FAULTS = ("runner", "server", "connection")
+
+#: A command that says which process it is.
+RUN = """
+import os, sys
+open(sys.argv.pop(1), "w").write(str(os.getpid()))
+from my_pipeline.manage import cli
+cli.main(sys.argv[1:])
+"""
+
+
+@dataclass
+class Ground:
+    """A server that can be killed, a project that reaches it through a proxy, and what an undisturbed run makes."""
+
+    server: Server
+    daemon: Mysqld | Postmaster
+    proxy: Proxy
+    project: Project
+    start: dict[str, list[str]] = field(default_factory=dict)
+    statements: list[str] = field(default_factory=list)
+    end: dict[str, Any] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        """Everything as it was before the first migration."""
+        if self.server.backend == "postgresql":
+            self.server.execute(
+                f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME} TEMPLATE begun"
+            )
+            return
+        self.server.drop("dev_work", "dev_life")
+        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+            for database, statements in self.start.items():
+                cursor.execute(f"CREATE DATABASE `{database}`")
+                cursor.execute(f"USE `{database}`")
+                for statement in statements:
+                    cursor.execute(statement)
+
+    def keep(self) -> None:
+        """Take what is there for the beginning."""
+        if self.server.backend == "postgresql":
+            self.server.execute(f"CREATE DATABASE begun TEMPLATE {NAME}")
+            return
+        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            for database in ("dev_life", "dev_work"):
+                kept = self.start[database] = []
+                for table in tables(self, cursor, database):
+                    cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
+                    kept.append(cursor.fetchone()[1])
+                    cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
+                    for row in cursor.fetchall():
+                        marks = ", ".join(["%s"] * len(row))
+                        kept.append(cursor.mogrify(f"INSERT INTO `{table}` VALUES ({marks})", row))
+
+    def state(self) -> dict[str, Any]:
+        """All that is there: tables as the server describes them, their rows, which version and by which steps."""
+        found: dict[str, Any] = {}
+        catalogue = NAME if self.server.backend == "postgresql" else ""
+        with closing(self.server.connect(dbname=catalogue)) as connection, connection.cursor() as cursor:
+            for database in ("dev_life", "dev_work"):
+                for table in tables(self, cursor, database):
+                    if not table.startswith("~migration"):
+                        found[f"{database}.{table}"] = described(self, cursor, database, table)
+                quoted = [f"`{database}`.`~migration{end}`" for end in ("", "_step")]
+                runs, steps = [q if self.server.backend == "mysql" else q.replace("`", '"') for q in quoted]
+                cursor.execute(
+                    "SELECT kind, status, version, previous_version, fingerprint, code_commit, software "
+                    f"FROM {runs} WHERE status <> 'withdrawn' ORDER BY id"
+                )
+                found[f"{database} runs"] = cursor.fetchall()
+                cursor.execute(
+                    f"SELECT s.number, s.kind, s.state, s.words FROM {steps} s JOIN {runs} r ON r.id = s.run "
+                    "WHERE r.status <> 'withdrawn' ORDER BY s.run, s.number"
+                )
+                found[f"{database} steps"] = cursor.fetchall()
+        status = self.project.run("status", "--json").json
+        found["status"] = [{k: v for k, v in schema.items() if k != "since"} for schema in status["schemas"]]
+        return found
+
+    def undisturbed(self) -> None:
+        """Run the migrations once, and keep what they say and make."""
+        self.reset()
+        self.proxy.begin()
+        ok(self.project, "migrate")
+        self.statements = list(self.proxy.statements)
+        self.end = self.state()
+
+    def play(self, number: int, when: str, what: str, patience: float = 0.0) -> Case:
+        """Let a fault happen at a statement, and go on afterwards."""
+        self.reset()
+        pid = self.project.folder / "pid"
+        pid.unlink(missing_ok=True)
+
+        def strike() -> None:
+            if what == "runner":
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+            elif what == "server":
+                self.daemon.kill()
+
+        fault = Fault(number, when, strike, patience)
+        self.proxy.begin(fault)
+        first = self.project.python("-c", RUN, str(pid), "migrate")
+        case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
+        if not fault.struck:
+            case.problems.append(f"the statement was never sent: {first.code} {first.err}")
+            return case
+        if what == "server":
+            self.daemon.start()
+        self.proxy.begin()
+        if what != "runner" and (first.code == 0) == (number < len(self.statements) - 1):
+            pass  # whether a lost answer matters is the runner's business; what it leaves is looked at below
+        if what != "runner" and first.code and not said_in_words(first.err):
+            case.problems.append(f"not a sentence: {first.code} {first.err}")
+        again = self.project.run("migrate")
+        if again.code:
+            case.problems.append(f"does not go on: {again.code} {again.err}")
+            return case
+        end = self.state()
+        case.problems += [
+            f"{key}: {end.get(key)} instead of {self.end.get(key)}"
+            for key in {**self.end, **end}
+            if end.get(key) != self.end.get(key)
+        ]
+        return case
+
+
+@dataclass
+class Case:
+    """A fault and what came of it."""
+
+    backend: str
+    number: int
+    when: str
+    what: str
+    statement: str
+    running: bool
+    problems: list[str] = field(default_factory=list)
+
+
+#: A server that is killed and not the machine keeps what it has written; without certificates nothing is encrypted.
+DURABLE = ("--innodb-doublewrite=ON", "--innodb-flush-log-at-trx-commit=1", "--auto-generate-certs=OFF")
+
+#: The database of PostgreSQL that the pipeline is in.
+NAME = "crashed"
+
+
+def said_in_words(text: str) -> bool:
+    """One line what, one why, one what to do."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("[")]
+    return "Traceback" not in text and bool(lines) and lines[-3].startswith("Error: ") if len(lines) >= 3 else False
+
+
+def tables(ground: Ground, cursor: Any, database: str) -> list[str]:
+    """The tables of a database, hidden ones too."""
+    cursor.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY table_name", (database,)
+    )
+    return [str(row[0]) for row in cursor.fetchall()]
+
+
+def described(ground: Ground, cursor: Any, database: str, table: str) -> Any:
+    """A table as the server describes it, and its rows, sorted."""
+    if ground.server.backend == "mysql":
+        cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
+        words = [re.sub(r" AUTO_INCREMENT=\d+", "", cursor.fetchone()[1])]
+        full = f"`{database}`.`{table}`"
+    else:
+        full, words = f'"{database}"."{table}"', []
+        for query in DESCRIBED:
+            cursor.execute(query, (full,))
+            words += [repr(row) for row in cursor.fetchall()]
+    cursor.execute(f"SELECT * FROM {full}")
+    return words, sorted(repr(row) for row in cursor.fetchall())
+
+
+DESCRIBED = (
+    "SELECT attname, format_type(atttypid, atttypmod), attnotnull, col_description(attrelid, attnum), "
+    "(SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum) "
+    "FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+    "SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conrelid = %s::regclass "
+    "AND contype <> 'n' ORDER BY conname",
+    "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index WHERE indrelid = %s::regclass ORDER BY 1",
+    "SELECT obj_description(%s::regclass, 'pg_class')",
+)
+
+
+@contextmanager
+def ground(backend: str, folder: Path, project: Project, *, rows: int) -> Iterator[Ground]:
+    """Make everything ready: a server of its own, a pipeline with so many animals, its migrations, and how they end.
+
+    ``project`` and, for PostgreSQL, the folder beside it that holds another one are the caller's.
+    """
+    daemon: Mysqld | Postmaster
+    if backend == "mysql":
+        folder.mkdir(exist_ok=True)
+        daemon = Mysqld(folder, *DURABLE)
+        user, password = "admin", "admin-secret"
+    else:
+        daemon, user, password = Postmaster(Project(folder)), "postgres", "admin-secret"
+    daemon.start()
+    proxy = Proxy(backend, daemon.port)
+    try:
+        server = Server(backend, "127.0.0.1", daemon.port, user, password)
+        through = Server(backend, "127.0.0.1", proxy.port, user, password)
+        quick = {"MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR", "PYTHONHASHSEED": "0"}
+        project.environment |= {**through.variables, **quick}
+        if backend == "postgresql":
+            server.execute(f"CREATE DATABASE {NAME}")
+            project.environment["DJ_DATABASE_NAME"] = NAME
+        crash_pipeline.lay(project)
+        ok(project, "init")
+        crash_pipeline.fill(project, rows)
+        crash_pipeline.evolve(project)
+        project.warm_up()
+        made = Ground(server, daemon, proxy, project)
+        made.keep()
+        made.undisturbed()
+        yield made
+    finally:
+        proxy.close()
+        daemon.stop()
