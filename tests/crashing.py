@@ -106,6 +106,11 @@ class Ground:
         self.statements = list(self.proxy.statements)
         self.end = self.state()
 
+    def points(self) -> list[int]:
+        """The statements at which a fault is worth something: those that write, of a run that holds the lock."""
+        last = next(n for n, text in enumerate(self.statements) if re.search("RELEASE_LOCK|pg_advisory_unlock", text))
+        return [n for n, text in enumerate(self.statements[:last]) if not READS.match(text)]
+
     def play(self, number: int, when: str, what: str, patience: float = 0.0) -> Case:
         """Let a fault happen at a statement, and go on afterwards."""
         self.reset()
@@ -122,14 +127,12 @@ class Ground:
         self.proxy.begin(fault)
         first = self.project.python("-c", RUN, str(pid), "migrate")
         case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
-        if not fault.struck:
+        if not fault.struck.wait(30):
             case.problems.append(f"the statement was never sent: {first.code} {first.err}")
             return case
         if what == "server":
             self.daemon.start()
         self.proxy.begin()
-        if what != "runner" and (first.code == 0) == (number < len(self.statements) - 1):
-            pass  # whether a lost answer matters is the runner's business; what it leaves is looked at below
         if what != "runner" and first.code and not said_in_words(first.err):
             case.problems.append(f"not a sentence: {first.code} {first.err}")
         again = self.project.run("migrate")
@@ -138,11 +141,14 @@ class Ground:
             return case
         end = self.state()
         case.problems += [
-            f"{key}: {end.get(key)} instead of {self.end.get(key)}"
+            f"{key}: {differing(end.get(key), self.end.get(key))}"
             for key in {**self.end, **end}
             if end.get(key) != self.end.get(key)
         ]
         return case
+
+
+READS = re.compile(r"\s*(SELECT|SHOW|SET|START TRANSACTION|BEGIN)\b", re.IGNORECASE)
 
 
 @dataclass
@@ -171,6 +177,13 @@ def said_in_words(text: str) -> bool:
     return "Traceback" not in text and bool(lines) and lines[-3].startswith("Error: ") if len(lines) >= 3 else False
 
 
+def differing(one: Any, other: Any) -> str:
+    """What two values do not have in common, as far as they are lists."""
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
+        return "; ".join(differing(a, b) for a, b in zip(one, other, strict=True) if a != b)
+    return f"{one} instead of {other}"
+
+
 def tables(ground: Ground, cursor: Any, database: str) -> list[str]:
     """The tables of a database, hidden ones too."""
     cursor.execute(
@@ -191,7 +204,8 @@ def described(ground: Ground, cursor: Any, database: str, table: str) -> Any:
             cursor.execute(query, (full,))
             words += [repr(row) for row in cursor.fetchall()]
     cursor.execute(f"SELECT * FROM {full}")
-    return words, sorted(repr(row) for row in cursor.fetchall())
+    plain = ([bytes(value) if isinstance(value, memoryview) else value for value in row] for row in cursor.fetchall())
+    return words, sorted(map(repr, plain))
 
 
 DESCRIBED = (

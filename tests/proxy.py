@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -30,16 +30,18 @@ class Fault:
         What happens; the connection is cut in any case.
     patience : float
         Seconds that ``while`` waits.
-    struck, running : bool
-        Whether it has happened, and whether the server had not answered by then.
+    running : bool
+        Whether the server had not answered by then.
+    struck : Event
+        Set once it has happened.
     """
 
     number: int
     when: str
     strike: Callable[[], None]
     patience: float = 0.0
-    struck: bool = False
     running: bool = False
+    struck: threading.Event = field(default_factory=threading.Event)
 
 
 class Proxy:
@@ -108,7 +110,7 @@ class Proxy:
             session.answered.wait(120)
         fault.running = fault.when == "while" and not session.answered.is_set()
         fault.strike()
-        fault.struck = True
+        fault.struck.set()
 
 
 class _Session:

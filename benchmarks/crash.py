@@ -1,0 +1,104 @@
+"""Every place at which a migration can be broken off, on real servers.
+
+    uv run benchmarks/crash.py
+    uv run benchmarks/crash.py --backend mysql --every 10
+
+Migrations that use every operation run through a proxy that knows statements. For each statement that writes,
+before the server gets it, while it runs and after it was answered, the runner is killed, the server is killed and
+started again, or the connection is cut; then `migrate` runs again. What that ends in has to be what an undisturbed run
+ends in: tables as the server describes them, every row, the journal, every step, and `status`.
+"""
+
+from __future__ import annotations
+
+import os.path
+import sys
+
+# The tests' modules first; this folder last, for its copy.py is not the library's.
+sys.path.append(sys.path.pop(0))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
+
+import argparse
+import json
+import multiprocessing
+import random
+import shutil
+import tempfile
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import crashing
+from conftest import Project
+from crashing import FAULTS, WHEN, Case
+from servers import BACKENDS, render
+
+
+def main() -> None:
+    """Play the cases and print a table for each server."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth case")
+    parser.add_argument("--rows", type=int, default=2000, metavar="N", help="in the tables that change")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="servers at a time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    options = parser.parse_args()
+    found = []
+    for backend in BACKENDS if options.backend == "both" else [options.backend]:
+        if backend == "mysql" and shutil.which("mysqld") is None:
+            print("No MySQL: there is no mysqld on PATH.", file=sys.stderr)
+            continue
+        tasks = [(backend, number, options) for number in range(options.jobs)]
+        with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+            cases = [case for part in pool.map(play, tasks) for case in part]
+        tell(BACKENDS[backend], cases)
+        found += cases
+    if options.json:
+        options.json.write_text(json.dumps([asdict(case) for case in found], indent=1), encoding="utf-8")
+    sys.exit(any(case.problems for case in found))
+
+
+def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
+    """One worker's share of the cases, on a server of its own."""
+    backend, mine, options = task
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
+    try:
+        render(folder)
+        if backend == "postgresql":
+            shutil.copytree(folder / "my_pipeline", folder / "server")
+        own, chance = Project(folder / "my_pipeline"), random.Random(mine)
+        with crashing.ground(backend, folder / "server", own, rows=options.rows) as ground:
+            every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
+            share = every[:: options.every][mine :: options.jobs]
+            cases = []
+            for number, (point, when, what) in enumerate(share, 1):
+                cases.append(ground.play(point, when, what, patience=chance.random() / 20))
+                if number % 50 == 0 or cases[-1].problems:
+                    said = cases[-1].problems[0][:300] if cases[-1].problems else ""
+                    print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)
+            return cases
+    finally:
+        shutil.rmtree(folder)
+
+
+def tell(title: str, cases: list[Case]) -> None:
+    """A row for each fault, a column for each moment."""
+    print(f"\n{title}: {len(cases)} cases at {len({case.number for case in cases})} statements")
+    print(f"  {'':12}" + "".join(f"{when:>24}" for when in WHEN))
+    for what in FAULTS:
+        words = []
+        for when in WHEN:
+            mine = [case for case in cases if (case.what, case.when) == (what, when)]
+            right = sum(not case.problems for case in mine)
+            hit = f", {sum(case.running for case in mine)} running" if when == "while" else ""
+            words.append(f"{right} of {len(mine)} right{hit}")
+        print(f"  {what:12}" + "".join(f"{text:>24}" for text in words))
+    problems = Counter(problem for case in cases for problem in case.problems)
+    for problem, count in problems.most_common(20):
+        print(f"  {count} x {problem[:300]}")
+
+
+if __name__ == "__main__":
+    main()
