@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -234,6 +235,35 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
     assert ("this one may be" if mysql else "Nothing was changed") in err
     after = {"life": DONE["life"], "work": ("interrupted" if mysql else "behind", "1.0.0")}
     assert states(behind) == after
+    ends_right(behind, server.backend)
+
+
+def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
+    longest, ended = 0.0, threading.Event()
+
+    def read() -> None:
+        nonlocal longest
+        while not ended.wait(0.2):
+            begun = time.monotonic()
+            server.execute("SELECT COUNT(*) FROM dev_work.task")
+            longest = max(longest, time.monotonic() - begun)
+
+    with held(server, "SELECT * FROM dev_work.task WHERE note = 'well'"):
+        reader = threading.Thread(target=read)
+        reader.start()
+        begun = time.monotonic()
+        refused = behind.run("migrate")
+        waited = time.monotonic() - begun
+        left = server.execute(WAITING[server.backend])
+        ended.set()
+        reader.join()
+    is_sentence(refused)
+    assert "task is held by " in refused.err and "session " in refused.err
+    assert "whose last statement is: SELECT * FROM dev_work.task WHERE note = 'well'" in refused.err
+    assert 25 < waited < 60
+    # Whoever reads meanwhile gets a turn, and nobody waits for a runner that has given up.
+    assert longest < 6 and left == []
+    assert states(behind) == {"life": DONE["life"], "work": BEHIND["work"]}
     ends_right(behind, server.backend)
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,6 @@ from .status import SchemaStatus, State
 
 if TYPE_CHECKING:
     import datajoint as dj
-
-#: Seconds that a statement may wait for others to let go of a table.
-LOCK_TIMEOUT = 30
 
 Report = Callable[[str, int, int], None]
 
@@ -203,11 +201,16 @@ def apply(pipeline: Pipeline, group: Group, kind: str, report: Report) -> None:
     connection = pipeline.connection
     if connection.adapter.backend == "postgresql":
         late = any(entry.kind == "online" for entry in group.entries)
-        with stepping.transaction(connection):
-            head = _write_down(pipeline, group, kind)
-            _run(connection, head, report, late=False)
-            if not late:
-                _conclude(connection, head)
+
+        def attempt() -> dict[str, Any]:
+            with stepping.transaction(connection):
+                head = _write_down(pipeline, group, kind)
+                _run(connection, head, report, late=False)
+                if not late:
+                    _conclude(connection, head)
+            return head
+
+        head = stepping.patiently(connection, pipeline.databases, attempt)
         if late:
             _go_on(connection, head, report)
     else:
@@ -298,17 +301,19 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report, *, 
     databases, leader = head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    session, last = _session(connection), 0
+    session, last, apart = _session(connection), 0, connection.adapter.backend == "mysql"
     for entry in entries:
         if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
             for statement in session:
                 connection.query(statement, args=None, reconnect=False)
             session = _session(connection) if entry.kind == "online" else []  # which had more patience
             report(entry.words, entry.number, len(entries))
+            step = partial(stepping.run, connection, databases, database, leader["run"], entry, len(entries))
             try:
-                last = stepping.run(connection, databases, database, leader["run"], entry, len(entries))
+                # A transaction is tried again as a whole.
+                last = stepping.patiently(connection, databases, step) if apart or entry.kind == "online" else step()
             except stepping.Refused:
-                if entry.number == 1 and connection.adapter.backend == "mysql":
+                if entry.number == 1 and apart:
                     for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with
                         journal.withdraw(connection, databases[member["schema"]], member["run"])
                 raise
@@ -337,7 +342,7 @@ def _session(connection: dj.Connection) -> list[str]:
         from .mysql import MySQL as Server
     else:
         from .postgresql import PostgreSQL as Server  # type: ignore[assignment]
-    return [text % LOCK_TIMEOUT if "%d" in text else text for text in Server.session]
+    return [text % stepping.WAIT if "%d" in text else text for text in Server.session]
 
 
 def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from . import project, recoding, revisions, steplog, trouble
+from . import holders, project, recoding, revisions, steplog, trouble
 from .errors import ExitCode, PipelineError
 from .migration import RunPython
 
@@ -17,7 +18,40 @@ if TYPE_CHECKING:
 
 
 class Refused(PipelineError):
-    """The server refused a step, which so changed nothing."""
+    """The server refused a step, which so changed nothing; ``waited`` is a statement that waited for others in vain."""
+
+    waited: str = ""
+
+
+#: Seconds that a statement may wait for others to let go of a table. Whoever comes meanwhile waits behind it.
+WAIT = 3
+
+#: Seconds for which it is tried again, and between two tries, when others get their turn.
+PATIENCE, PAUSE = 30, 1
+
+Result = TypeVar("Result")
+
+
+def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Callable[[], Result]) -> Result:
+    """Do something again while it fails for tables that others hold, for a while; then say who holds them.
+
+    Raises
+    ------
+    Refused
+        If others hold them for longer, or anything else stands against it.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return work()
+        except Refused as refused:
+            if not refused.waited:
+                raise
+            if time.monotonic() > deadline:
+                who = holders.of(connection, databases.values(), refused.waited)
+                why = f"{who}. {refused.why}" if who else refused.why
+                raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
+        time.sleep(PAUSE)
 
 
 @contextmanager
@@ -103,12 +137,15 @@ def run(
         left = f"{entry.number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {project.current().command} migrate again" + ("." if first else "; it goes on from there.")
-        raise (PipelineError if unknown else Refused)(
+        refused = (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {of} failed: {entry.words}.",
             f"{trouble.reason(error)}. {left}",
             f"{found.do if found else 'See to the reason'}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
-        ) from error
+        )
+        if isinstance(refused, Refused) and found is trouble.HELD:
+            refused.waited = "; ".join(entry.statements)
+        raise refused from error
     return last
 
 
