@@ -1,0 +1,22 @@
+"""Runners that begin at once apply everything once; who reads with the code of before reads right, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import racing
+from crashing import Ground
+from test_crash import ground as ground
+
+#: benchmarks/race.py plays many more.
+ROUNDS = 3
+
+assert ground  # a fixture
+
+
+def test_runners_that_begin_at_once(ground: Ground, tmp_path: Path) -> None:
+    with racing.race(ground, tmp_path, 8) as race:
+        for commands in [[["migrate"]]] * ROUNDS + [[["migrate"], ["init"], ["rollback", "life", "--to", "1.0.0"]]]:
+            found = race.run(*commands)
+            assert not found.problems, found
+            assert found.codes[0] >= 8 / len(commands) - 1
