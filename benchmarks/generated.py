@@ -70,11 +70,14 @@ def run(options: argparse.Namespace) -> list[Outcome]:
             numbers.put(number)
         outcomes = []
         with ProcessPoolExecutor(options.jobs, context, initializer=begin, initargs=(folder, servers, numbers)) as pool:
-            for number, outcome in enumerate(pool.map(play, tasks), 1):
-                outcomes.append(outcome)
-                if outcome.kind == "broken" or number % 100 == 0:
-                    done = f"{number}/{len(tasks)} {outcome.case} on {outcome.backend}: {outcome.kind}"
-                    print(done, file=sys.stderr, flush=True)
+            try:
+                for number, outcome in enumerate(pool.map(play, tasks), 1):
+                    outcomes.append(outcome)
+                    if outcome.kind == "broken" or number % 100 == 0:
+                        done = f"{number}/{len(tasks)} {outcome.case} on {outcome.backend}: {outcome.kind}"
+                        print(done, file=sys.stderr, flush=True)
+            except KeyboardInterrupt:  # what there is until then
+                pool.shutdown(wait=False, cancel_futures=True)
         return outcomes
 
 

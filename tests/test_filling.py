@@ -56,6 +56,22 @@ def test_a_new_lookup_has_its_contents_before_rows_refer_to_it(living: Project) 
     ]
 
 
+def test_a_key_that_grows_is_taken_from_the_parent_that_every_row_has(living: Project) -> None:
+    living.replace(
+        living.module(WORK),
+        "    ---\n    note",
+        '    ---\n    -> [nullable] life.Animal.proj(a_friend="animal_id")\n    note',
+    )
+    migrated(living, "friends")
+    living.replace(
+        living.module(LIFE),
+        "    animal_id : int32  # its number\n",
+        "    animal_id : int32  # its number\n    herd : int8\n",
+    )
+    migrated(living, "herds", "--fill", "Animal.herd=3")
+    assert rows(living, "[[r['herd'], r['a_friend']] for r in work.Task.to_dicts()]") == [[3, None], [3, None]]
+
+
 def test_what_leaves_a_table_for_a_new_parent_is_taken_along(living: Project) -> None:
     after_class(
         living, WORK, "Score", "@schema", "class Kind(dj.Manual):", '    definition = """', "    -> Task", "    ---",

@@ -7,7 +7,7 @@ import json
 from . import notation
 from .errors import PipelineError
 from .lowering import Lowering
-from .model import TableName
+from .model import ForeignKey, TableName
 from .operations import Tables
 from .origins import Origins, resolved
 from .step import Each, Expression, FromParent, Literal
@@ -93,10 +93,16 @@ def _now(origins: Origins, table: TableName) -> dict[str, str]:
 
 
 def _parent(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> FromParent:
-    """From the parent's row that the foreign key leads to of which the table has most."""
-    was = origins.attributes.get(name, {})
-    keys = [key for key in after[name].foreign_keys if attribute in key.attributes]
-    key = max(keys, key=lambda key: len(set(was) & set(key.attributes)), default=None)
+    """From the parent's row that the foreign key leads to of which the table has most, and has it in every row."""
+    was, table = origins.attributes.get(name, {}), after[name]
+
+    def told(key: ForeignKey) -> tuple[bool, bool, int, bool]:
+        known = set(was) & set(key.attributes)
+        always = not any(table.attribute[a].nullable for a in known)
+        return bool(known), always, len(known), known <= set(table.primary_key)
+
+    keys = [key for key in table.foreign_keys if attribute in key.attributes]
+    key = max(keys, key=told, default=None)
     if key is None:
         raise PipelineError(
             f"{attribute} of {name} has no parent to take a value from.",
