@@ -364,5 +364,6 @@ class Play:
             said.append({step: oracle.plain(words) for step, words in json.loads(text).items()})
         ours, theirs = said
         for step in {**ours, **theirs}:
-            if ours.get(step) != theirs.get(step):
+            # What DataJoint cannot do with fresh tables says nothing, not even where the order of names lets it.
+            if ours.get(step) != theirs.get(step) and not theirs.get(step, "").startswith("DataJointError"):
                 yield f"{step}: {ours.get(step)} instead of {theirs.get(step)}"

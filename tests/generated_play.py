@@ -34,7 +34,10 @@ def play(stage: Stage, seed: int) -> Outcome:
     outcome = Outcome(case["id"], stage.server.backend)
     states = case["before"], case["after"]
     with stage.clean(stage.databases("dev", *states), stage.databases("fresh", *states)), suppress(Stop):
-        Play(stage, case, outcome).run()
+        try:
+            Play(stage, case, outcome).run()
+        except (ValueError, LookupError, TypeError) as error:  # what is there cannot even be looked at
+            outcome.problems.append(f"{type(error).__name__}: {error}")
     outcome.seconds = round(time.perf_counter() - begun, 2)
     return outcome
 

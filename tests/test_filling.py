@@ -140,6 +140,17 @@ def test_codecs_change_and_values_stay(living: Project) -> None:
     assert rows(living, notes) == [[1, {"a": 2}], None]
 
 
+def test_values_that_another_codec_cannot_hold_are_counted_before(living: Project) -> None:
+    living.replace(living.module(WORK), "    note = null : varchar(64)", "    note = null : <blob>")
+    migrated(living, "notes")
+    living.replace(living.module(WORK), "    note = null : <blob>", "    note = null : bytes")
+    refused = migrated(living, "raw", code=7)
+    assert (
+        "work.task has 1 values of note that bytes cannot hold" in refused.err and "nothing was changed" in refused.err
+    )
+    assert states(living)["work"] == ("behind", "2.0.0")
+
+
 def test_a_text_that_became_a_blob_goes_back(living: Project) -> None:
     living.replace(living.module(WORK), "    note = null : varchar(64)", "    note = null : <blob>")
     migrated(living, "notes")

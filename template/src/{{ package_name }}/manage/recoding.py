@@ -167,6 +167,29 @@ def run(connection: dj.Connection, place: tuple[str, str], source: str, target: 
     return len(keys) == BATCH
 
 
+def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> int:
+    """How many values of an attribute a type without a codec cannot hold; all of them are looked at."""
+    import datajoint as dj
+
+    if type_.startswith("<"):
+        return 0
+    table = dj.FreeTable(connection, ".".join(map(connection.adapter.quote_identifier, place)))
+    keys = (table & f"{connection.adapter.quote_identifier(source)} IS NOT NULL").keys()
+    return sum(not _holds(type_, (table & key).fetch1(source)) for key in keys)
+
+
+def _holds(type_: str, value: Any) -> bool:
+    try:
+        value = _plain(value, type_)
+    except (TypeError, ValueError):
+        return False
+    if type_ == "bytes":
+        return isinstance(value, bytes)
+    return type_.startswith("json") or (
+        not isinstance(value, (list, tuple, dict, set)) and not hasattr(value, "tolist")
+    )
+
+
 def _plain(value: Any, type_: str) -> Any:
     """A value as the new type takes it."""
     if isinstance(value, memoryview):

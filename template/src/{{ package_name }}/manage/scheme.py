@@ -344,7 +344,8 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
     if isinstance(operation, recoding.Recode):
         name = operation.table
         place = (pipeline.databases[name.schema], name.table)
-        text = json.dumps({"place": place, **{k: getattr(operation, k) for k in ("source", "target", "type")}})
+        told = {key: getattr(operation, key) for key in ("source", "target", "type")}
+        text = json.dumps({"schema": name.schema, "place": place, **told})
         words = f"convert the values of {operation.source} in {name} to {operation.type}"
         yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
         return
@@ -387,3 +388,14 @@ def count(connection: dj.Connection, group: Group) -> None:
             continue
         if row[0]:
             group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))
+    for entry in group.entries if group.first else ():
+        if entry.kind == "recode":
+            _count_unstorable(connection, group, json.loads(entry.text))
+
+
+def _count_unstorable(connection: dj.Connection, group: Group, told: dict[str, Any]) -> None:
+    """Count values that another codec cannot hold."""
+    (_, table), source, type_ = told["place"], told["source"], told["type"]
+    if found := recoding.unstorable(connection, tuple(told["place"]), source, type_):
+        name = TableName(told["schema"], table)
+        group.findings.append(Finding(name, "value", found, f"values of {source} that {type_} cannot hold", (source,)))
