@@ -11,6 +11,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,7 +179,8 @@ def fetched(column: Column, value: Any) -> Any:
     if isinstance(value, memoryview):
         value = bytes(value)
     if isinstance(value, bytes) and (column.comment.startswith(":<blob>:") or value[:4] in (b"mYm\0", b"dj0\0")):
-        value = unpack(value)
+        with suppress(ValueError):  # bytes that begin like a blob and are none
+            value = unpack(value)
     if column.comment.startswith(":json:") and isinstance(value, str):
         value = json.loads(value)
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,8 @@ def _in_order(operations: list[Operation], added: Iterable[TableName], first: li
 def written(sql: str, *, mysql: bool) -> str:
     """A condition: these bytes are not what ``<blob>`` writes."""
     head = f"HEX(LEFT({sql}, 4))" if mysql else f"UPPER(encode(substr({sql}, 1, 4), 'hex'))"
-    return f"{head} NOT IN ({', '.join(repr(mark[:4].hex().upper()) for mark in _HEADS)})"
+    marks = ", ".join(repr(mark[:4].hex().upper()) for mark in _HEADS)
+    return f"({head} NOT IN ({marks}) OR OCTET_LENGTH({sql}) <= 4)"
 
 
 # --- Row by row ------------------------------------------------------------------------------------------------------
@@ -197,7 +199,8 @@ def _plain(value: Any, type_: str) -> Any:
     if type_.startswith("<blob") and isinstance(value, bytes) and value.startswith(_HEADS):
         import datajoint as dj
 
-        return dj.get_codec("blob").decode(value)
+        with suppress(Exception):  # bytes that begin like a blob and are none
+            return dj.get_codec("blob").decode(value)
     if type_.startswith("json"):
         return json.loads(json.dumps(value, default=_json))
     return value
