@@ -32,13 +32,15 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
 
 
 def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:
-    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    living.replace(
+        living.module("life"), "    grams : float64", "    mood = null : varchar(8)  # of a :date:\n    grams : float64"
+    )
     living.replace(living.module("life"), "    name : varchar(32)", "    nickname : varchar(40)")
     found = ok(living, "diff", "--json", code=3).json["schemas"]
     life = next(s for s in found if s["name"] == "life")
     assert life["proposed"] == "2.0.0"
     assert any("nickname" in text for text in life["questions"])
-    assert "Weight: + mood = null : varchar(8)" in life["code"]
+    assert "Weight: + mood = null : varchar(8)  # of a :date:" in life["code"]
 
     ok(living, "revise", "-m", "Moods and nicknames", "--rename", "Animal.name=nickname")
     folder = living.folder / "src/my_pipeline/migrations/life"
@@ -53,6 +55,7 @@ def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:
     assert states(living)["life"] == ("behind", "1.0.0")
     shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
     assert [t["rows"] for t in shown[0]["tables"] if t["table"] == "life.Weight"] == [3]
+    assert ":varchar(8):of a :date:" in ok(living, "migrate", "--dry-run", code=3).out  # which is no picture
     assert states(living)["life"] == ("behind", "1.0.0")
 
     ok(living, "migrate")

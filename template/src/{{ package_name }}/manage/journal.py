@@ -312,7 +312,8 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
 def _holder(connection: dj.Connection, key: str) -> str:
     if connection.adapter.backend == "mysql":
         query = (
-            "SELECT CONCAT(user, '@', host, ', session ', id) FROM information_schema.processlist "
+            "SELECT CONCAT(user, '@', host, ', session ', id, ', for ', time, ' s at: ', LEFT(COALESCE(info, "
+            "command), 80)) FROM information_schema.processlist "
             "WHERE id = IS_USED_LOCK(%s)"
         )
     else:
