@@ -96,11 +96,15 @@ def change(project: Project, number: int) -> None:
 
 
 #: A command, with all that it asks of a server and how long that takes; ``argv``. What DataJoint takes to be imported is
-#: left out of the time.
+#: left out of the time, and where the first word says so, also what it takes to connect and to load the code.
 COUNTED = """
 import contextlib, io, json, sys, time
 import datajoint as dj
 from my_pipeline.manage import cli
+
+if sys.argv.pop(1) == "connected":
+    from my_pipeline.manage import applying, blast, environment, render
+    environment.connect(environment.select(None))
 
 asked, query = [], dj.Connection.query
 def counting(self, text, *arguments, **options):
@@ -131,9 +135,9 @@ class Counted:
     asked: list[tuple[float, str]]
 
 
-def counted(project: Project, *arguments: str, code: int = 0) -> Counted:
-    """Run a command of the project and look at what it asks."""
-    result = project.python("-c", COUNTED, *arguments, timeout=3600)
+def counted(project: Project, *arguments: str, code: int = 0, connected: bool = False) -> Counted:
+    """Run a command of the project and look at what it asks; its time may begin once it is connected."""
+    result = project.python("-c", COUNTED, "connected" if connected else "", *arguments, timeout=3600)
     assert "@@" in result.out, result.err
     found = Counted(**json.loads(result.out.partition("@@")[2]))
     assert found.code == code, found.out + result.err
