@@ -1,8 +1,8 @@
 """The file that keeps what a command is about to lose: a zip with one CSV a table, a manifest and checksums.
 
 The CSV is that of RFC 4180, in UTF-8 with the names of the columns in its first line: a spreadsheet opens it, and a
-script reads it without this package. Null is ``\\N``, bytes are hexadecimal; a text that begins with a backslash has one
-more in front, and one with a NUL character, which CSV cannot carry, is ``\\x`` and its bytes. Knows no database.
+script reads it without this package. Null is ``\\N``, bytes are hexadecimal; a text that begins with a backslash has
+one more in front, and one with a NUL character, which CSV cannot carry, is ``\\x`` and its bytes. Knows no database.
 """
 
 from __future__ import annotations
