@@ -175,7 +175,7 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     bad = path.with_name("bad.zip")
     whole = path.read_bytes()
     spoilt = [whole[: len(whole) // 2], b"", b"note", whole.replace(b"SHA256SUMS", b"SHA256SUMZ")]
-    spoilt += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(60, len(whole), 211)]
+    spoilt += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(60, len(whole), 487)]
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(bad, "w") as new:
         for name in names:  # by somebody who knows how to write a zip
             new.writestr(name, old.read(name).replace(b"by", b"at").replace(b"short", b"long"))
@@ -197,14 +197,28 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
         refused = odd.run(*arguments)
         assert refused.code and said in refused.err and "Traceback" not in refused.err, refused.err
     refused = odd.run("restore", str(path), MY_PIPELINE_ENV="prod")
-    is_sentence(refused)
-    assert "does not say --env prod" in refused.err
+    assert refused.code == 1 and "does not say --env prod" in refused.err
     odd.run("local", "stop")
 
     done = ok(odd, "restore", str(path), "--overwrite").out
     assert "1 are not there any more" in done, done
     notes = [note for (note,) in table(server, "odd", "note")]
     assert "line one\nline two\r\nthree" in notes and "by hand" not in notes and len(notes) == 11
+
+
+def test_what_a_draft_cuts_comes_back(odd: Project, server: Server) -> None:
+    before = table(server, "odd")
+    odd.replace(odd.module("life"), *SMALLER[0])
+    ok(odd, "migrate", "--draft", "--allow-data-loss")
+    (path,) = backups(odd)
+    assert path.name.startswith("dev-life-draft-") and table(server, "odd") != before
+    refused = odd.run("restore", str(path))
+    is_sentence(refused)
+    assert "migrate --draft" in refused.err
+    odd.replace(odd.module("life"), *reversed(SMALLER[0]))
+    ok(odd, "migrate", "--draft")
+    ok(odd, "restore", str(path))
+    assert table(server, "odd") == before and backups(odd) == [path]
 
 
 def tasks(server: Server) -> list[list[tuple[Any, ...]]]:
@@ -239,7 +253,9 @@ def test_values_that_are_computed_anew_are_kept_and_what_loses_nothing_writes_no
     file.write_text(
         text.replace('varchar(81)")', """varchar(81)", using=Sql(mysql="UPPER(note)", postgresql="UPPER(note)"))""")
     )
-    ok(odd, "migrate", "--dry-run", code=3)
+    shown = ok(odd, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    assert [group["backup"] for group in shown] == [["life.Odd (note)"]]
+    assert "Written to backups/ before: life.Odd (note)" in ok(odd, "migrate", "--dry-run", code=3).out
     assert not (odd.folder / "backups").exists()
     told = ok(odd, "migrate", "--json").json
     (path,) = backups(odd)

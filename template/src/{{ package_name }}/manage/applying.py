@@ -152,13 +152,12 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 "The server would refuse the change; nothing was changed.",
                 f"Correct these rows, or {say}.",
             )
-        fits = allow_data_loss and finding.kind in ("long", "rounding")
-        if finding.loses and not fits:
+        if finding.loses and not (allow_data_loss and finding.may_be_lost):
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
                 "Say in the migration how the new values come about (using=...)"
-                + (", or say --allow-data-loss." if finding.kind in ("long", "rounding") else "."),
+                + (", or say --allow-data-loss." if finding.may_be_lost else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -261,14 +262,21 @@ def reading(path: Path) -> Iterator[Archive]:
         raise PipelineError(f"There is no file {path}.", "", "See the files in backups/.")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _BROKEN as error:
         raise _damaged(path, str(error)) from error
     with archive:
         try:
             manifest = _checked(archive)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        except _BROKEN as error:
             raise _damaged(path, " ".join(str(part) for part in error.args)) from error
         yield Archive(path, archive, manifest)
+
+
+#: What reading a zip of any content can end in.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError),
+    *(LookupError, TypeError, ValueError, RuntimeError, AttributeError),
+)
 
 
 def _checked(archive: zipfile.ZipFile) -> Manifest:

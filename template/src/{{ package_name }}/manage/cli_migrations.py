@@ -120,7 +120,7 @@ def migrate(
     What became of what (--rename and so on) is said for a draft, and for what only a draft had when migrations replace
     it; otherwise it stands in the migrations.
     """
-    from . import answers, applying, blast, drafting, render
+    from . import answers, applying, backup, blast, drafting, render
     from . import environment as environments
 
     if draft and to is not None:
@@ -150,23 +150,31 @@ def migrate(
         loses = any(f.loses for g in found for f in g.group.findings)
         leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
         return
-    backups = _backups(options, wanted=not no_backup)
+    backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:
-        rest = {"allow_data_loss": allow_data_loss, "backups": backups, "report": report}
         if draft:
-            stands = applying.draft(environment, schemas, said=told, ask=ask, **rest)
+            stands = applying.draft(
+                environment,
+                schemas,
+                said=told,
+                ask=ask,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
+            )
         else:
-            stands = applying.migrate(environment, schemas, to=to, said=if_said, **rest)
+            stands = applying.migrate(
+                environment,
+                schemas,
+                to=to,
+                said=if_said,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
+            )
     applying.make_job_tables(environment)
     stands = [s for s in stands if not schemas or s.name in schemas]
     show_status(options, environment, stands, backups=[str(path) for path in backups.files])
-
-
-def _backups(options: Options, *, wanted: bool) -> Any:
-    """What writes backups, and says where they are as soon as they are there."""
-    from . import backup, render
-
-    return backup.Backups(wanted, (lambda path, manifest: None) if options.json else render.backup)
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
@@ -204,11 +212,11 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool) -> None:
 @common
 def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
     """End the grace period of columns and tables that migrations dropped."""
+    from . import backup, render, reverting
     from . import environment as environments
-    from . import render, reverting
 
     environment = environments.select(options.environment, said=options.environment is not None)
-    backups = _backups(options, wanted=not no_backup)
+    backups = backup.Backups(not no_backup, render.backup)
     found = reverting.purge(environment, schemas, allow_data_loss=allow_data_loss, backups=backups)
     if options.json:
         files, items = [str(path) for path in backups.files], [vars(item) for item in found]

@@ -26,17 +26,24 @@ def takes(now: str, was: str) -> bool:
         return True
     if now.startswith("enum") and was.startswith("enum"):
         return set(notation.enum_values(was)) <= set(notation.enum_values(now))
-    (new, *more), (old, *less) = (re.findall(r"[a-z]+|\d+", type_) for type_ in (now, was))
-    if new in _BITS and old in _BITS:
-        signed = "unsigned" in less and "unsigned" not in more
-        return _BITS[new] >= _BITS[old] + signed and ("unsigned" in more) <= ("unsigned" in less)
+    (new, more), (old, less) = _divided(now), _divided(was)
     if {new, old} <= {"decimal", "numeric"} and len(more) == len(less) == 2:
-        (p, s), (q, r) = (tuple(map(int, digits)) for digits in (more, less))
+        (p, s), (q, r) = more, less
         return s >= r and p - s >= q - r
-    if new == old and new in ("datetime", "timestamp", "time"):
-        most = 0 if "datetime" in (new, old) else 6  # what PostgreSQL has where nothing is said
-        return int((more or [most])[0]) >= int((less or [most])[0])
-    return (old, new) in (("float", "double"), ("real", "double"))
+    if new == old and re.match(r"time|datetime", new):
+        # Where no digits are said, it depends on the server and the type how many there are.
+        most = 0 if new == "datetime" else 6
+        return (more or [0])[0] >= (less or [most])[0]
+    (size_, *sign), (was_size, *was_sign) = new.split(), old.split()
+    if size_ in _BITS and was_size in _BITS:
+        signed = was_sign != sign
+        return _BITS[size_] >= _BITS[was_size] + signed and ("unsigned" not in sign or not signed)
+    return (old, new) in (("float", "double"), ("real", "double precision"))
+
+
+def _divided(type_: str) -> tuple[str, list[int]]:
+    """The words of a type, and its numbers."""
+    return re.sub(r"\(.*?\)", "", type_).strip(), [int(digits) for digits in re.findall(r"\d+", type_)]
 
 
 def left_of(now: object, kept: object, becomes: str) -> bool:

@@ -233,6 +233,8 @@ def blast(environment: Environment, found: list[Cost]) -> None:
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
         if not any(finding.loses or finding.blocks for finding in cost.group.findings):
             console.print("[green]No value would be lost.[/]")
+        for kept in cost.kept:
+            console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")

@@ -191,6 +191,8 @@ class _Restoring:
     def _back(self, part: Part) -> str:
         own, known = project.current(), self.file.manifest.schemas.get(part.schema)
         command = f"{own.command} --env {self.pipeline.environment.name}"
+        if self.file.manifest.kind == journal.DRAFT:
+            return f"First take the class back to what it was, say {command} migrate --draft, then run restore again."
         if known is None or self.file.manifest.kind == "purge":
             return "Bring the table to what it was then, and run restore again."
         return f"First say {command} rollback {part.schema} --to {known['version']}, then run restore again."
@@ -203,6 +205,11 @@ class _Restoring:
             what = f"There is no table {part} any more."
             raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._back(part))
         columns, missing = {column.name: column for column in there.columns}, self._missing(part)
+        if part.whole and missing:
+            what = f"There is another {part} by now, without {missing[0]}."
+            raise PipelineError(
+                what, "It was put aside since. Nothing was changed.", "Purge it, then run restore again."
+            )
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
             what = f"{part} has another primary key than when its values were kept."
             raise PipelineError(what, "Rows are told by it. Nothing was changed.", self._back(part))
