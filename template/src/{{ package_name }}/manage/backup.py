@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import archive, journal, project, stepping
+from . import archive, journal, project, stepping, trouble
 from .archive import Column, Manifest, Part, Row
 from .due import Pipeline
 from .errors import PipelineError
@@ -71,18 +71,31 @@ class Backups:
     files: list[Path] = field(default_factory=list)
 
     def of_group(self, pipeline: Pipeline, group: Group, lossy: Lossy, kind: str) -> Callable[[], None]:
-        """What writes a file of what a group of migrations loses, right before it is applied; see :func:`of_group`."""
-        losses = of_group(group, lossy)
+        """What writes a file of what a group of migrations loses, right before it is applied; see :func:`of_group`.
+
+        Called again, where a transaction is tried again, it writes the same file anew.
+        """
+        losses = of_group(group, lossy) if self.wanted else []
+        path = _path(pipeline, kind, group.schemas[0]) if losses else None
 
         def write() -> None:
-            if losses:  # the transaction that is to change tables waits for nobody for too long
-                for statement in stepping.session(pipeline.connection):
-                    pipeline.connection.query(statement, args=None, reconnect=False)
-            self.write(pipeline, losses, kind, group.schemas[0], lock=True)
+            # The transaction that is to change tables waits for nobody for too long.
+            for statement in stepping.session(pipeline.connection) if losses else ():
+                pipeline.connection.query(statement, args=None, reconnect=False)
+            self.write(pipeline, losses, kind, group.schemas[0], path, lock=True)
 
         return write
 
-    def write(self, pipeline: Pipeline, losses: list[Loss], kind: str, schema: str, *, lock: bool = False) -> None:
+    def write(
+        self,
+        pipeline: Pipeline,
+        losses: list[Loss],
+        kind: str,
+        schema: str,
+        path: Path | None = None,
+        *,
+        lock: bool = False,
+    ) -> None:
         """Write a file of what will be lost, if anything will.
 
         Parameters
@@ -95,6 +108,8 @@ class Backups:
             ``migrate``, ``draft`` or ``purge``.
         schema : str
             Whose journal has the run: the one that is about to begin, for ``purge`` the last one.
+        path : Path, optional
+            The file, where it is known already.
         lock : bool
             Whether nobody else may write to the tables from now on; within a transaction of PostgreSQL.
 
@@ -105,7 +120,8 @@ class Backups:
         """
         if not self.wanted or not losses:
             return
-        path, manifest = _head(pipeline, losses, kind, schema)
+        path = path or _path(pipeline, kind, schema)
+        manifest = _manifest(pipeline, losses, kind, schema)
         with _reading(pipeline.connection, [_full(pipeline, loss.table.name) for loss in losses if lock]):
             plans = [(_part(pipeline, loss), _full(pipeline, loss.table.name)) for loss in losses]
             _refuse_small_disk(pipeline.connection, path.parent, plans)
@@ -113,8 +129,9 @@ class Backups:
                 for part, full in plans:
                     file.add(part, rows(pipeline.connection, part, full))
                     manifest.parts.append(part)
-        self.files.append(path)
-        self.said(path, manifest)
+        if path not in self.files:
+            self.files.append(path)
+            self.said(path, manifest)
 
 
 # --- What will be lost ---------------------------------------------------------------------------------------------
@@ -159,34 +176,33 @@ def folder() -> Path:
     return project.current().root / "backups"
 
 
-def _head(pipeline: Pipeline, losses: list[Loss], kind: str, schema: str) -> tuple[Path, Manifest]:
-    own, moment, environment = project.current(), journal.now(), pipeline.environment
-    record = pipeline.records.get(schema)
-    run = (record.id if record else 0) if kind == "purge" else _next(pipeline, schema)
-    names = dict.fromkeys(loss.table.name.schema for loss in losses)
-    schemas = {
-        name: {"database": pipeline.databases[name], "version": pipeline.records[name].version}
-        for name in names
-        if name in pipeline.records
-    }
-    name = f"{environment.name}-{schema}-{kind}-{run}-{moment:%Y%m%dT%H%M%S.%fZ}.zip"
-    return folder() / name, Manifest(
+def _path(pipeline: Pipeline, kind: str, schema: str) -> Path:
+    moment = f"{journal.now():%Y%m%dT%H%M%S.%fZ}"
+    return folder() / f"{pipeline.environment.name}-{schema}-{kind}-{_run(pipeline, kind, schema)}-{moment}.zip"
+
+
+def _run(pipeline: Pipeline, kind: str, schema: str) -> int:
+    database, record = pipeline.databases[schema], pipeline.records.get(schema)
+    if kind == "purge":
+        return record.id if record is not None else 0
+    there = database in pipeline.found and pipeline.found[database].journal
+    return journal.following(pipeline.connection, database) if there else 1
+
+
+def _manifest(pipeline: Pipeline, losses: list[Loss], kind: str, schema: str) -> Manifest:
+    own, records = project.current(), pipeline.records
+    names = [name for name in dict.fromkeys(loss.table.name.schema for loss in losses) if name in records]
+    return Manifest(
         package=own.package,
-        environment=environment.name,
+        environment=pipeline.environment.name,
         backend=pipeline.connection.adapter.backend,
         kind=kind,
         schema=schema,
-        run=run,
-        moment=f"{moment.isoformat()}Z",
+        run=_run(pipeline, kind, schema),
+        moment=f"{journal.now().isoformat()}Z",
         code_commit=project.code_commit(own.root),
-        schemas=schemas,
+        schemas={n: {"database": pipeline.databases[n], "version": records[n].version} for n in names},
     )
-
-
-def _next(pipeline: Pipeline, schema: str) -> int:
-    database = pipeline.databases[schema]
-    there = database in pipeline.found and pipeline.found[database].journal
-    return journal.following(pipeline.connection, database) if there else 1
 
 
 def _full(pipeline: Pipeline, name: TableName) -> str:
@@ -287,14 +303,30 @@ def _reading(connection: dj.Connection, locked: list[str]) -> Iterator[None]:
                     connection.query(end, args=None, reconnect=False)
         return
     if locked:
+        _lock(connection, f"LOCK TABLE {', '.join(locked)} IN SHARE MODE")
         with utc(connection):
-            connection.query(f"LOCK TABLE {', '.join(locked)} IN SHARE MODE", args=None, reconnect=False)
             yield
         return
     with stepping.transaction(connection):
         connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", args=None, reconnect=False)
         with utc(connection):
             yield
+
+
+def _lock(connection: dj.Connection, sql: str) -> None:
+    try:
+        connection.query(sql, args=None, reconnect=False)
+    except Exception as error:
+        found = trouble.of(error)
+        if found is not trouble.HELD:
+            raise
+        refused = stepping.Refused(
+            "The backup of what will be lost was not begun.",
+            f"{trouble.reason(error)}. Nothing was changed.",
+            f"{found.do}, then run {project.current().command} migrate again.",
+        )
+        refused.waited = sql
+        raise refused from error
 
 
 def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple[Part, str]]) -> None:
