@@ -35,7 +35,7 @@ from . import (
     stepping,
 )
 from . import environment as environments
-from .backup import Backups
+from .backup import ALLOWED, Backups
 from .due import Pipeline
 from .environment import Environment
 from .errors import ExitCode, PipelineError
@@ -152,12 +152,12 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 "The server would refuse the change; nothing was changed.",
                 f"Correct these rows, or {say}.",
             )
-        if finding.loses and not (allow_data_loss and finding.may_be_lost):
+        if finding.loses and not (allow_data_loss and finding.kind in ALLOWED):
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
                 "Say in the migration how the new values come about (using=...)"
-                + (", or say --allow-data-loss." if finding.may_be_lost else "."),
+                + (", or say --allow-data-loss." if finding.kind in ALLOWED else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Rows that are in memory at a time.
 BATCH = 500
 
+#: Kinds of findings (:class:`step.Probe`) whose values may go where somebody says --allow-data-loss.
+ALLOWED = ("long", "rounding")
+
 Lossy = frozenset[tuple[TableName, str]]
 
 

@@ -54,7 +54,7 @@ class Cost:
     @property
     def kept(self) -> list[str]:
         """The tables, and attributes of them, whose values are written to a file before."""
-        lossy = {(f.table, a) for f in self.group.findings if f.may_be_lost for a in f.attributes}
+        lossy = {(f.table, a) for f in self.group.findings if f.kind in backup.ALLOWED for a in f.attributes}
         losses = backup.of_group(self.group, frozenset(lossy))
         return [
             f"{loss.table.name.schema}.{definition.title(loss.table.name)} ({', '.join(loss.attributes)})"

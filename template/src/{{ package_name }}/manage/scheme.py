@@ -64,11 +64,6 @@ class Finding:
         return self.kind in ("long", "rounding", "range", "value")
 
     @property
-    def may_be_lost(self) -> bool:
-        """Whether that can be allowed without a word in the file."""
-        return self.kind in ("long", "rounding")
-
-    @property
     def blocks(self) -> bool:
         """Whether the server would refuse."""
         return self.kind in ("null", "duplicate", "parent")
