@@ -35,6 +35,7 @@ from . import (
     stepping,
 )
 from . import environment as environments
+from .backup import ALLOWED, Backups
 from .due import Pipeline
 from .environment import Environment
 from .errors import ExitCode, PipelineError
@@ -56,6 +57,7 @@ def migrate(
     to: str | None = None,
     said: drafting.Said | None = None,
     allow_data_loss: bool = False,
+    backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
@@ -72,6 +74,8 @@ def migrate(
         What became of what only a draft had; see :func:`drafting.groups`.
     allow_data_loss : bool
         Whether values may be cut or rounded where a new type cannot hold them.
+    backups : Backups, optional
+        What is to become of values before they are lost; they are written to a file where nothing is said.
     report : callable
         Called with what a step does, its number and how many there are.
 
@@ -86,7 +90,7 @@ def migrate(
         If something stands against it; then nothing was changed, or what was is a step that is complete.
     """
     environments.require_said(environment, "migrate")
-    chosen = list(chosen)
+    chosen, files = list(chosen), backups or Backups()
     connection = environments.connect(environment)
     with alone(connection, environment):
         resume(connection, environment, report)
@@ -102,7 +106,7 @@ def migrate(
             lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
             if any(lossy):
                 found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy), one=True)
-            apply(pipeline, found[0], "migrate", report)
+            apply(pipeline, found[0], "migrate", report, files.of_group(pipeline, found[0], lossy[0], "migrate"))
             said, begun = None, True
 
 
@@ -113,6 +117,7 @@ def draft(
     said: drafting.Said = lambda before, after: asking.Answers(),
     ask: drafting.Ask | None = None,
     allow_data_loss: bool = False,
+    backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, for trying things out; `migrate` replaces what that makes.
@@ -121,7 +126,7 @@ def draft(
     """
     drafting.refuse_prod(environment)
     connection = environments.connect(environment)
-    code = revising.code_tables(project.current())
+    code, files = revising.code_tables(project.current()), backups or Backups()
     with alone(connection, environment):
         resume(connection, environment, report)
         pipeline = due.read(connection, environment)
@@ -130,7 +135,7 @@ def draft(
             group = drafting.group(pipeline, operations)
             if lossy := judge(pipeline, group, allow_data_loss=allow_data_loss):
                 group = drafting.group(pipeline, operations, lossy)
-            apply(pipeline, group, journal.DRAFT, report)
+            apply(pipeline, group, journal.DRAFT, report, files.of_group(pipeline, group, lossy, journal.DRAFT))
         return status.read(connection, environment)
 
 
@@ -147,13 +152,12 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 "The server would refuse the change; nothing was changed.",
                 f"Correct these rows, or {say}.",
             )
-        fits = allow_data_loss and finding.kind in ("long", "rounding")
-        if finding.loses and not fits:
+        if finding.loses and not (allow_data_loss and finding.kind in ALLOWED):
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
                 "Say in the migration how the new values come about (using=...)"
-                + (", or say --allow-data-loss." if finding.kind in ("long", "rounding") else "."),
+                + (", or say --allow-data-loss." if finding.kind in ALLOWED else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:
@@ -196,14 +200,15 @@ def alone(connection: dj.Connection, environment: Environment) -> Iterator[None]
             connection._config["database.reconnect"] = before
 
 
-def apply(pipeline: Pipeline, group: Group, kind: str, report: Report) -> None:
-    """Write a group down and run it."""
+def apply(pipeline: Pipeline, group: Group, kind: str, report: Report, keep: Callable[[], None] = lambda: None) -> None:
+    """Write a group down and run it; ``keep`` is called before the first change, on PostgreSQL in its transaction."""
     connection = pipeline.connection
     if connection.adapter.backend == "postgresql":
         late = any(entry.kind == "online" for entry in group.entries)
 
         def attempt() -> dict[str, Any]:
             with stepping.transaction(connection):
+                keep()
                 head = _write_down(pipeline, group, kind)
                 _run(connection, head, report, late=False)
                 if not late:
@@ -214,6 +219,7 @@ def apply(pipeline: Pipeline, group: Group, kind: str, report: Report) -> None:
         if late:
             _go_on(connection, head, report)
     else:
+        keep()
         for name in group.schemas:
             make_records(pipeline, name)
         with stepping.transaction(connection):
@@ -301,12 +307,12 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report, *, 
     databases, leader = head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    session, last, apart = _session(connection), 0, connection.adapter.backend == "mysql"
+    session, last, apart = stepping.session(connection), 0, connection.adapter.backend == "mysql"
     for entry in entries:
         if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
             for statement in session:
                 connection.query(statement, args=None, reconnect=False)
-            session = _session(connection) if entry.kind == "online" else []  # which had more patience
+            session = stepping.session(connection) if entry.kind == "online" else []  # which had more patience
             report(entry.words, entry.number, len(entries))
             step = partial(stepping.run, connection, databases, database, leader["run"], entry, len(entries))
             try:
@@ -335,14 +341,6 @@ def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
         for name in shapes.keys() & wanted.keys() - {member["schema"] for member in head["members"]}:
             # Another schema's tables may have other columns now, though its version is the same.
             journal.restamp(connection, databases[name], shapes[name].fingerprint)
-
-
-def _session(connection: dj.Connection) -> list[str]:
-    if connection.adapter.backend == "mysql":
-        from .mysql import MySQL as Server
-    else:
-        from .postgresql import PostgreSQL as Server  # type: ignore[assignment]
-    return [text % stepping.WAIT if "%d" in text else text for text in Server.session]
 
 
 def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import backup, definition, drafting, due, journal, project, revising, scheme
 from . import data_operations as data
-from . import definition, drafting, due, journal, project, revising, scheme
 from . import operations as ops
 from .due import Pipeline
 from .environment import Environment
@@ -50,6 +50,16 @@ class Cost:
     group: Group
     tables: tuple[Touched, ...]
     rules: tuple[Warned, ...]
+
+    @property
+    def kept(self) -> list[str]:
+        """The tables, and attributes of them, whose values are written to a file before."""
+        lossy = {(f.table, a) for f in self.group.findings if f.kind in backup.ALLOWED for a in f.attributes}
+        losses = backup.of_group(self.group, frozenset(lossy))
+        return [
+            f"{loss.table.name.schema}.{definition.title(loss.table.name)} ({', '.join(loss.attributes)})"
+            for loss in losses
+        ]
 
     @property
     def title(self) -> str:
@@ -96,6 +106,7 @@ class Cost:
                 }
                 for f in self.group.findings
             ],
+            "backup": self.kept,
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
 

@@ -127,6 +127,13 @@ def shapes(connection: dj.Connection, databases: Mapping[str, str], catalogue: C
     }
 
 
+def table(connection: dj.Connection, databases: Mapping[str, str], catalogue: Catalogue, name: TableName) -> Table:
+    """One table of what was found, hidden ones too."""
+    schemas = {database: schema for schema, database in databases.items()}
+    found = catalogue.tables[databases[name.schema], name.table]
+    return _table(name, found, catalogue.tables, schemas, _server(connection))
+
+
 def _server(connection: dj.Connection) -> Any:
     return import_module(f".catalog_{connection.adapter.backend}", __package__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +25,9 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+_no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
 
 
 @program.command(**example('my-pipeline revise ephys -m "add weight"'))
@@ -96,6 +100,7 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
 @click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
+@_no_backup
 @click.option("--draft", is_flag=True, help="Without migrations, for trying things out on local or dev.")
 @_answers
 @common
@@ -106,6 +111,7 @@ def migrate(
     dry_run: bool,
     sql: bool,
     allow_data_loss: bool,
+    no_backup: bool,
     draft: bool,
     **said: tuple[str, ...],
 ) -> None:
@@ -114,7 +120,7 @@ def migrate(
     What became of what (--rename and so on) is said for a draft, and for what only a draft had when migrations replace
     it; otherwise it stands in the migrations.
     """
-    from . import answers, applying, blast, drafting, render
+    from . import answers, applying, backup, blast, drafting, render
     from . import environment as environments
 
     if draft and to is not None:
@@ -144,17 +150,31 @@ def migrate(
         loses = any(f.loses for g in found for f in g.group.findings)
         leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
         return
+    backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:
         if draft:
             stands = applying.draft(
-                environment, schemas, said=told, ask=ask, allow_data_loss=allow_data_loss, report=report
+                environment,
+                schemas,
+                said=told,
+                ask=ask,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
             )
         else:
             stands = applying.migrate(
-                environment, schemas, to=to, said=if_said, allow_data_loss=allow_data_loss, report=report
+                environment,
+                schemas,
+                to=to,
+                said=if_said,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
             )
     applying.make_job_tables(environment)
-    show_status(options, environment, [s for s in stands if not schemas or s.name in schemas])
+    stands = [s for s in stands if not schemas or s.name in schemas]
+    show_status(options, environment, stands, backups=[str(path) for path in backups.files])
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
@@ -188,18 +208,40 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool) -> None:
 @program.command(**example("my-pipeline purge --allow-data-loss"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @click.option("--allow-data-loss", is_flag=True, help="Delete what was put aside, with its values.")
+@_no_backup
 @common
-def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool) -> None:
+def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
     """End the grace period of columns and tables that migrations dropped."""
+    from . import backup, render, reverting
     from . import environment as environments
-    from . import render, reverting
 
     environment = environments.select(options.environment, said=options.environment is not None)
-    found = reverting.purge(environment, schemas, allow_data_loss=allow_data_loss)
+    backups = backup.Backups(not no_backup, render.backup)
+    found = reverting.purge(environment, schemas, allow_data_loss=allow_data_loss, backups=backups)
     if options.json:
-        print_json({"environment": environment.name, "purged": [vars(item) for item in found]})
+        files, items = [str(path) for path in backups.files], [vars(item) for item in found]
+        print_json({"environment": environment.name, "purged": items, "backups": files})
     else:
         render.purged(found)
+
+
+@program.command(**example("my-pipeline restore backups/dev-ephys-migrate-4-20270301T091500.000000Z.zip"))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be put back; change nothing.")
+@click.option("--overwrite", is_flag=True, help="Also put back what somebody wrote something else for since.")
+@common
+def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> None:
+    """Put back what a backup of migrate or purge holds."""
+    from . import environment as environments
+    from . import render, restoring
+
+    environment = environments.select(options.environment, said=options.environment is not None)
+    manifest, found = restoring.restore(environment, file, overwrite=overwrite, dry_run=dry_run)
+    if options.json:
+        tables = [vars(item) for item in found]
+        print_json({"environment": environment.name, "kind": manifest.kind, "dry_run": dry_run, "tables": tables})
+    else:
+        render.restored(found, dry_run=dry_run)
 
 
 @program.command(**example("my-pipeline renumber ephys"))

@@ -15,8 +15,8 @@ import click
 from .errors import ExitCode, worst
 
 _ORDER = [
-    *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge", "renumber"),
-    *("add-schema", "doctor", "secrets", "worker", "local"),
+    *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "worker", "local"),
 ]
 
 
@@ -77,8 +77,10 @@ def connected(options: Options) -> tuple[Any, Any]:
     return environment, environments.connect(environment)
 
 
-def show_status(options: Options, environment: Any, found: list[Any], *, pending_is_fine: bool = False) -> None:
-    """Print where the schemas stand, and leave with the exit code of the worst."""
+def show_status(
+    options: Options, environment: Any, found: list[Any], *, pending_is_fine: bool = False, **more: Any
+) -> None:
+    """Print where the schemas stand (with ``--json`` and more), and leave with the exit code of the worst."""
     from . import environment as environments
     from . import render
     from .status import EXIT_CODES
@@ -98,7 +100,7 @@ def show_status(options: Options, environment: Any, found: list[Any], *, pending
             }
             for s in found
         ]
-        print_json({"environment": environment.name, "backend": backend, "schemas": schemas})
+        print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
     else:
         render.status(environment, backend, found)
     code = worst([EXIT_CODES[s.state] for s in found])

@@ -197,6 +197,12 @@ def _read(connection: dj.Connection, databases: Mapping[str, str], condition: st
         yield record
 
 
+def following(connection: dj.Connection, database: str) -> int:
+    """The number that the next run of a schema will have."""
+    query = f"SELECT COALESCE(MAX(id), 0) + 1 FROM {_table(connection, database)}"
+    return int(connection.query(query, args=None).fetchone()[0])
+
+
 def begin(
     connection: dj.Connection,
     database: str,
@@ -208,8 +214,7 @@ def begin(
     software: str,
 ) -> int:
     """Add a run that is under way and return its number."""
-    table = _table(connection, database)
-    number = int(connection.query(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {table}", args=None).fetchone()[0])
+    table, number = _table(connection, database), following(connection, database)
     values = {
         "id": number,
         "layout": LAYOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .archive import Manifest
     from .asking import Answers, Question
     from .blast import Cost
     from .comparing import Comparison
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .model import Table as Table_
     from .model import TableName
     from .project import Project
+    from .restoring import Restored
     from .reverting import Purged
     from .revising import Revised
     from .status import SchemaStatus
@@ -230,6 +233,8 @@ def blast(environment: Environment, found: list[Cost]) -> None:
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
         if not any(finding.loses or finding.blocks for finding in cost.group.findings):
             console.print("[green]No value would be lost.[/]")
+        for kept in cost.kept:
+            console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
@@ -245,6 +250,25 @@ def purged(found: list[Purged]) -> None:
         console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
     if not found:
         console.print("Nothing was put aside.")
+
+
+def backup(path: Path, manifest: Manifest) -> None:
+    """Where values are that are about to be lost, in one line."""
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    console, rows = _console(), sum(part.rows for part in manifest.parts)
+    console.print(
+        f"What will be lost is kept in {escape(str(shown))} ({rows:,} rows); restore puts it back.", soft_wrap=True
+    )
+
+
+def restored(found: list[Restored], *, dry_run: bool) -> None:
+    """What `restore` put back."""
+    console, done = _console(), "would be put back" if dry_run else "put back"
+    for item in found:
+        what = f"{item.table} ({', '.join(item.attributes)})" if item.attributes else item.table
+        words = [f"{item.restored:,} of {item.rows:,} rows {done}", f"{item.same:,} were as they are in the file"]
+        words += [f"{item.gone:,} are not there any more"] if item.gone else []
+        console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
 
 
 @contextmanager

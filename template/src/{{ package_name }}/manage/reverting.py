@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import applying, chain, constraints, drift, due, journal, lineage, project, revisions, scheme, status
+from . import applying, catalog, chain, constraints, drift, due, journal, lineage, project, revisions, scheme, status
 from . import environment as environments
 from . import operations as ops
 from .asking import Answers
+from .backup import Backups, Loss
 from .changes import difference
 from .due import Pipeline
 from .environment import Environment
@@ -182,8 +183,14 @@ class Purged:
     values: int
 
 
-def purge(environment: Environment, chosen: Iterable[str] = (), *, allow_data_loss: bool = False) -> list[Purged]:
-    """Delete what migrations put aside; returns what that was.
+def purge(
+    environment: Environment,
+    chosen: Iterable[str] = (),
+    *,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+) -> list[Purged]:
+    """Delete what migrations put aside, after its values were written to a file; returns what that was.
 
     Raises
     ------
@@ -212,6 +219,9 @@ def purge(environment: Environment, chosen: Iterable[str] = (), *, allow_data_lo
                 "If they may go for good, say purge --allow-data-loss.",
                 exit_code=ExitCode.DATA_LOSS,
             )
+        if full:
+            losses = list(_losses(pipeline, full))
+            (backups or Backups()).write(pipeline, losses, "purge", losses[0].table.name.schema)
         lowering = pipeline.lowering(names, pipeline.tables, pipeline.tables)
         for item in found:
             name = TableName(item.schema, item.table)
@@ -225,6 +235,17 @@ def purge(environment: Environment, chosen: Iterable[str] = (), *, allow_data_lo
             if schema in {item.schema for item in found} and schema in pipeline.records:
                 journal.restamp(connection, pipeline.databases[schema], shape.fingerprint)
         return found
+
+
+def _losses(pipeline: Pipeline, items: list[Purged]) -> Iterator[Loss]:
+    columns: dict[TableName, list[str]] = {}
+    for item in items:
+        columns.setdefault(TableName(item.schema, item.table), []).append(item.attribute)
+    for name, attributes in columns.items():
+        if whole := "" in attributes:
+            attributes = []
+        table = catalog.table(pipeline.connection, pipeline.databases, pipeline.catalogue, name)
+        yield Loss(table, dict.fromkeys(attributes, ""), whole)
 
 
 def _aside(connection: dj.Connection, schema: str, database: str, table: str, column: str) -> Purged:

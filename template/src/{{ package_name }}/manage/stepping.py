@@ -54,6 +54,15 @@ def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Cal
         time.sleep(PAUSE)
 
 
+def session(connection: dj.Connection) -> list[str]:
+    """What the session that changes tables is told first."""
+    if connection.adapter.backend == "mysql":
+        from .mysql import MySQL as Server
+    else:
+        from .postgresql import PostgreSQL as Server  # type: ignore[assignment]
+    return [text % WAIT if "%d" in text else text for text in Server.session]
+
+
 @contextmanager
 def transaction(connection: dj.Connection) -> Iterator[None]:
     connection.query("START TRANSACTION", args=None, reconnect=False)
