@@ -378,7 +378,6 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
 def count(connection: dj.Connection, group: Group) -> None:
     """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
     still to make."""
-
     for table, probe in group.probes:
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
