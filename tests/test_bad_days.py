@@ -267,19 +267,6 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     ends_right(behind, server.backend)
 
 
-def test_whoever_holds_the_lock_is_named(behind: Project, server: Server) -> None:
-    name = "pipeline:dev_my_pipeline"
-    mysql = server.backend == "mysql"
-    take = f"SELECT GET_LOCK('{name}', 0)" if mysql else f"SELECT pg_advisory_lock(hashtextextended('{name}', 0))"
-    with held(server, take):
-        refused = behind.run("migrate")
-    is_sentence(refused)
-    assert "Somebody else is changing this pipeline's database" in refused.err
-    assert re.search(rf"held by {server.user}@[\w.:]+, session \d+", refused.err), refused.err
-    assert (" s at: " if mysql else " since 20") in refused.err
-    ends_right(behind, server.backend)
-
-
 def away(server: Server, old: str, new: str) -> None:
     """Call a schema otherwise."""
     if server.backend == "postgresql":
