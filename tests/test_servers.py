@@ -265,16 +265,6 @@ def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Proje
         assert "hush" not in result.out + result.err
 
 
-def test_tls_that_is_asked_for_and_not_in_force_is_an_error(server: Server, project: Project) -> None:
-    """MySQL under TLS is accepted; PostgreSQL's wheel has none, so asking for it is refused."""
-    project.environment |= server.variables
-    result = project.run("status", DJ_USE_TLS="true")
-    if server.backend == "mysql":
-        assert result.code == 3, result.err
-    else:
-        assert result.code == 1 and "SSL" in result.err
-
-
 @pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])
 def test_any_graph_becomes_a_pipeline_whose_tests_pass(
     server: Server, render: Callable[..., Path], tmp_path: Path, schemas: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import environment as environments
-from . import graph, project, settings
+from . import graph, project, settings, tls
 from .errors import PipelineError
 from .project import CONFIG_FILE, Project
 from .settings import CREDENTIALS, LOSING, Problem, Setting
@@ -62,19 +62,20 @@ def examine(environment: environments.Environment) -> Report:
     version = str(connection.query("SELECT version()", args=None).fetchone()[0]).partition(" on ")[0]
     facts.append(f"The server is {version}; this account is {connection.get_user()}.")
     if not environment.embedded:
-        encrypted = _encrypted(connection)
-        facts.append("The connection is encrypted." if encrypted else "The connection is not encrypted.")
+        encrypted = tls.in_force(connection)
+        facts.append(_encryption(encrypted))
         found += _server_problems(connection, encrypted)
     return Report(environment.name, shown, facts, found)
 
 
-def _encrypted(connection: Any) -> bool:
-    if connection.adapter.backend == "mysql":
-        row = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()
-        return bool(row and row[1])
-    query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-    row = connection.query(query, args=None).fetchone()
-    return bool(row and row[0])
+def _encryption(encrypted: bool) -> str:
+    import datajoint as dj
+
+    if not encrypted:
+        return "The connection is not encrypted."
+    if dj.config["database.use_tls"] is True:
+        return "The connection is encrypted, and the server's certificate is verified."
+    return "The connection is encrypted; the server's certificate is not verified, as database.use_tls: true has it."
 
 
 def _server_problems(connection: Any, encrypted: bool) -> list[Problem]:
@@ -82,23 +83,13 @@ def _server_problems(connection: Any, encrypted: bool) -> list[Problem]:
 
     found = []
     host = str(dj.config["database.host"])
-    near = host in ("localhost", "127.0.0.1", "::1") or host.startswith("/")
-    if not encrypted and not near:
+    if not encrypted and not tls.is_near(host):
         found.append(
             Problem(
                 "no-tls",
                 f"Rows and credentials travel to {host} in clear text.",
-                "The server has no TLS in force, and DataJoint falls back without an error.",
+                "database.use_tls is false.",
                 "Have TLS switched on at the server, then set database.use_tls to true.",
-            )
-        )
-    elif dj.config["database.use_tls"] is False and encrypted:
-        found.append(
-            Problem(
-                "tls-anyway",
-                "database.use_tls is false and the connection is encrypted.",
-                "DataJoint does not honour the setting on MySQL.",
-                "Set it to null or true, which says what happens.",
             )
         )
     version = str(connection.query("SELECT version()", args=None).fetchone()[0])

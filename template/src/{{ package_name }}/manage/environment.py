@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import local, project, settings, trouble
+from . import local, project, settings, tls, trouble
 from .errors import PipelineError
 
 if TYPE_CHECKING:
@@ -157,8 +157,6 @@ def _as_folder(store: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _open(config: Any, environment: Environment) -> dj.Connection:
-    import datajoint as dj
-
     where = describe(config, environment)
     said: list[logging.LogRecord] = []
 
@@ -170,24 +168,20 @@ def _open(config: Any, environment: Environment) -> dj.Connection:
     logger = logging.getLogger("datajoint")
     logger.addFilter(hold_back)
     try:
-        # conn() would hand out a connection that somebody opened before, perhaps to another server.
-        connection: dj.Connection = dj.conn(reset=True)
+        connection = tls.connect(config, project.current())
     except Exception as error:  # the drivers' own exceptions have no common base
-        raise _unreachable(error, where, environment) from error
+        raise _unreachable(error, where, config, environment) from error
     finally:
         logger.removeFilter(hold_back)
     for record in said:
         logger.handle(record)
-    if config["database.use_tls"] is True and config["database.backend"] == "mysql":
-        # DataJoint 2.3.5 does not honour use_tls on MySQL, so the server is asked.
-        cipher = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()
-        if not cipher or not cipher[1]:
-            connection.close()
-            raise PipelineError(
-                f"The connection to {where} is not encrypted.",
-                "database.use_tls asks for TLS and the server has none in force.",
-                "Have the server's TLS switched on, or set database.use_tls to null on a network you trust.",
-            )
+    if config["database.use_tls"] is True and not tls.in_force(connection):
+        connection.close()
+        raise PipelineError(
+            f"The connection to {where} is not encrypted.",
+            "database.use_tls asks for TLS and the server has none in force.",
+            "Have TLS switched on at the server.",
+        )
     return connection
 
 
@@ -199,11 +193,13 @@ def describe(config: Any, environment: Environment) -> str:
     return f"the {kind} server at {config['database.host']}:{config['database.port']}"
 
 
-def _unreachable(error: Exception, where: str, environment: Environment) -> PipelineError:
+def _unreachable(error: Exception, where: str, config: Any, environment: Environment) -> PipelineError:
     own = project.current()
     why = trouble.reason(error)
     text = why.lower()
-    if "not configured" in text:
+    if found := tls.trouble(error, str(config["database.host"]), config["database.use_tls"]):
+        why, do = found
+    elif "not configured" in text:
         do = f"Run {own.command} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
     elif "denied" in text or "authentication" in text or "cryptography" in text:
         do = f"Check user and password ({own.command} doctor shows where they come from)."
