@@ -151,7 +151,7 @@ def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
 def test_floors_import_only_downwards(default_folder: Path) -> None:
     """The rooms of manage/, from the ground up; each imports only what stands below it."""
     floors = [
-        "errors", "trouble", "project", "graph", "account", "local", "settings", "tls", "environment", "notation", "model", "catalog",
+        "errors", "hazards", "trouble", "project", "graph", "account", "local", "settings", "tls", "environment", "notation", "model", "catalog",
         "catalog_mysql", "catalog_postgresql", "journal", "steplog", "values", "operations", "data_operations", "definition", "migration", "revisions",
         "chain", "status", "guard", "recorder", "scratch", "topology", "asking", "changes", "step", "constraints", "terms", "lowering", "probes",
         "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql_enums", "postgresql", "origins", "filling", "parents", "plan", "online", "recoding", "drift", "versionfile",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import local, project, settings, tls, trouble
+from . import hazards, local, project, settings, tls, trouble
 from .errors import PipelineError
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def connect(environment: Environment | None = None) -> dj.Connection:
             _point_to_embedded(config, environment)
         else:
             settings.refuse_placeholders(project.current())
+        names = map(environment.database, project.current().versions)
+        hazards.refuse_databases(config["database.backend"], names)
         _connection = _open(config, environment)
     return _connection
 

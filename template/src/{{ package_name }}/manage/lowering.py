@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
-from . import catalog
+from . import catalog, hazards
 from .constraints import IndexName, KeyName, Names, Place
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Table, TableName
@@ -186,6 +186,16 @@ class Lowering(ABC):
         """An expression for a value that no other row has."""
 
     # --- Names -------------------------------------------------------------------------------------------------------
+
+    def refuse_too_long(self, name: str) -> None:
+        """Raise where the server would cut an identifier, which then might be another's, or refuse it half-way."""
+        if hazards.too_long(self.backend, name):
+            unit = "characters" if self.backend == "mysql" else "bytes"
+            raise PipelineError(
+                f"The name {name} is too long.",
+                f"The server takes {hazards.LIMITS[self.backend]} {unit}.",
+                "Choose a shorter one.",
+            )
 
     def place(self, name: TableName) -> Place:
         """Database and table."""

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from . import hazards
 from .constraints import IndexName, plan
+from .errors import PipelineError
 from .lowering import Change, Column, Lowering
 from .model import ForeignKey, Index, Table, TableName
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
@@ -31,6 +33,7 @@ class MySQL(Lowering):
     )
 
     def quote(self, name: str) -> str:
+        self.refuse_too_long(name)
         return "`" + name.replace("`", "``") + "`"
 
     def literal(self, text: str) -> str:
@@ -106,7 +109,7 @@ class MySQL(Lowering):
             own.foreign_keys.append(self._key_name(key, self._new_key_name(table.name)))
             parts.append(f"CONSTRAINT {self.quote(own.foreign_keys[-1].name)} {self._references(key)}")
         own.columns = [attribute.name for attribute in table.attributes]
-        comment = f" COMMENT = {self.literal(table.comment)}" if table.comment else ""
+        comment = f" COMMENT = {self.noted(str(table.name), table.comment)}" if table.comment else ""
         body = ",\n  ".join(parts)
         sql = f"CREATE TABLE {self.full(table.name)} (\n  {body}\n) ENGINE = InnoDB{comment}"
         return [Step(sql, (table.name,), f"make {table.name}")]
@@ -128,8 +131,19 @@ class MySQL(Lowering):
             rest = "NULL DEFAULT NULL"
         else:
             rest = "NOT NULL" + (f" DEFAULT {column.default}" if column.default is not None else "")
-        comment = f" COMMENT {self.literal(column.comment)}" if column.comment else ""
+        self.noted(column.name, f"{column.sql}{column.default or ''}")
+        comment = f" COMMENT {self.noted(column.name, column.comment)}" if column.comment else ""
         return f"{self.quote(name or column.name)} {column.sql} {rest}{comment}"
+
+    def noted(self, what: str, text: str) -> str:
+        """A text for the server's catalogue; raises where that would keep another."""
+        if lost := hazards.unknown(text):
+            raise PipelineError(
+                f"MySQL cannot keep {lost} in the definition of {what}.",
+                "Its catalogue has characters of three bytes at most; it would note a question mark.",
+                "Write it without that sign.",
+            )
+        return self.literal(text)
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ class Altering:
         self._departures(columns, drops)
         self._columns(columns, late)
         if after.comment != self.alteration.before.comment:
-            adds.add(f"COMMENT = {self.lower.literal(after.comment)}", INPLACE, "change the comment")
+            adds.add(f"COMMENT = {self.lower.noted(str(after.name), after.comment)}", INPLACE, "change the comment")
         first = self._key_renames(columns, firm)
         if columns.rank >= REBUILD or firm or not columns.sql:
             steps = first + self.lower._alter(self.name, drops, columns, adds)

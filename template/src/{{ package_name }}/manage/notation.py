@@ -120,7 +120,11 @@ def split_comment(text: str) -> tuple[str, str]:
 
 def unescape(text: str) -> str:
     """A comment as MySQL reads it: DataJoint escapes double quotes for MySQL, and on PostgreSQL they stay escaped."""
-    return re.sub(r"\\([^%_])", lambda m: {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}.get(m[1], m[1]), text)
+    return re.sub(
+        r"\\([^%_])",
+        lambda m: {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "Z": "\x1a", "0": "\0"}.get(m[1], m[1]),
+        text,
+    )
 
 
 def normal_expression(text: str) -> str:

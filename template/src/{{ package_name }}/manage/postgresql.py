@@ -34,6 +34,7 @@ class PostgreSQL(Lowering):
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
 
     def quote(self, name: str) -> str:
+        self.refuse_too_long(name)
         return '"' + name.replace('"', '""') + '"'
 
     def literal(self, text: str) -> str:

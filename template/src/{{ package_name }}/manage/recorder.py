@@ -14,6 +14,7 @@ import os
 import re
 import traceback
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -24,7 +25,7 @@ from datajoint.adapters.mysql import MySQLAdapter
 from datajoint.declare import _parse_index_args, prepare_declare
 from datajoint.heading import Heading, default_attribute_properties
 
-from . import guard, notation
+from . import guard, hazards, notation
 from .errors import PipelineError
 from .model import Attribute, ForeignKey, Index, Schema, Table, TableName, declared_indexes
 
@@ -105,6 +106,8 @@ class Recording:
         self._tables: dict[str, dict[str, Table]] = {name: {} for name in own.versions}
         #: Rows that Lookup tables come with, as far as JSON can say them, by schema and table.
         self.contents: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        #: What would go wrong where DataJoint declares the tables, by the backend: what, and why.
+        self.hazards: dict[str, list[tuple[str, str]]] = {backend: [] for backend in hazards.LIMITS}
 
     def schemas(self) -> dict[str, Schema]:
         """The schemas, those of ``SCHEMA_VERSIONS`` first."""
@@ -147,7 +150,7 @@ class Recording:
             table_class.database, table_class._connection = schema.database, schema.connection
             table_class._support = [table_class.full_table_name]
             table_class.declaration_context = context
-            table, table_class._heading = _compile(table_class, context, self._schema)
+            table, table_class._heading = _compile(table_class, context, self._schema, self._note)
         except PipelineError:
             raise
         except Exception as error:
@@ -165,6 +168,12 @@ class Recording:
                 f"The second one is in {self._here()}, and its definition is another.",
                 "Rename one of them.",
             )
+
+    def _note(self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int) -> None:
+        for backend, found in self.hazards.items():
+            for why, culprit in hazards.of_table(backend, table, comment, columns, keys):
+                where = _line(self._own, table_class, _Refused(why, culprit))
+                found.append((f"DataJoint cannot make the table of {table_class.__qualname__}.", f"{where}: {why}"))
 
 
 def _contents(table_class: Any) -> list[dict[str, Any]]:
@@ -200,7 +209,7 @@ def _line(own: Project, table_class: Any, error: BaseException) -> str:
     return place(own, [(str(inspect.getsourcefile(table_class)), lines[0] if lines else first)])
 
 
-def _compile(table_class: Any, context: dict[str, Any], schema_of: Any) -> tuple[Table, Heading]:
+def _compile(table_class: Any, context: dict[str, Any], schema_of: Any, note: Any) -> tuple[Table, Heading]:
     connection, adapter = table_class._connection, table_class._connection.adapter
     table = table_class()
     name = TableName(schema_of(table_class.database), table_class.table_name)
@@ -212,6 +221,7 @@ def _compile(table_class: Any, context: dict[str, Any], schema_of: Any) -> tuple
     )
     table._declare_check(key, origins)
     columns = dict(adapter.columns)
+    note(table_class, name.table, comment, columns, len(references))
     foreign_keys = [_foreign_key(text, schema_of) for text in references]
     compiled = Table(
         name,
@@ -231,7 +241,7 @@ def _compile(table_class: Any, context: dict[str, Any], schema_of: Any) -> tuple
             type=column.type,
             in_key=attribute in key,
             nullable=column.nullable,
-            comment="",
+            comment=_read(column.comment),
             is_hidden=attribute.startswith("_"),
         )
         for attribute, column in columns.items()
@@ -254,11 +264,18 @@ def _sent(text: str) -> str:
         raise _Refused("A percent sign must be written twice (%%).", notation.split_comment(text)[1]) from None
 
 
+def _read(comment: str) -> str:
+    """A column's comment as DataJoint reads it back from MySQL, and hands it on to what refers to the attribute."""
+    with suppress(TypeError, ValueError):  # an inherited one was sent before
+        comment = comment % ()
+    return notation.unescape(notation.split_comment(comment)[1])
+
+
 def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
+    if notation.inherits(notation.normal_type(notation.split_comment(column.comment)[0]), foreign=foreign):
+        return Attribute(name, "", column.nullable, _default("", column.default), inherited=True)
     written, comment = notation.split_comment(notation.unescape(_sent(column.comment)))
     marker = notation.normal_type(written)
-    if notation.inherits(marker, foreign=foreign):
-        return Attribute(name, "", column.nullable, _default("", column.default), inherited=True)
     type_ = marker or notation.normal_type(column.type)
     default = _default(type_, column.default)
     return Attribute(name, type_, column.nullable, default, comment, written="" if written == type_ else written)

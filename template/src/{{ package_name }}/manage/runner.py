@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, chain, graph, guard, journal, project, revising, revisions, status, trouble
+from . import catalog, chain, graph, guard, journal, project, revising, revisions, scratch, status, trouble
 from . import environment as environments
 from .errors import ExitCode, PipelineError
 from .status import SchemaStatus, State
@@ -52,14 +52,23 @@ def initialize(
     found = status.read(connection, environment)
     if not _to_make(found, environment):
         return found
+    code = _judged(connection) if own.directory.is_relative_to(own.root) else None
     with journal.lock(connection, environment.prefix + own.package):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(status.read(connection, environment), environment)
         with _one_transaction(connection), guard.creating():
             _make(connection, environment, missing, modules, report)
-    if own.directory.is_relative_to(own.root):
-        revising.write_baselines(own, revisions.read(own), revising.code_tables(own), own.versions)
+    if code is not None:
+        revising.write_baselines(own, revisions.read(own), revising.code_tables(own, code), own.versions)
     return status.read(connection, environment)
+
+
+def _judged(connection: dj.Connection) -> scratch.Code:
+    """The code, once nothing is known to go wrong with it: on MySQL, what was made until then would stay."""
+    code = scratch.read(project.current())
+    for what, why in code.hazards[connection.adapter.backend]:
+        raise PipelineError(what, why, "Correct the definition.")
+    return code
 
 
 def _to_make(found: list[SchemaStatus], environment: environments.Environment) -> list[SchemaStatus]:
@@ -186,10 +195,15 @@ def _declare(module: str, package: str) -> ModuleType:
             f"{trouble.reason(error)}.",
             "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
         ) from error
-    except dj.DataJointError as error:
+    except Exception as error:
+        # DataJoint translates most of the drivers' errors, and hands on the others.
+        driver = type(error).__module__.partition(".")[0] in ("pymysql", "psycopg2")
+        if not driver and not isinstance(error, dj.DataJointError):
+            raise
+        reason = trouble.reason(error) if driver else " ".join(str((*error.args, error)[0]).split()).rstrip(".")
         raise PipelineError(
             f"DataJoint refuses a definition in {module}.py.",
-            " ".join(str(error).split()),
+            f"{reason}.",
             f"Correct it and run {project.current().command} check.",
         ) from error
 

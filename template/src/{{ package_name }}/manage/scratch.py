@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 
 class Code(dict[str, Schema]):
-    """The schemas of the code; ``contents`` has the rows that their Lookup tables come with."""
+    """The schemas of the code; ``contents`` has the rows that their Lookup tables come with, ``hazards`` by the backend
+    what would go wrong where DataJoint declares the tables: what, and why."""
 
     contents: Mapping[TableName, list[dict[str, Any]]]
+    hazards: Mapping[str, list[tuple[str, str]]]
 
 
 def read(own: project.Project) -> Code:
@@ -67,6 +69,7 @@ def read(own: project.Project) -> Code:
         what, why, do, code = answer["error"]
         raise PipelineError(what, why, do, exit_code=ExitCode(code))
     code = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
+    code.hazards = answer["hazards"]
     code.contents = {
         TableName(schema, table): rows
         for schema, tables in answer["contents"].items()
@@ -82,7 +85,7 @@ def main() -> None:
         try:
             found = record(project.current())
             document: dict[str, Any] = {"schemas": [encode(schema) for schema in found.schemas().values()]}
-            document["contents"] = found.contents
+            document |= {"contents": found.contents, "hazards": found.hazards}
         except PipelineError as error:
             document = {"error": [error.what, error.why, error.do, int(error.exit_code)]}
         json.dump(document, answer)
