@@ -31,7 +31,7 @@ class Runner:
         """
         account: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
         account |= {"cwd": "/", "umask": 0o077, "start_new_session": True, "stdin": subprocess.DEVNULL}
-        return account | {"args": [*self.prefix, *map(str, command)], "env": os.environ | {"LC_ALL": "C"}}
+        return account | {"args": [*self.prefix, *map(str, command)], "env": _environment()}
 
     def can(self, *command: str | Path) -> bool:
         with suppress(OSError):  # the program itself may be out of reach
@@ -42,6 +42,14 @@ class Runner:
         """Give the account what we made for it; what others made is never changed."""
         for path in paths if os.geteuid() == 0 else ():
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+def _environment() -> dict[str, str]:
+    """What the server is told of our environment: it lives longer than we do, perhaps as somebody else, and credentials
+    of other servers are none of its business.
+    """
+    known = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    return {name: os.environ[name] for name in known if name in os.environ} | {"LC_ALL": "C"}
 
 
 def choose(directory: Path, binaries: Path, *, tcp: bool) -> Runner:

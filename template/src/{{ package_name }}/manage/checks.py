@@ -98,7 +98,7 @@ def _in_fresh_database(project: Project, module: str, *arguments: str) -> subpro
     """Run a module of the project on a database that lives as long as that."""
     server = local.start(project.local_directory)
     token = f"check_{os.getpid()}"
-    variables = {name: value for name, value in os.environ.items() if name != "DJ_HOST"}
+    variables = {name: value for name, value in os.environ.items() if name not in ("DJ_HOST", "DJ_PASS")}
     variables |= {project.variable("TEST_ID"): token, "DJ_LOG_STREAM": "stderr"}
     _drop_leftovers(server)
     try:

@@ -114,6 +114,27 @@ def create(connection: dj.Connection, database: str) -> None:
         f"code_commit varchar(64) NOT NULL, software varchar(255) NOT NULL){suffix}",
         args=None,
     )
+    close(connection, database, TABLE)
+
+
+def close(connection: dj.Connection, database: str, table: str) -> None:
+    """Leave the rows of a table of the record to its owner alone, whatever rights others have on new tables.
+
+    On MySQL rights come from patterns of databases, and nothing can be taken back of one table.
+    """
+    if connection.adapter.backend != "postgresql":
+        return
+    others = (
+        "SELECT DISTINCT CASE WHEN r.oid IS NULL THEN 'PUBLIC' ELSE quote_ident(r.rolname) END "
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee "
+        "WHERE n.nspname = %s AND c.relname = %s AND pg_has_role(c.relowner, 'USAGE') AND a.grantee <> c.relowner "
+        "AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')"
+    )
+    quote = connection.adapter.quote_identifier
+    for (role,) in connection.query(others, (database, table)).fetchall():
+        full = f"{quote(database)}.{quote(table)}"
+        connection.query(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {full} FROM {role}", args=None)
 
 
 @dataclass(frozen=True)

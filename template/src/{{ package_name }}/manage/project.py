@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -94,6 +95,8 @@ def check_versions(versions: object) -> None:
     if not isinstance(versions, dict):
         raise PipelineError("SCHEMA_VERSIONS is not a dictionary.", f"It is of type {type(versions).__name__}.", do)
     for name, version in versions.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise PipelineError(f"SCHEMA_VERSIONS names {name!r}.", "That is not the name of a module.", do)
         try:
             Version(version)
         except (InvalidVersion, TypeError):
@@ -107,6 +110,7 @@ def code_commit(root: Path) -> str:
         commit = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
             cwd=root,
+            env={name: value for name, value in os.environ.items() if not name.startswith("DJ_")},
             capture_output=True,
             text=True,
             timeout=10,

@@ -291,6 +291,12 @@ def _text(path: Path, schema: str) -> _Text:
 def _load(path: Path, schema: str, titles: definition.More) -> Revision:
     match = _FILE.fullmatch(path.name)
     name = f"{schema}/{path.name}"
+    if path.resolve() != path:
+        raise PipelineError(
+            f"{name} is not a file of this package.",
+            f"It leads to {path.resolve()}, and what is run is what was reviewed and released with the package.",
+            "Put the file itself there, or remove the link.",
+        )
     if match is None:
         raise PipelineError(
             f"{name} is not the name of a migration.",

@@ -269,7 +269,9 @@ def sources(project: Project) -> list[Setting]:
     for store, spec in config.stores.items():
         for name, value in spec.items() if isinstance(spec, dict) else [("", spec)]:
             key = f"stores.{store}" + (f".{name}" if name else "")
-            shown = "(set)" if name in CREDENTIALS else str(value)
+            # What is no store at all may be a key that was put in a wrong place.
+            named = name or store in ("default", "filepath_default")
+            shown = "(set)" if name in CREDENTIALS or not named else str(value)
             if in_variable:
                 source = "environment variable DJ_STORES"
             elif not name or name in (in_file.get(store) or {}):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .journal import now
+from .journal import close, now
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -77,6 +77,7 @@ def create(connection: dj.Connection, database: str) -> None:
         f"PRIMARY KEY (run, number)){' CHARACTER SET utf8mb4' if mysql else ''}",
         args=None,
     )
+    close(connection, database, TABLE)
 
 
 def present(connection: dj.Connection, databases: Iterable[str]) -> set[str]:
