@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, Result, Server, free_port, git
+from conftest import Project, Result, Server, git
+from daemons import free_port
 from living import FILL, lay, ok
 
 #: Of this process alone, since tests that run beside this one are watched as well.

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Project, Result, Server, free_port, private_mysql
+from conftest import Project, Result, Server, private_mysql
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from daemons import free_port
 from test_bad_days import is_sentence
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
