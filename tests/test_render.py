@@ -32,7 +32,9 @@ def rendered(
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    """What was rendered, without what Python compiles where it is not told otherwise."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in paths if "__pycache__" not in path.parts)
 
 
 def test_matrix_holds_every_value() -> None:
