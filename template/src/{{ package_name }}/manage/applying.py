@@ -307,12 +307,12 @@ def _run(connection: dj.Connection, head: Mapping[str, Any], report: Report, *, 
     databases, leader = head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    session, last, apart = stepping.session(connection), 0, connection.adapter.backend == "mysql"
+    prepared, last, apart = False, 0, connection.adapter.backend == "mysql"
     for entry in entries:
         if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
-            for statement in session:
-                connection.query(statement, args=None, reconnect=False)
-            session = stepping.session(connection) if entry.kind == "online" else []  # which had more patience
+            if not prepared:
+                stepping.prepare(connection)
+            prepared = entry.kind != "online"  # which has more patience
             report(entry.words, entry.number, len(entries))
             step = partial(stepping.run, connection, databases, database, leader["run"], entry, len(entries))
             try:

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,27 +79,23 @@ class Backups:
         Called again, where a transaction is tried again, it writes the same file anew.
         """
         losses = of_group(group, lossy) if self.wanted else []
-        path = _path(pipeline, kind, group.schemas[0]) if losses else None
+        if not losses:
+            return lambda: None
+        manifest = _manifest(pipeline, losses, kind, group.schemas[0])
 
         def write() -> None:
-            # The transaction that is to change tables waits for nobody for too long.
-            for statement in stepping.session(pipeline.connection) if losses else ():
-                pipeline.connection.query(statement, args=None, reconnect=False)
-            self.write(pipeline, losses, kind, group.schemas[0], path, lock=True)
+            stepping.prepare(pipeline.connection)
+            self._write(pipeline, losses, replace(manifest, parts=[]), lock=True)
 
         return write
 
-    def write(
-        self,
-        pipeline: Pipeline,
-        losses: list[Loss],
-        kind: str,
-        schema: str,
-        path: Path | None = None,
-        *,
-        lock: bool = False,
-    ) -> None:
-        """Write a file of what will be lost, if anything will.
+    def of_purge(self, pipeline: Pipeline, losses: list[Loss]) -> None:
+        """Write a file of what `purge` deletes; see :meth:`_write`."""
+        if self.wanted:
+            self._write(pipeline, losses, _manifest(pipeline, losses, "purge", losses[0].table.name.schema))
+
+    def _write(self, pipeline: Pipeline, losses: list[Loss], manifest: Manifest, *, lock: bool = False) -> None:
+        """Write a file of what will be lost.
 
         Parameters
         ----------
@@ -107,12 +103,8 @@ class Backups:
             Where.
         losses : list of Loss
             What will be lost.
-        kind : str
-            ``migrate``, ``draft`` or ``purge``.
-        schema : str
-            Whose journal has the run: the one that is about to begin, for ``purge`` the last one.
-        path : Path, optional
-            The file, where it is known already.
+        manifest : Manifest
+            What the file says of itself, still without its parts.
         lock : bool
             Whether nobody else may write to the tables from now on; within a transaction of PostgreSQL.
 
@@ -121,12 +113,9 @@ class Backups:
         PipelineError
             If the disk would not hold it.
         """
-        if not self.wanted or not losses:
-            return
-        path = path or _path(pipeline, kind, schema)
-        manifest = _manifest(pipeline, losses, kind, schema)
-        with _reading(pipeline.connection, [_full(pipeline, loss.table.name) for loss in losses if lock]):
-            plans = [(_part(pipeline, loss), _full(pipeline, loss.table.name)) for loss in losses]
+        path = _path(manifest)
+        with _reading(pipeline.connection, [pipeline.full(loss.table.name) for loss in losses if lock]):
+            plans = [(_part(pipeline, loss), pipeline.full(loss.table.name)) for loss in losses]
             _refuse_small_disk(pipeline.connection, path.parent, plans)
             with archive.writing(path, manifest) as file:
                 for part, full in plans:
@@ -179,9 +168,9 @@ def folder() -> Path:
     return project.current().root / "backups"
 
 
-def _path(pipeline: Pipeline, kind: str, schema: str) -> Path:
-    moment = f"{journal.now():%Y%m%dT%H%M%S.%fZ}"
-    return folder() / f"{pipeline.environment.name}-{schema}-{kind}-{_run(pipeline, kind, schema)}-{moment}.zip"
+def _path(manifest: Manifest) -> Path:
+    moment = re.sub("[-:]", "", manifest.moment)
+    return folder() / f"{manifest.environment}-{manifest.schema}-{manifest.kind}-{manifest.run}-{moment}.zip"
 
 
 def _run(pipeline: Pipeline, kind: str, schema: str) -> int:
@@ -202,15 +191,10 @@ def _manifest(pipeline: Pipeline, losses: list[Loss], kind: str, schema: str) ->
         kind=kind,
         schema=schema,
         run=_run(pipeline, kind, schema),
-        moment=f"{journal.now().isoformat()}Z",
+        moment=f"{journal.now().isoformat(timespec='microseconds')}Z",
         code_commit=project.code_commit(own.root),
         schemas={n: {"database": pipeline.databases[n], "version": records[n].version} for n in names},
     )
-
-
-def _full(pipeline: Pipeline, name: TableName) -> str:
-    quote = pipeline.connection.adapter.quote_identifier
-    return f"{quote(pipeline.databases[name.schema])}.{quote(name.table)}"
 
 
 def _part(pipeline: Pipeline, loss: Loss) -> Part:

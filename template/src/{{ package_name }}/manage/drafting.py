@@ -123,9 +123,7 @@ def _refuse_missing(pipeline: Pipeline, names: list[str], after: Tables) -> None
 
 
 def _has_rows(pipeline: Pipeline, name: TableName) -> bool:
-    quote = pipeline.connection.adapter.quote_identifier
-    full = f"{quote(pipeline.databases[name.schema])}.{quote(name.table)}"
-    return pipeline.connection.query(f"SELECT 1 FROM {full} LIMIT 1", args=None).fetchone() is not None
+    return pipeline.connection.query(f"SELECT 1 FROM {pipeline.full(name)} LIMIT 1", args=None).fetchone() is not None
 
 
 def _needs_fill(before: Tables, after: Tables, filled: set[TableName], question: Question) -> bool:

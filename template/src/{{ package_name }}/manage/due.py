@@ -39,6 +39,10 @@ class Pipeline:
         """Every table that is there."""
         return {table.name: table for schema in self.shapes.values() for table in schema}
 
+    def full(self, name: TableName) -> str:
+        """A table as statements name it."""
+        return ".".join(map(self.connection.adapter.quote_identifier, (self.databases[name.schema], name.table)))
+
     def lowering(self, names: constraints.Names, before: Tables, after: Tables) -> Lowering:
         """What turns operations into statements of this server."""
         if self.connection.adapter.backend == "mysql":

@@ -14,12 +14,6 @@ _TEXT = re.compile(r"(var)?char|(tiny|medium|long)?text")
 _BLOB = re.compile(r"(tiny|medium|long)?blob|varbinary")
 
 
-def size(type_: str) -> int:
-    """How many characters a text of a type may have; 0 where the type says none."""
-    found = re.fullmatch(r"(?:var)?char\((\d+)\)", type_)
-    return int(found[1]) if found else 0
-
-
 def takes(now: str, was: str) -> bool:
     """Whether a column of a server's type takes every value of another type; of a text the value itself decides."""
     if now == was or any(family.match(now) and family.match(was) for family in (_TEXT, _BLOB)):
@@ -50,7 +44,7 @@ def left_of(now: object, kept: object, becomes: str) -> bool:
     """Whether a value is what a cut or a rounding to a type left of another."""
     if not becomes or not isinstance(now, str) or not isinstance(kept, str):
         return False
-    if most := size(becomes):
+    if most := notation.text_size(becomes):
         return now.rstrip(" ") == kept[:most].rstrip(" ")
     type_, *digits = re.findall(r"[a-z]+\d*|\d+", becomes)
     with suppress(ValueError):

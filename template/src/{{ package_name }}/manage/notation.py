@@ -159,6 +159,12 @@ def inherits(marker: str, *, foreign: bool) -> bool:
 _WHOLE = re.compile(r"(tiny|small|medium|big)?int(eger)?\b|int(8|16|32|64)$|year")
 
 
+def text_size(type_: str) -> int | None:
+    """How many characters a text of a core or native type may have; None where the type says none."""
+    found = re.fullmatch(r"(?:var)?char\((\d+)\)", type_)
+    return int(found[1]) if found else None
+
+
 def holds(core: str, text: str) -> bool:
     """Whether a value, written as a default is, is one of a core or native type."""
     if text.startswith("(") or text.upper().startswith("CURRENT_TIMESTAMP"):
@@ -178,8 +184,8 @@ def holds(core: str, text: str) -> bool:
             return bool(re.fullmatch(r"-?\d{1,3}:\d\d(:\d\d(\.\d+)?)?", text))
         elif core.startswith("enum("):
             return text in enum_values(core)
-        elif size := re.fullmatch(r"(?:var)?char\((\d+)\)", core):
-            return len(text) <= int(size[1])
+        elif (size := text_size(core)) is not None:
+            return len(text) <= size
         elif core.startswith("json"):
             json.loads(text)
     except (ValueError, ArithmeticError):

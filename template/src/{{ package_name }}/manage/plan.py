@@ -7,11 +7,10 @@ gets another type changes every table below it. This room knows no SQL.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from . import filling, parents, probes
+from . import filling, notation, parents, probes
 from .lowering import Lowering
 from .model import Attribute, ForeignKey, Table, TableName
 from .operations import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
@@ -262,8 +261,8 @@ def _alteration(
 
 def _cut(lowering: Lowering, attribute: str, type_: str) -> dict[str, str]:
     """How a text is made to fit, where that may be."""
-    size = re.fullmatch(r"(?:var)?char\((\d+)\)", type_)
-    return {attribute: f"LEFT({lowering.quote(attribute)}, {size[1]})"} if size else {}
+    size = notation.text_size(type_)
+    return {} if size is None else {attribute: f"LEFT({lowering.quote(attribute)}, {size})"}
 
 
 def _own(attribute: Attribute) -> bool:

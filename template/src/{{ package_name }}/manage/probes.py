@@ -157,8 +157,8 @@ class _Probes:
         text = f"CAST({c} AS CHAR)" if self.mysql else f"CAST({c} AS text)"
         if self.mysql and old == "uuid":
             text = f"BIN_TO_UUID({c})"
-        before = re.fullmatch(r"(?:var)?char\((\d+)\)", old)
-        if size and not (before and int(before[1]) <= int(size[1])):
+        before = notation.text_size(old)
+        if size and not (before is not None and before <= int(size[1])):
             yield "long", f"CHAR_LENGTH({text}) > {size[1]}", f"are longer than {size[1]} characters", False
         if new.startswith("char(") and not old.startswith("char("):
             yield "value", f"{text} LIKE '% '", "end with a space, which a char does not keep", True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import applying, archive, backup, constraints, due, fitting, journal, project, stepping, trouble
+from . import applying, archive, backup, constraints, due, fitting, journal, notation, project, stepping, trouble
 from . import environment as environments
 from .archive import Archive, Column, Manifest, Part, Value
 from .catalog import Found
@@ -140,8 +140,7 @@ class _Restoring:
             parts = [part for part in parts if part not in missing]
         made: list[Step] = []
         try:
-            for statement in stepping.session(self.connection):
-                self._query(statement)
+            stepping.prepare(self.connection)
             with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
                 made = self._make([part for part in parts if part in missing])
                 with backup.utc(self.connection), self._staged(parts), stepping.within(self.connection):
@@ -175,7 +174,7 @@ class _Restoring:
         return self.pipeline.databases.get(part.schema, part.schema), part.table
 
     def _full(self, part: Part) -> str:
-        return ".".join(map(self.quote, self._place(part)))
+        return self.pipeline.full(TableName(part.schema, part.table))
 
     def _there(self, part: Part) -> Found | None:
         return self.pipeline.catalogue.tables.get(self._place(part))
@@ -295,7 +294,7 @@ class _Restoring:
 
     def _batches(self, part: Part) -> Iterator[list[list[Value]]]:
         there = {column.name: column.stored for column in found.columns} if (found := self._there(part)) else {}
-        sizes = [fitting.size(there.get(column.name, "")) for column in part.columns]
+        sizes = [notation.text_size(there.get(column.name, "")) for column in part.columns]
         batch, size = list[list[Value]](), 0
         for row in self.file.rows(part):
             for value, most, column in zip(row, sizes, part.columns, strict=True):
@@ -345,11 +344,8 @@ class _Restoring:
         parts = []
         for column in part.columns:
             if column.key:
-                own, kept, size = (
-                    f"t.{self.quote(column.name)}",
-                    f"r.{self.quote(column.name)}",
-                    fitting.size(column.becomes),
-                )
+                own, kept = (f"{row}.{self.quote(column.name)}" for row in "tr")
+                size = notation.text_size(column.becomes)
                 cut = f" OR {own} = LEFT({kept}, {size})" if column.lost and size and not part.whole else ""
                 parts.append(f"({own} = {kept}{cut})")
         return " AND ".join(parts) or "TRUE"

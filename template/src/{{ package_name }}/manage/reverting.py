@@ -220,8 +220,7 @@ def purge(
                 exit_code=ExitCode.DATA_LOSS,
             )
         if full:
-            losses = list(_losses(pipeline, full))
-            (backups or Backups()).write(pipeline, losses, "purge", losses[0].table.name.schema)
+            (backups or Backups()).of_purge(pipeline, list(_losses(pipeline, full)))
         lowering = pipeline.lowering(names, pipeline.tables, pipeline.tables)
         for item in found:
             name = TableName(item.schema, item.table)

@@ -283,7 +283,7 @@ def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: 
     condition = f"{quote(attribute)} IS NOT NULL"
     if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
         condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
-    sql = f"SELECT 1 FROM {quote(database)}.{quote(table.table)} WHERE {condition} LIMIT 1"
+    sql = f"SELECT 1 FROM {pipeline.full(table)} WHERE {condition} LIMIT 1"
     return connection.query(sql, args=None, reconnect=False).fetchone() is not None
 
 

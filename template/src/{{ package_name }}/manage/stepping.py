@@ -54,13 +54,14 @@ def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Cal
         time.sleep(PAUSE)
 
 
-def session(connection: dj.Connection) -> list[str]:
-    """What the session that changes tables is told first."""
+def prepare(connection: dj.Connection) -> None:
+    """Tell the session that is to change tables how to take them, and to wait for nobody for too long."""
     if connection.adapter.backend == "mysql":
         from .mysql import MySQL as Server
     else:
         from .postgresql import PostgreSQL as Server  # type: ignore[assignment]
-    return [text % WAIT if "%d" in text else text for text in Server.session]
+    for text in Server.session:
+        connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
 
 
 @contextmanager
