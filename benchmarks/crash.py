@@ -23,14 +23,12 @@ import json
 import multiprocessing
 import random
 import shutil
-import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import crashing
-from conftest import Project
 from crashing import FAULTS, WHEN, Case
 from servers import BACKENDS, render
 
@@ -62,25 +60,16 @@ def main() -> None:
 def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
     """One worker's share of the cases, on a server of its own."""
     backend, mine, options = task
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
-    try:
-        render(folder)
-        if backend == "postgresql":
-            shutil.copytree(folder / "my_pipeline", folder / "server")
-        own, chance = Project(folder / "my_pipeline"), random.Random(mine)
-        with crashing.ground(backend, folder / "server", own, rows=options.rows) as ground:
-            every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
-            share = every[:: options.every][mine :: options.jobs]
-            cases = []
-            for number, (point, when, what) in enumerate(share, 1):
-                cases.append(ground.play(point, when, what, patience=chance.random() / 20))
-                if number % 50 == 0 or cases[-1].problems:
-                    said = cases[-1].problems[0][:300] if cases[-1].problems else ""
-                    print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)
-            return cases
-    finally:
-        shutil.rmtree(folder)
+    chance, cases = random.Random(mine), list[Case]()
+    with crashing.ground(backend, render, rows=options.rows) as ground:
+        every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
+        share = every[:: options.every][mine :: options.jobs]
+        for number, (point, when, what) in enumerate(share, 1):
+            cases.append(ground.play(point, when, what, patience=chance.random() / 20))
+            if number % 50 == 0 or cases[-1].problems:
+                said = cases[-1].problems[0][:300] if cases[-1].problems else ""
+                print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)
+    return cases
 
 
 def tell(title: str, cases: list[Case]) -> None:

@@ -18,13 +18,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import argparse
 import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import crashing
 import racing
-from conftest import Project
 from servers import BACKENDS, render
 
 
@@ -46,26 +43,15 @@ def main() -> None:
 
 def play(backend: str, options: argparse.Namespace) -> int:
     """All rounds on a server; how many had a problem."""
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
     codes, read, problems = Counter[int](), Counter[str](), list[str]()
-    try:
-        render(folder)
-        if backend == "postgresql":
-            shutil.copytree(folder / "my_pipeline", folder / "server")
-        with (
-            crashing.ground(backend, folder / "server", Project(folder / "my_pipeline"), rows=12) as ground,
-            racing.race(ground, folder, options.runners) as race,
-        ):
-            for number in range(options.rounds):
-                found = race.run(["migrate"])
-                codes += found.codes
-                read += found.read
-                problems += found.problems[:1]
-                if found.problems or number % 20 == 19:
-                    print(f"{backend} {number + 1}/{options.rounds} {found.problems[:1]}", file=sys.stderr)
-    finally:
-        shutil.rmtree(folder)
+    with crashing.ground(backend, render, rows=12) as ground, racing.race(ground, options.runners) as race:
+        for number in range(options.rounds):
+            found = race.run(["migrate"])
+            codes += found.codes
+            read += found.read
+            problems += found.problems[:1]
+            if found.problems or number % 20 == 19:
+                print(f"{backend} {number + 1}/{options.rounds} {found.problems[:1]}", file=sys.stderr)
     print(f"\n{BACKENDS[backend]}: {options.runners} runners at once, {options.rounds} times")
     print(
         f"  {options.rounds - len(problems):6}  rounds that ended as a single runner does, each migration applied once"

@@ -17,7 +17,7 @@ from typing import Any
 
 import copier
 import pytest
-from daemons import Mysqld, Postmaster
+from daemons import Mysqld, Postmaster, open_folder
 from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
@@ -233,14 +233,8 @@ def postgresql(render: Callable[..., Path]) -> Iterator[Server]:
         port = int(os.environ.get("DJ_PORT", "5432"))
         yield Server("postgresql", os.environ["DJ_HOST"], port, os.environ["DJ_USER"], os.environ["DJ_PASS"])
         return
-    # As root, a server with a port runs as an account that cannot enter pytest's own folders.
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    folder.chmod(0o755)
-    try:
-        with private_postgresql(folder, render) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)
+    with open_folder("postgresql-") as folder, private_postgresql(folder, render) as server:
+        yield server
 
 
 @contextmanager
@@ -252,6 +246,22 @@ def private_postgresql(folder: Path, render: Callable[..., Path]) -> Iterator[Se
         yield Server("postgresql", "127.0.0.1", daemon.port, "postgres", "admin-secret")
     finally:
         daemon.stop()
+
+
+@contextmanager
+def small_disk(size: str) -> Iterator[Path]:
+    """A disk of a size, as ``mount`` takes it; without the right to mount one, the test is skipped."""
+    disk = Path(tempfile.mkdtemp(prefix="disk-"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", disk]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        disk.rmdir()
+        pytest.skip(f"no small disk can be had here: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+        disk.rmdir()
 
 
 @pytest.fixture(params=["mysql", "postgresql"])

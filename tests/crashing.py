@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 
 import crash_pipeline
 from conftest import Project, Server
-from daemons import Mysqld, Postmaster
-from living import ok
+from daemons import Mysqld, Postmaster, open_folder
+from living import in_words, ok
 from proxy import Fault, Proxy
 
 WHEN = ("before", "while", "after")
@@ -65,7 +65,7 @@ class Ground:
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
             for database in ("dev_life", "dev_work"):
                 kept = self.start[database] = []
-                for table in tables(self, cursor, database):
+                for table in tables(cursor, database):
                     cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
                     kept.append(cursor.fetchone()[1])
                     cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
@@ -79,9 +79,9 @@ class Ground:
         catalogue = NAME if self.server.backend == "postgresql" else ""
         with closing(self.server.connect(dbname=catalogue)) as connection, connection.cursor() as cursor:
             for database in ("dev_life", "dev_work"):
-                for table in tables(self, cursor, database):
+                for table in tables(cursor, database):
                     if not table.startswith("~migration"):
-                        found[f"{database}.{table}"] = described(self, cursor, database, table)
+                        found[f"{database}.{table}"] = described(self.server, cursor, database, table)
                 quoted = [f"`{database}`.`~migration{end}`" for end in ("", "_step")]
                 runs, steps = [q if self.server.backend == "mysql" else q.replace("`", '"') for q in quoted]
                 cursor.execute(
@@ -94,9 +94,17 @@ class Ground:
                     "WHERE r.status <> 'withdrawn' ORDER BY s.run, s.number"
                 )
                 found[f"{database} steps"] = cursor.fetchall()
-        status = self.project.run("status", "--json").json
-        found["status"] = [{k: v for k, v in schema.items() if k != "since"} for schema in status["schemas"]]
+        found["status"] = self.project.run("status", "--json").json["schemas"]
         return found
+
+    def wrong(self) -> list[str]:
+        """What is not as an undisturbed run makes it."""
+        end = self.state()
+        return [
+            f"{key}: {differing(end.get(key), self.end.get(key))}"
+            for key in {**self.end, **end}
+            if end.get(key) != self.end.get(key)
+        ]
 
     def undisturbed(self) -> None:
         """Run the migrations once, and keep what they say and make."""
@@ -133,18 +141,13 @@ class Ground:
         if what == "server":
             self.daemon.start()
         self.proxy.begin()
-        if what != "runner" and first.code and not said_in_words(first.err):
+        if what != "runner" and first.code and not in_words(first.err):
             case.problems.append(f"not a sentence: {first.code} {first.err}")
         again = self.project.run("migrate")
         if again.code:
             case.problems.append(f"does not go on: {again.code} {again.err}")
             return case
-        end = self.state()
-        case.problems += [
-            f"{key}: {differing(end.get(key), self.end.get(key))}"
-            for key in {**self.end, **end}
-            if end.get(key) != self.end.get(key)
-        ]
+        case.problems += self.wrong()
         return case
 
 
@@ -171,12 +174,6 @@ DURABLE = ("--innodb-doublewrite=ON", "--innodb-flush-log-at-trx-commit=1", "--a
 NAME = "crashed"
 
 
-def said_in_words(text: str) -> bool:
-    """One line what, one why, one what to do."""
-    lines = [line for line in text.strip().splitlines() if not line.startswith("[")]
-    return "Traceback" not in text and bool(lines) and lines[-3].startswith("Error: ") if len(lines) >= 3 else False
-
-
 def differing(one: Any, other: Any) -> str:
     """What two values do not have in common, as far as they are lists."""
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
@@ -184,7 +181,7 @@ def differing(one: Any, other: Any) -> str:
     return f"{one} instead of {other}"
 
 
-def tables(ground: Ground, cursor: Any, database: str) -> list[str]:
+def tables(cursor: Any, database: str) -> list[str]:
     """The tables of a database, hidden ones too."""
     cursor.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY table_name", (database,)
@@ -192,9 +189,9 @@ def tables(ground: Ground, cursor: Any, database: str) -> list[str]:
     return [str(row[0]) for row in cursor.fetchall()]
 
 
-def described(ground: Ground, cursor: Any, database: str, table: str) -> Any:
+def described(server: Server, cursor: Any, database: str, table: str) -> Any:
     """A table as the server describes it, and its rows, sorted."""
-    if ground.server.backend == "mysql":
+    if server.backend == "mysql":
         cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
         words = [re.sub(r" AUTO_INCREMENT=\d+", "", cursor.fetchone()[1])]
         full = f"`{database}`.`{table}`"
@@ -220,18 +217,27 @@ DESCRIBED = (
 
 
 @contextmanager
-def ground(backend: str, folder: Path, project: Project, *, rows: int) -> Iterator[Ground]:
+def ground(backend: str, render: Callable[[Path], Path], *, rows: int) -> Iterator[Ground]:
     """Make everything ready: a server of its own, a pipeline with so many animals, its migrations, and how they end.
 
-    ``project`` and, for PostgreSQL, the folder beside it that holds another one are the caller's.
+    ``render`` puts a project where it is told to.
     """
-    daemon: Mysqld | Postmaster
-    if backend == "mysql":
-        folder.mkdir(exist_ok=True)
-        daemon = Mysqld(folder, *DURABLE)
-        user, password = "admin", "admin-secret"
-    else:
-        daemon, user, password = Postmaster(Project(folder)), "postgres", "admin-secret"
+    with open_folder("crash-") as folder:
+        daemon: Mysqld | Postmaster
+        if backend == "mysql":
+            (folder / "server").mkdir()
+            daemon, user, password = Mysqld(folder / "server", *DURABLE), "admin", "admin-secret"
+        else:
+            daemon = Postmaster(Project(render(folder / "server")))
+            user, password = "postgres", "admin-secret"
+        with _ready(daemon, backend, user, password, Project(render(folder / "my_pipeline")), rows) as made:
+            yield made
+
+
+@contextmanager
+def _ready(
+    daemon: Mysqld | Postmaster, backend: str, user: str, password: str, project: Project, rows: int
+) -> Iterator[Ground]:
     daemon.start()
     proxy = Proxy(backend, daemon.port)
     try:

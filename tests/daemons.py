@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def open_folder(prefix: str) -> Iterator[Path]:
+    """A folder for a while that others may enter: as root, a server runs as an account that cannot enter pytest's own."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 class Mysqld:
@@ -113,3 +124,55 @@ class Postmaster:
     def stop(self) -> None:
         """End it."""
         self.project.run("local", "stop")
+
+
+#: PostgreSQL of the system, by its folders of programs; the last is the newest.
+SYSTEM = [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))]
+
+
+class SystemPostgres:
+    """A PostgreSQL of the system's, with its data in a folder; as root it runs as nobody."""
+
+    def __init__(self, programs: Path, folder: Path, **settings: object) -> None:
+        self.folder, self.data, self.port = folder, folder / "data", free_port()
+        self._account = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._programs = programs
+        self._settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", **settings}
+        self.own(folder)
+        password = folder / "password"
+        password.write_text("admin-secret", encoding="utf-8")
+        password.chmod(0o644)
+        command = [programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"]
+        assert self._run([*command, f"--pwfile={password}", "--no-sync"], stdout=subprocess.DEVNULL).wait(60) == 0
+
+    def own(self, path: Path) -> None:
+        """Let a file be the server's."""
+        if self._account:
+            os.chown(path, 65534, 65534)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        import psycopg2
+
+        settings = {**self._settings, "fsync": "off"}  # it need not outlive a loss of power
+        command = [self._programs / "postgres", "-D", self.data]
+        with (self.folder / "log").open("w") as log:
+            more = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
+            self._process = self._run([*command, *more], stdout=log, stderr=log)
+        for _ in range(100):
+            with suppress(psycopg2.OperationalError):
+                psycopg2.connect(
+                    host="127.0.0.1", port=self.port, user="postgres", password="admin-secret", dbname="postgres"
+                ).close()
+                return
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.1)
+        raise AssertionError(f"postgres does not answer: {(self.folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(30)
+
+    def _run(self, command: list[Any], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([str(word) for word in command], cwd="/", **self._account, **options)

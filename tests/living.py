@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from conftest import Project, Server
+from conftest import Project, Result, Server
 
 LIFE = '''"""What lives here."""
 
@@ -91,6 +92,24 @@ def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:
     result = project.run(*arguments, **more)
     assert result.code == code, f"{arguments}: {result.code}\n{result.out}\n{result.err}"
     return result
+
+
+def in_words(text: str) -> bool:
+    """Whether an error is three lines, with nothing that only a programmer understands."""
+    lines = text.strip().splitlines()
+    return (
+        len(lines) == 3
+        and lines[0].startswith("Error: ")
+        and lines[0].endswith(".")
+        and lines[2].endswith(".")
+        and not re.search(r"Traceback|should not|\(\'|[^.]\.\.(?!\.)|LINE \d|CONTEXT", text)
+    )
+
+
+def is_sentence(result: Result) -> None:
+    """A refusal, in words."""
+    assert result.code not in (0, 2, 3), result.out
+    assert in_words(result.err), result.err
 
 
 def rows(project: Project, expression: str) -> Any:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import crash_pipeline
 from conftest import Project, Result
-from crashing import Ground, differing, said_in_words
+from crashing import Ground
+from living import in_words
 
 #: What somebody with the code of before reads, again and again, until the migration is through.
 READ = """
@@ -68,16 +69,11 @@ class Race:
             self._look_at(reading.result(), result)
         for answer in answers:
             result.codes[answer.code] += 1
-            if answer.code not in (0, 3) and not said_in_words(answer.err):
+            if answer.code not in (0, 3) and not in_words(answer.err):
                 result.problems.append(f"{answer.code}: {answer.err}")
             elif answer.code and len(commands) == 1 and "Somebody else is changing" not in answer.err:
                 result.problems.append(answer.err)
-        end = self.ground.state()
-        result.problems += [
-            f"{key}: {differing(end.get(key), self.ground.end.get(key))}"
-            for key in {**self.ground.end, **end}
-            if end.get(key) != self.ground.end.get(key)
-        ]
+        result.problems += self.ground.wrong()
         return result
 
     def _look_at(self, reading: Result, result: Round) -> None:
@@ -95,14 +91,14 @@ class Race:
 
 
 @contextmanager
-def race(ground: Ground, folder: Path, runners: int) -> Iterator[Race]:
+def race(ground: Ground, runners: int) -> Iterator[Race]:
     """Make so many runners ready, each a process of its own that has loaded the code, and a reader."""
     own, projects = ground.project, []
     for _ in range(runners):
         project = Project(own.folder, environment=dict(own.environment))
         project.warm_up()
         projects.append(project)
-    reader = Project(Path(shutil.copytree(own.folder, folder / "old")), environment=dict(own.environment))
+    reader = Project(Path(shutil.copytree(own.folder, own.folder.parent / "old")), environment=dict(own.environment))
     crash_pipeline.lay(reader)
     shutil.rmtree(reader.folder / "src" / reader.package / "migrations")
     made = Race(ground, projects, reader)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import copier
 from conftest import PARTS, ROOT, Server, private_mysql, private_postgresql
+from daemons import open_folder
 
 BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
@@ -20,9 +21,8 @@ BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 def started(backend: str) -> Iterator[tuple[Path, dict[str, Server]]]:
     """A folder with a project in ``my_pipeline``, and the servers of a backend or of ``both``, as far as there are such."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
-        folder.chmod(0o755)  # as root, a server runs as an account that must be able to enter
-        render(folder)
+        folder = stack.enter_context(open_folder("benchmark-"))
+        render(folder / "my_pipeline")
         servers = {}
         for name in BACKENDS if backend == "both" else [backend]:
             server = stack.enter_context(mysql(folder) if name == "mysql" else postgresql(folder))
@@ -30,14 +30,15 @@ def started(backend: str) -> Iterator[tuple[Path, dict[str, Server]]]:
         yield folder, servers
 
 
-def render(folder: Path) -> None:
-    """The working tree's project."""
-    for part in PARTS:
-        if (ROOT / part).exists():
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            (folder / "template").mkdir(exist_ok=True)
-            copy(ROOT / part, folder / "template" / part)
-    copier.run_copy(str(folder / "template"), folder / "my_pipeline", defaults=True, quiet=True)
+def render(place: Path) -> Path:
+    """Render the working tree's project into a folder; the folder."""
+    with tempfile.TemporaryDirectory() as template:
+        for part in PARTS:
+            if (ROOT / part).exists():
+                copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+                copy(ROOT / part, Path(template) / part)
+        copier.run_copy(template, place, defaults=True, quiet=True)
+    return place
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, Server
-from living import living, ok, rows, states
-from test_bad_days import is_sentence
+from conftest import Project, Server, small_disk
+from living import is_sentence, living, ok, rows, states
 
 #: A table with what values can be.
 ODD = '''
@@ -268,28 +266,21 @@ def test_values_that_are_computed_anew_are_kept_and_what_loses_nothing_writes_no
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
-    disk = Path("/tmp") / f"backups-{os.getpid()}"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        disk.rmdir()
-        pytest.skip(f"no small disk can be had here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-    disk.rmdir()
+def disk() -> Iterator[Path]:
+    with small_disk("256k") as disk:
+        yield disk
 
 
-def test_a_disk_that_would_not_hold_it(odd: Project, small_disk: Path) -> None:
+def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
     many = "life.Odd.insert([dict(odd_id=f'm{n}', note=f'{n}' * 10) for n in range(1000, 10000)])"
     rows(odd, f"[{many}, 1]")
     revise(odd, SMALLER[0])
-    (odd.folder / "backups").symlink_to(small_disk)
+    (odd.folder / "backups").symlink_to(disk)
     was = states(odd)
     refused = odd.run("migrate", "--allow-data-loss")
     is_sentence(refused)
     assert "would not hold the backup of life.odd" in refused.err and "--no-backup" in refused.err, refused.err
-    assert states(odd) == was and not list(small_disk.iterdir())
+    assert states(odd) == was and not list(disk.iterdir())
     # A limit that no estimate knows of is met in the middle of writing.
     (odd.folder / "backups").unlink()
     code = (

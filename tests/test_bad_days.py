@@ -14,8 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Project, Result, Server, private_mysql, private_postgresql
-from living import living, ok, rows, states
+from conftest import Project, Result, Server, private_mysql, private_postgresql, small_disk
+from living import is_sentence, living, ok, rows, states
 from test_servers import Account
 
 MOOD = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
@@ -37,15 +37,6 @@ def behind(server: Server, project: Project) -> Iterator[Project]:
         own.replace(own.module("work"), *FRIEND)
         ok(own, "revise", "-m", "more")
         yield own
-
-
-def is_sentence(result: Result) -> None:
-    """Three lines, and nothing that only a programmer understands."""
-    text = result.err.strip()
-    assert result.code not in (0, 2, 3), result.out
-    assert text.startswith("Error: ") and len(text.splitlines()) == 3, text
-    assert not re.search(r"Traceback|should not|\(\'|[^.]\.\.(?!\.)|LINE \d|CONTEXT", text), text
-    assert text.splitlines()[0].endswith(".") and text.endswith("."), text
 
 
 def ends_right(project: Project, backend: str) -> None:
@@ -311,13 +302,7 @@ MANY = {
 def test_a_disk_that_is_full(backend: str, project: Project, render: Callable[..., Path], tmp_path: Path) -> None:
     if backend == "mysql" and shutil.which("mysqld") is None:
         pytest.skip("there is no mysqld on PATH")
-    disk = Path("/tmp") / f"disk-{os.getpid()}"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        disk.rmdir()
-        pytest.skip(f"no small disk can be had here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk("400m") as disk:
         small = ("--skip-log-bin", "--innodb-redo-log-capacity=8M")
         started = private_mysql(disk, *small) if backend == "mysql" else private_postgresql(disk, render)
         with started as server, living(server, project) as own:
@@ -340,6 +325,3 @@ def test_a_disk_that_is_full(backend: str, project: Project, render: Callable[..
             assert done.code == 0, done.err
             assert {state for state, _ in states(own).values()} == {"current"}
             assert rows(own, "[len(life.Animal()), len(life.Animal * life.Weight * work.Task)]") == [400_002, 3]
-    finally:
-        subprocess.run(["umount", disk], check=True)
-        disk.rmdir()

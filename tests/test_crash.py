@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import crashing
 import pytest
-from conftest import Project
 from crashing import FAULTS, WHEN, Ground
 
 #: Cases of each server; benchmarks/crash.py has them all.
@@ -21,17 +19,8 @@ CASES = 24
 def ground(request: pytest.FixtureRequest, render: Callable[..., Path]) -> Iterator[Ground]:
     if request.param == "mysql" and shutil.which("mysqld") is None:
         pytest.skip("no mysqld on PATH, and a server that is killed must be one of the test's own")
-    # As root, a server with a port runs as an account that cannot enter pytest's own folders.
-    folder = Path(tempfile.mkdtemp(prefix="crash-"))
-    folder.chmod(0o755)
-    try:
-        if request.param == "postgresql":
-            render(folder / "server")
-        own = Project(render(folder / "my_pipeline"))
-        with crashing.ground(request.param, folder / "server", own, rows=12) as made:
-            yield made
-    finally:
-        shutil.rmtree(folder)
+    with crashing.ground(request.param, render, rows=12) as made:
+        yield made
 
 
 def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:

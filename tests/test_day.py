@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,32 +107,15 @@ def release(template: Path, tag: str) -> None:
 def prod(server: Server) -> Iterator[Server]:
     """A real server whose schemas are removed afterwards."""
     yield server
-    if server.backend == "mysql":
-        server.execute("SET FOREIGN_KEY_CHECKS = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in SCHEMAS))
-    else:
-        server.execute(*(f'DROP SCHEMA IF EXISTS "{name}" CASCADE' for name in SCHEMAS))
+    server.drop(*SCHEMAS)
 
 
 @contextmanager
 def reading(server: Server) -> Iterator[None]:
     """Somebody reads a table in a transaction of theirs, so that nobody can change it."""
-    connection: Any
-    if server.backend == "mysql":
-        import pymysql
-
-        connection = pymysql.connect(host=server.host, port=server.port, user=server.user, password=server.password)
-        table = "`ephys`.`_recording`"
-    else:
-        import psycopg2
-
-        connection = psycopg2.connect(
-            host=server.host, port=server.port, user=server.user, password=server.password, dbname="postgres"
-        )
-        table = '"ephys"."_recording"'
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT COUNT(*) FROM {table}")
+    with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM ephys._recording")
         yield
-    connection.close()
 
 
 def changing(server: Server) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from conftest import Project, Result, Server
-from living import living, ok, rows, states
-from test_bad_days import held, is_sentence
+from living import is_sentence, living, ok, rows, states
+from test_bad_days import held
 
 FILE = "src/my_pipeline/migrations/life/1.1.0_fast.py"
 

