@@ -258,6 +258,30 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     ends_right(behind, server.backend)
 
 
+#: A command, in the middle of whose reading of the catalogue somebody makes a table.
+MEANWHILE = """
+import sys
+import datajoint as dj
+from my_pipeline.manage import cli
+
+made, query = [], dj.Connection.query
+def meanwhile(self, text, *arguments, **options):
+    if not made and ("pg_attribute" in text or "FROM information_schema.columns" in text):
+        made.append(query(self, "CREATE TABLE dev_work.came (id integer PRIMARY KEY)"))
+    return query(self, text, *arguments, **options)
+dj.Connection.query = meanwhile
+try:
+    cli.main(sys.argv[1:])
+finally:
+    assert made
+"""
+
+
+def test_a_table_that_somebody_makes_meanwhile(behind: Project) -> None:
+    seen = behind.python("-c", MEANWHILE, "status")
+    assert seen.code == 3 and not seen.err, seen.err
+
+
 def away(server: Server, old: str, new: str) -> None:
     """Call a schema otherwise."""
     if server.backend == "postgresql":

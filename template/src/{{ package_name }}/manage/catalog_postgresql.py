@@ -54,6 +54,11 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     catalogue = Catalogue()
     tables = catalogue.tables
+
+    def known(query: str) -> Any:
+        # A table that somebody has made since the first query is not there yet.
+        return (row for row in rows(query) if row[:2] in tables)
+
     for database, name, comment, kind, persistence in rows(
         "SELECT n.nspname, c.relname, (SELECT d.description FROM pg_catalog.pg_description d WHERE d.objoid = c.oid "
         "AND d.objsubid = 0 AND d.classoid = 'pg_catalog.pg_class'::regclass), c.relkind, c.relpersistence "
@@ -66,13 +71,13 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             continue
         found = tables[database, name] = Found(notation.unescape(comment or ""))
         found.deviations += ["partitioned"] * (kind == "p") + ["unlogged"] * (persistence == "u")
-    for database, table, name, type_, values, enum, extra, not_null, default, comment in rows(_COLUMNS):
+    for database, table, name, type_, values, enum, extra, not_null, default, comment in known(_COLUMNS):
         if values is not None:
             tables[database, table].enums[name] = tuple(enum)
         stored = notation.enum_type(values) if values is not None else _type(type_)
         text, default = notation.unescape(comment or ""), _default(default)
         tables[database, table].columns.append(Column(name, stored, extra.strip(), not not_null, default, text))
-    for database, table, name, kind, attributes, parent, parent_table, parent_attributes, words in rows(_KEYS):
+    for database, table, name, kind, attributes, parent, parent_table, parent_attributes, words in known(_KEYS):
         found = tables[database, table]
         if kind == "p":
             found.primary_key, found.key_name = tuple(attributes), name
@@ -83,7 +88,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         else:
             found.deviations.append(words)
             catalogue.taken.setdefault(database, set()).add(name)
-    for database, table, name, unique, columns, words in rows(_INDEXES):
+    for database, table, name, unique, columns, words in known(_INDEXES):
         texts = [expression_of(column) if column.startswith("(") else column for column in columns]
         tables[database, table].indexes.append(Index((*texts, *filter(None, [words.strip()])), unique))
         tables[database, table].index_names.append(name)
