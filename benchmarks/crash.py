@@ -63,9 +63,10 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
     chance, cases = random.Random(mine), list[Case]()
     with crashing.ground(backend, render, rows=options.rows) as ground:
         every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
+        random.Random(0).shuffle(every)  # lest each Nth case be of one kind
         share = every[:: options.every][mine :: options.jobs]
         for number, (point, when, what) in enumerate(share, 1):
-            cases.append(ground.play(point, when, what, patience=chance.random() / 20))
+            cases.append(ground.play(point, when, what, patience=chance.random() / 200))
             if number % 50 == 0 or cases[-1].problems:
                 said = cases[-1].problems[0][:300] if cases[-1].problems else ""
                 print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)
@@ -75,7 +76,7 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
 def tell(title: str, cases: list[Case]) -> None:
     """A row for each fault, a column for each moment."""
     print(f"\n{title}: {len(cases)} cases at {len({case.number for case in cases})} statements")
-    print(f"  {'':12}" + "".join(f"{when:>24}" for when in WHEN))
+    print(f"  {'':12}" + "".join(f"{when:>32}" for when in WHEN))
     for what in FAULTS:
         words = []
         for when in WHEN:
@@ -83,7 +84,7 @@ def tell(title: str, cases: list[Case]) -> None:
             right = sum(not case.problems for case in mine)
             hit = f", {sum(case.running for case in mine)} running" if when == "while" else ""
             words.append(f"{right} of {len(mine)} right{hit}")
-        print(f"  {what:12}" + "".join(f"{text:>24}" for text in words))
+        print(f"  {what:12}" + "".join(f"{text:>32}" for text in words))
     problems = Counter(problem for case in cases for problem in case.problems)
     for problem, count in problems.most_common(20):
         print(f"  {count} x {problem[:300]}")

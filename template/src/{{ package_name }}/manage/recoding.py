@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import operations as ops
+from . import trouble
 from .errors import ExitCode, PipelineError
 from .model import Table, TableName
 from .operations import Operation, Tables
@@ -165,6 +166,8 @@ def run(connection: dj.Connection, place: tuple[str, str], source: str, target: 
         except PipelineError:
             raise
         except Exception as error:
+            if trouble.of(error):
+                raise  # the value is not to blame
             raise _unstorable(place, source, key, " ".join(str(error).split())) from error
     return len(keys) == BATCH
 
