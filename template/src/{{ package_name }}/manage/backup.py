@@ -139,6 +139,8 @@ def of_group(group: Group, lossy: Lossy) -> list[Loss]:
     lossy : frozenset
         Attributes whose values may change, by table afterwards and either name.
     """
+    if not lossy and not any(known.converts for known in group.origins):
+        return []
     after, origins = trace(group.before, [operation for _, operation in group.operations()])
     found: dict[TableName, dict[str, str]] = {}
 

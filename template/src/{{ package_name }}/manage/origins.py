@@ -83,12 +83,13 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
             case _:
                 pass
         origins.missing = _following(origins.missing, operation, now)
-        now = after
-        for name in [n for n in origins.tables if n not in now]:
+        for name in [n for n in origins.tables if n not in after]:
             del origins.tables[name]
         for name, known in origins.attributes.items():
-            table = now.get(name)
-            origins.attributes[name] = {a: was for a, was in known.items() if table and a in table.attribute}
+            table = after.get(name)
+            if table is None or table is not now.get(name):
+                origins.attributes[name] = {a: was for a, was in known.items() if table and a in table.attribute}
+        now = after
     return now, origins
 
 
