@@ -1,0 +1,253 @@
+"""A user's project in the hands of a template migration: its answers, its files, and what is to be said to the user.
+
+Everything is planned first and written by :meth:`Project.commit`: a migration that stops half-way has written nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import edits
+import yaml
+
+ANSWERS = ".copier-answers.yml"
+
+#: What stands at the markers of a conflict; the same words as Copier's.
+MINE, BASE, THEIRS = "before updating", "last update", "after updating"
+
+Done = subprocess.CompletedProcess[bytes]
+
+
+class MigrationError(Exception):
+    """A migration that cannot go on: what is wrong, and why."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} {why}")
+        self.what = what
+        self.why = why
+
+
+class Project:
+    """A user's project.
+
+    Paths are relative to its folder, with ``/`` between the parts. Text is UTF-8; line ends stay as they are.
+
+    Parameters
+    ----------
+    folder : Path
+        The project, within a git repository.
+    stage : str
+        ``before`` the new template is rendered, or ``after``.
+    version_from : str
+        The release of the template that the project has; a tag or commit.
+    """
+
+    def __init__(self, folder: Path, stage: str, version_from: str) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.version_from = version_from
+        self.notes: list[str] = []
+        self.written = False
+        self._planned: dict[str, str | None] = {}
+        self._conflicts: dict[str, tuple[str, str, str]] = {}
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    # --- Answers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The answers that the project was made with, what this migration changed included."""
+        return dict(yaml.safe_load(self.read(ANSWERS)) or {})
+
+    def set_answer(self, name: str, value: Any) -> None:
+        """Answer a question, whether it had an answer or not."""
+        self._plan(ANSWERS, edits.yaml_set(self.read(ANSWERS), (name,), value))
+
+    def remove_answer(self, name: str) -> None:
+        """Forget the answer of a question that is not asked any longer."""
+        self._plan(ANSWERS, edits.yaml_remove(self.read(ANSWERS), (name,)))
+
+    # --- Files -----------------------------------------------------------------------------------------------------
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return self._planned[path] is not None if path in self._planned else self._place(path).is_file()
+
+    def read(self, path: str) -> str:
+        """The text of a file."""
+        planned = self._planned.get(path)
+        if planned is not None:
+            return planned
+        if not self.exists(path):
+            raise MigrationError(f"The project has no file {path}.", "The migration needs it; it may have been moved.")
+        try:
+            return self._place(path).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MigrationError(f"{path} cannot be read.", str(error)) from error
+
+    def write(self, path: str, text: str) -> None:
+        """Give a file another text; before the template is rendered the change is also put into git's index, as Copier
+        takes what people changed from there."""
+        if not self.exists(path) or self.read(path) != text:
+            self._plan(path, text)
+
+    def edit(self, path: str, change: Callable[..., str], *arguments: Any) -> None:
+        """Change a file by a function of :mod:`edits`, such as ``project.edit("pyproject.toml", toml_remove, (…))``."""
+        try:
+            self.write(path, change(self.read(path), *arguments))
+        except ValueError as error:
+            raise MigrationError(f"{path} cannot be edited.", str(error)) from error
+
+    def delete(self, path: str) -> bool:
+        """Delete a file of the template, unless somebody edited it; whether it is gone."""
+        if not self.exists(path):
+            return True
+        if self.edited(path):
+            self.note(
+                f"{path} is not needed any longer. It was edited, so it stays; delete it once you have what you need."
+            )
+            return False
+        self._plan(path, None)
+        return True
+
+    def edited(self, path: str) -> bool:
+        """Whether the file as it was committed differs from what the template had made."""
+        return self.committed(path) != self.original(path)
+
+    def move(self, old: str, new: str) -> None:
+        """Carry what a user did to a file over to what the template calls it now; only after the template is rendered.
+
+        Edits are merged with the template's own in three ways; where they meet there is a conflict, in the file and in
+        git's index, as after any other update. A file that the user had deleted stays deleted.
+        """
+        if self.stage != "after":
+            raise MigrationError(f"{old} cannot be moved yet.", "A file is moved after the new template is rendered.")
+        base, mine = self.original(old), self.committed(old)
+        if base is None or self.committed(new) is not None:  # not the template's, or moved by an earlier attempt
+            return
+        if mine is None:
+            self._plan(new, None)
+        elif mine != base and self.exists(new):
+            theirs = self.read(new)
+            merged, clean = self._merge(mine, base, theirs)
+            self._plan(new, merged)
+            if not clean:
+                self._conflicts[new] = (mine, base, theirs)
+                self.note(
+                    f"{old} is now {new}, and what you changed in it meets what the template changed: a conflict."
+                )
+        elif mine != base:
+            self.note(f"{old} is gone from the template. You had edited it: git show HEAD:./{old} has what you did.")
+        if self.exists(old):
+            self._plan(old, None)
+
+    def note(self, text: str) -> None:
+        """Say something to the user once all is written."""
+        self.notes.append(text)
+
+    def committed(self, path: str) -> str | None:
+        """The text of a file when the update began, if there was one; an update begins with everything committed."""
+        shown = self._git("show", f"HEAD:./{path}", check=False)
+        return shown.stdout.decode() if shown.returncode == 0 else None
+
+    def original(self, path: str) -> str | None:
+        """The text of a file as the template of before made it, if it did."""
+        place = self._rendered / path
+        return place.read_bytes().decode() if place.is_file() else None
+
+    # --- The end ---------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Write everything that was planned."""
+        for path, text in self._planned.items():
+            place = self._place(path)
+            self.written = True
+            if text is None:
+                place.unlink(missing_ok=True)
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(text.encode())
+            if self.stage == "before":
+                self._git("add", "--all", "--force", "--", path)
+        for path, texts in self._conflicts.items():
+            self._mark(path, texts)
+        if self._scratch:
+            self._scratch.cleanup()
+
+    def restore_answers(self) -> None:
+        """Put the answers back as committed: Copier has noted the new version already, and the next update has to begin
+        at the old one."""
+        answers = self.committed(ANSWERS)
+        if answers is not None:
+            (self.folder / ANSWERS).write_bytes(answers.encode())
+
+    # --- Underneath ------------------------------------------------------------------------------------------------
+
+    def _plan(self, path: str, text: str | None) -> None:
+        self._place(path)
+        self._planned[path] = text
+
+    def _place(self, path: str) -> Path:
+        """Where a path is, which has to be within the project, also behind links."""
+        place = self.folder / PurePosixPath(path)
+        root = self.folder.resolve()
+        if not place.parent.resolve().is_relative_to(root) or (place.is_symlink() and not place.exists()):
+            raise MigrationError(f"{path} does not lie in the project.", "A migration touches nothing else.")
+        if place.is_symlink() and not place.resolve().is_relative_to(root):
+            raise MigrationError(
+                f"{path} is a link that leads out of the project.", "A migration touches nothing else."
+            )
+        return place
+
+    @cached_property
+    def _rendered(self) -> Path:
+        """What the template of before makes of the answers of before."""
+        import copier
+
+        self._scratch = tempfile.TemporaryDirectory(prefix="template-")
+        answers = yaml.safe_load(self.committed(ANSWERS) or "") or {}
+        data = {name: value for name, value in answers.items() if not name.startswith("_")}
+        source, folder = answers.get("_src_path"), Path(self._scratch.name) / "project"
+        if not source:
+            raise MigrationError(f"{ANSWERS} does not say where the template is.", "It has no _src_path.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            copier.run_copy(str(source), folder, data=data, vcs_ref=self.version_from, defaults=True, quiet=True)
+        return folder
+
+    def _merge(self, mine: str, base: str, theirs: str) -> tuple[str, bool]:
+        """Three texts in one, and whether they fitted."""
+        with tempfile.TemporaryDirectory() as scratch:
+            files = [Path(scratch) / name for name in ("mine", "base", "theirs")]
+            for file, text in zip(files, (mine, base, theirs), strict=True):
+                file.write_bytes(text.encode())
+            labels = [word for label in (MINE, BASE, THEIRS) for word in ("-L", label)]
+            merged = self._git("merge-file", "-p", *labels, *map(str, files), check=False)
+        if not 0 <= merged.returncode < 128:
+            raise MigrationError("git could not merge a file.", merged.stderr.decode().strip())
+        return merged.stdout.decode(), merged.returncode == 0
+
+    def _mark(self, path: str, texts: tuple[str, str, str]) -> None:
+        """Put a conflict into git's index, where `git status` shows it and a commit without a look at it is refused."""
+        full = self._git("rev-parse", "--show-prefix").stdout.decode().strip() + path
+        mode = "100755" if os.access(self._place(path), os.X_OK) else "100644"
+        lines = [f"0 {'0' * 40}\t{full}"]
+        mine, base, theirs = (
+            self._git("hash-object", "-w", "--stdin", data=text.encode()).stdout.decode().strip() for text in texts
+        )
+        lines += [f"{mode} {base} 1\t{full}", f"{mode} {mine} 2\t{full}", f"{mode} {theirs} 3\t{full}"]
+        top = self._git("rev-parse", "--show-toplevel").stdout.decode().strip()
+        self._git("-C", top, "update-index", "--index-info", data="\n".join(lines).encode())
+
+    def _git(self, *arguments: str, data: bytes | None = None, check: bool = True) -> Done:
+        done = subprocess.run(["git", *arguments], cwd=self.folder, input=data, capture_output=True, check=False)
+        if check and done.returncode:
+            raise MigrationError(f"git {arguments[0]} failed.", done.stderr.decode().strip() or "It says nothing.")
+        return done
