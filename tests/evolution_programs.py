@@ -50,7 +50,8 @@ print("@@" + json.dumps(done))
 
 #: Declare both states of a case, the first one by `init` and with rows: ``argv``: the modules of either state.
 BEGIN = f"""{UUIDS}
-from my_pipeline.manage import environment, runner
+from my_pipeline.manage import environment
+from my_pipeline.manage.running import runner
 
 runner.initialize(environment.select("dev"))
 import case_rows
@@ -62,7 +63,9 @@ importlib.import_module(sys.argv[2])
 SHAPES = """
 import json, sys
 from dataclasses import replace
-from my_pipeline.manage import catalog, environment, model
+from my_pipeline.manage.reading import catalog
+from my_pipeline.manage import environment
+from my_pipeline.manage.tables import model
 
 def plain(databases):
     tables = {}

@@ -103,7 +103,9 @@ import datajoint as dj
 from my_pipeline.manage import cli
 
 if sys.argv.pop(1) == "connected":
-    from my_pipeline.manage import applying, blast, environment, render
+    from my_pipeline.manage.running import applying, blast
+    from my_pipeline.manage import environment
+    from my_pipeline.manage.terminal import render
     environment.connect(environment.select(None))
 
 asked, query = [], dj.Connection.query

@@ -86,13 +86,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     source = ROOT / "template" / "src" / "{{ package_name }}" / "manage"
     (folder / "engine_seen_from_inside" / "manage").symlink_to(source)
     sys.path.insert(0, str(folder))
-    names = ("model", "operations", "changes", "plan")
-    yield SimpleNamespace(**{n: importlib.import_module(f"engine_seen_from_inside.manage.{n}") for n in names})
+    names = {"model": "tables", "operations": "differences", "changes": "differences", "plan": "sql"}
+    inside = "engine_seen_from_inside.manage"
+    yield SimpleNamespace(**{n: importlib.import_module(f"{inside}.{room}.{n}") for n, room in names.items()})
     sys.path.remove(str(folder))
 
 
 RECORD = (
-    "import json, sys; from my_pipeline.manage import model, project, scratch\n"
+    "import json, sys; from my_pipeline.manage.tables import model; from my_pipeline.manage import project; from my_pipeline.manage.declaring import scratch\n"
     "found = scratch.record(project.current()).schemas()\n"
     "sys.stdout.write('@@' + json.dumps([model.encode(schema) for schema in found.values()]))"
 )

@@ -1,4 +1,4 @@
-"""The embedded server of a project (``manage/local.py``), with real servers, real kills and real accounts.
+"""The embedded server of a project (``manage/servers/local.py``), with real servers, real kills and real accounts.
 
 The module is copied out of the template with its ``errors.py`` and imported as a package, here and in the processes
 that these tests start. Every folder lies in one base folder, and whatever server still runs in a test's folder when
@@ -43,14 +43,14 @@ ROOMY = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEM
 BASE = Path(tempfile.mkdtemp(prefix="lo-", dir=MEMORY if ROOMY else "/tmp")).resolve()
 BASE.chmod(0o755)
 atexit.register(shutil.rmtree, BASE, ignore_errors=True)
-(CODE := BASE / "code" / "managed").mkdir(parents=True)
-for source in ("account.py", "errors.py", "local.py"):
-    shutil.copy(MANAGE / source, CODE)
-(CODE / "__init__.py").touch()
+CODE = BASE / "code" / "managed"
+(CODE / "servers").mkdir(parents=True)
+for source in ("__init__.py", "errors.py", "servers/__init__.py", "servers/account.py", "servers/local.py"):
+    shutil.copy(MANAGE / source, CODE / source)
 sys.path.insert(0, str(CODE.parent))
 
-from managed import local  # noqa: E402
 from managed.errors import PipelineError  # noqa: E402
+from managed.servers import local  # noqa: E402
 
 WHEEL = Path(local.psql_command(local.Server(BASE, "", 0, 0, False), "x")[0]).parents[2]
 AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}

@@ -29,7 +29,7 @@ def _manage(name: str) -> Any:
     return importlib.import_module(f"manage.{name}")
 
 
-model, notation = _manage("model"), _manage("notation")
+model, notation = _manage("tables.model"), _manage("tables.notation")
 
 #: Modules that only MySQL can declare.
 MYSQL_ONLY = "_mysql"
@@ -68,7 +68,7 @@ def by_name(schemas: list[dict[str, Any]]) -> Tables:
     return {f"{s['name']}.{table['name']['table']}": table for s in schemas for table in s["tables"]}
 
 
-SCRATCH = ("-m", "my_pipeline.manage.scratch")
+SCRATCH = ("-m", "my_pipeline.manage.declaring.scratch")
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,9 @@ with guard.creating():
 
 READ = """
 import json
-from my_pipeline.manage import catalog, environment, model, project
+from my_pipeline.manage.reading import catalog
+from my_pipeline.manage import environment, project
+from my_pipeline.manage.tables import model
 own, here = project.current(), environment.select("test")
 connection = environment.connect(here)
 databases = {name: here.database(name) for name in own.versions}
@@ -345,7 +347,7 @@ def test_a_definition_that_datajoint_refuses(lab: Project, tier: str, line: str,
 def test_a_module_that_cannot_be_read(lab: Project, source: str, words: str) -> None:
     lab.write(lab.module("lab"), HEAD + source)
     reader = (
-        "from my_pipeline.manage import errors, project, scratch\n"
+        "from my_pipeline.manage import errors, project; from my_pipeline.manage.declaring import scratch\n"
         "try:\n    scratch.read(project.current())\n"
         "except errors.PipelineError as error:\n    assert error.what and error.do\n    print(error)"
     )

@@ -36,7 +36,7 @@ def test_every_release_has_its_section_in_the_changelog() -> None:
 def test_names_that_are_taken_stand_in_both_places_alike() -> None:
     """copier.yml refuses them at the question, `add-schema` later; no file can be read by both."""
     question = (ROOT / "copier.yml").read_text(encoding="utf-8")
-    scaffold = ROOT / "template" / "src" / "{{ package_name }}" / "manage" / "scaffold.py"
+    scaffold = ROOT / "template" / "src" / "{{ package_name }}" / "manage" / "writing" / "scaffold.py"
     listed = re.search(r"taken_schema_names:.*?default: \[(.*?)\]", question, re.DOTALL)
     code = re.search(r'_TAKEN = frozenset\(\s*"""(.*?)"""', scaffold.read_text(encoding="utf-8"), re.DOTALL)
     assert listed and code

@@ -125,7 +125,7 @@ def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
 
 def test_lock_names_who_holds_it(on_server: Project) -> None:
     holder = (
-        "import time; from my_pipeline.manage import environment as e, journal as j, project as p\n"
+        "import time; from my_pipeline.manage import environment as e, project as p; from my_pipeline.manage.record import journal as j\n"
         "where = e.select('dev'); c = e.connect(where)\n"
         "with j.lock(c, where.prefix + p.current().package): print('held', flush=True); time.sleep(30)"
     )
@@ -141,7 +141,7 @@ def test_lock_names_who_holds_it(on_server: Project) -> None:
         while "held" not in process.stdout.readline():
             assert process.poll() is None
         code = (
-            "from my_pipeline.manage import environment as e, journal as j, project as p\n"
+            "from my_pipeline.manage import environment as e, project as p; from my_pipeline.manage.record import journal as j\n"
             "where = e.select('dev'); c = e.connect(where)\n"
             "with j.lock(c, where.prefix + p.current().package, timeout=0.5): print('both')"
         )

@@ -87,9 +87,10 @@ def _load(package: str) -> None:
     sys.dont_write_bytecode = True
     importlib.import_module("datajoint.adapters.postgres")
     manage = importlib.import_module(f"{package}.manage")
-    for path in Path(manage.__path__[0]).glob("[a-z]*.py"):
-        importlib.import_module(f"{package}.manage.{path.stem}")
-    scratch = importlib.import_module(f"{package}.manage.scratch")
+    folder = Path(manage.__path__[0])
+    for path in folder.rglob("[a-z]*.py"):
+        importlib.import_module(".".join([manage.__name__, *path.relative_to(folder).with_suffix("").parts]))
+    scratch = importlib.import_module(f"{package}.manage.declaring.scratch")
 
     def read_code(*arguments: object, **options: object) -> SimpleNamespace:
         reading, writing = os.pipe()

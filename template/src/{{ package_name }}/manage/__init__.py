@@ -51,6 +51,6 @@ def initialize(environment: str | None = None) -> None:
         If the database cannot be reached or holds tables that nobody recorded.
     """
     from . import environment as environments
-    from . import runner
+    from .running import runner
 
     runner.initialize(environments.select(environment))

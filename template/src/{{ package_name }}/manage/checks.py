@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 
-from . import chain, graph, local, revising, revisions
-from .changes import difference
+from . import graph
+from .differences.changes import difference
+from .differences.operations import Operation
 from .errors import PipelineError
+from .files import chain, revisions
 from .graph import Finding
-from .operations import Operation
 from .project import Project
+from .servers import local
+from .writing import revising
 
 
 def run(project: Project) -> list[Finding]:
@@ -68,7 +71,7 @@ def _check_rows(project: Project) -> list[Finding]:
     """What the migrations do to rows, where there are any: they are applied in another process (:mod:`replaying`)."""
     if not any(history.revisions for history in revisions.read(project).values()):
         return []
-    finished = _in_fresh_database(project, "manage.replaying")
+    finished = _in_fresh_database(project, "manage.running.replaying")
     try:
         return [Finding(**finding) for finding in json.loads(finished.stdout)]
     except ValueError:

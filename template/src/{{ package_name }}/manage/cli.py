@@ -7,8 +7,11 @@ import sys
 
 import click
 
-from . import cli_migrations, settings, trouble
-from .command import (
+from .errors import ExitCode, PipelineError
+from .project import Project, current
+from .servers import settings, trouble
+from .terminal import cli_migrations
+from .terminal.command import (
     Options,
     common,
     connected,
@@ -20,8 +23,6 @@ from .command import (
     show_status,
     utc,
 )
-from .errors import ExitCode, PipelineError
-from .project import Project, current
 
 assert cli_migrations  # its commands are the program's too
 
@@ -31,7 +32,8 @@ assert cli_migrations  # its commands are the program's too
 def init(options: Options) -> None:
     """Make schemas and tables in an empty database and record their versions."""
     from . import environment as environments
-    from . import render, runner
+    from .running import runner
+    from .terminal import render
 
     environment = environments.select(options.environment, said=options.environment is not None)
     with render.spinner("Making") as report:
@@ -43,8 +45,8 @@ def init(options: Options) -> None:
 @common
 def status(options: Options) -> None:
     """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
-    from . import drift
     from . import status as statuses
+    from .planning import drift
 
     environment, connection = connected(options)
     show_status(options, environment, drift.examine(connection, statuses.read(connection, environment)))
@@ -56,7 +58,7 @@ def doctor(options: Options) -> None:
     """Show every setting, where it comes from, and what is ignored or wrong."""
     from . import doctor as examination
     from . import environment as environments
-    from . import render
+    from .terminal import render
 
     environment = environments.select(options.environment)
     report = examination.examine(environment)
@@ -71,7 +73,8 @@ def doctor(options: Options) -> None:
 @common
 def check(options: Options) -> None:
     """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
-    from . import checks, render
+    from . import checks
+    from .terminal import render
 
     findings = checks.run(current())
     if options.json:
@@ -87,7 +90,8 @@ def check(options: Options) -> None:
 @common
 def log(options: Options) -> None:
     """Show who changed which schema, when, how long it took, and from which commit."""
-    from . import journal, render
+    from .record import journal
+    from .terminal import render
 
     environment, connection = connected(options)
     databases = {name: environment.database(name) for name in current().versions}
@@ -108,7 +112,7 @@ def log(options: Options) -> None:
 @common
 def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tuple[str, ...]) -> None:
     """Add a schema: its module, its test and its version, in its place in the graph."""
-    from . import scaffold
+    from .writing import scaffold
 
     parents = [parent for text in (*depends, *more) for parent in text.replace(",", " ").split()]
     written = scaffold.add_schema(current(), name, parents)
@@ -125,7 +129,7 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
 @common
 def secrets(options: Options, names: tuple[str, ...]) -> None:
     """Ask for credentials without showing them, and keep them in .secrets/ where only you can read them."""
-    from . import credentials
+    from .servers import credentials
 
     written = credentials.ask(current(), names)
     if options.json:
@@ -164,7 +168,7 @@ def local() -> None:
 @common
 def local_start(options: Options, port: int | None) -> None:
     """Start the embedded server, or join the one that runs."""
-    from . import local as servers
+    from .servers import local as servers
 
     server = servers.start(current().local_directory, port=port)
     if options.json:
@@ -177,7 +181,7 @@ def local_start(options: Options, port: int | None) -> None:
 @common
 def local_stop(options: Options) -> None:
     """Stop the embedded server; its data stays."""
-    from . import local as servers
+    from .servers import local as servers
 
     stopped = servers.stop(current().local_directory)
     if options.json:
@@ -191,7 +195,7 @@ def local_stop(options: Options) -> None:
 def local_shell(options: Options) -> None:
     """Open psql on the embedded server."""
     from . import environment as environments
-    from . import local as servers
+    from .servers import local as servers
 
     environment = environments.select("local")
     server = servers.start(current().local_directory)
@@ -205,7 +209,7 @@ def local_shell(options: Options) -> None:
 @common
 def local_destroy(options: Options, yes: bool) -> None:
     """Delete the embedded server and every row in it."""
-    from . import local as servers
+    from .servers import local as servers
 
     if not yes:
         if not sys.stdin.isatty():

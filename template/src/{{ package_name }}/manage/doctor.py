@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from . import environment as environments
-from . import graph, project, settings, tls
+from . import graph, project
 from .errors import PipelineError
 from .project import CONFIG_FILE, Project
-from .settings import CREDENTIALS, LOSING, Problem, Setting
+from .servers import settings, tls
+from .servers.settings import CREDENTIALS, LOSING, Problem, Setting
 
 #: Variables that look as if DataJoint read them.
 _IGNORED_VARIABLES = {

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import hazards, local, project, settings, tls, trouble
+from . import project
 from .errors import PipelineError
+from .servers import hazards, local, settings, tls, trouble
 
 if TYPE_CHECKING:
     import datajoint as dj

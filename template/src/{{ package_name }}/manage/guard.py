@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import environment as environments
-from . import journal, project, status
+from . import project, status
 from .errors import PipelineError
+from .record import journal
 
 if TYPE_CHECKING:
     import datajoint as dj

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from . import data_operations as data
-from . import definition as text
-from . import operations as ops
-from . import values
+from .differences import data_operations as data
+from .differences import operations as ops
+from .differences.operations import Tables
 from .errors import PipelineError
-from .model import TIERS, Attribute, TableName, table_name
-from .operations import Tables
-from .values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
+from .tables import definition as text
+from .tables import values
+from .tables.model import TIERS, Attribute, TableName, table_name
+from .tables.values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
 
 __all__ = [
     "ASK",

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from . import journal, project, revisions
+from . import project
 from .environment import Environment
 from .errors import ExitCode
+from .files import revisions
+from .record import journal
 
 if TYPE_CHECKING:
     import datajoint as dj

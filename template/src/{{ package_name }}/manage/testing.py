@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import environment as environments
-from . import journal, local, project, runner
+from . import project
+from .record import journal
+from .running import runner
+from .servers import local
 
 
 @contextmanager

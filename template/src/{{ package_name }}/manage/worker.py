@@ -12,7 +12,7 @@ from typing import Any
 
 from . import environment as environments
 from . import graph, project, status
-from .runner import auto_populated
+from .running.runner import auto_populated
 
 
 @dataclass

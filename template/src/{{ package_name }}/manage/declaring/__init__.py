@@ -1,0 +1,1 @@
+"""Reads the model from code."""

@@ -1,0 +1,1 @@
+"""What is on disk of a schema's history: migrations, snapshots, version.py."""

@@ -1,0 +1,364 @@
+"""What there is to do in a database: which migrations, in which groups, by which steps, and what they would cost.
+
+Reads only. Migrations that no database can stand between, as when a primary key and what refers to it change in two
+schemas, form one group; any other migration is a group of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from ..differences import data_operations as data
+from ..differences import operations as ops
+from ..differences.changes import difference
+from ..differences.origins import Origins
+from ..differences.topology import dangling
+from ..errors import PipelineError
+from ..files.revisions import Revision
+from ..reading import constraints
+from ..record import steplog
+from ..servers import trouble
+from ..sql import lineage, online, plan, recoding
+from ..sql.lowering import Lowering
+from ..sql.step import Probe, Step
+from ..tables.model import Schema, Table, TableName
+from . import scope
+from .due import Pipeline, newest
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+Tables = dict[TableName, Table]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the data say against a step.
+
+    Parameters
+    ----------
+    table : TableName
+        Where, as it is called afterwards.
+    kind : str
+        See :class:`step.Probe`.
+    count : int
+        How many.
+    words : str
+        Of what.
+    attributes : tuple of str
+        Whose values.
+    """
+
+    table: TableName
+    kind: str
+    count: int
+    words: str
+    attributes: tuple[str, ...]
+
+    @property
+    def loses(self) -> bool:
+        """Whether values would be changed or cut."""
+        return self.kind in ("long", "rounding", "range", "value")
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the server would refuse."""
+        return self.kind in ("null", "duplicate", "parent")
+
+
+@dataclass
+class Group:
+    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft."""
+
+    revisions: list[Revision]
+    before: Tables
+    after: Tables = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    entries: list[steplog.Entry] = field(default_factory=list)
+    probes: list[tuple[TableName, Probe]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    origins: list[Origins] = field(default_factory=list)
+    first: bool = True
+    known: list[tuple[Revision, ops.Operation]] = field(default_factory=list)
+    instead: list[ops.Operation] | None = None
+
+    @property
+    def schemas(self) -> list[str]:
+        """The schemas that get another version, in order."""
+        return list(dict.fromkeys(revision.schema for revision in self.revisions))
+
+    def operations(self) -> Iterator[tuple[Revision, ops.Operation]]:
+        """What is done, one after the other, and in whose file it stands."""
+        if self.instead is not None:
+            yield from ((self.revisions[0], operation) for operation in self.instead)
+            return
+        if self.known:
+            yield from self.known
+            return
+        now: ops.Tables = self.before
+        for revision in self.revisions:
+            for operation in revision.operations(now):
+                yield revision, operation
+                now = operation.apply(now)
+
+
+# --- In which groups, by which steps ---------------------------------------------------------------------------------
+
+
+def groups(
+    pipeline: Pipeline,
+    wanted: list[Revision],
+    *,
+    lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    one: bool = False,
+) -> list[Group]:
+    """The migrations in groups, each with its steps and what the data say against them; the first alone, where asked.
+
+    Raises
+    ------
+    PipelineError
+        If a question is open, or the migrations do not lead from what is there to what the snapshots say.
+    """
+    refuse_open_questions(wanted)
+    names = constraints.names(pipeline.catalogue)
+    now, found = pipeline.tables, list[Group]()
+    current: Group | None = None
+    for revision in wanted:
+        current = current or Group([], now, first=not found)
+        more = revision.operations(now)
+        current.revisions.append(revision)
+        current.known += [(revision, operation) for operation in more]
+        now = ops.apply(more, now)
+        if not dangling(now, pipeline.databases):
+            now = lower(pipeline, current, [operation for _, operation in current.known], names, lossy)
+            found.append(current)
+            current = None
+            if one and revision is not wanted[-1]:
+                return found
+    if current is not None:
+        raise PipelineError(
+            f"{', '.join(current.schemas)} cannot be migrated alone.",
+            dangling(now, pipeline.databases)[0],
+            "Run migrate without naming schemas.",
+        )
+    converge(pipeline, found, names, lossy)
+    return found
+
+
+def refuse_open_questions(wanted: list[Revision]) -> None:
+    """Refuse where a person has still to decide."""
+    for revision in wanted:
+        for question in revision.questions:
+            file = f"{revision.schema}/{revision.path.name}" if revision.path else revision.title
+            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
+
+
+def converge(
+    pipeline: Pipeline, found: list[Group], names: constraints.Names, lossy: frozenset[tuple[TableName, str]]
+) -> None:
+    """What migrations applied in another order than the files have leaves to be done: the order of attributes."""
+    if not found:
+        return
+    last = found[-1]
+    there: dict[str, list[Table]] = {}
+    for table in last.after.values():
+        there.setdefault(table.name.schema, []).append(table)
+    before, after = Tables(), Tables()
+    for schema, version in {r.schema: r.version for group in found for r in group.revisions}.items():
+        latest, tables = newest(pipeline, schema), sorted(there.get(schema, ()), key=lambda table: table.name.table)
+        if latest is None or Version(latest.version) != Version(version):
+            continue
+        if not latest.is_like(Schema(schema, tuple(tables))):
+            before |= {table.name: table for table in tables}
+            after |= {table.name: table for table in (*tables, *latest.shape)}
+    rest = difference(before, after)
+    bad = [op for op in rest.operations if not isinstance(op, (ops.OrderAttributes, ops.ChangeComment))]
+    if bad:
+        first = bad[0]
+        raise PipelineError(
+            "The migrations do not lead to what the snapshots say.",
+            f"{type(first).__name__} in {first.table} would still be left to do.",
+            "Correct the migration that was edited, or make it anew with revise.",
+        )
+    if rest.operations:
+        lower(pipeline, last, rest.operations, names, lossy, last.after)
+
+
+def lower(
+    pipeline: Pipeline,
+    group: Group,
+    operations: list[ops.Operation],
+    names: constraints.Names,
+    lossy: frozenset[tuple[TableName, str]],
+    before: Tables | None = None,
+    **options: Any,
+) -> Tables:
+    """Add the steps of some operations to a group."""
+    now = group.before if before is None else before
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
+    entries: list[steplog.Entry] = []
+    late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
+    # An index comes when all else is there; a foreign key is there from the start, lest nobody knows a type by it.
+    operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
+    operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
+    later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
+    for own, part in _segments(operations):
+        if own is not None:
+            entries += _data_entries(pipeline, own, group)
+            continue
+        after = ops.apply(part, now)
+        if wrong := dangling(after, pipeline.databases):
+            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
+        # What has nothing to do with the change takes no part in planning it.
+        near_by = scope.of(now, after, part)
+        near = {name: table for name, table in now.items() if name in near_by}
+        lowering = pipeline.lowering(names, near, {name: table for name, table in after.items() if name in near_by})
+        built = plan.build(near, part, lowering, lossy=lossy, later=later, **options)
+        steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
+        group.steps += steps
+        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        for table, probe in built.probes:
+            if probe.kind != "dropped" or not set(probe.attributes) & recoded:
+                group.probes.append((table, replace(probe, later=bool(entries))))
+        group.origins.append(built.origins)
+        entries += [_entry(step, lowering) for step in steps]
+        now = {**{name: table for name, table in now.items() if name not in near_by}, **built.after}
+    for operation in late:
+        now = _add_online(pipeline, group, operation, names, now, entries)
+    group.entries += entries
+    group.after = now
+    return now
+
+
+def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: str, after: str) -> bool:
+    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    connection = pipeline.connection
+    quote, mysql = connection.adapter.quote_identifier, connection.adapter.backend == "mysql"
+    database = pipeline.databases.get(table.schema, table.schema)
+    if database not in pipeline.found or table not in pipeline.tables:
+        return False
+    condition = f"{quote(attribute)} IS NOT NULL"
+    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+        condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
+    sql = f"SELECT 1 FROM {pipeline.full(table)} WHERE {condition} LIMIT 1"
+    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
+
+
+def _entry(step: Step, lowering: Lowering) -> steplog.Entry:
+    places = tuple(lowering.place(table) for table in step.tables)
+    if not step.check:
+        return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
+    text = json.dumps({"check": step.check, "run": [*step.first, step.sql]})
+    return steplog.Entry(0, "online", steplog.PLANNED, step.words, text, places)
+
+
+def _add_online(
+    pipeline: Pipeline,
+    group: Group,
+    operation: ops.AddIndex | ops.AddForeignKey,
+    names: constraints.Names,
+    now: Tables,
+    entries: list[steplog.Entry],
+) -> Tables:
+    """Add the steps of what is added while others work; the tables afterwards."""
+    if isinstance(operation, ops.AddIndex):
+        after = operation.apply(now)
+        # What stands against it is what would stand against it otherwise.
+        probes = plan.build(now, [operation], pipeline.lowering(deepcopy(names), now, after)).probes
+        group.probes += [(table, replace(probe, later=True)) for table, probe in probes]
+    else:
+        after = now
+    lowering, own = pipeline.lowering(names, now, after), now[operation.table]
+    if isinstance(operation, ops.AddForeignKey):
+        own = replace(own, foreign_keys=tuple(key for key in own.foreign_keys if key != operation.key))
+        if own == now[operation.table] or operation.table not in group.before:
+            return now  # made with its table
+    steps = online.steps(lowering, own, operation)
+    group.steps += steps
+    entries += [_entry(step, lowering) for step in steps]
+    return after
+
+
+def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
+    """Runs of operations on tables, and between them what a lab does itself."""
+    part: list[ops.Operation] = []
+    for operation in operations:
+        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
+            if part:
+                yield None, part
+            yield operation, []
+            part = []
+        else:
+            part.append(operation)
+    if part:
+        yield None, part
+
+
+def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) -> Iterator[steplog.Entry]:
+    quote = pipeline.connection.adapter.quote_identifier
+    names = {schema: quote(database) for schema, database in pipeline.databases.items()}
+    backend = pipeline.connection.adapter.backend
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        told = {key: getattr(operation, key) for key in ("source", "target", "type")}
+        text = json.dumps({"schema": name.schema, "place": place, **told})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+        return
+    if isinstance(operation, data.RunPython):
+        revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
+        index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
+        text = json.dumps({"schema": revision.schema, "digest": revision.digest, "line": index})
+        yield steplog.Entry(0, "python", steplog.PLANNED, operation.words, text)
+        return
+    assert isinstance(operation, data.RunSQL)
+
+    def filled(text: str) -> str:
+        for schema, database in names.items():
+            text = text.replace("{" + schema + "}", database)
+        return text
+
+    text = filled(getattr(operation.sql, backend))
+    check = filled(getattr(operation.check, backend)) if operation.check else ""
+    statements = [part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";")]
+    # Each is a step, so that none runs twice; whether the first has to run says whether all have to.
+    for number, statement in enumerate(statements, 1):
+        words = operation.words if len(statements) == 1 else f"{operation.words} ({number} of {len(statements)})"
+        left = {"check": check, "more": len(statements) - 1} if check and number == 1 else {}
+        yield steplog.Entry(0, "own", steplog.PLANNED, words, json.dumps({**left, "run": [statement]}))
+
+
+# --- What the data say ---------------------------------------------------------------------------------------------
+
+
+def count(connection: dj.Connection, group: Group) -> None:
+    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
+    still to make."""
+    for table, probe in group.probes:
+        try:
+            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+        except Exception as error:
+            if trouble.of(error) or (group.first and not probe.later):
+                raise
+            continue
+        if row[0]:
+            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))
+    for entry in group.entries if group.first else ():
+        if entry.kind == "recode":
+            _count_unstorable(connection, group, json.loads(entry.text))
+
+
+def _count_unstorable(connection: dj.Connection, group: Group, told: dict[str, Any]) -> None:
+    """Count values that another codec cannot hold."""
+    (_, table), source, type_ = told["place"], told["source"], told["type"]
+    if found := recoding.unstorable(connection, tuple(told["place"]), source, type_):
+        name = TableName(told["schema"], table)
+        group.findings.append(Finding(name, "value", found, f"values of {source} that {type_} cannot hold", (source,)))

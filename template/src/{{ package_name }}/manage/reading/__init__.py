@@ -1,0 +1,1 @@
+"""Reads the model from a live database."""

@@ -1,0 +1,1 @@
+"""What a database remembers: the journal and the steps."""

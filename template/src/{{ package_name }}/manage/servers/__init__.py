@@ -1,0 +1,1 @@
+"""How a server is reached: settings, accounts, encryption, the embedded one, and what servers say."""

@@ -1,0 +1,278 @@
+"""Rows that foreign keys need: which have no row of the parent, and how the parent gets the rows that are missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ..differences.data_operations import Value
+from ..differences.operations import Tables
+from ..differences.origins import Origins, resolved
+from ..errors import PipelineError
+from ..tables.model import ForeignKey, Table, TableName
+from ..tables.values import Fill
+from . import filling, probes
+from .lowering import Column, Lowering
+from .probes import Side
+from .step import FromParent, Literal, Probe, Step
+
+
+def orphans(
+    lowering: Lowering,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    back: Mapping[TableName, TableName],
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
+    rows are put in, also those for which these would find none. ``back`` has where tables are that come back from where
+    they were put aside."""
+    known = origins.attributes.get(name, {})
+    for attribute in (after[name].attribute[a] for a in key.attributes):
+        if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
+            return []  # rows have nothing there, and refer to nothing
+    asking = _Asking(lowering, origins, before, after, back)
+    ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    given = origins.missing.get((name, key))
+    found = asking.compared(name, key.parent, ours, partly=True)
+    if given is None:
+        return found
+    for above in after[key.parent].foreign_keys if key.parent in after else ():
+        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
+            pairs = zip(above.attributes, above.parent_attributes, strict=True)
+            theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
+            found += asking.compared(name, above.parent, theirs)
+    words = f"{found[0][1].words}, which gets one" if found else ""
+    return [(name, replace(found[0][1], kind="missing", words=words)), *found[1:]] if found else []
+
+
+class _Asking:
+    """What rows will have, asked of the tables as they are."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        origins: Origins,
+        before: Tables,
+        after: Tables,
+        back: Mapping[TableName, TableName],
+    ) -> None:
+        self._lower, self._origins, self._before, self._after = lowering, origins, before, after
+        self._back = back
+
+    def ours(self, table: TableName, attribute: str) -> Side | None:
+        """What a row, as ``c``, will have; None where that cannot be asked."""
+        fill = self._origins.fills.get((table, attribute))
+        old = self._origins.attributes.get(table, {}).get(attribute)
+        if (table, attribute) in self._origins.converts:
+            return None
+        if old is not None:
+            type_ = resolved(self._before, self._origins.tables[table], old)
+            column = f"c.{self._lower.quote(old)}"
+            given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
+            return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old)
+        if fill is not None and fill.each:
+            return Side("NULL", "", attribute)  # what is made up is in no row that is there
+        if fill is not None and (fill.of is not None or fill.parent):
+            return self._taken(table, attribute, fill)
+        return self.told(table, attribute, fill.value if fill is not None else None)
+
+    def told(self, table: TableName, attribute: str, value: str | None) -> Side | None:
+        """A value, else the default."""
+        if value is None:
+            value = self._after[table].attribute[attribute].default
+        if value is None:
+            return None
+        core = self._lower.core(resolved(self._after, table, attribute), table)
+        return Side(self._lower.value(core, value), "", f"{attribute} = {value!r}")
+
+    def _taken(self, table: TableName, attribute: str, fill: Fill) -> Side | None:
+        """What comes from a row of another table."""
+        names = {old: new for new, old in self._origins.tables.items()}
+        before = renamed(self._before, names)
+        found = filling.lowered(fill, table, attribute, before, self._after, self._origins, self._lower)
+        above = self._origins.tables.get(found.parent) if isinstance(found, FromParent) else None
+        if not isinstance(found, FromParent) or above is None:
+            return None
+        if not found.attribute[0] or not all(was for was, _, _ in found.pairs):
+            return None
+        quote = self._lower.quote
+        on = " AND ".join(f"q.{quote(was)} = c.{quote(ours)}" for was, _, ours in found.pairs)
+        sql = f"(SELECT q.{quote(found.attribute[0])} FROM {self._lower.full(above)} q WHERE {on} LIMIT 1)"
+        return Side(sql, resolved(self._before, above, found.attribute[0]), attribute)
+
+    def compared(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False
+    ) -> list[tuple[TableName, Probe]]:
+        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards.
+
+        Where some values cannot be asked for, ``partly`` counts the rows whose other values are in none already.
+        """
+        there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
+        for attribute, mine in ours.items():
+            theirs = Side("", "", "")
+            if parent in self._back:
+                type_ = resolved(self._after, parent, attribute)
+                theirs = Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+            elif there is not None:
+                old = self._origins.attributes.get(parent, {}).get(attribute)
+                if old is not None and (parent, attribute) not in self._origins.converts:
+                    theirs = Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
+                else:
+                    fill = self._origins.fills.get((parent, attribute))
+                    told = self.told(parent, attribute, fill.value if fill else None)
+                    if told is None or (fill is not None and fill.value is None):
+                        if partly:
+                            continue
+                        return []
+                    theirs = told
+            if mine is None and there is not None:
+                if partly:
+                    continue
+                return []
+            # Whatever the value is, there is no row that it could be of.
+            pairs.append((mine or Side("", "", attribute), theirs))
+        if not pairs:
+            return []
+        found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
+        return [(name, found)]
+
+
+def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
+    """The tables by their new names, and foreign keys that lead there."""
+    return {
+        names.get(name, name): replace(
+            table,
+            name=names.get(name, name),
+            foreign_keys=tuple(replace(k, parent=names.get(k.parent, k.parent)) for k in table.foreign_keys),
+        )
+        for name, table in tables.items()
+    }
+
+
+def inserted(
+    lowering: Lowering, tables: Tables, name: TableName, rows: Iterable[Mapping[str, Value]]
+) -> Iterator[Step]:
+    """Steps that give a table rows, those that it does not have."""
+    table = tables[name]
+    for row in rows:
+        columns = {a: lowering.column(tables, table, table.attribute[a]) for a in row}
+        values = {a: _literal(lowering, tables, name, columns[a], value) for a, value in row.items()}
+        key = {a: values.pop(a) for a in table.primary_key}
+        yield Step(_insert_row(lowering, name, key, values), (name,), f"put a row into {name}")
+
+
+def _literal(lowering: Lowering, tables: Tables, name: TableName, column: Column, value: Value) -> str:
+    if value is None:
+        return "NULL"
+    type_ = resolved(tables, name, column.name)
+    if type_.startswith(("<", "json")):
+        text = json.dumps(value)
+    else:
+        text = str(int(value) if isinstance(value, bool) else value)
+    found = filling.literal(lowering, type_, name, column.name, text)
+    return lowering._fill(column, found) or "NULL"
+
+
+def put_in(
+    lowering: Lowering, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+) -> list[Step]:
+    """Steps that put in the rows that a new foreign key finds missing, where the migration says that they may be.
+
+    A row that is put in takes what the migration says, else what the row that needs it had under that name and has no
+    more, else its default; so it is with the parents of a parent that is new itself.
+    """
+    given = origins.missing.get((name, key))
+    if given is None or key.parent not in after:
+        return []
+    quote, old = lowering.quote, origins.tables[name]
+    stay = set(origins.attributes.get(name, {}).values())
+    leaving = {
+        attribute.name: f"c.{quote(lowering.put_aside(name, attribute.name))}"
+        for attribute in before[old].attributes
+        if attribute.name not in stay and not attribute.hidden and lowering.put_aside(name, attribute.name)
+    }
+    known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    types = {attribute: resolved(before, old, attribute) for attribute in leaving}
+    making = _Making(lowering, name, dict(given), leaving, types, origins, after)
+    return making.rows(after[key.parent], known)
+
+
+class _Making:
+    """The rows that the rows of one table need."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        name: TableName,
+        given: Mapping[str, str],
+        leaving: Mapping[str, str],
+        types: Mapping[str, str],
+        origins: Origins,
+        after: Tables,
+    ) -> None:
+        self._lower, self._name, self._given = lowering, name, given
+        self._leaving, self._types = leaving, types
+        self._origins, self._after = origins, after
+
+    def rows(self, table: Table, known: Mapping[str, str]) -> list[Step]:
+        """Steps for a table, those for the tables above it first; ``known`` has the values of its key over ``c``."""
+        columns = {a.name: self._lower.column(self._after, table, a) for a in table.attributes if not a.hidden}
+        more: dict[str, str] = {}
+        for attribute in table.attributes:
+            name = attribute.name
+            if name in known or attribute.hidden:
+                continue
+            if name in self._given:
+                more[name] = self._lower._fill(columns[name], Literal(self._given[name])) or ""
+            elif self._types.get(name) == resolved(self._after, table.name, name):
+                more[name] = self._leaving[name]
+            elif not attribute.nullable and attribute.default is None:
+                raise PipelineError(
+                    f"{self._name} needs rows of {table.name} that nobody has entered.",
+                    f"Nothing says what their {name} is.",
+                    "Write it into missing={...} of that foreign key in the migration.",
+                )
+        values = {**known, **more}
+        steps: list[Step] = []
+        for key in table.foreign_keys:
+            new = key.parent not in self._origins.tables and key.parent in self._after
+            if new and set(key.attributes) <= set(values):
+                above = {t: values[ours] for ours, t in zip(key.attributes, key.parent_attributes, strict=True)}
+                steps += self.rows(self._after[key.parent], above)
+        words = f"put rows into {table.name} that rows of {self._name} refer to"
+        sql = _insert_missing(self._lower, table, self._lower.full(self._name), columns, known, more)
+        return [*steps, Step(sql, (table.name,), words, lock="writes")]
+
+
+def _insert_missing(
+    lowering: Lowering,
+    table: Table,
+    source: str,
+    columns: Mapping[str, Column],
+    key: Mapping[str, str],
+    more: Mapping[str, str],
+) -> str:
+    """A statement that gives a table the rows that rows of another one, as ``c``, refer to and that are not there.
+
+    ``key`` has the expressions that tell rows apart, ``more`` those for other attributes.
+    """
+    full = lowering.full(table.name)
+    known = {name: lowering.cast(columns[name], expression) for name, expression in key.items()}
+    others = {name: lowering.cast(columns[name], expression) for name, expression in more.items()}
+    there = " AND ".join(f"p.{lowering.quote(name)} = {expression}" for name, expression in known.items())
+    conditions = [f"{expression} IS NOT NULL" for expression in known.values()]
+    conditions.append(f"NOT EXISTS (SELECT 1 FROM {full} p WHERE {there})")
+    rows = lowering.one_each(known, others, f"FROM {source} c\nWHERE {' AND '.join(conditions)}")
+    return f"INSERT INTO {full} ({lowering.listed([*known, *others])})\n{rows}"
+
+
+def _insert_row(lowering: Lowering, table: TableName, key: Mapping[str, str], more: Mapping[str, str]) -> str:
+    """A statement that gives a table a row, where it has none with that key."""
+    there = " AND ".join(f"p.{lowering.quote(name)} = {value}" for name, value in key.items())
+    values, full = ", ".join([*key.values(), *more.values()]), lowering.full(table)
+    where = f"WHERE NOT EXISTS (SELECT 1 FROM {full} p WHERE {there})"
+    return f"INSERT INTO {full} ({lowering.listed([*key, *more])})\nSELECT {values} {where}"

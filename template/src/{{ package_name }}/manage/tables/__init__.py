@@ -1,0 +1,1 @@
+"""Tables as plain values in DataJoint's terms, and the words they are written in."""

@@ -1,0 +1,1 @@
+"""Writes what is on disk: migrations and snapshots from changed code, new schemas."""
