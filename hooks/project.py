@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -79,6 +80,11 @@ class Project:
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
         return self._planned[path] is not None if path in self._planned else self._place(path).is_file()
+
+    def files(self, pattern: str) -> list[str]:
+        """The committed files that are still there and fit a pattern, whose `*` stands for `/` too."""
+        listed = self._git("ls-tree", "-r", "--name-only", "-z", "HEAD").stdout.decode().split("\0")
+        return [path for path in listed if path and fnmatch(path, pattern) and self.exists(path)]
 
     def read(self, path: str) -> str:
         """The text of a file."""

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import copier
 import pytest
-from conftest import PARTS, PRESENT, ROOT, git
+import yaml
+from conftest import PRESENT, git
+from options import matrix
+from upgrading import OWNED, clone, commit, contents, crosses, releases, start, update
 
 EARLIER = "v998.0.0"
-
-
-def releases() -> dict[str, str]:
-    """Commit of each release by its version, from the subjects `Release vX.Y.Z` on main."""
-    log = git(ROOT, "log", "--format=%H %s")
-    return {version: commit for commit, version in re.findall(r"^(\w+) Release (v\d+\.\d+\.\d+)$", log, re.MULTILINE)}
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with its releases tagged, then a template that differs, then the working tree."""
-    folder = tmp_path_factory.mktemp("history") / "copier-datajoint"
-    git(ROOT, "clone", "--quiet", "--no-local", str(ROOT), str(folder))
-    for tag in git(folder, "tag").split():
-        git(folder, "tag", "--delete", tag)
-    for version, released in releases().items():
-        git(folder, "tag", version, released)
-    for part in PARTS:
-        shutil.rmtree(folder / part, ignore_errors=True)
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        elif (ROOT / part).exists():
-            shutil.copy(ROOT / part, folder / part)
+    folder = clone(tmp_path_factory.mktemp("history") / "copier-datajoint")
     manage = folder / "template" / "src" / "{{ package_name }}" / "manage"
     changes = [
         (manage / "errors.py", '"""What this package says', '"""In the earlier template, what this package says'),
@@ -56,43 +38,19 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def commit(folder: Path, tag: str) -> None:
-    git(folder, "add", "--all", "--force")
-    git(folder, "commit", "--quiet", "--allow-empty", f"--message={tag}")
-    git(folder, "tag", tag)
-
-
-def start(history: Path, folder: Path, version: str) -> Path:
-    copier.run_copy(str(history), folder, defaults=True, quiet=True, vcs_ref=version)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message=Start")
-    return folder
-
-
-def update(folder: Path) -> subprocess.CompletedProcess[str]:
-    """By the command line, without --trust."""
-    command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", f"--vcs-ref={PRESENT}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    tracked = git(folder, "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
-    return {path: (folder / path).read_bytes() for path in tracked if path and (folder / path).exists()}
-
-
-#: What the lab owns from the moment it is generated.
-OWNED = re.compile(r"README\.md|LICENSE|docs/.*|tests/test_.*|src/[^/]+/[^/]+\.py|src/[^/]+/(utils|migrations)/.*")
-
-
 @pytest.mark.parametrize("version", [*releases(), EARLIER])
 def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     history: Path, tmp_path: Path, version: str
 ) -> None:
     old = start(history, tmp_path / "old", version)
     before = contents(old)
-    result = update(old)
+    if crosses(version):
+        refused = update(old)
+        assert refused.returncode == 4 and "--trust" in refused.stderr
+        assert contents(old) == before
+    result = update(old, trust=crosses(version))
     assert result.returncode == 0, result.stderr
+    assert git(old, "ls-files", "--unmerged") == ""
     fresh = contents(start(history, tmp_path / "fresh", PRESENT))
     after = contents(old)
     for path in {*before, *after, *fresh}:
@@ -147,3 +105,36 @@ def test_other_answer_brings_what_follows_from_it(history: Path, tmp_path: Path)
     folder = start(history, tmp_path / "project", PRESENT)
     copier.run_update(folder, data={"ci": "gitlab"}, defaults=True, quiet=True, overwrite=True, vcs_ref=PRESENT)
     assert (folder / ".gitlab-ci.yml").exists() and not (folder / ".github").exists()
+
+
+@pytest.mark.parametrize("version", releases())
+def test_answers_stay_what_they_were(history: Path, tmp_path: Path, version: str) -> None:
+    """A validator that became stricter would put the default in the place of an answer, and say nothing."""
+    questions = yaml.safe_load(git(history, "show", f"{version}:copier.yml"))
+    for number, answers in enumerate(matrix()[list(releases()).index(version) :: len(releases())]):
+        known = {name: value for name, value in answers.items() if name in questions}
+        old = start(history, tmp_path / f"old{number}", version, **known)
+        before = recorded(old)
+        assert update(old, trust=crosses(version)).returncode == 0
+        after = recorded(old)
+        told = {name: value for name, value in before.items() if name in after and not name.startswith("_")}
+        assert told == {name: after[name] for name in told}
+        fresh = start(history, tmp_path / f"fresh{number}", PRESENT, **{n: v for n, v in after.items() if n[0] != "_"})
+        assert recorded(fresh) == after | {"_src_path": recorded(fresh)["_src_path"]}
+
+
+def recorded(folder: Path) -> dict[str, object]:
+    return yaml.safe_load((folder / ".copier-answers.yml").read_text(encoding="utf-8"))
+
+
+def test_schema_that_is_taken_out_of_the_answers_keeps_its_module(history: Path, tmp_path: Path) -> None:
+    folder = start(history, tmp_path / "project", EARLIER)
+    before = contents(folder)
+    copier.run_update(
+        folder, data={"schemas": [{"name": "subject"}]}, defaults=True, quiet=True, overwrite=True, vcs_ref=PRESENT
+    )
+    after = contents(folder)
+    assert [path for path in before if path.startswith("src/my_pipeline/") and path not in after] == [
+        "src/my_pipeline/manage/dropped.py"
+    ]
+    assert after["src/my_pipeline/imaging.py"] == before["src/my_pipeline/imaging.py"]

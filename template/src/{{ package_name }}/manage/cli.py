@@ -97,7 +97,7 @@ def log(options: Options) -> None:
     databases = {name: environment.database(name) for name in current().versions}
     found = journal.survey(connection, databases.values())
     readable = {name: database for name, database in databases.items() if database in found and found[database].journal}
-    records = journal.history(connection, readable)
+    records = journal.history(connection, readable, found)
     if options.json:
         rows = [{**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at)} for r in records]
         print_json({"environment": environment.name, "runs": rows})

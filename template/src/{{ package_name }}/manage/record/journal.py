@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 TABLE = "~migration"
 
-#: Layout of the journal; raised when its columns change. A row says in which layout it was written.
-LAYOUT = 1
+#: Layout of the journal; raised when its columns change. A row says in which layout it was written. Layout 2 has the
+#: column ``options``; commands that only read know both, and :func:`upgrade` brings the first to the second.
+LAYOUT = 2
+
+_OPTIONS = "options varchar(255) NOT NULL DEFAULT ''"
 
 RUNNING, DONE, WITHDRAWN = "running", "done", "withdrawn"
 
 #: The kind of a run that brought a schema to the code without a migration; its version stays the same.
 DRAFT = "draft"
 
+#: Those that every layout has.
 _COLUMNS = (
     "id",
     "layout",
@@ -72,6 +76,8 @@ class Record:
         UTC, without time zone; ``finished_at`` is None while running.
     database_user, os_user, host, code_commit, software : str
         Who ran it, where, from which commit, with which versions.
+    options : str
+        What was said on the command line that let values be lost, such as ``--allow-data-loss --no-backup``.
     """
 
     schema: str
@@ -89,6 +95,7 @@ class Record:
     host: str
     code_commit: str
     software: str
+    options: str = ""
 
 
 def now() -> datetime:
@@ -111,10 +118,22 @@ def create(connection: dj.Connection, database: str) -> None:
         "status varchar(16) NOT NULL, version varchar(64) NOT NULL, previous_version varchar(64), "
         f"fingerprint varchar(64), started_at {moment} NOT NULL, finished_at {moment}, "
         "database_user varchar(255) NOT NULL, os_user varchar(255) NOT NULL, host varchar(255) NOT NULL, "
-        f"code_commit varchar(64) NOT NULL, software varchar(255) NOT NULL){suffix}",
+        f"code_commit varchar(64) NOT NULL, software varchar(255) NOT NULL, {_OPTIONS}){suffix}",
         args=None,
     )
     close(connection, database, TABLE)
+
+
+def outdated(connection: dj.Connection, databases: Iterable[str]) -> list[str]:
+    """The databases whose journal has the columns of an earlier layout."""
+    found = survey(connection, databases)
+    return [database for database, one in found.items() if one.journal and one.layout < LAYOUT]
+
+
+def upgrade(connection: dj.Connection, database: str) -> None:
+    """Bring a journal that an earlier template made to this layout, in one statement that is done or not done."""
+    sql = f"ALTER TABLE {_table(connection, database)} ADD COLUMN {_OPTIONS}"
+    connection.query(sql, args=None, reconnect=False)
 
 
 def close(connection: dj.Connection, database: str, table: str) -> None:
@@ -139,11 +158,13 @@ def close(connection: dj.Connection, database: str, table: str) -> None:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a database holds: visible tables, whether there is a journal, and whether this account may read it."""
+    """What a database holds: visible tables, a journal, or one that this account may not read, and the layout of its
+    columns."""
 
     tables: int
     journal: bool
     closed: bool = False
+    layout: int = LAYOUT
 
 
 def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Survey]:
@@ -152,7 +173,9 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
     marks = ", ".join(["%s"] * len(names))
     if connection.adapter.backend == "mysql":
         query = (
-            "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s), 0 "
+            "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s), 0, "
+            "(SELECT COUNT(*) FROM information_schema.columns c WHERE c.table_schema = s.schema_name "
+            f"AND c.table_name = '{TABLE}' AND c.column_name = 'options') "
             "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
             f"ON t.table_schema = s.schema_name WHERE s.schema_name IN ({marks}) GROUP BY s.schema_name"
         )
@@ -161,14 +184,15 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
         query = (
             "SELECT n.nspname, COUNT(c.oid) FILTER (WHERE LEFT(c.relname, 1) <> '~'), COUNT(c.oid) FILTER ("
             "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), "
-            f"COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}') "
+            f"COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}'), COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}' AND "
+            "EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'options')) "
             "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
             f"ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname IN ({marks}) GROUP BY n.nspname"
         )
     rows = connection.query(query, (TABLE, *names)).fetchall()
     return {
-        name: Survey(int(tables or 0), bool(journal), bool(there) and not journal)
-        for name, tables, journal, there in rows
+        name: Survey(int(tables or 0), bool(journal), bool(there) and not journal, 2 if options else 1)
+        for name, tables, journal, there, options in rows
     }
 
 
@@ -193,18 +217,25 @@ def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str,
     return found
 
 
-def history(connection: dj.Connection, databases: Mapping[str, str]) -> list[Record]:
-    """Every run of the schemas, oldest first."""
-    return sorted(_read(connection, databases, ""), key=lambda record: (record.started_at, record.schema, record.id))
+def history(
+    connection: dj.Connection, databases: Mapping[str, str], found: Mapping[str, Survey] | None = None
+) -> list[Record]:
+    """Every run of the schemas, oldest first; with ``options`` where a survey says that the journal has them."""
+    complete = {database for database, survey in (found or {}).items() if survey.layout >= 2}
+    records = _read(connection, databases, "", complete)
+    return sorted(records, key=lambda record: (record.started_at, record.schema, record.id))
 
 
-def _read(connection: dj.Connection, databases: Mapping[str, str], condition: str) -> Iterator[Record]:
+def _read(
+    connection: dj.Connection, databases: Mapping[str, str], condition: str, complete: Container[str] = ()
+) -> Iterator[Record]:
     if not databases:
         return
     parts, arguments = [], []
     for schema, database in databases.items():
-        table = _table(connection, database)
-        parts.append(f"SELECT %s AS schema_name, {', '.join(_COLUMNS)} FROM {table} {condition.format(table=table)}")
+        table, last = _table(connection, database), "options" if database in complete else "''"
+        columns = ", ".join(["%s AS schema_name", *_COLUMNS, f"{last} AS options"])
+        parts.append(f"SELECT {columns} FROM {table} {condition.format(table=table)}")
         arguments.append(schema)
     for row in connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall():
         record = Record(*row)
@@ -233,6 +264,7 @@ def begin(
     previous_version: str | None,
     code_commit: str,
     software: str,
+    options: str = "",
 ) -> int:
     """Add a run that is under way and return its number."""
     table, number = _table(connection, database), following(connection, database)
@@ -251,11 +283,10 @@ def begin(
         "host": platform.node(),
         "code_commit": code_commit,
         "software": software,
+        "options": options,
     }
-    marks = ", ".join(["%s"] * len(_COLUMNS))
-    connection.query(
-        f"INSERT INTO {table} ({', '.join(_COLUMNS)}) VALUES ({marks})", tuple(values[name] for name in _COLUMNS)
-    )
+    marks = ", ".join(["%s"] * len(values))
+    connection.query(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
     return number
 
 

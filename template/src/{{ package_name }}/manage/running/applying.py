@@ -96,7 +96,8 @@ def migrate(
             lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
             if any(lossy):
                 found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy), one=True)
-            apply(pipeline, found[0], "migrate", report, files.of_group(pipeline, found[0], lossy[0], "migrate"))
+            keep = files.of_group(pipeline, found[0], lossy[0], "migrate")
+            apply(pipeline, found[0], "migrate", report, keep, allowances(allow_data_loss, files))
             said, begun = None, True
 
 
@@ -125,7 +126,8 @@ def draft(
             group = drafting.group(pipeline, operations)
             if lossy := judge(pipeline, group, allow_data_loss=allow_data_loss):
                 group = drafting.group(pipeline, operations, lossy)
-            apply(pipeline, group, journal.DRAFT, report, files.of_group(pipeline, group, lossy, journal.DRAFT))
+            keep = files.of_group(pipeline, group, lossy, journal.DRAFT)
+            apply(pipeline, group, journal.DRAFT, report, keep, allowances(allow_data_loss, files))
         return status.read(connection, environment)
 
 
@@ -185,12 +187,25 @@ def alone(connection: dj.Connection, environment: Environment) -> Iterator[None]
         before = connection._config["database.reconnect"]
         connection._config["database.reconnect"] = False  # a new session would not hold the lock
         try:
+            stepping.upgrade_journals(connection, [environment.database(name) for name in own.versions])
             yield
         finally:
             connection._config["database.reconnect"] = before
 
 
-def apply(pipeline: Pipeline, group: Group, kind: str, report: Report, keep: Callable[[], None] = lambda: None) -> None:
+def allowances(allow_data_loss: bool, backups: Backups) -> str:
+    """What was said that lets values be lost, as the journal keeps it."""
+    return " ".join(["--allow-data-loss"] * allow_data_loss + ["--no-backup"] * (not backups.wanted))
+
+
+def apply(
+    pipeline: Pipeline,
+    group: Group,
+    kind: str,
+    report: Report,
+    keep: Callable[[], None] = lambda: None,
+    options: str = "",
+) -> None:
     """Write a group down and run it; ``keep`` is called before the first change, on PostgreSQL in its transaction."""
     connection = pipeline.connection
     if connection.adapter.backend == "postgresql":
@@ -199,7 +214,7 @@ def apply(pipeline: Pipeline, group: Group, kind: str, report: Report, keep: Cal
         def attempt() -> dict[str, Any]:
             with stepping.transaction(connection):
                 keep()
-                head = _write_down(pipeline, group, kind)
+                head = _write_down(pipeline, group, kind, options)
                 _run(connection, head, report, late=False)
                 if not late:
                     _conclude(connection, head)
@@ -213,7 +228,7 @@ def apply(pipeline: Pipeline, group: Group, kind: str, report: Report, keep: Cal
         for name in group.schemas:
             make_records(pipeline, name)
         with stepping.transaction(connection):
-            head = _write_down(pipeline, group, kind)
+            head = _write_down(pipeline, group, kind, options)
         _go_on(connection, head, report)
 
 
@@ -227,7 +242,7 @@ def make_records(pipeline: Pipeline, name: str) -> None:
     lineage.create(connection, database)
 
 
-def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
+def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> dict[str, Any]:
     """Record the plan; returns its head, which tells everything that running it needs."""
     connection, own = pipeline.connection, project.current()
     if connection.adapter.backend == "postgresql":
@@ -246,6 +261,7 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str) -> dict[str, Any]:
             previous_version=now.get(revision.schema),
             code_commit=commit,
             software=versions,
+            options=options,
         )
         now[revision.schema] = revision.version
         members.append({"schema": revision.schema, "run": number, "slug": revision.slug, "digest": revision.digest})

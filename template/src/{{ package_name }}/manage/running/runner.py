@@ -21,6 +21,7 @@ from ..record import journal
 from ..servers import trouble
 from ..status import SchemaStatus, State
 from ..writing import revising
+from . import stepping
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -60,6 +61,7 @@ def initialize(
         return found
     code = _judged(connection) if own.directory.is_relative_to(own.root) else None
     with journal.lock(connection, environment.prefix + own.package):
+        stepping.upgrade_journals(connection, [environment.database(name) for name in own.versions])
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(status.read(connection, environment), environment)
         with _one_transaction(connection), guard.creating():

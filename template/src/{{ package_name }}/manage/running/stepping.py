@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +14,7 @@ from ..errors import ExitCode, PipelineError
 from ..files import revisions
 from ..migration import RunPython
 from ..reading import holders
-from ..record import steplog
+from ..record import journal, steplog
 from ..servers import trouble
 from ..sql import recoding
 
@@ -67,6 +67,15 @@ def prepare(connection: dj.Connection) -> None:
         from ..sql.postgresql import PostgreSQL as Server  # type: ignore[assignment]
     for text in Server.session:
         connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
+
+
+def upgrade_journals(connection: dj.Connection, databases: Iterable[str]) -> None:
+    """Bring what an earlier template recorded to the layout of this one, before anything is added to it."""
+    outdated = journal.outdated(connection, databases)
+    if outdated:
+        prepare(connection)
+    for database in outdated:
+        journal.upgrade(connection, database)
 
 
 @contextmanager

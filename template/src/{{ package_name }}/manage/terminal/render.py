@@ -83,7 +83,7 @@ def log(records: list[Record]) -> None:
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",
             r.schema,
-            r.kind,
+            f"{r.kind} {r.options}".rstrip(),
             r.previous_version or "-",
             r.version,
             took,
