@@ -153,7 +153,7 @@ import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dataclasses import asdict
 from pathlib import Path
-from managed import local
+from managed.servers import local
 from managed.errors import PipelineError
 directory = Path(sys.argv[1])
 def say(value): print(json.dumps(value, default=str), flush=True)

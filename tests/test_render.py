@@ -153,7 +153,7 @@ def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
 
 FLOORS = [
     "errors", "project", "graph", "tables", "record", "servers", "reading", "differences", "environment", "migration", "sql",
-    "doctor", "files", "status", "guard", "declaring", "writing", "checks", "planning", "running", "worker", "testing",
+    "doctor", "files", "status", "guard", "declaring", "writing", "template", "checks", "planning", "running", "worker", "testing",
     "terminal", "cli",
 ]  # fmt: skip
 

@@ -16,9 +16,10 @@ from conftest import ROOT, git
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the story begins with uv on PATH")
 
 FILES = """
-.copier-answers.yml .dockerignore .editorconfig .github/dependabot.yml .github/workflows/ci.yml .gitignore
+.copier-answers.yml .dockerignore .editorconfig .github/dependabot.yml .github/workflows/ci.yml
+.github/workflows/template.yml .gitignore
 .pre-commit-config.yaml .secrets/README.md LICENSE README.md compose.yaml datajoint.json deploy/Dockerfile
-deploy/worker.sbatch docs/access.md docs/audit.md docs/configuration.md docs/environments.md docs/getting-started.md
+deploy/update-template.sh deploy/worker.sbatch docs/access.md docs/audit.md docs/configuration.md docs/environments.md docs/getting-started.md
 docs/index.md docs/migrations.md docs/updating.md docs/workers.md mkdocs.yml pyproject.toml
 src/my_pipeline/__init__.py src/my_pipeline/analysis.py src/my_pipeline/ephys.py src/my_pipeline/imaging.py
 src/my_pipeline/migrations/README.md src/my_pipeline/session.py src/my_pipeline/subject.py

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
-from . import graph
+from . import graph, template
 from .differences.changes import difference
 from .differences.operations import Operation
 from .errors import PipelineError
@@ -26,9 +27,12 @@ def run(project: Project) -> list[Finding]:
     project : Project
         The project to check.
     """
-    found = graph.check(graph.read(project.directory), project.versions)
-    # Definitions can only be declared along a sound graph; its findings come first and explain more.
-    return found or _check_definitions(project) or _check_migrations(project) or _check_rows(project)
+    with ThreadPoolExecutor() as pool:
+        edited = pool.submit(template.edited, project)
+        found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
+        # Definitions can only be declared along a sound graph; its findings come first and explain more.
+        found = found or _check_definitions(project) or _check_migrations(project) or _check_rows(project)
+        return found + edited.result()
 
 
 def _check_migrations(project: Project) -> list[Finding]:

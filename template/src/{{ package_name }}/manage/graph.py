@@ -85,6 +85,11 @@ class Finding:
     do: str
     note: bool = False
 
+    @property
+    def place(self) -> str:
+        """File and line; a module is called by its name alone."""
+        return f"{self.module}{'' if '.' in self.module else '.py'}:{self.line}"
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -98,7 +98,7 @@ def findings(found: list[Finding]) -> None:
     console = _console()
     for finding in found:
         colour, word = ("cyan", "note: ") if finding.note else ("red", "")
-        where = f"[{colour}]{finding.module}.py:{finding.line}[/]"
+        where = f"[{colour}]{finding.place}[/]"
         console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
     if all(finding.note for finding in found):
