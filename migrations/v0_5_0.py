@@ -1,7 +1,8 @@
 """The management code is divided into rooms: `manage/model.py` is now `manage/tables/model.py`, and so on.
 
 What you changed in these files goes along; look at it with `git diff`. Where code of yours imports one of them, you are
-told the line and what it has to say now.
+told the line and what it has to say now. The endpoint of an S3 store is answered by its URL, and `store_secure` is
+not asked any longer.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ _ROOMS = {
 _ROOM = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 MOVES = {f"{_MANAGE}/{name}.py": f"{_MANAGE}/{room}/{name}.py" for name, room in _ROOM.items()}
+
+
+def before(project: Project) -> None:
+    """Say the endpoint of an S3 store as its URL; whether it speaks HTTPS was a question of its own."""
+    endpoint = project.answers.get("store_endpoint")
+    if endpoint and "://" not in endpoint:
+        secure = project.answers.get("store_secure", True)
+        project.set_answer("store_endpoint", f"http{'s' if secure else ''}://{endpoint}")
+    project.remove_answer("store_secure")
 
 
 def after(project: Project) -> None:

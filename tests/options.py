@@ -50,7 +50,7 @@ OPTIONS: dict[str, list[Any]] = {
     "database_port": [None, 1, 65535],
     "schema_prefix": ["", "lab_", "a2345678901234_"],
     "store": ["none", "file", "s3", "gcs", "azure"],
-    "store_secure": [True, False],
+    "store_endpoint": ["https://s3.amazonaws.com", "http://localhost:9000"],
     "ci": ["github", "gitlab", "none"],
     "default_environment": ["dev", "local", "prod"],
     "schemas": [None, ONE_SCHEMA, FORTY_SCHEMAS, ODD_SCHEMAS, MIXED_SCHEMAS],

@@ -117,6 +117,7 @@ HOSTILE_STORES: list[dict[str, Any]] = [
     {"store": "file", "store_location": '/data/"quote'},
     {"store": "s3", "store_location": "/absolute"},
     {"store": "s3", "store_endpoint": "https://s3.example.org/path"},
+    {"store": "s3", "store_endpoint": "s3.example.org"},
     {"store": "s3", "store_bucket": "UPPER"},
     {"store": "s3", "store_bucket": "a"},
     {"store": "gcs", "store_bucket": "under_score"},

@@ -27,7 +27,7 @@ _PATIENCE = 120
 
 
 def edited(project: Project) -> list[Finding]:
-    """A note about files of the template that somebody edited, or about why nobody can tell; nothing where all is as made.
+    """A note about files of the template that were edited, or about why nobody can tell; nothing where all is as made.
 
     The files are made once for each version of the template, and kept in ``.local/template/``.
     """
