@@ -386,3 +386,24 @@ class Tracking(dj.Imported):
 schema.activate(db_prefix + "tracking")
 ''',
 }
+
+#: What 0.14's `blob.pack` made of {"flow": array([0.5, -1.5, 2.25])} and of arange(5.0).
+PROTOCOL = (
+    "646a30000401000000000000000d00000000000000050400000000000000666c6f77310000000000000041010000000000000003000000000000"
+    "000600000000000000000000000000e03f000000000000f8bf0000000000000240"
+)
+FLOW = (
+    "6d596d00410100000000000000050000000000000006000000000000000000000000000000000000000000f03f00000000000000400000000000"
+    "0008400000000000001040"
+)
+
+LEGACY_ROWS = [
+    "INSERT INTO `odour_colony`.`#rig` VALUES ('left'), ('right')",
+    "INSERT INTO `odour_colony`.`subject` (subject_id, sex, born, weight) VALUES "
+    "(7, 'F', '2019-03-01', 21.5), (4000000000, 'M', '2019-03-02', NULL)",
+    "INSERT INTO `odour_sniffing`.`session` VALUES "
+    f"(7, 1, 'left', X'{PROTOCOL}', CONCAT('guide.txt', X'00', 'Sniff.'), 1, 12.50), "
+    f"(4000000000, 2, 'right', X'{PROTOCOL}', NULL, 0, 0)",
+    f"INSERT INTO `odour_sniffing`.`_trace` VALUES (7, 1, X'{FLOW}', 500)",
+    "INSERT INTO `odour_sniffing`.`_trace__sniff` VALUES (7, 1, 1, 0.25), (7, 1, 2, 0.5)",
+]

@@ -157,7 +157,7 @@ def test_floors_import_only_downwards(default_folder: Path) -> None:
         "catalog_mysql", "catalog_postgresql", "journal", "steplog", "values", "operations", "data_operations", "definition", "migration", "revisions",
         "chain", "status", "guard", "recorder", "scratch", "topology", "asking", "changes", "step", "constraints", "terms", "lowering", "probes",
         "mysql_alter", "mysql", "postgresql_rebuild", "postgresql_alter", "postgresql_enums", "postgresql", "origins", "filling", "parents", "plan", "online", "recoding", "drift", "versionfile",
-        "wording", "apportioning", "revising", "lineage", "runner", "due", "scheme", "drafting", "holders", "stepping", "archive", "backup", "applying", "answers", "comparing",
+        "wording", "apportioning", "revising", "lineage", "runner", "due", "scheme", "drafting", "holders", "stepping", "archive", "backup", "applying", "adopting", "answers", "comparing",
         "blast", "reverting", "fitting", "restoring", "renumbering", "worker", "credentials", "doctor", "samples", "replaying", "checks", "scaffold", "testing",
         "render", "command", "cli_migrations", "cli",
     ]  # fmt: skip

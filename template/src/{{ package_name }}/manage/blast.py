@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import backup, definition, drafting, due, journal, project, revising, scheme
+from . import adopting, backup, definition, drafting, due, journal, project, revising, scheme
 from . import data_operations as data
 from . import operations as ops
 from .due import Pipeline
@@ -138,6 +138,12 @@ def survey_draft(
     code = revising.code_tables(project.current())
     operations = drafting.changes(pipeline, code, schemas, said, ask)
     return _costs(pipeline, [drafting.group(pipeline, operations)] if operations else [])
+
+
+def survey_types(connection: dj.Connection, environment: Environment, schemas: Iterable[str]) -> list[Cost]:
+    """What `adopt --types` would do; changes no database."""
+    pipeline = due.read(connection, environment)
+    return _costs(pipeline, adopting.survey(pipeline, schemas))
 
 
 def _costs(pipeline: Pipeline, groups: list[Group]) -> list[Cost]:

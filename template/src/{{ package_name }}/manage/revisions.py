@@ -26,6 +26,10 @@ from .model import Schema, Table, TableName
 from .project import Project
 
 LATEST = "snapshot.txt"
+
+#: What a run of `adopt` is called that brings types to the code.
+TYPES = "types"
+
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
 #: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
