@@ -518,11 +518,13 @@ def test_an_interrupted_adoption_is_gone_on_with(legacy: Project, mysql: Server)
     half = {"DJ_USER": "half", "DJ_PASS": "half-secret"}
     broken = legacy.run("--env", "prod", "adopt", "--types", **half)
     assert broken.code not in (0, 2), broken.out
+    assert legacy.run("--env", "prod", "status").code == 6
     done = legacy.run("--env", "prod", "--json", "adopt", "--types")
     assert done.code == 0, done.out + done.err
     assert {s["state"] for s in done.json["schemas"]} == {"current"}
     told = legacy.python("-c", FETCH, ODOURS_ENV="prod")
     assert told.code == 0, told.err
+    mysql.execute("DROP USER half@'%'")
 
 
 def test_a_database_of_2_is_adopted_as_it_is(

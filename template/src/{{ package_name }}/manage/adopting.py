@@ -148,8 +148,15 @@ def _left(found: Mapping[TableName, Table], expected: Mapping[TableName, Table])
 
 
 def _unlike(pipeline: Pipeline, name: str, *, retyped: bool = False) -> PipelineError:
-    history, shape = pipeline.histories[name], drift.visible(pipeline.shapes[name])
-    texts = drift.describe(history.latest.shape, shape) if history.latest else []
+    latest, shape = pipeline.histories[name].latest, drift.visible(pipeline.shapes[name])
+    texts = drift.describe(latest.shape, shape) if latest else []
+    if latest and not retyped:
+        # What differs in more than types comes first: types alone would not stand in the way.
+        found = {table.name: table for table in shape}
+        typed = [op for op in _left(found, {t.name: t for t in latest.shape}) if _of_types(op)]
+        rest = sorted(ops.apply(typed, found).values(), key=lambda table: table.name.table)
+        first = drift.describe(latest.shape, Schema(name, tuple(rest)))
+        texts = [*first, *(text for text in texts if text not in first)]
     more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
     do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
     if retyped:
