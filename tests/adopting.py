@@ -188,6 +188,31 @@ class Subject(dj.Manual):
     notes="" : varchar(200)
     entered=CURRENT_TIMESTAMP : timestamp
     """
+
+
+@schema
+class Survey(dj.Manual):
+    definition = """
+    -> Subject
+    moment : datetime
+    tag : uuid
+    ---
+    tiny : tinyint unsigned
+    small : smallint unsigned
+    medium=3 : mediumint
+    big=null : bigint
+    huge : bigint unsigned
+    flag=1 : boolean
+    ratio=0.5 : double
+    share : numeric(5,3)
+    code : char(4)
+    year : year
+    clock : time
+    tags=null : json
+    story : mediumtext
+    label : tinyblob
+    index(code)
+    """
 ''',
     "odours/sniffing.py": '''import datajoint as dj
 
@@ -254,6 +279,13 @@ LEGACY_FINDINGS = [
     ("odours/colony.py", 5, "dj-schema"),
     ("odours/colony.py", 20, "integer-type"),
     ("odours/colony.py", 24, "float-type"),
+    *[("odours/colony.py", line, "integer-type") for line in (37, 38, 39, 40, 41)],
+    ("odours/colony.py", 42, "bool-type"),
+    ("odours/colony.py", 43, "float-type"),
+    ("odours/colony.py", 44, "decimal-type"),
+    ("odours/colony.py", 46, "year-type"),
+    ("odours/colony.py", 49, "text-type"),
+    ("odours/colony.py", 50, "blob-type"),
     ("odours/sniffing.py", 5, "dj-schema"),
     ("odours/sniffing.py", 12, "integer-type"),
     ("odours/sniffing.py", 15, "blob-type"),
@@ -291,8 +323,19 @@ DEFAULT_ENVIRONMENT = "dev"
     "src/odours/colony.py": [
         ("from . import db_prefix", "from . import open_schema"),
         ('dj.schema(db_prefix + "colony")', 'open_schema("colony")'),
-        ("int unsigned", "int64"),
+        ("subject_id : int unsigned", "subject_id : int64"),
         ("weight=null : float ", "weight=null : float32 "),
+        ("tinyint unsigned", "int16"),
+        ("smallint unsigned", "int32"),
+        ("mediumint", "int32"),
+        ("big=null : bigint", "big=null : int64"),
+        ("bigint unsigned", "int64"),
+        ("boolean", "bool"),
+        ("ratio=0.5 : double", "ratio=0.5 : float64"),
+        ("numeric(5,3)", "decimal(5,3)"),
+        ("year : year", "year : int16"),
+        ("mediumtext", "text"),
+        ("tinyblob", "<blob>"),
     ],
     "src/odours/sniffing.py": [
         ("from . import colony, db_prefix", "from . import colony, open_schema"),
@@ -319,13 +362,23 @@ DEFAULT_ENVIRONMENT = "dev"
 
 #: Its tables as 0.14 made them: types in no comment but for those of its own (`attach`).
 LEGACY_TABLES = [
-    "CREATE DATABASE `odour_colony`",
-    "CREATE DATABASE `odour_sniffing`",
+    # Servers of that time had latin1 by default.
+    "CREATE DATABASE `odour_colony` CHARACTER SET latin1",
+    "CREATE DATABASE `odour_sniffing` CHARACTER SET latin1",
     "CREATE TABLE `odour_colony`.`#rig` (`rig` varchar(16) NOT NULL, PRIMARY KEY (`rig`)) ENGINE=InnoDB, COMMENT ''",
     "CREATE TABLE `odour_colony`.`subject` (`subject_id` int unsigned NOT NULL COMMENT 'number', "
     "`sex` enum('F', 'M', 'U') NOT NULL DEFAULT 'U', `born` date NOT NULL, `weight` float DEFAULT NULL COMMENT 'in g', "
     "`notes` varchar(200) NOT NULL DEFAULT '', `entered` timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, "
     "PRIMARY KEY (`subject_id`)) ENGINE=InnoDB, COMMENT 'Animals'",
+    "CREATE TABLE `odour_colony`.`survey` (`subject_id` int unsigned NOT NULL COMMENT 'number', "
+    "`moment` datetime NOT NULL, `tag` binary(16) NOT NULL COMMENT ':uuid:', `tiny` tinyint unsigned NOT NULL, "
+    "`small` smallint unsigned NOT NULL, `medium` mediumint NOT NULL DEFAULT '3', `big` bigint DEFAULT NULL, "
+    "`huge` bigint unsigned NOT NULL, `flag` boolean NOT NULL DEFAULT '1', `ratio` double NOT NULL DEFAULT '0.5', "
+    "`share` numeric(5,3) NOT NULL, `code` char(4) NOT NULL, `year` year NOT NULL, `clock` time NOT NULL, "
+    "`tags` json DEFAULT NULL, `story` mediumtext NOT NULL, `label` tinyblob NOT NULL, "
+    "PRIMARY KEY (`subject_id`,`moment`,`tag`), FOREIGN KEY (`subject_id`) REFERENCES "
+    "`odour_colony`.`subject` (`subject_id`) ON UPDATE CASCADE ON DELETE RESTRICT, index (`code`)"
+    ") ENGINE=InnoDB, COMMENT ''",
     "CREATE TABLE `odour_sniffing`.`session` (`subject_id` int unsigned NOT NULL COMMENT 'number', "
     "`session` smallint NOT NULL, `rig` varchar(16) NOT NULL, `protocol` longblob NOT NULL COMMENT 'parameters', "
     "`manual` LONGBLOB DEFAULT NULL COMMENT ':attach:', `practice` tinyint(1) NOT NULL DEFAULT 0, "
@@ -401,6 +454,10 @@ LEGACY_ROWS = [
     "INSERT INTO `odour_colony`.`#rig` VALUES ('left'), ('right')",
     "INSERT INTO `odour_colony`.`subject` (subject_id, sex, born, weight) VALUES "
     "(7, 'F', '2019-03-01', 21.5), (4000000000, 'M', '2019-03-02', NULL)",
+    "UPDATE `odour_colony`.`subject` SET notes = 'Müller' WHERE subject_id = 7",
+    "INSERT INTO `odour_colony`.`survey` VALUES (7, '2019-04-01 12:30:00', X'00112233445566778899AABBCCDDEEFF', 255, 65535, "
+    "-8388608, -9223372036854775808, 9223372036854775807, 1, 0.1, 12.345, 'abcd', 2019, '08:15:00', "
+    f"'{{\"a\": [1, 2]}}', 'Once.', X'{FLOW}')",
     "INSERT INTO `odour_sniffing`.`session` VALUES "
     f"(7, 1, 'left', X'{PROTOCOL}', CONCAT('guide.txt', X'00', 'Sniff.'), 1, 12.50), "
     f"(4000000000, 2, 'right', X'{PROTOCOL}', NULL, 0, 0)",

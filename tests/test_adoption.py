@@ -440,12 +440,16 @@ FETCH = """
 import json
 from odours import colony, sniffing
 session = (sniffing.Session & {"subject_id": 7}).fetch1()
+survey = colony.Survey.fetch1()
 other = (sniffing.Session & {"subject_id": 4000000000}).fetch1()
 print(json.dumps({
     "subjects": len(colony.Subject()), "weight": (colony.Subject & {"subject_id": 7}).fetch1("weight"),
     "flow": session["protocol"]["flow"].tolist(), "manual": open(session["manual"]).read(),
     "cost": str(session["cost"]), "practice": session["practice"], "none": other["manual"],
     "trace": sniffing.Trace.fetch1("flow").tolist(), "onsets": sniffing.Trace.Sniff.to_arrays("onset").tolist(),
+    "notes": (colony.Subject & {"subject_id": 7}).fetch1("notes"),
+    "survey": [str(survey[n]) for n in ("moment", "tag", "tiny", "small", "medium", "big", "huge", "flag", "ratio",
+               "share", "code", "year", "clock", "tags", "story", "label")],
     "joined": len(colony.Subject * sniffing.Session * sniffing.Trace.Sniff),
 }))
 sniffing.Session.insert1({"subject_id": 7, "session": 3, "rig": "left", "protocol": {"flow": [1, 2]}})
@@ -479,6 +483,12 @@ def test_a_database_of_0_14_is_adopted_with_its_rows(legacy: Project, mysql: Ser
     assert json.loads(values) == {
         "subjects": 2, "weight": 21.5, "flow": [0.5, -1.5, 2.25], "manual": "Sniff.", "cost": "12.50", "practice": 1,
         "none": None, "trace": [0.0, 1.0, 2.0, 3.0, 4.0], "onsets": [0.25, 0.5], "joined": 2,
+        "notes": "Müller",
+        "survey": [
+            "2019-04-01 12:30:00", "00112233-4455-6677-8899-aabbccddeeff", "255", "65535", "-8388608",
+            "-9223372036854775808", "9223372036854775807", "1", "0.1", "12.345", "abcd", "2019", "8:15:00",
+            "{'a': [1, 2]}", "Once.", "[0. 1. 2. 3. 4.]",
+        ],
     }  # fmt: skip
     assert populated == "3"
     bytes_now = mysql.execute("SELECT HEX(protocol) FROM `odour_sniffing`.`session` WHERE session = 2")
@@ -497,6 +507,26 @@ def test_what_more_differs_is_listed_and_nothing_is_touched(legacy: Project, mys
     assert "Bring the code to what the database has" in refused.err
     assert mysql.execute("SHOW CREATE TABLE `odour_colony`.`subject`") == before
     assert mysql.execute("SHOW TABLES FROM `odour_sniffing` LIKE '~mig%'") == []
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_objects_of_0_14_are_refused(legacy: Project, mysql: Server, key: bool) -> None:
+    mysql.execute(
+        "CREATE TABLE `odour_colony`.`~external_raw` (`hash` binary(16) NOT NULL COMMENT ':uuid:', PRIMARY KEY (`hash`))",
+        "ALTER TABLE `odour_colony`.`subject` ADD photo binary(16) DEFAULT NULL COMMENT ':blob@raw:'",
+    )
+    if key:
+        mysql.execute(
+            "ALTER TABLE `odour_colony`.`subject` ADD FOREIGN KEY (photo) REFERENCES `odour_colony`.`~external_raw` (hash) "
+            "ON UPDATE RESTRICT ON DELETE RESTRICT"
+        )
+    changed = "entered=CURRENT_TIMESTAMP : timestamp\n    photo=null : <blob@raw>\n"
+    edit(legacy.folder, {"src/odours/colony.py": [("entered=CURRENT_TIMESTAMP : timestamp\n", changed)]})
+    for arguments in ((), ("--types",)):
+        refused = legacy.run("--env", "prod", "adopt", *arguments)
+        assert refused.code == 4, refused.out
+        assert "docs/adopting.md says what to do with them" in refused.err and "photo" in refused.err
+    assert mysql.execute("SHOW TABLES FROM `odour_colony` LIKE '~mig%'") == []
 
 
 def test_values_that_a_type_cannot_hold_stop_it(legacy: Project, mysql: Server) -> None:

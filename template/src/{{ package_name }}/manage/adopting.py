@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from packaging.version import Version
@@ -15,7 +16,7 @@ from .changes import difference
 from .due import Pipeline
 from .environment import Environment
 from .errors import ExitCode, PipelineError
-from .model import Schema, Table, TableName
+from .model import Attribute, Schema, Table, TableName
 from .revisions import Revision
 from .runner import software
 from .scheme import Group
@@ -162,7 +163,7 @@ def _unlike(pipeline: Pipeline, name: str, *, retyped: bool = False) -> Pipeline
     if retyped:
         command = f"{project.current().command} --env {pipeline.environment.name} adopt --types"
         do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
-    elif any("@" in attribute.type and "stored as" in attribute.type for t in shape for attribute in t.attributes):
+    elif any(_in_store_of_0_14(attribute) for table in shape for attribute in table.attributes):
         do = "Values in object stores are those of DataJoint 0.14; docs/adopting.md says what to do with them. " + do
     return PipelineError(
         f"{pipeline.databases[name]} has the shape of no version of {name}.",
@@ -217,5 +218,12 @@ def _of_types(operation: ops.Operation) -> bool:
     if not isinstance(operation, ops.AlterAttribute):
         return False
     was, will = operation.before, operation.after
+    if _in_store_of_0_14(was):
+        return False
     default = None if was.default is None else notation.normal_default(will.type, was.default)
     return (was.name, was.nullable, default) == (will.name, will.nullable, will.default)
+
+
+def _in_store_of_0_14(attribute: Attribute) -> bool:
+    """Whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
+    return re.match(r"(blob|attach|filepath)@[\w-]+, stored as ", attribute.type) is not None
