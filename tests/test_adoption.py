@@ -136,6 +136,16 @@ def test_files_of_any_folder_are_kept_also_without_the_answer(template: Path, tm
     assert (tmp_path / "src/my_pipeline/subject.py").is_file()
 
 
+def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) -> None:
+    write(tmp_path, {".copier-answers.yml": "_src_path: elsewhere\n", **adopting.LEGACY})
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--answers-file=.copier-answers.dj.yml"]
+    more = ["--data=existing=true", "--data=project_name=odours", f"--vcs-ref={PRESENT}", str(template), "."]
+    done = subprocess.run([*command, *more], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / ".copier-answers.yml").read_text() == "_src_path: elsewhere\n"
+    assert "existing: true" in (tmp_path / ".copier-answers.dj.yml").read_text()
+
+
 def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "template"
     shutil.copytree(template, earlier)
@@ -174,7 +184,7 @@ def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -
         *("secret-committed", "fetch"),
     }
     says = {row["rule"]: row["do"] for row in rows}
-    assert says["flat-layout"] == "git mv odours/__init__.py odours/colony.py odours/sniffing.py src/odours/"
+    assert says["flat-layout"] == "git mv -k odours/* src/odours/"
     assert 'SCHEMA_PREFIX = "odour_"' in says["init-lines"]
 
 
@@ -426,7 +436,7 @@ def legacy(copied: dict[str, Path], tmp_path: Path, mysql: Server) -> Iterator[P
     mysql.execute(*(f"DROP DATABASE IF EXISTS `{name}`" for name in statements))
     mysql.execute(*adopting.LEGACY_TABLES, *adopting.LEGACY_ROWS)
     readiness(folder, "--convert")
-    git(folder, "mv", *(path for path in adopting.LEGACY if path.startswith("odours/")), "src/odours/")
+    subprocess.run("git mv -k odours/* src/odours/", shell=True, cwd=folder, check=True)
     edit(folder, adopting.LEGACY_EDITS)
     git(folder, "rm", "--quiet", "setup.py", "dj_local_conf.json")
     (folder / "requirements.txt").unlink()
@@ -538,6 +548,19 @@ def test_values_that_a_type_cannot_hold_stop_it(legacy: Project, mysql: Server) 
     assert refused.code == 7, refused.err
     assert "Give the attribute a type that holds them" in refused.err
     assert mysql.execute("SELECT cost FROM `odour_sniffing`.`session` WHERE session = 2") == [(18446744073709551615,)]
+
+
+@pytest.mark.parametrize("order", [("colony", "sniffing"), ("sniffing", "colony")])
+def test_schemas_are_adopted_one_by_one(legacy: Project, order: tuple[str, str]) -> None:
+    states = {"colony": "unrecorded", "sniffing": "unrecorded"}
+    for name in order:
+        done = legacy.run("--env", "prod", "--json", "adopt", "--types", name)
+        states[name] = "current"
+        assert done.code in (0, 3), done.out + done.err
+        status = legacy.run("--env", "prod", "--json", "status").json
+        assert {s["name"]: s["state"] for s in status["schemas"]} == states
+    told = legacy.python("-c", FETCH, ODOURS_ENV="prod")
+    assert told.code == 0, told.err
 
 
 #: Adopt, and be gone in the middle of it.

@@ -155,15 +155,17 @@ def _instead(call: ast.Call) -> str:
     rest = ", ".join(
         f"{name}={ast.unparse(value)}" for name, value in said.items() if name not in ("as_dict", "format", None)
     )
-    attributes = ", ".join(ast.unparse(argument) for argument in call.args)
+    keyed = [argument for argument in call.args if getattr(argument, "value", None) == "KEY"]
+    attributes = ", ".join(ast.unparse(argument) for argument in call.args if argument not in keyed)
     if isinstance(said.get("as_dict"), ast.Constant) and getattr(said["as_dict"], "value", None):
         before = f".proj({attributes})" if attributes else ""
         return f"{before}.to_dicts({rest})".lstrip(".")
     if getattr(said.get("format"), "value", None) == "frame":
         return f"to_pandas({rest})"
-    if [getattr(argument, "value", None) for argument in call.args] == ["KEY"]:
+    if keyed and not attributes:
         return f"keys({rest})"
-    return f"to_arrays({', '.join(filter(None, [attributes, rest]))})"
+    with_key = "include_key=True" if keyed else ""
+    return f"to_arrays({', '.join(filter(None, [attributes, with_key, rest]))})"
 
 
 def _jobs(module: Module, node: ast.AST) -> Found:

@@ -119,14 +119,15 @@ def _places(project: Project, every: list[Module]) -> Iterator[Finding]:
         yield Finding("src", 1, "no-package", what, do)
     left = _modules(project.flat)
     if left:
-        moved = " ".join(project.shown(path) for path in sorted(project.flat.iterdir()) if path.name != "__pycache__")
         what = f"The package stands in {project.package}/, and the management code in src/{project.package}/."
-        yield Finding(project.shown(left[0].parent), 1, "flat-layout", what, f"git mv {moved} src/{project.package}/")
+        do = f"git mv -k {project.package}/* src/{project.package}/"
+        yield Finding(project.shown(left[0].parent), 1, "flat-layout", what, do)
     for module in every:
         inside = module.path.parent
         if inside not in (project.home, project.flat) and module.is_schema:
-            what = f"The schema module {module.name} stands in a folder of its own."
-            do = f"git mv {module.shown} src/{project.package}/{module.path.name}; schema modules stand side by side."
+            what = f"A schema module stands in the folder {inside.name}/ of the package."
+            name = inside.name if module.name == "__init__" else module.name
+            do = f"git mv {module.shown} src/{project.package}/{name}.py; schema modules stand side by side."
             yield Finding(module.shown, 1, "sub-folder", what, do)
         elif inside in (project.home, project.flat) and module.name in _TAKEN:
             what = f"The name {module.name} is taken by the management code or by a library."
@@ -226,28 +227,23 @@ def version_of(project: Project) -> str:
     return "0.1.0"
 
 
+#: A requirement, which begins a line or a text in quotes.
+_REQUIREMENT = re.compile(
+    r"""(?:^[\s-]*|["'])datajoint(\[[^\]]*\])?\s*(?P<pin>[=<>~!][^"'#;]*)?(?=["'#;]|\s*$)""", re.I
+)
+QUOTES = " -'\""
+
+
 def _pins(project: Project) -> Iterator[Finding]:
     names = ["pyproject.toml", "setup.py", "setup.cfg", "environment.yml", "environment.yaml"]
     paths = [project.root / name for name in names] + sorted(project.root.glob("requirements*.txt"))
     for path in paths:
         for number, line in enumerate(_text(path).splitlines(), 1):
-            match = re.search(
-                r"""\bdatajoint(?![-_\w])(\[[^\]]*\])?\s*(?P<pin>[=<>~!][^"'#;]*)?""", line, re.IGNORECASE
-            )
-            if match is None or line.lstrip().startswith("#") or re.search(r"description|url|github|docs\.", line):
-                continue
-            pin = match["pin"] or ""
-            below = re.search(r"<=?\s*[012](\.[0-3])?(?![\d.])|==\s*0|==\s*1|~=\s*[01]", pin.replace("<2.4", ""))
-            open_ended = path.name != "pyproject.toml" and not below and "2.3.5" not in pin
-            if (
-                below
-                or open_ended
-                or (path.name == "pyproject.toml" and "2.3.5" not in pin and '"' in line and match["pin"])
-            ):
-                what = f"DataJoint is asked for as `{line.strip().rstrip(',')}`."
-                yield Finding(
-                    project.shown(path), number, "datajoint-pin", what, 'Write "datajoint[postgres]>=2.3.5,<2.4".'
-                )
+            match = _REQUIREMENT.search(line)
+            if match is not None and "2.3.5" not in (match["pin"] or ""):
+                what = f"DataJoint is asked for as `{match[0].strip(QUOTES)}`."
+                do = 'Write "datajoint[postgres]>=2.3.5,<2.4".'
+                yield Finding(project.shown(path), number, "datajoint-pin", what, do)
 
 
 # --- The package's own files -----------------------------------------------------------------------------------------

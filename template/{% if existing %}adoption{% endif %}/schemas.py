@@ -91,8 +91,11 @@ def _openings(module: Module, prefix: str) -> Iterator[Finding]:
             what, do = "The schema is activated later.", f'Write schema = open_schema("{name}") and leave this out.'
             yield Finding(module.shown, other.line, "schema-activate", what, do)
         else:
+            again = proposed(module, other, prefix)
             what = "This module opens another schema."
-            do = f"Move its tables into a module of their own: {proposed(module, other, prefix)}.py."
+            do = f"Move its tables into a module of their own: {again}.py."
+            if again == name:
+                what, do = "The schema is opened again.", "Open it once; the environment says which database is meant."
             yield Finding(module.shown, other.line, "several-schemas", what, do)
 
 
@@ -141,7 +144,7 @@ def _imports(module: Module, own: Mapping[str, Module]) -> Iterator[Finding]:
     for other, line in module.imports.items():
         if other in own and other not in needed and other not in starred and other != module.name:
             what = f"{other} is imported, and no foreign key leads there."
-            do = f"Import {other} where it is used, within the function, or add # check: ignore unused-import."
+            do = "Leave it out; where the code needs it, write # check: ignore unused-import in the module."
             ignored = "ignore unused-import" in module.path.read_text(encoding="utf-8", errors="replace")
             if not ignored:
                 yield Finding(module.shown, line, "unused-import", what, do)

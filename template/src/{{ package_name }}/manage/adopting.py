@@ -55,40 +55,45 @@ def adopt(
         If a schema is like no version; then nothing was recorded.
     """
     environments.require_said(environment, "adopt")
-    connection, own = environments.connect(environment), project.current()
+    connection = environments.connect(environment)
     with applying.alone(connection, environment):
         applying.resume(connection, environment, report)
         _write_baselines()
         pipeline = due.read(connection, environment)
         names = _adoptable(pipeline, chosen, again)
         versions = {name: _version_of(pipeline, name) for name in names}
-        unlike = [name for name, version in versions.items() if version is None]
-        if unlike:
-            made = group(pipeline, unlike) if types else None
-            if made is None:
-                raise _unlike(pipeline, unlike[0], retyped=not types and group(pipeline, unlike, ask=True) is not None)
-            applying.judge(pipeline, made, allow_data_loss=False)
-            applying.apply(pipeline, made, "adopt", report)
-            pipeline = due.read(connection, environment)
-        tables = {table.name: table for table in pipeline.tables.values()}
         like = {name: version for name, version in versions.items() if version is not None}
-        for name, version in like.items():
-            applying.make_records(pipeline, name)
-            record = pipeline.records.get(name)
-            number = journal.begin(
-                connection,
-                pipeline.databases[name],
-                kind="adopt",
-                version=version,
-                previous_version=record.version if record else None,
-                code_commit=project.code_commit(own.root),
-                software=software(connection),
-            )
-            journal.stamp(connection, pipeline.databases[name], number, pipeline.shapes[name].fingerprint)
-            journal.finish(connection, pipeline.databases[name], number)
-        if like:
-            lineage.repair(connection, pipeline.databases, tables, only=like)
+        unlike = [name for name in names if name not in like]
+        made = group(pipeline, unlike) if unlike and types else None
+        if made is not None:
+            applying.judge(pipeline, made, allow_data_loss=False)
+        elif unlike:
+            raise _unlike(pipeline, unlike[0], retyped=group(pipeline, unlike, ask=True) is not None)
+        _record(pipeline, like)
+        if made is not None:
+            applying.apply(pipeline, made, "adopt", report)
         return statuses.read(connection, environment)
+
+
+def _record(pipeline: Pipeline, versions: Mapping[str, str]) -> None:
+    """Record that schemas have these versions."""
+    connection, own = pipeline.connection, project.current()
+    for name, version in versions.items():
+        applying.make_records(pipeline, name)
+        record = pipeline.records.get(name)
+        number = journal.begin(
+            connection,
+            pipeline.databases[name],
+            kind="adopt",
+            version=version,
+            previous_version=record.version if record else None,
+            code_commit=project.code_commit(own.root),
+            software=software(connection),
+        )
+        journal.stamp(connection, pipeline.databases[name], number, pipeline.shapes[name].fingerprint)
+        journal.finish(connection, pipeline.databases[name], number)
+    if versions:
+        lineage.repair(connection, pipeline.databases, pipeline.tables, only=versions)
 
 
 def survey(pipeline: Pipeline, chosen: Iterable[str] = ()) -> list[Group]:
