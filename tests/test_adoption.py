@@ -15,6 +15,7 @@ from typing import Any
 import adopting
 import copier
 import pytest
+import yaml
 from conftest import PRESENT, Project, Server, git
 
 Before = dict[str, str]
@@ -110,6 +111,22 @@ def test_nothing_comes_that_only_a_new_pipeline_needs(copied: dict[str, Path], k
     assert (copied[kind] / "adoption/readiness.py").is_file() and (copied[kind] / "docs/adopting.md").is_file()
     answers = (copied[kind] / ".copier-answers.yml").read_text()
     assert "existing: true" in answers and "schemas" not in answers
+
+
+def test_documents_are_whole(copied: dict[str, Path]) -> None:
+    folder = copied["workflow"]
+    navigation = yaml.safe_load((folder / "mkdocs.yml").read_text())["nav"]
+    named = {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
+    assert named == {path.name for path in (folder / "docs").iterdir()} and "adopting.md" in named
+    pages = [folder / "README.md", folder / "adoption/README.md", *(folder / "docs").iterdir()]
+    for path in [*pages, folder / "adoption/project.json", folder / "datajoint.json"]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\$)\{\{|\{%|\{#", text), path
+        assert text.endswith("\n") and not text.endswith("\n\n") and not re.search(r"[ \t]$", text, re.MULTILINE), path
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (path.parent / target).exists(), (path, target)
+    assert "## Its schemas" not in (folder / "README.md").read_text()
+    json.loads((folder / "adoption/project.json").read_text())
 
 
 def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:
@@ -374,6 +391,15 @@ def test_conversion_writes_what_can_be_derived_and_no_more(copied: dict[str, Pat
     assert {k: v for k, v in after.items() if k.suffix != ".pyc"} == {
         k: v for k, v in before.items() if k.suffix != ".pyc"
     }
+
+
+def test_a_committed_password_is_said_until_git_leaves_the_file_alone(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    rows = {row["rule"]: row["note"] for row in found(folder)}
+    assert rows["secret-committed"] is False and rows["legacy-file"] is True
+    git(folder, "rm", "--quiet", "--cached", "dj_local_conf.json")
+    assert {row["rule"]: row["note"] for row in found(folder)}["secret-committed"] is True
+    assert (folder / "dj_local_conf.json").is_file()
 
 
 def test_conversion_overwrites_nothing_that_is_otherwise(copied: dict[str, Path], tmp_path: Path) -> None:

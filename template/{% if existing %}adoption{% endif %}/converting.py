@@ -243,8 +243,8 @@ def check(project: Project) -> Iterator[Finding]:
         yield Finding(LEGACY, 1, "config-custom", what, do)
     if "database.password" in secrets(content) and tracked(project.root, LEGACY):
         what = "It holds a password and is in the history of git."
-        do = f"Change the password on the server, then git rm {LEGACY}."
-        here = (project.root / LEGACY).is_file()
-        yield Finding(LEGACY, 1, "secret-committed", what, do, note=not here)
+        do = f"Change the password on the server, then git rm --cached {LEGACY}, and have .gitignore name it."
+        # What is in the history stays there; once git leaves the file alone, no more can be done.
+        yield Finding(LEGACY, 1, "secret-committed", what, do, note=not tracked(project.root, LEGACY, now=True))
     what = "DataJoint 2 ignores this file."
     yield Finding(LEGACY, 1, "legacy-file", what, "Delete it when no process of 0.14 reads it any more.", note=True)

@@ -19,10 +19,10 @@ _UNSIGNED = {"tinyint": "int16", "smallint": "int32", "mediumint": "int32", "int
 _STORED = re.compile(r"(?P<kind>blob|attach|filepath)@(?P<store>[a-z][\-\w]*)")
 _BUILT_IN = ("blob", "attach", "hash", "object", "npy", "filepath")
 
-#: A part of a definition that runs on text; 0.14's objects in stores have other keys and paths than those of 2.
+#: What there is to say of objects in stores, of which 0.14 keeps the number in the row, and 2 a path and a checksum.
 _OBJECTS = (
-    "DataJoint 2 reads objects of 0.14 by no means of its own, so fetch their values with 0.14 and insert them anew; "
-    "docs/adopting.md says how."
+    "DataJoint 2 keeps objects otherwise, so fetch their values with 0.14 and insert them anew; docs/adopting.md says "
+    "more."
 )
 
 

@@ -377,9 +377,9 @@ def _line(text: str, begin: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if line.strip().startswith(begin)), 1)
 
 
-def tracked(root: Path, name: str) -> bool:
-    """Whether git has a file in its history."""
-    command = ["git", "log", "--oneline", "--all", "--max-count=1", "--", name]
+def tracked(root: Path, name: str, *, now: bool = False) -> bool:
+    """Whether git has a file in its history, or takes it into the next commit."""
+    command = ["git", "ls-files", "--", name] if now else ["git", "log", "--oneline", "--all", "-n1", "--", name]
     try:
         found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     except OSError:
