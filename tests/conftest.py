@@ -62,6 +62,18 @@ def render(template: Path) -> Callable[..., Path]:
     return render
 
 
+@pytest.fixture(scope="session")
+def copied(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The template over each kind of pipeline that exists, for tests that only read, or that work on a copy."""
+    import adopting  # which imports this file
+
+    folder = tmp_path_factory.mktemp("copied")
+    for kind, (files, answers) in adopting.KINDS.items():
+        done = adopting.copy(template, adopting.write(folder / kind, files), **answers)
+        assert done.returncode == 0, done.stderr
+    return {kind: folder / kind for kind in adopting.KINDS}
+
+
 @cache
 def zygote() -> Zygote:
     """One warm process for all commands of this test process."""

@@ -27,6 +27,10 @@ from ..tables import definition
 from ..tables.model import Schema, Table, TableName
 
 LATEST = "snapshot.txt"
+
+#: What a run of `adopt` is called that brings types to the code.
+TYPES = "types"
+
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
 #: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.

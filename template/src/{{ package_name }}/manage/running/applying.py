@@ -111,10 +111,8 @@ def draft(
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
-    """Bring the tables to the code without a migration, for trying things out; `migrate` replaces what that makes.
-
-    Parameters and errors are those of :func:`migrate`; ``said`` and ``ask`` answer what only a person knows.
-    """
+    """Bring the tables to the code without a migration, for trying things out; ``said`` and ``ask`` answer what only a
+    person knows. Other parameters and the errors are those of :func:`migrate`, which replaces what this makes."""
     drafting.refuse_prod(environment)
     connection = environments.connect(environment)
     code, files = revising.code_tables(project.current()), backups or Backups()
@@ -137,6 +135,10 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
     title, lossy = group.revisions[0].title, set()
     drafted = all(revision.slug == journal.DRAFT for revision in group.revisions)
     say = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
+    using = "Say in the migration how the new values come about (using=...)"
+    adopted = group.revisions[0].slug == revisions.TYPES and group.revisions[0].path is None
+    if adopted:
+        say, using = "give the attribute another type", "Give the attribute a type that holds them"
     for finding in group.findings:
         if finding.blocks:
             raise PipelineError(
@@ -148,8 +150,7 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
-                "Say in the migration how the new values come about (using=...)"
-                + (", or say --allow-data-loss." if finding.kind in ALLOWED else "."),
+                using + (", or say --allow-data-loss." if finding.kind in ALLOWED and not adopted else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:

@@ -17,7 +17,7 @@ from ..record import journal
 from ..tables import definition
 from ..tables.model import TableName
 from ..writing import revising
-from . import backup, drafting
+from . import adopting, backup, drafting
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -143,6 +143,12 @@ def survey_draft(
     code = revising.code_tables(project.current())
     operations = drafting.changes(pipeline, code, schemas, said, ask)
     return _costs(pipeline, [drafting.group(pipeline, operations)] if operations else [])
+
+
+def survey_types(connection: dj.Connection, environment: Environment, schemas: Iterable[str]) -> list[Cost]:
+    """What `adopt --types` would do; changes no database."""
+    pipeline = due.read(connection, environment)
+    return _costs(pipeline, adopting.survey(pipeline, schemas))
 
 
 def _costs(pipeline: Pipeline, groups: list[Group]) -> list[Cost]:

@@ -1,4 +1,4 @@
-"""Back to an earlier version, records for what was there before, and the end of what was put aside."""
+"""Back to an earlier version, and the end of what was put aside."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from .. import environment as environments
-from .. import project, status
+from .. import status
 from ..differences import operations as ops
-from ..differences.asking import Answers
-from ..differences.changes import difference
 from ..environment import Environment
 from ..errors import ExitCode, PipelineError
-from ..files import chain, revisions
+from ..files import chain
 from ..files.revisions import Revision
-from ..planning import drift, due, scheme
+from ..planning import due, scheme
 from ..planning.due import Pipeline
 from ..planning.scheme import Group
 from ..reading import catalog, constraints
 from ..record import journal
-from ..sql import lineage
 from ..sql.plan import ATTRIBUTE_ASIDE, TABLE_ASIDE
 from ..status import SchemaStatus
-from ..tables.model import Schema, TableName
-from . import applying
+from ..tables.model import TableName
+from . import adopting, applying
 from .backup import Backups, Loss
-from .runner import software
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -49,7 +45,7 @@ def rollback(
     with applying.alone(connection, environment):
         applying.resume(connection, environment, report)
         pipeline = due.read(connection, environment)
-        _refuse_draft(pipeline, schema)
+        adopting.refuse_draft(pipeline, schema)
         undone = _undone(pipeline, schema, to)
         if not undone:
             return status.read(connection, environment)
@@ -65,19 +61,6 @@ def rollback(
         applying.judge(pipeline, group, allow_data_loss=False)
         applying.apply(pipeline, group, "rollback", report)
         return status.read(connection, environment)
-
-
-def _refuse_draft(pipeline: Pipeline, schema: str) -> None:
-    record = pipeline.records.get(schema)
-    if record is not None and record.kind == journal.DRAFT:
-        own = project.current()
-        raise PipelineError(
-            f"{pipeline.databases[schema]} is a draft after {schema} {record.version}.",
-            "Its tables are those of no version.",
-            f"Run {own.command} --env {pipeline.environment.name} migrate {schema} --to {record.version}, which ends "
-            "the draft.",
-            exit_code=ExitCode.PENDING,
-        )
 
 
 def _undone(pipeline: Pipeline, schema: str, to: str) -> list[Revision]:
@@ -101,82 +84,6 @@ def _undone(pipeline: Pipeline, schema: str, to: str) -> list[Revision]:
                     f"First say rollback {other.schema} --to {revision.follows}.",
                 )
     return undone
-
-
-def adopt(environment: Environment, chosen: Iterable[str] = (), *, again: bool = False) -> list[SchemaStatus]:
-    """Record the version of every schema that has tables and no record, where its shape is that of a version.
-
-    Parameters
-    ----------
-    environment : Environment
-        Where.
-    chosen : iterable of str
-        Schemas; all where there is none.
-    again : bool
-        Whether schemas with a record get another one, of what they are now.
-
-    Raises
-    ------
-    PipelineError
-        If a schema is like no version; then nothing was recorded.
-    """
-    from ..writing.revising import code_tables, write_baselines
-
-    environments.require_said(environment, "adopt")
-    connection, own = environments.connect(environment), project.current()
-    with applying.alone(connection, environment):
-        write_baselines(own, revisions.read(own), code_tables(own), own.versions)
-        pipeline = due.read(connection, environment)
-        names = [name for name in pipeline.histories if name in pipeline.shapes and (not chosen or name in chosen)]
-        names = [n for n in names if pipeline.shapes[n].tables and (again or n not in pipeline.records)]
-        for name in names:
-            _refuse_draft(pipeline, name)
-        versions = {name: _version_of(pipeline, name) for name in names}
-        tables = {table.name: table for table in pipeline.tables.values()}
-        for name, version in versions.items():
-            applying.make_records(pipeline, name)
-            record = pipeline.records.get(name)
-            number = journal.begin(
-                connection,
-                pipeline.databases[name],
-                kind="adopt",
-                version=version,
-                previous_version=record.version if record else None,
-                code_commit=project.code_commit(own.root),
-                software=software(connection),
-            )
-            journal.stamp(connection, pipeline.databases[name], number, pipeline.shapes[name].fingerprint)
-            journal.finish(connection, pipeline.databases[name], number)
-        if versions:
-            lineage.repair(connection, pipeline.databases, tables, only=versions)
-        return status.read(connection, environment)
-
-
-def _version_of(pipeline: Pipeline, name: str) -> str:
-    """The version whose shape a schema has."""
-    history, shape = pipeline.histories[name], drift.visible(pipeline.shapes[name])
-    shapes = {history.latest.version: history.latest.shape} if history.latest else {}
-    if history.oldest:
-        shapes.setdefault(history.oldest.version, history.oldest.shape)
-    for revision, _, after in chain.replay(pipeline.histories, list(pipeline.histories)):
-        if revision.schema == name:
-            tables = sorted((t for n, t in after.items() if n.schema == name), key=lambda t: t.name.table)
-            shapes.setdefault(revision.version, Schema(name, tuple(tables)))
-    for version in sorted(shapes, key=Version, reverse=True):
-        if not _left(shapes[version], shape):
-            return version
-    texts = drift.describe(history.latest.shape, shape) if history.latest else []
-    raise PipelineError(
-        f"{pipeline.databases[name]} has the shape of no version of {name}.",
-        " ".join(texts[:3]) or "There is no snapshot to compare it with.",
-        "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then.",
-        exit_code=ExitCode.DRIFT,
-    )
-
-
-def _left(expected: Schema, found: Schema) -> list[ops.Operation]:
-    before, after = ({t.name: t for t in schema} for schema in (found, expected))
-    return difference(before, after, Answers(drops=frozenset((name, None) for name in before))).operations
 
 
 @dataclass(frozen=True)

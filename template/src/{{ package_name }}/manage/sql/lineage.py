@@ -96,8 +96,9 @@ def repair(
     """
     outside = {key.parent.schema for t in tables.values() for key in t.foreign_keys if key.parent not in tables}
     places = {**databases, **{name: name for name in outside - set(databases)}}
-    have, jobs = _read(connection, places)
-    own, mine = set(databases.values()), {d for name, d in databases.items() if only is None or name in only}
+    have, jobs, kept = _read(connection, places)
+    # A schema that nobody recorded may have no table of origins, and DataJoint says so where it matters.
+    own, mine = set(databases.values()), {d for n, d in databases.items() if d in kept and (only is None or n in only)}
     known = {
         (place.split(".", 1)[0], place.split(".", 1)[1], name): origin
         for place, name, origin in have
@@ -141,18 +142,18 @@ def create(connection: dj.Connection, database: str) -> None:
     ensure_lineage_table(connection, database)
 
 
-def _read(connection: dj.Connection, databases: Mapping[str, str]) -> tuple[set[Row], set[str]]:
-    """The rows of the databases, and which job tables there are; with two queries."""
+def _read(connection: dj.Connection, databases: Mapping[str, str]) -> tuple[set[Row], set[str], set[str]]:
+    """The rows of the databases, which job tables there are, and which databases have such rows; with two queries."""
     quote = connection.adapter.quote_identifier
     there = _tables(connection, tuple(dict.fromkeys(databases.values())))
     jobs = {f"{database}.{table}" for database, table in there if table.startswith(JOBS)}
+    kept = {database for database, table in there if table == TABLE}
     parts = [
         f"SELECT '{database}', table_name, attribute_name, lineage FROM {quote(database)}.{quote(TABLE)}"
-        for database, table in there
-        if table == TABLE
+        for database in kept
     ]
     rows = connection.query(" UNION ALL ".join(parts), args=None).fetchall() if parts else []
-    return {(f"{database}.{table}", name, origin) for database, table, name, origin in rows}, jobs
+    return {(f"{database}.{table}", name, origin) for database, table, name, origin in rows}, jobs, kept
 
 
 def without_jobs(connection: dj.Connection, databases: Mapping[str, str]) -> set[str]:

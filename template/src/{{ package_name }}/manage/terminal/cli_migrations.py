@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import ExitCode, PipelineError
 from ..project import current
 from .command import Options, common, example, leave, print_json, program, show_status
+
+if TYPE_CHECKING:
+    from ..environment import Environment
+    from ..running.blast import Cost
 
 
 def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,6 +29,21 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _show_costs(options: Options, environment: Environment, found: list[Cost], *, sql: bool = False) -> None:
+    """Show what would be done, and leave."""
+    from . import render
+
+    if options.json:
+        print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
+    elif sql:
+        for group in found:
+            click.echo(group.sql)
+    else:
+        render.blast(environment, found)
+    loses = any(f.loses for g in found for f in g.group.findings)
+    leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
 
 
 _no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
@@ -144,15 +163,7 @@ def migrate(
             found = blast.survey_draft(connection, environment, schemas, told, ask)
         else:
             found = blast.survey(connection, environment, schemas, to, said=if_said)
-        if options.json:
-            print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
-        elif sql:
-            for group in found:
-                click.echo(group.sql)
-        else:
-            render.blast(environment, found)
-        loses = any(f.loses for g in found for f in g.group.findings)
-        leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
+        _show_costs(options, environment, found, sql=sql)
         return
     backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:
@@ -200,14 +211,25 @@ def rollback(options: Options, schema: str, to: str) -> None:
 @program.command(**example("my-pipeline --env prod adopt"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @click.option("--again", is_flag=True, help="Also record anew what has a record and drifted from it.")
+@click.option("--types", is_flag=True, help="Bring types and comments to the code first, where no more differs.")
+@click.option("--dry-run", is_flag=True, help="Show what --types would do; change no database.")
 @common
-def adopt(options: Options, schemas: tuple[str, ...], again: bool) -> None:
+def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool) -> None:
     """Record the versions of a database that predates this project, after comparing shapes."""
     from .. import environment as environments
-    from ..running import reverting
+    from ..running import adopting, blast
+    from . import render
 
     environment = environments.select(options.environment, said=options.environment is not None)
-    show_status(options, environment, reverting.adopt(environment, schemas, again=again))
+    if dry_run:
+        if not types:
+            raise click.UsageError("Without --types, adopt changes no table; --dry-run goes with it.")
+        found = blast.survey_types(environments.connect(environment), environment, schemas)
+        _show_costs(options, environment, found)
+        return
+    with render.steps() as report:
+        stands = adopting.adopt(environment, schemas, again=again, types=types, report=report)
+    show_status(options, environment, stands)
 
 
 @program.command(**example("my-pipeline purge --allow-data-loss"))

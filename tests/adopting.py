@@ -1,0 +1,74 @@
+"""How a pipeline that exists is adopted from outside: the template copied over it, its report, a person's changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from adopted_pipelines import LEGACY, MODERN, WORKFLOW
+from conftest import PRESENT, git
+
+Before = dict[str, str]
+
+
+def write(folder: Path, files: Before) -> Path:
+    """A lab's repository as it was before."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=Before")
+    return folder
+
+
+def copy(template: Path, folder: Path, **answers: str) -> subprocess.CompletedProcess[str]:
+    """Copy by the command line, without --trust, --overwrite or a terminal."""
+    data = [f"--data={name}={value}" for name, value in {"existing": "true", **answers}.items()]
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", f"--vcs-ref={PRESENT}", *data, str(template), "."]
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+KINDS: dict[str, tuple[Before, dict[str, str]]] = {
+    "whisking": (MODERN, {"project_name": "whisking", "schema_prefix": "whisk_"}),
+    "odours": (LEGACY, {"project_name": "odours"}),
+    "workflow": (WORKFLOW, {"project_name": "workflow-odours"}),
+}
+
+
+def fresh(copied: dict[str, Path], kind: str, place: Path) -> Path:
+    shutil.copytree(copied[kind], place / kind)
+    return place / kind
+
+
+def readiness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the report with nothing but the standard library."""
+    command = [sys.executable, "-I", "-S", "-c", RUN, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+#: `python -I -S adoption/readiness.py`, which would not look beside the program for its modules.
+RUN = "import runpy, sys; sys.path.insert(0, 'adoption'); runpy.run_path('adoption/readiness.py', run_name='__main__')"
+
+
+def found(folder: Path) -> list[dict[str, Any]]:
+    report = readiness(folder, "--json")
+    assert report.returncode in (0, 3), report.stderr
+    rows: list[dict[str, Any]] = json.loads(report.stdout)["findings"]
+    return rows
+
+
+def edit(folder: Path, edits: dict[str, list[tuple[str, str]]]) -> None:
+    """Change code as a person does who reads the report."""
+    for path, pairs in edits.items():
+        text = (folder / path).read_text(encoding="utf-8")
+        for old, new in pairs:
+            assert old in text, (path, old)
+            text = text.replace(old, new)
+        (folder / path).write_text(text, encoding="utf-8")

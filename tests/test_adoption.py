@@ -1,0 +1,378 @@
+"""A pipeline that exists: the template is copied over it, its files stay, its code is reported on, its rows are adopted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import adopted_pipelines as pipelines
+import copier
+import pytest
+import yaml
+from adopting import KINDS, copy, edit, found, fresh, readiness, write
+from conftest import PRESENT, Project, git
+
+# --- Copying ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_file_that_was_there_is_kept(copied: dict[str, Path], kind: str) -> None:
+    for path, text in KINDS[kind][0].items():
+        assert (copied[kind] / path).read_bytes() == text.encode(), path
+    assert git(copied[kind], "status", "--porcelain", "--untracked-files=no") == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_comes_that_only_a_new_pipeline_needs(copied: dict[str, Path], kind: str) -> None:
+    home = next((copied[kind] / "src").iterdir())
+    had = {path for path in KINDS[kind][0] if path.startswith("src/")}
+    came = {f"src/{home.name}/{path.name}" for path in home.iterdir()} - had
+    assert came == {f"src/{home.name}/manage", f"src/{home.name}/migrations"}
+    tests = {path.name for path in (copied[kind] / "tests").glob("test_*.py")}
+    assert tests <= {"test_pipeline.py", "test_mine.py"}
+    assert (copied[kind] / "adoption/readiness.py").is_file() and (copied[kind] / "docs/adopting.md").is_file()
+    answers = (copied[kind] / ".copier-answers.yml").read_text()
+    assert "existing: true" in answers and "schemas" not in answers
+
+
+def test_documents_are_whole(copied: dict[str, Path]) -> None:
+    folder = copied["workflow"]
+    navigation = yaml.safe_load((folder / "mkdocs.yml").read_text())["nav"]
+    named = {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
+    assert named == {path.name for path in (folder / "docs").iterdir()} and "adopting.md" in named
+    pages = [folder / "README.md", folder / "adoption/README.md", *(folder / "docs").iterdir()]
+    for path in [*pages, folder / "adoption/project.json", folder / "datajoint.json"]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\$)\{\{|\{%|\{#", text), path
+        assert text.endswith("\n") and not text.endswith("\n\n") and not re.search(r"[ \t]$", text, re.MULTILINE), path
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (path.parent / target).exists(), (path, target)
+    assert "## Its schemas" not in (folder / "README.md").read_text()
+    json.loads((folder / "adoption/project.json").read_text())
+
+
+def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:
+    assert not (default_folder / "adoption").exists() and not (default_folder / "docs/adopting.md").exists()
+    assert "adopting.md" not in (default_folder / "mkdocs.yml").read_text()
+
+
+def test_what_is_said_afterwards_fits(template: Path, tmp_path: Path) -> None:
+    done = copy(template, write(tmp_path, pipelines.LEGACY), project_name="odours")
+    assert "python adoption/readiness.py" in done.stderr and "git init" not in done.stderr
+
+
+def test_schemas_are_not_answered_for_a_pipeline_that_exists(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="are read from its modules"):
+        data = {"existing": True, "schemas": [{"name": "subject"}]}
+        copier.run_copy(str(template), tmp_path / "p", data=data, defaults=True, quiet=True, vcs_ref=PRESENT)
+
+
+def test_files_of_any_folder_are_kept_also_without_the_answer(template: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"README.md": "Mine.\n", "pyproject.toml": "# mine\n"})
+    done = copy(template, tmp_path, existing="false")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "README.md").read_text() == "Mine.\n" and (tmp_path / "pyproject.toml").read_text() == "# mine\n"
+    assert (tmp_path / "src/my_pipeline/subject.py").is_file()
+
+
+def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) -> None:
+    write(tmp_path, {".copier-answers.yml": "_src_path: elsewhere\n", **pipelines.LEGACY})
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--answers-file=.copier-answers.dj.yml"]
+    more = ["--data=existing=true", "--data=project_name=odours", f"--vcs-ref={PRESENT}", str(template), "."]
+    done = subprocess.run([*command, *more], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / ".copier-answers.yml").read_text() == "_src_path: elsewhere\n"
+    assert "existing: true" in (tmp_path / ".copier-answers.dj.yml").read_text()
+
+
+def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "template"
+    shutil.copytree(template, earlier)
+    errors = earlier / "template/src/{{ package_name }}/manage/errors.py"
+    now = errors.read_text(encoding="utf-8")
+    errors.write_text(now.replace("What this package", "Earlier, what this package", 1), encoding="utf-8")
+    git(earlier, "commit", "--quiet", "--all", "--message=Earlier")
+    git(earlier, "tag", "--force", PRESENT)
+    folder = write(tmp_path / "lab", pipelines.MODERN)
+    assert copy(earlier, folder, **KINDS["whisking"][1]).returncode == 0
+    shutil.rmtree(folder / "adoption")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=Adopted")
+    errors.write_text(now, encoding="utf-8")
+    git(earlier, "commit", "--quiet", "--all", "--message=Later")
+    git(earlier, "tag", "v999.0.1")
+    command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", "--vcs-ref=v999.0.1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "src/whisking/manage/errors.py").read_text(encoding="utf-8") == now
+    for path, text in pipelines.MODERN.items():
+        assert (folder / path).read_text(encoding="utf-8") == text, path
+    assert not (folder / "adoption").exists() and not (folder / "src/whisking/version.py").exists()
+
+
+# --- The report --------------------------------------------------------------------------------------------------------
+
+
+def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -> None:
+    rows = found(copied["odours"])
+    modules = [row for row in rows if row["path"].startswith("odours/") and not row["note"]]
+    mine = [(r["path"], r["line"], r["rule"]) for r in modules if r["rule"] not in ("init-lines", "no-version")]
+    assert sorted(mine) == sorted(pipelines.LEGACY_FINDINGS)
+    assert {row["rule"] for row in rows} >= {
+        *("flat-layout", "old-packaging", "datajoint-pin", "init-lines", "no-version", "not-converted"),
+        *("secret-committed", "fetch"),
+    }
+    says = {row["rule"]: row["do"] for row in rows}
+    assert says["flat-layout"] == "git mv -k odours/* src/odours/"
+    assert 'SCHEMA_PREFIX = "odour_"' in says["init-lines"]
+
+
+def test_report_in_words_has_path_line_rule_and_what_to_write(copied: dict[str, Path]) -> None:
+    report = readiness(copied["odours"])
+    assert report.returncode == 3
+    assert (
+        "odours/sniffing.py:15: blob-type: Session.protocol is of the type longblob.\n      Write <blob>"
+        in report.stdout
+    )
+    assert re.search(r"\n\d+ to do\.\n$", report.stdout)
+
+
+def test_report_of_a_pipeline_of_elements(copied: dict[str, Path]) -> None:
+    rows = {(row["path"], row["line"], row["rule"]) for row in found(copied["workflow"])}
+    assert rows >= {
+        ("workflow_odours/pipeline.py", 2, "legacy-package"),
+        ("workflow_odours/pipeline.py", 5, "config-custom"),
+        ("workflow_odours/pipeline.py", 7, "schema-activate"),
+        ("workflow_odours/tracking.py", 5, "dj-schema"),
+        ("workflow_odours/tracking.py", 11, "missing-import"),
+        ("workflow_odours/tracking.py", 12, "auto-increment"),
+        ("workflow_odours/tracking.py", 12, "native-key"),
+        ("workflow_odours/tracking.py", 14, "stored-type"),
+        ("workflow_odours/tracking.py", 15, "adapter-type"),
+        ("workflow_odours/tracking.py", 19, "schema-activate"),
+        ("workflow_odours/version.py", 1, "version-lines"),
+    }
+
+
+def test_report_is_empty_once_everything_is_done(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "whisking", tmp_path)
+    assert {row["rule"] for row in found(folder)} == {
+        *("dj-schema", "init-lines", "no-version", "ignore-lines", "no-script", "dependency", "datajoint-pin"),
+    }
+    assert readiness(folder, "--convert").stdout == "wrote src/whisking/version.py\n"
+    edit(folder, pipelines.MODERN_EDITS)
+    report = readiness(folder)
+    assert report.returncode == 0, report.stdout
+    assert "Ready." in report.stdout
+
+
+def test_reading_runs_nothing(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    trap = "open('sprung', 'w').close()\nraise SystemExit\n"
+    (folder / "odours/trap.py").write_text(trap, encoding="utf-8")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "adoption" not in path.parts}
+    readiness(folder)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "adoption" not in path.parts}
+    assert before == after
+
+
+ODD = '''"""What is seldom."""
+import datajoint as d
+from datajoint import ERD, Manual
+from datajoint.fetch import key
+from .colony import *
+
+one = d.Schema("lab_one")
+two = d.Schema("lab_two")
+d.config["database.password"] = "hunter2-of-the-lab"
+d.config["fetch_format"] = "frame"
+with d.config(safemode=False):
+    pass
+d.config.save_local()
+lab = d.create_virtual_module("lab", "lab")
+
+
+@one
+class A(Manual):
+    definition = """
+    a : int(11)  # not : a type
+    # b : longblob
+    ---
+    c="x # y" : varchar(8)
+    d : bigint unsigned
+    e=null : decimal
+    f : mediumtext
+    g : year
+    h : boolean
+    i : filepath@raw
+    unique index(c)
+    """
+
+    def size(self):
+        return A().aggr(d.U("a").aggr(A, n="count(*)"), keep_all_rows=True)
+
+
+@one
+class B(Manual):
+    definition = f"""
+    {A} : int
+    """
+
+
+table = A._update("c", 1)
+A().external["raw"]
+one_schema = A.fetch("c", download_path=".", as_dict=True)
+'''
+
+
+def test_rules_that_are_seldom_met(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    (folder / "odours/odd.py").write_text(ODD, encoding="utf-8")
+    (folder / "odours/broken.py").write_text("def (:\n", encoding="utf-8")
+    (folder / "odours/manage.py").write_text("", encoding="utf-8")
+    rows = found(folder)
+    odd = {(row["line"], row["rule"]) for row in rows if row["path"] == "odours/odd.py"}
+    assert odd >= {
+        *{(3, "renamed-name"), (4, "legacy-import"), (5, "star-import"), (7, "dj-schema"), (8, "several-schemas")},
+        *{(9, "secret-in-code"), (10, "config-key"), (11, "config-method"), (13, "removed-method")},
+        *{(14, "renamed-name"), (20, "integer-type"), (24, "integer-type"), (25, "decimal-type"), (26, "text-type")},
+        *{(27, "year-type"), (28, "bool-type"), (29, "stored-type"), (34, "removed-argument")},
+        *{(39, "computed-definition"), (44, "removed-method"), (46, "fetch"), (46, "removed-argument")},
+    }
+    assert not {line for line, _ in odd} & {21, 23}  # a comment, and a type that is what it should be
+    assert not any(row["line"] == 34 and row["rule"] == "aggr-rows" for row in rows if row["path"] == "odours/odd.py")
+    assert {(row["path"], row["rule"]) for row in rows} >= {
+        ("odours/broken.py", "not-python"),
+        ("odours/manage.py", "taken-name"),
+    }
+    password = next(row for row in rows if row["rule"] == "secret-in-code")
+    assert "hunter2" not in json.dumps(password)
+
+
+def test_every_rule_is_explained(copied: dict[str, Path]) -> None:
+    folder = copied["odours"] / "adoption"
+    explained = set(re.findall(r"^\| `([\w-]+)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    listed = subprocess.run(
+        [sys.executable, "-c", "import findings; print(*findings.GROUP_OF)"],
+        cwd=folder, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert explained == set(listed)
+    code = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "findings.py")
+    assert [rule for rule in listed if f'"{rule}"' not in code] == []
+
+
+def test_its_types_are_sound(copied: dict[str, Path], tmp_path: Path) -> None:
+    files = sorted(str(path) for path in (copied["odours"] / "adoption").glob("*.py"))
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", f"--cache-dir={tmp_path}", *files]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    for command in (["format", "--diff", "--quiet"], ["check", "--no-cache"]):
+        clean = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "adoption", "docs"],
+            cwd=copied["odours"], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert clean.returncode == 0, clean.stdout
+
+
+# --- Converting ----------------------------------------------------------------------------------------------------------
+
+
+def test_conversion_writes_what_can_be_derived_and_no_more(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    done = readiness(folder, "--convert")
+    assert done.returncode == 0, done.stderr
+    wrote = re.findall(r"^wrote (.*)$", done.stdout, re.MULTILINE)
+    assert wrote == [
+        "datajoint.json",
+        *(f".secrets/{name}" for name in ("database.user", "database.password")),
+        *(f".secrets/stores.raw.{name}" for name in ("access_key", "secret_key")),
+        "src/odours/version.py",
+    ]
+    for path, text in pipelines.LEGACY.items():
+        assert (folder / path).read_text(encoding="utf-8") == text, path
+    config = json.loads((folder / "datajoint.json").read_text())
+    assert config["database"] == {
+        "backend": "mysql", "host": "db.example.org", "port": 3307, "create_tables": False
+    }  # fmt: skip
+    assert config["stores"] == {
+        "default": "raw",
+        "raw": {"protocol": "s3", "endpoint": "s3.example.org:9000", "bucket": "lab", "location": "odour/raw"},
+    }
+    assert "hunter2" not in (folder / "datajoint.json").read_text() and "hunter2" not in done.stdout
+    assert (folder / ".secrets/database.password").read_text() == "hunter2-of-the-lab\n"
+    assert stat.S_IMODE((folder / ".secrets").stat().st_mode) == 0o700
+    for name in ("database.user", "database.password", "stores.raw.secret_key"):
+        assert stat.S_IMODE((folder / ".secrets" / name).stat().st_mode) == 0o600
+    assert "password" not in git(folder, "status", "--porcelain", "--untracked-files=all")
+    assert 'SCHEMA_PREFIX = "odour_"' in done.stdout and "custom.root_data_dir" in done.stdout
+    assert "in the history of git" in done.stdout
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    again = readiness(folder, "--convert")
+    assert "wrote" not in again.stdout
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    assert {k: v for k, v in after.items() if k.suffix != ".pyc"} == {
+        k: v for k, v in before.items() if k.suffix != ".pyc"
+    }
+
+
+def test_a_committed_password_is_said_until_git_leaves_the_file_alone(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    rows = {row["rule"]: row["note"] for row in found(folder)}
+    assert rows["secret-committed"] is False and rows["legacy-file"] is True
+    git(folder, "rm", "--quiet", "--cached", "dj_local_conf.json")
+    assert {row["rule"]: row["note"] for row in found(folder)}["secret-committed"] is True
+    assert (folder / "dj_local_conf.json").is_file()
+
+
+def test_conversion_overwrites_nothing_that_is_otherwise(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    (folder / ".secrets/database.password").write_text("another\n")
+    (folder / ".gitignore").write_text("*.tmp\n")
+    config = json.loads((folder / "datajoint.json").read_text())
+    config["database"]["host"] = "other.example.org"
+    (folder / "datajoint.json").write_text(json.dumps(config))
+    done = readiness(folder, "--convert").stdout
+    assert (folder / ".secrets/database.password").read_text() == "another\n"
+    assert json.loads((folder / "datajoint.json").read_text())["database"]["host"] == "other.example.org"
+    assert "left: .secrets/database.password holds another value" in done and "other.example.org" in done
+    assert "database.user" not in git(folder, "status", "--porcelain", "--untracked-files=all")
+
+
+def test_what_datajoint_reads_is_what_was_converted(copied: dict[str, Path], tmp_path: Path) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    readiness(folder, "--convert")
+    code = (
+        "import datajoint as dj, json; c = dj.config; spec = c.get_store_spec(); "
+        "print(json.dumps([c['database.host'], c['database.port'], c['database.user'], c['database.password'], "
+        "c['display.limit'], c['loglevel'], spec['bucket'], spec['access_key'], spec['secret_key']]))"
+    )
+    told = Project(folder, "odours").python("-c", code)
+    assert told.code == 0, told.err
+    assert json.loads(told.out.splitlines()[-1]) == [
+        *("db.example.org", 3307, "anna", "hunter2-of-the-lab", 20, "WARNING", "lab", "lab-key", "lab-secret")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("{", "cannot be read"), ("[]", "no JSON object"), ('{"database.host": \xff}', "cannot be read")]
+)
+def test_broken_configuration_is_said_in_three_lines(
+    copied: dict[str, Path], tmp_path: Path, text: str, why: str
+) -> None:
+    folder = fresh(copied, "odours", tmp_path)
+    (folder / "dj_local_conf.json").write_bytes(text.encode("latin-1"))
+    for arguments in ((), ("--convert",), ("--json",)):
+        done = readiness(folder, *arguments)
+        assert done.returncode == 2 and why in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 3 and "Traceback" not in done.stderr
+
+
+def test_usage(copied: dict[str, Path]) -> None:
+    assert readiness(copied["odours"], "--nonsense").returncode == 2
+    missing = readiness(copied["odours"], "nowhere")
+    assert missing.returncode == 2 and "There is no nowhere." in missing.stderr
