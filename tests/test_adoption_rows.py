@@ -152,7 +152,8 @@ def test_schemas_are_adopted_one_by_one(legacy: Project, order: tuple[str, str])
 #: Adopt, and be gone in the middle of it.
 DYING = """
 import os
-from odours.manage import cli, stepping
+from odours.manage import cli
+from odours.manage.running import stepping
 run, done = stepping.run, []
 def dying(*arguments):
     done.append(1)

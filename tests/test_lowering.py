@@ -20,9 +20,9 @@ from conftest import Server
 from lowering_cases import CASES, Case
 from test_model import _manage
 
-step, constraints, catalog = _manage("step"), _manage("constraints"), _manage("catalog")
-notation, model, changes = _manage("notation"), _manage("model"), _manage("changes")
-probes = _manage("probes")
+step, constraints, catalog = _manage("sql.step"), _manage("reading.constraints"), _manage("reading.catalog")
+notation, model, changes = _manage("tables.notation"), _manage("tables.model"), _manage("differences.changes")
+probes = _manage("sql.probes")
 
 FROM, TO = "low_from", "low_to"
 
@@ -137,7 +137,7 @@ def insert(server: Server, connection: Any, table: Any, rows: list[dict[str, Any
 
 def kind(world: World) -> Any:
     """The lowering for a server."""
-    return _manage("mysql").MySQL if world.server.backend == "mysql" else _manage("postgresql").PostgreSQL
+    return _manage("sql.mysql").MySQL if world.server.backend == "mysql" else _manage("sql.postgresql").PostgreSQL
 
 
 def lowering(world: World) -> Any:

@@ -12,7 +12,7 @@ from conftest import Project, Server
 from living import VERSION, living, ok
 from test_model import _manage
 
-RULES = _manage("revisions").RULES
+RULES = _manage("files.revisions").RULES
 
 #: A hundred thousand more animals, which weigh nothing.
 MANY = {

@@ -89,9 +89,11 @@ def _make(place: Path, answers: Path, source: str, commit: str) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
         folder = Path(scratch) / "project"
         options = ["--defaults", "--quiet", f"--data-file={answers}", f"--vcs-ref={commit}"]
+        # Passwords are none of Copier's business, nor of what it starts.
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("DJ_")}
         subprocess.run(
             [*copier, "copy", *options, source, str(folder)],
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            env={**variables, "GIT_TERMINAL_PROMPT": "0"},
             cwd=place.parent,
             capture_output=True,
             text=True,
