@@ -1,7 +1,7 @@
 """Generated pairs of pipelines through `revise`, `migrate` and `rollback`.
 
     uv run benchmarks/generated.py
-    uv run benchmarks/generated.py --seed 41 --backend mysql
+    uv run benchmarks/generated.py --seed 41 97 --backend mysql
 
 A seed makes tables, rows and up to five edits; each pair is declared by a project's `init`, filled, revised with the
 answers of whoever made the edits, migrated, taken back and migrated again, on MySQL (the server that DJ_HOST names,
@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
     parser.add_argument("--pairs", type=int, default=2000, metavar="N", help="how many, of seeds 0 to N-1")
     parser.add_argument("--start", type=int, default=0, metavar="SEED", help="the first seed")
-    parser.add_argument("--seed", type=int, metavar="SEED", help="this one alone, and all that there is to say of it")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", metavar="SEED", help="these alone, and all that there is to say of them"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="pairs at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     options = parser.parse_args()
@@ -61,7 +63,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> list[Outcome]:
     """Play every pair on every server, several at a time."""
-    seeds = range(options.start, options.start + options.pairs) if options.seed is None else [options.seed]
+    seeds = range(options.start, options.start + options.pairs) if options.seed is None else options.seed
     with started(options.backend) as (folder, servers):
         tasks = [(backend, seed) for seed in seeds for backend in servers]
         context = multiprocessing.get_context("spawn")

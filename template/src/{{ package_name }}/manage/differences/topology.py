@@ -28,7 +28,7 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
                 continue
             if parent is None and key.parent.schema in schemas:
                 sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
-            elif parent is not None and set(parent.primary_key) != set(key.parent_attributes):
+            elif parent is not None:  # also one in another order, which MySQL refuses
                 was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
                 sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
     return sentences

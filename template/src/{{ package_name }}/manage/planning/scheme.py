@@ -54,6 +54,8 @@ class Finding:
         Of what.
     attributes : tuple of str
         Whose values.
+    unsure : bool
+        Whether the lab's own statements come first, and may put it right.
     """
 
     table: TableName
@@ -61,21 +63,23 @@ class Finding:
     count: int
     words: str
     attributes: tuple[str, ...]
+    unsure: bool = False
 
     @property
     def loses(self) -> bool:
         """Whether values would be changed or cut."""
-        return self.kind in ("long", "rounding", "range", "value")
+        return self.kind in ("long", "rounding", "range", "value") and not self.unsure
 
     @property
     def blocks(self) -> bool:
         """Whether the server would refuse."""
-        return self.kind in ("null", "duplicate", "parent")
+        return self.kind in ("null", "duplicate", "parent") and not self.unsure
 
 
 @dataclass
 class Group:
-    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft."""
+    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft, and
+    ``codecs`` are the conversions whose values can be looked at already."""
 
     revisions: list[Revision]
     before: Tables
@@ -85,6 +89,7 @@ class Group:
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
+    codecs: list[steplog.Entry] = field(default_factory=list)
     first: bool = True
     known: list[tuple[Revision, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
@@ -149,7 +154,33 @@ def groups(
             "Run migrate without naming schemas.",
         )
     converge(pipeline, found, names, lossy)
+    _foresee(pipeline, found, lossy)
     return found
+
+
+def _foresee(pipeline: Pipeline, found: list[Group], lossy: frozenset[tuple[TableName, str]]) -> None:
+    """Let later groups ask what the data say against them where they work on what an earlier one is still to change:
+    all of them are planned as one, whose questions are to the tables as they are."""
+    start, later = pipeline.tables, found[1:]
+    if not any(g.before.get(table) is not start.get(table) for g in later for s in g.steps for table in s.tables):
+        return
+    whole = Group([r for group in found for r in group.revisions], start)
+    whole.known = [known for group in found for known in group.known]
+    try:
+        lower(pipeline, whole, [op for _, op in whole.known], constraints.names(pipeline.catalogue), lossy)
+    except PipelineError:
+        return  # what cannot be done as one is asked when it is next
+
+    def owner(table: TableName) -> Group:
+        """The last group that works on a table; those before it have asked."""
+        return next((g for g in reversed(found) if any(table in step.tables for step in g.steps)), found[-1])
+
+    asked = {probe.sql for group in found for _, probe in group.probes}
+    for table, probe in whole.probes:
+        if probe.sql not in asked and (group := owner(table)) is not found[0]:
+            group.probes.append((table, probe))
+    converted = [entry for entry in whole.entries if entry.kind == "recode"]
+    found[-1].codecs = [entry for entry in converted if entry not in found[0].codecs]
 
 
 def refuse_open_questions(wanted: list[Revision]) -> None:
@@ -202,6 +233,7 @@ def lower(
 ) -> Tables:
     """Add the steps of some operations to a group."""
     now = group.before if before is None else before
+    own_work = False
     operations = recoding.expanded(operations, now, lambda *what: _holds_values(pipeline, *what))
     entries: list[steplog.Entry] = []
     late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
@@ -212,6 +244,7 @@ def lower(
     for own, part in _segments(operations):
         if own is not None:
             entries += _data_entries(pipeline, own, group)
+            own_work = own_work or not isinstance(own, recoding.Recode)
             continue
         after = ops.apply(part, now)
         if wrong := dangling(after, pipeline.databases):
@@ -226,13 +259,14 @@ def lower(
         recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
-                group.probes.append((table, replace(probe, later=bool(entries))))
+                group.probes.append((table, replace(probe, later=bool(entries), unsure=own_work)))
         group.origins.append(built.origins)
         entries += [_entry(step, lowering) for step in steps]
         now = {**{name: table for name, table in now.items() if name not in near_by}, **built.after}
     for operation in late:
         now = _add_online(pipeline, group, operation, names, now, entries)
     group.entries += entries
+    group.codecs += [entry for entry in entries if entry.kind == "recode" and group.first]
     group.after = now
     return now
 
@@ -349,11 +383,12 @@ def count(connection: dj.Connection, group: Group) -> None:
             if trouble.of(error) or (group.first and not probe.later):
                 raise
             continue
-        if row[0]:
-            group.findings.append(Finding(table, probe.kind, int(row[0]), probe.words, probe.attributes))
-    for entry in group.entries if group.first else ():
-        if entry.kind == "recode":
-            _count_unstorable(connection, group, json.loads(entry.text))
+        words = probe.words + ", before the migration's own statements" * probe.unsure
+        finding = Finding(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure)
+        if row[0] and finding not in group.findings:
+            group.findings.append(finding)
+    for entry in group.codecs:
+        _count_unstorable(connection, group, json.loads(entry.text))
 
 
 def _count_unstorable(connection: dj.Connection, group: Group, told: dict[str, Any]) -> None:

@@ -94,8 +94,8 @@ def migrate(
             # Everything is judged before the first step, and then again each time what is next.
             found = drafting.groups(pipeline, wanted, said=said, one=begun)
             lossy = [judge(pipeline, group, allow_data_loss=allow_data_loss) for group in found]
-            if any(lossy):
-                found = drafting.groups(pipeline, wanted, said=said, lossy=frozenset().union(*lossy), one=True)
+            if lossy[0]:
+                found = drafting.groups(pipeline, wanted, said=said, lossy=lossy[0], one=True)
             keep = files.of_group(pipeline, found[0], lossy[0], "migrate")
             apply(pipeline, found[0], "migrate", report, keep, allowances(allow_data_loss, files))
             said, begun = None, True
@@ -153,7 +153,7 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 using + (", or say --allow-data-loss." if finding.kind in ALLOWED and not adopted else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
-        if finding.loses:
+        if finding.loses or (finding.unsure and allow_data_loss and finding.kind in ALLOWED):
             lossy |= {(finding.table, attribute) for attribute in finding.attributes}
     return frozenset(lossy)
 

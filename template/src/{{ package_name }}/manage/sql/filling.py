@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from ..differences.operations import Tables
 from ..differences.origins import Origins, resolved
@@ -13,6 +14,12 @@ from ..tables.values import Fill
 from .lowering import Lowering
 from .step import Each, Expression, FromParent, Literal
 from .step import Fill as Lowered
+
+#: Types whose attributes can have a value of their own in each row.
+_EACH = {
+    "number": r"(tiny|small|medium|big)?int|float|double|real|decimal|numeric|varchar|text",
+    "uuid": r"uuid|varchar|char",
+}
 
 
 def lowered(
@@ -42,6 +49,13 @@ def lowered(
     if fill.sql is not None:
         return Expression(fill.sql.mysql, fill.sql.postgresql)
     if fill.each:
+        core = lowering.core(type_, name)
+        if not re.match(_EACH[fill.each], core):
+            raise PipelineError(
+                f"{attribute} of {name} cannot be filled with {fill.each}().",
+                f"It is of type {type_}.",
+                f"Give a value instead, in the migration: fill=... for {attribute}.",
+            )
         return Each(fill.each)
     if fill.of is not None:
         return _referred(fill.of, name, before, after, origins)

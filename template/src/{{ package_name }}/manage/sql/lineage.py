@@ -183,15 +183,16 @@ def _tables(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[str,
 
 
 def job_steps(before: Tables, after: Tables, origins: Origins, lowering: Lowering) -> Iterator[Step]:
-    """Let the job tables follow their tables. Jobs are kept where they can still be told apart; else the job table
-    goes, and DataJoint makes it anew.
+    """Let the job tables follow their tables. Jobs are kept where they can still be told apart, by names that the job
+    table has free; else it goes, and DataJoint makes it anew.
 
     To be called when everything else is lowered.
     """
     names = {old: new for new, old in origins.tables.items()}
     for old_name, old in before.items():
         job = TableName(old_name.schema, JOBS + old_name.table.lstrip("_"))
-        if lowering.place(job) not in lowering.names.tables:
+        known = lowering.names.tables.get(lowering.place(job))
+        if known is None:
             continue
         new_name = names.get(old_name)
         new = None if new_name is None else after.get(new_name)
@@ -202,7 +203,8 @@ def job_steps(before: Tables, after: Tables, origins: Origins, lowering: Lowerin
         renamed = {old_attribute: name for name, old_attribute in was.items()}
         keys = tuple(renamed.get(name, "") for name in job_keys(old))
         types = [resolved(before, old_name, name) for name in job_keys(old)]
-        if set(keys) != set(job_keys(new)) or types != [resolved(after, new_name, name) for name in keys]:
+        taken = any(key in known.columns for name, key in zip(job_keys(old), keys, strict=True) if key != name)
+        if taken or set(keys) != set(job_keys(new)) or types != [resolved(after, new_name, name) for name in keys]:
             yield from lowering.drop_table(job)
             continue
         moved = TableName(new_name.schema, JOBS + new_name.table.lstrip("_"))

@@ -147,7 +147,7 @@ class Altering:
         self._columns(columns, late)
         if after.comment != self.alteration.before.comment:
             adds.add(f"COMMENT = {self.lower.noted(str(after.name), after.comment)}", INPLACE, "change the comment")
-        first = self._key_renames(columns, firm)
+        first = [*self._tightened(columns), *self._key_renames(columns, firm)]
         if columns.rank >= REBUILD or firm or not columns.sql:
             steps = first + self.lower._alter(self.name, drops, columns, adds)
         else:
@@ -155,6 +155,18 @@ class Altering:
             steps = [step for group in (drops, columns, adds) for step in self.lower._alter(self.name, group)]
             steps = first + steps
         return steps + self.lower._alter(self.name, late)
+
+    def _tightened(self, columns: Clauses) -> list[Step]:
+        """What cannot go with a copy of the table either: columns of foreign keys that become required are so first."""
+        clauses = Clauses()
+        for name, old in self.change.old.items():
+            was, will = self.change.was[name], self.change.will.get(name)
+            required = will is not None and was.nullable and not will.nullable
+            if columns.rank < COPY or not required or name in self.converts or not self._in_key(old):
+                continue
+            definition = self.lower._definition(replace(was, nullable=False, default=None), old)
+            clauses.add(f"CHANGE COLUMN {self.quote(old)} {definition}", REBUILD, f"require {old}")
+        return self.lower._alter(self.name, clauses)
 
     def _key_renames(self, columns: Clauses, firm: bool) -> list[Step]:
         """What can neither go with a copy of the table nor with a change of the indexes that foreign keys need: columns

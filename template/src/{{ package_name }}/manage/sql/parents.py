@@ -45,8 +45,28 @@ def orphans(
             pairs = zip(above.attributes, above.parent_attributes, strict=True)
             theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
             found += asking.compared(name, above.parent, theirs)
+    found += asking.clashing(name, key.parent, ours, given)
     words = f"{found[0][1].words}, which gets one" if found else ""
     return [(name, replace(found[0][1], kind="missing", words=words)), *found[1:]] if found else []
+
+
+def unfound(
+    lowering: Lowering, name: TableName, attribute: str, origins: Origins, before: Tables, after: Tables
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that are to take a value from a row of another table, where that gets a part of its key itself and
+    has no such row even then."""
+    fill = origins.fills[name, attribute]
+    if not (fill.parent or fill.of) or after[name].attribute[attribute].nullable:
+        return []
+    names = {old: new for new, old in origins.tables.items()}
+    found = filling.lowered(fill, name, attribute, renamed(before, names), after, origins, lowering)
+    if not isinstance(found, FromParent) or all(was for was, _, _ in found.pairs):
+        return []  # which is asked where the attribute is added
+    asking, old = _Asking(lowering, origins, before, after, {}), origins.tables[name]
+    ours: dict[str, Side | None] = {
+        theirs: Side(f"c.{lowering.quote(a)}", resolved(before, old, a), a) for _, theirs, a in found.pairs
+    }
+    return asking.compared(name, found.parent, ours, partly=True)
 
 
 class _Asking:
@@ -111,25 +131,10 @@ class _Asking:
 
         Where some values cannot be asked for, ``partly`` counts the rows whose other values are in none already.
         """
-        there, pairs = self._origins.tables.get(parent) or self._back.get(parent), list[tuple[Side, Side]]()
+        there, pairs = self._there(parent), list[tuple[Side, Side]]()
         for attribute, mine in ours.items():
-            theirs = Side("", "", "")
-            if parent in self._back:
-                type_ = resolved(self._after, parent, attribute)
-                theirs = Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
-            elif there is not None:
-                old = self._origins.attributes.get(parent, {}).get(attribute)
-                if old is not None and (parent, attribute) not in self._origins.converts:
-                    theirs = Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
-                else:
-                    fill = self._origins.fills.get((parent, attribute))
-                    told = self.told(parent, attribute, fill.value if fill else None)
-                    if told is None or (fill is not None and fill.value is None):
-                        if partly:
-                            continue
-                        return []
-                    theirs = told
-            if mine is None and there is not None:
+            theirs = self._theirs(parent, attribute)
+            if theirs is None or (mine is None and there is not None):
                 if partly:
                     continue
                 return []
@@ -139,6 +144,46 @@ class _Asking:
             return []
         found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
         return [(name, found)]
+
+    def clashing(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+    ) -> list[tuple[TableName, Probe]]:
+        """Counts what rows that are put into a table would share with others there, where a unique index forbids it."""
+
+        def sides(attribute: str) -> tuple[Side | None, Side | None]:
+            own = ours.get(attribute) or self.told(parent, attribute, given.get(attribute))
+            return own, self._theirs(parent, attribute)
+
+        def known(attributes: Iterable[str]) -> list[tuple[Side, Side]]:
+            found = [sides(attribute) for attribute in attributes]
+            return [(mine, theirs) for mine, theirs in found if mine is not None and theirs is not None]
+
+        pairs, table = known(ours), self._after[parent]
+        probed = []
+        for index in table.indexes if len(pairs) == len(ours) else ():
+            columns = known(c for c in index.columns if c in table.attribute)
+            if index.unique and len(columns) == len(index.columns):
+                old, there = self._origins.tables[name], self._there(parent)
+                probed.append((parent, probes.clashes(self._lower, old, there, str(parent), pairs, columns)))
+        return probed
+
+    def _there(self, parent: TableName) -> TableName | None:
+        """A table's name before; None where it is still to be made."""
+        return self._origins.tables.get(parent) or self._back.get(parent)
+
+    def _theirs(self, parent: TableName, attribute: str) -> Side | None:
+        """What rows of a parent have, as ``p``; nothing where it is still to be made, None where it cannot be asked."""
+        there = self._there(parent)
+        if there is None:
+            return Side("", "", "")
+        if parent in self._back:
+            type_ = resolved(self._after, parent, attribute)
+            return Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+        old = self._origins.attributes.get(parent, {}).get(attribute)
+        if old is not None and (parent, attribute) not in self._origins.converts:
+            return Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
+        fill = self._origins.fills.get((parent, attribute))
+        return None if fill is not None and fill.value is None else self.told(parent, attribute, fill and fill.value)
 
 
 def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:

@@ -105,6 +105,9 @@ def build(
     # Until the first step has run, everything has the names before.
     as_is = {n: replace(alteration, before=before[origins.tables[n]]) for n, alteration in alterations.items()}
     probed = [(n, found) for n, alteration in as_is.items() for found in _probes(lowering, alteration, origins)]
+    for name, attribute in origins.fills:
+        if name in as_is and attribute in after[name].attribute:
+            probed += parents.unfound(lowering, name, attribute, origins, before, after)
     obstacles = {name: lowering.obstacles(alteration) for name, alteration in as_is.items()}
     kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
     present = {(name, _follow(name, key, origins)) for name, key in kept}

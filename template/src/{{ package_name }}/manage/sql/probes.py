@@ -15,7 +15,7 @@ from ..tables import notation
 from ..tables.model import TableName
 from ..tables.terms import is_text
 from .lowering import Change, Column, Lowering
-from .step import Alteration, Each, Expression, FromParent, Probe, Step
+from .step import Alteration, Each, Expression, FromParent, Literal, Probe, Step
 
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
 _BITS |= {"int": 32, "integer": 32, "bigint": 64}
@@ -86,7 +86,10 @@ class _Probes:
                 )
 
     def _duplicates(self) -> Iterator[Probe]:
-        keys = [index.columns for index in self.change.target if index.unique and index not in self.change.indexes]
+        unique = [index for index in self.change.target if index.unique]
+        keys = [
+            i.columns for i in unique if i not in self.change.indexes or set(i.columns) & set(self.alteration.fills)
+        ]
         key = self.alteration.after.primary_key
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
             keys.append(key)
@@ -94,7 +97,8 @@ class _Probes:
             values = [self._future(column) for column in columns]
             if any(column.startswith("(") for column in columns) or None in values:
                 continue
-            old = [self.change.old[column] for column in columns if column in self.change.old]
+            fills = self.alteration.fills
+            old = [self.change.old[name] for name in columns if name in self.change.old and name not in fills]
             # A new attribute with one value for all makes no row differ from another.
             listed = ", ".join(f"{value} AS {self.lower.quote(f'k{n}')}" for n, value in enumerate(values) if value)
             known = " AND ".join(f"{self.lower.quote(name)} IS NOT NULL" for name in old) or "TRUE"
@@ -107,14 +111,21 @@ class _Probes:
 
     def _future(self, column: str) -> str | None:
         """What rows will have, over the row ``c``; empty where all have the same, None where that cannot be asked."""
+        fill = self.alteration.fills.get(column)
         if column in self.change.old:
-            return f"c.{self.lower.quote(self.change.old[column])}"
-        match self.alteration.fills.get(column):
+            own = f"c.{self.lower.quote(self.change.old[column])}"
+            was, will = self.change.was[column], self.change.will[column]
+            if fill is None or not was.nullable:
+                return own
+            # What is converted as well cannot be compared before it is.
+            known = isinstance(fill, Literal) and was.core == will.core
+            return f"COALESCE({own}, {self.lower.value(was.core, fill.value)})" if known else None
+        match fill:
             case Each():
                 return None
-            case Expression() as fill:
+            case Expression():
                 return f"({fill.mysql if self.mysql else fill.postgresql})"
-            case FromParent() as fill:
+            case FromParent():
                 if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
                     return None
                 quote = self.lower.quote
@@ -254,6 +265,36 @@ def orphans(
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
     return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
+
+
+def clashes(
+    lowering: Lowering,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[Side, Side]],
+    columns: list[tuple[Side, Side]],
+) -> Probe:
+    """Counts values that rows that are put in for others would share with other rows, where a unique index forbids it.
+
+    Parameters are those of :func:`orphans`; ``columns`` are the sides of the index.
+    """
+
+    def listed(sides: list[Side]) -> str:
+        texts = [lowering.as_text(side.sql) for side in sides]
+        return ", ".join(f"{text} AS {lowering.quote(f'k{number}')}" for number, text in enumerate(texts))
+
+    missing = orphans(lowering, name, parent, called, pairs).sql.partition(" FROM ")[2]
+    ours = [side for side, _ in columns] + [side for side, _ in pairs]
+    marks = ", ".join(lowering.quote(f"k{number}") for number in range(len(columns)))
+    rows = f"SELECT {marks} FROM (SELECT DISTINCT {listed(ours)} FROM {missing}) AS m"
+    if parent is not None:
+        known = " AND ".join(f"{side.sql} IS NOT NULL" for _, side in columns if side.type) or "TRUE"
+        theirs = listed([side for _, side in columns])
+        rows += f" UNION ALL SELECT {theirs} FROM {lowering.full(parent)} p WHERE {known}"
+    groups = f"SELECT COUNT(*) AS n FROM ({rows}) AS r GROUP BY {marks} HAVING COUNT(*) > 1"
+    words = f"values of ({', '.join(side.words for _, side in columns)}) that rows of {called} would have in common"
+    return Probe("duplicate", (), f"SELECT COUNT(*) FROM ({groups}) AS d", words)
 
 
 def guards(lowering: Lowering, alteration: Alteration) -> list[Step]:

@@ -149,6 +149,8 @@ class Probe:
         Whether the server would go on without a word.
     later : bool
         Whether it may speak of what is still to be made.
+    unsure : bool
+        Whether the lab's own statements come first, and may change the answer.
     """
 
     kind: str
@@ -157,6 +159,7 @@ class Probe:
     words: str
     silent: bool = False
     later: bool = False
+    unsure: bool = False
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def blast(environment: Environment, found: list[Cost]) -> None:
         for finding in cost.group.findings:
             colour = "red" if finding.loses or finding.blocks else "yellow"
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
-        if not any(finding.loses or finding.blocks for finding in cost.group.findings):
+        if not any(finding.loses or finding.blocks or finding.unsure for finding in cost.group.findings):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
             console.print(f"Written to backups/ before: {escape(kept)}")

@@ -1,0 +1,84 @@
+"""What the data say against migrations is found before the first statement, also where it is a later one's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Project, Server
+from living import living as made
+from living import ok, rows, states
+
+FOLDER = "src/my_pipeline/migrations"
+
+
+@pytest.fixture
+def living(project: Project, server: Server) -> Iterator[Project]:
+    with made(server, project) as own:
+        yield own
+
+
+def test_what_a_later_migration_would_lose_stops_the_first(living: Project) -> None:
+    life = living.module("life")
+    living.replace(life, "    name : varchar(32)", "    nickname : varchar(32)")
+    ok(living, "revise", "-m", "nicknames", "--rename", "Animal.name=nickname")
+    living.replace(life, "    nickname : varchar(32)", "    nickname : varchar(2)")
+    ok(living, "revise", "-m", "short")
+    assert "2 values of name" in ok(living, "migrate", "--dry-run", code=3).out
+    refused = ok(living, "migrate", code=7)
+    assert "2 values of name that are longer than 2 characters" in refused.err
+    assert states(living)["life"] == ("behind", "1.0.0")
+    ok(living, "migrate", "--allow-data-loss")
+    assert rows(living, "sorted(r['nickname'] for r in life.Animal.to_dicts())") == ["Ad", "Bo"]
+
+
+def test_what_the_server_would_refuse_to_a_later_migration_stops_the_first(living: Project) -> None:
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)", "    remark = null : varchar(64)")
+    ok(living, "revise", "-m", "remarks", "--rename", "Task.note=remark")
+    assert living.python("-c", 'from my_pipeline import life\nlife.Animal.insert1((3, "Cid", "grey"))').code == 0
+    living.replace(
+        work, "    remark = null : varchar(64)\n", '    remark = "well" : varchar(64)\n    unique index (remark)\n'
+    )
+    ok(living, "revise", "-m", "each its own", "--fill", "Task.remark=well")
+    refused = ok(living, "migrate", code=1)
+    assert "work.Task has 1 values of (remark) that rows have in common" in refused.err.replace(
+        "work.task", "work.Task"
+    )
+    assert states(living)["work"] == ("behind", "1.0.0")
+
+
+def test_a_value_for_all_is_counted_against_the_unique_index_that_is_there(living: Project) -> None:
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(64)\n    unique index (note)\n")
+    ok(living, "revise", "-m", "each its own")
+    ok(living, "migrate")
+    living.replace(work, "    note = null : varchar(64)\n", "    note : varchar(64)\n")
+    ok(living, "revise", "-m", "always", "--fill", "Task.note=well")
+    refused = ok(living, "migrate", code=1)
+    assert "1 values of (note) that rows have in common" in refused.err and "nothing was changed" in refused.err
+
+
+def test_what_a_statement_of_the_lab_puts_right_stands_against_nothing(living: Project) -> None:
+    living.replace(living.module("work"), "    note = null : varchar(64)", "    note : varchar(64)")
+    ok(living, "revise", "-m", "notes")
+    path = next(path for path in (living.folder / FOLDER / "work").glob("*_notes.py")).relative_to(living.folder)
+    text = living.read(str(path))
+    assert "fill=ASK" in text
+    sql = "UPDATE {work}.task SET note = 'none' WHERE note IS NULL"
+    own = f'operations = [\n    RunSQL("say none", mysql="{sql}", postgresql="{sql}"),'
+    text = text.replace("operations = [", own, 1).replace(", fill=ASK", "").replace("import ", "import RunSQL, ", 1)
+    living.write(str(path), text)
+    shown = ok(living, "migrate", "--dry-run", code=3).out
+    assert "1 rows without note, which is required from then on, before the migration's own statements" in shown
+    ok(living, "migrate")
+    assert rows(living, "[r['note'] for r in work.Task.to_dicts(order_by='animal_id')]") == ["well", "none"]
+
+
+def test_a_number_for_each_row_is_none_of_a_set_of_words(living: Project) -> None:
+    life = living.module("life")
+    living.replace(life, "    grams : float64", "    mood : enum('good', 'bad')\n    grams : float64")
+    ok(living, "revise", "-m", "moods", "--fill", "Weight.mood=number()")
+    refused = ok(living, "migrate", code=1)
+    assert "mood of life.Weight cannot be filled with number()." in refused.err
+    assert states(living)["life"] == ("behind", "1.0.0")
