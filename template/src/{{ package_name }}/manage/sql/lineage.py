@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 TABLE, JOBS = "~lineage", "~~"
 
+#: What DataJoint has in every job table beside the key.
+_OF_JOBS = {"status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"}
+_OF_JOBS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
+
 #: Table, attribute and origin.
 Row = tuple[str, str, str]
 
@@ -191,8 +195,7 @@ def job_steps(before: Tables, after: Tables, origins: Origins, lowering: Lowerin
     names = {old: new for new, old in origins.tables.items()}
     for old_name, old in before.items():
         job = TableName(old_name.schema, JOBS + old_name.table.lstrip("_"))
-        known = lowering.names.tables.get(lowering.place(job))
-        if known is None:
+        if lowering.place(job) not in lowering.names.tables:
             continue
         new_name = names.get(old_name)
         new = None if new_name is None else after.get(new_name)
@@ -203,7 +206,7 @@ def job_steps(before: Tables, after: Tables, origins: Origins, lowering: Lowerin
         renamed = {old_attribute: name for name, old_attribute in was.items()}
         keys = tuple(renamed.get(name, "") for name in job_keys(old))
         types = [resolved(before, old_name, name) for name in job_keys(old)]
-        taken = any(key in known.columns for name, key in zip(job_keys(old), keys, strict=True) if key != name)
+        taken = (_OF_JOBS | {*job_keys(old)}) & {k for name, k in zip(job_keys(old), keys, strict=True) if k != name}
         if taken or set(keys) != set(job_keys(new)) or types != [resolved(after, new_name, name) for name in keys]:
             yield from lowering.drop_table(job)
             continue

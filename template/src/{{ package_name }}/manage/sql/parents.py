@@ -53,14 +53,14 @@ def orphans(
 def unfound(
     lowering: Lowering, name: TableName, attribute: str, origins: Origins, before: Tables, after: Tables
 ) -> list[tuple[TableName, Probe]]:
-    """Counts rows that are to take a value from a row of another table, where that gets a part of its key itself and
-    has no such row even then."""
+    """Counts rows that are to take a value from a row of another table, where that gets the value or a part of its key
+    itself and has no such row even then."""
     fill = origins.fills[name, attribute]
     if not (fill.parent or fill.of) or after[name].attribute[attribute].nullable:
         return []
     names = {old: new for new, old in origins.tables.items()}
     found = filling.lowered(fill, name, attribute, renamed(before, names), after, origins, lowering)
-    if not isinstance(found, FromParent) or all(was for was, _, _ in found.pairs):
+    if not isinstance(found, FromParent) or (found.attribute[0] and all(was for was, _, _ in found.pairs)):
         return []  # which is asked where the attribute is added
     asking, old = _Asking(lowering, origins, before, after, {}), origins.tables[name]
     ours: dict[str, Side | None] = {

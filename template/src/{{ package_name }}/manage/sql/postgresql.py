@@ -260,9 +260,7 @@ class PostgreSQL(Lowering):
         return unused(f"{table}{middle}_{label}", self._names.in_use(database))
 
     def _add_key(self, name: TableName, key: ForeignKey) -> list[Step]:
-        constraint = self.freed.get((name, key), "")
-        if not constraint or constraint in self._names.in_use(self.place(name)[0]):
-            constraint = self._constraint_name(name, key.attributes, "fkey")
+        constraint = self._constraint_name(name, key.attributes, "fkey")
         self._names.table(self.place(name)).foreign_keys.append(self._key_name(key, constraint))
         sql = f"ALTER TABLE {self.full(name)} ADD {self._constraint(constraint)} {self._references(key)}"
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent} in {name}"

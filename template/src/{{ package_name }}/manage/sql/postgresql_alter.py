@@ -35,6 +35,7 @@ class Altering:
         names = {old: new for new, old in change.old.items() if old != new} | change.kept
         steps += self._rename_columns(name, names)
         self.lower._follow(change, self.lower.place(name), own.indexes)
+        steps += self._rename_keys(name, set(names.values()))
         now, late = self._clauses(alteration, change)
         steps += self._one(name, full, now)
         steps += self._updates(alteration, change)
@@ -55,6 +56,17 @@ class Altering:
             columns = f"{self.lower.quote(old)} TO {self.lower.quote(new)}"
             sql = f"ALTER TABLE {self.lower.full(name)} RENAME COLUMN {columns}"
             steps.append(Step(sql, (name,), f"rename {old} to {new} in {name}"))
+        return steps
+
+    def _rename_keys(self, name: TableName, renamed: set[str]) -> list[Step]:
+        """Foreign keys are called after their columns, and DataJoint goes through them in the order of their names."""
+        steps, keys = [], self.lower._names.table(self.lower.place(name)).foreign_keys
+        for number, key in enumerate(keys):
+            if renamed & set(key.attributes):
+                keys[number] = replace(key, name=self.lower._constraint_name(name, key.attributes, "fkey"))
+                names = f"{self.lower.quote(key.name)} TO {self.lower.quote(keys[number].name)}"
+                sql = f"ALTER TABLE {self.lower.full(name)} RENAME CONSTRAINT {names}"
+                steps.append(Step(sql, (name,), f"rename {key.name} to {keys[number].name} in {name}"))
         return steps
 
     def _one(self, name: TableName, full: str, clauses: list[tuple[str, str, str]]) -> list[Step]:

@@ -82,8 +82,10 @@ class Rebuild:
         key = next(key for key in keys if lower.place(key.parent) == had.parent)
         # What the key leads to may be called otherwise by now.
         key = replace(key, parent_attributes=had.parent_attributes)
-        lower.names.table(self.place).foreign_keys.append(lower._key_name(key, had.name))
-        sql = f"ALTER TABLE {full} ADD {lower._constraint(had.name)} {lower._references(key)}"
+        # It is called after its columns.
+        name = had.name if now == had.attributes else lower._constraint_name(self.name, now, "fkey")
+        lower.names.table(self.place).foreign_keys.append(lower._key_name(key, name))
+        sql = f"ALTER TABLE {full} ADD {lower._constraint(name)} {lower._references(key)}"
         return Step(sql, (self.name,), f"add foreign key ({', '.join(now)}) to {key.parent} in {self.name} again")
 
     def _refuse_the_unknown(self) -> None:
