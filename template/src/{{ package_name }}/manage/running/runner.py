@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -182,13 +183,21 @@ def make_job_tables(connection: dj.Connection, database: str, module: ModuleType
     dependencies = connection.dependencies
     dependencies.load(schema_names={database})
     dependencies.load = lambda *arguments, **options: None
+    # It takes the types of its keys from the server, and warns of them as if somebody had written them.
+    said = logging.getLogger("datajoint")
+    said.addFilter(_not_of_native_types)
     try:
         for table in auto_populated(module):
             with suppress(dj.DataJointError):
                 _ = table.jobs
     finally:
+        said.removeFilter(_not_of_native_types)
         del dependencies.load
         dependencies.clear()
+
+
+def _not_of_native_types(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Native type ")
 
 
 def _declare(module: str, package: str) -> ModuleType:
