@@ -289,7 +289,9 @@ class Altering:
         rank = max(self._rank(was, column), REBUILD if where else INSTANT)
         rank = max(rank, INPLACE) if old != name and self._in_key(old) else rank
         plain = replace(was, default=column.default) == column and not where and old == name
-        if plain and not (column.default or "").upper().startswith(("CURRENT_TIMESTAMP", "(")):
+        # A default that is computed leaves a mark in the catalogue, unless the whole column is said anew.
+        computed = any((c.default or "").upper().startswith(("CURRENT_TIMESTAMP", "(")) for c in (was, column))
+        if plain and not computed:
             default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
             clauses.add(f"ALTER COLUMN {self.quote(name)} {default}", INSTANT, f"change the default of {name}")
         else:

@@ -35,7 +35,7 @@ def orphans(
         if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
             return []  # rows have nothing there, and refer to nothing
     asking = _Asking(lowering, origins, before, after, back)
-    ours = {theirs: asking.ours(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    ours = {theirs: asking.future(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))
     found = asking.compared(name, key.parent, ours, partly=True)
     if given is None:
@@ -69,6 +69,10 @@ def unfound(
     return asking.compared(name, found.parent, ours, partly=True)
 
 
+#: How far a value may come, in letters of the alias of a row.
+_FAR = 5
+
+
 class _Asking:
     """What rows will have, asked of the tables as they are."""
 
@@ -83,21 +87,21 @@ class _Asking:
         self._lower, self._origins, self._before, self._after = lowering, origins, before, after
         self._back = back
 
-    def ours(self, table: TableName, attribute: str) -> Side | None:
-        """What a row, as ``c``, will have; None where that cannot be asked."""
+    def future(self, table: TableName, attribute: str, row: str = "c") -> Side | None:
+        """What a row of a table that is there will have; None where that cannot be asked."""
         fill = self._origins.fills.get((table, attribute))
         old = self._origins.attributes.get(table, {}).get(attribute)
-        if (table, attribute) in self._origins.converts:
+        if (table, attribute) in self._origins.converts or (fill is not None and fill.sql is not None):
             return None
         if old is not None:
             type_ = resolved(self._before, self._origins.tables[table], old)
-            column = f"c.{self._lower.quote(old)}"
+            column = f"{row}.{self._lower.quote(old)}"
             given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
             return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old)
         if fill is not None and fill.each:
             return Side("NULL", "", attribute)  # what is made up is in no row that is there
         if fill is not None and (fill.of is not None or fill.parent):
-            return self._taken(table, attribute, fill)
+            return self._taken(table, attribute, fill, row)
         return self.told(table, attribute, fill.value if fill is not None else None)
 
     def told(self, table: TableName, attribute: str, value: str | None) -> Side | None:
@@ -109,20 +113,27 @@ class _Asking:
         core = self._lower.core(resolved(self._after, table, attribute), table)
         return Side(self._lower.value(core, value), "", f"{attribute} = {value!r}")
 
-    def _taken(self, table: TableName, attribute: str, fill: Fill) -> Side | None:
-        """What comes from a row of another table."""
+    def _taken(self, table: TableName, attribute: str, fill: Fill, row: str) -> Side | None:
+        """What comes from a row of another table, which may get it from a third."""
         names = {old: new for new, old in self._origins.tables.items()}
         before = renamed(self._before, names)
         found = filling.lowered(fill, table, attribute, before, self._after, self._origins, self._lower)
         above = self._origins.tables.get(found.parent) if isinstance(found, FromParent) else None
-        if not isinstance(found, FromParent) or above is None:
+        if not isinstance(found, FromParent) or above is None or len(row) > _FAR:
             return None
-        if not found.attribute[0] or not all(was for was, _, _ in found.pairs):
+        over = f"{row}q"
+        value, on = self.future(found.parent, found.attribute[1], over), list[str]()
+        for _, now, ours in found.pairs:
+            theirs, own = self.future(found.parent, now, over), f"{row}.{self._lower.quote(ours)}"
+            if theirs is None or value is None:
+                return None
+            enum = theirs.type.startswith("enum")  # of one name may be two types
+            sides = [self._lower.as_text(sql) if enum else sql for sql in (theirs.sql, own)]
+            on.append(" = ".join(sides))
+        if value is None:
             return None
-        quote = self._lower.quote
-        on = " AND ".join(f"q.{quote(was)} = c.{quote(ours)}" for was, _, ours in found.pairs)
-        sql = f"(SELECT q.{quote(found.attribute[0])} FROM {self._lower.full(above)} q WHERE {on} LIMIT 1)"
-        return Side(sql, resolved(self._before, above, found.attribute[0]), attribute)
+        sql = f"(SELECT {value.sql} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
+        return Side(sql, resolved(self._after, found.parent, found.attribute[1]), attribute)
 
     def compared(
         self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False
@@ -179,11 +190,8 @@ class _Asking:
         if parent in self._back:
             type_ = resolved(self._after, parent, attribute)
             return Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
-        old = self._origins.attributes.get(parent, {}).get(attribute)
-        if old is not None and (parent, attribute) not in self._origins.converts:
-            return Side(f"p.{self._lower.quote(old)}", resolved(self._before, there, old), old)
         fill = self._origins.fills.get((parent, attribute))
-        return None if fill is not None and fill.value is None else self.told(parent, attribute, fill and fill.value)
+        return None if fill is not None and fill.each else self.future(parent, attribute, "p")
 
 
 def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
