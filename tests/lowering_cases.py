@@ -633,6 +633,26 @@ case(
     tables={"A": "A"},
 )
 case(
+    "move a table with an enum key while its children lose their keys",
+    {
+        "A": "a : enum('ml1', 'ml2'); ---; x : int32",
+        "B.C": "-> A; -> A.proj(z='a'); c : int32; ---; -> A.proj(y='a')",
+    },
+    {
+        "B.A": "a : enum('ml1', 'ml2'); ---; x : int32",
+        "B.C": "-> A; -> A.proj(z='a'); c : int32; ---; y : enum('ml1', 'ml2')",
+    },
+    rows={"A": [{"a": "ml1", "x": 1}], "C": [{"a": "ml1", "z": "ml1", "c": 1, "y": "ml1"}]},
+    tables={"A": "A"},
+)
+case(
+    "move a table whose enum key others have as well",
+    {"A": "a : enum('mo1', 'mo2'); ---; x : int32", "C": "-> A; c : int32", "D": "d : enum('mo1', 'mo2'); ---"},
+    {"B.A": "a : enum('mo1', 'mo2'); ---; x : int32", "C": "-> A; c : int32", "D": "d : enum('mo1', 'mo2'); ---"},
+    rows={"A": [{"a": "mo1", "x": 1}], "C": [{"a": "mo1", "c": 1}], "D": [{"d": "mo2"}]},
+    tables={"A": "A"},
+)
+case(
     "move, rename and change",
     {"A": BASE + "; index(x)"},
     {"B.N": "a : int32; ---; y : int64; z = null : date; index(y)"},

@@ -93,6 +93,34 @@ def test_a_primary_key_takes_everything_below_it_along(living: Project) -> None:
     assert rows(living, "[(life.Animal & 'animal=1').delete(prompt=False), len(work.Score())][1]") == 1
 
 
+#: A table whose foreign key has a name of its own.
+FRIEND = """
+
+@schema
+class Friend(dj.Manual):
+    definition = \"\"\"
+    -> {}
+    \"\"\"
+"""
+
+
+def test_foreign_keys_are_there_for_the_server_after_a_rename_beside_other_changes(living: Project) -> None:
+    life, work, colour = living.module("life"), living.module("work"), "    colour = \"grey\" : enum('grey', 'white')\n"
+    living.write(work, living.read(work) + FRIEND.format("life.Animal.proj(friend='animal_id')"))
+    ok(living, "revise", "-m", "friends")
+    ok(living, "migrate")
+    living.replace(life, "    animal_id : int32  # its number", "    animal : int32  # its number")
+    living.replace(life, colour, "")
+    living.replace(life, "    name : varchar(32)", f"{colour}    name : varchar(32)")
+    living.replace(work, "animal_id", "animal")
+    ok(living, "revise", "-m", "order", "--rename", "Animal.animal_id=animal")
+    ok(living, "migrate")
+    living.replace(work, "-> life.Animal.proj(friend='animal')", "friend : int32")
+    ok(living, "revise", "-m", "on their own")
+    ok(living, "migrate")  # MySQL did not find the key that it was to drop
+    assert rows(living, "len(work.Friend())") == 0
+
+
 def test_a_placeholder_refuses_to_run(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    unit : varchar(8)\n    grams : float64")
     found = ok(living, "revise", "-m", "units", "--json").json

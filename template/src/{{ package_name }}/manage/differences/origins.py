@@ -119,16 +119,16 @@ def resolved(tables: Tables, name: TableName, attribute: str) -> str:
     return declared(tables, name, attribute)[0]
 
 
-def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str]:
-    """Type and comment of an attribute, as they are where it is declared."""
+def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
+    """Type and comment of an attribute, as they are where it is declared, and the table where that is."""
     seen: set[tuple[TableName, str]] = set()
     while name in tables and attribute in tables[name].attribute and (name, attribute) not in seen:
         seen.add((name, attribute))
         table = tables[name]
         if not table.attribute[attribute].inherited:
-            return table.attribute[attribute].type, table.attribute[attribute].comment
+            return table.attribute[attribute].type, table.attribute[attribute].comment, name
         for key in table.foreign_keys:
             if attribute in key.attributes:
                 name, attribute = key.parent, key.parent_attributes[key.attributes.index(attribute)]
                 break
-    return f"{name}.{attribute}", ""  # a parent outside of the pipeline, which no plan changes
+    return f"{name}.{attribute}", "", name  # a parent outside of the pipeline, which no plan changes

@@ -86,6 +86,7 @@ class Lowering(ABC):
         self._databases, self._before, self._after = dict(databases), before, after
         self._names, self._version = names, version
         self._aside: dict[tuple[TableName, str], str] = {}
+        self._moved: dict[TableName, TableName] = {}  # tables that have their new names already
         self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
 
     @property
@@ -100,7 +101,7 @@ class Lowering(ABC):
 
     def state(self, before: Tables, after: Tables) -> None:
         """Take these for the tables before and after, once tables have their new names."""
-        self._before, self._after = dict(before), dict(after)
+        self._before, self._after, self._moved = dict(before), dict(after), {}
 
     def words(self, sql: Sql) -> str:
         """An expression in this server's words."""
@@ -201,6 +202,10 @@ class Lowering(ABC):
     def place(self, name: TableName) -> Place:
         """Database and table."""
         return self._databases.get(name.schema, name.schema), name.table
+
+    def where(self, name: TableName) -> tuple[str, str]:
+        """Database and table where a table of before is at that point."""
+        return self.place(self._moved.get(name, name))
 
     def as_text(self, expression: str) -> str:
         """An expression such that it can be compared with one of another type."""

@@ -264,7 +264,10 @@ class MySQL(Lowering):
         """Expressions for values that the server would not convert by itself, by the names afterwards."""
         found = dict(alteration.converts)
         for name in change.retyped - set(found):
-            expression = self._converts(self.quote(change.old[name]), change.was[name], change.will[name])
+            was, will = change.was[name], change.will[name]
+            expression = self._converts(self.quote(change.old[name]), was, will)
+            if expression is None and was.nullable and not will.nullable and name in alteration.fills:
+                expression = self.quote(change.old[name])  # the old type need not hold what rows get
             if expression is not None:
                 found[name] = expression
         return found

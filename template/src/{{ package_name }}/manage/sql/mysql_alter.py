@@ -169,11 +169,12 @@ class Altering:
         return self.lower._alter(self.name, clauses)
 
     def _key_renames(self, columns: Clauses, firm: bool) -> list[Step]:
-        """What can neither go with a copy of the table nor with a change of the indexes that foreign keys need: columns
-        of foreign keys that are renamed get their names first."""
+        """Columns of foreign keys that are renamed get their names first: that cannot go with a change of the indexes
+        that these keys need, nor with a table that is written anew, after which the server no longer finds the keys."""
+        alone = columns.rank < REBUILD and not columns.counted and not firm
         renames = Clauses()
         for name, old in self.change.old.items():
-            if (columns.rank < COPY and not firm) or old == name or not self._in_key(old) or name in self.converts:
+            if alone or old == name or not self._in_key(old) or name in self.converts:
                 continue
             renames.add(f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", INPLACE, f"rename {old} to {name}")
             plain = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"

@@ -38,7 +38,7 @@ def orphans(
     ours = {theirs: asking.future(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given = origins.missing.get((name, key))
     found = asking.compared(name, key.parent, ours, partly=True)
-    if given is None:
+    if given is None or not found:
         return found
     for above in after[key.parent].foreign_keys if key.parent in after else ():
         if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
@@ -46,8 +46,7 @@ def orphans(
             theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
             found += asking.compared(name, above.parent, theirs)
     found += asking.clashing(name, key.parent, ours, given)
-    words = f"{found[0][1].words}, which gets one" if found else ""
-    return [(name, replace(found[0][1], kind="missing", words=words)), *found[1:]] if found else []
+    return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
 
 
 def unfound(
@@ -62,11 +61,11 @@ def unfound(
     found = filling.lowered(fill, name, attribute, renamed(before, names), after, origins, lowering)
     if not isinstance(found, FromParent) or (found.attribute[0] and all(was for was, _, _ in found.pairs)):
         return []  # which is asked where the attribute is added
-    asking, old = _Asking(lowering, origins, before, after, {}), origins.tables[name]
-    ours: dict[str, Side | None] = {
-        theirs: Side(f"c.{lowering.quote(a)}", resolved(before, old, a), a) for _, theirs, a in found.pairs
-    }
-    return asking.compared(name, found.parent, ours, partly=True)
+    asking, above = _Asking(lowering, origins, before, after, {}), origins.tables.get(found.parent)
+    sides = [(ours, theirs) for theirs, ours in asking.sides(name, found, "c", "p") if theirs is not None]
+    if not sides:
+        return []
+    return [(name, probes.orphans(lowering, origins.tables[name], above, str(found.parent), sides, nulls=True))]
 
 
 #: How far a value may come, in letters of the alias of a row.
@@ -122,18 +121,34 @@ class _Asking:
         if not isinstance(found, FromParent) or above is None or len(row) > _FAR:
             return None
         over = f"{row}q"
-        value, on = self.future(found.parent, found.attribute[1], over), list[str]()
-        for _, now, ours in found.pairs:
-            theirs, own = self.future(found.parent, now, over), f"{row}.{self._lower.quote(ours)}"
-            if theirs is None or value is None:
+        value, on = self._side(found.parent, *found.attribute, over), list[str]()
+        for theirs, ours in self.sides(table, found, row, over):
+            if theirs is None:
                 return None
             enum = theirs.type.startswith("enum")  # of one name may be two types
-            sides = [self._lower.as_text(sql) if enum else sql for sql in (theirs.sql, own)]
-            on.append(" = ".join(sides))
+            on.append(" = ".join(self._lower.as_text(side.sql) if enum else side.sql for side in (theirs, ours)))
         if value is None:
             return None
         sql = f"(SELECT {value.sql} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
-        return Side(sql, resolved(self._after, found.parent, found.attribute[1]), attribute)
+        return Side(sql, resolved(self._after, table, attribute), attribute)
+
+    def sides(self, table: TableName, fill: FromParent, row: str, over: str) -> list[tuple[Side | None, Side]]:
+        """What joins a row to the row of another table that a value is taken from: theirs, and ours."""
+        old, quote = self._origins.tables[table], self._lower.quote
+        return [
+            (
+                self._side(fill.parent, was, now, over),
+                Side(f"{row}.{quote(ours)}", resolved(self._before, old, ours), ours),
+            )
+            for was, now, ours in fill.pairs
+        ]
+
+    def _side(self, table: TableName, was: str, now: str, row: str) -> Side | None:
+        """An attribute of another table, by its name before, or as it will be where it has none."""
+        above = self._origins.tables.get(table)
+        if not was or above is None:
+            return self.future(table, now, row) if above is not None else Side("", "", "")
+        return Side(f"{row}.{self._lower.quote(was)}", resolved(self._before, above, was), was)
 
     def compared(
         self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False

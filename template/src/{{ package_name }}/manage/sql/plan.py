@@ -243,7 +243,7 @@ def _alteration(
     for attribute in may_change:
         if attribute in new.attribute and attribute not in converts:
             converts |= _cut(lowering, attribute, resolved(after, name, attribute))
-    if same and not converts and all(declared(before, name, a) == declared(after, name, a) for a in new.attribute):
+    if same and not converts and not any(_declared_anew(name, a, before, after, origins) for a in new.attribute):
         return None
     fills = {
         attribute: filling.lowered(fill, name, attribute, before, after, origins, lowering)
@@ -261,6 +261,14 @@ def _alteration(
         kept=kept,
         lossy=tuple(may_change),
     )
+
+
+def _declared_anew(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> bool:
+    """Whether an attribute that is the same changes with the table that declares it; an enum has its type in the schema
+    of that one."""
+    was, will = declared(before, name, attribute), declared(after, name, attribute)
+    moved = origins.tables.get(will[2], will[2]).schema != will[2].schema
+    return was[:2] != will[:2] or (moved and will[0].startswith("enum"))
 
 
 def _cut(lowering: Lowering, attribute: str, type_: str) -> dict[str, str]:

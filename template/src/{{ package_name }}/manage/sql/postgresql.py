@@ -181,6 +181,7 @@ class PostgreSQL(Lowering):
             if wanted["SET SCHEMA" in sql]:
                 steps.append(Step(sql, (new,), f"rename {old} to {new}"))
         self._names.rename_table((database, table), place)
+        self._moved[old] = new
         return steps + enums.move(self, new, database)
 
     def _rename_names(self, old: TableName, new: TableName) -> list[Step]:

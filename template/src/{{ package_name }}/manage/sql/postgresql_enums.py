@@ -58,8 +58,8 @@ def move(lower: PostgreSQL, name: TableName, database: str) -> list[Step]:
     place, steps = lower.place(name), list[Step]()
     own = lower.names.table(place)
     keys = [
-        (child, key.attributes, key.parent, key.parent_attributes)
-        for child, table in lower.names.tables.items()
+        (lower.where(table.name), key.attributes, lower.where(key.parent), key.parent_attributes)
+        for table in lower._before.values()
         for key in table.foreign_keys
     ]
     for type_ in sorted({type_ for type_ in own.enums.values() if type_[0] == database != place[0]}):

@@ -118,8 +118,9 @@ class _Probes:
             if fill is None or not was.nullable:
                 return own
             # What is converted as well cannot be compared before it is.
-            known = isinstance(fill, Literal) and was.core == will.core
-            return f"COALESCE({own}, {self.lower.value(was.core, fill.value)})" if known else None
+            if not isinstance(fill, Literal) or was.core != will.core:
+                return None
+            return f"COALESCE({own}, {self.lower.value(was.core, fill.value)})"
         match fill:
             case Each():
                 return None
@@ -233,7 +234,13 @@ class Side:
 
 
 def orphans(
-    lowering: Lowering, name: TableName, parent: TableName | None, called: str, pairs: list[tuple[Side, Side]]
+    lowering: Lowering,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[Side, Side]],
+    *,
+    nulls: bool = False,
 ) -> Probe:
     """Counts rows that a new foreign key would find no parent for.
 
@@ -247,6 +254,8 @@ def orphans(
         What the parent is called, for people.
     pairs : list
         Our sides, over the row ``c``, and the parent's, over ``p``.
+    nulls : bool
+        Whether rows without a value count: they have no parent either.
     """
 
     def equal(ours: Side, theirs: Side) -> str:
@@ -257,7 +266,7 @@ def orphans(
             return f"{theirs.sql} = {ours.sql}"
         return " = ".join(lowering.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
 
-    known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type) or "TRUE"
+    known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type and not nulls) or "TRUE"
     sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
     if parent is not None:
         on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
