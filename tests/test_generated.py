@@ -18,8 +18,15 @@ import generated_play
 import pytest
 from conftest import Project, Server
 
+#: Pairs that were once applied wrongly, or refused too late.
+MENDED = [
+    (613, 911, 971, 1175, 1212, 1247, 1337, 1350),
+    (1389, 1471, 1530, 1686, 1735, 1738, 1867, 1973),
+    (1993, 1997, 2158, 2203, 2275, 2408, 2415, 2478),
+]
+
 #: What is played here, so many at a time that a failure is near its seed and the tests are no longer than their names.
-SEEDS = [range(start, start + 10) for start in range(0, 100, 10)]
+SEEDS = [*(tuple(range(start, start + 10)) for start in range(0, 80, 10)), *MENDED]
 
 Stages = SimpleQueue[evolution.Stage]
 
@@ -42,7 +49,7 @@ def stages_on(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Pa
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_generated_pairs(seeds: range, server: Server, stages_on: Callable[[Server], Stages]) -> None:
+def test_generated_pairs(seeds: tuple[int, ...], server: Server, stages_on: Callable[[Server], Stages]) -> None:
     stages = stages_on(server)
 
     def play(seed: int) -> generated_play.Outcome:
