@@ -68,7 +68,7 @@ class Finding:
     @property
     def loses(self) -> bool:
         """Whether values would be changed or cut."""
-        return self.kind in ("long", "rounding", "range", "value") and not self.unsure
+        return self.kind in ("long", "rounding", "range", "value")
 
     @property
     def blocks(self) -> bool:

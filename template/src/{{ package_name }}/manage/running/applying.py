@@ -153,7 +153,7 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
                 using + (", or say --allow-data-loss." if finding.kind in ALLOWED and not adopted else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
-        if finding.loses or (finding.unsure and allow_data_loss and finding.kind in ALLOWED):
+        if finding.loses:
             lossy |= {(finding.table, attribute) for attribute in finding.attributes}
     return frozenset(lossy)
 
