@@ -26,10 +26,6 @@ import racing
 from servers import BACKENDS, render
 
 
-#: What runners say by turns where not all of them migrate.
-MIX = [["migrate"], ["init"], ["rollback", "life", "--to", "1.0.0"]]
-
-
 def main() -> None:
     """Play the rounds and print a few lines for each server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -52,7 +48,7 @@ def play(backend: str, options: argparse.Namespace) -> int:
     with crashing.ground(backend, render, rows=12) as ground, racing.race(ground, options.runners) as race:
         for number in range(options.rounds):
             mixed = number % 4 == 3
-            found = race.run(*(MIX if mixed else [["migrate"]]))
+            found = race.run(*(racing.MIX if mixed else [["migrate"]]))
             (others if mixed else codes).update(found.codes)
             read += found.read
             problems += found.problems[:1]

@@ -37,6 +37,9 @@ while time.monotonic() < until:
 print(json.dumps(found))
 """
 
+#: What runners say by turns where not all of them migrate.
+MIX = [["migrate"], ["init"], ["rollback", "life", "--to", "1.0.0"]]
+
 
 @dataclass
 class Round:
