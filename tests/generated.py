@@ -224,7 +224,7 @@ class Pipeline:
 
     def _check(self, table: Table) -> None:
         key, columns = self.key(table), self.columns(table)
-        if not key or len(columns) > 24:
+        if not key or len(key) > 16 or len(columns) > 24:  # MySQL takes no key of more than 16 parts
             raise Invalid("no key, or too much")
         if any(column.type.startswith(("<", "json", "bytes", "float")) or column.nullable for column in key.values()):
             raise Invalid("not for a primary key")
