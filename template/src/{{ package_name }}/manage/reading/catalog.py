@@ -119,9 +119,10 @@ def shapes(connection: dj.Connection, databases: Mapping[str, str], catalogue: C
     server, found = _server(connection), catalogue.tables
     schemas = {database: schema for schema, database in databases.items()}
     tables: dict[str, list[Table]] = {database: [] for database, _ in found}
+    known: Known = {}
     for (database, name), table in sorted(found.items()):
         if database in schemas and name and not name.startswith("~"):
-            tables[database].append(_table(TableName(schemas[database], name), table, found, schemas, server))
+            tables[database].append(_table(TableName(schemas[database], name), table, found, schemas, server, known))
     return {
         schema: Schema(schema, tuple(tables[database])) for schema, database in databases.items() if database in tables
     }
@@ -131,29 +132,41 @@ def table(connection: dj.Connection, databases: Mapping[str, str], catalogue: Ca
     """One table of what was found, hidden ones too."""
     schemas = {database: schema for schema, database in databases.items()}
     found = catalogue.tables[databases[name.schema], name.table]
-    return _table(name, found, catalogue.tables, schemas, _server(connection))
+    return _table(name, found, catalogue.tables, schemas, _server(connection), {})
 
 
 def _server(connection: dj.Connection) -> Any:
     return import_module(f".catalog_{connection.adapter.backend}", __package__)
 
 
-def _table(name: TableName, found: Found, tables: Tables, schemas: Mapping[str, str], server: Any) -> Table:
+#: Attributes by their column and the types that foreign keys may give it: those of keys come again and again.
+Known = dict[tuple[Column, frozenset[str] | None], Attribute]
+
+
+def _table(
+    name: TableName, found: Found, tables: Tables, schemas: Mapping[str, str], server: Any, known: Known
+) -> Table:
     parents: dict[str, set[str]] = {}  # types that a foreign key may give an attribute
     foreign_keys, deviations = [], list(found.deviations)
     for reference in found.references:
         foreign_keys.append(_foreign_key(reference, schemas))
-        types = {column.name: column.stored for column in tables.get(reference.parent, Found("")).columns}
+        stored = {column.name: column.stored for column in tables.get(reference.parent, Found("")).columns}
         for attribute, parent in zip(reference.attributes, reference.parent_attributes, strict=True):
-            parents.setdefault(attribute, set()).add(types.get(parent, ""))
+            parents.setdefault(attribute, set()).add(stored.get(parent, ""))
         begins = [found.primary_key, *(index.columns for index in found.indexes)]
         if not any(begin[: len(reference.attributes)] == reference.attributes for begin in begins):
             deviations.append(f"no index for the foreign key ({', '.join(reference.attributes)})")
         if reference.words:
             deviations.append(f"foreign key ({', '.join(reference.attributes)}) {reference.words}")
+    attributes = []
+    for column in found.columns:
+        types = frozenset(parents[column.name]) if column.name in parents else None
+        if (attribute := known.get((column, types))) is None:
+            attribute = known[column, types] = _attribute(column, types, server)
+        attributes.append(attribute)
     return Table(
         name,
-        tuple(_attribute(column, parents.get(column.name), server) for column in found.columns),
+        tuple(attributes),
         found.primary_key,
         tuple(sorted(foreign_keys, key=lambda key: (key.parent.schema, key.parent.table, key.attributes))),
         declared_indexes(found.primary_key, foreign_keys, found.indexes),
@@ -169,13 +182,13 @@ def _foreign_key(reference: Reference, schemas: Mapping[str, str]) -> ForeignKey
     )
 
 
-def _attribute(column: Column, parents: set[str] | None, server: Any) -> Attribute:
+def _attribute(column: Column, parents: frozenset[str] | None, server: Any) -> Attribute:
     written, comment = notation.split_comment(column.comment)
     marker = notation.normal_type(written)
     inherited = notation.inherits(marker, foreign=parents is not None)
     if inherited:
         # PostgreSQL tells DataJoint no precision of a parent's moments; a parent out of sight may be anything.
-        types = parents or set()
+        types = parents or frozenset[str]()
         known = types | {re.sub(r"^(time(?:stamp)?)\(\d\)", r"\1", parent) for parent in types}
         type_, fits = "", column.stored in known or "" in types
     elif marker:

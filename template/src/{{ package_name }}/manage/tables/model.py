@@ -128,6 +128,11 @@ class Table:
         """Attributes by name."""
         return {attribute.name: attribute for attribute in self.attributes}
 
+    @cached_property
+    def written(self) -> str:
+        """The table as JSON, without what makes no two tables differ."""
+        return json.dumps(_plain(self, compared=True), sort_keys=True, ensure_ascii=False)
+
     @property
     def keys_in_order(self) -> list[ForeignKey]:
         """Foreign keys in the order of their attributes, a master's first: as near to the definition as can be."""
@@ -178,8 +183,7 @@ class Schema:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that are equal exactly when the schemas are."""
-        text = json.dumps([_plain(table, compared=True) for table in self.tables], sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(f"[{', '.join(table.written for table in self.tables)}]".encode()).hexdigest()
 
 
 def _camel(name: str) -> str:
