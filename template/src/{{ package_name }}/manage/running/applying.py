@@ -269,6 +269,7 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> di
     leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
     names = {*group.before, *group.after}
     changed = {n.schema for n in names if group.before.get(n) is not group.after.get(n)}
+    changed |= {n.schema for step in group.steps for n in step.tables}  # what was put aside may stand elsewhere now
     shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
     for table in group.after.values():
         if table.name.schema in shapes:

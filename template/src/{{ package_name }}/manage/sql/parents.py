@@ -96,7 +96,8 @@ class _Asking:
             type_ = resolved(self._before, self._origins.tables[table], old)
             column = f"{row}.{self._lower.quote(old)}"
             given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
-            return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old)
+            made = fill is not None and bool(fill.each)  # which is in no row that is there
+            return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old, made)
         if fill is not None and fill.each:
             return Side("NULL", "", attribute)  # what is made up is in no row that is there
         if fill is not None and (fill.of is not None or fill.parent):

@@ -226,11 +226,13 @@ class _Probes:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a column, or a value where ``type`` is empty; ``words`` for people."""
+    """One side of a comparison: a column, or a value where ``type`` is empty; ``words`` for people. Where a row has no
+    value, it may be ``made`` up."""
 
     sql: str
     type: str
     words: str
+    made: bool = False
 
 
 def orphans(
@@ -266,8 +268,8 @@ def orphans(
             return f"{theirs.sql} = {ours.sql}"
         return " = ".join(lowering.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
 
-    known = " AND ".join(f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type and not nulls) or "TRUE"
-    sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {known}"
+    known = [f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type and not (nulls or ours.made)]
+    sql = f"SELECT COUNT(*) FROM {lowering.full(name)} c WHERE {' AND '.join(known) or 'TRUE'}"
     if parent is not None:
         on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
         sql += f" AND NOT EXISTS (SELECT 1 FROM {lowering.full(parent)} p WHERE {on})"
