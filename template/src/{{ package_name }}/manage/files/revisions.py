@@ -36,7 +36,7 @@ _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 #: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
 RULES = (
     *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
-    *("data-loss", "no-way-back", "schema-gone", "draft"),
+    *("data-loss", "no-way-back", "schema-gone", "draft", "objects"),
 )
 
 Tables = dict[TableName, Table]

@@ -68,7 +68,7 @@ class Finding:
     @property
     def loses(self) -> bool:
         """Whether values would be changed or cut."""
-        return self.kind in ("long", "rounding", "range", "value")
+        return self.kind in ("long", "rounding", "range", "value", "codec")
 
     @property
     def blocks(self) -> bool:
@@ -394,6 +394,7 @@ def count(connection: dj.Connection, group: Group) -> None:
 def _count_unstorable(connection: dj.Connection, group: Group, told: dict[str, Any]) -> None:
     """Count values that another codec cannot hold."""
     (_, table), source, type_ = told["place"], told["source"], told["type"]
-    if found := recoding.unstorable(connection, tuple(told["place"]), source, type_):
-        name = TableName(told["schema"], table)
-        group.findings.append(Finding(name, "value", found, f"values of {source} that {type_} cannot hold", (source,)))
+    found, why = recoding.unstorable(connection, tuple(told["place"]), source, type_)
+    if found:
+        words = f"values of {source} that {type_} cannot hold ({why})"
+        group.findings.append(Finding(TableName(told["schema"], table), "codec", found, words, (source,)))

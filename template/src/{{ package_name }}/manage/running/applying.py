@@ -15,6 +15,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import Version
+
 from .. import environment as environments
 from .. import graph, project, status
 from ..differences import asking, changes
@@ -136,6 +138,7 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
     drafted = all(revision.slug == journal.DRAFT for revision in group.revisions)
     say = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
     using = "Say in the migration how the new values come about (using=...)"
+    recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     adopted = group.revisions[0].slug == revisions.TYPES and group.revisions[0].path is None
     if adopted:
         say, using = "give the attribute another type", "Give the attribute a type that holds them"
@@ -150,7 +153,8 @@ def judge(pipeline: Pipeline, group: Group, *, allow_data_loss: bool) -> frozens
             raise PipelineError(
                 f"{finding.table} has {finding.count} {finding.words}.",
                 f"{title} would lose them; nothing was changed.",
-                using + (", or say --allow-data-loss." if finding.kind in ALLOWED and not adopted else "."),
+                (recode if finding.kind == "codec" else using)
+                + (", or say --allow-data-loss." if finding.kind in ALLOWED and not adopted else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )
         if finding.loses:
@@ -258,7 +262,9 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> di
             connection,
             database,
             kind="init" if revision.makes is not None else kind,
-            version=_newer(now.get(revision.schema), revision.version) if kind == "migrate" else revision.version,
+            version=max(now.get(revision.schema) or "0", revision.version, key=Version)
+            if kind == "migrate"
+            else revision.version,
             previous_version=now.get(revision.schema),
             code_commit=commit,
             software=versions,
@@ -294,12 +300,6 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> di
     entries = [replace(entry, number=number) for number, entry in enumerate(group.entries, 1)]
     steplog.write(connection, pipeline.databases[leader["schema"]], leader["run"], entries)
     return head
-
-
-def _newer(one: str | None, other: str) -> str:
-    from packaging.version import Version
-
-    return other if one is None or Version(other) > Version(one) else one
 
 
 def _go_on(connection: dj.Connection, head: Mapping[str, Any], report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from ..planning import due, scheme
 from ..planning.due import Pipeline
 from ..planning.scheme import Group
 from ..record import journal
+from ..sql import recoding
 from ..tables import definition
-from ..tables.model import TableName
+from ..tables.model import Table, TableName
 from ..writing import revising
 from . import adopting, backup, drafting
 
@@ -245,14 +247,42 @@ class _Here:
         return {names[number]: int(count) for number, count in rows}
 
 
+def _objects(operation: ops.Operation, tables: ops.Tables) -> Iterator[str]:
+    """What DataJoint takes for garbage in a store: whatever no attribute that it sees in that schema refers to."""
+    gone = set[str]()
+    match operation:
+        case ops.RenameTable(table=table, to=to) if to.schema != table.schema:
+            for name in sorted(name for name in operation.names(tables) if _stored(tables[name])):
+                title = definition.title(name)
+                yield f"Objects of {title} stay with {table.schema}: collect garbage of both schemas at once, or never."
+            return
+        case ops.DropTable(table=table):
+            gone = _stored(tables[table])
+        case ops.DropAttribute(table=table, attribute=name):
+            gone = _stored(tables[table]) & {name}
+        case ops.AlterAttribute(table=table, before=was, after=will) if recoding.changes_codec(was.type, will.type):
+            gone = _stored(tables[table]) & {was.name}
+    for name in sorted(gone):
+        title = definition.title(operation.table)
+        yield f"Objects of {title}.{name} are garbage to DataJoint: collect none before purge, for rollback needs them."
+
+
+def _stored(table: Table) -> set[str]:
+    """The attributes whose values are in an object store."""
+    return {attribute.name for attribute in table.attributes if re.match(r"<\w+@", attribute.type)}
+
+
 def _rules(pipeline: Pipeline, group: Group, tables: tuple[Touched, ...]) -> Iterable[Warned]:
     silence: dict[str, str] = {}
 
     def warned(id_: str, text: str) -> Warned:
         return Warned(id_, text, silence.get(id_, ""))
 
+    now: ops.Tables = group.before
     for revision, operation in group.operations():
         silence = dict(revision.silence)  # what another file of the group does is not for this one to silence
+        yield from (warned("objects", text) for text in _objects(operation, now))
+        now = operation.apply(now)
         name = definition.title(operation.table) if operation.table.table else ""
         match operation:
             case ops.DropTable():

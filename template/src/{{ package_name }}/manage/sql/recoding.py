@@ -7,9 +7,12 @@ the new one takes the name, and the old one is put aside like whatever is droppe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..differences import operations as ops
@@ -162,48 +165,81 @@ def run(connection: dj.Connection, place: tuple[str, str], source: str, target: 
     waiting = table & f"{quote(target)} IS NULL" & f"{quote(source)} IS NOT NULL"
     keys = waiting.keys(limit=BATCH)
     for key in keys:
-        value = (table & key).fetch1(source)
-        try:
-            table.update1({**key, target: _plain(value, type_)})
-        except PipelineError:
-            raise
-        except Exception as error:
-            if trouble.of(error):
-                raise  # the value is not to blame
-            raise _unstorable(place, source, key, " ".join(str(error).split())) from error
+        with _downloads(connection):
+            try:
+                table.update1({**key, target: _converted(table, key, source, type_)})
+            except Exception as error:
+                if trouble.of(error):
+                    raise  # the value is not to blame
+                raise _unstorable(place, source, key, _reason(error)) from error
     return len(keys) == BATCH
 
 
-def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> int:
-    """How many values of an attribute a type without a codec cannot hold; all of them are looked at."""
+def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> tuple[int, str]:
+    """How many values of an attribute another type cannot hold, and why the first of them; each is looked at."""
     import datajoint as dj
 
-    if type_.startswith("<"):
-        return 0
     table = dj.FreeTable(connection, ".".join(map(connection.adapter.quote_identifier, place)))
+    codec = table.heading.attributes[source].codec
+    if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
+        return 0, ""  # kept in another place
     keys = (table & f"{connection.adapter.quote_identifier(source)} IS NOT NULL").keys()
-    return sum(not _holds(type_, (table & key).fetch1(source)) for key in keys)
+    count, why = 0, ""
+    for key in keys:
+        with _downloads(connection):
+            try:
+                _try(connection, type_, _converted(table, key, source, type_))
+            except Exception as error:
+                if trouble.of(error):
+                    raise
+                count, why = count + 1, why or _reason(error)
+    return count, why
 
 
-def _holds(type_: str, value: Any) -> bool:
-    try:
-        value = _plain(value, type_)
-    except (TypeError, ValueError):
-        return False
-    if type_ == "bytes":
-        return isinstance(value, bytes)
-    return type_.startswith("json") or (
-        not isinstance(value, (list, tuple, dict, set)) and not hasattr(value, "tolist")
-    )
+@contextmanager
+def _downloads(connection: dj.Connection) -> Iterator[None]:
+    """A folder for a file that DataJoint fetches. It has it alone, and so keeps its name."""
+    with TemporaryDirectory(prefix="datajoint-") as folder, connection._config.override(download_path=folder):
+        yield
 
 
-def _plain(value: Any, type_: str) -> Any:
-    """A value as the new type takes it."""
-    if isinstance(value, memoryview):
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _try(connection: dj.Connection, type_: str, value: Any) -> None:
+    """Raise where a type cannot hold a value, as far as that can be told without storing it."""
+    import datajoint as dj
+
+    if match := re.fullmatch(r"<(\w+)(?:@(.*))?>", type_):
+        codec = dj.get_codec(match[1])
+        codec.validate(value)
+        if match[1] in ("blob", "attach", "filepath"):  # which write nothing themselves
+            codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+        if match[1] == "object" and isinstance(value, str) and not Path(value).exists():
+            raise ValueError(f"There is no file {value}")
+    elif isinstance(value, bytes) != bool(re.search("bytes|blob|binary", type_)) or (
+        not type_.startswith("json") and (isinstance(value, (list, tuple, dict, set)) or hasattr(value, "tolist"))
+    ):
+        raise ValueError(f"It is {type(value).__name__}")
+
+
+def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> Any:
+    """The value of a row as the new type takes it: of a file or an object what is in it, but for a type for files."""
+    import datajoint as dj
+    from datajoint.objectref import ObjectRef
+
+    value, codec = (table & key).fetch1(source), table.heading.attributes[source].codec
+    if hasattr(value, "load"):  # an array that is fetched when it is asked for
+        value = value.load()
+    elif isinstance(value, ObjectRef):
+        data = value.read()
+        value = (Path(value.path).suffix, data) if type_.startswith("<object") else data
+    elif codec is not None and codec.name == "attach" and not type_.startswith(("<attach", "<object")):
+        value = Path(value).read_bytes()
+    elif isinstance(value, memoryview):
         value = bytes(value)
     if type_.startswith("<blob") and isinstance(value, bytes) and value.startswith(_HEADS):
-        import datajoint as dj
-
         with suppress(Exception):  # bytes that begin like a blob and are none
             return dj.get_codec("blob").decode(value)
     if type_.startswith("json"):
