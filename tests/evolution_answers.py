@@ -46,7 +46,7 @@ def master(key: Key) -> Key | None:
 
 @dataclass
 class Answers:
-    """Answers to `revise`; tables as they are afterwards."""
+    """Answers to `revise`; tables as they are afterwards. What ``follows`` is said where it is asked for alone."""
 
     tables: dict[Key, Key] = field(default_factory=dict)
     attributes: dict[tuple[Key, str], str] = field(default_factory=dict)
@@ -54,6 +54,7 @@ class Answers:
     drops: set[tuple[Key, str]] = field(default_factory=set)
     inserts: set[Key] = field(default_factory=set)
     loses: bool = False
+    follows: dict[tuple[Key, str], str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.attributes or self.fills or self.drops or self.inserts)
@@ -257,7 +258,8 @@ def survivors(before: Catalogue, after: Catalogue, answers: Answers) -> Survivor
             return found[old]
         was, now = before[old], after[pairs[old]]
         mapping = found[old] = {name: name for name in was.column if name in now.column}
-        answered = {name: new for (table, name), new in answers.attributes.items() if table == pairs[old]}
+        said = answers.follows | answers.attributes
+        answered = {name: new for (table, name), new in said.items() if table == pairs[old]}
         mapping |= {name: new for name, new in answered.items() if name in was.column and new in now.column}
         for name in was.visible:
             there, attribute = was.lineage.get(name, (old, name))

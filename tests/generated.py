@@ -658,7 +658,7 @@ def pair(seed: int) -> dict[str, Any]:
 
 def answers(random: Random, before: Pipeline, after: Pipeline) -> dict[str, list[Any]]:
     """What the person says who made the edits: other names of tables and attributes, and values for rows that have none."""
-    tables, attributes, fills = [], [], []
+    tables, attributes, fills, follows = [], [], [], []
     for new in after.tables:
         old = next((table for table in before.tables if table.number == new.number), None)
         if old is None:
@@ -674,4 +674,16 @@ def answers(random: Random, before: Pipeline, after: Pipeline) -> dict[str, list
             asked = attribute.default is None and (before_it is None or before_it.nullable)
             if asked and random.random() < 0.7 and (value := any_fill(random, attribute.type)) is not None:
                 fills.append([now, attribute.name, value])
-    return {"tables": tables, "attributes": attributes, "fills": fills}
+        follows += [[now, *names] for names in _followed(before.columns(old), after.columns(new))]
+    return {"tables": tables, "attributes": attributes, "fills": fills, "follows": follows}
+
+
+def _followed(was: dict[str, Column], now: dict[str, Column]) -> Iterator[tuple[str, str]]:
+    """Columns that foreign keys bring and that are called otherwise afterwards: both names."""
+    come = {name: column for name, column in now.items() if name not in was}
+    for name, column in was.items():
+        if name not in now and len(column.paths[0]) > 1:
+            new = next((n for n, c in come.items() if not set(c.paths).isdisjoint(column.paths)), None)
+            if new is not None:
+                del come[new]
+                yield name, new

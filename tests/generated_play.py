@@ -73,7 +73,9 @@ class Play(evolution.Play):
         said = self.case["answers"]
         tables = {key_of(*old): key_of(*new) for old, new in said["tables"]}
         attributes = {(key_of(*table), old): new for table, old, new in said["attributes"]}
-        return Answers(tables, attributes, {(key_of(*table), name): value for table, name, value in said["fills"]})
+        fills = {(key_of(*table), name): value for table, name, value in said["fills"]}
+        follows = {(key_of(*table), old): new for table, old, new in said["follows"]}
+        return Answers(tables, attributes, fills, follows=follows)
 
     def losses(self) -> list[dict[str, Any]]:
         """Every other person looks before migrating, and answers what stands against it; the others are refused."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from ..errors import PipelineError
-from ..tables.model import Attribute, Table, TableName
+from ..tables.model import Attribute, ForeignKey, Table, TableName
 from . import asking
 from .asking import Answers, Question
 from .operations import (
@@ -188,7 +188,9 @@ def _attribute_renames(
             for old_name in gone
             if answers.attributes.get((name, old_name)) in come
         }
-        for old_name, new_name in (*_implied(old, new, known), *_same_origin(name, gone, come, now, target, known)):
+        dropped = {attribute for table, attribute in answers.drops if table == name and attribute is not None}
+        implied, unclear = _implied(old, new, known, pairs, dropped)
+        for old_name, new_name in (*implied, *_same_origin(name, gone, come, now, target, known)):
             if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
                 pairs[old_name] = new_name
         known[name] = pairs
@@ -199,9 +201,10 @@ def _attribute_renames(
                 attribute not in pairs
                 and (name, attribute) not in answers.drops
                 and not old.attribute[attribute].hidden
-                and not _follows_parent(old, attribute, now, target)
+                and (attribute in unclear or not _follows_parent(old, attribute, now, target))
             ):
-                likely = _likely(old, new, attribute, come)
+                may_be = [new_name for new_name in come if new_name in unclear.get(attribute, come)]
+                likely = _likely(old, new, attribute, may_be)
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
     return operations
@@ -236,24 +239,42 @@ def _follows_parent(old: Table, attribute: str, now: Tables, target: Tables) -> 
     return old.attribute[attribute].inherited and any(theirs not in target[p].attribute for p, theirs in above)
 
 
-def _implied(old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]]) -> list[tuple[str, str]]:
-    """Pairs of names that foreign keys to the same attribute of the same parent give, before and after."""
-    left = list(new.foreign_keys)
-    pairs: list[tuple[str, str]] = []
-    # Where several foreign keys lead to one parent, those that share attributes belong together.
-    for key in sorted(old.foreign_keys, key=lambda k: -len(set(k.attributes) & set(new.attribute))):
-        candidates = [other for other in left if other.parent == key.parent]
-        if not candidates:
-            continue
-        match = max(candidates, key=lambda other: len(set(other.attributes) & set(key.attributes)))
-        left.remove(match)
-        renamed = known.get(key.parent, {})
-        theirs = dict(zip(match.parent_attributes, match.attributes, strict=True))
-        for attribute, parent in zip(key.attributes, key.parent_attributes, strict=True):
-            after = theirs.get(renamed.get(parent, parent))
-            if after is not None and after != attribute:
-                pairs.append((attribute, after))
-    return pairs
+def _implied(
+    old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]], pairs: Mapping[str, str], dropped: set[str]
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Pairs of names that foreign keys to the same attribute of the same parent give, before and after; and where a
+    parent has several of them that may be each other, the names that each attribute may have been given."""
+    left, olds = list(new.foreign_keys), [k for k in old.foreign_keys if dropped.isdisjoint(k.attributes)]
+    found: list[tuple[str, str]] = []
+
+    def alike(key: ForeignKey, other: ForeignKey) -> tuple[int, bool]:
+        """How many names they share, and whether both have the parent's, which may be called otherwise by now."""
+        shared = {pairs.get(attribute, attribute) for attribute in key.attributes} & set(other.attributes)
+        return len(shared), all(k.attributes == k.parent_attributes for k in (key, other))
+
+    def names(key: ForeignKey, other: ForeignKey) -> list[tuple[str, str]]:
+        renamed, theirs = known.get(key.parent, {}), dict(zip(other.parent_attributes, other.attributes, strict=True))
+        both = zip(key.attributes, key.parent_attributes, strict=True)
+        return [(a, theirs[now]) for a, parent in both if (now := renamed.get(parent, parent)) in theirs]
+
+    while True:
+        scores = {(k, o): alike(k, o) for k in olds for o in left if k.parent == o.parent}
+        best = [
+            pair
+            for pair, score in scores.items()
+            if not any(score <= s and pair != p and (pair[0] == p[0] or pair[1] == p[1]) for p, s in scores.items())
+        ]
+        if not best:
+            break
+        for key, other in best:
+            found += [(was, now) for was, now in names(key, other) if was != now]
+            olds.remove(key)
+            left.remove(other)
+    unclear: dict[str, list[str]] = {}
+    for key, other in scores:
+        for was, now in names(key, other):
+            unclear.setdefault(was, []).append(now)
+    return found, unclear
 
 
 _FAMILIES = (

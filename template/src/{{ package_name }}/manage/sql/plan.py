@@ -103,8 +103,8 @@ def build(
         and (alteration := _alteration(name, middle, after, origins, lowering, hard, lossy)) is not None
     }
     # Until the first step has run, everything has the names before.
-    as_is = {n: replace(alteration, before=before[origins.tables[n]]) for n, alteration in alterations.items()}
-    probed = [(n, found) for n, alteration in as_is.items() for found in _probes(lowering, alteration, origins)]
+    as_is = {n: _as_is(alteration, before[origins.tables[n]], origins) for n, alteration in alterations.items()}
+    probed = [(n, found) for n, alteration in as_is.items() for found in probes.probe(lowering, alteration)]
     for name, attribute in origins.fills:
         if name in as_is and attribute in after[name].attribute:
             probed += parents.unfound(lowering, name, attribute, origins, before, after)
@@ -206,12 +206,15 @@ def _with_kept(after: Table, before: Table, names: Mapping[str, str]) -> Table:
     return replace(after, attributes=(*after.attributes, *more)) if more else after
 
 
-def _probes(lowering: Lowering, alteration: Alteration, origins: Origins) -> list[Probe]:
-    """What may stand against an alteration, as far as it can be asked before anything is renamed."""
-    fills = alteration.fills.values()
-    above = {fill.parent for fill in fills if isinstance(fill, FromParent)}
-    moved = any(origins.tables.get(parent) != parent for parent in above)
-    return [probe for probe in probes.probe(lowering, alteration) if not (moved and probe.kind == "parent")]
+def _as_is(alteration: Alteration, before: Table, origins: Origins) -> Alteration:
+    """An alteration as it can be asked about before any table has another name."""
+    fills = {
+        name: replace(fill, parent=origins.tables.get(fill.parent, fill.parent))
+        if isinstance(fill, FromParent)
+        else fill
+        for name, fill in alteration.fills.items()
+    }
+    return replace(alteration, before=before, fills=fills)
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
