@@ -259,6 +259,9 @@ class Pipeline:
         for names in indexes:
             if len(set(names)) < len(names) or any(not indexable(columns[name].type) for name in names):
                 raise Invalid("not for an index")
+        for names in (tuple(key), *indexes, *keys):
+            if sum(_bytes(columns[name].type) for name in names) > 3072:
+                raise Invalid("longer than an index of MySQL may be")
         if table.master is not None:
             master = self.table(table.master)
             first = table.key[0] if table.key else None
@@ -324,6 +327,12 @@ def indexable(type_: str) -> bool:
 
 
 # --- Types and values ------------------------------------------------------------------------------------------------
+
+
+def _bytes(type_: str) -> int:
+    """How much of an index a type takes on MySQL, at most."""
+    size = re.match(r"(?:var)?char\((\d+)\)", type_)
+    return 4 * int(size[1]) if size else 16
 
 
 def any_type(random: Random, *, key: bool = False) -> str:

@@ -54,7 +54,8 @@ class Pipeline:
             return MySQL(self.databases, before, after, names)
         from ..sql.postgresql import PostgreSQL
 
-        return PostgreSQL(self.databases, before, after, names)
+        version = (self.connection._conn.server_version // 10_000,)
+        return PostgreSQL(self.databases, before, after, names, version)
 
 
 def read(connection: dj.Connection, environment: Environment) -> Pipeline:

@@ -179,8 +179,8 @@ def _foresee(pipeline: Pipeline, found: list[Group], lossy: frozenset[tuple[Tabl
     for table, probe in whole.probes:
         if probe.sql not in asked and (group := owner(table)) is not found[0]:
             group.probes.append((table, probe))
-    converted = [entry for entry in whole.entries if entry.kind == "recode"]
-    found[-1].codecs = [entry for entry in converted if entry not in found[0].codecs]
+    known = [entry for group in found for entry in group.codecs]
+    found[-1].codecs += [entry for entry in whole.codecs if entry not in known]
 
 
 def refuse_open_questions(wanted: list[Revision]) -> None:
@@ -243,7 +243,9 @@ def lower(
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     for own, part in _segments(operations):
         if own is not None:
-            entries += _data_entries(pipeline, own, group)
+            entries += (more := list(_data_entries(pipeline, own, group)))
+            if isinstance(own, recoding.Recode) and group.before.get(own.table) is pipeline.tables.get(own.table):
+                group.codecs += more  # whose values are there to be looked at
             own_work = own_work or not isinstance(own, recoding.Recode)
             continue
         after = ops.apply(part, now)
@@ -266,7 +268,6 @@ def lower(
     for operation in late:
         now = _add_online(pipeline, group, operation, names, now, entries)
     group.entries += entries
-    group.codecs += [entry for entry in entries if entry.kind == "recode" and group.first]
     group.after = now
     return now
 

@@ -160,10 +160,10 @@ def _table(
             deviations.append(f"foreign key ({', '.join(reference.attributes)}) {reference.words}")
     attributes = []
     for column in found.columns:
-        types = frozenset(parents[column.name]) if column.name in parents else None
-        if (attribute := known.get((column, types))) is None:
-            attribute = known[column, types] = _attribute(column, types, server)
-        attributes.append(attribute)
+        given = frozenset(parents[column.name]) if column.name in parents else None
+        if (own := known.get((column, given))) is None:
+            own = known[column, given] = _attribute(column, given, server)
+        attributes.append(own)
     return Table(
         name,
         tuple(attributes),

@@ -262,9 +262,9 @@ def _objects(operation: ops.Operation, tables: ops.Tables) -> Iterator[str]:
             gone = _stored(tables[table]) & {name}
         case ops.AlterAttribute(table=table, before=was, after=will) if recoding.changes_codec(was.type, will.type):
             gone = _stored(tables[table]) & {was.name}
-    for name in sorted(gone):
-        title = definition.title(operation.table)
-        yield f"Objects of {title}.{name} are garbage to DataJoint: collect none before purge, for rollback needs them."
+    for attribute in sorted(gone):
+        own = f"{definition.title(operation.table)}.{attribute}"
+        yield f"Objects of {own} are garbage to DataJoint: collect none before purge, for rollback needs them."
 
 
 def _stored(table: Table) -> set[str]:

@@ -84,7 +84,7 @@ class Lowering(ABC):
         version: tuple[int, ...] = (),
     ) -> None:
         self._databases, self._before, self._after = dict(databases), before, after
-        self._names, self._version = names, version
+        self._names, self.version = names, version
         self._aside: dict[tuple[TableName, str], str] = {}
         self._moved: dict[TableName, TableName] = {}  # tables that have their new names already
         self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
@@ -351,6 +351,10 @@ class Lowering(ABC):
             names[name] = unused(shorten(ATTRIBUTE_ASIDE + name), taken)
             taken.add(names[name])
         return names
+
+    def typed(self, value: str, core: str) -> str:
+        """A value such that a query that has it for a column has a column of that type."""
+        return value
 
     def put_aside(self, table: TableName, attribute: str) -> str:
         """What an attribute is called that was put aside; empty where it was not."""

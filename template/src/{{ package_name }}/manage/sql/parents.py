@@ -130,8 +130,10 @@ class _Asking:
             on.append(" = ".join(self._lower.as_text(side.sql) if enum else side.sql for side in (theirs, ours)))
         if value is None:
             return None
-        sql = f"(SELECT {value.sql} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
-        return Side(sql, resolved(self._after, table, attribute), attribute)
+        type_ = resolved(self._after, table, attribute)
+        taken = value.sql if value.type else self._lower.typed(value.sql, self._lower.core(type_, table))
+        sql = f"(SELECT {taken} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
+        return Side(sql, type_, attribute)
 
     def sides(self, table: TableName, fill: FromParent, row: str, over: str) -> list[tuple[Side | None, Side]]:
         """What joins a row to the row of another table that a value is taken from: theirs, and ours."""

@@ -102,6 +102,9 @@ class PostgreSQL(Lowering):
         # Enums of one name may be of two types.
         return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
 
+    def typed(self, value: str, core: str) -> str:
+        return f"{value}::{'text' if core.startswith('enum') else self._sql_type(core, '')}"
+
     def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
         group = [expression for expression in key.values() if expression.startswith("c.")]
         first, end = (f"DISTINCT ON ({', '.join(group)}) ", "") if group else ("", "\nLIMIT 1")

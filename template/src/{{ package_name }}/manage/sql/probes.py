@@ -1,43 +1,21 @@
-"""Queries that count what an alteration would lose or be refused for, before anything runs.
-
-Whether values survive is a question to the data, not to the types: a column of whole numbers may well become an
-``int32`` though it was a ``float64``.
-"""
+"""Queries that count what an alteration would lose or be refused for, before anything runs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..differences.changes import family
-from ..tables import notation
 from ..tables.model import TableName
-from ..tables.terms import is_text
+from . import conversions
 from .lowering import Change, Column, Lowering
 from .step import Alteration, Each, Expression, FromParent, Literal, Probe, Step
-
-_BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
-_BITS |= {"int": 32, "integer": 32, "bigint": 64}
 
 
 def probe(lowering: Lowering, alteration: Alteration) -> list[Probe]:
     """The queries for an alteration, over the table under its name before."""
     change = lowering.change(alteration)
     return list(_Probes(lowering, alteration, change).all())
-
-
-def _bits(core: str) -> int:
-    return _BITS.get(core.partition(" ")[0].partition("(")[0], 0)
-
-
-def _real(core: str) -> str:
-    """``single``, ``double``, ``decimal`` or nothing."""
-    if core in ("float32", "real"):
-        return "single"
-    if core in ("float64", "double", "double precision"):
-        return "double"
-    return "decimal" if re.match(r"decimal|numeric", core) else "single" if core == "float" else ""
 
 
 class _Probes:
@@ -63,8 +41,10 @@ class _Probes:
             # What a codec wrote is converted by itself (recoding), or stays as it is.
             coded = any(type_.startswith("<") for type_ in types)
             if self.change.was[name].core != column.core and not coded:
-                for kind, condition, words, silent in self._type(old, self.change.was[name], column):
-                    yield self._count(kind, old, condition, f"values of {old} that {words}", silent=silent)
+                core = self.change.was[name].core
+                for loss in conversions.losses(self.lower, self.lower.quote(old), core, column.core):
+                    words = f"values of {old} that {loss.words}"
+                    yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
         yield from self._duplicates()
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
@@ -134,94 +114,6 @@ class _Probes:
                 taken, parent = f"p.{quote(fill.attribute[0])}", self.lower.full(fill.parent)
                 return f"(SELECT {taken} FROM {parent} p WHERE {on} LIMIT 1)"
         return ""
-
-    def _type(self, name: str, was: Column, will: Column) -> Iterator[tuple[str, str, str, bool]]:
-        c, old, new = self.lower.quote(name), was.core, will.core
-        if new.startswith("enum"):
-            yield from self._enum(c, old, new)
-        elif is_text(new):
-            yield from self._text(c, old, new)
-        elif is_text(old):
-            yield from self._from_text(c, new)
-        elif _bits(new) or new == "bool":
-            yield from self._integer(c, old, new)
-        elif kind := _real(new):
-            yield from self._float(c, old, new, kind)
-        elif re.match(r"date|timestamp", new) and re.match(r"date|timestamp", old):
-            if new == "date":
-                cast = f"CAST({c} AS DATE)"
-            else:
-                digits = re.search(r"\((\d)\)", new)
-                precision = digits[1] if digits else ("0" if self.mysql else "6")
-                cast = f"CAST({c} AS {'DATETIME' if self.mysql else 'TIMESTAMP'}({precision}))"
-            yield "rounding", f"{c} <> {cast}", "lose a part of the moment", True
-
-    def _enum(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
-        values = notation.enum_values(new)
-        if not set(notation.enum_values(old)) - set(values) and old.startswith("enum"):
-            return
-        text = f"CAST({c} AS CHAR)" if self.mysql else f"{c}::text"
-        listed = ", ".join(map(self.lower.literal, values))
-        yield "value", f"{text} NOT IN ({listed})", f"are none of {', '.join(values)}", False
-
-    def _text(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
-        size = re.search(r"\((\d+)\)", new)
-        text = f"CAST({c} AS CHAR)" if self.mysql else f"CAST({c} AS text)"
-        if self.mysql and old == "uuid":
-            text = f"BIN_TO_UUID({c})"
-        before = notation.text_size(old)
-        if size and not (before is not None and before <= int(size[1])):
-            yield "long", f"CHAR_LENGTH({text}) > {size[1]}", f"are longer than {size[1]} characters", False
-        if new.startswith("char(") and not old.startswith("char("):
-            yield "value", f"{text} LIKE '% '", "end with a space, which a char does not keep", True
-
-    def _from_text(self, c: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
-        pattern = ""
-        if _bits(new) or new == "bool":
-            pattern = "^[[:space:]]*[+-]?[0-9]+[[:space:]]*$"
-        elif _real(new):
-            pattern = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[[:space:]]*$"
-        elif new == "uuid":
-            pattern = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
-        elif new == "json" and self.mysql:
-            yield "value", f"NOT JSON_VALID({c})", "are not JSON", False
-        if pattern:
-            test = f"{c} NOT REGEXP '{pattern}'" if self.mysql else f"{c}::text !~ '{pattern}'"
-            yield "value", test, f"are no {new}", True
-
-    def _integer(self, c: str, old: str, new: str) -> Iterator[tuple[str, str, str, bool]]:
-        if old == "bool" or not (_bits(old) or _real(old)):
-            return
-        if _real(old):
-            yield "rounding", f"{c} <> ROUND({c})", "would be rounded", True
-        if new == "bool":
-            yield "range", f"{c} NOT IN (0, 1)", "are neither 0 nor 1", True
-            return
-        bits, unsigned = _bits(new), "unsigned" in new
-        # PostgreSQL has nothing smaller than 16 bits.
-        bits = bits if self.mysql else max(bits, 16)
-        low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        if _real(old) or _bits(old) > bits or "unsigned" in old or unsigned:
-            yield "range", f"({c} < {low} OR {c} > {high})", f"do not fit {new}", False
-
-    def _float(self, c: str, old: str, new: str, kind: str) -> Iterator[tuple[str, str, str, bool]]:
-        if kind == "decimal":
-            found = re.search(r"\((\d+)(?:,\s*(\d+))?\)", new)
-            digits, scale = (int(found[1]), int(found[2] or 0)) if found else (10, 0)
-            exact = c if _real(old) == "decimal" or _bits(old) else f"CAST({c} AS DECIMAL(65,30))"
-            if not self.mysql:
-                exact = f"CAST({c} AS numeric)"
-            yield "rounding", f"{exact} <> ROUND({exact}, {scale})", "would be rounded", True
-            yield "range", f"ABS(ROUND({exact}, {scale})) >= 1e{digits - scale}", f"do not fit {new}", False
-        elif kind == "single" and (_real(old) != "single") and (_bits(old) > 16 or _real(old)):
-            exact = f"CAST({c} AS real) <> CAST({c} AS double precision)"
-            if self.mysql:
-                # A float has 24 bits; the cast to FLOAT keeps more.
-                power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({c})))))"
-                exact = f"{c} <> 0 AND {c} * {power} <> ROUND({c} * {power})"
-            yield "rounding", exact, "have more digits than a float32 holds", True
-        elif kind == "double" and _bits(old) > 32:
-            yield "rounding", f"ABS({c}) > {2**53}", "have more digits than a float64 holds", True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""Every type into every other, on both servers: what is not counted before a conversion comes through it.
+
+Rows of a table have values of one type. Those that `conversions` finds something against are taken away; then the
+server has to take the others without a word, and each has to be what it was.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import Server
+from test_lowering import connect
+from test_model import _manage
+
+conversions, plan, ops = _manage("sql.conversions"), _manage("sql.plan"), _manage("differences.operations")
+catalog, constraints, model = _manage("reading.catalog"), _manage("reading.constraints"), _manage("tables.model")
+
+WHOLE = (0, 1, 5, -7, 127, 128, 255, 32767, 70000, 2**31 - 1, 2**24 + 1, 2**53 + 1, 2**63 - 1, -(2**63))
+UUID = "05c03ddc-46ba-5fa2-d82d-dce6c18f751c"
+TEXTS = (
+    *("", "a", "b", "5", " 5", "5 ", "+7", "1.5", "1.239", "1,5", "1e3", "-", "0x1F", "true", "é", "0.1", "1e999"),
+    *("99999999999999999999", "12345678.123456789012", "3.4e39", "1e-60", '{"a": 1}', "2020-02-30", "0000-00-00", UUID),
+    *("2020-01-02", "2020-01-02 00:00:00", "2020-01-02 03:04:05", "2020-01-02 03:04:05.678", "12:30", "20200102"),
+)
+VALUES: dict[str, tuple[Any, ...]] = {
+    "bool": (0, 1),
+    "int8": tuple(v for v in WHOLE if -128 <= v < 128),
+    "int16": tuple(v for v in WHOLE if -(2**15) <= v < 2**15),
+    "int32": tuple(v for v in WHOLE if -(2**31) <= v < 2**31),
+    "int64": WHOLE,
+    "float32": (1.5, 0.1, 3e38, -3.0, 16777216.0),
+    "float64": (0.0, 1.5, 0.1, 1e100, 1e-100, -3.0, 1e10, 123456789.123),
+    "decimal(5,0)": ("12345", "-7"),
+    "decimal(8,2)": ("1.25", "999999.99", "-3.00", "0.10"),
+    "decimal(20,6)": ("1.25", "12345678901234.123456", "0.000001"),
+    "varchar(40)": TEXTS,
+    "char(8)": tuple(text for text in TEXTS if len(text) <= 8),
+    "enum('a', 'b', '5', '1.5')": ("a", "b", "5", "1.5"),
+    "uuid": (UUID,),
+    "date": ("2020-01-02", "1500-01-02"),
+    "datetime": ("2020-01-02 03:04:05", "2020-01-02 00:00:00"),
+    "datetime(3)": ("2020-01-02 03:04:05.678", "2020-01-02 03:04:59.999", "2020-01-02 00:00:00.001"),
+    "json": ('{"a": 1}', "5", '"x"', "null"),
+    "bytes": (b"abc", b"\0\xff"),
+}
+
+
+@pytest.fixture
+def table(server: Server) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A connection to a schema with a table for each type, and the tables by type."""
+    server.drop("conv")
+    dj, connection = connect(server)
+    schema = dj.Schema("conv", connection=connection)
+    for number, type_ in enumerate(VALUES):
+        definition = f"a : int32\n---\nx = null : {type_}"
+        schema(type(f"T{number}", (dj.Manual,), {"definition": definition}), context={})
+    shape = catalog.read(connection, {"s": "conv"})["s"]
+    yield connection, {type_: shape.table[f"t{number}"] for number, type_ in enumerate(VALUES)}
+    connection.close()
+    server.drop("conv")
+
+
+def meaning(value: Any) -> Any:
+    """What a value is, whatever a driver has it in."""
+    if isinstance(value, memoryview):
+        value = bytes(value)
+    if isinstance(value, bytes):
+        if len(value) == 16:
+            return str(uuid.UUID(bytes=value))
+        with suppress(ValueError):
+            return meaning(value.decode())
+        return value
+    if isinstance(value, (bool, int, float, Decimal)):
+        return Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
+    if isinstance(value, (date, datetime)):
+        return datetime.fromisoformat(value.isoformat())
+    if isinstance(value, str):
+        text = value.strip()
+        for read in (Decimal, datetime.fromisoformat):
+            with suppress(ValueError, ArithmeticError):
+                return meaning(read(text))
+        with suppress(ValueError):
+            return str(uuid.UUID(text))
+        return {"true": Decimal(1), "false": Decimal(0)}.get(text, text.strip('"'))
+    return json.dumps(value)
+
+
+def same(before: Any, after: Any, near: float) -> bool:
+    was, now = meaning(before), meaning(after)
+    if was == now or not (isinstance(was, Decimal) and isinstance(now, Decimal)):
+        return bool(was == now)
+    return bool(abs(was - now) <= Decimal(near) * abs(was))
+
+
+def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
+    connection, shapes = table
+    mysql = connection.adapter.backend == "mysql"
+    kind = _manage("sql.mysql").MySQL if mysql else _manage("sql.postgresql").PostgreSQL
+    name, full = model.TableName("s", "x"), ".".join(map(connection.adapter.quote_identifier, ("conv", "x")))
+    wrong = []
+    for old, before in shapes.items():
+        for new in (new for new in shapes if new != old):
+            own = replace(before, name=name)
+            will = shapes[new].attribute["x"]
+            after = replace(own, attributes=tuple(will if a.name == "x" else a for a in own.attributes))
+
+            def lowering(*states: Any) -> Any:
+                return kind({"s": "conv"}, *states, constraints.read(connection, {"s": "conv"}), (18,))
+
+            lower = lowering({}, {name: own})
+            for step in lower.create_table(own):
+                connection.query(step.sql, args=None)
+            for number, value in enumerate(VALUES[old]):
+                value = bool(value) if old == "bool" and not mysql else value
+                value = uuid.UUID(value).bytes if old == "uuid" and mysql else value
+                connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
+            for loss in conversions.losses(lower, lower.quote("x"), old, new):
+                found = connection.query(f"SELECT a FROM {full} WHERE {loss.condition}", args=None).fetchall()
+                listed = ", ".join(str(key) for (key,) in found)
+                connection.query(f"DELETE FROM {full} WHERE a IN ({listed or 'NULL'})", args=None)
+            had = connection.query(f"SELECT a, x FROM {full}").fetchall()
+            lower = lowering({name: own}, {name: after})
+            try:
+                built = plan.build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], lower)
+                for step in built.steps:
+                    connection.query(step.sql, args=step.arguments or None)
+                has = dict(connection.query(f"SELECT a, x FROM {full}").fetchall())
+                near = 1e-6 if "float32" in (old, new) else 1e-15
+                lost = [(value, has[key]) for key, value in had if not same(value, has[key], near)]
+            except Exception as error:
+                lost = [str(error)[:200]]
+            if lost:
+                wrong.append((old, new, lost))
+            connection.query(f"DROP TABLE {full}")
+    assert not wrong, "\n".join(map(str, wrong))
