@@ -211,6 +211,10 @@ class Lowering(ABC):
         """An expression such that it can be compared with one of another type."""
         return expression
 
+    def as_number(self, expression: str) -> str:
+        """A ``bool`` such that it can be compared with a number."""
+        return expression
+
     def full(self, name: TableName) -> str:
         """A table's name in a statement."""
         return ".".join(self.quote(part) for part in self.place(name))

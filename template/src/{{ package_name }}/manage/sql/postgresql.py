@@ -43,6 +43,9 @@ class PostgreSQL(Lowering):
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
 
+    def as_number(self, expression: str) -> str:
+        return f"{expression}::int"
+
     def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
         """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
         enums = self._names.table(self.place(fill.parent)).enums

@@ -157,7 +157,9 @@ def orphans(
         plain = {"int": "number", "real": "number", "moment": "moment"}
         kinds = {plain.get(family(side.type)) for side in (ours, theirs) if side.type}
         if len(kinds) == 1 and None not in kinds:
-            return f"{theirs.sql} = {ours.sql}"
+            one = {side.type for side in (ours, theirs)} == {"bool"}
+            both = (lowering.as_number(s.sql) if s.type == "bool" and not one else s.sql for s in (theirs, ours))
+            return " = ".join(both)
         return " = ".join(lowering.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
 
     known = [f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type and not (nulls or ours.made)]
