@@ -82,3 +82,49 @@ def test_a_number_for_each_row_is_none_of_a_set_of_words(living: Project) -> Non
     refused = ok(living, "migrate", code=1)
     assert "mood of life.weight cannot be filled with number()." in refused.err
     assert states(living)["life"] == ("behind", "1.0.0")
+
+
+OWN = """
+    RunSQL("two", mysql="UPDATE {{life}}.weight SET grams = grams + 1;\\n{wrong}",
+           postgresql="UPDATE {{life}}.weight SET grams = grams + 1;\\n{wrong}"),
+    RunPython("one", lambda connection, databases: False, run),
+"""
+
+PYTHON = """
+def run(connection, databases):
+    table = ".".join(map(connection.adapter.quote_identifier, (databases["life"], "weight")))
+    connection.query(f"UPDATE {table} SET grams = grams * 2")
+    raise ValueError("wrong")
+"""
+
+
+def test_what_is_the_labs_own_and_fails_half_way_is_corrected_in_its_file(living: Project, server: Server) -> None:
+    life = living.module("life")
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    path = f"{FOLDER}/life/1.1.0_moods.py"
+    text = living.read(path).replace("import ", "import RunPython, RunSQL, ", 1)
+    head, _, lines = text.partition("operations = [\n")
+    own = OWN.format(wrong="UPDATE nowhere SET a = 1")
+    living.write(path, f"{head}{PYTHON}\n\noperations = [\n{lines.rstrip().rstrip(']').rstrip()}{own}]\n")
+    half = 6 if server.backend == "mysql" else 1
+    refused = ok(living, "migrate", code=half)
+    assert "two (2 of 2)" in refused.err and "Correct it in the migration, then run" in refused.err
+    if half == 6:
+        living.replace(path, "grams = grams + 1", "grams = grams + 2")
+        refused = ok(living, "migrate", code=6)
+        assert "was corrected that has run already: two (1 of 2)." in refused.err
+        living.replace(path, "grams = grams + 2", "grams = grams + 1")
+    living.replace(path, "UPDATE nowhere SET a = 1", "UPDATE {life}.weight SET mood = 'calm'")
+    refused = ok(living, "migrate", code=half)
+    assert "one. wrong" in refused.err.replace("\n ", "") and "Traceback" not in refused.err
+    living.replace(path, '    raise ValueError("wrong")\n', "")
+    living.replace(path, "lambda connection, databases: False", "done")
+    living.replace(path, "def run(", "def done(connection, databases):\n    return said\n\n\nsaid = []\n\n\ndef run(")
+    living.replace(path, 'grams * 2")\n', 'grams * 2")\n    said.append(1)\n')
+    ok(living, "migrate")
+    assert rows(living, "[(r['grams'], r['mood']) for r in life.Weight.to_dicts(order_by='animal_id, day')]") == [
+        [43.0, "calm"], [44.0, "calm"], [40.0, "calm"],
+    ]  # fmt: skip
+    assert states(living)["life"] == ("current", "1.1.0")
+    assert not ok(living, "migrate").err

@@ -68,6 +68,8 @@ class Revision:
         Reason why a rule is not to speak, by the rule's id.
     digest : str
         64 hexadecimal digits that change with what it does and not with how it is written.
+    frame : str
+        The same, whatever statements and Python of the lab's own it has.
     later : definition.Titles, callable or None
         What tables are called that are made after it.
     """
@@ -83,6 +85,7 @@ class Revision:
     makes: Schema | None = None
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    frame: str = ""
     later: definition.More = field(default=None, compare=False)
 
     @property
@@ -337,6 +340,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Revision:
         None,
         silence,
         _digest(lines, source),
+        _frame(lines),
         titles,
     )
 
@@ -378,6 +382,12 @@ def _digest(lines: Iterable[migration.Line], source: str) -> str:
         skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
         text += "".join(token.string for token in tokens if token.type not in skipped)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _frame(lines: Iterable[migration.Line]) -> str:
+    own = (migration.RunSQL, migration.RunPython)
+    text = "\n".join(type(line).__name__ if isinstance(line, own) else repr(line) for line in lines)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

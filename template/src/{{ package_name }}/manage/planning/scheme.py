@@ -29,7 +29,7 @@ from ..sql import lineage, online, plan, recoding
 from ..sql.lowering import Lowering
 from ..sql.step import Probe, Step
 from ..tables.model import Schema, Table, TableName
-from . import scope
+from . import own_work, scope
 from .due import Pipeline, newest
 
 if TYPE_CHECKING:
@@ -337,9 +337,6 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
 
 
 def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) -> Iterator[steplog.Entry]:
-    quote = pipeline.connection.adapter.quote_identifier
-    names = {schema: quote(database) for schema, database in pipeline.databases.items()}
-    backend = pipeline.connection.adapter.backend
     if isinstance(operation, recoding.Recode):
         name = operation.table
         place = (pipeline.databases[name.schema], name.table)
@@ -347,28 +344,8 @@ def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) ->
         text = json.dumps({"schema": name.schema, "place": place, **told})
         words = f"convert the values of {operation.source} in {name} to {operation.type}"
         yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
-        return
-    if isinstance(operation, data.RunPython):
-        revision = next(r for r in group.revisions if any(getattr(x, "run", 0) is operation.run for x in r.lines))
-        index = next(i for i, line in enumerate(revision.lines) if getattr(line, "run", 0) is operation.run)
-        text = json.dumps({"schema": revision.schema, "digest": revision.digest, "line": index})
-        yield steplog.Entry(0, "python", steplog.PLANNED, operation.words, text)
-        return
-    assert isinstance(operation, data.RunSQL)
-
-    def filled(text: str) -> str:
-        for schema, database in names.items():
-            text = text.replace("{" + schema + "}", database)
-        return text
-
-    text = filled(getattr(operation.sql, backend))
-    check = filled(getattr(operation.check, backend)) if operation.check else ""
-    statements = [part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";")]
-    # Each is a step, so that none runs twice; whether the first has to run says whether all have to.
-    for number, statement in enumerate(statements, 1):
-        words = operation.words if len(statements) == 1 else f"{operation.words} ({number} of {len(statements)})"
-        left = {"check": check, "more": len(statements) - 1} if check and number == 1 else {}
-        yield steplog.Entry(0, "own", steplog.PLANNED, words, json.dumps({**left, "run": [statement]}))
+    elif isinstance(operation, (data.RunPython, data.RunSQL)):
+        yield from own_work.entries(pipeline.connection, pipeline.databases, operation, group.revisions)
 
 
 # --- What the data say ---------------------------------------------------------------------------------------------

@@ -145,3 +145,14 @@ def finish(connection: dj.Connection, database: str, run: int, number: int) -> N
     """Note that a step is done."""
     sql = f"UPDATE {_table(connection, database)} SET state = %s, finished_at = %s WHERE run = %s AND number = %s"
     connection.query(sql, (DONE, now(), run, number), reconnect=False)
+
+
+def rewrite(
+    connection: dj.Connection, database: str, run: int, entries: Iterable[Entry], head: Mapping[str, Any]
+) -> None:
+    """Put other steps in the place of those of a run, from the first that is given on, and another head."""
+    steps, table = list(entries), _table(connection, database)
+    connection.query(f"UPDATE {table} SET statement = %s WHERE run = %s AND number = 0", (json.dumps(head), run))
+    if steps:
+        connection.query(f"DELETE FROM {table} WHERE run = %s AND number >= %s", (run, steps[0].number))
+        write(connection, database, run, steps)

@@ -257,24 +257,22 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> di
     members: list[dict[str, Any]] = []
     now: dict[str, str | None] = {name: record.version for name, record in pipeline.records.items()}
     for revision in group.revisions:
-        database = pipeline.databases[revision.schema]
+        database, had = pipeline.databases[revision.schema], now.get(revision.schema) or "0"
         number = journal.begin(
             connection,
             database,
             kind="init" if revision.makes is not None else kind,
-            version=max(now.get(revision.schema) or "0", revision.version, key=Version)
-            if kind == "migrate"
-            else revision.version,
+            version=max(revision.version, had if kind == "migrate" else "0", key=Version),
             previous_version=now.get(revision.schema),
             code_commit=commit,
             software=versions,
             options=options,
         )
         now[revision.schema] = revision.version
-        members.append({"schema": revision.schema, "run": number, "slug": revision.slug, "digest": revision.digest})
+        known = {key: getattr(revision, key) for key in ("schema", "slug", "digest", "frame")}
+        members.append({**known, "run": number})
     leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
-    names = {*group.before, *group.after}
-    changed = {n.schema for n in names if group.before.get(n) is not group.after.get(n)}
+    changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
     changed |= {n.schema for step in group.steps for n in step.tables}  # what was put aside may stand elsewhere now
     shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
     for table in group.after.values():
@@ -380,7 +378,7 @@ def resume(connection: dj.Connection, environment: Environment, report: Report) 
         if head is None:
             continue  # begun by init, which goes on with it
         leader = heads[head["leader"]["schema"], head["leader"]["run"]]
-        _go_on(connection, leader, report)
+        _go_on(connection, stepping.corrected(connection, leader), report)
         return resume(connection, environment, report)
     return False
 

@@ -7,12 +7,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import project
 from ..errors import ExitCode, PipelineError
 from ..files import revisions
 from ..migration import RunPython
+from ..planning import own_work
 from ..reading import holders
 from ..record import journal, steplog
 from ..servers import trouble
@@ -106,6 +107,25 @@ def within(connection: dj.Connection) -> Iterator[None]:
         yield
 
 
+def corrected(connection: dj.Connection, head: dict[str, Any]) -> dict[str, Any]:
+    """The head of an interrupted run, after statements and Python of the lab's own were taken over that were corrected
+    in its files. PostgreSQL has undone all of such a run."""
+    database, run = head["databases"][head["leader"]["schema"]], head["leader"]["run"]
+    steps = steplog.read(connection, database, run)
+    found = own_work.corrected(connection, head, steps, revisions.read(project.current()))
+    if found is None:
+        return head
+    now, entries = found
+    same = next((n for n, pair in enumerate(zip(steps, entries, strict=False)) if pair[0] != pair[1]), len(steps))
+    with transaction(connection):
+        for member in now["members"]:
+            leads = (member["schema"], member["run"]) == (head["leader"]["schema"], run)
+            own = {**now, **member} if leads else {"leader": head["leader"], **member}
+            place = head["databases"][member["schema"]]
+            steplog.rewrite(connection, place, member["run"], entries[same:] if leads else (), own)
+    return now
+
+
 def run(
     connection: dj.Connection, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int
 ) -> int:
@@ -161,10 +181,11 @@ def run(
         left = f"{entry.number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {project.current().command} migrate again" + ("." if first else "; it goes on from there.")
+        mend = "Correct it in the migration" if entry.kind in ("own", "python") else "See to the reason"
         refused = (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {of} failed: {entry.words}.",
             f"{trouble.reason(error)}. {left}",
-            f"{found.do if found else 'See to the reason'}, then {again}",
+            f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         )
         if isinstance(refused, Refused) and found is trouble.HELD:
