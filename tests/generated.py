@@ -238,6 +238,8 @@ class Pipeline:
             raise Invalid("an enum from two schemas away")
         if table.tier in ("Imported", "Computed") and any(isinstance(member, Attribute) for member in table.key):
             raise Invalid("a key of its own in a table that is populated")
+        if any(isinstance(member, Reference) and member.nullable for member in table.key):
+            raise Invalid("a key that may be null")
         for ref in table.references:
             parent = self.table(ref.parent)
             if parent.schema > table.schema or parent.number == table.number:

@@ -201,6 +201,39 @@ def test_renamed_key_is_followed_where_another_foreign_key_brings_it(
     assert (c, "a_id", "animal_id") in renamed and not found.questions
 
 
+def test_which_foreign_key_is_which_is_asked_where_a_parent_has_several(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any]
+) -> None:
+    """What is called as the parent calls it follows the parent, and so does what one answer leaves over."""
+    a, c = (engine.model.TableName("s", table) for table in "ac")
+    left, right = '    -> A.proj(left="{0}")\n', '    -> A.proj(right="{0}")\n'
+
+    def pipeline(key: str, *lines: str) -> Any:
+        above, below = f"A(dj.Manual):\n    {key} : int32\n", "C(dj.Manual):\n    c_id : int32\n    ---\n"
+        return tables_of(module(above + below + "".join(line.format(key) for line in lines)), ["s"])
+
+    def renamed(before: Any, after: Any, **answers: Any) -> tuple[list[Any], list[Any]]:
+        found = agrees(engine, before, after, engine.changes.Answers(**answers))
+        names = [(op.old, op.new) for op in found.operations if type(op).__name__ == "RenameAttribute"]
+        return names, [(q.kind, q.subject, q.candidates) for q in found.questions]
+
+    before = pipeline("a_id", left, right)
+    after = pipeline("a_id", left.replace("left", "front"), right.replace("right", "back"))
+    asked = [("rename", "left", ("front", "back")), ("rename", "right", ("front", "back"))]
+    names, questions = renamed(before, after)
+    assert not names and [q[:2] for q in questions] == [q[:2] for q in asked]
+    assert all(set(q[2]) == {"front", "back"} for q in questions)
+    names, questions = renamed(before, after, attributes={(c, "left"): "back"})
+    assert sorted(names) == [("left", "back"), ("right", "front")] and not questions
+    before = pipeline("a_id", "    -> A\n", left)
+    names, questions = renamed(before, pipeline("animal", "    -> A\n"), attributes={(a, "a_id"): "animal"})
+    assert names == [("a_id", "animal")] * 2 and not questions
+    names, questions = renamed(
+        pipeline("a_id", left), pipeline("a_id", *(line.replace("t=", "th=") for line in (left, right)))
+    )
+    assert not names and [q[:2] for q in questions] == [("rename", "left")]
+
+
 def test_renamed_table_keeps_what_leads_to_it(
     engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
 ) -> None:
