@@ -128,3 +128,15 @@ def test_what_is_the_labs_own_and_fails_half_way_is_corrected_in_its_file(living
     ]  # fmt: skip
     assert states(living)["life"] == ("current", "1.1.0")
     assert not ok(living, "migrate").err
+
+
+def test_an_index_that_mysql_would_not_take_stops_it_before_the_first_step(living: Project, server: Server) -> None:
+    work = living.module("work")
+    living.replace(work, "    task : varchar(16)", "    task : varchar(800)")
+    ok(living, "revise", "-m", "longer")
+    if server.backend == "postgresql":
+        ok(living, "migrate")
+        return
+    refused = ok(living, "migrate", code=1)
+    assert "An index over (animal_id, task) of work." in refused.err and "up to 3,208 bytes." in refused.err
+    assert states(living)["work"] == ("behind", "1.0.0")

@@ -207,6 +207,10 @@ class Lowering(ABC):
         """Database and table where a table of before is at that point."""
         return self.place(self._moved.get(name, name))
 
+    def refuse_long_indexes(self, tables: Tables, table: Table) -> None:
+        """Raise where the server has no index as long as a table would need one."""
+        return
+
     def as_text(self, expression: str) -> str:
         """An expression such that it can be compared with one of another type."""
         return expression
@@ -357,7 +361,7 @@ class Lowering(ABC):
         return names
 
     def typed(self, value: str, core: str) -> str:
-        """A value such that a query that has it for a column has a column of that type."""
+        """A value such that it stays of its type where it stands beside others, or for a column."""
         return value
 
     def put_aside(self, table: TableName, attribute: str) -> str:

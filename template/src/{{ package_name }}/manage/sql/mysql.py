@@ -15,6 +15,15 @@ from .lowering import Change, Column, Lowering
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
 from .step import Alteration, Expression, Literal, Obstacles, Step
 
+#: The longest index.
+KEY_BYTES = 3072
+
+
+def _bytes(sql: str, width: int) -> int:
+    """How much of an index a column takes at most, where a letter takes up to that width."""
+    size = re.match(r"(?:var)?(char|binary)\((\d+)\)", sql)
+    return int(size[2]) * (width if size[1] == "char" else 1) if size else 8
+
 
 class MySQL(Lowering):
     """Statements for MySQL."""
@@ -75,6 +84,10 @@ class MySQL(Lowering):
             return f"CAST({column} AS CHAR)"
         return None
 
+    def typed(self, value: str, core: str) -> str:
+        cast = {"float32": "FLOAT", "float64": "DOUBLE"}.get(core, core)
+        return f"CAST({value} AS {cast})" if re.match(r"date|decimal|FLOAT|DOUBLE", cast) else value
+
     def unique_id(self, column: Column) -> str:
         return "UUID_TO_BIN(UUID())" if column.core == "uuid" else "UUID()"
 
@@ -94,6 +107,19 @@ class MySQL(Lowering):
     def create_schema(self, name: str) -> list[Step]:
         database = self._databases.get(name, name)
         return [Step(f"CREATE DATABASE IF NOT EXISTS {self.quote(database)}", (), f"make the schema {name}")]
+
+    def refuse_long_indexes(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        columns = self.columns(tables, table)
+        width = 1 if self.place(table.name)[0] in self._names.narrow else 4
+        sizes = {name: _bytes(column.sql, width) for name, column in columns.items()}
+        for names in (table.primary_key, *(index.columns for index in self.expected(table))):
+            size = sum(sizes.get(name, 0) for name in names)
+            if size > KEY_BYTES:
+                raise PipelineError(
+                    f"An index over ({', '.join(names)}) of {table.name} takes up to {size:,} bytes.",
+                    f"MySQL takes {KEY_BYTES:,}, and a letter has up to four; nothing was changed.",
+                    "Make these texts shorter, or refer to them by a number or a hash.",
+                )
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:

@@ -97,7 +97,9 @@ class _Asking:
             column = f"{row}.{self._lower.quote(old)}"
             given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
             made = fill is not None and bool(fill.each)  # which is in no row that is there
-            return Side(f"COALESCE({column}, {given.sql})" if given is not None else column, type_, old, made)
+            if given is not None:
+                column = f"COALESCE({column}, {self._lower.typed(given.sql, self._lower.core(type_, table))})"
+            return Side(column, type_, old, made)
         if fill is not None and fill.each:
             return Side("NULL", "", attribute)  # what is made up is in no row that is there
         if fill is not None and (fill.of is not None or fill.parent):

@@ -106,7 +106,7 @@ class PostgreSQL(Lowering):
         return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
 
     def typed(self, value: str, core: str) -> str:
-        return f"{value}::{'text' if core.startswith('enum') else self._sql_type(core, '')}"
+        return value if core.startswith("enum") else f"{value}::{self._sql_type(core, '')}"
 
     def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
         group = [expression for expression in key.values() if expression.startswith("c.")]

@@ -100,7 +100,7 @@ class _Probes:
             # What is converted as well cannot be compared before it is.
             if not isinstance(fill, Literal) or was.core != will.core:
                 return None
-            return f"COALESCE({own}, {self.lower.value(was.core, fill.value)})"
+            return f"COALESCE({own}, {self.lower.typed(self.lower.value(was.core, fill.value), was.core)})"
         match fill:
             case Each():
                 return None
