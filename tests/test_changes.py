@@ -177,6 +177,36 @@ def test_answered_rename_of_an_attribute(
     assert kinds(dropped.operations) == ["AddAttribute", "DropAttribute"] and not dropped.questions
 
 
+def test_a_name_that_is_given_up_and_taken_again(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
+) -> None:
+    a = engine.model.TableName("s", "a")
+    again = tables_of(
+        module(edit(("    weight = null : float32", "    note = null : float32"), ('note = "" : v', "text : v"))), ["s"]
+    )
+    both = engine.changes.Answers(attributes={(a, "weight"): "note", (a, "note"): "text"})
+    found = agrees(engine, start, again, both)
+    renamed = [(op.old, op.new) for op in found.operations if type(op).__name__ == "RenameAttribute"]
+    assert renamed == [("note", "text"), ("weight", "note")]
+    other = tables_of(module(edit(("    weight", "    weight = null : date\n    mass"))), ["s"])
+    found = agrees(engine, start, other, engine.changes.Answers(attributes={(a, "weight"): "mass"}))
+    assert kinds(found.operations) == ["AddAttribute", "RenameAttribute"] and not found.questions
+    swapped = tables_of(
+        module(
+            edit(
+                ("weight = null : float32  # grams", 'x = "" : varchar(100)'),
+                ('note = "" : varchar(100)', "weight = null : float32  # grams"),
+                ("x =", "note ="),
+            )
+        ),
+        ["s"],
+    )
+    with pytest.raises(engine.changes.PipelineError, match="exchange their names"):
+        engine.changes.difference(
+            start, swapped, engine.changes.Answers(attributes={(a, "weight"): "note", (a, "note"): "weight"})
+        )
+
+
 def test_renamed_key_carries_the_tables_below_along(
     engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
 ) -> None:

@@ -183,18 +183,16 @@ def _attribute_renames(
         old, new = now[name], target[name]
         gone = [a.name for a in old.attributes if a.name not in new.attribute]
         come = [a.name for a in new.attributes if a.name not in old.attribute]
-        pairs = {
-            old_name: answers.attributes[name, old_name]
-            for old_name in gone
-            if answers.attributes.get((name, old_name)) in come
-        }
+        said = {was: now for (table, was), now in answers.attributes.items() if table == name and was != now}
+        said = {was: now for was, now in said.items() if was in old.attribute and now in new.attribute}
+        pairs = {was: now for was, now in said.items() if now in come or now in said}
         dropped = {attribute for table, attribute in answers.drops if table == name and attribute is not None}
         implied, unclear = _implied(old, new, known, pairs, dropped)
         for old_name, new_name in (*implied, *_same_origin(name, gone, come, now, target, known)):
             if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
                 pairs[old_name] = new_name
         known[name] = pairs
-        operations += [RenameAttribute(name, old_name, new_name) for old_name, new_name in pairs.items()]
+        operations += _free_renames(name, pairs)
         come = [attribute for attribute in come if attribute not in pairs.values()]
         for attribute in gone:
             if (
@@ -207,6 +205,22 @@ def _attribute_renames(
                 likely = _likely(old, new, attribute, may_be)
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
+    return operations
+
+
+def _free_renames(name: TableName, pairs: Mapping[str, str]) -> list[Operation]:
+    """Renames in an order in which each name is free."""
+    operations, waiting = list[Operation](), dict(pairs)
+    while waiting:
+        free = next((old for old, new in waiting.items() if new not in waiting), None)
+        if free is None:
+            names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
+            raise PipelineError(
+                f"Attributes of {name} exchange their names.",
+                f"That cannot be done in one step: {names}.",
+                "Do it in two migrations.",
+            )
+        operations.append(RenameAttribute(name, free, waiting.pop(free)))
     return operations
 
 

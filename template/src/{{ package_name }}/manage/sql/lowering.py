@@ -207,6 +207,10 @@ class Lowering(ABC):
         """Database and table where a table of before is at that point."""
         return self.place(self._moved.get(name, name))
 
+    def taken_up(self, table: Table) -> list[Step]:
+        """Steps for a table that comes back from where it was put aside."""
+        return []
+
     def refuse_long_indexes(self, tables: Tables, table: Table) -> None:
         """Raise where the server has no index as long as a table would need one."""
         return

@@ -180,7 +180,7 @@ def _created(lowering: Lowering, table: Table, old: TableName | None) -> list[St
     """A new table, or the one that was put aside."""
     if old is None:
         return lowering.create_table(table)
-    steps = lowering.rename_table(old, table.name)
+    steps = [*lowering.rename_table(old, table.name), *lowering.taken_up(table)]
     keys = tuple(table.keys_in_order)
     for number, key in enumerate(keys):
         steps += lowering.add_foreign_key(replace(table, foreign_keys=keys[:number]), key)

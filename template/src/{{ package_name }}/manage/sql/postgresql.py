@@ -46,13 +46,18 @@ class PostgreSQL(Lowering):
     def as_number(self, expression: str) -> str:
         return f"{expression}::int"
 
-    def joined(self, fill: FromParent, alias: str, pairs: list[tuple[str, str]]) -> str:
-        """What joins a row, as ``c``, to its parent's; enums of one name may be of two types."""
+    def joined(self, own: Table, fill: FromParent, alias: str, pairs: list[tuple[str, str, str]]) -> str:
+        """What joins a row of a table, as ``c``, to its parent's, which may be of another type by now: the parent's
+        attribute, ours as it was called, and as it is."""
         enums = self._names.table(self.place(fill.parent)).enums
         parts = []
-        for theirs, ours in pairs:
+        for theirs, was, ours in pairs:
+            known = [(tables, tables.get(fill.parent), theirs) for tables in (self._before, self._after)]
+            known.append((self._before, own, was))
+            cores = {self.column(tables, t, t.attribute[a]).core for tables, t, a in known if t and a in t.attribute}
             left, right = f"{alias}.{self.quote(theirs)}", f"c.{self.quote(ours)}"
-            parts.append(f"{left}::text = {right}::text" if theirs in enums else f"{left} = {right}")
+            text = theirs in enums or len(cores) > 1
+            parts.append(f"{left}::text = {right}::text" if text else f"{left} = {right}")
         return " AND ".join(parts)
 
     def value(self, core: str, text: str) -> str:
@@ -104,6 +109,9 @@ class PostgreSQL(Lowering):
     def cast(self, column: Column, expression: str) -> str:
         # Enums of one name may be of two types.
         return f"{expression}::text::{column.sql}" if column.core.startswith("enum(") else expression
+
+    def taken_up(self, table: Table) -> list[Step]:
+        return enums.taken_up(self, table)
 
     def typed(self, value: str, core: str) -> str:
         return value if core.startswith("enum") else f"{value}::{self._sql_type(core, '')}"

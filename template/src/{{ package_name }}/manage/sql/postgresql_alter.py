@@ -157,7 +157,8 @@ class Altering:
                 renamed = {old: now for now, old in change.old.items()} | change.kept
                 theirs, pairs = self.lower.from_parent(fill)
                 quote = self.lower.quote
-                on = self.lower.joined(fill, "p", [(key, renamed[ours]) for key, ours in pairs])
+                named = [(key, ours, renamed[ours]) for key, ours in pairs]
+                on = self.lower.joined(alteration.before, fill, "p", named)
                 value, parent = f"p.{quote(theirs)}", self.lower.full(fill.parent)
                 if fill.unique:
                     source, condition = f" FROM {parent} p", " AND ".join(filter(None, [on, condition]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,25 @@ def move(lower: PostgreSQL, name: TableName, database: str) -> list[Step]:
             steps.append(Step(sql, (name,), f"move the type {type_[1]} to {name.schema}"))
             for where, column in users:
                 lower.names.table(where).enums[column] = moved
+    return steps
+
+
+def taken_up(lower: PostgreSQL, table: Table) -> list[Step]:
+    """Give a table that was put aside the types of its enums that have taken the place of those that it has."""
+    place, steps = lower.place(table.name), list[Step]()
+    for name, column in lower.columns(lower._after, table).items():
+        used = lower.names.table(place).enums.get(name)
+        if used is None or ".".join(map(lower.quote, used)) == column.sql:
+            continue
+        own = lower.quote(name)
+        change = f"ALTER COLUMN {own} TYPE {column.sql} USING {own}::text::{column.sql}"
+        words = f"give {name} in {table.name} its type again"
+        steps.append(
+            Step(f"ALTER TABLE {lower.full(table.name)} {change}", (table.name,), words, rewrites=True, lock="all")
+        )
+        database, type_ = (part.replace('""', '"') for part in re.findall(r'"((?:[^"]|"")*)"', column.sql))
+        lower.names.table(place).enums[name] = (database, type_)
+        steps += drop(lower, table.name, [used])
     return steps
 
 

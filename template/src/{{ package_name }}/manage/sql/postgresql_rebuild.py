@@ -144,7 +144,8 @@ class Rebuild:
     def _from_parent(self, fill: FromParent) -> str:
         lower, alias = self.lower, f"p{len(self.joins)}"
         theirs, pairs = lower.from_parent(fill)
-        on = lower.joined(fill, alias, pairs)
+        named = [(key, ours, ours) for key, ours in pairs]
+        on = lower.joined(self.alteration.before, fill, alias, named)
         value, parent = f"{alias}.{lower.quote(theirs)}", lower.full(fill.parent)
         if not fill.unique:
             return f"(SELECT {value} FROM {parent} {alias} WHERE {on})"
