@@ -24,7 +24,7 @@ MENDED = [
     (1389, 1471, 1530, 1686, 1735, 1738, 1867, 1973),
     (1993, 1997, 2158, 2203, 2275, 2408, 2415, 2478),
     (4250, 4291, 4568, 4697, 4777, 4959, 4982, 5075),
-    (5353, 5364, 5454, 5498),
+    (5353, 5364, 5454, 5498, 5903, 4124, 4452, 4506),
 ]
 
 #: What is played here, so many at a time that a failure is near its seed and the tests are no longer than their names.
