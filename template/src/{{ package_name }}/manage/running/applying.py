@@ -273,7 +273,8 @@ def _write_down(pipeline: Pipeline, group: Group, kind: str, options: str) -> di
         members.append({**known, "run": number})
     leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
     changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
-    changed |= {n.schema for step in group.steps for n in step.tables}  # what was put aside may stand elsewhere now
+    # What was put aside may stand elsewhere now.
+    changed |= {n.schema for step in group.steps for n in step.tables} & pipeline.records.keys()
     shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
     for table in group.after.values():
         if table.name.schema in shapes:

@@ -46,7 +46,7 @@ _WHOLE = "^[[:space:]]*[+-]?[0-9]+[[:space:]]*$"
 _DECIMAL = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?[[:space:]]*$"
 _UUID = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
 _DAY = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-_MOMENT = f"^{_DAY}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{{1,6}})?)?)?$"
+_MOMENT = f"^{_DAY}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9][0-9]?[0-9]?[0-9]?[0-9]?[0-9]?)?)?)?$"
 
 
 def losses(lowering: Lowering, column: str, old: str, new: str) -> Iterator[Loss]:
@@ -188,7 +188,7 @@ class _Conversion:
         else:
             digits = re.search(r"\((\d)\)", self.new)
             kept = digits[1] if digits else "0" if self.mysql else "6"
-            lost = self._matches(f"[.][0-9]{{{kept}}}0*[1-9]")
+            lost = self._matches("[.]" + "[0-9]" * int(kept) + "0*[1-9]")
         yield Loss("rounding", f"{moment} AND {lost}", "lose a part of the moment", True)
 
     # --- Moments -----------------------------------------------------------------------------------------------------
@@ -278,8 +278,7 @@ class _Conversion:
 
     def _many_digits(self, count: int) -> str:
         """Whether a text has more digits than that, zeros at its ends apart."""
-        digit = "[.]?[0-9]"
-        return self._matches(f"^[^1-9]*[1-9]({digit}){{{count - 1},}}[.]?0*[.]?[1-9]")
+        return self._matches("^[^1-9]*[1-9]" + "[.]?[0-9]" * (count - 1) + "([.]?[0-9])*[.]?0*[.]?[1-9]")
 
 
 #: Words for numbers that a binary one is only near to.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ..differences.operations import ATTRIBUTE_ASIDE
 from ..errors import PipelineError
@@ -20,7 +20,7 @@ from ..servers import hazards
 from ..tables.model import Attribute, ForeignKey, Index, Table, TableName
 from ..tables.terms import shorten, unused
 from ..tables.values import Sql
-from .step import Alteration, FromParent, Obstacles, Step
+from .step import Alteration, Change, Column, FromParent, Obstacles, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -30,34 +30,6 @@ _MARKED = re.compile(
     r"|decimal\(\d+,\d+\)|enum\(.*\))$",
     re.S,
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """An attribute as a server has it: ``sql`` is its type there, ``core`` the type in DataJoint's words."""
-
-    name: str
-    sql: str
-    core: str
-    nullable: bool
-    default: str | None
-    comment: str
-
-
-@dataclass
-class Change:
-    """An alteration, column by column. ``was`` and ``will`` have the columns by their names afterwards."""
-
-    table: Table  # before, with the names of after
-    after: Table
-    was: dict[str, Column]
-    will: dict[str, Column]
-    old: dict[str, str]  # names before of the columns that stay
-    dropped: list[str]
-    kept: dict[str, str]  # names before, and what those columns are called when they are put aside
-    retyped: set[str] = field(default_factory=set)
-    indexes: list[Index] = field(default_factory=list)  # expected before, with the names of after
-    target: list[Index] = field(default_factory=list)
 
 
 class Lowering(ABC):

@@ -11,9 +11,9 @@ from ..reading.constraints import IndexName, plan
 from ..servers import hazards
 from ..tables.model import ForeignKey, Index, Table, TableName
 from ..tables.terms import adapter, is_text, normal, path_of, shorten, unused, words
-from .lowering import Change, Column, Lowering
+from .lowering import Lowering
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
-from .step import Alteration, Expression, Literal, Obstacles, Step
+from .step import Alteration, Change, Column, Expression, Literal, Obstacles, Step
 
 #: The longest index.
 KEY_BYTES = 3072

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from ..reading.constraints import plan
 from ..tables import notation
 from ..tables.terms import unused
-from .lowering import Column
 from .probes import guards
-from .step import Alteration, Each, FromParent, Literal, Step
+from .step import Alteration, Column, Each, FromParent, Literal, Step
 
 if TYPE_CHECKING:
     from .mysql import MySQL

@@ -13,9 +13,9 @@ from ..errors import PipelineError
 from ..tables.model import ForeignKey, Table, TableName
 from ..tables.values import Fill
 from . import filling, probes
-from .lowering import Column, Lowering
+from .lowering import Lowering
 from .probes import Side
-from .step import FromParent, Literal, Probe, Step
+from .step import Column, FromParent, Literal, Probe, Step
 
 
 def orphans(

@@ -14,11 +14,11 @@ from ..reading.constraints import IndexName, Place, plan
 from ..tables.model import ForeignKey, Index, Table, TableName
 from ..tables.terms import adapter, is_text, normal, path_of, unused
 from . import postgresql_enums as enums
-from .lowering import Change, Column, Lowering
+from .lowering import Lowering
 from .postgresql_alter import Altering
 from .postgresql_rebuild import Rebuild
 from .probes import guards
-from .step import Alteration, Expression, FromParent, Literal, Obstacles, Step
+from .step import Alteration, Change, Column, Expression, FromParent, Literal, Obstacles, Step
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")

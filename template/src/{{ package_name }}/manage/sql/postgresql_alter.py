@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from ..reading.constraints import plan
 from ..tables.model import TableName
 from ..tables.terms import words
-from .lowering import Change, Column
-from .step import Alteration, Each, FromParent, Literal, Step
+from .step import Alteration, Change, Column, Each, FromParent, Literal, Step
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL

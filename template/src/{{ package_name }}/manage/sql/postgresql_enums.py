@@ -11,8 +11,7 @@ from ..reading.constraints import Place
 from ..tables import notation
 from ..tables.model import Table, TableName
 from ..tables.terms import unused
-from .lowering import Change, Column
-from .step import Alteration, Step
+from .step import Alteration, Change, Column, Step
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
 from ..reading.constraints import KeyName
-from .lowering import Change, Column
-from .step import Alteration, Each, Expression, FromParent, Step
+from .step import Alteration, Change, Column, Each, Expression, FromParent, Step
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..differences.changes import family
 from ..tables.model import TableName
 from . import conversions
-from .lowering import Change, Column, Lowering
-from .step import Alteration, Each, Expression, FromParent, Literal, Probe, Step
+from .lowering import Lowering
+from .step import Alteration, Change, Column, Each, Expression, FromParent, Literal, Probe, Step
 
 
 def probe(lowering: Lowering, alteration: Alteration) -> list[Probe]:

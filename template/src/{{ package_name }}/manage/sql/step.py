@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..tables.model import ForeignKey, Table, TableName
+from ..tables.model import ForeignKey, Index, Table, TableName
 
 
 @dataclass(frozen=True)
@@ -179,3 +179,31 @@ class Obstacles:
     own: tuple[ForeignKey, ...] = ()
     incoming: bool = False
     rebuild: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """An attribute as a server has it: ``sql`` is its type there, ``core`` the type in DataJoint's words."""
+
+    name: str
+    sql: str
+    core: str
+    nullable: bool
+    default: str | None
+    comment: str
+
+
+@dataclass
+class Change:
+    """An alteration, column by column. ``was`` and ``will`` have the columns by their names afterwards."""
+
+    table: Table  # before, with the names of after
+    after: Table
+    was: dict[str, Column]
+    will: dict[str, Column]
+    old: dict[str, str]  # names before of the columns that stay
+    dropped: list[str]
+    kept: dict[str, str]  # names before, and what those columns are called when they are put aside
+    retyped: set[str] = field(default_factory=set)
+    indexes: list[Index] = field(default_factory=list)  # expected before, with the names of after
+    target: list[Index] = field(default_factory=list)
