@@ -124,6 +124,13 @@ def another(row, table):
             return {{**row, name: "z" + value[1:]}}
     return None
 
+def described(table):
+    # Which index it takes for that of a foreign key, and which foreign key it names first, and calls unique, where two
+    # bring the same attributes, hangs on the order in which MySQL names them.
+    lines = [line for line in table.describe().splitlines() if not re.match("(UNIQUE )?INDEX ", line)]
+    keys = iter(sorted(line.replace("[unique] ", "") for line in lines if line.startswith("->")))
+    return "\\n".join(next(keys) if line.startswith("->") else line for line in lines)
+
 def insert(table):
     row = another(table.to_dicts(order_by="KEY")[-1], table) if len(table) else None
     if row is None:
@@ -144,8 +151,7 @@ def use(name):
         return {{"import": f"{{type(error).__name__}}: {{error}}"}}
     for name, table in found.items():
         attempt(f"fetch {{name}}", lambda: len(table().to_dicts()))
-        # Which index it takes for that of a foreign key hangs on the order in which MySQL names columns.
-        attempt(f"describe {{name}}", lambda: re.sub(r"\\n(UNIQUE )?INDEX .*", "", table().describe()))
+        attempt(f"describe {{name}}", lambda: described(table()))
         for parent in table().parents(as_objects=True):
             attempt(f"join {{name}} with {{parent.full_table_name}}", lambda: len((table() * parent).to_dicts()))
         if issubclass(table, (dj.Imported, dj.Computed)):
