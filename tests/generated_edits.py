@@ -196,7 +196,10 @@ class Editor:
             [(table, own) for table in self.pipeline.tables for own in table.own if own.like and own in table.rest]
         )
         parent = self.pipeline.table(own.like or 0)
-        (column,) = self.pipeline.key(parent).values()
+        columns = [*self.pipeline.key(parent).values()]
+        if len(columns) != 1:
+            raise Invalid("the parent has another key by now")
+        (column,) = columns
         names = {} if column.name == own.name else {column.paths[0]: own.name}
         table.rest[table.rest.index(own)] = Reference(self.pipeline.number(), parent.number, names, own.nullable)
         self._forget_lost(table)
