@@ -61,7 +61,7 @@ def losses(lowering: Lowering, column: str, old: str, new: str) -> Iterator[Loss
     old, new : str
         Core or native types.
     """
-    yield from _Conversion(lowering, column, old, new, lowering.quote("x") == "`x`").losses()
+    yield from _Conversion(lowering, column, old, new).losses()
 
 
 def kind_of(core: str) -> str:
@@ -105,11 +105,14 @@ class _Conversion:
     column: str
     old: str
     new: str
-    mysql: bool
+
+    @property
+    def mysql(self) -> bool:
+        return self.lower.backend == "mysql"
 
     def losses(self) -> Iterator[Loss]:
         was, will = kind_of(self.old), kind_of(self.new)
-        if was == "bytes" == kind_of(self.new).replace("uuid", "bytes") and self.old == "binary(16)":
+        if (self.old, will) == ("binary(16)", "uuid"):
             return  # how MySQL keeps a uuid
         if will in _NEVER.get(was, ()) or (was, will, self.mysql) == ("bytes", "text", False):
             yield Loss("value", f"{self.column} IS NOT NULL", f"cannot become {self.new}", True)
@@ -126,9 +129,19 @@ class _Conversion:
         elif was == "moment" == will:
             yield from self._moment()
         elif was in _NUMBER and will in _NUMBER:
-            yield from self._number(self.column, self.old, was)
+            yield from self._number(self.column, self.old)
         elif was in _NUMBER and will == "json" and self.mysql and _real(self.old) == "decimal":
             yield from self._double(self.column)
+
+    @property
+    def _of_text(self) -> bool:
+        return is_text(self.old)
+
+    @property
+    def _fraction(self) -> str:
+        """How many digits of a second the new type has."""
+        digits = re.search(r"\((\d)\)", self.new)
+        return digits[1] if digits else ("0" if self.mysql else "6")
 
     @property
     def _as_text(self) -> str:
@@ -171,7 +184,7 @@ class _Conversion:
                 near = "DOUBLE" if _real(self.new) in ("single", "double") else "DECIMAL(65,30)"
                 number = f"CAST({self._as_text} AS {near if self.mysql else 'numeric'})"
                 number = f"CASE WHEN {self._matches(patterns[will])} THEN {number} END"
-                yield from self._number(f"({number})", "decimal(65,30)", "real", text=True)
+                yield from self._number(f"({number})", "decimal(65,30)")
 
     def _text_to_moment(self) -> Iterator[Loss]:
         text = self._as_text
@@ -186,9 +199,7 @@ class _Conversion:
         if self.new == "date":
             lost = f"{self._matches('[ T]')} AND NOT ({self._matches('[ T]00:00(:00([.]0+)?)?$')})"
         else:
-            digits = re.search(r"\((\d)\)", self.new)
-            kept = digits[1] if digits else "0" if self.mysql else "6"
-            lost = self._matches("[.]" + "[0-9]" * int(kept) + "0*[1-9]")
+            lost = self._matches("[.]" + "[0-9]" * int(self._fraction) + "0*[1-9]")
         yield Loss("rounding", f"{moment} AND {lost}", "lose a part of the moment", True)
 
     # --- Moments -----------------------------------------------------------------------------------------------------
@@ -197,30 +208,29 @@ class _Conversion:
         if self.new == "date":
             cast = f"CAST({self.column} AS DATE)"
         else:
-            digits = re.search(r"\((\d)\)", self.new)
-            precision = digits[1] if digits else ("0" if self.mysql else "6")
-            cast = f"CAST({self.column} AS {'DATETIME' if self.mysql else 'TIMESTAMP'}({precision}))"
+            cast = f"CAST({self.column} AS {'DATETIME' if self.mysql else 'TIMESTAMP'}({self._fraction}))"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
 
     # --- Numbers -----------------------------------------------------------------------------------------------------
 
-    def _number(self, c: str, old: str, was: str, *, text: bool = False) -> Iterator[Loss]:
-        if was == "bool":
+    def _number(self, c: str, old: str) -> Iterator[Loss]:
+        """Of ``c``, which is the column or the number that its text says."""
+        if old == "bool":
             return
         kind = _real(self.new)
         if not kind:
-            yield from self._whole(c, old, text=text)
+            yield from self._whole(c, old)
         elif kind == "decimal":
             yield from self._decimal(c, old)
         elif kind == "single":
-            yield from self._single(c, old, text=text)
-        elif text or (_real(old) == "decimal" and _scale(old)[0] > 15):
+            yield from self._single(c, old)
+        elif self._of_text or (_real(old) == "decimal" and _scale(old)[0] > 15):
             yield from self._double(c)
         elif _bits(old) > 32:
             yield Loss("rounding", f"({c} > {2**53} OR {c} < {-(2**53)})", _DIGITS.format("float64"), True)
 
-    def _whole(self, c: str, old: str, *, text: bool) -> Iterator[Loss]:
-        if _real(old) and not text:
+    def _whole(self, c: str, old: str) -> Iterator[Loss]:
+        if _real(old) and not self._of_text:
             yield Loss("rounding", f"{c} <> ROUND({c})", "would be rounded", True)
         if self.new == "bool":
             yield Loss("range", f"{c} NOT IN (0, 1)", "are neither 0 nor 1", True)
@@ -240,12 +250,12 @@ class _Conversion:
         rounded = f"{exact} <> ROUND({exact}, {scale})"
         if self.mysql and _real(old) in ("single", "double"):
             rounded = f"({rounded} OR ({c} <> 0 AND ABS({c}) < 1e-30))"  # which the cast takes for nothing
-        elif self.mysql and c != self.column:
+        elif self.mysql and self._of_text:
             rounded = f"({rounded} OR ({c} = 0 AND {self._matches('^[^eE]*[1-9]')}))"
         yield Loss("rounding", rounded, "would be rounded", True)
         yield Loss("range", f"ABS(ROUND({exact}, {scale})) >= 1e{digits - scale}", f"do not fit {self.new}", False)
 
-    def _single(self, c: str, old: str, *, text: bool) -> Iterator[Loss]:
+    def _single(self, c: str, old: str) -> Iterator[Loss]:
         words = _DIGITS.format("float32")
         if not _real(old):
             if _bits(old) > 16:
@@ -254,10 +264,10 @@ class _Conversion:
         if _real(old) == "single":
             return
         # PostgreSQL casts nothing that is too large or too small, and knows infinity.
-        finite = "" if self.mysql or text else f" AND ABS({c}) < 'Infinity'"
+        finite = "" if self.mysql or self._of_text else f" AND ABS({c}) < 'Infinity'"
         outside = f"((ABS({c}) > {_LARGEST}{finite}) OR ({c} <> 0 AND ABS({c}) < {_SMALLEST}))"
         yield Loss("range", outside, f"do not fit {self.new}", False)
-        if text:  # the nearest number is what a text means
+        if self._of_text:  # the nearest number is what a text means
             yield Loss("rounding", self._many_digits(6), words, True)
             return
         exact = f"CAST({c} AS real) <> CAST({c} AS double precision)"
@@ -268,7 +278,7 @@ class _Conversion:
         yield Loss("rounding", f"CASE WHEN {outside} THEN FALSE ELSE {exact} END", words, True)
 
     def _double(self, c: str) -> Iterator[Loss]:
-        if c == self.column:
+        if not self._of_text:
             there = f"CAST(CAST({c} AS DOUBLE) AS DECIMAL(65,30))" if self.mysql else f"{c}::double precision::numeric"
             yield Loss("rounding", f"{c} <> {there}", _DIGITS.format("float64"), True)
             return

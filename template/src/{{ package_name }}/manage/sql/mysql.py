@@ -108,9 +108,13 @@ class MySQL(Lowering):
         database = self._databases.get(name, name)
         return [Step(f"CREATE DATABASE IF NOT EXISTS {self.quote(database)}", (), f"make the schema {name}")]
 
+    def width(self, database: str) -> int:
+        """Bytes that a letter takes at most."""
+        return 1 if database in self._names.narrow else 4
+
     def refuse_long_indexes(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns = self.columns(tables, table)
-        width = 1 if self.place(table.name)[0] in self._names.narrow else 4
+        width = self.width(self.place(table.name)[0])
         sizes = {name: _bytes(column.sql, width) for name, column in columns.items()}
         for names in (table.primary_key, *(index.columns for index in self.expected(table))):
             size = sum(sizes.get(name, 0) for name in names)

@@ -325,7 +325,7 @@ class Altering:
             return rank
         old, new = (re.fullmatch(r"varchar\((\d+)\)", column.sql) for column in (was, will))
         if old and new and int(new[1]) >= int(old[1]):
-            width = 1 if self.place[0] in self.lower._names.narrow else 4
+            width = self.lower.width(self.place[0])
             if (int(old[1]) * width > 255) == (int(new[1]) * width > 255):
                 return max(rank, INPLACE)
         if was.sql.startswith("enum(") and will.sql.startswith("enum("):

@@ -22,7 +22,7 @@ class _Probes:
     def __init__(self, lowering: Lowering, alteration: Alteration, change: Change) -> None:
         self.lower, self.alteration, self.change = lowering, alteration, change
         self.full = lowering.full(alteration.before.name)
-        self.mysql = bool(lowering.quote("x") == "`x`")
+        self.mysql = lowering.backend == "mysql"
 
     def all(self) -> Iterator[Probe]:
         for name in (*self.change.dropped, *self.change.kept):
