@@ -128,6 +128,8 @@ def described(table):
     # Which index it takes for that of a foreign key, and which foreign key it names first, and calls unique, where two
     # bring the same attributes, hangs on the order in which MySQL names them.
     lines = [line for line in table.describe().splitlines() if not re.match("(UNIQUE )?INDEX ", line)]
+    if table.connection.adapter.backend != "mysql":
+        return "\\n".join(lines)
     keys = iter(sorted(line.replace("[unique] ", "") for line in lines if line.startswith("->")))
     return "\\n".join(next(keys) if line.startswith("->") else line for line in lines)
 

@@ -115,16 +115,20 @@ class Play(evolution.Play):
     def compared(self, before: dict[oracle.Key, oracle.Rows], after: dict[oracle.Key, oracle.Rows]) -> Any:
         """Rows that are not the same."""
         for key, was in before.items():
-            if self.allow_data_loss and key not in self.changed and before is self.filled:
-                continue  # a table that comes back has what its parents had to lose
             if key in after:
                 columns = self.expected[key].columns if key in self.expected else []
                 fresh = {c.name for c in columns if "CURRENT_TIMESTAMP" in str(c.default).upper()}
-                gone = self.changed.get(key, set()) if before is self.filled else fresh
+                gone = self.changed.get(key, self.inherited(key)) if before is self.filled else fresh
                 same = {column: column for column in was.columns if not column.startswith("_") and column not in gone}
                 # Rows that were put in for others to refer to stay there.
                 more = bool(self.inserted)
                 yield from (f"{'.'.join(key)}: {text}" for text in oracle.lost(was, after[key], same, more=more))
+
+    def inherited(self, key: oracle.Key) -> set[str]:
+        """Columns in which a table that comes back has what its parents had to lose, where that was allowed."""
+        if not self.allow_data_loss:
+            return set()
+        return {column for column, origin in self.before[key].lineage.items() if origin[0] != key}
 
 
 #: Words of a refusal that are a pair's own.

@@ -136,12 +136,19 @@ def lay(own: Project) -> None:
 def living(server: Server, own: Project) -> Iterator[Project]:
     """Two schemas with rows in ``dev``; they are gone at the end."""
     lay(own)
+    with filled(server, own, FILL):
+        yield own
+
+
+@contextmanager
+def filled(server: Server, own: Project, program: str) -> Iterator[None]:
+    """The schemas of a project in ``dev``, with the rows that a program inserts; they are gone at the end."""
     own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
     server.drop("dev_work", "dev_life")
     try:
         ok(own, "init")
-        filled = own.python("-c", FILL)
-        assert filled.code == 0, filled.err
-        yield own
+        done = own.python("-c", program)
+        assert done.code == 0, done.err
+        yield
     finally:
         server.drop("dev_work", "dev_life")

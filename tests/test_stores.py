@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, Server
-from living import ok, states
+from living import filled, ok, states
 
 LIFE = '''"""What lives here."""
 
@@ -100,15 +100,8 @@ def stored(server: Server, project: Project, tmp_path: Path) -> Iterator[Project
     project.write("datajoint.json", json.dumps(json.loads(project.read("datajoint.json")) | {"stores": stores}))
     project.write(project.module("life"), LIFE)
     project.write(project.module("version"), '__version__ = "0.1.0"\n\nSCHEMA_VERSIONS = {"life": "1.0.0"}\n')
-    project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
-    server.drop("dev_work", "dev_life")
-    try:
-        ok(project, "init")
-        filled = project.python("-c", FILL)
-        assert filled.code == 0, filled.err
+    with filled(server, project, FILL):
         yield project
-    finally:
-        server.drop("dev_work", "dev_life")
 
 
 def shown(project: Project, *tables: str) -> Any:
