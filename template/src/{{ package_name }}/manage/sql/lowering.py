@@ -183,8 +183,8 @@ class Lowering(ABC):
         """Steps for a table that comes back from where it was put aside."""
         return []
 
-    def refuse_long_indexes(self, tables: Tables, table: Table) -> None:
-        """Raise where the server has no index as long as a table would need one."""
+    def refuse_too_large(self, tables: Tables, table: Table) -> None:
+        """Raise where the server has no table with such columns or indexes, and would say so half-way."""
         return
 
     def as_text(self, expression: str) -> str:

@@ -11,18 +11,10 @@ from ..reading.constraints import IndexName, plan
 from ..servers import hazards
 from ..tables.model import ForeignKey, Index, Table, TableName
 from ..tables.terms import adapter, is_text, normal, path_of, shorten, unused, words
+from . import mysql_limits
 from .lowering import Lowering
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
 from .step import Alteration, Change, Column, Expression, Literal, Obstacles, Step
-
-#: The longest index.
-KEY_BYTES = 3072
-
-
-def _bytes(sql: str, width: int) -> int:
-    """How much of an index a column takes at most, where a letter takes up to that width."""
-    size = re.match(r"(?:var)?(char|binary)\((\d+)\)", sql)
-    return int(size[2]) * (width if size[1] == "char" else 1) if size else 8
 
 
 class MySQL(Lowering):
@@ -112,18 +104,11 @@ class MySQL(Lowering):
         """Bytes that a letter takes at most."""
         return 1 if database in self._names.narrow else 4
 
-    def refuse_long_indexes(self, tables: Mapping[TableName, Table], table: Table) -> None:
-        columns = self.columns(tables, table)
-        width = self.width(self.place(table.name)[0])
-        sizes = {name: _bytes(column.sql, width) for name, column in columns.items()}
-        for names in (table.primary_key, *(index.columns for index in self.expected(table))):
-            size = sum(sizes.get(name, 0) for name in names)
-            if size > KEY_BYTES:
-                raise PipelineError(
-                    f"An index over ({', '.join(names)}) of {table.name} takes up to {size:,} bytes.",
-                    f"MySQL takes {KEY_BYTES:,}, and a letter has up to four; nothing was changed.",
-                    "Make these texts shorter, or refer to them by a number or a hash.",
-                )
+    def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        columns, width = self.columns(tables, table), self.width(self.place(table.name)[0])
+        indexes = (table.primary_key, *(index.columns for index in self.expected(table)))
+        mysql_limits.refuse_indexes(str(table.name), columns, indexes, width)
+        mysql_limits.refuse_row(str(table.name), columns.values(), width)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:

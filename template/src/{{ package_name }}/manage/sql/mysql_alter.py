@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ..differences.operations import ATTRIBUTE_ASIDE
 from ..reading.constraints import plan
 from ..tables import notation
 from ..tables.terms import unused
+from .mysql_limits import refuse_row
 from .probes import guards
 from .step import Alteration, Column, Each, FromParent, Literal, Step
 
@@ -56,7 +58,20 @@ class Altering:
         before = replace(self.alteration.before, name=self.name)
         first = guards(self.lower, replace(self.alteration, before=before))
         early, updates = self._early(), self._updates()
+        self._refuse_too_large()
         return [*first, *early, *updates, *self._main()]
+
+    def _refuse_too_large(self) -> None:
+        """Raise where what is put aside, or stays while values are converted, leaves no room for the rest."""
+        before, change = self.alteration.before, self.change
+        now = {a.name: self.lower.column(self.lower._before, before, a) for a in before.attributes}
+        aside = [replace(now[name], nullable=True) for name in change.kept]
+        places = [replace(change.will[name], nullable=True) for name in self.early]
+        width = self.lower.width(self.place[0])
+        hidden = len(aside) + sum(name.startswith(ATTRIBUTE_ASIDE) for name in change.will)
+        refuse_row(str(self.name), [*change.will.values(), *aside], width, hidden)
+        if places:
+            refuse_row(str(self.name), [*now.values(), *places], width, len(self.converts))
 
     def _constant(self, name: str) -> str | None:
         """The value that a new column can be given as its default."""

@@ -104,7 +104,7 @@ def build(
     }
     for name, table in after.items():
         if name in alterations or name not in origins.tables:
-            lowering.refuse_long_indexes(after, table)
+            lowering.refuse_too_large(after, table)
     # Until the first step has run, everything has the names before.
     as_is = {n: _as_is(alteration, before[origins.tables[n]], origins) for n, alteration in alterations.items()}
     probed = [(n, found) for n, alteration in as_is.items() for found in probes.probe(lowering, alteration)]

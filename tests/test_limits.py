@@ -1,0 +1,126 @@
+"""What MySQL would not hold is told before the first step, and to the byte as the server has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from random import Random
+
+import pytest
+from conftest import Project, Server
+from living import living as made
+from living import ok, states
+from test_model import _manage
+
+limits, step = _manage("sql.mysql_limits"), _manage("sql.step")
+
+TYPES = (
+    *("tinyint", "smallint", "int", "bigint", "float", "double", "bool", "date", "datetime", "datetime(3)", "time(6)"),
+    *("decimal(5,0)", "decimal(8,2)", "decimal(20,6)", "binary(16)", "longblob", "json", "enum('a', 'b')", "text"),
+    *("varchar(9)", "varchar(10)", "varchar(63)", "varchar(64)", "char(9)", "char(10)", "char(63)", "char(64)"),
+    *("varbinary(39)", "varbinary(40)", "binary(200)", "char(255)", "varchar(255)"),
+)
+BROAD = ("varchar(3000)", "varchar(9000)", "varbinary(9999)", "char(200)", "varchar(1)")
+
+
+def columns(random: Random, server_limit: bool) -> list[object]:
+    """The columns of a table that is a few bytes below or above a limit."""
+    most = (limits.ROW_BYTES if server_limit else limits.PAGE_BYTES) + random.randint(-4, 5)
+    found: list[object] = []
+
+    def add(sql: str, nullable: bool) -> bool:
+        found.append(step.Column(f"c{len(found)}", sql, sql, nullable, None, ""))
+        if limits.row(found, 4)[not server_limit] > most:
+            found.pop()
+            return False
+        return True
+
+    add("int", False)
+    while add(random.choice(BROAD if server_limit else TYPES), random.random() < 0.5):
+        pass
+    for _ in range(12):
+        add(random.choice(TYPES), random.random() < 0.5)
+    while server_limit and add("varchar(60)", False):
+        pass
+    while add("tinyint", False):
+        pass
+    return found
+
+
+@pytest.mark.parametrize("server_limit", [True, False], ids=["row", "page"])
+def test_a_row_is_as_long_as_the_server_says(mysql: Server, server_limit: bool) -> None:
+    random = Random(7)
+    mysql.drop("limits")
+    mysql.execute("CREATE DATABASE limits CHARACTER SET utf8mb4")
+    taken = []
+    with closing(mysql.connect()) as connection, connection.cursor() as cursor:
+        for number in range(60):
+            shape = columns(random, server_limit)
+            listed = ", ".join(f"{c.name} {c.sql} {'NULL' if c.nullable else 'NOT NULL'}" for c in shape)
+            try:
+                cursor.execute(f"CREATE TABLE limits.t{number} ({listed}, PRIMARY KEY (c0)) ENGINE = InnoDB")
+                taken.append(True)
+            except Exception as error:
+                assert "ow size too large" in str(error), error
+                taken.append(False)
+            server, page = limits.row(shape, 4)
+            assert taken[-1] == (server <= limits.ROW_BYTES and page <= limits.PAGE_BYTES), (server, page, listed)
+    assert 10 < sum(taken) < 50
+    mysql.drop("limits")
+
+
+def test_an_index_is_as_long_as_the_server_says(mysql: Server) -> None:
+    random, taken = Random(7), []
+    mysql.drop("limits")
+    mysql.execute("CREATE DATABASE limits CHARACTER SET utf8mb4")
+    with closing(mysql.connect()) as connection, connection.cursor() as cursor:
+        for number in range(40):
+            types = random.sample([sql for sql in TYPES if limits.size(sql, 4) < 40 and "text" not in sql], 3)
+            types = [sql for sql in types if sql not in ("json", "longblob")]
+            rest = limits.KEY_BYTES + random.randint(-3, 4) - sum(limits.size(sql, 4) for sql in types)
+            types += [f"varbinary({rest})" if number % 2 else f"varchar({rest // 4 + random.randint(0, 1)})"]
+            listed = ", ".join(f"c{n} {sql} NOT NULL" for n, sql in enumerate(types))
+            key = ", ".join(f"c{n}" for n in range(len(types)))
+            try:
+                cursor.execute(f"CREATE TABLE limits.t{number} ({listed}, PRIMARY KEY ({key})) ENGINE = InnoDB")
+                taken.append(True)
+            except Exception as error:
+                assert "key was too long" in str(error), error
+                taken.append(False)
+            total = sum(limits.size(sql, 4) for sql in types)
+            assert taken[-1] == (total <= limits.KEY_BYTES), (total, listed)
+    assert 5 < sum(taken) < 35
+    mysql.drop("limits")
+
+
+@pytest.fixture
+def living(project: Project, mysql: Server) -> Iterator[Project]:
+    with made(mysql, project) as own:
+        yield own
+
+
+def test_a_row_that_mysql_would_not_take_stops_it_before_the_first_step(living: Project) -> None:
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(9000)\n    more = 0 : int32\n")
+    living.replace(living.module("life"), "    name : varchar(32)", "    nickname : varchar(32)")
+    ok(living, "revise", "-m", "longer", "--rename", "life.Animal.name=nickname")
+    ok(living, "migrate")
+    living.replace(work, "    more = 0 : int32\n", "    more = 0 : int64\n    text = null : varchar(8000)\n")
+    living.replace(living.module("life"), "    nickname : varchar(32)", "    called : varchar(32)")
+    ok(living, "revise", "-m", "too long", "--rename", "life.Animal.nickname=called")
+    for arguments in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(living, *arguments, code=1)
+        assert "A row of work." in refused.err and "MySQL takes 65,535" in refused.err
+    assert states(living) == {"life": ("behind", "2.0.0"), "work": ("behind", "1.1.0")}
+
+
+def test_what_is_put_aside_takes_its_room_until_purge(living: Project) -> None:
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(9000)\n")
+    ok(living, "revise", "-m", "longer")
+    ok(living, "migrate")
+    living.replace(work, "    note = null : varchar(9000)\n", "    text = null : varchar(9000)\n")
+    ok(living, "revise", "-m", "another", "--drop", "work.Task.note")
+    refused = ok(living, "migrate", code=1)
+    assert "1 of them put aside until purge" in refused.err
+    assert states(living)["work"] == ("behind", "1.1.0")
