@@ -149,3 +149,12 @@ def test_statements_of_ones_own_are_run(lab: Project, cast: str, code: int) -> N
     assert (len(found), len(notes)) == (code, 1 - code)
     assert "find out" in (found or notes)[0]["what"]
     assert ("even where there are no rows" in (found or notes)[0]["what"]) is bool(code)
+
+
+def test_a_key_that_no_job_can_be_reserved_for_is_a_note(lab: Project) -> None:
+    lab.replace(
+        lab.module("work"), "    -> Task\n    ---\n    score", "    -> Task.proj(user='task')\n    ---\n    score"
+    )
+    ok(lab, "revise", "-m", "users", "--rename", "Score.task=user")
+    found, (note,) = check(lab, 0)
+    assert found == [] and note["id"] == "jobs" and "has user in its key" in note["what"]

@@ -68,8 +68,9 @@ class Life:
         self.prefix = self.random.choice(PREFIXES)
         self.schemas = self.random.sample(SCHEMAS, 2)
         names = [self._long(name, 1) for name in self.random.sample(ATTRIBUTES, 14)]
-        self.key, self.plain, self.label, self.note, self.role, self.back, self.new, self.later, self.more = names[:9]
-        self.seen = names[9]
+        self.key, self.plain, self.label, self.role, self.back, self.new, self.later, self.more = names[:8]
+        # DataJoint reads proj(...) as Python, and its tables of jobs have a column that is called user.
+        self.note, self.seen = [name for name in names[8:] if name not in ("from", "user")][:2]
         self.classes = [self._class(name) for name in self.random.sample(CLASSES, 6)]
         self.labels = self._labels()
         self.texts = self.random.sample(TEXTS, 10)
@@ -188,7 +189,7 @@ def _class(name: str, tier: str, definition: list[str], indent: str = "", part: 
     text += f"{indent}class {name}(dj.{tier}):\n{indent}    definition = {chr(10).join(definition)!r}\n"
     if tier == "Computed":
         attribute = definition[-1].partition(" ")[0]
-        text += f"\n    def make(self, key):\n        self.insert1(dict(key, {attribute}=1.5))\n"
+        text += f"\n    def make(self, key):\n        self.insert1({{**key, {attribute!r}: 1.5}})\n"
     return text + (f"\n{part}" if part else "") + "\n\n"
 
 

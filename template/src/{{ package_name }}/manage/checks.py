@@ -32,7 +32,27 @@ def run(project: Project) -> list[Finding]:
         found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
         # Definitions can only be declared along a sound graph; its findings come first and explain more.
         found = found or _check_definitions(project) or _check_migrations(project) or _check_rows(project)
-        return found + edited.result()
+        return found + (_check_jobs(project) if all(one.note for one in found) else []) + edited.result()
+
+
+#: What DataJoint's tables of jobs have beside the key of the table that is to be computed.
+JOBS = {
+    *("status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"),
+    *("error_message", "error_stack", "user", "host", "pid", "connection_id", "version"),
+}
+
+
+def _check_jobs(project: Project) -> list[Finding]:
+    """Keys that workers cannot reserve jobs for, as DataJoint's table of jobs would have two columns of one name."""
+    found = []
+    for table in revising.code_tables(project).values():
+        brought = {name for key in table.foreign_keys for name in key.attributes}
+        taken = sorted(JOBS & brought & set(table.primary_key))
+        if taken and table.tier in ("Computed", "Imported"):
+            what = f"{table.name} has {taken[0]} in its key, which is also a column of DataJoint's table of its jobs."
+            do = f'Workers will fail; refer to it by another name: .proj({table.name.schema}_{taken[0]}="{taken[0]}").'
+            found.append(Finding("jobs", table.name.schema, 1, what, do, note=True))
+    return found
 
 
 def _check_migrations(project: Project) -> list[Finding]:
