@@ -66,7 +66,7 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
         random.Random(0).shuffle(every)  # lest each Nth case be of one kind
         share = every[:: options.every][mine :: options.jobs]
         for number, (point, when, what) in enumerate(share, 1):
-            cases.append(ground.play(point, when, what, patience=chance.random() / 200))
+            cases.append(ground.play(point, when, what, share=chance.random()))
             if number % 50 == 0 or cases[-1].problems:
                 said = cases[-1].problems[0][:300] if cases[-1].problems else ""
                 print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)

@@ -39,6 +39,7 @@ class Ground:
     project: Project
     start: dict[str, list[str]] = field(default_factory=dict)
     statements: list[str] = field(default_factory=list)
+    took: dict[int, float] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
 
     def reset(self) -> None:
@@ -69,9 +70,9 @@ class Ground:
                     cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
                     kept.append(cursor.fetchone()[1])
                     cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
-                    for row in cursor.fetchall():
-                        marks = ", ".join(["%s"] * len(row))
-                        kept.append(cursor.mogrify(f"INSERT INTO `{table}` VALUES ({marks})", row))
+                    rows = [cursor.mogrify("(" + ", ".join(["%s"] * len(row)) + ")", row) for row in cursor.fetchall()]
+                    for start in range(0, len(rows), 500):
+                        kept.append(f"INSERT INTO `{table}` VALUES {', '.join(rows[start : start + 500])}")
 
     def state(self) -> dict[str, Any]:
         """All that is there: tables as the server describes them, their rows, which version and by which steps."""
@@ -111,7 +112,7 @@ class Ground:
         self.reset()
         self.proxy.begin()
         ok(self.project, "migrate")
-        self.statements = list(self.proxy.statements)
+        self.statements, self.took = list(self.proxy.statements), dict(self.proxy.took)
         self.end = self.state()
 
     def points(self) -> list[int]:
@@ -119,8 +120,11 @@ class Ground:
         last = next(n for n, text in enumerate(self.statements) if re.search("RELEASE_LOCK|pg_advisory_unlock", text))
         return [n for n, text in enumerate(self.statements[:last]) if not READS.match(text)]
 
-    def play(self, number: int, when: str, what: str, patience: float = 0.0) -> Case:
-        """Let a fault happen at a statement, and go on afterwards."""
+    def play(self, number: int, when: str, what: str, share: float = 0.0) -> Case:
+        """Let a fault happen at a statement, and go on afterwards.
+
+        ``while`` it runs is after this share of the time that it took in an undisturbed run.
+        """
         self.reset()
         pid = self.project.folder / "pid"
         pid.unlink(missing_ok=True)
@@ -131,7 +135,7 @@ class Ground:
             elif what == "server":
                 self.daemon.kill()
 
-        fault = Fault(number, when, strike, patience)
+        fault = Fault(number, when, strike, share * self.took.get(number, 0.0))
         self.proxy.begin(fault)
         first = self.project.python("-c", RUN, str(pid), "migrate")
         case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)

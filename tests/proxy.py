@@ -50,6 +50,7 @@ class Proxy:
     def __init__(self, backend: str, port: int) -> None:
         self.mysql, self._target = backend == "mysql", port
         self.statements: list[str] = []
+        self.took: dict[int, float] = {}  # seconds until the first of each statement's answer
         self._fault: Fault | None = None
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -59,7 +60,7 @@ class Proxy:
     def begin(self, fault: Fault | None = None) -> None:
         """Count statements from here on, and have a fault among them."""
         with self._lock:
-            self.statements, self._fault = [], fault
+            self.statements, self.took, self._fault = [], {}, fault
 
     def close(self) -> None:
         self._listener.close()
@@ -78,12 +79,13 @@ class Proxy:
             return
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        session = _Session(client, server, self.mysql)
+        session = _Session(client, server, self.mysql, self._answered)
         threading.Thread(target=session.answers, daemon=True).start()
         try:
             for data, text in session.requests():
-                fault = self._due(text) if text is not None else None
+                number, fault = self._due(text) if text is not None else (None, None)
                 if fault is None:
+                    session.asked = number, time.monotonic()
                     server.sendall(data)
                 else:
                     self._strike(fault, session, data)
@@ -93,11 +95,15 @@ class Proxy:
         finally:
             session.cut()
 
-    def _due(self, text: str) -> Fault | None:
+    def _due(self, text: str) -> tuple[int, Fault | None]:
         with self._lock:
             number = len(self.statements)
             self.statements.append(text)
-            return self._fault if self._fault is not None and self._fault.number == number else None
+            return number, self._fault if self._fault is not None and self._fault.number == number else None
+
+    def _answered(self, number: int, seconds: float) -> None:
+        with self._lock:
+            self.took.setdefault(number, seconds)
 
     def _strike(self, fault: Fault, session: _Session, data: bytes) -> None:
         if fault.when != "before":
@@ -116,8 +122,11 @@ class Proxy:
 class _Session:
     """One client's connection and the server's."""
 
-    def __init__(self, client: socket.socket, server: socket.socket, mysql: bool) -> None:
-        self.client, self.server, self._mysql = client, server, mysql
+    def __init__(
+        self, client: socket.socket, server: socket.socket, mysql: bool, answered: Callable[[int, float], None]
+    ) -> None:
+        self.client, self.server, self._mysql, self._note = client, server, mysql, answered
+        self.asked: tuple[int | None, float] = (None, 0.0)
         self.answered = threading.Event()
         self.withheld = False
 
@@ -133,6 +142,9 @@ class _Session:
         with suppress(OSError):
             while data := self.server.recv(1 << 16):
                 if not self.withheld:
+                    (number, since), self.asked = self.asked, (None, 0.0)
+                    if number is not None:
+                        self._note(number, time.monotonic() - since)
                     self.client.sendall(data)
                     continue
                 said += data

@@ -38,6 +38,6 @@ def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
     problems = []
     for number in range(CASES):
         when, what = WHEN[number % 3], FAULTS[number // 3 % 3]
-        case = ground.play(chance.choice(points), when, what, patience=chance.random() / 200)
+        case = ground.play(chance.choice(points), when, what, share=chance.random())
         problems += [f"{when} {case.statement[:200]} ({what}): {problem}" for problem in case.problems]
     assert not problems, "\n".join(problems)
