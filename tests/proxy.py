@@ -52,6 +52,8 @@ class Proxy:
         self.statements: list[str] = []
         self.took: dict[int, float] = {}  # seconds until the first of each statement's answer
         self._fault: Fault | None = None
+        #: Is told each statement before the server gets it.
+        self.watch: Callable[[str], None] = lambda text: None
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -83,6 +85,7 @@ class Proxy:
         threading.Thread(target=session.answers, daemon=True).start()
         try:
             for data, text in session.requests():
+                self.watch(text or "")
                 number, fault = self._due(text) if text is not None else (None, None)
                 if fault is None:
                     session.asked = number, time.monotonic()

@@ -26,10 +26,9 @@ from ..reading import constraints
 from ..record import steplog
 from ..servers import trouble
 from ..sql import lineage, online, plan, recoding
-from ..sql.lowering import Lowering
 from ..sql.step import Probe, Step
 from ..tables.model import Schema, Table, TableName
-from . import own_work, scope
+from . import scope, written
 from .due import Pipeline, newest
 
 if TYPE_CHECKING:
@@ -243,7 +242,7 @@ def lower(
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     for own, part in _segments(operations):
         if own is not None:
-            entries += (more := list(_data_entries(pipeline, own, group)))
+            entries += (more := list(written.of_data(pipeline, own, group.revisions)))
             if isinstance(own, recoding.Recode) and group.before.get(own.table) is pipeline.tables.get(own.table):
                 group.codecs += more  # whose values are there to be looked at
             own_work = own_work or not isinstance(own, recoding.Recode)
@@ -258,12 +257,13 @@ def lower(
         built = plan.build(near, part, lowering, lossy=lossy, later=later, **options)
         steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
-        recoded = {op.source for op in operations if isinstance(op, recoding.Recode)}
+        recodes = [op for op in operations if isinstance(op, recoding.Recode)]
+        recoded = {op.source for op in recodes}
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=bool(entries), unsure=own_work)))
         group.origins.append(built.origins)
-        entries += [_entry(step, lowering) for step in steps]
+        entries += [written.of_step(step, lowering, recodes, built.origins) for step in steps]
         now = {**{name: table for name, table in now.items() if name not in near_by}, **built.after}
     for operation in late:
         now = _add_online(pipeline, group, operation, names, now, entries)
@@ -284,14 +284,6 @@ def _holds_values(pipeline: Pipeline, table: TableName, attribute: str, before: 
         condition += f" AND {recoding.written(quote(attribute), mysql=mysql)}"
     sql = f"SELECT 1 FROM {pipeline.full(table)} WHERE {condition} LIMIT 1"
     return connection.query(sql, args=None, reconnect=False).fetchone() is not None
-
-
-def _entry(step: Step, lowering: Lowering) -> steplog.Entry:
-    places = tuple(lowering.place(table) for table in step.tables)
-    if not step.check:
-        return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
-    text = json.dumps({"check": step.check, "run": [*step.first, step.sql]})
-    return steplog.Entry(0, "online", steplog.PLANNED, step.words, text, places)
 
 
 def _add_online(
@@ -317,7 +309,7 @@ def _add_online(
             return now  # made with its table
     steps = online.steps(lowering, own, operation)
     group.steps += steps
-    entries += [_entry(step, lowering) for step in steps]
+    entries += [written.of_step(step, lowering) for step in steps]
     return after
 
 
@@ -334,18 +326,6 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
             part.append(operation)
     if part:
         yield None, part
-
-
-def _data_entries(pipeline: Pipeline, operation: ops.Operation, group: Group) -> Iterator[steplog.Entry]:
-    if isinstance(operation, recoding.Recode):
-        name = operation.table
-        place = (pipeline.databases[name.schema], name.table)
-        told = {key: getattr(operation, key) for key in ("source", "target", "type")}
-        text = json.dumps({"schema": name.schema, "place": place, **told})
-        words = f"convert the values of {operation.source} in {name} to {operation.type}"
-        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
-    elif isinstance(operation, (data.RunPython, data.RunSQL)):
-        yield from own_work.entries(pipeline.connection, pipeline.databases, operation, group.revisions)
 
 
 # --- What the data say ---------------------------------------------------------------------------------------------

@@ -30,15 +30,17 @@ class Entry:
     number : int
         From 1, in the order in which they run; 0 for the head.
     kind : str
-        ``head``; ``sql``; ``own`` and ``python`` for what a migration file does itself; ``online`` for statements that
-        PostgreSQL runs outside of the migration's transaction, after it.
+        ``head``; ``sql``; ``own`` and ``python`` for what a migration file does itself; ``recode`` for values that
+        DataJoint converts; ``locked`` for statements of MySQL that others may write nothing between; ``online`` for
+        such that PostgreSQL runs outside of the migration's transaction, after it.
     state : str
         ``planned``, ``running`` or ``done``.
     words : str
         What it does.
     text : str
         The statement, or JSON: statements in ``run``, where there is one a query in ``check`` that tells whether they
-        are done, and in ``more`` how many steps after this one are done with it.
+        are done, and in ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in
+        ``recode`` what DataJoint converts before them.
     tables : tuple of (str, str)
         Database and name of the tables whose shape it changes, as they are called afterwards.
     before : str
@@ -56,7 +58,7 @@ class Entry:
     @property
     def statements(self) -> list[str]:
         """What is sent; nothing of Python."""
-        if self.kind in ("own", "online"):
+        if self.kind in ("own", "online", "locked"):
             return list(json.loads(self.text)["run"])
         return [self.text] if self.kind == "sql" else []
 

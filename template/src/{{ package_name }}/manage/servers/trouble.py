@@ -23,6 +23,7 @@ READ_ONLY = Trouble(
 )
 FULL = Trouble("The server has no room left on its disk.", "Make room there")
 HELD = Trouble("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
+UNLOCKED = Trouble("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
 _CODES: dict[object, Trouble] = {
@@ -31,6 +32,7 @@ _CODES: dict[object, Trouble] = {
     **dict.fromkeys((1290, 1792, 1836, "25006"), READ_ONLY),
     **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
     **dict.fromkeys((1205, "55P03"), HELD),
+    **dict.fromkeys((1099, 1100), UNLOCKED),
 }
 
 _NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": LOST}

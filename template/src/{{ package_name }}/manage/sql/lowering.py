@@ -183,6 +183,10 @@ class Lowering(ABC):
         """Steps for a table that comes back from where it was put aside."""
         return []
 
+    def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
+        """Steps that rely on rows that were put in for those of a table, such that nobody writes any between."""
+        return steps
+
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
         """Raise where the server has no table with such columns or indexes, and would say so half-way."""
         return

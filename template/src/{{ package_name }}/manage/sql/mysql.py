@@ -104,6 +104,18 @@ class MySQL(Lowering):
         """Bytes that a letter takes at most."""
         return 1 if database in self._names.narrow else 4
 
+    def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
+        if not rows or not steps:
+            return steps
+        parents = {full for step in rows for full in map(self.full, step.tables)}
+        full = self.full(child)
+        locks = [
+            f"{full} WRITE",
+            f"{full} AS c READ",
+            *(f"{p}{end}" for p in parents for end in (" WRITE", " AS p READ")),
+        ]
+        return [steps[0].alone(tuple(step.sql for step in rows), *locks), *steps[1:]]
+
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns, width = self.columns(tables, table), self.width(self.place(table.name)[0])
         indexes = (table.primary_key, *(index.columns for index in self.expected(table)))

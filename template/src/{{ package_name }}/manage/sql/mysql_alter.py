@@ -53,13 +53,14 @@ class Altering:
         new = {old: name for name, old in self.change.old.items()} | self.change.kept
         self.order = [new[a.name] for a in alteration.before.attributes if a.name in new]
         self.early: dict[str, str] = {}  # columns that are added first, and what they are called until then
+        self.aliases: list[str] = []  # what updates call tables, as LOCK TABLES takes it
 
     def steps(self) -> list[Step]:
         before = replace(self.alteration.before, name=self.name)
         first = guards(self.lower, replace(self.alteration, before=before))
         early, updates = self._early(), self._updates()
         self._refuse_too_large()
-        return [*first, *early, *updates, *self._main()]
+        return [*first, *early, *updates, *self._main(updates)]
 
     def _refuse_too_large(self) -> None:
         """Raise where what is put aside, or stays while values are converted, leaves no room for the rest."""
@@ -135,6 +136,7 @@ class Altering:
         on = " AND ".join(f"p.{self.quote(parent)} = c.{self.quote(ours)}" for parent, ours in pairs)
         parent, value = self.lower.full(fill.parent), f"p.{self.quote(theirs)}"
         condition = condition.replace("WHERE ", "WHERE c.")
+        self.aliases += [f"{self.full} AS c WRITE", f"{parent} AS p READ"]
         if fill.unique:
             sql = f"UPDATE {self.full} c JOIN {parent} p ON {on} SET c.{self.quote(target)} = {value}{condition}"
         else:
@@ -150,10 +152,11 @@ class Altering:
             numbered = f"SELECT {', '.join(key)}, ROW_NUMBER() OVER (ORDER BY {', '.join(key)}) AS `~` FROM {self.full}"
             on = " AND ".join(f"n.{a} = c.{a}" for a in key)
             condition = condition.replace("WHERE ", "WHERE c.")
+            self.aliases.append(f"{self.full} AS c WRITE")
             sql = f"UPDATE {self.full} c JOIN ({numbered}) n ON {on} SET c.{self.quote(target)} = n.`~`{condition}"
         return Step(sql, (self.name,), f"give each row of {self.name} its own {name}", lock="writes")
 
-    def _main(self) -> list[Step]:
+    def _main(self, updates: list[Step]) -> list[Step]:
         after, columns = self.alteration.after, Clauses()
         drops, adds, firm = self._index_clauses()
         late = Clauses()
@@ -163,12 +166,23 @@ class Altering:
             adds.add(f"COMMENT = {self.lower.noted(str(after.name), after.comment)}", INPLACE, "change the comment")
         first = [*self._tightened(columns), *self._key_renames(columns, firm)]
         if columns.rank >= REBUILD or firm or not columns.sql:
-            steps = first + self.lower._alter(self.name, drops, columns, adds)
+            # The first of these steps gives columns other names than the updates have, or makes them required.
+            steps = self._alone([*first, *self.lower._alter(self.name, drops, columns, adds)], updates)
         else:
             # Columns alone take an instant or little more, and indexes do not write the table.
             steps = [step for group in (drops, columns, adds) for step in self.lower._alter(self.name, group)]
             steps = first + steps
         return steps + self.lower._alter(self.name, late)
+
+    def _alone(self, steps: list[Step], updates: list[Step]) -> list[Step]:
+        """These steps, such that what others wrote since the rows got their values gets one before the first of them.
+
+        Until then a worker with the code of before may give a row a value that would go with its column, or none.
+        """
+        if not updates or not steps:
+            return steps
+        again = tuple(update.sql for update in updates)
+        return [steps[0].alone(again, f"{self.full} WRITE", *self.aliases), *steps[1:]]
 
     def _tightened(self, columns: Clauses) -> list[Step]:
         """What cannot go with a copy of the table either: columns of foreign keys that become required are so first."""

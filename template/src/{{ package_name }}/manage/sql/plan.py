@@ -153,9 +153,10 @@ def build(
         if name in origins.tables:
             for key in after[name].keys_in_order:
                 if (name, key) not in present | later:
-                    steps += parents.put_in(lowering, name, key, origins, before, after)
+                    rows = parents.put_in(lowering, name, key, origins, before, after)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
-                    steps += lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
+                    added = lowering.add_foreign_key(replace(after[name], foreign_keys=stand), key)
+                    steps += [*rows, *lowering.after_rows(rows, added, name)]
                     present.add((name, key))
     for name in gone:
         steps += lowering.drop_table(name) if hard else lowering.rename_table(name, aside(lowering, name))

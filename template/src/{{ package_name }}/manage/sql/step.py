@@ -6,7 +6,7 @@ Values only; :mod:`mysql` and :mod:`postgresql` turn an :class:`Alteration` into
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..tables.model import ForeignKey, Index, Table, TableName
@@ -37,6 +37,9 @@ class Step:
         it is done.
     first : tuple of str
         What is sent before it then.
+    locks : str
+        On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
+        changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
     """
 
     sql: str
@@ -48,6 +51,12 @@ class Step:
     algorithm: str = ""
     check: str = ""
     first: tuple[str, ...] = ()
+    locks: str = ""
+
+    def alone(self, first: tuple[str, ...], *locks: str) -> Step:
+        """The step with statements before it, and with tables that others do not write to meanwhile."""
+        known = [lock for lock in self.locks.split(", ") if lock]
+        return replace(self, first=(*first, *self.first), locks=", ".join(dict.fromkeys([*known, *locks])))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""How the steps of a plan are written down, so that whoever comes after a crash needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..differences import data_operations as data
+from ..differences import operations as ops
+from ..differences.origins import Origins
+from ..files.revisions import Revision
+from ..record import steplog
+from ..sql import lineage, recoding
+from ..sql.lowering import Lowering
+from ..sql.step import Step
+from . import own_work
+from .due import Pipeline
+
+
+def of_step(
+    step: Step, lowering: Lowering, recodes: Iterable[recoding.Recode] = (), origins: Origins | None = None
+) -> steplog.Entry:
+    """A statement on tables; ``recodes`` are the values that were converted before it."""
+    places, recode = tuple(lowering.place(table) for table in step.tables), list[dict[str, Any]]()
+    for place, op in _ended(step, recodes, origins, lowering) if origins else ():
+        # DataJoint reads the lineage of a table that it converts values in.
+        table, lineages = (".".join(map(lowering.quote, (place[0], name))) for name in (place[1], lineage.TABLE))
+        step = step.alone((), f"{table} WRITE", f"{lineages} READ")
+        recode.append({"place": place, "source": op.source, "target": op.target, "type": op.type})
+    if step.locks:
+        held = json.dumps({"locks": step.locks, "run": [*step.first, step.sql], "recode": recode})
+        return steplog.Entry(0, "locked", steplog.PLANNED, step.words, held, places)
+    if not step.check:
+        return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
+    text = json.dumps({"check": step.check, "run": [*step.first, step.sql]})
+    return steplog.Entry(0, "online", steplog.PLANNED, step.words, text, places)
+
+
+def _ended(
+    step: Step, recodes: Iterable[recoding.Recode], origins: Origins, lowering: Lowering
+) -> list[tuple[tuple[str, str], recoding.Recode]]:
+    """The attributes that a step of MySQL takes from their place, and others next to them with converted values; by now
+    their tables are called otherwise. Values that were written since are still to be converted."""
+    if lowering.backend != "mysql" or not step.sql.startswith("ALTER TABLE"):
+        return []
+    names = {old: new for new, old in origins.tables.items()}
+    return [
+        (lowering.place(names[op.table]), op)
+        for op in recodes
+        if names.get(op.table) in step.tables
+        and re.search(rf"(RENAME|CHANGE) COLUMN {re.escape(lowering.quote(op.source))} ", step.sql)
+    ]
+
+
+def of_data(pipeline: Pipeline, operation: ops.Operation, revisions: Iterable[Revision]) -> Iterator[steplog.Entry]:
+    """What changes rows by more than a statement on tables."""
+    if isinstance(operation, recoding.Recode):
+        name = operation.table
+        place = (pipeline.databases[name.schema], name.table)
+        told = {key: getattr(operation, key) for key in ("source", "target", "type")}
+        text = json.dumps({"schema": name.schema, "place": place, **told})
+        words = f"convert the values of {operation.source} in {name} to {operation.type}"
+        yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
+    elif isinstance(operation, (data.RunPython, data.RunSQL)):
+        yield from own_work.entries(pipeline.connection, pipeline.databases, operation, revisions)

@@ -1,0 +1,153 @@
+"""What workers with the code of before write while a migration runs on MySQL is refused, or gets what other rows get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+
+import pytest
+from conftest import Project, Server
+from living import living as made
+from living import ok
+from proxy import Proxy
+
+LIFE = "src/my_pipeline/migrations/life/"
+
+
+@pytest.fixture
+def living(project: Project, mysql: Server) -> Iterator[Project]:
+    with made(mysql, project) as own:
+        yield own
+
+
+class Writer:
+    """Writes a row before each statement that changes a table; who is kept from it tries no longer than a second."""
+
+    def __init__(self, server: Server, statement: str, before: str) -> None:
+        self.server, self.statement, self.before = server, statement, before
+        self.written: list[int] = []
+        self.tried = 0
+
+    def __call__(self, text: str) -> None:
+        if not text.lstrip().upper().startswith(("UPDATE", "ALTER", "LOCK")) or self.before not in text:
+            return
+        self.tried += 1
+        with suppress(Exception), closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
+            cursor.execute(self.statement, {"n": 100 + self.tried})
+            self.written.append(100 + self.tried)
+
+
+def migrate(living: Project, server: Server, statement: str, before: str) -> Writer:
+    """Migrate while somebody writes."""
+    proxy, writer = Proxy("mysql", server.port), Writer(server, statement, before)
+    proxy.watch = writer
+    direct = dict(living.environment)
+    try:
+        living.environment |= {**replace(server, port=proxy.port).variables, "DJ_USE_TLS": "false"}
+        ok(living, "migrate")
+    finally:
+        living.environment.clear()
+        living.environment |= direct
+        proxy.close()
+    assert len(writer.written) >= 2 and writer.tried > len(writer.written)
+    return writer
+
+
+def found(living: Project, expression: str) -> list[list[object]]:
+    result = living.python(
+        "-c", f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
+    )
+    assert result.code == 0, result.err
+    answer: list[list[object]] = json.loads(result.out)
+    return answer
+
+
+def test_a_value_that_is_written_while_others_are_converted_is_converted(living: Project, mysql: Server) -> None:
+    living.replace(
+        living.module("life"), "    colour = \"grey\" : enum('grey', 'white')\n", "    colour = null : varchar(9)\n"
+    )
+    ok(living, "revise", "-m", "any colour")
+    path = f"{LIFE}1.1.0_any_colour.py"
+    text = living.read(path).replace("import ", "import Sql, ", 1)
+    at = text.index('varchar(9)"')
+    how = """, using=Sql(mysql="CONCAT('all ', colour)", postgresql="'all ' || colour::text")"""
+    living.write(path, text[: at + 11] + how + text[at + 11 :])
+    writer = migrate(
+        living, mysql, "INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (%(n)s, 'x', 'white')", "animal"
+    )
+    rows = found(living, "[[r['animal_id'], r['colour']] for r in life.Animal.to_dicts(order_by='animal_id')]")
+    assert rows == [[1, "all grey"], [2, "all white"], *([n, "all white"] for n in writer.written)]
+
+
+def test_a_row_that_is_written_while_others_are_filled_is_filled(living: Project, mysql: Server) -> None:
+    living.replace(
+        living.module("work"),
+        "    note = null : varchar(64)\n",
+        "    note : varchar(64)\n    number : int32\n    unique index (number)\n",
+    )
+    answers = ["--fill", "Task.note=well", "--fill", "Task.number=number()"]
+    ok(living, "revise", "-m", "more", *answers)
+    writer = migrate(
+        living, mysql, "INSERT INTO dev_work.task (animal_id, task, note) VALUES (1, CONCAT('t', %(n)s), NULL)", "task"
+    )
+    rows = found(living, "[[r['task'], r['note'], r['number']] for r in work.Task.to_dicts(order_by='number')]")
+    assert sorted(r[0] for r in rows) == sorted(["run", "swim", *(f"t{n}" for n in writer.written)])
+    assert {r[1] for r in rows} == {"well"}
+    assert [r[2] for r in rows] == list(range(1, len(rows) + 1))
+
+
+def test_a_row_of_a_child_whose_key_grows_gets_what_its_parent_has(living: Project, mysql: Server) -> None:
+    living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+    ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+    statement = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, FROM_DAYS(730000 + %(n)s), 1)"
+    writer = migrate(living, mysql, statement, "weight")
+    rows = found(living, "[[r['animal_id'], r['herd']] for r in life.Weight.to_dicts(order_by='day')]")
+    assert len(rows) == 3 + len(writer.written) and {r[1] for r in rows} == {7}
+
+
+def test_a_value_that_is_written_while_others_get_another_codec_gets_it(living: Project, mysql: Server) -> None:
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(64)\n    data = null : <blob>\n")
+    ok(living, "revise", "-m", "data")
+    ok(living, "migrate")
+    fill = "from my_pipeline import work\nwork.Task.insert1(dict(animal_id=1, task='old', data=[1, 2]))"
+    assert living.python("-c", fill).code == 0
+    living.replace(work, "    data = null : <blob>\n", "    data = null : json\n")
+    ok(living, "revise", "-m", "readable")
+    statement = (
+        "INSERT INTO dev_work.task (animal_id, task, data) SELECT 2, CONCAT('t', %(n)s), data FROM dev_work.task "
+        "WHERE task = 'old'"
+    )
+    writer = migrate(living, mysql, statement, "task")
+    rows = found(living, "[[r['task'], r['data']] for r in work.Task.to_dicts() if r['task'] not in ('run', 'swim')]")
+    assert sorted(rows) == sorted([["old", [1, 2]], *([f"t{n}", [1, 2]] for n in writer.written)])
+
+
+def test_a_row_that_is_written_while_parents_are_put_in_gets_one(living: Project, mysql: Server) -> None:
+    rig = '@schema\nclass Room(dj.Manual):\n    definition = """\n    room : int32\n    """\n\n\n@schema\nclass Task('
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(64)\n    room = null : int32\n")
+    ok(living, "revise", "-m", "rooms")
+    ok(living, "migrate")
+    living.replace(work, "@schema\nclass Task(", rig)
+    living.replace(work, "    room = null : int32\n", "    -> [nullable] Room\n")
+    ok(living, "revise", "-m", "room")
+    statement = "INSERT INTO dev_work.task (animal_id, task, room) VALUES (1, CONCAT('t', %(n)s), %(n)s)"
+    writer = migrate(living, mysql, statement, "task")
+    assert found(living, "sorted(r['room'] for r in work.Room.to_dicts())") == writer.written
+
+
+def test_an_account_that_may_not_lock_tables_does_without(living: Project, mysql: Server) -> None:
+    living.replace(living.module("work"), "    note = null : varchar(64)\n", "    note : varchar(64)\n")
+    ok(living, "revise", "-m", "always", "--fill", "Task.note=well")
+    rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
+    mysql.execute("CREATE USER unlocking IDENTIFIED BY 'its-secret'", f"GRANT {rights} ON `dev\\_%`.* TO unlocking")
+    living.environment |= {"DJ_USER": "unlocking", "DJ_PASS": "its-secret"}
+    try:
+        ok(living, "migrate")
+        assert found(living, "sorted(r['note'] for r in work.Task.to_dicts())") == ["well", "well"]
+    finally:
+        mysql.execute("DROP USER unlocking")
