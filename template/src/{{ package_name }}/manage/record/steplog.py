@@ -62,6 +62,13 @@ class Entry:
             return list(json.loads(self.text)["run"])
         return [self.text] if self.kind == "sql" else []
 
+    @property
+    def script(self) -> list[str]:
+        """What one would send by hand."""
+        if self.kind != "locked":
+            return self.statements
+        return [f"LOCK TABLES {json.loads(self.text)['locks']}", *self.statements, "UNLOCK TABLES"]
+
 
 def _table(connection: dj.Connection, database: str) -> str:
     quote = connection.adapter.quote_identifier

@@ -77,7 +77,7 @@ class Cost:
         """The statements, one after the other."""
         lines = [f"-- {self.title}"]
         for entry in self.group.entries:
-            lines += [f"-- {entry.words}", *(statement.rstrip(";") + ";" for statement in entry.statements)]
+            lines += [f"-- {entry.words}", *(statement.rstrip(";") + ";" for statement in entry.script)]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class Step:
     def alone(self, first: tuple[str, ...], *locks: str) -> Step:
         """The step with statements before it, and with tables that others do not write to meanwhile."""
         known = [lock for lock in self.locks.split(", ") if lock]
-        return replace(self, first=(*first, *self.first), locks=", ".join(dict.fromkeys([*known, *locks])))
+        locked = ", ".join(dict.fromkeys([*known, *locks]))
+        return replace(self, first=(*first, *self.first), locks=locked, lock="all")
 
 
 @dataclass(frozen=True)
