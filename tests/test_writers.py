@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 
-import pytest
 from conftest import Project, Server
-from living import living as made
-from living import ok
+from living import ok, rows
 from proxy import Proxy
+from test_limits import living as living
 
 LIFE = "src/my_pipeline/migrations/life/"
 
 
-@pytest.fixture
-def living(project: Project, mysql: Server) -> Iterator[Project]:
-    with made(mysql, project) as own:
-        yield own
+assert living  # a fixture
 
 
 class Writer:
@@ -56,15 +50,6 @@ def migrate(living: Project, server: Server, statement: str, before: str) -> Wri
     return writer
 
 
-def found(living: Project, expression: str) -> list[list[object]]:
-    result = living.python(
-        "-c", f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
-    )
-    assert result.code == 0, result.err
-    answer: list[list[object]] = json.loads(result.out)
-    return answer
-
-
 def test_a_value_that_is_written_while_others_are_converted_is_converted(living: Project, mysql: Server) -> None:
     living.replace(
         living.module("life"), "    colour = \"grey\" : enum('grey', 'white')\n", "    colour = null : varchar(9)\n"
@@ -78,8 +63,8 @@ def test_a_value_that_is_written_while_others_are_converted_is_converted(living:
     writer = migrate(
         living, mysql, "INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (%(n)s, 'x', 'white')", "animal"
     )
-    rows = found(living, "[[r['animal_id'], r['colour']] for r in life.Animal.to_dicts(order_by='animal_id')]")
-    assert rows == [[1, "all grey"], [2, "all white"], *([n, "all white"] for n in writer.written)]
+    found = rows(living, "[[r['animal_id'], r['colour']] for r in life.Animal.to_dicts(order_by='animal_id')]")
+    assert found == [[1, "all grey"], [2, "all white"], *([n, "all white"] for n in writer.written)]
 
 
 def test_a_row_that_is_written_while_others_are_filled_is_filled(living: Project, mysql: Server) -> None:
@@ -93,10 +78,10 @@ def test_a_row_that_is_written_while_others_are_filled_is_filled(living: Project
     writer = migrate(
         living, mysql, "INSERT INTO dev_work.task (animal_id, task, note) VALUES (1, CONCAT('t', %(n)s), NULL)", "task"
     )
-    rows = found(living, "[[r['task'], r['note'], r['number']] for r in work.Task.to_dicts(order_by='number')]")
-    assert sorted(r[0] for r in rows) == sorted(["run", "swim", *(f"t{n}" for n in writer.written)])
-    assert {r[1] for r in rows} == {"well"}
-    assert [r[2] for r in rows] == list(range(1, len(rows) + 1))
+    found = rows(living, "[[r['task'], r['note'], r['number']] for r in work.Task.to_dicts(order_by='number')]")
+    assert sorted(r[0] for r in found) == sorted(["run", "swim", *(f"t{n}" for n in writer.written)])
+    assert {r[1] for r in found} == {"well"}
+    assert [r[2] for r in found] == list(range(1, len(found) + 1))
 
 
 def test_a_row_of_a_child_whose_key_grows_gets_what_its_parent_has(living: Project, mysql: Server) -> None:
@@ -107,8 +92,8 @@ def test_a_row_of_a_child_whose_key_grows_gets_what_its_parent_has(living: Proje
     assert {table["table"]: table["lock"] for table in group["tables"]}["life.Weight"] == "all"
     statement = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, FROM_DAYS(730000 + %(n)s), 1)"
     writer = migrate(living, mysql, statement, "weight")
-    rows = found(living, "[[r['animal_id'], r['herd']] for r in life.Weight.to_dicts(order_by='day')]")
-    assert len(rows) == 3 + len(writer.written) and {r[1] for r in rows} == {7}
+    found = rows(living, "[[r['animal_id'], r['herd']] for r in life.Weight.to_dicts(order_by='day')]")
+    assert len(found) == 3 + len(writer.written) and {r[1] for r in found} == {7}
 
 
 def test_a_value_that_is_written_while_others_get_another_codec_gets_it(living: Project, mysql: Server) -> None:
@@ -125,8 +110,8 @@ def test_a_value_that_is_written_while_others_get_another_codec_gets_it(living: 
         "WHERE task = 'old'"
     )
     writer = migrate(living, mysql, statement, "task")
-    rows = found(living, "[[r['task'], r['data']] for r in work.Task.to_dicts() if r['task'] not in ('run', 'swim')]")
-    assert sorted(rows) == sorted([["old", [1, 2]], *([f"t{n}", [1, 2]] for n in writer.written)])
+    found = rows(living, "[[r['task'], r['data']] for r in work.Task.to_dicts() if r['task'] not in ('run', 'swim')]")
+    assert sorted(found) == sorted([["old", [1, 2]], *([f"t{n}", [1, 2]] for n in writer.written)])
 
 
 def test_a_row_that_is_written_while_parents_are_put_in_gets_one(living: Project, mysql: Server) -> None:
@@ -140,7 +125,7 @@ def test_a_row_that_is_written_while_parents_are_put_in_gets_one(living: Project
     ok(living, "revise", "-m", "room")
     statement = "INSERT INTO dev_work.task (animal_id, task, room) VALUES (1, CONCAT('t', %(n)s), %(n)s)"
     writer = migrate(living, mysql, statement, "task")
-    assert found(living, "sorted(r['room'] for r in work.Room.to_dicts())") == writer.written
+    assert rows(living, "sorted(r['room'] for r in work.Room.to_dicts())") == writer.written
 
 
 def test_an_account_that_may_not_lock_tables_does_without(living: Project, mysql: Server) -> None:
@@ -151,6 +136,19 @@ def test_an_account_that_may_not_lock_tables_does_without(living: Project, mysql
     living.environment |= {"DJ_USER": "unlocking", "DJ_PASS": "its-secret"}
     try:
         ok(living, "migrate")
-        assert found(living, "sorted(r['note'] for r in work.Task.to_dicts())") == ["well", "well"]
+        assert rows(living, "sorted(r['note'] for r in work.Task.to_dicts())") == ["well", "well"]
     finally:
         mysql.execute("DROP USER unlocking")
+
+
+def test_a_table_that_is_called_as_another_one_in_a_statement(living: Project) -> None:
+    work = living.module("work")
+    table = '@schema\nclass C(dj.Manual):\n    definition = """\n    c : int32\n    """\n\n\n@schema\nclass Task('
+    living.replace(work, "@schema\nclass Task(", table)
+    ok(living, "revise", "-m", "c")
+    ok(living, "migrate")
+    assert living.python("-c", "from my_pipeline import work\nwork.C.insert([(3,), (5,)])").code == 0
+    living.replace(work, "    c : int32\n", "    c : int32\n    ---\n    number : int32\n")
+    ok(living, "revise", "-m", "numbers", "--fill", "work.C.number=number()")
+    ok(living, "migrate")
+    assert rows(living, "[[r['c'], r['number']] for r in work.C.to_dicts(order_by='c')]") == [[3, 1], [5, 2]]
