@@ -85,7 +85,8 @@ class Proxy:
         threading.Thread(target=session.answers, daemon=True).start()
         try:
             for data, text in session.requests():
-                self.watch(text or "")
+                if text is not None:
+                    self.watch(text)
                 number, fault = self._due(text) if text is not None else (None, None)
                 if fault is None:
                     session.asked = number, time.monotonic()

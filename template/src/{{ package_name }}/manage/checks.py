@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 from . import graph, template
 from .differences.changes import difference
@@ -16,6 +18,8 @@ from .files import chain, revisions
 from .graph import Finding
 from .project import Project
 from .servers import local
+from .sql import lineage
+from .tables.model import Table, TableName
 from .writing import revising
 
 
@@ -31,23 +35,16 @@ def run(project: Project) -> list[Finding]:
         edited = pool.submit(template.edited, project)
         found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
         # Definitions can only be declared along a sound graph; its findings come first and explain more.
-        found = found or _check_definitions(project) or _check_migrations(project) or _check_rows(project)
-        return found + (_check_jobs(project) if all(one.note for one in found) else []) + edited.result()
+        code = cache(partial(revising.code_tables, project))  # in a process of its own, once
+        found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
+        return found + (_check_jobs(code().values()) if all(one.note for one in found) else []) + edited.result()
 
 
-#: What DataJoint's tables of jobs have beside the key of the table that is to be computed.
-JOBS = {
-    *("status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"),
-    *("error_message", "error_stack", "user", "host", "pid", "connection_id", "version"),
-}
-
-
-def _check_jobs(project: Project) -> list[Finding]:
+def _check_jobs(code: Iterable[Table]) -> list[Finding]:
     """Keys that workers cannot reserve jobs for, as DataJoint's table of jobs would have two columns of one name."""
     found = []
-    for table in revising.code_tables(project).values():
-        brought = {name for key in table.foreign_keys for name in key.attributes}
-        taken = sorted(JOBS & brought & set(table.primary_key))
+    for table in code:
+        taken = sorted(lineage.OF_JOBS & {*lineage.job_keys(table)})
         if taken and table.tier in ("Computed", "Imported"):
             what = f"{table.name} has {taken[0]} in its key, which is also a column of DataJoint's table of its jobs."
             do = f'Workers will fail; refer to it by another name: .proj({table.name.schema}_{taken[0]}="{taken[0]}").'
@@ -55,7 +52,7 @@ def _check_jobs(project: Project) -> list[Finding]:
     return found
 
 
-def _check_migrations(project: Project) -> list[Finding]:
+def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName, Table]]) -> list[Finding]:
     """Whether the migrations of every schema are whole, lead to its snapshot, and that is what the code says."""
     try:
         histories = {name: h for name, h in revisions.read(project).items() if h.latest is not None}
@@ -70,7 +67,7 @@ def _check_migrations(project: Project) -> list[Finding]:
         for _, _, after in chain.replay(histories, list(histories)):
             now = after
         snapshots = revisions.tables_of(history.latest for history in histories.values())
-        code = {n: t for n, t in revising.code_tables(project).items() if n.schema in histories}
+        code = {n: t for n, t in code_tables().items() if n.schema in histories}
     except PipelineError as error:
         return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
     broken = _schemas(difference(now, snapshots).operations)

@@ -240,6 +240,8 @@ def lower(
     operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
     operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
+    recodes = [op for op in operations if isinstance(op, recoding.Recode)]
+    recoded = {op.source for op in recodes}
     for own, part in _segments(operations):
         if own is not None:
             entries += (more := list(written.of_data(pipeline, own, group.revisions)))
@@ -257,8 +259,6 @@ def lower(
         built = plan.build(near, part, lowering, lossy=lossy, later=later, **options)
         steps = [*built.steps, *lineage.job_steps(near, built.after, built.origins, lowering)]
         group.steps += steps
-        recodes = [op for op in operations if isinstance(op, recoding.Recode)]
-        recoded = {op.source for op in recodes}
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=bool(entries), unsure=own_work)))

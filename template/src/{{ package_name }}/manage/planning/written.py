@@ -28,9 +28,9 @@ def of_step(
         # DataJoint reads the lineage of a table that it converts values in.
         table, lineages = (".".join(map(lowering.quote, (place[0], name))) for name in (place[1], lineage.TABLE))
         step = step.alone((), f"{table} WRITE", f"{lineages} READ")
-        recode.append({"place": place, "source": op.source, "target": op.target, "type": op.type})
+        recode.append(_told(place, op))
     if step.locks:
-        held = json.dumps({"locks": step.locks, "run": [*step.first, step.sql], "recode": recode})
+        held = json.dumps({"locks": ", ".join(step.locks), "run": [*step.first, step.sql], "recode": recode})
         return steplog.Entry(0, "locked", steplog.PLANNED, step.words, held, places)
     if not step.check:
         return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)
@@ -54,13 +54,17 @@ def _ended(
     ]
 
 
+def _told(place: tuple[str, str], op: recoding.Recode) -> dict[str, Any]:
+    """Values that DataJoint converts, in a table that is at a place by then."""
+    return {"place": place, "source": op.source, "target": op.target, "type": op.type}
+
+
 def of_data(pipeline: Pipeline, operation: ops.Operation, revisions: Iterable[Revision]) -> Iterator[steplog.Entry]:
     """What changes rows by more than a statement on tables."""
     if isinstance(operation, recoding.Recode):
         name = operation.table
-        place = (pipeline.databases[name.schema], name.table)
-        told = {key: getattr(operation, key) for key in ("source", "target", "type")}
-        text = json.dumps({"schema": name.schema, "place": place, **told})
+        told = _told((pipeline.databases[name.schema], name.table), operation)
+        text = json.dumps({"schema": name.schema, **told})
         words = f"convert the values of {operation.source} in {name} to {operation.type}"
         yield steplog.Entry(0, "recode", steplog.PLANNED, words, text)
     elif isinstance(operation, (data.RunPython, data.RunSQL)):

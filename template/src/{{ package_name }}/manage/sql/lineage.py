@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 TABLE, JOBS = "~lineage", "~~"
 
 #: What DataJoint has in every job table beside the key.
-_OF_JOBS = {"status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"}
-_OF_JOBS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
+OF_JOBS = {"status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"}
+OF_JOBS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
 
 #: Table, attribute and origin.
 Row = tuple[str, str, str]
@@ -206,7 +206,7 @@ def job_steps(before: Tables, after: Tables, origins: Origins, lowering: Lowerin
         renamed = {old_attribute: name for name, old_attribute in was.items()}
         keys = tuple(renamed.get(name, "") for name in job_keys(old))
         types = [resolved(before, old_name, name) for name in job_keys(old)]
-        taken = (_OF_JOBS | {*job_keys(old)}) & {k for name, k in zip(job_keys(old), keys, strict=True) if k != name}
+        taken = (OF_JOBS | {*job_keys(old)}) & {k for name, k in zip(job_keys(old), keys, strict=True) if k != name}
         if taken or set(keys) != set(job_keys(new)) or types != [resolved(after, new_name, name) for name in keys]:
             yield from lowering.drop_table(job)
             continue

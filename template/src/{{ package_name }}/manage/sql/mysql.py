@@ -14,7 +14,7 @@ from ..tables.terms import adapter, is_text, normal, path_of, shorten, unused, w
 from . import mysql_limits
 from .lowering import Lowering
 from .mysql_alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
-from .step import Alteration, Change, Column, Expression, Literal, Obstacles, Step
+from .step import Alteration, Change, Column, Expression, Literal, Obstacles, Step, with_rows
 
 
 class MySQL(Lowering):
@@ -105,16 +105,9 @@ class MySQL(Lowering):
         return 1 if database in self._names.narrow else 4
 
     def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
-        if not rows or not steps:
-            return steps
-        parents = {full for step in rows for full in map(self.full, step.tables)}
-        full = self.full(child)
-        locks = [
-            f"{full} WRITE",
-            f"{full} AS c READ",
-            *(f"{p}{end}" for p in parents for end in (" WRITE", " AS p READ")),
-        ]
-        return [steps[0].alone(tuple(step.sql for step in rows), *locks), *steps[1:]]
+        full, parents = self.full(child), [self.full(parent) for step in rows for parent in step.tables]
+        locks = [f"{parent} {how}" for parent in parents for how in ("WRITE", "AS p READ")]
+        return with_rows(rows, steps, f"{full} WRITE", f"{full} AS c READ", *locks)
 
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns, width = self.columns(tables, table), self.width(self.place(table.name)[0])

@@ -16,7 +16,7 @@ from ..tables import notation
 from ..tables.terms import unused
 from .mysql_limits import refuse_row
 from .probes import guards
-from .step import Alteration, Column, Each, FromParent, Literal, Step
+from .step import Alteration, Column, Each, FromParent, Literal, Step, with_rows
 
 if TYPE_CHECKING:
     from .mysql import MySQL
@@ -65,14 +65,17 @@ class Altering:
     def _refuse_too_large(self) -> None:
         """Raise where what is put aside, or stays while values are converted, leaves no room for the rest."""
         before, change = self.alteration.before, self.change
-        now = {a.name: self.lower.column(self.lower._before, before, a) for a in before.attributes}
-        aside = [replace(now[name], nullable=True) for name in change.kept]
+        gone, aside = (
+            [self.lower.column(self.lower._before, before, before.attribute[name]) for name in names]
+            for names in (change.dropped, change.kept)
+        )
         places = [replace(change.will[name], nullable=True) for name in self.early]
         width = self.lower.width(self.place[0])
         hidden = len(aside) + sum(name.startswith(ATTRIBUTE_ASIDE) for name in change.will)
-        refuse_row(str(self.name), [*change.will.values(), *aside], width, hidden)
+        put_aside = [replace(column, nullable=True) for column in aside]
+        refuse_row(str(self.name), [*change.will.values(), *put_aside], width, hidden)
         if places:
-            refuse_row(str(self.name), [*now.values(), *places], width, len(self.converts))
+            refuse_row(str(self.name), [*change.was.values(), *gone, *aside, *places], width, len(self.converts))
 
     def _constant(self, name: str) -> str | None:
         """The value that a new column can be given as its default."""
@@ -179,10 +182,7 @@ class Altering:
 
         Until then a worker with the code of before may give a row a value that would go with its column, or none.
         """
-        if not updates or not steps:
-            return steps
-        again = tuple(update.sql for update in updates)
-        return [steps[0].alone(again, f"{self.full} WRITE", *self.aliases), *steps[1:]]
+        return with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
 
     def _tightened(self, columns: Clauses) -> list[Step]:
         """What cannot go with a copy of the table either: columns of foreign keys that become required are so first."""

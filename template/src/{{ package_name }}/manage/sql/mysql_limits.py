@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from ..errors import PipelineError
+from ..tables import notation
 from .step import Column
 
 #: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
@@ -50,7 +51,7 @@ def size(sql: str, width: int) -> int:
     if kind == "decimal":
         return _digits((first or 10) - second) + _digits(second)
     if kind == "enum":
-        return 1 if len(re.findall(r"'(?:[^'\\]|''|\\.)*'", sql)) < 256 else 2
+        return 1 if len(notation.enum_values(sql)) < 256 else 2
     more = (first + 1) // 2 if kind in ("time", "timestamp", "datetime") else 0
     return _BYTES.get(kind, 8) + more
 

@@ -5,7 +5,7 @@ Values only; :mod:`mysql` and :mod:`postgresql` turn an :class:`Alteration` into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -37,7 +37,7 @@ class Step:
         it is done.
     first : tuple of str
         What is sent before it then.
-    locks : str
+    locks : tuple of str
         On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
         changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
     """
@@ -51,13 +51,19 @@ class Step:
     algorithm: str = ""
     check: str = ""
     first: tuple[str, ...] = ()
-    locks: str = ""
+    locks: tuple[str, ...] = ()
 
-    def alone(self, first: tuple[str, ...], *locks: str) -> Step:
+    def alone(self, first: Iterable[str], *locks: str) -> Step:
         """The step with statements before it, and with tables that others do not write to meanwhile."""
-        known = [lock for lock in self.locks.split(", ") if lock]
-        locked = ", ".join(dict.fromkeys([*known, *locks]))
+        locked = tuple(dict.fromkeys([*self.locks, *locks]))
         return replace(self, first=(*first, *self.first), locks=locked, lock="all")
+
+
+def with_rows(rows: list[Step], steps: list[Step], *locks: str) -> list[Step]:
+    """Steps that rely on what others have done to rows, which is done once more with the first of them, and alone."""
+    if not rows or not steps:
+        return steps
+    return [steps[0].alone([step.sql for step in rows], *locks), *steps[1:]]
 
 
 @dataclass(frozen=True)
