@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 
-from findings import Finding
-from reading import Module
+from .findings import Finding
+from .source import Module
 
 #: Names of the package: what to write instead.
 _RENAMED = {
@@ -77,14 +77,14 @@ _SETTINGS = {
     "add_hidden_timestamp": "Leave it out; the columns that it made stay, hidden.",
     "filepath_checksum_size_limit": "Leave it out.",
     "cache": 'Write "query_cache" for results of queries; objects of stores are not kept.',
-    "database.prefix": "Leave it out; SCHEMA_PREFIX of the package is the prefix.",
+    "database.prefix": "Leave it out; prefix= of the package's Pipeline is the prefix.",
 }
 
 _LEGACY_PACKAGES = ("element_", "datajoint_utilities", "djsciops", "djlabhub")
 
 
 def check(modules: Iterable[Module]) -> Iterator[Finding]:
-    """Every such call of these files."""
+    """Yield a finding for every such call in these files."""
     for module in modules:
         tables = {node.name for node in module.classes if node.decorator_list}
         for node in ast.walk(module.tree):
@@ -150,7 +150,7 @@ def _methods(module: Module, node: ast.AST) -> Found:
 
 
 def _instead(call: ast.Call) -> str:
-    """What gives the same as a call of ``fetch``."""
+    """Return what gives the same as a call of ``fetch``."""
     said = {keyword.arg: keyword.value for keyword in call.keywords}
     rest = ", ".join(
         f"{name}={ast.unparse(value)}" for name, value in said.items() if name not in ("as_dict", "format", None)
@@ -210,8 +210,8 @@ def _setting(node: ast.AST, key: ast.AST | None) -> Found:
         return
     if name == "custom":
         do = (
-            "Leave it out. The prefix of schemas is SCHEMA_PREFIX; a folder of data is a constant of the package, an "
-            "environment variable, or a store in datajoint.json."
+            "Leave it out. The prefix of schemas is the Pipeline's; a folder of data is a constant of the package, "
+            "an environment variable, or a store in datajoint.json."
         )
         yield "config-custom", line, 'DataJoint 2 has no dj.config["custom"].', do
     elif not any(name == known or name.startswith(f"{known}.") for known in _KNOWN_SETTINGS):

@@ -1,131 +1,136 @@
-#!/usr/bin/env python3
-"""What this code has to say differently for DataJoint 2.3 and for this project, line by line.
-
-Reads the files of the package and runs none of them; needs Python 3.10 and nothing else. The exit code is 0 when
-nothing is left to do, 3 when something is, 2 when the program was not called as it should be.
-"""
+"""The command line ``datajoint-pipeline``: words for people, no logic."""
 
 from __future__ import annotations
 
-import argparse
-import ast
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-import calls
-import converting
-import definitions
-import layout
-import schemas
-from findings import GROUPS, Finding, Refusal
-from layout import Project
-from reading import Module, read
+import click
 
-READY, USAGE, LEFT = 0, 2, 3
+from ..errors import ExitCode, PipelineError
+from . import conversion, project, report, schemas
+from .findings import Finding
 
+_EXAMPLES = """\b
+Examples:
+  uvx --from LIBRARY datajoint-pipeline readiness .
+  uvx --from LIBRARY datajoint-pipeline readiness --convert .
+  uvx --from LIBRARY datajoint-pipeline readiness . scripts/
 
-def project_at(root: Path) -> Project:
-    """The project whose folder this is, by ``adoption/project.json``."""
-    path = Path(__file__).resolve().parent / "project.json"
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        names = ("package", "project", "command", "prefix", "environment")
-        package, name, command, prefix, environment = (str(told[key]) for key in names)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        do = "Take the file back from version control."
-        raise Refusal("adoption/project.json cannot be read.", f"{error}.", do) from None
-    own = Project(root, package, name, command, prefix, environment, told)
-    # Until the package says its prefix, the old configuration knows it better than the question's default.
-    own.prefix = _prefix(own) or (converting.prefix_of(converting.read(root) or {}) if not prefix else "")
-    return own
+\b
+LIBRARY is the address that this library is installed from, such as git+https://example.org/copier-datajoint."""
 
 
-def _prefix(project: Project) -> str:
-    """The prefix as the package says it, or as it was answered."""
-    path = project.folder / "__init__.py"
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
-    except (SyntaxError, ValueError):
-        return project.prefix
-    for node in tree.body:
-        said = isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "SCHEMA_PREFIX" for t in node.targets)
-        if said and isinstance(value := getattr(node, "value", None), ast.Constant):
-            return str(value.value)
-    return project.prefix
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def program() -> None:
+    """Look at a pipeline that does not use this library yet.
+
+    A project that does has a command of its own, named after the project.
+    """
 
 
-def report(project: Project, more: Iterable[Path] = ()) -> list[Finding]:
-    """Everything that was found, in the order of paths and lines."""
-    top, every, found = layout.files(project)
-    own = schemas.names(top, project.prefix)
-    found += layout.check(project, top, every, own)
-    found += schemas.check(top, project.prefix)
-    found += definitions.check(every)
-    found += calls.check([*every, *_others(project, more)])
-    found += converting.check(project)
-    return sorted(dict.fromkeys(found))
+@program.command(epilog=_EXAMPLES)
+@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--convert", is_flag=True, help="Write what can be derived from dj_local_conf.json and the modules.")
+@click.option("--package", metavar="NAME", help="The package, where the repository does not show which it is.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def readiness(path: Path, more: tuple[Path, ...], convert: bool, package: str | None, as_json: bool) -> None:
+    """Report, line by line, what a pipeline has to change for DataJoint 2.3 and this library.
 
-
-def _others(project: Project, more: Iterable[Path]) -> list[Module]:
-    """Files beside the package that are to be looked at, too: scripts, notebooks saved as Python."""
-    modules = []
-    for path in more:
-        if not path.exists():
-            raise Refusal(f"There is no {path}.", "It was named as a file or folder to look at.", "Correct the name.")
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            try:
-                modules.append(read(file, file.resolve().relative_to(project.root).as_posix(), project.package))
-            except (SyntaxError, ValueError):
-                continue
-    return modules
-
-
-def show(found: list[Finding]) -> None:
-    """Print a report, group by group."""
-    for group in GROUPS:
-        for notes in (False, True):
-            mine = [finding for finding in found if finding.group == group and finding.note == notes]
-            if mine:
-                print(f"\n{group}{', to be known' if notes else ''}")
-            for finding in mine:
-                print(f"  {finding.path}:{finding.line}: {finding.rule}: {finding.what}")
-                for line in finding.do.split("\n"):
-                    print(f"      {line}")
-    left = sum(not finding.note for finding in found)
-    print(f"\n{left} to do." if left else "\nReady. Next: the command check, then adopt; adoption/README.md says how.")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="adoption/readiness.py", description=__doc__.split("\n")[0])
-    parser.add_argument("paths", nargs="*", type=Path, help="files and folders beside the package to look at, too")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    parser.add_argument("--convert", action="store_true", help="write what can be derived from dj_local_conf.json")
-    options = parser.parse_args(arguments)
-    try:
-        project = project_at(Path(__file__).resolve().parent.parent)
-        if options.convert:
-            top, _, _ = layout.files(project)
-            told = list(converting.convert(project, schemas.names(top, project.prefix)))
-            if options.json:
-                print(json.dumps({"convert": told}, indent=2))
-            else:
-                print("\n".join(told or ["Nothing was to be written."]))
-            return READY
-        found = report(project, options.paths)
-    except Refusal as refusal:
-        print(f"Error: {refusal.lines[0]}", *(f"  {line}" for line in refusal.lines[1:]), sep="\n", file=sys.stderr)
-        return USAGE
-    left = any(not finding.note for finding in found)
-    if options.json:
-        rows = [{**vars(finding), "group": finding.group} for finding in found]
-        print(json.dumps({"ready": not left, "findings": rows}, indent=2))
+    PATH is the folder of its repository; MORE are files and folders beside the package to look at, too. The files are
+    read and nothing of them is run. Exit codes: 0 ready, 3 something is left to do, 2 usage, 1 an error.
+    """
+    for given in (path, *more):
+        if not given.exists():
+            what, why = f"There is no {given}.", "It was named as a file or folder to look at."
+            raise PipelineError(what, why, "Correct the name.", exit_code=ExitCode.USAGE)
+    if not path.is_dir():
+        why = "The first path is the folder of the repository; files beside the package come after it."
+        do = f"Write datajoint-pipeline readiness . {path}"
+        raise PipelineError(f"{path} is no folder.", why, do, exit_code=ExitCode.USAGE)
+    found = project.find(path, package)
+    if convert:
+        _convert(found, as_json)
+        return
+    findings = report.findings(found, more)
+    left = any(not finding.note for finding in findings)
+    if as_json:
+        rows = [{**vars(finding), "group": finding.group} for finding in findings]
+        _print_json({"package": found.package, "ready": not left, "findings": rows})
     else:
-        show(found)
-    return LEFT if left else READY
+        _show(found, findings)
+    if left:
+        raise click.exceptions.Exit(int(ExitCode.PENDING))
+
+
+def _convert(found: project.Project, as_json: bool) -> None:
+    top, _, _ = project.files(found)
+    told = list(conversion.convert(found, schemas.names(top, found.prefix)))
+    if as_json:
+        _print_json({"convert": told})
+    else:
+        click.echo("\n".join(told or ["Nothing was to be written."]))
+
+
+def _print_json(document: dict[str, object]) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _show(found: project.Project, findings: list[Finding]) -> None:
+    """Print a report, group by group."""
+    click.echo(f"The package {found.package} in {found.shown(found.folder)}/:")
+    for title, mine in report.grouped(findings):
+        click.echo(f"\n{title}")
+        for finding in mine:
+            click.echo(f"  {finding.path}:{finding.line}: {finding.rule}: {finding.what}")
+            for line in finding.do.split("\n"):
+                click.echo(f"      {line}".rstrip())
+    left = sum(not finding.note for finding in findings)
+    if left:
+        click.echo(f"\n{left} to do.")
+        return
+    first = "" if found.copied else "copy the template here with --data existing=true, then "
+    click.echo(f"\nReady. Next: {first}{found.command} check, and {found.command} --env prod adopt.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        return int(program.main(arguments, prog_name="datajoint-pipeline", standalone_mode=False) or 0)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except PipelineError as error:
+        return _refuse(error)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return 130
+    except OSError as error:
+        what = f"{error.filename or 'A file'} cannot be read or written."
+        do = "Look at its permissions, then run the command again."
+        return _refuse(PipelineError(what, f"{error.strerror or error}.", do))
+    except Exception as error:
+        what = f"Something failed that should not: {type(error).__name__}."
+        do = "Report it with the file that it is about; nothing of the repository was changed by the report."
+        return _refuse(PipelineError(what, f"{error}.", do))
+
+
+def _refuse(error: PipelineError) -> int:
+    """Say what, why and what to do, a line each."""
+    click.echo(f"Error: {error.what}", err=True)
+    for sentence in filter(None, (error.why, error.do)):
+        click.echo(f"  {sentence}", err=True)
+    return int(error.exit_code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,10 +1,11 @@
-"""Writes what can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
+"""Write what can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
 
 Nothing that is the lab's is changed. A value that was set to something else is left, and said.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -12,109 +13,56 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import Finding, Refusal
-from layout import Project, tracked, version_of
+from ..errors import PipelineError
+from .configuration import LEGACY, prefix_of, read, secrets, settings, stores
+from .findings import Finding
+from .project import Project, in_git, text_of, version_of
 
-LEGACY = "dj_local_conf.json"
 CONFIG = "datajoint.json"
 
-#: Settings of 0.14 that 2.3 has under the same name.
-_SAME = (
-    *("database.host", "database.port", "database.reconnect", "database.use_tls", "connection.charset"),
-    *("display.limit", "display.width", "display.show_tuple_count", "loglevel", "safemode"),
-)
-
-#: What 0.14 set by itself; it says nothing of what a lab wants.
-_DEFAULTS = {
-    "database.reconnect": True,
-    "database.use_tls": None,
-    "connection.charset": "",
-    "display.limit": 12,
-    "display.width": 14,
-    "display.show_tuple_count": True,
-    "loglevel": "INFO",
-    "safemode": True,
+#: What the template writes for a pipeline that exists, where nothing else is answered.
+_FRESH: dict[str, Any] = {
+    "database": {"backend": "mysql", "host": "localhost", "port": 3306, "create_tables": False},
+    "jobs": {"add_job_metadata": False, "version_method": "git"},
+    "provenance": {"capture": False},
 }
 
-#: Keys of a store that 2.3 takes, by protocol; credentials go to ``.secrets/``.
-_STORES = {
-    "file": ("protocol", "location", "subfolding", "stage"),
-    "s3": ("protocol", "endpoint", "bucket", "location", "secure", "subfolding", "stage", "proxy_server"),
-}
-_CREDENTIALS = ("access_key", "secret_key")
+# --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def read(root: Path) -> dict[str, Any] | None:
-    """What ``dj_local_conf.json`` holds; None where there is none.
+def convert(project: Project, schemas: Mapping[str, str]) -> Iterator[str]:
+    """Write what is missing.
 
-    Raises
+    Parameters
+    ----------
+    project : Project
+        The pipeline.
+    schemas : mapping
+        The module of each schema, parents before children.
+
+    Yields
     ------
-    Refusal
-        If it cannot be read.
+    str
+        A line for each file that was written, and for each thing that was left.
     """
-    path = root / LEGACY
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        do = f"Mend it (python -m json.tool {LEGACY} shows the place), or move it away."
-        raise Refusal(f"{LEGACY} cannot be read.", f"{error}.", do) from None
-    if not isinstance(content, dict):
-        raise Refusal(f"{LEGACY} cannot be read.", "It is no JSON object.", "Mend it, or move it away.")
-    return content
-
-
-def prefix_of(content: Mapping[str, Any]) -> str:
-    """The prefix of schemas that ``custom`` gives."""
-    custom = content.get("custom")
-    custom = custom if isinstance(custom, dict) else {}
-    nested = custom.get("database")
-    found = custom.get("database.prefix", nested.get("prefix") if isinstance(nested, dict) else None)
-    return found if isinstance(found, str) else ""
-
-
-# --- What is to be written -------------------------------------------------------------------------------------------
-
-
-def settings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings for ``datajoint.json``, by dotted name."""
-    found: dict[str, Any] = {"database.backend": "mysql"}
-    for key in _SAME:
-        value = content.get(key)
-        if key == "database.use_tls" and not isinstance(value, bool):
-            continue
-        if key in content and value is not None and value != _DEFAULTS.get(key):
-            found[key] = value
-    return found
-
-
-def stores(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The stores as ``datajoint.json`` has them, without credentials."""
-    found: dict[str, Any] = {}
-    there = content.get("stores")
-    for name, store in (there if isinstance(there, dict) else {}).items():
-        if isinstance(store, dict):
-            keys = _STORES.get(str(store.get("protocol", "")).lower(), ("protocol", "location"))
-            found[name] = {key: store[key] for key in keys if store.get(key) is not None}
-    return {"default": next(iter(found)), **found} if len(found) == 1 else found
-
-
-def secrets(content: Mapping[str, Any]) -> dict[str, str]:
-    """Credentials, by the names of their files."""
-    named = {name: content.get(name) for name in ("database.user", "database.password")}
-    there = content.get("stores")
-    for name, store in (there if isinstance(there, dict) else {}).items():
-        if isinstance(store, dict):
-            named |= {f"stores.{name}.{key}": store.get(key) for key in _CREDENTIALS}
-    return {name: str(value) for name, value in named.items() if value not in (None, "")}
+    content = read(project.root)
+    if content is not None:
+        yield from _write_config(project, content)
+        yield from _write_secrets(project.root, secrets(content))
+        yield from (f"left: {sentence}" for sentence in left(content, project))
+        yield f"left: {LEGACY} stays as it is; DataJoint 2 ignores it."
+        if secrets(content).keys() & {"database.password"}:
+            yield f"left: {LEGACY} holds a password in plain text; delete it when no process of 0.14 reads it any more."
+            if in_git(project.root, LEGACY):
+                yield f"left: {LEGACY} is in the history of git, and so is that password: change it on the server."
+    yield from _write_version(project, schemas)
 
 
 def left(content: Mapping[str, Any], project: Project) -> Iterator[str]:
-    """What a person has to look at."""
+    """Yield what a person has to look at."""
     prefix = prefix_of(content)
     if prefix:
-        yield f'custom has the prefix "{prefix}": __init__.py has to say SCHEMA_PREFIX = "{prefix}".'
+        yield f'custom has the prefix "{prefix}": __init__.py has to say prefix="{prefix}" where it makes its Pipeline.'
     custom = content.get("custom")
     for name in sorted(custom if isinstance(custom, dict) else {}):
         if name not in ("database.prefix", "database"):
@@ -126,31 +74,15 @@ def left(content: Mapping[str, Any], project: Project) -> Iterator[str]:
         yield f'Which of the stores {", ".join(names)} is the default? Write it as "default" into "stores".'
 
 
-# --- Writing ---------------------------------------------------------------------------------------------------------
-
-
-def convert(project: Project, schemas: Mapping[str, str]) -> Iterator[str]:
-    """Write what is missing, and tell of each file: what was written, and what was left."""
-    content = read(project.root)
-    if content is not None:
-        yield from _write_config(project, content)
-        yield from _write_secrets(project.root, secrets(content))
-        yield from (f"left: {sentence}" for sentence in left(content, project))
-        yield f"left: {LEGACY} stays as it is; DataJoint 2 ignores it."
-        if secrets(content).keys() & {"database.password"}:
-            yield f"left: {LEGACY} holds a password in plain text; delete it when no process of 0.14 reads it any more."
-            if tracked(project.root, LEGACY):
-                yield f"left: {LEGACY} is in the history of git, and so is that password: change it on the server."
-    yield from _write_version(project, schemas)
-
-
 def _write_config(project: Project, content: Mapping[str, Any]) -> Iterator[str]:
     path = project.root / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else copy.deepcopy(_FRESH)
     except ValueError as error:
-        raise Refusal(f"{CONFIG} cannot be read.", f"{error}.", "Mend it; nothing was written.") from None
-    before = json.dumps(config)
+        raise PipelineError(f"{CONFIG} cannot be read.", f"{error}.", "Mend it; nothing was written.") from None
+    if not isinstance(config, dict):
+        raise PipelineError(f"{CONFIG} cannot be read.", "It is no JSON object.", "Mend it; nothing was written.")
+    before = json.dumps(config) if path.is_file() else ""
     told = []
     # What the questions' defaults put there says nothing; what else is there was meant.
     unsaid = {"database.host": "localhost", "database.port": 3306}
@@ -200,8 +132,7 @@ def _write_secrets(root: Path, values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _ignores(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return re.search(r"^/?\.secrets(/\*?)?\s*$", text, re.MULTILINE) is not None
+    return re.search(r"^/?\.secrets(/\*?)?\s*$", text_of(path), re.MULTILINE) is not None
 
 
 def _write_version(project: Project, schemas: Mapping[str, str]) -> Iterator[str]:
@@ -209,6 +140,7 @@ def _write_version(project: Project, schemas: Mapping[str, str]) -> Iterator[str
     if path.exists() or not schemas:
         return
     lines = "".join(f'    "{name}": "1.0.0",\n' for name in schemas)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f'"""Version of the code, and of each schema that it declares."""\n\n__version__ = "{version_of(project)}"\n\n'
         "#: A version for each schema, parents before children. It rises with every change of the schema's tables.\n"
@@ -222,29 +154,29 @@ def _write_version(project: Project, schemas: Mapping[str, str]) -> Iterator[str
 
 
 def check(project: Project) -> Iterator[Finding]:
-    """What there is to say of ``dj_local_conf.json``."""
+    """Yield what there is to say of ``dj_local_conf.json``."""
     content = read(project.root)
     if content is None:
         return
     missing = [name for name in secrets(content) if not (project.root / ".secrets" / name).exists()]
     path = project.root / CONFIG
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    text = text_of(path)
     # Whatever stands in datajoint.json by now was put there, or left there, on purpose.
     gone = [name for name in stores(content) if f'"{name}"' not in text]
     host = content.get("database.host")
     if missing or gone or (host not in (None, "localhost") and '"host": "localhost"' in text):
         what = "DataJoint 2 ignores this file, and what it says stands nowhere else."
-        do = "python adoption/readiness.py --convert writes datajoint.json and .secrets/ from it."
+        do = f"This command writes {CONFIG} and .secrets/ from it, with --convert."
         yield Finding(LEGACY, 1, "not-converted", what, do)
     prefix = prefix_of(content)
     if prefix and prefix != project.prefix:
-        what = f'Schemas had the prefix "{prefix}"; SCHEMA_PREFIX of this project is "{project.prefix}".'
-        do = f'Write SCHEMA_PREFIX = "{prefix}" in __init__.py, unless the databases were renamed.'
+        what = f'Schemas had the prefix "{prefix}"; the package says "{project.prefix}".'
+        do = f'Write prefix="{prefix}" where __init__.py makes its Pipeline, unless the databases were renamed.'
         yield Finding(LEGACY, 1, "config-custom", what, do)
-    if "database.password" in secrets(content) and tracked(project.root, LEGACY):
+    if "database.password" in secrets(content) and in_git(project.root, LEGACY):
         what = "It holds a password and is in the history of git."
         do = f"Change the password on the server, then git rm --cached {LEGACY}, and have .gitignore name it."
         # What is in the history stays there; once git leaves the file alone, no more can be done.
-        yield Finding(LEGACY, 1, "secret-committed", what, do, note=not tracked(project.root, LEGACY, now=True))
+        yield Finding(LEGACY, 1, "secret-committed", what, do, note=not in_git(project.root, LEGACY, now=True))
     what = "DataJoint 2 ignores this file."
     yield Finding(LEGACY, 1, "legacy-file", what, "Delete it when no process of 0.14 reads it any more.", note=True)

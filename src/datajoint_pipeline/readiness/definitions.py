@@ -10,8 +10,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from findings import Finding
-from reading import Definition, Line, Module
+from .findings import Finding
+from .source import Definition, Line, Module
 
 _WHOLE = re.compile(r"(?P<base>(?:tiny|small|medium|big)?int|integer)\b\s*(?:\((?P<size>\d+)\))?(?P<rest>.*)")
 _SIGNED = {"tinyint": "int8", "smallint": "int16", "mediumint": "int32", "int": "int32", "bigint": "int64"}
@@ -21,20 +21,20 @@ _BUILT_IN = ("blob", "attach", "hash", "object", "npy", "filepath")
 
 #: What there is to say of objects in stores, of which 0.14 keeps the number in the row, and 2 a path and a checksum.
 _OBJECTS = (
-    "DataJoint 2 keeps objects otherwise, so fetch their values with 0.14 and insert them anew; docs/adopting.md says "
-    "more."
+    "DataJoint 2 keeps objects otherwise, so fetch their values with 0.14 and insert them anew; the page "
+    "Adopting of the template says more."
 )
 
 
 def check(modules: Iterable[Module]) -> Iterator[Finding]:
-    """Everything in definitions that DataJoint 2.3 or the embedded server takes no more."""
+    """Yield everything in definitions that DataJoint 2.3 or the embedded server takes no more."""
     modules = list(modules)
     codecs = {name for module in modules for name in _codecs(module)}
     for module in modules:
         for definition in module.definitions:
             if not definition.readable:
                 what = f"The definition of {definition.table} is put together by code and was not read."
-                do = "Look at its types yourself; docs/adopting.md has the table."
+                do = "Look at its types yourself; the page Adopting of the template has the table."
                 yield Finding(module.shown, definition.line, "computed-definition", what, do, note=True)
             for line in definition.attributes:
                 yield from _check_line(module, definition, line, codecs)
@@ -57,7 +57,7 @@ def _check_line(module: Module, definition: Definition, line: Line, codecs: set[
 
 
 def _native_keys_allowed(module: Module) -> bool:
-    """Whether ``datajoint.json`` allows keys of their own to tables that populate fills."""
+    """Return whether ``datajoint.json`` allows keys of their own to tables that populate fills."""
     for folder in module.path.parents:
         config = folder / "datajoint.json"
         if config.is_file():
@@ -67,7 +67,7 @@ def _native_keys_allowed(module: Module) -> bool:
 
 
 def modern(type_: str) -> tuple[str, str, str]:
-    """The rule that a type breaks (empty where none), what it is called now, and what to write."""
+    """Return the rule that a type breaks (empty where none), what it is called now, and what to write."""
     text = " ".join(type_.lower().split())
     if re.fullmatch(r"(tiny|small|medium|long)?blob", text):
         return (
@@ -115,7 +115,7 @@ def _whole(match: re.Match[str]) -> tuple[str, str, str]:
 
 
 def _codecs(module: Module) -> Iterator[str]:
-    """Names of the codecs that a file defines."""
+    """Yield the names of the codecs that a file defines."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Codec") for base in node.bases):
             for inner in node.body:

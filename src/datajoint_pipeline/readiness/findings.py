@@ -1,4 +1,4 @@
-"""What the readiness report is made of: findings, and the rules that they come from."""
+"""What the report is made of: findings, and the rules that they come from."""
 
 from __future__ import annotations
 
@@ -54,16 +54,8 @@ class Finding:
 
     @property
     def group(self) -> str:
-        """The group of its rule."""
+        """Return the group of its rule."""
         return GROUP_OF[self.rule]
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.rule}: {self.what} {self.do}"
-
-
-class Refusal(Exception):
-    """Why the program cannot go on: what, why and what to do, a line each."""
-
-    def __init__(self, what: str, why: str, do: str) -> None:
-        super().__init__(what, why, do)
-        self.lines = (what, why, do)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from findings import Finding
-from reading import Module, Opening
+from .findings import Finding
+from .source import Module, Opening
 
 
 def proposed(module: Module, opening: Opening, prefix: str) -> str:
-    """The name that a schema is to have in the code."""
+    """Return the name that a schema is to have in the code."""
     name = opening.name
     if opening.kind != "open_schema" and opening.whole and prefix and name.startswith(prefix):
         name = name[len(prefix) :]
@@ -23,26 +23,26 @@ def proposed(module: Module, opening: Opening, prefix: str) -> str:
 
 
 def called(module: Module, prefix: str) -> str:
-    """The name that the schema of a module is to have; one that is activated later has it from there."""
+    """Return the name that the schema of a module is to have; one that is activated later has it from there."""
     first = module.openings[0]
     told = next((opening for opening in module.openings if opening.name), first)
     return proposed(module, first if first.name else told, prefix)
 
 
 def names(modules: Iterable[Module], prefix: str) -> dict[str, str]:
-    """The module of each schema, parents before children."""
+    """Return the module of each schema, parents before children."""
     own = {module.name: module for module in modules if module.is_schema}
     return {called(own[name], prefix): name for name in in_order(own)}
 
 
 def parents(module: Module) -> set[str]:
-    """The siblings that foreign keys of a module lead to."""
+    """Return the siblings that foreign keys of a module lead to."""
     found = {module.resolve(target)[0] for definition in module.definitions for _, target in definition.references}
     return found - {"", module.name}
 
 
 def in_order(modules: Mapping[str, Module]) -> list[str]:
-    """Modules, parents before children; those of a circle at the end."""
+    """Return modules, parents before children; those of a circle at the end."""
     left, done = sorted(modules), list[str]()
     while left:
         free = [n for n in left if not (parents(modules[n]) | set(modules[n].imports)) & set(left) - {n}]
@@ -52,7 +52,7 @@ def in_order(modules: Mapping[str, Module]) -> list[str]:
 
 
 def check(modules: Iterable[Module], prefix: str) -> Iterator[Finding]:
-    """Everything about schemas and imports that ``check`` would refuse."""
+    """Yield everything about schemas and imports that ``check`` would refuse."""
     every = {module.name: module for module in modules}
     own = {name: module for name, module in every.items() if module.is_schema}
     opened: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _import_lines(module: Module) -> list[str]:
 
 
 def _elsewhere(module: Module, own: Mapping[str, Module]) -> Iterator[Finding]:
-    """Schemas that a module opens that declares no table of its own."""
+    """Yield schemas that are opened in a module that declares no table of its own."""
     if module.name in own:
         return
     for opening in module.openings:
@@ -161,7 +161,7 @@ def _circles(own: Mapping[str, Module]) -> Iterator[Finding]:
             yield Finding(own[path[-1]].shown, own[path[-1]].imports[name], "import-cycle", what, do)
         elif name not in done:
             for other in own[name].imports:
-                if other in own:
+                if other in own and other != name:
                     yield from visit(other, (*path, name))
             done.add(name)
 

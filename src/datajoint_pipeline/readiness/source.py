@@ -1,4 +1,4 @@
-"""Reads a package as it stands, from its syntax trees: nothing of it is imported or run."""
+"""Read a package from its syntax trees: nothing of it is imported or run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: Files of a package that are no schema modules, and folders that are not the lab's.
 NOT_SCHEMAS = ("__init__", "__main__", "version", "conftest", "setup")
-TEMPLATE_FOLDERS = ("manage", "migrations")
+LIBRARY_FOLDERS = ("manage", "migrations")
 
 _REFERENCE = re.compile(r"^\s*->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
 _ATTRIBUTE = re.compile(r"""^\s*(?P<name>[a-z]\w*)\s*(?:=\s*(?P<default>"[^"]*"|'[^']*'|[^:#]*?)\s*)?:(?P<rest>.*)$""")
@@ -69,12 +69,12 @@ class Module:
 
     @property
     def name(self) -> str:
-        """Its name within the package."""
+        """Return its name within the package."""
         return self.path.stem
 
     @cached_property
     def datajoint(self) -> dict[str, str]:
-        """What stands for DataJoint in it: ``dj`` for the package itself, ``dj.Manual`` for a name of it."""
+        """Return what stands for DataJoint in it: ``dj`` for the package itself, ``dj.Manual`` for a name of it."""
         found = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -86,7 +86,7 @@ class Module:
         return found
 
     def dotted(self, node: ast.AST) -> str:
-        """An expression as ``dj.Manual``, whatever the file calls DataJoint; empty for anything else."""
+        """Return an expression as ``dj.Manual``, whatever the file calls DataJoint; empty for anything else."""
         if isinstance(node, ast.Name):
             return self.datajoint.get(node.id, "")
         if isinstance(node, ast.Attribute):
@@ -96,27 +96,27 @@ class Module:
 
     @cached_property
     def classes(self) -> list[ast.ClassDef]:
-        """The classes at its top level."""
+        """Return the classes at its top level."""
         return [node for node in self.tree.body if isinstance(node, ast.ClassDef)]
 
     @cached_property
     def definitions(self) -> list[Definition]:
-        """The definitions of its table classes, parts after their masters."""
+        """Return the definitions of its table classes, parts after their masters."""
         return [found for node in self.classes for found in _definitions(node)]
 
     @cached_property
     def openings(self) -> list[Opening]:
-        """The calls that open schemas, in order."""
+        """Return the calls that open schemas, in order."""
         return sorted(_openings(self), key=lambda opening: opening.line)
 
     @property
     def is_schema(self) -> bool:
-        """Whether it declares tables of a schema of its own."""
+        """Return whether it declares tables of a schema of its own."""
         decorated = any(node.decorator_list for node in self.classes)
         return any(opening.kind != "activate" for opening in self.openings) and (decorated or not self.classes)
 
     def resolve(self, written: str) -> tuple[str, str]:
-        """The sibling and the class that a reference leads to; no sibling where it stays in this file."""
+        """Return the sibling and the class that a reference leads to; no sibling where it stays in this file."""
         written = re.sub(r"\.proj$", "", written)
         parts = written.split(".")
         for length in range(len(parts), 0, -1):
@@ -204,7 +204,7 @@ def _definition(title: str, tier: str, line: int, text: str) -> Definition:
 
 
 def _type(text: str) -> str:
-    """A type without the comment behind it; ``#`` within quotes is none."""
+    """Return a type without the comment behind it; ``#`` within quotes is none."""
     match = re.match(r"""(?:'[^']*'|"[^"]*"|[^#'"])*""", text)
     return (match[0] if match else text).strip()
 
@@ -230,7 +230,7 @@ def _openings(module: Module) -> Iterator[Opening]:
 
 
 def known_text(tree: ast.Module, node: ast.AST | None, depth: int = 5) -> tuple[str, bool]:
-    """What can be known of a text without running anything: its end, and whether that is all of it."""
+    """Return what can be known of a text without running anything: its end, and whether that is all of it."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value, True
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):

@@ -1,0 +1,1 @@
+"""Versions, schema migrations and a command line for DataJoint pipelines."""
