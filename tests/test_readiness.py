@@ -293,6 +293,16 @@ def test_the_release_that_runs_is_the_one_to_depend_on(
     assert "secret" not in asked
 
 
+def test_a_package_of_packages_is_moved_before_its_modules(tmp_path: Path) -> None:
+    mice = pipelines.MODERN["src/whisking/mice.py"]
+    folder = write(tmp_path, {"lab/__init__.py": "", "lab/dj/__init__.py": "", "lab/dj/mice.py": mice})
+    rows = {row["rule"]: row for row in found(folder)}
+    for rule in ("flat-layout", "sub-folder"):
+        subprocess.run(rows[rule]["do"].partition(";")[0], shell=True, cwd=folder, check=True)
+    assert (folder / "src/lab/mice.py").read_text(encoding="utf-8") == mice
+    assert not rules(found(folder)) & {"flat-layout", "sub-folder", "no-package"}
+
+
 def test_no_module_is_moved_onto_another(bare: dict[str, Path]) -> None:
     folder = bare["whisking"]
     mice = pipelines.MODERN["src/whisking/mice.py"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .findings import Finding
-from .project import Project, modules_in, using_datajoint
+from .project import Project, holds_package, using_datajoint
 from .source import Module
 
 #: Names that the package or the library needs, or that would hide something; modules of a lab cannot have them.
@@ -39,8 +39,7 @@ def check(project: Project, every: list[Module]) -> Iterator[Finding]:
 
 
 def _flat(project: Project) -> Iterator[Finding]:
-    left = modules_in(project.elsewhere)
-    if left:
+    if holds_package(project.elsewhere):
         place = project.shown(project.elsewhere)
         what = f"The package stands in {place}/, and what comes with a project looks for it in src/{project.package}/."
         do = f"git mv -k {place}/* src/{project.package}/"
@@ -65,5 +64,8 @@ def _sub_folders(project: Project, every: list[Module]) -> Iterator[Finding]:
             name, number = f"{name}_{number}", number + 1
         taken.add(name)
         what = f"A schema module stands in the folder {folder.name}/ of the package."
-        do = f"git mv {module.shown} src/{project.package}/{name}.py; schema modules stand side by side."
+        # The package itself is moved first.
+        top = next(place for place in tops if module.path.is_relative_to(place))
+        moved = project.shown(project.home / module.path.relative_to(top))
+        do = f"git mv {moved} src/{project.package}/{name}.py; schema modules stand side by side."
         yield Finding(module.shown, 1, "sub-folder", what, do)

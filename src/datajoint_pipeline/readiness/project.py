@@ -47,14 +47,14 @@ class Project:
 
     @property
     def elsewhere(self) -> Path:
-        """Return the folder outside ``src/`` that has modules of the package, or would have them."""
+        """Return the folder outside ``src/`` that holds the package, or would hold it."""
         others = [self.root / place / self.package for place in _PLACES[1:]]
-        return next((folder for folder in others if modules_in(folder)), others[0])
+        return next((folder for folder in others if holds_package(folder)), others[0])
 
     @property
     def folder(self) -> Path:
         """Return the folder in which the modules are now."""
-        return self.elsewhere if modules_in(self.elsewhere) and not modules_in(self.home) else self.home
+        return self.elsewhere if holds_package(self.elsewhere) and not modules_in(self.home) else self.home
 
     @property
     def version_file(self) -> Path:
@@ -79,6 +79,11 @@ class Project:
 def modules_in(folder: Path) -> list[Path]:
     """Return the modules that stand directly in a folder and may hold a schema."""
     return [path for path in sorted(folder.glob("*.py")) if path.stem not in NOT_SCHEMAS]
+
+
+def holds_package(folder: Path) -> bool:
+    """Return whether a folder is a package, or has modules of one."""
+    return (folder / "__init__.py").is_file() or bool(modules_in(folder))
 
 
 def find(root: Path, package: str | None = None) -> Project:
