@@ -220,9 +220,9 @@ class Plan:
     def _alteration(self, old: str, new: str) -> Any:
         def fill(value: Any, name: str) -> Any:
             if isinstance(value, str):
-                return step.Literal(value)
+                return step.LiteralFill(value)
             if value[0] == "sql":
-                return step.Expression(*value[1:])
+                return step.ExpressionFill(*value[1:])
             key = next(k for k in self.new[new].foreign_keys if name in k.attributes)
             above = next(t for t in self.new if self.new[t].name == key.parent)
             ours, theirs = (
@@ -236,7 +236,7 @@ class Plan:
             before = self.old[next(o for o, t in self.pairs.items() if t == above)]
             unique = set(before.primary_key) <= {pair[0] for pair in pairs}
             was = theirs.get(taken[name], taken[name])
-            return step.FromParent(key.parent, (was if was in before.attribute else "", taken[name]), pairs, unique)
+            return step.ParentFill(key.parent, (was if was in before.attribute else "", taken[name]), pairs, unique)
 
         fills = {name: fill(value, name) for name, value in self.case.fills.get(new, {}).items()}
         return step.Alteration(
