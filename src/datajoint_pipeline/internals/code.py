@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Code(dict[str, Schema]):
     """The schemas of the code.
 
-    ``contents`` has the rows that their Lookup tables come with; ``problems``, by the backend, what would go wrong where
-    DataJoint declares the tables: what, and why.
+    ``contents`` has the rows that their Lookup tables come with; ``problems``, by the backend, what would go wrong
+    where DataJoint declares the tables: what, and why.
     """
 
     contents: Mapping[TableName, list[dict[str, Any]]]
