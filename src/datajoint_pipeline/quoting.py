@@ -1,7 +1,7 @@
 """Identifiers in SQL: the one place where a name becomes part of a statement.
 
-DataJoint's own ``quote_identifier`` does not double a quote within a name, so a name with one would end early and the
-rest of it would be read as SQL. Values never go through here: they are parameters.
+DataJoint's own function does not double a quote within a name, so a name with one would end early and the rest of it
+would be read as SQL. Values never go through here: they are parameters.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from .planner import status
 from .project import graph
 from .project.environments import Environment
 from .project.pipeline import Pipeline
+from .quoting import quoted
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,9 +71,10 @@ def _remove(tested: Pipeline, environment: Environment) -> None:
         return
     for database in journal.survey(connection, [environment.database(name) for name in own.versions]):
         # Children are not in dependency order across schemas for MySQL, whose check is of the session.
-        if connection.adapter.backend == "mysql":
+        mysql, name = connection.adapter.backend == "mysql", quoted(connection, database)
+        if mysql:
             connection.query("SET FOREIGN_KEY_CHECKS = 0", args=None)
-        connection.query(connection.adapter.drop_schema_sql(database), args=None)
+        connection.query(f"DROP SCHEMA IF EXISTS {name}{'' if mysql else ' CASCADE'}", args=None)
 
 
 class PipelineContract:

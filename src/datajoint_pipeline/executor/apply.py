@@ -31,6 +31,7 @@ from ..planner.losses import ALLOWED
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
+from ..quoting import quoted
 from ..schema.model import Schema, Table, TableName, decode, encode
 from . import stepping
 from .backup import Backups
@@ -232,7 +233,7 @@ def make_records(deployment: Deployment, name: str) -> None:
     """The database of a schema, its journal, and DataJoint's own table."""
     connection, database = deployment.connection, deployment.databases[name]
     if database not in deployment.found:
-        connection.query(connection.adapter.create_schema_sql(database), args=None, reconnect=False)
+        connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None, reconnect=False)
     journal.create(connection, database)
     steplog.create(connection, database)
     lineage.create(connection, database)

@@ -17,6 +17,7 @@ from ..internals.connection import tolerating_known_types
 from ..planner import status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
+from ..quoting import quoted
 from . import stepping
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
     if database in journal.survey(connection, [database]):
         return
     try:
-        connection.query(connection.adapter.create_schema_sql(database), args=None)
+        connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None)
     except Exception as error:
         raise PipelineError(
             f"The schema {database} could not be made.",

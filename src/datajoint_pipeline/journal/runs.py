@@ -176,21 +176,23 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
         query = (
             "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s), 0, "
             "(SELECT COUNT(*) FROM information_schema.columns c WHERE c.table_schema = s.schema_name "
-            f"AND c.table_name = '{TABLE}' AND c.column_name = 'options') "
+            "AND c.table_name = %s AND c.column_name = 'options') "
             "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
             f"ON t.table_schema = s.schema_name WHERE s.schema_name IN ({marks}) GROUP BY s.schema_name"
         )
+        journals: tuple[str, ...] = (TABLE,) * 2
     else:
         # information_schema hides what an account has few rights on; pg_catalog does not.
         query = (
             "SELECT n.nspname, COUNT(c.oid) FILTER (WHERE LEFT(c.relname, 1) <> '~'), COUNT(c.oid) FILTER ("
             "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), "
-            f"COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}'), COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}' AND "
+            "COUNT(c.oid) FILTER (WHERE c.relname = %s), COUNT(c.oid) FILTER (WHERE c.relname = %s AND "
             "EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'options')) "
             "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
             f"ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname IN ({marks}) GROUP BY n.nspname"
         )
-    rows = connection.query(query, (TABLE, *names)).fetchall()
+        journals = (TABLE,) * 3
+    rows = connection.query(query, (*journals, *names)).fetchall()
     return {
         name: Survey(int(tables or 0), bool(journal), bool(there) and not journal, 2 if options else 1)
         for name, tables, journal, there, options in rows
