@@ -1,6 +1,7 @@
-"""What servers say when they fail, in words: what is wrong, and what would put it right.
+"""Server errors in words: what is wrong, and what would put it right.
 
-Knows the codes of MySQL and PostgreSQL, and what DataJoint makes of some of them; nothing of what was being done.
+This module knows the codes of MySQL and PostgreSQL, and the errors that DataJoint raises for some of them. It knows
+nothing of what was being done.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": 
 
 
 def of(error: BaseException) -> ServerError | None:
-    """What is wrong, where it is none of this project's doing; None where that is not known."""
+    """Give the server error that an exception is; None where it is none of those above."""
     if type(error).__name__ in _NAMES:
         return _NAMES[type(error).__name__]
     if type(error).__module__.startswith("psycopg2"):
@@ -53,7 +54,7 @@ def of(error: BaseException) -> ServerError | None:
 
 
 def reason(error: BaseException) -> str:
-    """What a server says, in one line and without a full stop."""
+    """Give the server's message in one line and without a full stop."""
     texts = [str(part) for part in error.args if str(part).strip()] or [str(error) or type(error).__name__]
     # DataJoint says before a refusal that it is one, and puts the statement behind it.
     text = texts[1] if type(error).__name__ == "AccessError" and len(texts) > 1 else texts[-1]

@@ -155,9 +155,9 @@ def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
         case "uuid":
             return str(uuid.UUID(int=number + 1))
         case "bytea":
-            from datajoint.blob import pack
+            import datajoint as dj
 
-            return pack(number + 1)
+            return dj.get_codec("blob").encode(number + 1)
     return None
 
 

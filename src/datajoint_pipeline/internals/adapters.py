@@ -1,4 +1,4 @@
-"""DataJoint's adapters, which know how its types are called on a server."""
+"""DataJoint's adapters, which know the server's type for each of its types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def adapter(backend: str) -> Any:
-    """DataJoint's own, for its types."""
+    """Give DataJoint's adapter for a server, by its backend."""
     from datajoint.adapters import get_adapter
 
     return get_adapter(backend)

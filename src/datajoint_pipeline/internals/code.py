@@ -1,7 +1,7 @@
 """The tables as the code declares them, through DataJoint's own declaration and without a server.
 
 A process of its own imports the schema modules while a stand-in takes the connection's place (:mod:`declaration`), so
-that neither a database nor the tables of this process are touched. What it finds comes back as JSON.
+that neither a database nor the tables of this process are touched. Its answer comes back as JSON.
 """
 
 from __future__ import annotations
@@ -22,29 +22,33 @@ if TYPE_CHECKING:
 
 
 class Code(dict[str, Schema]):
-    """The schemas of the code.
+    """The schemas of the code, by name.
 
-    ``contents`` has the rows that their Lookup tables come with; ``problems``, by the backend, what would go wrong
-    where DataJoint declares the tables: what, and why.
+    Attributes
+    ----------
+    contents : mapping of TableName to list of dict
+        The rows that Lookup tables come with.
+    problems : mapping
+        By backend, what would go wrong where DataJoint declares the tables: what, and why.
     """
 
     contents: Mapping[TableName, list[dict[str, Any]]]
     problems: Mapping[str, list[tuple[str, str]]]
 
     def tables(self, schemas: Iterable[str]) -> dict[TableName, Table]:
-        """Every table of some schemas."""
+        """Give every table of some schemas."""
         return {table.name: table for name in schemas if name in self for table in self[name]}
 
 
 def read(sources: Sources, program: str) -> Code:
-    """Have another process read the code; the same for every backend.
+    """Have another process read the code. The answer is the same for every backend.
 
     Parameters
     ----------
     sources : Sources
         Whose code.
     program : str
-        Module that, run with the name of the package, writes what :func:`write` writes.
+        Module that, run with the name of the package, prints :func:`document` or :func:`refusal` as JSON.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def read(sources: Sources, program: str) -> Code:
     finished = subprocess.run(
         [sys.executable, "-m", program, sources.package],
         cwd=sources.root,
-        # It connects to nothing, and says so of a module that does.
+        # That process connects to nothing, and refuses a module that does.
         env={name: "not told" if name == "DJ_PASS" else value for name, value in os.environ.items()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -77,14 +81,14 @@ def read(sources: Sources, program: str) -> Code:
     if "error" in answer:
         what, why, do, code = answer["error"]
         raise PipelineError(what, why, do, exit_code=ExitCode(code))
-    found = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
-    found.problems = answer["problems"]
-    found.contents = {
+    code = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
+    code.problems = answer["problems"]
+    code.contents = {
         TableName(schema, table): rows
         for schema, tables in answer["contents"].items()
         for table, rows in tables.items()
     }
-    return found
+    return code
 
 
 def document(recording: Recording) -> dict[str, Any]:

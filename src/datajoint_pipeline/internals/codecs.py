@@ -24,8 +24,10 @@ _HEADS = (b"mYm\0", b"dj0\0", b"ZL123\0")
 
 
 def changes_codec(before: str, after: str) -> bool:
-    """Whether a value is written otherwise under the one type than under the other. Where an object is, it says itself:
-    another store is none of that."""
+    """Tell whether a value is stored in another form under one type than under the other.
+
+    Another store makes no difference: where an object is, its value says itself.
+    """
     if not (before.startswith("<") or after.startswith("<")):
         return False
     if before == f"{after[1:-1]}, stored as longblob":
@@ -35,14 +37,14 @@ def changes_codec(before: str, after: str) -> bool:
 
 
 def not_a_blob(sql: str, *, mysql: bool) -> str:
-    """A condition: these bytes are not what ``<blob>`` writes."""
+    """Give the condition that bytes are not what ``<blob>`` stores."""
     head = f"HEX(LEFT({sql}, 4))" if mysql else f"UPPER(encode(substr({sql}, 1, 4), 'hex'))"
     marks = ", ".join(repr(mark[:4].hex().upper()) for mark in _HEADS)
     return f"({head} NOT IN ({marks}) OR OCTET_LENGTH({sql}) <= 4)"
 
 
 def convert(connection: dj.Connection, place: tuple[str, str], source: str, target: str, type_: str) -> bool:
-    """Convert one batch of rows to a type; whether any are left.
+    """Convert one batch of rows to a type, and tell whether any may be left.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def convert(connection: dj.Connection, place: tuple[str, str], source: str, targ
 
 
 def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> tuple[int, str]:
-    """How many values of an attribute another type cannot hold, and why the first of them; each is looked at."""
+    """Count the values of an attribute that another type cannot hold, and say why of the first; each is looked at."""
     import datajoint as dj
 
     quote = quoter(connection)
@@ -110,7 +112,7 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> None:
 
 
 def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> Any:
-    """The value of a row as the new type takes it: of a file or an object what is in it, but for a type for files."""
+    """Give a value as the new type takes it: the content of a file or an object, except for a type for files."""
     import datajoint as dj
     from datajoint.objectref import ObjectRef
 

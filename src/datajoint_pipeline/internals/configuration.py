@@ -35,6 +35,13 @@ def configuration(file: Path, secrets: Path) -> Any:
     return config
 
 
+def defaults() -> Any:
+    """Give a configuration with DataJoint's defaults and what the environment sets, without any file."""
+    from datajoint.settings import Config
+
+    return Config()
+
+
 def ignores_files() -> bool:
     """Say whether DataJoint is told to read no file."""
     return os.environ.get("DJ_IGNORE_CONFIG_FILE", "").lower() in ("1", "true", "yes")

@@ -1,8 +1,8 @@
 """DataJoint without a server: what decorating a table class would declare becomes a value of the model.
 
-DataJoint's own code takes definitions apart, resolves what they refer to and refuses what is wrong; an adapter that
-writes down what it is asked to format, and a connection that refuses every query, stand where a server would be. What
-is private in DataJoint is used in this room only, and tested against tables that DataJoint really declared.
+DataJoint's own code parses definitions, resolves what they refer to and refuses what is wrong; an adapter that records
+what it is to format, and a connection that refuses every query, stand where a server would be. It is tested against
+tables that DataJoint really declared.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Column(NamedTuple):
 
 
 class _Adapter(MySQLAdapter):  # type: ignore[misc]
-    """MySQL's, whose indexes and quotes are the simpler ones; writes columns down in their order."""
+    """MySQL's adapter, whose indexes and quotes are the simpler ones; it records columns in their order."""
 
     def __init__(self) -> None:
         self.columns: dict[str, _Column] = {}
@@ -57,7 +57,7 @@ class _Adapter(MySQLAdapter):  # type: ignore[misc]
 
 
 class _StandIn(dj.Connection):  # type: ignore[misc]
-    """In the place of a connection, as far as declaring a table needs one."""
+    """Stands in the place of a connection, as far as declaring a table needs one."""
 
     def __init__(self, config: Any, recording: Recording) -> None:
         self._config, self._recording = config, recording
@@ -113,14 +113,14 @@ class Recording:
         self.problems: dict[str, list[tuple[str, str]]] = {backend: [] for backend in declaration_checks.LIMITS}
 
     def schemas(self) -> dict[str, Schema]:
-        """The schemas, those of ``SCHEMA_VERSIONS`` first."""
+        """Give the schemas, those of ``SCHEMA_VERSIONS`` first."""
         return {
             name: Schema(name, tuple(tables[table] for table in sorted(tables)))
             for name, tables in self._tables.items()
         }
 
     def _schema(self, database: str) -> str:
-        """The schema in the code that is meant where a module names a database."""
+        """Give the schema in the code that is meant where a module names a database."""
         short = database.removeprefix(self._prefix)
         return short if database not in self._versions and short in self._versions else database
 
@@ -184,7 +184,7 @@ class Recording:
 
 
 def _contents(table_class: Any) -> list[dict[str, Any]]:
-    """The rows that a Lookup table comes with; none where they are made by a program, or JSON cannot say one."""
+    """Give the rows that a Lookup table comes with; none where a program makes them, or JSON cannot hold one."""
     found = getattr(table_class, "contents", None)
     if not isinstance(found, (list, tuple)):
         return []
@@ -205,7 +205,7 @@ def _contents(table_class: Any) -> list[dict[str, Any]]:
 
 
 def _line(sources: Sources, table_class: Any, error: BaseException) -> str:
-    """File and line of a definition, or of that line in it which DataJoint was reading when it raised the error."""
+    """Give file and line of a definition, or of the line in it that DataJoint was reading when it raised the error."""
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
     culprit = getattr(error, "culprit", None) or next((f.get("line") for f in frames if "index_sql" in f), "")
     try:
@@ -264,7 +264,7 @@ class _Refused(dj.DataJointError):  # type: ignore[misc]
 
 
 def _sent(text: str) -> str:
-    """What a server gets of a text: DataJoint's statements pass through the driver's formatting."""
+    """Give what a server gets of a text: DataJoint's statements pass through the driver's formatting."""
     try:
         return str(text % ())
     except (TypeError, ValueError):
@@ -272,7 +272,7 @@ def _sent(text: str) -> str:
 
 
 def _read(comment: str) -> str:
-    """A column's comment as DataJoint reads it back from MySQL, and hands it on to what refers to the attribute."""
+    """Give a column's comment as DataJoint reads it back from MySQL, and copies it to what refers to the attribute."""
     with suppress(TypeError, ValueError):  # an inherited one was sent before
         comment = comment % ()
     return notation.unescape(notation.split_comment(comment)[1])

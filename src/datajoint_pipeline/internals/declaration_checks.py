@@ -1,4 +1,4 @@
-"""Names and texts that a server would take for others than are meant, or that would break a statement of DataJoint's.
+"""Refuses names and texts that a server would misread, or that would break a statement of DataJoint's.
 
 DataJoint puts names, comments, defaults and enums into its statements nearly as they stand, and PostgreSQL cuts a name
 that is too long without an error, so that two names may mean one thing. What is refused here was tried with DataJoint
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import PipelineError
 
-#: How long a name may be: characters on MySQL, bytes on PostgreSQL.
+#: How long a name may be, in the units below.
 LIMITS = {"mysql": 64, "postgresql": 63}
+_UNITS = {"mysql": "characters", "postgresql": "bytes"}
 
 #: Every table of PostgreSQL has columns of these names.
 _SYSTEM = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
@@ -23,21 +24,30 @@ _ENUM = re.compile(rf"enum\s*\(\s*(?:{_SINGLE}|{_DOUBLE})(?:\s*,\s*(?:{_SINGLE}|
 
 
 def too_long(backend: str, name: str) -> bool:
-    """Whether a server would refuse a name for its length, or cut it."""
+    """Tell whether a server would refuse a name for its length, or cut it."""
     return (len(name) if backend == "mysql" else len(name.encode())) > LIMITS[backend]
 
 
+def refuse_too_long(backend: str, name: str) -> None:
+    """Raise where a server would cut a name, which then might be another's, or refuse it amid a migration."""
+    if too_long(backend, name):
+        raise PipelineError(
+            f"The name {name} is too long.",
+            f"The server takes {LIMITS[backend]} {_UNITS[backend]}.",
+            "Choose a shorter one.",
+        )
+
+
 def unknown(*texts: str) -> str:
-    """Characters of which MySQL's catalogue, whose own take three bytes, makes question marks."""
+    """Give the characters that MySQL's catalogue, which has three bytes for each, would turn into question marks."""
     return "".join(dict.fromkeys(sign for text in texts for sign in text if ord(sign) > 0xFFFF))
 
 
 def refuse_databases(backend: str, databases: Iterable[str]) -> None:
     """Raise where a schema cannot have its name on the server."""
     for name in databases:
-        unit = "characters" if backend == "mysql" else "bytes"
         if too_long(backend, name):
-            why = f"A name has at most {LIMITS[backend]} {unit} on this server."
+            why = f"A name has at most {LIMITS[backend]} {_UNITS[backend]} on this server."
         elif not re.fullmatch(r"[\w$-]+", name):
             why = "It may have letters, digits, _, - and $; DataJoint puts it into statements as it stands."
         elif backend == "postgresql" and name != name.lower():
@@ -51,7 +61,7 @@ def refuse_databases(backend: str, databases: Iterable[str]) -> None:
 def of_table(
     backend: str, table: str, comment: str, columns: Mapping[str, tuple[str, bool, str | None, str]], keys: int
 ) -> Iterator[tuple[str, str]]:
-    """What would go wrong where DataJoint declares a table: what is wrong, and the part of the definition.
+    """Tell what would go wrong where DataJoint declares a table: what is wrong, and the part of the definition.
 
     Parameters
     ----------
@@ -104,5 +114,5 @@ def _is_enum(type_: str) -> bool:
 
 
 def _ends(text: str) -> bool:
-    """Whether a text between double quotes ends where it should."""
+    """Tell whether a text between double quotes ends where it should."""
     return re.fullmatch(r'(?:[^"\\]|\\.)*', text, re.S) is not None

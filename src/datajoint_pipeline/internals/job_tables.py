@@ -22,12 +22,12 @@ COLUMNS |= {"error_message", "error_stack", "user", "host", "pid", "connection_i
 
 
 def key(table: Table) -> tuple[str, ...]:
-    """The attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
+    """Give the attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
     return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))
 
 
 def missing(connection: dj.Connection, databases: Mapping[str, str]) -> set[str]:
-    """The schemas that have an auto-populated table without a job table."""
+    """Find the schemas that have an auto-populated table without a job table."""
     names = {database: schema for schema, database in databases.items()}
     tables = every_table(connection, tuple(names))
     return {
@@ -40,7 +40,7 @@ def missing(connection: dj.Connection, databases: Mapping[str, str]) -> set[str]
 
 
 def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[str, str]]:
-    """Every table of some databases, hidden ones too."""
+    """Give every table of some databases, hidden ones too, as pairs of database and name."""
     marks = ", ".join(["%s"] * len(names))
     if connection.adapter.backend == "mysql":
         query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({marks})"
@@ -53,12 +53,12 @@ def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[
 
 
 def auto_populated(module: ModuleType) -> Iterator[Any]:
-    """The tables of a schema module that DataJoint populates, in the order in which they are written."""
+    """Give the tables of a schema module that DataJoint populates, in the order in which they are declared."""
     import datajoint as dj
 
     for table in vars(module).values():
-        own = isinstance(table, type) and table.__module__ == module.__name__
-        if own and issubclass(table, (dj.Imported, dj.Computed)):
+        declared_here = isinstance(table, type) and table.__module__ == module.__name__
+        if declared_here and issubclass(table, (dj.Imported, dj.Computed)):
             yield table
 
 
@@ -75,14 +75,14 @@ def make(connection: dj.Connection, database: str, module: ModuleType) -> None:
     dependencies.load(schema_names={database})
     dependencies.load = lambda *arguments, **options: None
     # It takes the types of its keys from the server, and warns of them as if somebody had written them.
-    said = logging.getLogger("datajoint")
-    said.addFilter(_not_of_native_types)
+    logger = logging.getLogger("datajoint")
+    logger.addFilter(_not_of_native_types)
     try:
         for table in auto_populated(module):
             with suppress(dj.DataJointError):
                 _ = table.jobs
     finally:
-        said.removeFilter(_not_of_native_types)
+        logger.removeFilter(_not_of_native_types)
         del dependencies.load
         dependencies.clear()
 

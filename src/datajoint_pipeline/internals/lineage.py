@@ -1,6 +1,6 @@
 """What DataJoint keeps beside the tables: where each attribute comes from (``~lineage``) and the jobs (``~~…``).
 
-Both follow from the model, so after a migration the rows are compared with it and only what is wrong is changed.
+Both follow from the model. After a migration the rows are compared with it, and only those that are wrong are changed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Row = tuple[str, str, str]
 def expected(
     tables: Tables, databases: Mapping[str, str], known: Mapping[tuple[str, str, str], str]
 ) -> dict[tuple[str, str], list[str]]:
-    """What DataJoint may have noted as origins, by table (``ephys.recording``) and attribute, the likeliest first.
+    """Give what DataJoint may have noted as origins, by table (``ephys.recording``) and attribute, likeliest first.
 
-    Where several foreign keys bring an attribute, DataJoint notes the last that the definition has, and neither model
-    nor server knows that order: the likeliest brings the attribute that stands farthest behind.
+    Where several foreign keys bring an attribute, DataJoint notes the last one of the definition, and neither model nor
+    server knows that order. The likeliest is the one that brings the attribute that stands farthest behind.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _inherited(
     databases: Mapping[str, str],
     known: Mapping[tuple[str, str, str], str],
 ) -> list[str]:
-    """The origins of the parent's attribute."""
+    """Give the origins of the parent's attribute."""
     theirs = key.parent_attributes[key.attributes.index(attribute)]
     place = (databases.get(key.parent.schema, key.parent.schema), key.parent.table, theirs)
     return rows.get((f"{place[0]}.{place[1]}", theirs)) or [known.get(place, ".".join(place))]
@@ -82,7 +82,7 @@ def repair(
     connection : dj.Connection
         Where.
     databases : mapping
-        Name on the server of every schema of the pipeline: any other that a foreign key names is another's.
+        Name on the server of every schema of the pipeline; any other that a foreign key names is another pipeline's.
     tables : mapping of TableName to Table
         Every table of the pipeline.
     only : container of str, optional
@@ -90,17 +90,18 @@ def repair(
     """
     outside = {key.parent.schema for t in tables.values() for key in t.foreign_keys if key.parent not in tables}
     places = {**databases, **{name: name for name in outside - set(databases)}}
-    have, jobs, kept = _read(connection, places)
+    present, jobs, with_table = _read(connection, places)
+    pipeline = set(databases.values())
     # A schema that nobody recorded may have no table of origins, and DataJoint says so where it matters.
-    own, mine = set(databases.values()), {d for n, d in databases.items() if d in kept and (only is None or n in only)}
+    changeable = {d for n, d in databases.items() if d in with_table and (only is None or n in only)}
     known = {
         (place.split(".", 1)[0], place.split(".", 1)[1], name): origin
-        for place, name, origin in have
-        if place.split(".", 1)[0] not in own
+        for place, name, origin in present
+        if place.split(".", 1)[0] not in pipeline
     }
-    now = {(place, name): origin for place, name, origin in have}
+    noted = {(place, name): origin for place, name, origin in present}
     wanted = {
-        (*where, now[where] if now.get(where) in origins else origins[0])
+        (*where, noted[where] if noted.get(where) in origins else origins[0])
         for where, origins in expected(tables, databases, known).items()
     }
     for table in tables.values():
@@ -108,14 +109,14 @@ def repair(
         job = f"{database}.{job_tables.PREFIX}{table.name.table.lstrip('_')}"
         if job in jobs:
             wanted |= {(job, name, f"{job}.{name}") for name in job_tables.key(table)}
-    have, wanted = ({row for row in rows if row[0].split(".", 1)[0] in mine} for rows in (have, wanted))
-    gone, come = have - wanted, wanted - have
-    if not gone and not come:
+    present, wanted = ({row for row in rows if row[0].split(".", 1)[0] in changeable} for rows in (present, wanted))
+    wrong, missing = present - wanted, wanted - present
+    if not wrong and not missing:
         return 0
     mysql, quote = connection.adapter.backend == "mysql", quoter(connection)
     if mysql:
         connection.query("START TRANSACTION", args=None, reconnect=False)
-    for (place, name, origin), change in [*((row, "drop") for row in gone), *((row, "add") for row in come)]:
+    for (place, name, origin), change in [*((row, "drop") for row in wrong), *((row, "add") for row in missing)]:
         database, bare = place.split(".", 1)
         full = quote(database, TABLE)
         if change == "drop":
@@ -126,7 +127,7 @@ def repair(
             connection.query(sql, (bare, name, origin), reconnect=False)
     if mysql:
         connection.query("COMMIT", args=None, reconnect=False)
-    return len(gone) + len(come)
+    return len(wrong) + len(missing)
 
 
 def create(connection: dj.Connection, database: str) -> None:
@@ -137,12 +138,12 @@ def create(connection: dj.Connection, database: str) -> None:
 
 
 def _read(connection: dj.Connection, databases: Mapping[str, str]) -> tuple[set[Row], set[str], set[str]]:
-    """The rows of the databases, which job tables there are, and which databases have such rows; with two queries."""
+    """Read with two queries the rows of the databases, the job tables, and the databases that have such rows."""
     quote = quoter(connection)
-    there = job_tables.every_table(connection, tuple(dict.fromkeys(databases.values())))
-    jobs = {f"{database}.{table}" for database, table in there if table.startswith(job_tables.PREFIX)}
-    kept = {database for database, table in there if table == TABLE}
-    listed = sorted(kept)
+    tables = job_tables.every_table(connection, tuple(dict.fromkeys(databases.values())))
+    jobs = {f"{database}.{table}" for database, table in tables if table.startswith(job_tables.PREFIX)}
+    with_table = {database for database, table in tables if table == TABLE}
+    listed = sorted(with_table)
     parts = [f"SELECT %s, table_name, attribute_name, lineage FROM {quote(database, TABLE)}" for database in listed]
     rows = connection.query(" UNION ALL ".join(parts), tuple(listed)).fetchall() if parts else []
-    return {(f"{database}.{table}", name, origin) for database, table, name, origin in rows}, jobs, kept
+    return {(f"{database}.{table}", name, origin) for database, table, name, origin in rows}, jobs, with_table

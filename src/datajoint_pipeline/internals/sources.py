@@ -1,4 +1,4 @@
-"""Where the code of a project is, for what people are told of its lines."""
+"""Where the code of a project is, to name its files and lines to people."""
 
 from __future__ import annotations
 
