@@ -19,7 +19,6 @@ import pytest
 from conftest import Server
 from test_ddl import connect
 
-from datajoint_pipeline.ddl import conversions
 from datajoint_pipeline.ddl.build import build
 from datajoint_pipeline.dialects import catalog, constraints
 from datajoint_pipeline.dialects.choice import dialect_of
@@ -126,22 +125,22 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
             def lowering(*states: Any) -> Any:
                 return kind({"s": "conv"}, *states, constraints.read(connection, {"s": "conv"}), (18,))
 
-            lower = lowering({}, {name: own})
-            for step in lower.create_table(own):
+            dialect = lowering({}, {name: own})
+            for step in dialect.create_table(own):
                 connection.query(step.sql, args=None)
             for number, value in enumerate(VALUES[old]):
                 value = bool(value) if old == "bool" and not mysql else value
                 value = uuid.UUID(value).bytes if old == "uuid" and mysql else value
                 connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
-            for loss in conversions.losses(lower, lower.quote("x"), old, new):
+            for loss in dialect.losses(dialect.quote("x"), old, new):
                 found = connection.query(f"SELECT a FROM {full} WHERE {loss.condition}", args=None).fetchall()
                 listed = ", ".join(str(key) for (key,) in found)
                 connection.query(f"DELETE FROM {full} WHERE a IN ({listed or 'NULL'})", args=None)
             had = connection.query(f"SELECT a, x FROM {full}").fetchall()
             assert (old, new) not in WIDER or len(had) == len(VALUES[old]), f"{old} to {new}: {had}"
-            lower = lowering({name: own}, {name: after})
+            dialect = lowering({name: own}, {name: after})
             try:
-                built = build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], lower)
+                built = build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], dialect)
                 for step in built.steps:
                     connection.query(step.sql, args=step.arguments or None)
                 has = dict(connection.query(f"SELECT a, x FROM {full}").fetchall())

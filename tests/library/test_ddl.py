@@ -22,6 +22,7 @@ from ddl_cases import CASES, Case
 from datajoint_pipeline.ddl import probes
 from datajoint_pipeline.dialects import catalog, constraints
 from datajoint_pipeline.dialects import steps as step
+from datajoint_pipeline.dialects.base import without
 from datajoint_pipeline.dialects.choice import dialect_of
 from datajoint_pipeline.diff import changes
 from datajoint_pipeline.schema import model, notation
@@ -150,8 +151,8 @@ def lowering(world: World) -> Any:
 class Plan:
     """What a planner does, as little as the cases need: order, and foreign keys out of the way."""
 
-    def __init__(self, world: World, case: Case, lower: Any) -> None:
-        self.lower = lower
+    def __init__(self, world: World, case: Case, dialect: Any) -> None:
+        self.dialect = dialect
         self.case, self.steps, self.found = case, [], []
         own = {state: self._tables(world, case, state) for state in (FROM, TO)}
         self.old, self.new = own[FROM], own[TO]
@@ -178,7 +179,7 @@ class Plan:
         alterations = {old: self._alteration(old, new) for old, new in self.pairs.items()}
         dropped = {old: set() for old in self.old}
         for old, alteration in alterations.items():
-            in_the_way = self.lower.obstacles(alteration)
+            in_the_way = self.dialect.obstacles(alteration)
             dropped[old] |= set(in_the_way.own)
             for child, table in self.old.items():
                 if in_the_way.incoming:
@@ -192,12 +193,12 @@ class Plan:
                     dropped[old].add(key)
         for old, keys in dropped.items():
             for key in keys:
-                self.steps += self.lower.drop_foreign_key(self.live[old], key)
-                self.live[old] = self.lower._without(self.live[old], key)
+                self.steps += self.dialect.drop_foreign_key(self.live[old], key)
+                self.live[old] = without(self.live[old], key)
         for old, new in self.pairs.items():
             alteration = self._alteration(old, new)
-            self.found += probes.probe(self.lower, alteration)
-            self.steps += self.lower.alter_table(alteration, probes.guards)
+            self.found += probes.probe(self.dialect, alteration)
+            self.steps += self.dialect.alter_table(alteration, probes.guards)
             renamed = self.case.renamed.get(new, {})
             keys = [
                 self._key(replace(k, attributes=tuple(renamed.get(n, n) for n in k.attributes)))
@@ -206,15 +207,15 @@ class Plan:
             self.live[old] = replace(self.new[new], foreign_keys=tuple(keys))
         for new, table in self.new.items():
             if new not in self.pairs.values():
-                self.steps += self.lower.create_table(table)
+                self.steps += self.dialect.create_table(table)
         for old, new in self.pairs.items():
             for key in self.new[new].foreign_keys:
                 if key not in self.live[old].foreign_keys:
-                    self.steps += self.lower.add_foreign_key(self.live[old], key)
+                    self.steps += self.dialect.add_foreign_key(self.live[old], key)
                     self.live[old] = replace(self.live[old], foreign_keys=(*self.live[old].foreign_keys, key))
         for old in reversed(self.old):
             if old not in self.pairs:
-                self.steps += self.lower.drop_table(self.old[old].name)
+                self.steps += self.dialect.drop_table(self.old[old].name)
         return self.steps
 
     def _alteration(self, old: str, new: str) -> Any:
@@ -287,13 +288,13 @@ def shape(world: World, state: str) -> dict[Any, list[Any]]:
 def test_every_case(world: World) -> None:
     """All are planned with one reading of the names, and read again at once."""
     cases = [case for case in CASES if world.server.backend in case.backends]
-    lower, failures = lowering(world), dict[str, str]()
-    plans = {case.name: (case, Plan(world, case, lower)) for case in cases}
+    dialect, failures = lowering(world), dict[str, str]()
+    plans = {case.name: (case, Plan(world, case, dialect)) for case in cases}
     rows = {}
     for case, plan in plans.values():
         try:
-            places = {old: lower.place(table.name) for old, table in plan.old.items()}
-            rows[case.name] = {o: world.fetch(places[o], lower.listed(plan.old[o].primary_key)) for o in plan.old}
+            places = {old: dialect.place(table.name) for old, table in plan.old.items()}
+            rows[case.name] = {o: world.fetch(places[o], dialect.listed(plan.old[o].primary_key)) for o in plan.old}
             plan.plan()
             carry_out(world, case, plan)
         except Exception as error:  # all of them are told at the end
@@ -327,8 +328,8 @@ def check(world: World, case: Case, plan: Plan, all_found: Any, names: Any, shap
         ours = visible_first(all_found[table.name])
         assert ours == visible_first(table), f"{new}: {ours}\n   should be {visible_first(table)}\n{texts(plan.steps)}"
         assert shapes[FROM][table.name] == shapes[TO][table.name], texts(plan.steps)
-        place = plan.lower.place(table.name)
-        tracked, real = plan.lower._names.table(place), names.table(place)
+        place = plan.dialect.place(table.name)
+        tracked, real = plan.dialect.names.table(place), names.table(place)
         for part in ("foreign_keys", "indexes"):
             assert {str(x) for x in getattr(tracked, part)} == {str(x) for x in getattr(real, part)}, f"names: {new}"
         assert sorted(tracked.columns) == sorted(real.columns), new
@@ -386,14 +387,14 @@ def test_a_table_is_made_as_datajoint_makes_it(backend: str, request: pytest.Fix
         world = World(server, dj, connection, {}, {}, {}, {FULL: full, MADE: made})
         read = catalog.read(connection, full)
         tables = {table.name: table for schema in read.values() for table in schema}
-        lower = kind(world)(made, {}, tables, constraints.read(connection, made))
-        world.run([one for name in schemas for one in lower.create_schema(name)])
+        dialect = kind(world)(made, {}, tables, constraints.read(connection, made))
+        world.run([one for name in schemas for one in dialect.create_schema(name)])
         for number, name in enumerate(changes.dependency_order(tables.values())):
             table = tables[name]
-            world.run(lower.create_table(table, foreign_keys=number % 2 == 0))
+            world.run(dialect.create_table(table, foreign_keys=number % 2 == 0))
             for place, key in enumerate(table.foreign_keys if number % 2 else ()):
                 now = replace(table, foreign_keys=table.foreign_keys[:place])
-                world.run(lower.add_foreign_key(now, key))
+                world.run(dialect.add_foreign_key(now, key))
         assert catalog.read(connection, made) == read
         shapes = shape(world, FULL), shape(world, MADE)
         for name in tables:
@@ -403,10 +404,10 @@ def test_a_table_is_made_as_datajoint_makes_it(backend: str, request: pytest.Fix
         assert len(tables) > 20
         names = constraints.read(connection, made)
         for name in tables:
-            ours, real = lower._names.table(lower.place(name)), names.table(lower.place(name))
+            ours, real = dialect.names.table(dialect.place(name)), names.table(dialect.place(name))
             assert {str(x) for x in ours.indexes} == {str(x) for x in real.indexes}
         for name in reversed(changes.dependency_order(tables.values())):
-            world.run(lower.drop_table(name))
+            world.run(dialect.drop_table(name))
         if backend == "postgresql":
             query = "SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE typtype = 'e'"
             assert connection.query(f"{query} AND nspname LIKE 'low_made%%'").fetchone()[0] == 0, "types go with tables"
@@ -434,9 +435,9 @@ def compare(world: World, case: Case, plan: Plan, old: str, new: str, before: li
     renamed = {name: alteration_renamed.get(name, name) for name in plan.old[old].attribute}
     order = [n for n in plan.old[old].primary_key]
     key = [renamed[n] for n in order if renamed[n] in table.attribute]
-    rows = world.fetch(plan.lower.place(table.name), plan.lower.listed(key or table.primary_key))
+    rows = world.fetch(plan.dialect.place(table.name), plan.dialect.listed(key or table.primary_key))
     assert len(rows) == len(before)
-    change = plan.lower.change(step.Alteration(plan.old[old], table, alteration_renamed))
+    change = plan.dialect.change(step.Alteration(plan.old[old], table, alteration_renamed))
     for name in table.attribute:
         if name in expected:
             found = [row[name] for row in rows]
@@ -485,17 +486,17 @@ def test_odd_names_and_rights(server: Server) -> None:
     world = World(server, dj, connection, {}, before, after, {})
     server.drop(odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""'))
     try:
-        lower = kind(world)({"odd": odd}, before, after, constraints.Names())
-        world.run([*lower.create_schema("odd"), *lower.create_table(one), *lower.create_table(two)])
-        full = lower.full(name)
-        world.run([step.Step(f"INSERT INTO {lower.full(parent)} VALUES (1)", (), "parent")])
+        dialect = kind(world)({"odd": odd}, before, after, constraints.Names())
+        world.run([*dialect.create_schema("odd"), *dialect.create_table(one), *dialect.create_table(two)])
+        full = dialect.full(name)
+        world.run([step.Step(f"INSERT INTO {dialect.full(parent)} VALUES (1)", (), "parent")])
         world.run([step.Step(f"INSERT INTO {full} VALUES (1, 'a%')", (), "row")])
         if server.backend == "postgresql":
             world.run(
                 [step.Step(sql, (), "grant") for sql in ("DROP ROLE IF EXISTS low_reader", "CREATE ROLE low_reader")]
             )
             world.run([step.Step(f"GRANT SELECT, INSERT ON {full} TO low_reader", (), "grant")])
-        run(world, lower.alter_table(step.Alteration(two, three), probes.guards))
+        run(world, dialect.alter_table(step.Alteration(two, three), probes.guards))
         assert catalog.read(connection, {"odd": odd})["odd"].table[name.table] == three
         assert connection.query(f"SELECT * FROM {full}", args=None).fetchall()[0] == (1, "50%", "a%")
         if server.backend == "postgresql":
@@ -503,10 +504,10 @@ def test_odd_names_and_rights(server: Server) -> None:
             rights += "WHERE grantee = 'low_reader'"
             assert set(connection.query(rights, args=None).fetchone()[0].split()) == {"SELECT", "INSERT"}
         alone = replace(three, attributes=(key, kinds, text), foreign_keys=())
-        run(world, lower.drop_foreign_key(three, reference))
-        run(world, lower.alter_table(step.Alteration(replace(three, foreign_keys=()), alone), probes.guards))
+        run(world, dialect.drop_foreign_key(three, reference))
+        run(world, dialect.alter_table(step.Alteration(replace(three, foreign_keys=()), alone), probes.guards))
         assert catalog.read(connection, {"odd": odd})["odd"].table[name.table] == alone
-        run(world, [*lower.drop_table(name), *lower.drop_table(parent)])
+        run(world, [*dialect.drop_table(name), *dialect.drop_table(parent)])
     finally:
         connection.close()
         server.drop(odd.replace("`", "``") if server.backend == "mysql" else odd.replace('"', '""'))

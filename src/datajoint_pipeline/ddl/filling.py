@@ -1,4 +1,4 @@
-"""What existing rows get for attributes that they did not have, as servers are to be told it."""
+"""What existing rows get for attributes that they did not have: from a migration's fill to that of a column."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _EACH = {
 }
 
 
-def lowered(
+def column_fill(
     fill: Fill, name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins, dialect: Dialect
 ) -> ColumnFill:
-    """A fill as the backends take it.
+    """Give a fill as dialects take it.
 
     Parameters
     ----------
     fill : Fill
         What a migration says.
     name, attribute : TableName, str
-        Of what, by the names afterwards.
+        The attribute that is filled, by the names afterwards.
     before, after : mapping of TableName to Table
-        The pipeline, its tables by their names afterwards.
+        Every table before and afterwards, both keyed by the name afterwards.
     origins : Origins
-        What becomes of what.
+        What each table and attribute was before.
     dialect : Dialect
-        The backend.
+        The server's.
 
     Raises
     ------
     PipelineError
-        If the value is none of that type, or nothing says where it is to come from.
+        If the value is none of that type, or nothing says where it comes from.
     """
     type_ = resolved(after, name, attribute)
     if fill.sql is not None:
@@ -64,7 +64,7 @@ def lowered(
 
 
 def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:
-    """A value of an attribute of a type, as a definition writes a default; for ``<blob>``, in JSON.
+    """Give the fill for a value of a type, as a definition writes a default; for ``<blob>``, in JSON.
 
     Raises
     ------
@@ -89,33 +89,36 @@ def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value
 
 
 def _blob(text: str) -> ExpressionFill:
-    """What ``<blob>`` writes for a value in JSON, or for the text where it is none."""
+    """Give what ``<blob>`` stores for a value in JSON, or for the text where it is none."""
     import datajoint as dj
 
     try:
         value = json.loads(text)
     except ValueError:
         value = text
-    written = dj.get_codec("blob").encode(value).hex()
-    return ExpressionFill(f"X'{written}'", f"'\\x{written}'::bytea")
+    stored = dj.get_codec("blob").encode(value).hex()
+    return ExpressionFill(f"X'{stored}'", f"'\\x{stored}'::bytea")
 
 
-def _now(origins: Origins, table: TableName) -> dict[str, str]:
-    """What attributes are called afterwards, by their names before."""
-    return {was: now for now, was in origins.attributes.get(table, {}).items()}
+def _names_after(origins: Origins, table: TableName) -> dict[str, str]:
+    """Give the names of attributes afterwards, by their names before."""
+    return {was: will for will, was in origins.attributes.get(table, {}).items()}
 
 
 def _parent(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> ParentFill:
-    """From the parent's row that the foreign key leads to of which the table has most, and has it in every row."""
+    """Take a value from the parent's row.
+
+    Of several foreign keys that bring the attribute, it is the one that most attributes are known of, in every row.
+    """
     was, table = origins.attributes.get(name, {}), after[name]
 
-    def told(key: ForeignKey) -> tuple[bool, bool, int, bool]:
+    def known_of(key: ForeignKey) -> tuple[bool, bool, int, bool]:
         known = set(was) & set(key.attributes)
         always = not any(table.attribute[a].nullable for a in known)
         return bool(known), always, len(known), known <= set(table.primary_key)
 
     keys = [key for key in table.foreign_keys if attribute in key.attributes]
-    key = max(keys, key=told, default=None)
+    key = max(keys, key=known_of, default=None)
     if key is None:
         raise PipelineError(
             f"{attribute} of {name} has no parent to take a value from.",
@@ -138,19 +141,20 @@ def _parent(name: TableName, attribute: str, before: Tables, after: Tables, orig
 def _referred(
     of: tuple[TableName, str], name: TableName, before: Tables, after: Tables, origins: Origins
 ) -> ParentFill:
-    """From the row that a row referred to before."""
+    """Take a value from the row that a row referred to before."""
     parent, attribute = of
     key = next((key for key in before[name].foreign_keys if key.parent == parent), None)
     if key is None or parent not in after or attribute not in after[parent].attribute:
         why = f"{name} does not refer to {parent}." if key is None else f"{parent} has no attribute {attribute}."
         raise PipelineError(f"A value cannot be taken from {parent}.", why, "Correct From(...) in the migration.")
-    now = _now(origins, parent)
-    pairs = [(t, now.get(t, t), ours) for ours, t in zip(key.attributes, key.parent_attributes, strict=True)]
+    names = _names_after(origins, parent)
+    pairs = [(t, names.get(t, t), ours) for ours, t in zip(key.attributes, key.parent_attributes, strict=True)]
     taken = (origins.attributes.get(parent, {}).get(attribute, ""), attribute)
     return ParentFill(parent, taken, tuple(pairs), _unique(parent, pairs, before, after))
 
 
 def _unique(parent: TableName, pairs: list[tuple[str, str, str]], before: Tables, after: Tables) -> bool:
+    """Tell whether no more than one row of a parent matches."""
     old, new = before.get(parent), after.get(parent)
     was = old is not None and set(old.primary_key) <= {pair[0] for pair in pairs}
     return was or (new is not None and old is None and set(new.primary_key) <= {pair[1] for pair in pairs})

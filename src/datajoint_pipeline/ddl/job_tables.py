@@ -13,10 +13,10 @@ from ..schema.model import TableName
 
 
 def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> Iterator[Step]:
-    """Let the job tables follow their tables. Jobs are kept where they can still be told apart, by names that the job
-    table has free; else it goes, and DataJoint makes it anew.
+    """Let the job tables follow their tables; to be called when all other steps are made.
 
-    To be called when everything else is lowered.
+    Jobs are kept where they can still be told apart, by names that the job table has free. Otherwise the job table is
+    dropped, and DataJoint makes it anew.
     """
     names = {old: new for new, old in origins.tables.items()}
     for old_name, old in before.items():
@@ -39,7 +39,8 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
         moved = TableName(new_name.schema, PREFIX + new_name.table.lstrip("_"))
         if moved != job:
             yield from dialect.rename_table(job, moved)
-        for name, now in zip(key(old), keys, strict=True):
-            if name != now:
-                sql = f"ALTER TABLE {dialect.full(moved)} RENAME COLUMN {dialect.quote(name)} TO {dialect.quote(now)}"
-                yield Step(sql, (moved,), f"rename {name} to {now} in the jobs of {new_name}")
+        for name, new_key in zip(key(old), keys, strict=True):
+            if name != new_key:
+                columns = f"{dialect.quote(name)} TO {dialect.quote(new_key)}"
+                sql = f"ALTER TABLE {dialect.full(moved)} RENAME COLUMN {columns}"
+                yield Step(sql, (moved,), f"rename {name} to {new_key} in the jobs of {new_name}")

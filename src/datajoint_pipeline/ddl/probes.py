@@ -1,4 +1,4 @@
-"""Queries that count what an alteration would lose or be refused for, before anything runs."""
+"""Queries that count what an alteration would lose or be refused for, before its first step runs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from ..dialects.steps import (
 )
 from ..diff.changes import family
 from ..schema.model import TableName
-from . import conversions
 
 
 def probe(dialect: Dialect, alteration: Alteration) -> list[Probe]:
-    """The queries for an alteration, over the table under its name before."""
+    """Give the queries for an alteration, over the table under its name before."""
     change = dialect.change(alteration)
     return list(_Probes(dialect, alteration, change).all())
 
 
 class _Probes:
+    """The queries for one alteration."""
+
     def __init__(self, dialect: Dialect, alteration: Alteration, change: Change) -> None:
         self.dialect, self.alteration, self.change = dialect, alteration, change
         self.full = dialect.full(alteration.before.name)
-        self.mysql = dialect.backend == "mysql"
 
     def all(self) -> Iterator[Probe]:
+        """Give every query."""
         for name in (*self.change.dropped, *self.change.kept):
             yield self._count("dropped", name, f"{self.dialect.quote(name)} IS NOT NULL", f"values of {name} that go")
         for name, column in self.change.will.items():
@@ -52,7 +53,7 @@ class _Probes:
             coded = any(type_.startswith("<") for type_ in types)
             if self.change.was[name].core != column.core and not coded:
                 core = self.change.was[name].core
-                for loss in conversions.losses(self.dialect, self.dialect.quote(old), core, column.core):
+                for loss in self.dialect.losses(self.dialect.quote(old), core, column.core):
                     words = f"values of {old} that {loss.words}"
                     yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
         yield from self._duplicates()
@@ -61,10 +62,11 @@ class _Probes:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
 
     def _new(self, name: str, column: Column) -> Iterator[Probe]:
+        """Count the rows that have no value for a new attribute."""
         fill = self.alteration.fills.get(name)
         if fill is None and not column.nullable and column.default is None:
             words = f"rows that have no value for {name}"
-            yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.mysql)
+            yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)
         elif isinstance(fill, ParentFill) and not column.nullable:
             quote, parent = self.dialect.quote, self.dialect.full(fill.parent)
             # What the parent is still to get cannot be asked for.
@@ -76,6 +78,7 @@ class _Probes:
                 )
 
     def _duplicates(self) -> Iterator[Probe]:
+        """Count the values that a new key or unique index forbids."""
         unique = [index for index in self.change.target if index.unique]
         keys = [
             i.columns for i in unique if i not in self.change.indexes or set(i.columns) & set(self.alteration.fills)
@@ -100,22 +103,25 @@ class _Probes:
             yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
 
     def _future(self, column: str) -> str | None:
-        """What rows will have, over the row ``c``; empty where all have the same, None where that cannot be asked."""
+        """Give what a row ``c`` will have, by the name afterwards.
+
+        Empty where all rows have the same, None where it cannot be known before the steps run.
+        """
         fill = self.alteration.fills.get(column)
         if column in self.change.old:
-            own = f"c.{self.dialect.quote(self.change.old[column])}"
+            value = f"c.{self.dialect.quote(self.change.old[column])}"
             was, will = self.change.was[column], self.change.will[column]
             if fill is None or not was.nullable:
-                return own
+                return value
             # What is converted as well cannot be compared before it is.
             if not isinstance(fill, LiteralFill) or was.core != will.core:
                 return None
-            return f"COALESCE({own}, {self.dialect.typed(self.dialect.value(was.core, fill.value), was.core)})"
+            return f"COALESCE({value}, {self.dialect.typed(self.dialect.value(was.core, fill.value), was.core)})"
         match fill:
             case GeneratedFill():
                 return None
             case ExpressionFill():
-                return f"({fill.mysql if self.mysql else fill.postgresql})"
+                return self.dialect.fill_value(self.change.will[column], fill)
             case ParentFill():
                 if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
                     return None
@@ -128,8 +134,19 @@ class _Probes:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a column, or a value where ``type`` is empty; ``words`` for people. Where a row has no
-    value, it may be ``made`` up."""
+    """One side of a comparison.
+
+    Parameters
+    ----------
+    sql : str
+        The expression.
+    type : str
+        Of the column; empty for a value.
+    words : str
+        What it is, for people.
+    made : bool
+        Whether a row without a value gets one that is made up, such as a number.
+    """
 
     sql: str
     type: str
@@ -146,16 +163,16 @@ def orphans(
     *,
     nulls: bool = False,
 ) -> Probe:
-    """Counts rows that a new foreign key would find no parent for.
+    """Count the rows that a new foreign key would find no parent for.
 
     Parameters
     ----------
     dialect : Dialect
-        The backend.
+        The server's.
     name, parent : TableName
         Both tables by their names before; no parent where it is still to be made, and so has no row.
     called : str
-        What the parent is called, for people.
+        The parent's name, for people.
     pairs : list
         Our sides, over the row ``c``, and the parent's, over ``p``.
     nulls : bool
@@ -190,7 +207,7 @@ def clashes(
     pairs: list[tuple[Side, Side]],
     columns: list[tuple[Side, Side]],
 ) -> Probe:
-    """Counts values that rows that are put in for others would share with other rows, where a unique index forbids it.
+    """Count the values that inserted parents would share with other rows, where a unique index forbids it.
 
     Parameters are those of :func:`orphans`; ``columns`` are the sides of the index.
     """
@@ -213,7 +230,7 @@ def clashes(
 
 
 def guards(dialect: Dialect, alteration: Alteration) -> list[Step]:
-    """Steps that fail where the server would change values without a word."""
+    """Give steps that fail where the server would change values without an error."""
     name = alteration.before.name
     old = {new: old for old, new in alteration.renamed.items()}
     lossy = {old.get(attribute, attribute) for attribute in alteration.lossy}

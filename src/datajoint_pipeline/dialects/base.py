@@ -1,17 +1,17 @@
-"""What lowering is on either server: the columns behind attributes, the indexes behind keys, and what an alteration
-changes of them.
+"""What a dialect is: the columns behind attributes, the indexes behind keys, and the statements that change them.
 
-:mod:`mysql` and :mod:`postgresql` complete :class:`Dialect`. Its methods are to be called in the order in which their
-steps will run, since each takes for granted what those before it did.
+:class:`Dialect` is what other packages know of a server; ``mysql`` and ``postgresql`` complete it. Its methods must be
+called in the order in which their steps run, because each takes for granted what the steps before it did.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from .. import quoting
 from ..errors import PipelineError
 from ..internals import declaration_checks
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
@@ -20,7 +20,8 @@ from ..schema.naming import shorten, unused
 from ..schema.values import Sql
 from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
-from .steps import Alteration, Change, Column, Obstacles, ParentFill, Step
+from .conversions import Loss
+from .steps import Alteration, Change, Column, ColumnFill, Obstacles, ParentFill, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -32,7 +33,7 @@ _MARKED = re.compile(
 )
 
 
-#: Given a dialect and an alteration, the steps that fail where the server would change values without a word.
+#: Given a dialect and an alteration, the steps that fail where the server would change values without an error.
 Guards = Callable[["Dialect", Alteration], list[Step]]
 
 
@@ -42,19 +43,31 @@ def no_guards(dialect: Dialect, alteration: Alteration) -> list[Step]:
 
 
 class Dialect(ABC):
-    """Turns what is to be into statements.
+    """Turns changes of tables into the statements of one server.
 
     Parameters
     ----------
     databases : mapping
         Name on the server of each schema in the code.
     before, after : mapping of TableName to Table
-        Every table of the pipeline, to look up where inherited attributes come from.
+        Every table of the pipeline before and after the steps, to look up where inherited attributes come from.
     names : Names
-        What :func:`constraints.read` found; followed from there on.
+        What :func:`constraints.read` found; kept up to date with the steps made since.
     version : tuple of int
-        The server's.
+        The server's, empty where nothing depends on it.
     """
+
+    #: ``mysql`` or ``postgresql``.
+    backend = ""
+
+    #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
+    session: tuple[str, ...] = ()
+
+    #: A query that fails where the query put into it counts anything.
+    failing = ""
+
+    #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
+    invents_values = False
 
     def __init__(
         self,
@@ -64,28 +77,30 @@ class Dialect(ABC):
         names: Names,
         version: tuple[int, ...] = (),
     ) -> None:
-        self._databases, self._before, self._after = dict(databases), before, after
-        self._names, self.version = names, version
-        self._aside: dict[tuple[TableName, str], str] = {}
-        self._moved: dict[TableName, TableName] = {}  # tables that have their new names already
-        self.freed: dict[tuple[TableName, ForeignKey], str] = {}  # names of dropped foreign keys that come again
-
-    @property
-    def schemas(self) -> Container[str]:
-        """The schemas of the pipeline."""
-        return self._databases
-
-    @property
-    def names(self) -> Names:
-        """The names of everything, as they are after the steps that were lowered so far."""
-        return self._names
+        #: Name on the server of each schema in the code.
+        self.databases = dict(databases)
+        #: Every table before the steps and after them.
+        self.before, self.after = before, after
+        #: The names of keys, indexes and enum types as they are after the steps made so far.
+        self.names, self.version = names, version
+        #: Names of dropped foreign keys that are added again, by table afterwards and key.
+        self.freed: dict[tuple[TableName, ForeignKey], str] = {}
+        #: New names of the tables that are renamed already, by their names before.
+        self.moved: dict[TableName, TableName] = {}
+        self._retained: dict[tuple[TableName, str], str] = {}
 
     def state(self, before: Tables, after: Tables) -> None:
-        """Take these for the tables before and after, once tables have their new names."""
-        self._before, self._after, self._moved = dict(before), dict(after), {}
+        """Take these for the tables before and after the steps, once tables have their new names."""
+        self.before, self.after, self.moved = dict(before), dict(after), {}
 
     def words(self, sql: Sql) -> str:
-        """An expression in this server's words."""
+        """Give an SQL expression as this server has it.
+
+        Raises
+        ------
+        PipelineError
+            If it was written for the other server alone.
+        """
         text: str = getattr(sql, self.backend)
         if not text:
             raise PipelineError(
@@ -93,28 +108,15 @@ class Dialect(ABC):
             )
         return text
 
-    # --- To be said by either server ---------------------------------------------------------------------------------
-
-    #: ``mysql`` or ``postgresql``.
-    backend = ""
-
-    #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
-    session: tuple[str, ...] = ()
-
-    #: A query that fails where the one in it counts anything.
-    failing = ""
-
-    @abstractmethod
-    def quote(self, name: str) -> str:
-        """An identifier."""
+    # --- What either server has in its own way -----------------------------------------------------------------------
 
     @abstractmethod
     def literal(self, text: str) -> str:
-        """A text."""
+        """Give a text as a literal."""
 
     @abstractmethod
     def value(self, core: str, text: str) -> str:
-        """A default or fill of a core type."""
+        """Give a value of a core type, which ``text`` has as a definition writes a default, as an expression."""
 
     @abstractmethod
     def create_schema(self, name: str) -> list[Step]:
@@ -126,7 +128,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def drop_table(self, name: TableName) -> list[Step]:
-        """Take a table away with its rows; no foreign key may lead to it."""
+        """Drop a table with its rows; no foreign key may lead to it."""
 
     @abstractmethod
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
@@ -134,7 +136,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:
-        """Change a table, its own foreign keys aside; ``guards`` gives the steps that come first."""
+        """Change a table apart from its own foreign keys; ``guards`` gives the steps that come first."""
 
     @abstractmethod
     def drop_foreign_key(self, table: Table, key: ForeignKey) -> list[Step]:
@@ -145,85 +147,132 @@ class Dialect(ABC):
         """Add a foreign key, and the index that it needs; ``table`` is as it is at that point."""
 
     @abstractmethod
+    def add_foreign_key_online(self, table: Table, key: ForeignKey) -> list[Step]:
+        """Add a foreign key while others go on writing to the table.
+
+        Raises
+        ------
+        PipelineError
+            If the server cannot.
+        """
+
+    @abstractmethod
+    def add_index_online(self, table: Table, index: Index) -> list[Step]:
+        """Add an index while others go on writing to the table."""
+
+    @abstractmethod
     def obstacles(self, alteration: Alteration) -> Obstacles:
-        """Foreign keys that must be dropped before the alteration is lowered."""
+        """Tell which foreign keys must be dropped before an alteration."""
 
     @abstractmethod
-    def _sql_type(self, core: str, schema: str) -> str:
-        """A core or native type that was declared in a table of a schema."""
+    def conversion(self, column: str, was: Column, will: Column) -> str | None:
+        """Give an expression for a value of another type, where the server's own conversion is refused or wrong."""
 
     @abstractmethod
-    def _inherited_type(self, core: str, schema: str) -> str:
-        """The type of a column that a foreign key brings, whose origin is in a schema."""
+    def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
+        """Tell which values do not survive where a column changes from one core type to another.
 
-    @abstractmethod
-    def _comment(self, marker: str, comment: str, *, inherited: bool) -> str:
-        """What stands in the comment of a column."""
-
-    @abstractmethod
-    def _converts(self, column: str, was: Column, will: Column) -> str | None:
-        """An expression for a value of another type, where the server's own conversion would be refused or wrong."""
+        Parameters
+        ----------
+        column : str
+            The column, as a statement names it.
+        old, new : str
+            Core or native types.
+        """
 
     @abstractmethod
     def unique_id(self, column: Column) -> str:
-        """An expression for a value that no other row has."""
+        """Give an expression for a value that no other row has."""
 
-    # --- Names -------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
+        """Give a query for one row for each value of the key."""
 
-    def refuse_too_long(self, name: str) -> None:
-        """Raise where the server would cut an identifier, which then might be another's, or refuse it half-way."""
-        if declaration_checks.too_long(self.backend, name):
-            unit = "characters" if self.backend == "mysql" else "bytes"
-            raise PipelineError(
-                f"The name {name} is too long.",
-                f"The server takes {declaration_checks.LIMITS[self.backend]} {unit}.",
-                "Choose a shorter one.",
-            )
+    @abstractmethod
+    def fill_value(self, column: Column, fill: ColumnFill | None) -> str | None:
+        """Give what rows get in a column, where it is the same expression for all; None where it is not."""
 
-    def place(self, name: TableName) -> Place:
-        """Database and table."""
-        return self._databases.get(name.schema, name.schema), name.table
+    @abstractmethod
+    def _sql_type(self, core: str, schema: str) -> str:
+        """Give the server's type for a core or native type that was declared in a table of a schema."""
 
-    def where(self, name: TableName) -> tuple[str, str]:
-        """Database and table where a table of before is at that point."""
-        return self.place(self._moved.get(name, name))
+    @abstractmethod
+    def _inherited_type(self, core: str, schema: str) -> str:
+        """Give the server's type for a column that a foreign key brings, whose origin is in a schema."""
 
-    def taken_up(self, table: Table) -> list[Step]:
-        """Steps for a table that comes back from where it was put aside."""
+    @abstractmethod
+    def _comment(self, marker: str, comment: str, *, inherited: bool) -> str:
+        """Give what stands in the comment of a column."""
+
+    # --- What one of the servers needs -------------------------------------------------------------------------------
+
+    def restored_table(self, table: Table) -> list[Step]:
+        """Give the steps for a soft-deleted table that has come back under its name."""
         return []
 
     def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
-        """Steps that rely on rows that were put in for those of a table, such that nobody writes any between."""
+        """Give steps that rely on rows inserted for those of ``child``, such that nobody writes any in between."""
         return steps
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
-        """Raise where the server has no table with such columns or indexes, and would say so half-way."""
+        """Raise where the server would refuse such columns or indexes in the middle of the steps."""
         return
 
     def as_text(self, expression: str) -> str:
-        """An expression such that it can be compared with one of another type."""
+        """Give an expression such that it can be compared with one of another type."""
         return expression
 
     def as_number(self, expression: str) -> str:
-        """A ``bool`` such that it can be compared with a number."""
+        """Give a ``bool`` such that it can be compared with a number."""
         return expression
 
+    def typed(self, value: str, core: str) -> str:
+        """Give a value such that it keeps its type where it stands beside others, or in the place of a column."""
+        return value
+
+    def cast(self, column: Column, expression: str) -> str:
+        """Give an expression such that it can be put into a column."""
+        return expression
+
+    # --- Names -------------------------------------------------------------------------------------------------------
+
+    def quote(self, name: str) -> str:
+        """Quote an identifier.
+
+        Raises
+        ------
+        PipelineError
+            If it is too long: the server would cut it, so that it might be another's, or refuse it in the middle.
+        """
+        declaration_checks.refuse_too_long(self.backend, name)
+        return quoting.quote(self.backend, name)
+
+    def place(self, name: TableName) -> Place:
+        """Give the database and name on the server of a table."""
+        return self.databases.get(name.schema, name.schema), name.table
+
+    def where(self, name: TableName) -> Place:
+        """Give the database and name at that point of a table, by its name before."""
+        return self.place(self.moved.get(name, name))
+
     def full(self, name: TableName) -> str:
-        """A table's name in a statement."""
+        """Give a table's name as statements have it."""
         return ".".join(self.quote(part) for part in self.place(name))
 
     def listed(self, names: tuple[str, ...] | list[str]) -> str:
-        """Identifiers, divided by commas."""
+        """Give quoted identifiers, separated by commas."""
         return ", ".join(map(self.quote, names))
 
     def key_called(self, table: Table, key: ForeignKey) -> str:
-        """What a foreign key is called."""
-        return self._names.key(self.place(table.name), key.attributes, self.place(key.parent)).name
+        """Give the name of a foreign key on the server."""
+        return self.names.key(self.place(table.name), key.attributes, self.place(key.parent)).name
 
-    def _key_name(self, key: ForeignKey, name: str) -> KeyName:
+    def key_name(self, key: ForeignKey, name: str) -> KeyName:
+        """Give what :attr:`names` has of a foreign key of that name."""
         return KeyName(name, key.attributes, self.place(key.parent), key.parent_attributes)
 
-    def _references(self, key: ForeignKey) -> str:
+    def references(self, key: ForeignKey) -> str:
+        """Give the clause of a foreign key, as DataJoint declares it."""
         return (
             f"FOREIGN KEY ({self.listed(key.attributes)}) REFERENCES {self.full(key.parent)} "
             f"({self.listed(key.parent_attributes)}) ON UPDATE CASCADE ON DELETE RESTRICT"
@@ -232,8 +281,8 @@ class Dialect(ABC):
     # --- Columns -----------------------------------------------------------------------------------------------------
 
     def column(self, tables: Tables, table: Table, attribute: Attribute) -> Column:
-        """The column of an attribute of a table."""
-        origin, schema, inherited = self._origin(tables, table, attribute)
+        """Give the column of an attribute of a table."""
+        origin, schema, inherited = self.origin(tables, table, attribute)
         type_, _, stored = origin.type.partition("stored as ")
         type_ = type_.removesuffix(", ")
         marker = type_ if _MARKED.match(type_) else ""
@@ -244,7 +293,13 @@ class Dialect(ABC):
         return Column(attribute.name, sql, core, attribute.nullable, default, comment)
 
     def core(self, type_: str, table: TableName) -> str:
-        """The core or native type that holds the values of a type."""
+        """Give the core or native type that holds the values of a type.
+
+        Raises
+        ------
+        PipelineError
+            If it is a codec that this process does not know.
+        """
         core = catalog.core_of(type_)
         if not core:
             raise PipelineError(
@@ -254,19 +309,25 @@ class Dialect(ABC):
             )
         return core
 
-    def _origin(self, tables: Tables, table: Table, attribute: Attribute) -> tuple[Attribute, str, bool]:
-        """The attribute that was declared in its own right, its schema, and whether that is another attribute."""
+    def origin(self, tables: Tables, table: Table, attribute: Attribute) -> tuple[Attribute, str, bool]:
+        """Find the attribute that an attribute has its type from: it, its schema, and whether it is another one.
+
+        Raises
+        ------
+        PipelineError
+            If a foreign key brings it from a table that is not known.
+        """
         inherited = False
         while attribute.inherited and not attribute.type:
             inherited = True
-            own = tables.get(table.name, table)
-            for key in (*table.foreign_keys, *own.foreign_keys):
-                parent = tables.get(key.parent) or self._after.get(key.parent) or self._before.get(key.parent)
+            same = tables.get(table.name, table)
+            for key in (*table.foreign_keys, *same.foreign_keys):
+                parent = tables.get(key.parent) or self.after.get(key.parent) or self.before.get(key.parent)
                 if attribute.name not in key.attributes or parent is None or parent.name == table.name:
                     continue
-                place = key.parent_attributes[key.attributes.index(attribute.name)]
-                if place in parent.attribute:
-                    table, attribute = parent, parent.attribute[place]
+                theirs = key.parent_attributes[key.attributes.index(attribute.name)]
+                if theirs in parent.attribute:
+                    table, attribute = parent, parent.attribute[theirs]
                     break
             else:
                 raise PipelineError(
@@ -277,13 +338,13 @@ class Dialect(ABC):
         return attribute, table.name.schema, inherited
 
     def columns(self, tables: Tables, table: Table) -> dict[str, Column]:
-        """The columns of a table by name."""
+        """Give the columns of a table by name."""
         return {attribute.name: self.column(tables, table, attribute) for attribute in table.attributes}
 
     # --- Indexes -----------------------------------------------------------------------------------------------------
 
     def expected(self, table: Table) -> list[Index]:
-        """The indexes of a table as DataJoint makes them: those declared, and those that its foreign keys imply."""
+        """Give the indexes that DataJoint makes for a table: those declared, and those that foreign keys imply."""
         indexes = list(table.indexes)
         begins = [table.primary_key, *(index.columns for index in indexes)]
         for attributes in sorted({key.attributes for key in table.foreign_keys}, key=lambda a: (-len(a), a)):
@@ -292,16 +353,13 @@ class Dialect(ABC):
                 begins.append(attributes)
         return indexes
 
-    def _without(self, table: Table, key: ForeignKey) -> Table:
-        return replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))
-
     # --- Alterations -------------------------------------------------------------------------------------------------
 
     def change(self, alteration: Alteration) -> Change:
-        """An alteration, column by column."""
+        """Work out an alteration column by column."""
         before, after = alteration.before, alteration.after
         new = {**{a.name: a.name for a in before.attributes}, **alteration.renamed}
-        kept = self.aside(alteration)
+        kept = self.retained_names(alteration)
         stay = {new[a.name]: a.name for a in before.attributes if new[a.name] in after.attribute and a.name not in kept}
 
         def names(old: tuple[str, ...]) -> tuple[str, ...]:
@@ -315,10 +373,10 @@ class Dialect(ABC):
             indexes=tuple(replace(index, columns=names(index.columns)) for index in before.indexes),
         )
         was = {
-            name: replace(self._as_is(before.name, self.column(self._before, before, before.attribute[old])), name=name)
+            name: replace(self._as_is(before.name, self.column(self.before, before, before.attribute[old])), name=name)
             for name, old in stay.items()
         }
-        will = self.columns(self._after, after)
+        will = self.columns(self.after, after)
         change = Change(
             table=table,
             after=after,
@@ -334,57 +392,50 @@ class Dialect(ABC):
         return change
 
     def _as_is(self, name: TableName, column: Column) -> Column:
-        """A column with the type that it really has, where the model does not tell."""
+        """Give a column with the type that it really has, where the model does not tell."""
         return column
 
-    def aside(self, alteration: Alteration) -> dict[str, str]:
-        """What attributes are called that are put aside: ``_dropped_<name>``, short enough and not taken."""
-        known = {name: self._aside.get((alteration.after.name, name), "") for name in alteration.kept}
+    def follow(self, change: Change, place: Place, indexes: list[IndexName]) -> None:
+        """Bring :attr:`names` up to date with an alteration."""
+        self._retained |= {(change.after.name, was): name for was, name in change.kept.items()}
+        renamed = {old: new for new, old in change.old.items() if old != new} | change.kept
+        self.names.rename_attributes(place, renamed)
+        table = self.names.table(place)
+        table.indexes = indexes
+        table.columns = [*change.will, *change.kept.values()]
+
+    # --- Soft-deleted attributes -------------------------------------------------------------------------------------
+
+    def retained_names(self, alteration: Alteration) -> dict[str, str]:
+        """Name the attributes that an alteration soft-deletes: ``_dropped_<name>``, short enough and not taken."""
+        known = {name: self.retained_name(alteration.after.name, name) for name in alteration.kept}
         if all(known.values()):
             return known
         taken, names = {a.name for a in (*alteration.before.attributes, *alteration.after.attributes)}, {}
-        taken |= set(self._names.table(self.place(alteration.before.name)).columns)
+        taken |= set(self.names.table(self.place(alteration.before.name)).columns)
         for name in alteration.kept:
             names[name] = unused(shorten(SOFT_DELETED_ATTRIBUTE + name), taken)
             taken.add(names[name])
         return names
 
-    def typed(self, value: str, core: str) -> str:
-        """A value such that it stays of its type where it stands beside others, or for a column."""
-        return value
-
-    def put_aside(self, table: TableName, attribute: str) -> str:
-        """What an attribute is called that was put aside; empty where it was not."""
-        return self._aside.get((table, attribute), "")
-
-    def cast(self, column: Column, expression: str) -> str:
-        """An expression such that it can be put into a column."""
-        return expression
-
-    @abstractmethod
-    def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
-        """A query for one row for each value of the key."""
-
-    @abstractmethod
-    def _fill(self, column: Column, fill: object) -> str | None:
-        """A value for rows, where it is the same expression for all."""
+    def retained_name(self, table: TableName, attribute: str) -> str:
+        """Give the name of an attribute since the steps made so far soft-deleted it; empty where they did not."""
+        return self._retained.get((table, attribute), "")
 
     def from_parent(self, fill: ParentFill) -> tuple[str, list[tuple[str, str]]]:
-        """The parent's attribute, and pairs of its and our attributes to join on: the parent's as they are called by
-        now, ours by their names before."""
-        columns = self._names.table(self.place(fill.parent)).columns
+        """Give the parent's attribute that a fill takes, and the pairs of its and our attributes to join on.
 
-        def called(was: str, now: str) -> str:
-            aside = self._aside.get((fill.parent, was))
-            return aside or (now if now in columns or not was else was)
+        The parent's are named as they are at that point, ours as before.
+        """
+        columns = self.names.table(self.place(fill.parent)).columns
 
-        return called(*fill.attribute), [(called(was, now), ours) for was, now, ours in fill.pairs]
+        def called(was: str, will: str) -> str:
+            retained = self.retained_name(fill.parent, was)
+            return retained or (will if will in columns or not was else was)
 
-    def _follow(self, change: Change, place: Place, indexes: list[IndexName]) -> None:
-        """Take note of what an alteration makes of a table's names."""
-        self._aside |= {(change.after.name, was): name for was, name in change.kept.items()}
-        names = {old: new for new, old in change.old.items() if old != new} | change.kept
-        self._names.rename_attributes(place, names)
-        own = self._names.table(place)
-        own.indexes = indexes
-        own.columns = [*change.will, *change.kept.values()]
+        return called(*fill.attribute), [(called(was, will), ours) for was, will, ours in fill.pairs]
+
+
+def without(table: Table, key: ForeignKey) -> Table:
+    """Give a table without one of its foreign keys."""
+    return replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))

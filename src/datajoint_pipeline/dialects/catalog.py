@@ -2,101 +2,47 @@
 
 What a server tells is put into DataJoint's words: the type that DataJoint notes in a comment is the attribute's type as
 long as the column can hold it, and where a database has what DataJoint would not have declared, the model says so. An
-account that may only SELECT reads the same. Not seen: triggers, privileges, row security, names of indexes and
-constraints, and whether a column is right for a codec that this process does not know.
+account that may only SELECT reads the same. Not read: triggers, privileges, row security, and whether a column is right
+for a codec that this process does not know.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..schema import notation
-from ..schema.model import Attribute, ForeignKey, Index, Schema, Table, TableName, declared_indexes
+from ..schema.model import Attribute, ForeignKey, Schema, Table, TableName, declared_indexes
+from .introspection import CatalogColumn, CatalogTable, CatalogTables, Reference
+from .introspection import Catalogue as Catalogue
+from .mysql import catalog as mysql
+from .postgresql import catalog as postgresql
 
 if TYPE_CHECKING:
     import datajoint as dj
 
-
-#: Database and table, as a server has them.
-Place = tuple[str, str]
-
-
-class CatalogColumn(NamedTuple):
-    """A column as the server has it: its type in MySQL's words, what else there is to the column, and its default."""
-
-    name: str
-    stored: str
-    extra: str
-    nullable: bool
-    default: str | None
-    comment: str
-
-
-class Reference(NamedTuple):
-    """A foreign key as the server has it; ``words`` for what DataJoint would not have declared."""
-
-    name: str
-    attributes: tuple[str, ...]
-    parent: tuple[str, str]
-    parent_attributes: tuple[str, ...]
-    words: str
-
-
-@dataclass
-class Found:
-    """A table as the server has it.
-
-    ``key_name`` and ``index_names`` are what it calls the primary key and the indexes, ``enums`` has database and name
-    of the type of each enum column.
-    """
-
-    comment: str
-    columns: list[CatalogColumn] = field(default_factory=list)
-    primary_key: tuple[str, ...] = ()
-    references: list[Reference] = field(default_factory=list)
-    indexes: list[Index] = field(default_factory=list)
-    deviations: list[str] = field(default_factory=list)
-    key_name: str = "PRIMARY"
-    index_names: list[str] = field(default_factory=list)
-    enums: dict[str, Place] = field(default_factory=dict)
-
-
-#: Tables by database and name; a database without tables is there as ``(database, "")``.
-FoundTables = dict[Place, Found]
-
-
-@dataclass
-class Catalogue:
-    """Everything that a server tells of some databases.
-
-    Parameters
-    ----------
-    tables : dict
-        Hidden ones too; columns of those only as far as a migration may ask for them.
-    taken : dict
-        By database, names that a table or index cannot have, apart from those of tables and indexes.
-    narrow : set
-        Databases whose characters take one byte (MySQL).
-    """
-
-    tables: FoundTables = field(default_factory=dict)
-    taken: dict[str, set[str]] = field(default_factory=dict)
-    narrow: set[str] = field(default_factory=set)
+#: The reader of either server's catalogue: ``read`` gives a :class:`Catalogue`, ``fits`` and ``native`` know its types.
+_READERS: dict[str, Any] = {"mysql": mysql, "postgresql": postgresql}
 
 
 def find(connection: dj.Connection, databases: Mapping[str, str]) -> Catalogue:
-    """What a server tells of the databases of some schemas, by their names in the code."""
+    """Read what a server tells of the databases of some schemas.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        Where to read.
+    databases : mapping
+        Name on the server of each schema in the code.
+    """
     names = tuple(dict.fromkeys(databases.values()))
-    found: Catalogue = _server(connection).read(connection, names) if names else Catalogue()
-    return found
+    catalogue: Catalogue = _reader(connection).read(connection, names) if names else Catalogue()
+    return catalogue
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Schema]:
-    """The schemas as a database has them.
+    """Read the schemas as a database has them.
 
     Parameters
     ----------
@@ -115,44 +61,44 @@ def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, S
 
 
 def shapes(connection: dj.Connection, databases: Mapping[str, str], catalogue: Catalogue) -> dict[str, Schema]:
-    """As :func:`read`, of what was found."""
-    server, found = _server(connection), catalogue.tables
+    """Give what :func:`read` gives, of what :func:`find` gave."""
+    reader, found = _reader(connection), catalogue.tables
     schemas = {database: schema for schema, database in databases.items()}
     tables: dict[str, list[Table]] = {database: [] for database, _ in found}
-    known: Known = {}
+    known: _Known = {}
     for (database, name), table in sorted(found.items()):
         if database in schemas and name and not name.startswith("~"):
-            tables[database].append(_table(TableName(schemas[database], name), table, found, schemas, server, known))
+            tables[database].append(_table(TableName(schemas[database], name), table, found, schemas, reader, known))
     return {
         schema: Schema(schema, tuple(tables[database])) for schema, database in databases.items() if database in tables
     }
 
 
 def table(connection: dj.Connection, databases: Mapping[str, str], catalogue: Catalogue, name: TableName) -> Table:
-    """One table of what was found, hidden ones too."""
+    """Give one table of what :func:`find` gave; it may be a hidden one."""
     schemas = {database: schema for schema, database in databases.items()}
     found = catalogue.tables[databases[name.schema], name.table]
-    return _table(name, found, catalogue.tables, schemas, _server(connection), {})
+    return _table(name, found, catalogue.tables, schemas, _reader(connection), {})
 
 
-def _server(connection: dj.Connection) -> Any:
-    return import_module(f".{connection.adapter.backend}.catalog", __package__)
+def _reader(connection: dj.Connection) -> Any:
+    return _READERS[connection.adapter.backend]
 
 
-#: Attributes by their column and the types that foreign keys may give it: those of keys come again and again.
-Known = dict[tuple[CatalogColumn, frozenset[str] | None], Attribute]
+#: Attributes by their column and the types that foreign keys may give it: the same ones come again in many tables.
+_Known = dict[tuple[CatalogColumn, frozenset[str] | None], Attribute]
 
 
 def _table(
-    name: TableName, found: Found, tables: FoundTables, schemas: Mapping[str, str], server: Any, known: Known
+    name: TableName, found: CatalogTable, tables: CatalogTables, schemas: Mapping[str, str], reader: Any, known: _Known
 ) -> Table:
     parents: dict[str, set[str]] = {}  # types that a foreign key may give an attribute
     foreign_keys, deviations = [], list(found.deviations)
     for reference in found.references:
         foreign_keys.append(_foreign_key(reference, schemas))
-        stored = {column.name: column.stored for column in tables.get(reference.parent, Found("")).columns}
-        for attribute, parent in zip(reference.attributes, reference.parent_attributes, strict=True):
-            parents.setdefault(attribute, set()).add(stored.get(parent, ""))
+        stored = {column.name: column.stored for column in tables.get(reference.parent, CatalogTable("")).columns}
+        for child, parent in zip(reference.attributes, reference.parent_attributes, strict=True):
+            parents.setdefault(child, set()).add(stored.get(parent, ""))
         begins = [found.primary_key, *(index.columns for index in found.indexes)]
         if not any(begin[: len(reference.attributes)] == reference.attributes for begin in begins):
             deviations.append(f"no index for the foreign key ({', '.join(reference.attributes)})")
@@ -161,9 +107,9 @@ def _table(
     attributes = []
     for column in found.columns:
         given = frozenset(parents[column.name]) if column.name in parents else None
-        if (own := known.get((column, given))) is None:
-            own = known[column, given] = _attribute(column, given, server)
-        attributes.append(own)
+        if (attribute := known.get((column, given))) is None:
+            attribute = known[column, given] = _attribute(column, given, reader)
+        attributes.append(attribute)
     return Table(
         name,
         tuple(attributes),
@@ -182,7 +128,7 @@ def _foreign_key(reference: Reference, schemas: Mapping[str, str]) -> ForeignKey
     )
 
 
-def _attribute(column: CatalogColumn, parents: frozenset[str] | None, server: Any) -> Attribute:
+def _attribute(column: CatalogColumn, parents: frozenset[str] | None, reader: Any) -> Attribute:
     written, comment = notation.split_comment(column.comment)
     marker = notation.normal_type(written)
     inherited = notation.inherits(marker, foreign=parents is not None)
@@ -193,11 +139,11 @@ def _attribute(column: CatalogColumn, parents: frozenset[str] | None, server: An
         type_, fits = "", column.stored in known or "" in types
     elif marker:
         core = core_of(marker)
-        type_, fits = marker, not core or server.fits(core, column.stored)
+        type_, fits = marker, not core or reader.fits(core, column.stored)
     else:
         text = f"{column.stored} {column.extra}".rstrip()
         core_like = re.match(r"[a-z]+", text)
-        type_, fits = f"native {text}" if core_like and core_like[0] in _CORE else server.native(text), True
+        type_, fits = f"native {text}" if core_like and core_like[0] in _CORE else reader.native(text), True
     default = None if column.default is None else notation.normal_default(type_, column.default)
     if not fits or (column.extra and (inherited or marker)):
         type_ = f"{type_}, stored as {column.stored} {column.extra}".removeprefix(", ").rstrip()
@@ -206,12 +152,12 @@ def _attribute(column: CatalogColumn, parents: frozenset[str] | None, server: An
     return Attribute(column.name, type_, column.nullable, default, "" if inherited else comment, inherited, written)
 
 
-#: Types that are never without a marker in a column that DataJoint made.
+#: Types whose columns always have a marker where DataJoint made them.
 _CORE = {"bool", "uuid", "json", "bytes", "date", "datetime", "char", "varchar", "enum"}
 
 
 def core_of(type_: str) -> str:
-    """The core or native type that holds the values of a codec; empty where this process does not know the codec."""
+    """Give the core or native type that holds the values of a type; empty for a codec that is not known here."""
     match = re.fullmatch(r"<(\w+)(@.*)?>", type_)
     if match is None:
         return type_

@@ -1,4 +1,4 @@
-"""Which dialect a connection speaks."""
+"""Which dialect the server of a connection speaks."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from ..internals.connection import postgresql_version
 from ..operations.structure import Tables
 from .base import Dialect
 from .constraints import Names
+from .mysql.dialect import MySQL
+from .postgresql.dialect import PostgreSQL
 
 if TYPE_CHECKING:
     import datajoint as dj
 
+_DIALECTS: dict[str, type[Dialect]] = {dialect.backend: dialect for dialect in (MySQL, PostgreSQL)}
+
 
 def dialect_of(connection: dj.Connection) -> type[Dialect]:
     """Give the dialect of a connection's server."""
-    if connection.adapter.backend == "mysql":
-        from .mysql.dialect import MySQL
-
-        return MySQL
-    from .postgresql.dialect import PostgreSQL
-
-    return PostgreSQL
+    return _DIALECTS[connection.adapter.backend]
 
 
 def make(
@@ -37,9 +35,9 @@ def make(
     databases : mapping
         Name on the server of each schema in the code.
     before, after : mapping of TableName to Table
-        Every table of the pipeline.
+        Every table of the pipeline before and after the operations.
     names : Names
-        What the catalogue said.
+        The names as they are in the databases.
     """
     version = (postgresql_version(connection),) if connection.adapter.backend == "postgresql" else ()
     return dialect_of(connection)(databases, before, after, names, version)

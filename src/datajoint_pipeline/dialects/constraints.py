@@ -1,7 +1,7 @@
-"""The names that a server knows keys, indexes and enum types by: they are not in the model, and no rule gives them.
+"""The names of keys, indexes and enum types on a server: they are not in the model, and no rule gives them.
 
-DataJoint, the servers and their versions name things differently, so names are taken from what the catalogue said and
-followed while steps are lowered: what a step will rename, add or drop is so in :class:`Names` from then on.
+DataJoint, the servers and their versions name things differently. So names are read from the catalogue, and
+:class:`Names` is kept up to date while a dialect makes steps: it says what the names are after the steps made so far.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from ..errors import PipelineError
 from ..schema.model import Index
 from . import catalog
-from .catalog import Place as Place
+from .introspection import CatalogTable, Catalogue
+from .introspection import Place as Place
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeyName:
-    """A foreign key and what it is called."""
+    """A foreign key and its name."""
 
     name: str
     attributes: tuple[str, ...]
@@ -32,7 +33,7 @@ class KeyName:
 
 @dataclass(frozen=True)
 class IndexName:
-    """An index and what it is called."""
+    """An index and its name."""
 
     name: str
     index: Index
@@ -40,7 +41,19 @@ class IndexName:
 
 @dataclass
 class TableNames:
-    """The names of one table; ``enums`` has database and name of the type of each enum attribute."""
+    """The names of one table.
+
+    Parameters
+    ----------
+    primary_key : str
+        Of the constraint.
+    columns : list of str
+        In their order.
+    foreign_keys, indexes : list
+        With their names.
+    enums : dict
+        Database and name of the type of each enum attribute (PostgreSQL).
+    """
 
     primary_key: str = "PRIMARY"
     columns: list[str] = field(default_factory=list)
@@ -68,51 +81,63 @@ class Names:
     narrow: set[str] = field(default_factory=set)
 
     def table(self, place: Place) -> TableNames:
-        """The names of a table; none for a table that is still to be made."""
+        """Give the names of a table; for one that is still to be made, an entry to be filled."""
         return self.tables.setdefault(place, TableNames())
 
     def key(self, place: Place, attributes: tuple[str, ...], parent: Place) -> KeyName:
-        """A foreign key, by its attributes and where it leads."""
+        """Find a foreign key by its attributes and its parent.
+
+        Raises
+        ------
+        PipelineError
+            If the table has none such.
+        """
         for key in self.table(place).foreign_keys:
             if (key.attributes, key.parent) == (attributes, parent):
                 return key
         raise _missing(place, f"foreign key ({', '.join(attributes)}) to {'.'.join(parent)}")
 
     def index(self, place: Place, index: Index) -> str:
-        """The name of an index."""
+        """Find the name of an index.
+
+        Raises
+        ------
+        PipelineError
+            If the table has none such.
+        """
         for known in self.table(place).indexes:
             if known.index == index:
                 return known.name
         raise _missing(place, f"{'unique ' * index.unique}index ({', '.join(index.columns)})")
 
     def in_use(self, database: str) -> set[str]:
-        """Names that a new table, index or constraint of a database cannot have."""
+        """Give the names that a new table, index or constraint of a database cannot have."""
         names = set(self.taken.get(database, ()))
-        for (place, table), found in self.tables.items():
+        for (place, table), known in self.tables.items():
             if place == database:
-                names |= {table, found.primary_key, *(key.name for key in found.foreign_keys)}
-                names |= {index.name for index in found.indexes}
+                names |= {table, known.primary_key, *(key.name for key in known.foreign_keys)}
+                names |= {index.name for index in known.indexes}
         return names
 
     def rename_table(self, old: Place, new: Place) -> None:
-        """Follow a table, and the foreign keys that lead to it."""
+        """Rename a table, also in the foreign keys that lead to it."""
         self.tables[new] = self.tables.pop(old, TableNames())
         for table in self.tables.values():
             table.foreign_keys = [replace(k, parent=new) if k.parent == old else k for k in table.foreign_keys]
 
     def rename_attributes(self, place: Place, renamed: Mapping[str, str]) -> None:
-        """Follow attributes of a table, also in the foreign keys that lead to it."""
+        """Rename attributes of a table, by their names before, also in the foreign keys that lead to it."""
         if not renamed:
             return
 
         def new(names: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(renamed.get(name, name) for name in names)
 
-        own = self.table(place)
-        own.columns = list(new(tuple(own.columns)))
-        own.enums = {renamed.get(name, name): type_ for name, type_ in own.enums.items()}
-        own.indexes = [replace(i, index=replace(i.index, columns=new(i.index.columns))) for i in own.indexes]
-        own.foreign_keys = [replace(key, attributes=new(key.attributes)) for key in own.foreign_keys]
+        known = self.table(place)
+        known.columns = list(new(tuple(known.columns)))
+        known.enums = {renamed.get(name, name): type_ for name, type_ in known.enums.items()}
+        known.indexes = [replace(i, index=replace(i.index, columns=new(i.index.columns))) for i in known.indexes]
+        known.foreign_keys = [replace(key, attributes=new(key.attributes)) for key in known.foreign_keys]
         for table in self.tables.values():
             table.foreign_keys = [
                 replace(k, parent_attributes=new(k.parent_attributes)) if k.parent == place else k
@@ -126,14 +151,14 @@ def _missing(place: Place, what: str) -> PipelineError:
     )
 
 
-def plan(before: list[Index], after: list[Index]) -> tuple[list[Index], list[Index]]:
-    """Indexes to drop and to add; one that is there twice counts twice."""
-    gone, come = Counter(before) - Counter(after), Counter(after) - Counter(before)
-    return list(gone.elements()), list(come.elements())
+def index_changes(before: list[Index], after: list[Index]) -> tuple[list[Index], list[Index]]:
+    """Tell which indexes to drop and which to add; one that is there twice counts twice."""
+    dropped, added = Counter(before) - Counter(after), Counter(after) - Counter(before)
+    return list(dropped.elements()), list(added.elements())
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str]) -> Names:
-    """The names in the databases of some schemas.
+    """Read the names in the databases of some schemas.
 
     Parameters
     ----------
@@ -145,8 +170,8 @@ def read(connection: dj.Connection, databases: Mapping[str, str]) -> Names:
     return names(catalog.find(connection, databases))
 
 
-def names(catalogue: catalog.Catalogue) -> Names:
-    """The names in what a server told."""
+def names(catalogue: Catalogue) -> Names:
+    """Give the names in what was read of a catalogue."""
     return Names(
         {place: _of(found) for place, found in catalogue.tables.items() if place[1]},
         {database: set(taken) for database, taken in catalogue.taken.items()},
@@ -154,7 +179,7 @@ def names(catalogue: catalog.Catalogue) -> Names:
     )
 
 
-def _of(found: catalog.Found) -> TableNames:
+def _of(found: CatalogTable) -> TableNames:
     return TableNames(
         found.key_name,
         [column.name for column in found.columns],

@@ -1,6 +1,6 @@
-"""What lowering takes and gives: the change of one table, and the statements that bring it about.
+"""What a dialect takes and gives: the change of one table, and the statements that make it.
 
-Values only; :mod:`mysql` and :mod:`postgresql` turn an :class:`Alteration` into steps, whoever runs them knows no SQL.
+Values only. A :class:`Dialect` turns an :class:`Alteration` into steps; whoever runs them need not know their SQL.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..schema.model import ForeignKey, Index, Table, TableName
 
 @dataclass(frozen=True)
 class Step:
-    """One statement; on MySQL it is done or not done, nothing between.
+    """One statement. On MySQL it is done or not done, with nothing in between.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class Step:
     locks: tuple[str, ...] = ()
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:
-        """The step with statements before it, and with tables that others do not write to meanwhile."""
+        """Give the step with statements before it, under locks that keep others from writing meanwhile."""
         locked = tuple(dict.fromkeys([*self.locks, *locks]))
         return replace(self, first=(*first, *self.first), locks=locked, lock="all")
 
 
 def with_rows(rows: list[Step], steps: list[Step], *locks: str) -> list[Step]:
-    """Steps that rely on what others have done to rows, which is done once more with the first of them, and alone."""
+    """Give steps that rely on what ``rows`` did, which the first of them does once more under locks."""
     if not rows or not steps:
         return steps
     return [steps[0].alone([step.sql for step in rows], *locks), *steps[1:]]
@@ -68,30 +68,30 @@ def with_rows(rows: list[Step], steps: list[Step], *locks: str) -> list[Step]:
 
 @dataclass(frozen=True)
 class LiteralFill:
-    """Existing rows get a value, as a definition writes a default, without quotes."""
+    """Existing rows get a value, as a definition writes a default, but without quotes."""
 
     value: str
 
 
 @dataclass(frozen=True)
 class GeneratedFill:
-    """Existing rows get a value each: ``number``, counted in the order of their key, or ``uuid``."""
+    """Each existing row gets a value of its own: ``number``, counted in the order of the key, or ``uuid``."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class ParentFill:
-    """Existing rows get what the row of another table has that they belong to.
+    """Each existing row gets a value of the row of another table that it belongs to.
 
     Parameters
     ----------
     parent : TableName
-        That table, as it is called afterwards.
+        That table, by its name afterwards.
     attribute : tuple of (str, str)
-        What is taken, by its name before (empty where it is new) and afterwards.
+        What is taken, by its names before (empty where it is new) and afterwards.
     pairs : tuple of (str, str, str)
-        What joins them: the other table's attribute by its name before and afterwards, and ours by its name before.
+        What joins them: the other table's attribute by its names before and afterwards, and ours by its name before.
     unique : bool
         Whether no more than one row can match.
     """
@@ -104,7 +104,7 @@ class ParentFill:
 
 @dataclass(frozen=True)
 class ExpressionFill:
-    """Existing rows get what an SQL expression over the row says, in the words of either server."""
+    """Existing rows get the value of an SQL expression over the row, which either server has in its own words."""
 
     mysql: str = ""
     postgresql: str = ""
@@ -119,23 +119,23 @@ def _nothing() -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Alteration:
-    """The change of one table, its own foreign keys aside.
+    """The change of one table, apart from its own foreign keys.
 
     Parameters
     ----------
     before, after : Table
         The table; the names differ where it is renamed or moved. Every attribute of ``before`` that is neither renamed
-        nor in ``after`` goes, hidden ones too.
+        nor in ``after`` is dropped, hidden ones too.
     renamed : mapping
-        New name of each renamed attribute.
+        By name before, the name afterwards of each renamed attribute.
     fills : mapping
-        What existing rows get for attributes that are added, or become required.
+        By name afterwards, what existing rows get for attributes that are added, or become required.
     converts : mapping
-        By attribute (new name), an SQL expression for the new value where a plain conversion is not meant.
+        By name afterwards, an SQL expression for the new value where a plain conversion is not meant.
     kept : tuple of str
-        Attributes that go and are only put aside: hidden as ``_dropped_<name>`` and made nullable.
+        Attributes, by name before, that are only soft-deleted: hidden as ``_dropped_<name>`` and made nullable.
     lossy : tuple of str
-        Attributes (new names) whose values may change without a word: no step makes sure that they do not.
+        Attributes, by name afterwards, whose values may change: no step makes sure that they do not.
     """
 
     before: Table
@@ -162,9 +162,9 @@ class Probe:
     words : str
         What is counted: ``values of weight that would be rounded``.
     silent : bool
-        Whether the server would go on without a word.
+        Whether the server would change or drop values without an error.
     later : bool
-        Whether it may speak of what is still to be made.
+        Whether it may name what is still to be made.
     unsure : bool
         Whether the lab's own statements come first, and may change the answer.
     """
@@ -189,7 +189,7 @@ class Obstacles:
     incoming : bool
         Those of other tables that lead to this one.
     rebuild : bool
-        Whether the table is built anew, row by row.
+        Whether the table is built anew and its rows are copied.
     """
 
     own: tuple[ForeignKey, ...] = ()
@@ -199,7 +199,7 @@ class Obstacles:
 
 @dataclass(frozen=True)
 class Column:
-    """An attribute as a server has it: ``sql`` is its type there, ``core`` the type in DataJoint's words."""
+    """An attribute as a server has it: ``sql`` is its type there, ``core`` the core or native type of DataJoint's."""
 
     name: str
     sql: str
@@ -211,15 +211,35 @@ class Column:
 
 @dataclass
 class Change:
-    """An alteration, column by column. ``was`` and ``will`` have the columns by their names afterwards."""
+    """An alteration, column by column.
 
-    table: Table  # before, with the names of after
+    Parameters
+    ----------
+    table : Table
+        The table before, with the names that its attributes have afterwards.
+    after : Table
+        The table afterwards.
+    was, will : dict of str to Column
+        The columns before and afterwards, both by name afterwards.
+    old : dict
+        By name afterwards, the name before of the columns that stay.
+    dropped : list of str
+        Names before of the columns that are dropped.
+    kept : dict
+        By name before, the name of each column that is soft-deleted (``_dropped_<name>``).
+    retyped : set of str
+        Names afterwards of the columns that get another type.
+    indexes, target : list of Index
+        The indexes that DataJoint makes before, and afterwards; both with the names of afterwards.
+    """
+
+    table: Table
     after: Table
     was: dict[str, Column]
     will: dict[str, Column]
-    old: dict[str, str]  # names before of the columns that stay
+    old: dict[str, str]
     dropped: list[str]
-    kept: dict[str, str]  # names before, and what those columns are called when they are put aside
+    kept: dict[str, str]
     retyped: set[str] = field(default_factory=set)
-    indexes: list[Index] = field(default_factory=list)  # expected before, with the names of after
+    indexes: list[Index] = field(default_factory=list)
     target: list[Index] = field(default_factory=list)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import journal, server_errors
 from ..dialects import constraints
-from ..dialects.catalog import Found
+from ..dialects.introspection import CatalogTable
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..planner.deployment import Deployment
@@ -176,7 +176,7 @@ class _Restoring:
     def _full(self, part: Part) -> str:
         return self.deployment.full(TableName(part.schema, part.table))
 
-    def _there(self, part: Part) -> Found | None:
+    def _there(self, part: Part) -> CatalogTable | None:
         return self.deployment.catalogue.tables.get(self._place(part))
 
     def _missing(self, part: Part) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...schema import notation
 from ...schema.model import Index
-from ..catalog import CatalogColumn, Catalogue, Found, FoundTables, Reference
+from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Catalogue, Reference
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -27,7 +27,7 @@ _STORED = {
 
 
 def fits(core: str, stored: str) -> bool:
-    """Whether DataJoint stores a core type so."""
+    """Tell whether DataJoint stores a core type so."""
     if core.startswith("enum("):
         # MySQL takes spaces off the ends of values.
         return notation.enum_values(stored) == tuple(value.rstrip() for value in notation.enum_values(core))
@@ -35,16 +35,18 @@ def fits(core: str, stored: str) -> bool:
 
 
 def native(stored: str) -> str:
-    """The type of a column that has no marker, as a definition writes it."""
+    """Give the type of a column that has no marker, as a definition writes it."""
     # decimal(5,2) would have a marker; the same as numeric(5,2) has none.
     return stored.replace("decimal(", "numeric(")
 
 
-#: Of hidden tables, a migration asks for the columns of those alone that were put aside.
+#: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted.
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
 
 
 def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
+    """Read what the server tells of some databases, by their names there."""
+
     def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
         marks = ", ".join(["%s"] * len(names))
         # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
@@ -63,7 +65,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
     ):
-        found = tables[database, name or ""] = Found(comment or "")
+        found = tables[database, name or ""] = CatalogTable(comment or "")
         if charset not in ("utf8mb4", "utf8mb3", "utf8"):
             catalogue.narrow.add(database)
         collations[database, name] = own_collation
@@ -108,7 +110,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     return catalogue
 
 
-def _read_keys(rows: Any, tables: FoundTables) -> None:
+def _read_keys(rows: Any, tables: CatalogTables) -> None:
     rules = {
         (database, name): f"is on update {update} on delete {delete}".lower()
         for database, name, update, delete in rows(

@@ -1,4 +1,4 @@
-"""How much a table of MySQL holds: what its server refuses in the middle of a migration is refused before it.
+"""How much a table of MySQL holds, so that what the server would refuse in the middle of a migration is refused before.
 
 The sums are those of the manual's "Limits on Table Column Count and Row Size" and of InnoDB for pages of 16 kB,
 tried on the server to the byte.
@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ...errors import PipelineError
 from ...schema import notation
+from ..constraints import Names
 from ..steps import Column
 
 #: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
 KEY_BYTES, ROW_BYTES, PAGE_BYTES = 3072, 65_535, 8125
 
-#: Of one table, the primary key aside.
+#: Of one table, not counting the primary key.
 COLUMNS, INDEXES = 1017, 64
 
 _BYTES = {
@@ -30,8 +31,13 @@ _BYTES = {
 _OUTSIDE = 40
 
 
+def letter_bytes(names: Names, database: str) -> int:
+    """Give the bytes that a letter takes at most in a database."""
+    return 1 if database in names.narrow else 4
+
+
 def size(sql: str, width: int) -> int:
-    """Bytes that a value of a type takes at most.
+    """Give the bytes that a value of a type takes at most.
 
     Parameters
     ----------
@@ -57,12 +63,12 @@ def size(sql: str, width: int) -> int:
 
 
 def _digits(count: int) -> int:
-    """Bytes of so many decimal digits."""
+    """Give the bytes of so many decimal digits."""
     return count // 9 * 4 + (count % 9 + 1) // 2
 
 
 def row(columns: Iterable[Column], width: int) -> tuple[int, int]:
-    """Bytes of a row at most, as the server counts them and as InnoDB does."""
+    """Give the bytes of a row at most, as the server counts them and as InnoDB does; ``width`` is that of a letter."""
     server, page, nullable = 0, 5 + 6 + 7, 0
     for column in columns:
         kind = (re.match(r"[a-z]*", column.sql.lower()) or [""])[0]
@@ -108,19 +114,19 @@ def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int 
     width : int
         Bytes of a letter.
     hidden : int
-        How many of them were put aside, or are only there while values are converted.
+        How many of them are soft-deleted, or are only there while values are converted.
     """
-    aside = f", {hidden} of them put aside until purge, or there while values are converted" if hidden else ""
+    note = f", {hidden} of them put aside until purge, or there while values are converted" if hidden else ""
     if len(columns) > COLUMNS:
         raise PipelineError(
-            f"{table} would have {len(columns):,} columns{aside}.",
+            f"{table} would have {len(columns):,} columns{note}.",
             f"MySQL takes {COLUMNS:,}; nothing was changed.",
             "Divide the table, or write it as rows of a part table.",
         )
     server, page = row(columns, width)
     if server > ROW_BYTES or page > PAGE_BYTES:
         total, most = (server, ROW_BYTES) if server > ROW_BYTES else (page, PAGE_BYTES)
-        why = f"MySQL takes {most:,} for {len(columns):,} columns{aside}, a letter being up to {width}"
+        why = f"MySQL takes {most:,} for {len(columns):,} columns{note}, a letter being up to {width}"
         raise PipelineError(
             f"A row of {table} would take up to {total:,} bytes.",
             f"{why}; nothing was changed.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...schema import notation
 from ...schema.model import Index
-from ..catalog import CatalogColumn, Catalogue, Found, Reference
+from ..introspection import CatalogColumn, CatalogTable, Catalogue, Reference
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -31,22 +31,24 @@ _NATIVE = {"real": "double", "double precision": "float", "numeric": "numeric(10
 
 
 def fits(core: str, stored: str) -> bool:
-    """Whether DataJoint stores a core type so."""
+    """Tell whether DataJoint stores a core type so."""
     if core.startswith("enum("):
-        # A schema has one type for one set of values, in the order of whoever came first, and DataJoint divides the
+        # A schema has one type for one set of values, in the order of whoever came first, and DataJoint splits the
         # text at each comma.
-        divided = {part.strip().strip("'") for part in core[5:-1].split(",")}
-        return set(notation.enum_values(stored)) in (set(notation.enum_values(core)), divided)
+        split = {part.strip().strip("'") for part in core[5:-1].split(",")}
+        return set(notation.enum_values(stored)) in (set(notation.enum_values(core)), split)
     name, bracket, rest = core.partition("(")
     return stored == _STORED.get(core, {"datetime": "timestamp", "decimal": "numeric"}.get(name, name) + bracket + rest)
 
 
 def native(stored: str) -> str:
-    """The type of a column that has no marker, as a definition writes it."""
+    """Give the type of a column that has no marker, as a definition writes it."""
     return _NATIVE.get(stored, stored)
 
 
 def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
+    """Read what the server tells of some databases, by their names there."""
+
     # information_schema hides keys from an account that may only SELECT; pg_catalog does not.
     def rows(query: str) -> Any:
         marks = ", ".join(["%s"] * len(names))
@@ -66,10 +68,10 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         "WHERE {names}"
     ):
         if kind not in ("r", "p"):
-            tables.setdefault((database, ""), Found(""))
+            tables.setdefault((database, ""), CatalogTable(""))
             catalogue.taken.setdefault(database, set()).update([name] if name else [])
             continue
-        found = tables[database, name] = Found(notation.unescape(comment or ""))
+        found = tables[database, name] = CatalogTable(notation.unescape(comment or ""))
         found.deviations += ["partitioned"] * (kind == "p") + ["unlogged"] * (persistence == "u")
     for database, table, name, type_, values, enum, extra, not_null, default, comment in known(_COLUMNS):
         if values is not None:
@@ -97,7 +99,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
 # Comments and defaults are looked up one by one: just after many tables were made the server takes them for few, and a
 # join goes through all of them for each column.
-# Of hidden tables, a migration asks for the columns of those that were put aside, and for types that it may drop.
+# Of hidden tables, a migration asks for the columns of those that were soft-deleted, and for types that it may drop.
 _COLUMNS = """
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
     CASE WHEN t.typtype = 'e' THEN ARRAY(
@@ -142,7 +144,7 @@ LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
 WHERE {names}
 """
 
-# indoption: 1 descending, 2 nulls first; what is usual for a direction is not said.
+# indoption: 1 descending, 2 nulls first; what is usual for a direction is left out.
 _INDEXES = """
 SELECT n.nspname, c.relname, x.relname, i.indisunique,
     ARRAY(SELECT CASE WHEN u.number = 0 THEN '(' || pg_get_indexdef(i.indexrelid, u.place::int, true) || ')'
@@ -169,13 +171,13 @@ WHERE {names}
 
 @cache
 def _type(text: str) -> str:
-    """What ``format_type`` says, as short as MySQL says it."""
+    """Give what ``format_type`` says, as short as MySQL says it."""
     text = text.replace(" without time zone", "").replace("character varying", "varchar")
     return re.sub(r"^character\b", "char", re.sub(r"^integer$", "int", text.replace(", ", ",")))
 
 
 def _default(text: str | None) -> str | None:
-    """The value in what ``pg_get_expr`` says (``'mouse'::character varying``), or an expression in parentheses."""
+    """Give the value in what ``pg_get_expr`` says (``'mouse'::character varying``), or an expression in parentheses."""
     if text is None or re.match(r"NULL::", text):
         return None
     if match := re.fullmatch(r"'((?:[^']|'')*)'(?:::[^']+)?", text):
@@ -186,7 +188,7 @@ def _default(text: str | None) -> str | None:
 
 
 def expression_of(text: str) -> str:
-    """An expression of an index without the casts that PostgreSQL adds, a path into JSON as a definition has it."""
+    """Give an expression of an index without PostgreSQL's casts, and a path into JSON as a definition has it."""
     text = text.replace("::text", "")
     path = r"\(+jsonb_extract_path_text\((\w+), (?:VARIADIC ARRAY\[)?(.*?)\]?\)\)?(?:::(.*?))?\)"
     if match := re.fullmatch(path, text):

@@ -1,0 +1,112 @@
+"""What a server tells of its databases: the values that the readers of both catalogues give.
+
+It knows neither servers nor DataJoint. :mod:`mysql.catalog` and :mod:`postgresql.catalog` fill these values, and
+:mod:`catalog` puts them into DataJoint's words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..schema.model import Index
+
+#: Database and table, as a server has them.
+Place = tuple[str, str]
+
+
+class CatalogColumn(NamedTuple):
+    """A column as the server has it.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    stored : str
+        Its type, in MySQL's words.
+    extra : str
+        What else there is to it, such as a collation; empty for most.
+    nullable : bool
+        Whether it takes nulls.
+    default : str or None
+        Its default, an expression in parentheses.
+    comment : str
+        Its comment, with the type that DataJoint notes there.
+    """
+
+    name: str
+    stored: str
+    extra: str
+    nullable: bool
+    default: str | None
+    comment: str
+
+
+class Reference(NamedTuple):
+    """A foreign key as the server has it; ``words`` say what DataJoint would not have declared of it."""
+
+    name: str
+    attributes: tuple[str, ...]
+    parent: tuple[str, str]
+    parent_attributes: tuple[str, ...]
+    words: str
+
+
+@dataclass
+class CatalogTable:
+    """A table as the server has it.
+
+    Parameters
+    ----------
+    comment : str
+        Its comment.
+    columns : list of CatalogColumn
+        In their order.
+    primary_key : tuple of str
+        Columns of the primary key.
+    references : list of Reference
+        Its foreign keys.
+    indexes : list of Index
+        Its other indexes.
+    deviations : list of str
+        What DataJoint would not have declared, in words.
+    key_name : str
+        Name of the primary key.
+    index_names : list of str
+        Names of the indexes, in the order of ``indexes``.
+    enums : dict
+        Database and name of the type of each enum column (PostgreSQL).
+    """
+
+    comment: str
+    columns: list[CatalogColumn] = field(default_factory=list)
+    primary_key: tuple[str, ...] = ()
+    references: list[Reference] = field(default_factory=list)
+    indexes: list[Index] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    key_name: str = "PRIMARY"
+    index_names: list[str] = field(default_factory=list)
+    enums: dict[str, Place] = field(default_factory=dict)
+
+
+#: Tables by database and name; a database without tables is there as ``(database, "")``.
+CatalogTables = dict[Place, CatalogTable]
+
+
+@dataclass
+class Catalogue:
+    """Everything that a server tells of some databases.
+
+    Parameters
+    ----------
+    tables : dict
+        Hidden ones too; columns of those only as far as a migration may ask for them.
+    taken : dict
+        By database, names that a table or index cannot have, apart from those of tables and indexes.
+    narrow : set
+        Databases whose characters take one byte (MySQL).
+    """
+
+    tables: CatalogTables = field(default_factory=dict)
+    taken: dict[str, set[str]] = field(default_factory=dict)
+    narrow: set[str] = field(default_factory=set)

@@ -1,0 +1,58 @@
+"""The expressions that tell on MySQL which values another type cannot hold."""
+
+from __future__ import annotations
+
+from ..conversions import Conversion, real_kind
+from . import texts
+
+
+class MySQLConversion(Conversion):
+    """A column of MySQL that changes its type."""
+
+    default_fraction = "0"
+    moment_type = "DATETIME"
+    json_rounds_decimals = True
+
+    def literal(self, text: str) -> str:
+        return texts.literal(text)
+
+    @property
+    def as_text(self) -> str:
+        return f"BIN_TO_UUID({self.column})" if self.old == "uuid" else f"CAST({self.column} AS CHAR)"
+
+    def matches(self, pattern: str) -> str:
+        text = self.as_text if self.old.startswith("enum") else self.column
+        return f"{text} REGEXP '{pattern}'"
+
+    @property
+    def bytes_without_text(self) -> str:
+        return f"CONVERT({self.column} USING utf8mb4) IS NULL"
+
+    @property
+    def valid_json(self) -> str:
+        return f"JSON_VALID({self.as_text})"
+
+    def number(self, text: str, *, binary: bool) -> str:
+        return f"CAST({text} AS {'DOUBLE' if binary else 'DECIMAL(65,30)'})"
+
+    def no_such_day(self, text: str) -> str:
+        return f"CAST(LEFT({text}, 10) AS DATE) IS NULL"
+
+    def exact(self, c: str, old: str) -> str:
+        return c if real_kind(old) == "decimal" else f"CAST({c} AS DECIMAL(65,30))"
+
+    def lost_by_exact(self, c: str, old: str) -> str:
+        if real_kind(old) in ("single", "double"):
+            return f"{c} <> 0 AND ABS({c}) < 1e-30"
+        return f"{c} = 0 AND {self.matches('^[^eE]*[1-9]')}" if self.of_text else ""
+
+    def finite(self, c: str) -> str:
+        return ""
+
+    def not_single(self, c: str) -> str:
+        # A float has 24 bits; the cast to FLOAT keeps more.
+        power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({c})))))"
+        return f"{c} <> 0 AND {c} * {power} <> ROUND({c} * {power})"
+
+    def through_double(self, c: str) -> str:
+        return f"CAST(CAST({c} AS DOUBLE) AS DECIMAL(65,30))"

@@ -1,0 +1,53 @@
+"""The expressions that tell on PostgreSQL which values another type cannot hold."""
+
+from __future__ import annotations
+
+from ..conversions import Conversion
+from . import texts
+
+
+class PostgreSQLConversion(Conversion):
+    """A column of PostgreSQL that changes its type."""
+
+    default_fraction = "6"
+    moment_type = "TIMESTAMP"
+    smallest_integer = 16
+
+    def literal(self, text: str) -> str:
+        return texts.literal(text)
+
+    @property
+    def as_text(self) -> str:
+        return f"CAST({self.column} AS text)"
+
+    def matches(self, pattern: str) -> str:
+        return f"{self.as_text} ~ '{pattern}'"
+
+    @property
+    def bytes_without_text(self) -> str:
+        return ""
+
+    @property
+    def valid_json(self) -> str:
+        return f"pg_input_is_valid({self.as_text}, 'jsonb')" if self.version >= (16,) else ""
+
+    def number(self, text: str, *, binary: bool) -> str:
+        return f"CAST({text} AS numeric)"
+
+    def no_such_day(self, text: str) -> str:
+        month = f"make_date(substr({text}, 1, 4)::int, substr({text}, 6, 2)::int, 1)"
+        last = f"EXTRACT(day FROM {month} + interval '1 month' - interval '1 day')"
+        return f"substr({text}, 9, 2)::int > {last}"
+
+    def exact(self, c: str, old: str) -> str:
+        return f"CAST({c} AS numeric)"
+
+    def finite(self, c: str) -> str:
+        # The server casts nothing that is too large or too small, and knows infinity.
+        return "" if self.of_text else f" AND ABS({c}) < 'Infinity'"
+
+    def not_single(self, c: str) -> str:
+        return f"CAST({c} AS real) <> CAST({c} AS double precision)"
+
+    def through_double(self, c: str) -> str:
+        return f"{c}::double precision::numeric"
