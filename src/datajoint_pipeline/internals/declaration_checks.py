@@ -1,0 +1,108 @@
+"""Names and texts that a server would take for others than are meant, or that would break a statement of DataJoint's.
+
+DataJoint puts names, comments, defaults and enums into its statements nearly as they stand, and PostgreSQL cuts a name
+that is too long without an error, so that two names may mean one thing. What is refused here was tried with DataJoint
+2.3.5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..errors import PipelineError
+
+#: How long a name may be: characters on MySQL, bytes on PostgreSQL.
+LIMITS = {"mysql": 64, "postgresql": 63}
+
+#: Every table of PostgreSQL has columns of these names.
+_SYSTEM = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
+
+_SINGLE, _DOUBLE = r"'(?:[^'\\]|''|\\.)*'", r'"(?:[^"\\]|""|\\.)*"'
+_ENUM = re.compile(rf"enum\s*\(\s*(?:{_SINGLE}|{_DOUBLE})(?:\s*,\s*(?:{_SINGLE}|{_DOUBLE}))*\s*\)", re.I | re.S)
+
+
+def too_long(backend: str, name: str) -> bool:
+    """Whether a server would refuse a name for its length, or cut it."""
+    return (len(name) if backend == "mysql" else len(name.encode())) > LIMITS[backend]
+
+
+def unknown(*texts: str) -> str:
+    """Characters of which MySQL's catalogue, whose own take three bytes, makes question marks."""
+    return "".join(dict.fromkeys(sign for text in texts for sign in text if ord(sign) > 0xFFFF))
+
+
+def refuse_databases(backend: str, databases: Iterable[str]) -> None:
+    """Raise where a schema cannot have its name on the server."""
+    for name in databases:
+        unit = "characters" if backend == "mysql" else "bytes"
+        if too_long(backend, name):
+            why = f"A name has at most {LIMITS[backend]} {unit} on this server."
+        elif not re.fullmatch(r"[\w$-]+", name):
+            why = "It may have letters, digits, _, - and $; DataJoint puts it into statements as it stands."
+        elif backend == "postgresql" and name != name.lower():
+            why = "DataJoint does not find tables in a schema with capital letters on PostgreSQL."
+        else:
+            continue
+        do = "Choose another name for its module, or another SCHEMA_PREFIX in __init__.py."
+        raise PipelineError(f"{name!r} cannot be the name of a schema.", why, do)
+
+
+def of_table(
+    backend: str, table: str, comment: str, columns: Mapping[str, tuple[str, bool, str | None, str]], keys: int
+) -> Iterator[tuple[str, str]]:
+    """What would go wrong where DataJoint declares a table: what is wrong, and the part of the definition.
+
+    Parameters
+    ----------
+    backend : str
+        Of the server.
+    table, comment : str
+        Name and comment.
+    columns : mapping
+        By name: type, nullability, clause with the default, and comment, as DataJoint has them formatted.
+    keys : int
+        How many foreign keys it has.
+    """
+    longest = f"{table}_ibfk_{keys}" if keys and backend == "mysql" else table
+    if too_long(backend, longest):
+        derived = "" if longest == table else f", and a foreign key of it would be called {longest}"
+        yield f"The name {table} is too long{derived}: {LIMITS[backend]} is the most.", ""
+    if backend == "mysql" and not _ends(comment):
+        yield f"{_BROKEN} in a comment.", comment
+    if backend == "mysql" and unknown(comment):
+        yield f"MySQL keeps no {unknown(comment)} in a comment.", comment
+    for name, (type_, _, default, text) in columns.items():
+        if too_long(backend, name):
+            yield f"The name {name} is too long: {LIMITS[backend]} is the most.", name
+        if backend == "postgresql":
+            if name in _SYSTEM:
+                yield f"{name} is a column that every table of PostgreSQL has.", name
+            values = re.findall(_SINGLE, type_, re.S)
+            if _is_enum(type_) and (not _ENUM.fullmatch(type_) or re.search('[%,"]', "".join(values))):
+                yield 'No value of an enum can have a comma, %, " or a backslash before a quote on PostgreSQL.', name
+            continue
+        if lost := unknown(type_, default or "", text):
+            yield f"MySQL keeps no {lost} in a comment, a default or an enum.", name
+        quoted = (default or "").partition("DEFAULT ")[2]
+        if _is_enum(type_) and not _ENUM.fullmatch(type_):
+            yield f"{_BROKEN} in an enum.", name
+        if quoted.startswith("'") and not re.fullmatch(_SINGLE, quoted, re.S):
+            yield f"{_BROKEN} in a default.", name
+        if "%" in text.replace("%%", ""):
+            yield f"{name} refers to an attribute with a percent sign in its comment, which breaks the statement.", ""
+        if not _ends(text):
+            where = "an enum" if _is_enum(type_) and '"' in type_ else "a comment, perhaps of what it refers to"
+            yield f"{_BROKEN} in {where}.", name
+
+
+_BROKEN = 'MySQL takes a backslash or a " for the end of a text or for another sign'
+
+
+def _is_enum(type_: str) -> bool:
+    return type_.lower().startswith("enum")
+
+
+def _ends(text: str) -> bool:
+    """Whether a text between double quotes ends where it should."""
+    return re.fullmatch(r'(?:[^"\\]|\\.)*', text, re.S) is not None

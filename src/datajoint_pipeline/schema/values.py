@@ -1,0 +1,125 @@
+"""What stands for the values of rows in a migration file and on the command line, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .model import TableName
+
+
+@dataclass(frozen=True)
+class Sql:
+    """An expression, a query or statements, in the words of either server."""
+
+    mysql: str = ""
+    postgresql: str = ""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """The value that existing rows get for an attribute that they must have.
+
+    Parameters
+    ----------
+    value : str, optional
+        A literal, as a definition writes a default.
+    parent : bool
+        Whether they take it from the parent's row that a foreign key leads to.
+    sql : Sql, optional
+        An expression over the row.
+    of : tuple of TableName and str, optional
+        Whether they take it from the row of that table which they referred to before: its attribute.
+    each : str
+        Whether every row gets another: ``number`` counts them in the order of their key, ``uuid`` makes one up.
+    """
+
+    value: str | None = None
+    parent: bool = False
+    sql: Sql | None = None
+    of: tuple[TableName, str] | None = None
+    each: str = ""
+
+
+#: What rows that are put in get, by attribute (None: that is still to be said); None where none may be put in.
+Missing = tuple[tuple[str, str | None], ...] | None
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name that stands for itself."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: Stands where existing rows need a value that only a person knows; a migration with it refuses to run.
+ASK = Word("ASK")
+
+#: Existing rows get the value of the parent's row that a foreign key leads to.
+PARENT = Word("PARENT")
+
+#: Existing rows are numbered from 1, in the order of their primary key.
+NUMBER = Word("NUMBER")
+
+#: Each existing row gets a UUID that is made up.
+UUID = Word("UUID")
+
+
+@dataclass(frozen=True)
+class From:
+    """Existing rows get what the row of that table has which they referred to: ``From("Session", "session_uuid")``."""
+
+    table: str
+    attribute: str
+
+    def __repr__(self) -> str:
+        return f'From("{self.table}", "{self.attribute}")'
+
+
+#: What existing rows get: a value as a definition writes a default, a word, an expression, or nothing.
+Filling = str | Sql | Word | From | None
+
+
+def fill(filling: Filling, find: Callable[[str], TableName]) -> Fill | None:
+    """What a file says, with tables found by what the code calls them."""
+    match filling:
+        case None | Word("ASK"):
+            return None
+        case Word("PARENT"):
+            return Fill(parent=True)
+        case Word(name):
+            return Fill(each=name.lower())
+        case From(table, attribute):
+            return Fill(of=(find(table), attribute))
+        case Sql():
+            return Fill(sql=filling)
+        case value:
+            return Fill(str(value))
+
+
+def write(fill: Fill | None, call: Callable[[TableName], str], quote: Callable[[str], str]) -> str:
+    """A fill as a file says it; ``ASK`` where there is none."""
+    if fill is None:
+        return repr(ASK)
+    if fill.parent:
+        return repr(PARENT)
+    if fill.each:
+        return fill.each.upper()
+    if fill.of is not None:
+        return repr(From(call(fill.of[0]), fill.of[1]))
+    return repr(fill.sql) if fill.sql is not None else quote(fill.value or "")
+
+
+def spoken(text: str, find: Callable[[str], TableName]) -> Fill:
+    """A fill as the command line says it: a value, ``parent()``, ``number()``, ``uuid()`` or ``from(Table.name)``."""
+    match = re.fullmatch(r"(parent|number|uuid|from)\((.*)\)", text.strip())
+    if match is None or (match[1] == "from") != bool(match[2].strip()):
+        return Fill(text)
+    if match[1] == "from":
+        table, _, attribute = match[2].strip().rpartition(".")
+        return Fill(of=(find(table), attribute))
+    return Fill(parent=True) if match[1] == "parent" else Fill(each=match[1])

@@ -1,0 +1,61 @@
+"""What servers say when they fail, in words: what is wrong, and what would put it right.
+
+Knows the codes of MySQL and PostgreSQL, and what DataJoint makes of some of them; nothing of what was being done.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Trouble(NamedTuple):
+    """A failure that a person can do something about, and what: the beginning of a sentence."""
+
+    what: str
+    do: str
+
+
+ACCESS = Trouble("This account may not do that.", "Ask for the right that is missing (docs/access.md lists them)")
+LOST = Trouble("The connection to the server was lost.", "See that the server runs and can be reached")
+READ_ONLY = Trouble(
+    "The server takes no changes: it is read-only.", "Use the primary server, or have that switched off"
+)
+FULL = Trouble("The server has no room left on its disk.", "Make room there")
+HELD = Trouble("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
+UNLOCKED = Trouble("A statement needs a table that is not locked.", "Lock it, too")
+
+#: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
+_CODES: dict[object, Trouble] = {
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, "42501"), ACCESS),
+    **dict.fromkeys((1053, 2006, 2013, 2055, 4031, "57P01", "57P02", "57P03", "08000", "08003", "08006"), LOST),
+    **dict.fromkeys((1290, 1792, 1836, "25006"), READ_ONLY),
+    **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
+    **dict.fromkeys((1205, "55P03"), HELD),
+    **dict.fromkeys((1099, 1100), UNLOCKED),
+}
+
+_NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": LOST}
+
+
+def of(error: BaseException) -> Trouble | None:
+    """What is wrong, where it is none of this project's doing; None where that is not known."""
+    if type(error).__name__ in _NAMES:
+        return _NAMES[type(error).__name__]
+    if type(error).__module__.startswith("psycopg2"):
+        code = getattr(error, "pgcode", None)
+        # A connection that breaks off has no code.
+        return LOST if code is None and type(error).__name__ == "OperationalError" else _CODES.get(code)
+    if not error.args or not type(error).__module__.startswith("pymysql"):
+        return None
+    # 1290 is said of any option of the server that forbids something.
+    return None if error.args[0] == 1290 and "read-only" not in str(error) else _CODES.get(error.args[0])
+
+
+def reason(error: BaseException) -> str:
+    """What a server says, in one line and without a full stop."""
+    texts = [str(part) for part in error.args if str(part).strip()] or [str(error) or type(error).__name__]
+    # DataJoint says before a refusal that it is one, and puts the statement behind it.
+    text = texts[1] if type(error).__name__ == "AccessError" and len(texts) > 1 else texts[-1]
+    text = re.sub(r"\nLINE \d+:.*\n *\^", "", text).partition("\nCONTEXT:")[0]
+    return " ".join(text.split()).rstrip(".")
