@@ -370,11 +370,11 @@ def test_navigation_names_every_page_and_no_other(default: Path) -> None:
 
 
 def test_documents_name_only_commands_that_exist(default: Path) -> None:
-    program = [sys.executable, "-m", "my_pipeline"]
+    manage = [sys.executable, "-m", "my_pipeline"]
     variables = {**os.environ, "PYTHONPATH": str(default / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     listed = {}
     for group in ([], ["local"]):
-        command = [*program, *group, "--help"]
+        command = [*manage, *group, "--help"]
         text = subprocess.run(command, env=variables, cwd=default, capture_output=True, text=True, check=True).stdout
         listed[tuple(group)] = set(re.findall(r"^  ([a-z][a-z-]+) ", text.partition("Commands:")[2], re.MULTILINE))
     for path, text in _documents(default).items():
