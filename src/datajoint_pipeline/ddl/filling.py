@@ -8,6 +8,7 @@ import re
 from ..dialects.base import Dialect
 from ..dialects.steps import ColumnFill, ExpressionFill, GeneratedFill, LiteralFill, ParentFill
 from ..errors import PipelineError
+from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema import notation
@@ -90,13 +91,11 @@ def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value
 
 def _blob(text: str) -> ExpressionFill:
     """Give what ``<blob>`` stores for a value in JSON, or for the text where it is none."""
-    import datajoint as dj
-
     try:
         value = json.loads(text)
     except ValueError:
         value = text
-    stored = dj.get_codec("blob").encode(value).hex()
+    stored = blob(value).hex()
     return ExpressionFill(f"X'{stored}'", f"'\\x{stored}'::bytea")
 
 
