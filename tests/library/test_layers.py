@@ -82,3 +82,18 @@ def test_what_is_not_public_in_datajoint_is_used_in_one_package() -> None:
             modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
             modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
             assert not [m for m in modules if m and m.startswith("datajoint.")], path
+
+
+@pytest.mark.parametrize("layer", ["dialects", "ddl"])
+def test_no_object_reaches_into_another(layer: str) -> None:
+    """Where it has to, what is cut in two is one thing."""
+    for path in (LIBRARY / layer).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                assert isinstance(node.value, ast.Name) and node.value.id == "self", (path, ast.unparse(node))
+
+
+def test_no_step_is_made_by_asking_which_server_it_is() -> None:
+    for path in (LIBRARY / "ddl").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "backend" not in text and "dialects.mysql" not in text and "dialects.postgresql" not in text, path
