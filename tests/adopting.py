@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from adopted_pipelines import LEGACY, MODERN, WORKFLOW
-from conftest import PRESENT, git
+from conftest import PRESENT, ROOT, git
 
 Before = dict[str, str]
 
@@ -47,28 +51,48 @@ def fresh(copied: dict[str, Path], kind: str, place: Path) -> Path:
     return place / kind
 
 
-def readiness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the report with nothing but the standard library."""
-    command = [sys.executable, "-I", "-S", "-c", RUN, *arguments]
+#: What the report may need beside the standard library and the library itself.
+NEEDED = ("click",)
+
+#: What the console script does, told where to look for modules.
+RUN = "import sys; sys.path.append({!r}); from datajoint_pipeline.readiness.command import main; main()"
+
+
+@cache
+def alone() -> Path:
+    """A folder with the library and what the report needs, and nothing else; no DataJoint above all."""
+    folder = Path(tempfile.mkdtemp(prefix="alone-"))
+    atexit.register(shutil.rmtree, folder)
+    (folder / "datajoint_pipeline").symlink_to(ROOT / "src/datajoint_pipeline")
+    for name in NEEDED:
+        spec = find_spec(name)
+        assert spec is not None and spec.origin is not None
+        (folder / name).symlink_to(Path(spec.origin).parent)
+    return folder
+
+
+def readiness(folder: Path, *arguments: str, path: str | Path = ".") -> subprocess.CompletedProcess[str]:
+    """Run the report where neither DataJoint nor anything of the lab's can be imported."""
+    command = [sys.executable, "-I", "-S", "-B", "-c", RUN.format(str(alone())), "readiness", str(path), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
 
 
-#: `python -I -S adoption/readiness.py`, which would not look beside the program for its modules.
-RUN = "import runpy, sys; sys.path.insert(0, 'adoption'); runpy.run_path('adoption/readiness.py', run_name='__main__')"
-
-
-def found(folder: Path) -> list[dict[str, Any]]:
-    report = readiness(folder, "--json")
+def found(folder: Path, path: str | Path = ".") -> list[dict[str, Any]]:
+    report = readiness(folder, "--json", path=path)
     assert report.returncode in (0, 3), report.stderr
     rows: list[dict[str, Any]] = json.loads(report.stdout)["findings"]
     return rows
 
 
 def edit(folder: Path, edits: dict[str, list[tuple[str, str]]]) -> None:
-    """Change code as a person does who reads the report."""
+    """Change code as a person does who reads the report; what replaces nothing is written where nothing stands."""
     for path, pairs in edits.items():
+        (folder / path).touch()  # a file that is missing is added
         text = (folder / path).read_text(encoding="utf-8")
         for old, new in pairs:
+            if not old:
+                text = text or new
+                continue
             assert old in text, (path, old)
             text = text.replace(old, new)
         (folder / path).write_text(text, encoding="utf-8")

@@ -14,8 +14,8 @@ import adopted_pipelines as pipelines
 import copier
 import pytest
 import yaml
-from adopting import KINDS, copy, edit, found, fresh, readiness, write
-from conftest import PRESENT, Project, git
+from adopting import KINDS, alone, copy, edit, found, fresh, readiness, write
+from conftest import PRESENT, ROOT, Project, git
 
 # --- Copying ---------------------------------------------------------------------------------------------------------
 
@@ -32,10 +32,10 @@ def test_nothing_comes_that_only_a_new_pipeline_needs(copied: dict[str, Path], k
     home = next((copied[kind] / "src").iterdir())
     had = {path for path in KINDS[kind][0] if path.startswith("src/")}
     came = {f"src/{home.name}/{path.name}" for path in home.iterdir()} - had
-    assert came == {f"src/{home.name}/manage", f"src/{home.name}/migrations"}
+    assert came == {f"src/{home.name}/__main__.py", f"src/{home.name}/migrations"}
     tests = {path.name for path in (copied[kind] / "tests").glob("test_*.py")}
     assert tests <= {"test_pipeline.py", "test_mine.py"}
-    assert (copied[kind] / "adoption/readiness.py").is_file() and (copied[kind] / "docs/adopting.md").is_file()
+    assert not (copied[kind] / "adoption").exists() and (copied[kind] / "docs/adopting.md").is_file()
     answers = (copied[kind] / ".copier-answers.yml").read_text()
     assert "existing: true" in answers and "schemas" not in answers
 
@@ -45,15 +45,14 @@ def test_documents_are_whole(copied: dict[str, Path]) -> None:
     navigation = yaml.safe_load((folder / "mkdocs.yml").read_text())["nav"]
     named = {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
     assert named == {path.name for path in (folder / "docs").iterdir()} and "adopting.md" in named
-    pages = [folder / "README.md", folder / "adoption/README.md", *(folder / "docs").iterdir()]
-    for path in [*pages, folder / "adoption/project.json", folder / "datajoint.json"]:
+    pages = [folder / "README.md", *(folder / "docs").iterdir()]
+    for path in [*pages, folder / "datajoint.json"]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(?<!\$)\{\{|\{%|\{#", text), path
         assert text.endswith("\n") and not text.endswith("\n\n") and not re.search(r"[ \t]$", text, re.MULTILINE), path
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (path.parent / target).exists(), (path, target)
     assert "## Its schemas" not in (folder / "README.md").read_text()
-    json.loads((folder / "adoption/project.json").read_text())
 
 
 def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:
@@ -63,7 +62,7 @@ def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:
 
 def test_what_is_said_afterwards_fits(template: Path, tmp_path: Path) -> None:
     done = copy(template, write(tmp_path, pipelines.LEGACY), project_name="odours")
-    assert "python adoption/readiness.py" in done.stderr and "git init" not in done.stderr
+    assert "datajoint-pipeline readiness ." in done.stderr and "git init" not in done.stderr
 
 
 def test_schemas_are_not_answered_for_a_pipeline_that_exists(template: Path, tmp_path: Path) -> None:
@@ -93,27 +92,29 @@ def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) ->
 def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "template"
     shutil.copytree(template, earlier)
-    errors = earlier / "template/src/{{ package_name }}/manage/errors.py"
-    now = errors.read_text(encoding="utf-8")
-    errors.write_text(now.replace("What this package", "Earlier, what this package", 1), encoding="utf-8")
+    script = earlier / "template/deploy/update-template.sh"
+    now = script.read_text(encoding="utf-8")
+    script.write_text(f"{now}# Earlier.\n", encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Earlier")
     git(earlier, "tag", "--force", PRESENT)
     folder = write(tmp_path / "lab", pipelines.MODERN)
     assert copy(earlier, folder, **KINDS["whisking"][1]).returncode == 0
-    shutil.rmtree(folder / "adoption")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message=Adopted")
-    errors.write_text(now, encoding="utf-8")
+    script.write_text(now, encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Later")
     git(earlier, "tag", "v999.0.1")
     command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", "--vcs-ref=v999.0.1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
-    assert (folder / "src/whisking/manage/errors.py").read_text(encoding="utf-8") == now
+    assert (folder / "deploy/update-template.sh").read_text(encoding="utf-8") == now
     for path, text in pipelines.MODERN.items():
         assert (folder / path).read_text(encoding="utf-8") == text, path
     assert not (folder / "adoption").exists() and not (folder / "src/whisking/version.py").exists()
 
+
+#: What the report is made of.
+PARTS = sorted((ROOT / "src/datajoint_pipeline/readiness").glob("*.py"))
 
 # --- The report --------------------------------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -
     }
     says = {row["rule"]: row["do"] for row in rows}
     assert says["flat-layout"] == "git mv -k odours/* src/odours/"
-    assert 'SCHEMA_PREFIX = "odour_"' in says["init-lines"]
+    assert 'prefix="odour_", default_environment=' in says["init-lines"] and 'command="odours"' in says["init-lines"]
 
 
 def test_report_in_words_has_path_line_rule_and_what_to_write(copied: dict[str, Path]) -> None:
@@ -163,6 +164,7 @@ def test_report_is_empty_once_everything_is_done(copied: dict[str, Path], tmp_pa
     folder = fresh(copied, "whisking", tmp_path)
     assert {row["rule"] for row in found(folder)} == {
         *("dj-schema", "init-lines", "no-version", "ignore-lines", "no-script", "dependency", "datajoint-pin"),
+        "test-fixture",
     }
     assert readiness(folder, "--convert").stdout == "wrote src/whisking/version.py\n"
     edit(folder, pipelines.MODERN_EDITS)
@@ -175,9 +177,9 @@ def test_reading_runs_nothing(copied: dict[str, Path], tmp_path: Path) -> None:
     folder = fresh(copied, "odours", tmp_path)
     trap = "open('sprung', 'w').close()\nraise SystemExit\n"
     (folder / "odours/trap.py").write_text(trap, encoding="utf-8")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "adoption" not in path.parts}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     readiness(folder)
-    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "adoption" not in path.parts}
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert before == after
 
 
@@ -255,27 +257,27 @@ def test_rules_that_are_seldom_met(copied: dict[str, Path], tmp_path: Path) -> N
 
 
 def test_every_rule_is_explained(copied: dict[str, Path]) -> None:
-    folder = copied["odours"] / "adoption"
-    explained = set(re.findall(r"^\| `([\w-]+)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    pages = "".join(path.read_text(encoding="utf-8") for path in (copied["odours"] / "docs").glob("*.md"))
+    table = re.search(r"^\| rule \|.*\n\|.*\n((?:\|.*\n)+)", pages, re.MULTILINE)
+    assert table is not None
+    explained = set(re.findall(r"^\| `([\w-]+)` \|", table[1], re.MULTILINE))
+    program = "import sys; sys.path.append(sys.argv[1]); from datajoint_pipeline.readiness import findings as f; print(*f.GROUP_OF)"
     listed = subprocess.run(
-        [sys.executable, "-c", "import findings; print(*findings.GROUP_OF)"],
-        cwd=folder, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
+        [sys.executable, "-I", "-S", "-c", program, alone()], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert explained == set(listed)
-    code = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "findings.py")
+    code = "".join(path.read_text() for path in PARTS if path.name != "findings.py")
     assert [rule for rule in listed if f'"{rule}"' not in code] == []
 
 
-def test_its_types_are_sound(copied: dict[str, Path], tmp_path: Path) -> None:
-    files = sorted(str(path) for path in (copied["odours"] / "adoption").glob("*.py"))
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", f"--cache-dir={tmp_path}", *files]
-    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_its_types_are_sound(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version=3.10", f"--cache-dir={tmp_path}", *PARTS]
+    checked = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
     for command in (["format", "--diff", "--quiet"], ["check", "--no-cache"]):
         clean = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "adoption", "docs"],
-            cwd=copied["odours"], capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "ruff", *command, *PARTS], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert clean.returncode == 0, clean.stdout
 
 
@@ -309,7 +311,7 @@ def test_conversion_writes_what_can_be_derived_and_no_more(copied: dict[str, Pat
     for name in ("database.user", "database.password", "stores.raw.secret_key"):
         assert stat.S_IMODE((folder / ".secrets" / name).stat().st_mode) == 0o600
     assert "password" not in git(folder, "status", "--porcelain", "--untracked-files=all")
-    assert 'SCHEMA_PREFIX = "odour_"' in done.stdout and "custom.root_data_dir" in done.stdout
+    assert 'prefix="odour_"' in done.stdout and "custom.root_data_dir" in done.stdout
     assert "in the history of git" in done.stdout
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
     again = readiness(folder, "--convert")
@@ -368,7 +370,7 @@ def test_broken_configuration_is_said_in_three_lines(
     (folder / "dj_local_conf.json").write_bytes(text.encode("latin-1"))
     for arguments in ((), ("--convert",), ("--json",)):
         done = readiness(folder, *arguments)
-        assert done.returncode == 2 and why in done.stderr
+        assert done.returncode == 1 and why in done.stderr and not done.stdout
         assert len(done.stderr.strip().splitlines()) == 3 and "Traceback" not in done.stderr
 
 

@@ -152,8 +152,8 @@ def test_schemas_are_adopted_one_by_one(legacy: Project, order: tuple[str, str])
 #: Adopt, and be gone in the middle of it.
 DYING = """
 import os
-from odours.manage import cli
-from odours.manage.running import stepping
+import odours
+from datajoint_pipeline.executor import stepping
 run, done = stepping.run, []
 def dying(*arguments):
     done.append(1)
@@ -161,7 +161,7 @@ def dying(*arguments):
         os._exit(9)
     return run(*arguments)
 stepping.run = dying
-cli.main(["--env", "prod", "adopt", "--types"])
+odours.pipeline.main(["--env", "prod", "adopt", "--types"])
 """
 
 

@@ -1,0 +1,150 @@
+"""What every command of the command line shares: its options, its connection, and how it leaves."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ExitCode, worst
+
+if TYPE_CHECKING:
+    from ..planner.status import SchemaStatus
+    from ..project.environments import Environment
+    from ..project.pipeline import Pipeline
+
+_ORDER = [
+    *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "worker", "local"),
+]
+
+
+@dataclass
+class Options:
+    """What every command takes, the project that it is for, and where its JSON goes."""
+
+    pipeline: Pipeline
+    output: IO[str]
+    environment: str | None = None
+    json: bool = False
+    debug: bool = False
+
+    def select(self) -> Environment:
+        """Choose the environment that was named, or the one that is meant by default."""
+        return self.pipeline.select(self.environment, explicit=self.environment is not None)
+
+    def print_json(self, document: dict[str, Any]) -> None:
+        """Write the one document of ``--json``."""
+        print(json.dumps(document, default=str, ensure_ascii=False, indent=2), file=self.output)
+
+
+class _Named:
+    """A command whose examples name the program as it is called in this project."""
+
+    epilog: str | None
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        written, self.epilog = self.epilog, (self.epilog or "").replace("my-pipeline", ctx.find_root().info_name or "")
+        try:
+            super().format_epilog(ctx, formatter)  # type: ignore[misc]
+        finally:
+            self.epilog = written
+
+
+class Command(_Named, click.Command):
+    """A command of the program."""
+
+
+class Group(_Named, click.Group):
+    """A group of commands."""
+
+    command_class = Command
+
+
+class _Program(Group):
+    """Lists its commands in the order in which a person meets them, not in the alphabet's."""
+
+    group_class = Group
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
+
+    @click.option("--env", "environment", metavar="ENV", help="local, dev or prod.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @click.pass_context
+    @functools.wraps(function)
+    def command(context: click.Context, /, environment: str | None, as_json: bool, debug: bool, **rest: Any) -> Any:
+        options = context.find_object(Options)
+        assert options is not None
+        options.environment = environment or options.environment
+        options.json = options.json or as_json
+        options.debug = options.debug or debug
+        return function(options, **rest)
+
+    return command
+
+
+def example(text: str) -> dict[str, Any]:
+    """The example at the end of a command's help."""
+    return {"epilog": f"\b\nExample:\n  {text}"}
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--env", "environment", metavar="ENV", help="local, dev or prod; may also stand behind the command.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def program(context: click.Context, environment: str | None, as_json: bool, debug: bool) -> None:
+    """Keep the pipeline's database and its code together."""
+    options = context.find_object(Options)
+    assert options is not None
+    options.environment, options.json, options.debug = environment, as_json, debug
+
+
+def show_status(
+    options: Options, environment: Environment, found: list[SchemaStatus], *, pending_is_fine: bool = False, **more: Any
+) -> None:
+    """Print where the schemas stand (with ``--json`` and more), and leave with the exit code of the worst."""
+    from ..planner.status import EXIT_CODES
+    from . import render
+
+    backend = options.pipeline.connect(environment).adapter.backend
+    if options.json:
+        schemas = [
+            {
+                "name": s.name,
+                "database": s.database,
+                "code_version": s.code_version,
+                "database_version": s.database_version,
+                "state": s.state.value,
+                "pending": list(s.pending),
+                "drift": list(s.drift),
+                **({"draft": True} if s.draft else {}),
+            }
+            for s in found
+        ]
+        options.print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
+    else:
+        render.status(environment, backend, found)
+    code = worst([EXIT_CODES[s.state] for s in found])
+    leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
+
+
+def utc(moment: Any) -> str | None:
+    """A moment of the journal as JSON has it."""
+    return None if moment is None else f"{moment.isoformat()}Z"
+
+
+def leave(code: ExitCode) -> None:
+    """End with an exit code, unless all is in order."""
+    if code is not ExitCode.OK:
+        raise click.exceptions.Exit(int(code))

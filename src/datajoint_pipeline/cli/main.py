@@ -1,0 +1,270 @@
+"""The command line: words for people, no logic. Help and completion answer without importing datajoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import server_errors
+from ..errors import ExitCode, PipelineError
+from ..project import settings
+from . import migrations
+from .common import Options, common, example, leave, program, show_status, utc
+
+if TYPE_CHECKING:
+    from ..project.pipeline import Pipeline
+
+assert migrations  # its commands are the program's too
+
+
+@program.command(**example("my-pipeline --env local init"))
+@common
+def init(options: Options) -> None:
+    """Make schemas and tables in an empty database and record their versions."""
+    from . import render
+
+    environment = options.select()
+    with render.spinner("Making") as report:
+        found = options.pipeline.initialize(options.environment, report=report)
+    show_status(options, environment, found)
+
+
+@program.command(**example("my-pipeline --env prod status --json"))
+@common
+def status(options: Options) -> None:
+    """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
+    from ..commands import status
+
+    environment = options.select()
+    show_status(options, environment, status.status(options.pipeline, environment))
+
+
+@program.command(**example("my-pipeline doctor"))
+@common
+def doctor(options: Options) -> None:
+    """Show every setting, where it comes from, and what is ignored or wrong."""
+    from ..project import doctor as examination
+    from . import render
+
+    environment = options.select()
+    report = examination.examine(options.pipeline, environment)
+    if options.json:
+        options.print_json(report.as_dict())
+    else:
+        render.doctor(report)
+    leave(ExitCode.ERROR if report.problems else ExitCode.OK)
+
+
+@program.command(**example("my-pipeline check"))
+@common
+def check(options: Options) -> None:
+    """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
+    from ..commands import check as checking
+    from . import render
+
+    findings = checking.check(options.pipeline)
+    if options.json:
+        rows = [{name: value for name, value in vars(f).items() if name != "note"} for f in findings]
+        notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
+        options.print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
+    else:
+        render.findings(findings)
+    leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
+
+
+@program.command(**example("my-pipeline --env prod log"))
+@common
+def log(options: Options) -> None:
+    """Show who changed which schema, when, how long it took, and from which commit."""
+    from ..commands import log
+    from . import render
+
+    environment = options.select()
+    records = log.log(options.pipeline, environment)
+    if options.json:
+        rows = [{**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at)} for r in records]
+        options.print_json({"environment": environment.name, "runs": rows})
+    else:
+        render.log(records)
+
+
+@program.command("add-schema", **example("my-pipeline add-schema behaviour --depends session"))
+@click.argument("name")
+@click.option("--depends", metavar="SCHEMA…", multiple=True, help="Schemas that its tables refer to.")
+@click.argument("more", nargs=-1, metavar="")
+@common
+def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tuple[str, ...]) -> None:
+    """Add a schema: its module, its test and its version, in its place in the graph."""
+    from ..commands import add_schema
+
+    own = options.pipeline.project
+    parents = [parent for text in (*depends, *more) for parent in text.replace(",", " ").split()]
+    written = add_schema.add_schema(own, name, parents)
+    if options.json:
+        options.print_json({"name": name, "files": [str(path) for path in written]})
+    else:
+        for path in written:
+            click.echo(f"wrote {path}")
+        click.echo(f"Next: write the tables, then {own.command} check and {own.command} init.")
+
+
+@program.command(**example("my-pipeline secrets"))
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@common
+def secrets(options: Options, names: tuple[str, ...]) -> None:
+    """Ask for credentials without showing them, and keep them in .secrets/ where only you can read them."""
+    from ..project import credentials
+
+    written = credentials.ask(options.pipeline.project, names)
+    if options.json:
+        options.print_json({"written": written})
+    else:
+        click.echo(f"wrote {', '.join(f'.secrets/{name}' for name in written)}" if written else "Nothing was changed.")
+
+
+@program.command(**example("my-pipeline --env prod worker --once"))
+@click.option("--once", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
+@common
+def worker(options: Options, once: bool, pause: float) -> None:
+    """Populate every Imported and Computed table, sharing the work with other workers."""
+    from ..jobs import worker as workers
+
+    environment = options.select()
+    totals = workers.run(
+        options.pipeline, environment, once=once, pause=pause, report=lambda line: click.echo(line, err=options.json)
+    )
+    if options.json:
+        options.print_json({"environment": environment.name, "done": totals.done, "errors": totals.errors})
+    leave(ExitCode.ERROR if totals.errors else ExitCode.OK)
+
+
+@program.group()
+def local() -> None:
+    """Start, stop, look into or destroy the embedded server in .local/."""
+
+
+@local.command("start", **example("my-pipeline local start --port 5433"))
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Also listen at this port of 127.0.0.1, for every account of this machine.",
+)
+@common
+def local_start(options: Options, port: int | None) -> None:
+    """Start the embedded server, or join the one that runs."""
+    from ..embedded import server as servers
+
+    server = servers.start(options.pipeline.project.local_directory, port=port)
+    if options.json:
+        options.print_json({"host": server.host, "port": server.port, "pid": server.pid, "user": servers.USER})
+    else:
+        click.echo(f"The embedded PostgreSQL runs: host={server.host} port={server.port} user={servers.USER}")
+
+
+@local.command("stop", **example("my-pipeline local stop"))
+@common
+def local_stop(options: Options) -> None:
+    """Stop the embedded server; its data stays."""
+    from ..embedded import server as servers
+
+    stopped = servers.stop(options.pipeline.project.local_directory)
+    if options.json:
+        options.print_json({"stopped": stopped})
+    else:
+        click.echo("The embedded PostgreSQL is stopped." if stopped else "No embedded PostgreSQL was running.")
+
+
+@local.command("shell", **example("my-pipeline local shell"))
+@common
+def local_shell(options: Options) -> None:
+    """Open psql on the embedded server."""
+    from ..embedded import server as servers
+
+    environment = options.pipeline.select("local")
+    server = servers.start(options.pipeline.project.local_directory)
+    servers.create_database(server, environment.catalog)
+    command = servers.psql_command(server, environment.catalog)
+    os.execvp(command[0], command)
+
+
+@local.command("destroy", **example("my-pipeline local destroy --yes"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common
+def local_destroy(options: Options, yes: bool) -> None:
+    """Delete the embedded server and every row in it."""
+    from ..embedded import server as servers
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise PipelineError(
+                "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Say local destroy --yes."
+            )
+        click.confirm("Delete the embedded server and every row in it?", abort=True)
+    servers.destroy(options.pipeline.project.local_directory)
+    if options.json:
+        options.print_json({"destroyed": True})
+    else:
+        click.echo("The embedded PostgreSQL and its data are deleted.")
+
+
+# --- Leaving ---------------------------------------------------------------------------------------------------
+
+
+def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
+    """Run the command line of a project and leave with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # DataJoint logs to standard output unless told otherwise before it is imported.
+    os.environ.setdefault("DJ_LOG_STREAM", "stderr")
+    settings.quiet()
+    options = Options(pipeline, sys.stdout)
+    # With --json, whatever a module or a library prints goes to standard error.
+    with contextlib.redirect_stdout(sys.stderr) if "--json" in arguments else contextlib.nullcontext():
+        code = _run(options, arguments)
+    sys.exit(code)
+
+
+def _run(options: Options, arguments: list[str]) -> int:
+    try:
+        name = options.pipeline.project.command
+        return int(program.main(arguments, prog_name=name, standalone_mode=False, obj=options) or 0)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.exceptions.Abort:
+        click.echo("Stopped; nothing further was done.", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except PipelineError as error:
+        if "--debug" in arguments:
+            raise
+        return _say(options, error, arguments)
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        return 130
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        what, do = (
+            f"Something failed that should not: {type(error).__name__}.",
+            "Run the command with --debug for more.",
+        )
+        if found := server_errors.of(error):
+            what, do = found.what, f"{found.do}, then run the command again."
+        return _say(options, PipelineError(what, f"{server_errors.reason(error)}.", do), arguments)
+
+
+def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
+    click.secho(f"Error: {error.what}", fg="red", err=True)
+    for line in (error.why, error.do):
+        if line:
+            click.echo(f"  {line}", err=True)
+    if "--json" in arguments:
+        document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
+        options.print_json({"error": document})
+    return int(error.exit_code)

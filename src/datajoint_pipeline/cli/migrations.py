@@ -1,0 +1,284 @@
+"""The commands that write and apply migrations: words for people, no logic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ExitCode
+from .common import Options, common, example, leave, program, show_status
+
+if TYPE_CHECKING:
+    from ..planner.impact import Impact
+    from ..project.environments import Environment
+
+
+def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what became of what."""
+    for option in (
+        click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
+        click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
+        click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get."),
+        click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema."),
+        click.option("--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has another name."),
+    ):
+        command = option(command)
+    return command
+
+
+def _show_costs(options: Options, environment: Environment, found: list[Impact], *, sql: bool = False) -> None:
+    """Show what would be done, and leave."""
+    from . import render
+
+    if options.json:
+        options.print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
+    elif sql:
+        for group in found:
+            click.echo(group.sql)
+    else:
+        render.blast(environment, found)
+    loses = any(f.loses for g in found for f in g.group.violations)
+    leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
+
+
+_no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
+
+
+@program.command(**example('my-pipeline revise ephys -m "add weight"'))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("-m", "--message", required=True, metavar="TEXT", help="What the change is for; it names the files.")
+@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="How far the version rises.")
+@_answers
+@common
+def revise(
+    options: Options, schemas: tuple[str, ...], message: str, bump: str | None, **answered: tuple[str, ...]
+) -> None:
+    """Write a migration for what changed in the code, and raise the version."""
+    from ..commands import answers, revise
+    from . import render
+
+    own = options.pipeline.project
+    ask = render.ask if sys.stdin.isatty() and not options.json else None
+    found = revise.revise(
+        options.pipeline,
+        schemas,
+        message,
+        bump=bump,
+        answer=lambda before, after: answers.read(before, after, **answered),
+        ask=ask,
+    )
+    if options.json:
+        options.print_json(
+            {
+                "schemas": [
+                    {
+                        "name": d.schema,
+                        "version": d.version,
+                        "previous": d.previous,
+                        "file": str(d.path.relative_to(own.root)) if d.path else None,
+                        "operations": d.lines,
+                    }
+                    for d in found.migrations
+                ],
+                "questions": [
+                    {"kind": q.kind, "table": answers.spoken(q.table), "subject": q.subject, "candidates": q.candidates}
+                    for q in found.questions
+                ],
+                "baselines": found.baselines,
+            }
+        )
+    else:
+        render.revised(own, found)
+
+
+@program.command(**example("my-pipeline diff ephys"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@common
+def diff(options: Options, schemas: tuple[str, ...]) -> None:
+    """Show what changed: the code against the snapshot, and the database against it where it can be reached."""
+    from ..commands import diff
+    from . import render
+
+    environment = options.select()
+    found, error = diff.diff(options.pipeline, environment, schemas)
+    if error is not None:
+        click.echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
+    if options.json:
+        options.print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
+    else:
+        render.differences(found)
+    leave(ExitCode.PENDING if any(c.code for c in found) else ExitCode.OK)
+
+
+@program.command(**example("my-pipeline --env prod migrate --dry-run"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--to", metavar="VERSION", help="Stop at this version of the one schema that is named.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
+@click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
+@click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
+@_no_backup
+@click.option("--draft", is_flag=True, help="Without migrations, for trying things out on local or dev.")
+@_answers
+@common
+def migrate(
+    options: Options,
+    schemas: tuple[str, ...],
+    to: str | None,
+    dry_run: bool,
+    sql: bool,
+    allow_data_loss: bool,
+    no_backup: bool,
+    draft: bool,
+    **answered: tuple[str, ...],
+) -> None:
+    """Bring the database to the code, step by step; go on with what was interrupted.
+
+    What became of what (--rename and so on) is said for a draft, and for what only a draft had when migrations replace
+    it; otherwise it stands in the migrations.
+    """
+    from ..commands import answers, migrate
+    from ..executor import backup
+    from . import render
+
+    if draft and to is not None:
+        raise click.UsageError("A draft has no version, so --draft and --to do not go together.")
+    pipeline, environment = options.pipeline, options.select()
+    ask = render.ask if sys.stdin.isatty() and not options.json else None
+
+    def answer(before: Any, after: Any) -> Any:
+        return answers.read(before, after, **answered)
+
+    answer_if_any = answer if any(answered.values()) else None
+    if dry_run or sql:
+        if draft:
+            found = migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
+        else:
+            found = migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
+        _show_costs(options, environment, found, sql=sql)
+        return
+    backups = backup.Backups(not no_backup, render.backup)
+    with render.steps() as report:
+        if draft:
+            stands = migrate.draft(
+                pipeline,
+                environment,
+                schemas,
+                answer=answer,
+                ask=ask,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
+            )
+        else:
+            stands = migrate.migrate(
+                pipeline,
+                environment,
+                schemas,
+                to=to,
+                answer=answer_if_any,
+                allow_data_loss=allow_data_loss,
+                backups=backups,
+                report=report,
+            )
+    stands = [s for s in stands if not schemas or s.name in schemas]
+    show_status(options, environment, stands, backups=[str(path) for path in backups.files])
+
+
+@program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
+@click.argument("schema")
+@click.option("--to", required=True, metavar="VERSION", help="The version to go back to.")
+@common
+def rollback(options: Options, schema: str, to: str) -> None:
+    """Take a schema back to an earlier version, where that loses nothing."""
+    from ..commands import rollback
+    from . import render
+
+    environment = options.select()
+    with render.steps() as report:
+        stands = rollback.rollback(options.pipeline, environment, schema, to, report)
+    show_status(options, environment, [s for s in stands if s.name == schema], pending_is_fine=True)
+
+
+@program.command(**example("my-pipeline --env prod adopt"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--again", is_flag=True, help="Also record anew what has a record and drifted from it.")
+@click.option("--types", is_flag=True, help="Bring types and comments to the code first, where no more differs.")
+@click.option("--dry-run", is_flag=True, help="Show what --types would do; change no database.")
+@common
+def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool) -> None:
+    """Record the versions of a database that predates this project, after comparing shapes."""
+    from ..commands import adopt
+    from . import render
+
+    environment = options.select()
+    if dry_run:
+        if not types:
+            raise click.UsageError("Without --types, adopt changes no table; --dry-run goes with it.")
+        found = adopt.plan_types(options.pipeline, environment, schemas)
+        _show_costs(options, environment, found)
+        return
+    with render.steps() as report:
+        stands = adopt.adopt(options.pipeline, environment, schemas, again=again, types=types, report=report)
+    show_status(options, environment, stands)
+
+
+@program.command(**example("my-pipeline purge --allow-data-loss"))
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.option("--allow-data-loss", is_flag=True, help="Delete what was put aside, with its values.")
+@_no_backup
+@common
+def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
+    """End the grace period of columns and tables that migrations dropped."""
+    from ..commands import purge
+    from ..executor import backup
+    from . import render
+
+    environment = options.select()
+    backups = backup.Backups(not no_backup, render.backup)
+    found = purge.purge(options.pipeline, environment, schemas, allow_data_loss=allow_data_loss, backups=backups)
+    if options.json:
+        files, items = [str(path) for path in backups.files], [vars(item) for item in found]
+        options.print_json({"environment": environment.name, "purged": items, "backups": files})
+    else:
+        render.purged(found)
+
+
+@program.command(**example("my-pipeline restore backups/dev-ephys-migrate-4-20270301T091500.000000Z.zip"))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be put back; change nothing.")
+@click.option("--overwrite", is_flag=True, help="Also put back what somebody wrote something else for since.")
+@common
+def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> None:
+    """Put back what a backup of migrate or purge holds."""
+    from ..commands import restore
+    from . import render
+
+    environment = options.select()
+    manifest, found = restore.restore(options.pipeline, environment, file, overwrite=overwrite, dry_run=dry_run)
+    if options.json:
+        tables = [vars(item) for item in found]
+        options.print_json(
+            {"environment": environment.name, "kind": manifest.kind, "dry_run": dry_run, "tables": tables}
+        )
+    else:
+        render.restored(found, dry_run=dry_run)
+
+
+@program.command(**example("my-pipeline renumber ephys"))
+@click.argument("schema")
+@common
+def renumber(options: Options, schema: str) -> None:
+    """Give the second of two migrations that have one version the next one, after a merge."""
+    from ..commands import renumber
+
+    moved = renumber.renumber(options.pipeline, schema)
+    if options.json:
+        options.print_json({"schema": schema, "renamed": {str(old): str(new) for old, new in moved.items()}})
+    elif not moved:
+        click.echo(f"The migrations of {schema} are in order.")
+    for old, new in ({} if options.json else moved).items():
+        click.echo(f"{old} is {new} now")

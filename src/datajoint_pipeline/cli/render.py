@@ -1,0 +1,278 @@
+"""Tables and progress for a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..commands.revise import Revised
+    from ..diff.questions import Answers, Question
+    from ..executor.archive import Manifest
+    from ..executor.restore import Restored
+    from ..executor.revert import Purged
+    from ..findings import Finding
+    from ..journal.runs import Record
+    from ..planner.comparison import Comparison
+    from ..planner.impact import Impact
+    from ..planner.status import SchemaStatus
+    from ..project.doctor import Report
+    from ..project.environments import Environment
+    from ..project.project import Project
+    from ..schema.model import Table as Table_
+    from ..schema.model import TableName
+
+_COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
+
+
+def _console(**options: Any) -> Console:
+    console = Console(highlight=False, emoji=False, **options)  # the mark :date: is none
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width; nothing that a person greps for should be cut
+    return console
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
+    """One line a schema, in dependency order."""
+    server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
+    console = _console()
+    console.print(f"[bold]{environment.name}[/] on {server}")
+    table = _table("schema", "on the server", "code", "database", "state", "")
+    for schema in found:
+        colour = _COLOURS.get(schema.state.value, "red")
+        remark = f"pending: {', '.join(schema.pending)}" if schema.pending else "; ".join(schema.drift)
+        if schema.draft:
+            remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
+        table.add_row(
+            schema.name,
+            schema.database,
+            schema.code_version,
+            schema.database_version or "-",
+            f"[{colour}]{schema.state.value}[/]",
+            escape(remark),
+        )
+    console.print(table)
+
+
+def log(records: list[Record]) -> None:
+    """One line a run, oldest first."""
+    console = _console()
+    if not records:
+        console.print("Nothing is recorded yet.")
+        return
+    table = _table("when (UTC)", "schema", "what", "from", "to", "took", "who", "commit")
+    for r in records:
+        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else r.status
+        who = f"{r.os_user}@{r.host} as {r.database_user}"
+        table.add_row(
+            f"{r.started_at:%Y-%m-%d %H:%M:%S}",
+            r.schema,
+            f"{r.kind} {r.options}".rstrip(),
+            r.previous_version or "-",
+            r.version,
+            took,
+            escape(who),
+            r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),
+        )
+    console.print(table)
+
+
+def findings(found: list[Finding]) -> None:
+    """What `check` found: where, an id, a sentence and a fix."""
+    console = _console()
+    for finding in found:
+        colour, word = ("cyan", "note: ") if finding.note else ("red", "")
+        where = f"[{colour}]{finding.place}[/]"
+        console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
+        console.print(f"  {escape(finding.do)}")
+    if all(finding.note for finding in found):
+        console.print("[green]Everything is in order.[/]")
+
+
+def doctor(report: Report) -> None:
+    """Every setting with its source, then what the server says, then what is wrong."""
+    console = _console()
+    table = _table("setting", "value", "from")
+    for setting in report.settings:
+        style = "dim" if setting.source == "DataJoint's default" else ""
+        table.add_row(setting.name, escape(setting.value), escape(setting.source), style=style)
+    console.print(table)
+    console.print()
+    for fact in report.facts:
+        console.print(escape(fact))
+    for problem in report.problems:
+        console.print(f"[red]![/] [bold]{problem.id}[/] {escape(problem.what)}")
+        console.print(f"  {escape(problem.why)}")
+        console.print(f"  {escape(problem.do)}")
+    if not report.problems:
+        console.print("[green]Nothing is wrong.[/]")
+
+
+@contextmanager
+def spinner(word: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal which thing is being worked on; elsewhere nothing."""
+    console = _console(file=sys.stderr)
+    if not console.is_terminal:
+        yield lambda name: None
+        return
+    with console.status(f"{word} …") as shown:
+        yield lambda name: shown.update(f"{word} {name} …")
+
+
+def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | None:
+    """Ask a person on the terminal; None where the answer is to wait."""
+    import click
+
+    from ..diff.questions import Answers
+    from ..schema.definition import title
+    from ..schema.values import Fill
+
+    name = f"{question.table.schema}.{title(question.table)}"
+    if question.kind == "fill":
+        value = click.prompt(
+            f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)",
+            default="",
+            show_default=False,
+            err=True,
+        )
+        return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
+    subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
+    click.echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
+    for number, candidate in enumerate(question.candidates, 1):
+        click.echo(f"  {number}  {candidate}", err=True)
+    click.echo("  0  no, it is gone", err=True)
+    choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
+    if choice == 0:
+        return Answers(drops=frozenset({(question.table, question.subject or None)}))
+    if question.kind == "rename":
+        return Answers(attributes={(question.table, question.subject): question.candidates[choice - 1]})
+    return Answers(tables={question.table: question.tables[choice - 1]})
+
+
+def revised(own: Project, found: Revised) -> None:
+    """The files that `revise` wrote, and what is still open."""
+    console = _console()
+    for name in found.baselines:
+        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {own.versions[name]}.")
+    for draft in found.migrations:
+        where = draft.path.relative_to(own.root) if draft.path else ""
+        console.print(f"[bold]{draft.schema}[/] {draft.previous} → [bold]{draft.version}[/]  {where}")
+        for line in draft.lines:
+            first, *rest = line.splitlines()
+            console.print(escape(f"    {first}{' …' if rest else ''}"))
+    if not found.migrations and not found.baselines:
+        console.print("The code is as the snapshots have it; there is nothing to write.")
+    for question in found.questions:
+        console.print(
+            f"[yellow]Still open[/]: {question.kind} {question.table} {question.subject}; decide it in the file."
+        )
+    if found.migrations:
+        console.print(f"Next: read the files, then {own.command} check and {own.command} migrate --dry-run.")
+
+
+def differences(found: list[Comparison]) -> None:
+    """What differs of each schema."""
+    console = _console()
+    for one in found:
+        version = one.version if one.proposed == one.version else f"{one.version} → {one.proposed}"
+        state = "" if one.code or one.database else "  nothing changed"
+        console.print(f"[bold]{one.name}[/] {version}[dim]{state}[/]")
+        for text in one.code:
+            console.print(f"  code      {escape(text)}")
+        for text in one.questions:
+            console.print(f"  [yellow]question[/]  {escape(text)}")
+        for text in one.database:
+            console.print(f"  database  {escape(text)}")
+        for table, rows in one.rows.items():
+            console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
+
+
+def blast(environment: Environment, found: list[Impact]) -> None:
+    """What `migrate` would do."""
+    console = _console()
+    if not found:
+        console.print(f"[green]Nothing is pending on {environment.name}.[/]")
+    for cost in found:
+        console.print(f"[bold]{escape(cost.title)}[/]")
+        table = _table("table", "rows", "size", "below it", "jobs held", "written anew", "who waits")
+        waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
+        for t in cost.tables:
+            table.add_row(
+                escape(str(t.table)),
+                f"{t.rows:,}",
+                f"{t.size / 1024:,.0f} KiB",
+                str(t.dependents),
+                str(t.workers),
+                "yes" if t.rewritten else "no",
+                waits[t.lock],
+            )
+        if cost.tables:
+            console.print(table)
+        for number, step in enumerate(cost.group.steps, 1):
+            algorithm = f" [dim]{step.algorithm}[/]" if step.algorithm else ""
+            console.print(f"{number:3}  {escape(step.words)}{algorithm}")
+            console.print(f"[dim]{escape(step.sql)}[/]")
+        for finding in cost.group.violations:
+            colour = "red" if finding.loses or finding.blocks else "yellow"
+            console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+        if not any(finding.loses or finding.blocks or finding.unsure for finding in cost.group.violations):
+            console.print("[green]No value would be lost.[/]")
+        for kept in cost.kept:
+            console.print(f"Written to backups/ before: {escape(kept)}")
+        for rule in cost.rules:
+            silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
+            console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+    if found:
+        console.print("Nothing was changed.")
+
+
+def purged(found: list[Purged]) -> None:
+    """What `purge` deleted."""
+    console = _console()
+    for item in found:
+        what = f"{item.table}.{item.attribute}" if item.attribute else item.table
+        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
+    if not found:
+        console.print("Nothing was put aside.")
+
+
+def backup(path: Path, manifest: Manifest) -> None:
+    """Where values are that are about to be lost, in one line."""
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    console, rows = _console(), sum(part.rows for part in manifest.parts)
+    console.print(
+        f"What will be lost is kept in {escape(str(shown))} ({rows:,} rows); restore puts it back.", soft_wrap=True
+    )
+
+
+def restored(found: list[Restored], *, dry_run: bool) -> None:
+    """What `restore` put back."""
+    console, done = _console(), "would be put back" if dry_run else "put back"
+    for item in found:
+        what = f"{item.table} ({', '.join(item.attributes)})" if item.attributes else item.table
+        words = [f"{item.restored:,} of {item.rows:,} rows {done}", f"{item.same:,} were as they are in the file"]
+        words += [f"{item.gone:,} are not there any more"] if item.gone else []
+        console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on a terminal which step runs."""
+    with spinner("Step") as show:
+        yield lambda words, number, of: show(f"{number} of {of}: {words}")

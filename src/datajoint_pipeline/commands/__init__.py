@@ -1,0 +1,1 @@
+"""One function a command: values in, values out."""

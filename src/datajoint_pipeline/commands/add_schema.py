@@ -1,0 +1,135 @@
+"""Adds a schema to the project: module, test and version. Writes nothing until everything is known to be right."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+from pathlib import Path
+
+from ..errors import PipelineError
+from ..history import version_file
+from ..project import graph
+from ..project.project import Project
+
+_NAME = re.compile(r"[a-z](_?[a-z0-9])*")
+_TAKEN = frozenset(
+    """manage migrations utils version schema schemas dj np datajoint numpy open_schema initialize tests docs conftest
+    public mysql sys information_schema performance_schema postgres con nul prn aux self master definition make key
+    """.split()  # noqa: SIM905, a list of thirty quoted words is harder to read
+)
+_LINE = 120
+
+
+def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
+    """Write module, test and version of a new schema.
+
+    Parameters
+    ----------
+    project : Project
+        Where.
+    name : str
+        Small letters, digits and single ``_``.
+    depends : list of str
+        Schemas that its table refers to.
+
+    Returns
+    -------
+    list of Path
+        The files written, relative to the project.
+
+    Raises
+    ------
+    PipelineError
+        If the name is not usable, exists, or a dependency is not known.
+    """
+    known = graph.read(project.directory)
+    depends = list(dict.fromkeys(depends))
+    _check_name(project, name)
+    parents = [(module, _main_table(known, parent, module)) for parent, module in _modules(project, known, depends)]
+    starter = Path(__file__).parent / "starter"
+    module = project.directory / f"{name}.py"
+    test = project.root / "tests" / f"test_{name}.py"
+    version = project.directory / "version.py"
+    edited = version_file.add(version.read_text(encoding="utf-8"), name, "1.0.0")
+    words = _words(project, name, parents)
+    files = {module: _fill(starter / "module.txt", words), version: edited}
+    if test.parent.is_dir() and not test.exists():
+        files[test] = _fill(starter / "test.txt", words)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return [path.relative_to(project.root) if path.is_relative_to(project.root) else path for path in files]
+
+
+def _check_name(project: Project, name: str) -> None:
+    do = f"Say for example {project.command} add-schema behaviour --depends session."
+    if not _NAME.fullmatch(name) or len(name) > 32:
+        raise PipelineError(
+            f"{name!r} cannot be the name of a schema.", "It is 1 to 32 small letters, digits and single _.", do
+        )
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN or name == project.package:
+        raise PipelineError(f"The name {name} is taken by Python, a database server or the package itself.", "", do)
+    if name.startswith(("test_", "dev_", "pg_")):
+        raise PipelineError(f"The name {name} begins with test_, dev_ or pg_.", "These mean something else.", do)
+    if name in project.versions or (project.directory / f"{name}.py").exists():
+        raise PipelineError(f"There is a schema or a module {name} already.", "Nothing was written.", do)
+
+
+def _modules(project: Project, known: graph.Graph, depends: list[str]) -> list[tuple[str, str]]:
+    found = []
+    for parent in depends:
+        module = known.module_of(parent)
+        if parent not in project.versions or module is None:
+            raise PipelineError(
+                f"There is no schema {parent} to depend on.",
+                f"The project has {', '.join(project.versions)}.",
+                "Correct --depends; nothing was written.",
+            )
+        found.append((parent, module))
+    return found
+
+
+def _main_table(known: graph.Graph, schema: str, module: str) -> str:
+    """The table of a schema to refer to: the one that is named like it, else the last, which others lead up to."""
+    tables = known.modules[module].tables
+    named = _camel(schema)
+    if named in tables:
+        return named
+    tree = ast.parse(known.modules[module].path.read_text(encoding="utf-8"))
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.decorator_list]
+    if not classes:
+        raise PipelineError(
+            f"The schema {schema} has no table to refer to.", f"{module}.py defines none.", "Write its tables first."
+        )
+    return classes[-1]
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sort key in which stage_2 stands before stage_10, as ruff orders imports."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[str, str]:
+    names = sorted(["open_schema", *dict.fromkeys(module for module, _ in parents)], key=_natural)
+    line = f"from . import {', '.join(names)}"
+    if len(line) > _LINE:
+        line = "from . import (\n" + "".join(f"    {word},\n" for word in names) + ")"
+    return {
+        "$package": project.package,
+        "$schema": name,
+        "$Table": _camel(name),
+        "$Title": name.replace("_", " ").capitalize(),
+        "$imports": line,
+        "$references": "".join(f"    -> {module}.{table}\n" for module, table in parents),
+    }
+
+
+def _fill(template: Path, words: dict[str, str]) -> str:
+    text = template.read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text

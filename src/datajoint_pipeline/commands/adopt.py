@@ -1,0 +1,32 @@
+"""`adopt`: records the versions of a database that was there before the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..executor import adopt as adopting
+from ..executor.apply import Report
+from ..planner import impact
+from ..planner.impact import Impact
+from ..planner.status import SchemaStatus
+from ..project.environments import Environment, require_explicit
+from ..project.pipeline import Pipeline
+
+
+def adopt(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    again: bool = False,
+    types: bool = False,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Record versions; see :func:`datajoint_pipeline.executor.adopt.adopt` for the parameters."""
+    require_explicit(pipeline.project, environment, "adopt")
+    return adopting.adopt(pipeline.target(environment), schemas, again=again, types=types, report=report)
+
+
+def plan_types(pipeline: Pipeline, environment: Environment, schemas: Iterable[str] = ()) -> list[Impact]:
+    """Give what ``types`` would do; change no database."""
+    return impact.survey_types(pipeline.target(environment), schemas)

@@ -1,0 +1,128 @@
+"""What a person says on the command line about what became of what, for tables called as the code calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..diff.questions import Answers
+from ..errors import ExitCode, PipelineError
+from ..schema import definition, values
+from ..schema.model import Table, TableName
+from ..schema.values import Fill
+
+Tables = Mapping[TableName, Table]
+
+
+def spoken(name: TableName) -> str:
+    """A table as a person calls it: ``ephys.Recording``."""
+    return f"{name.schema}.{definition.title(name)}"
+
+
+def read(
+    before: Tables,
+    after: Tables,
+    *,
+    rename: Iterable[str] = (),
+    rename_table: Iterable[str] = (),
+    fill: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    insert: Iterable[str] = (),
+) -> Answers:
+    """The answers in the options of `revise`.
+
+    Raises
+    ------
+    PipelineError
+        If a table or attribute is not known, or may be one of several.
+    """
+    old, new = definition.Titles(before), definition.Titles(after)
+    tables: dict[TableName, TableName] = {}
+    for text in rename_table:
+        left, right = _halves(text, "--rename-table Old=New")
+        was = _one(text, [n for n in old.everywhere(left)], "before")
+        found = new.everywhere(right)
+        nearest = [n for n in found if n.schema == was.schema] if len(found) > 1 else found
+        tables[was] = _one(text, nearest, "now")
+    back = {new_name: old_name for old_name, new_name in tables.items()}
+    for name, table in before.items():
+        # Parts follow their master.
+        above = tables.get(table.master) if table.master else None
+        if table.master is not None and above is not None and name not in tables:
+            back[TableName(above.schema, above.table + name.table.removeprefix(table.master.table))] = name
+    moved = {old_name: new_name for new_name, old_name in back.items()}
+
+    def named(text: str, option: str) -> tuple[list[TableName], str]:
+        """Tables as they are afterwards, and the attribute."""
+        title, _, attribute = text.strip().rpartition(".")
+        if not title:
+            raise _unclear(option, text, "It names no table.")
+        found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
+        known = [n for n in sorted(found, key=str) if n in after]
+        if not known:
+            raise _unclear(option, text, f"There is no table {title}.")
+        return known, attribute
+
+    attributes: dict[tuple[TableName, str], str] = {}
+    for text in rename:
+        left, right = _halves(text, "--rename Table.old=new")
+        known, attribute = named(left, "--rename")
+        fits = [
+            n
+            for n in known
+            if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
+        ]
+        attributes[_one(text, fits, "with these attributes"), attribute] = right
+
+    def find(text: str) -> TableName:
+        found = {moved.get(n, n) for n in old.everywhere(text)} | set(new.everywhere(text))
+        return _one(text, [n for n in sorted(found, key=str) if n in after], "now")
+
+    fills: dict[tuple[TableName, str], Fill] = {}
+    for text in fill:
+        left, right = _halves(text, "--fill Table.attribute=VALUE", strip=False)
+        known, attribute = named(left, "--fill")
+        name = _one(text, [n for n in known if attribute in after[n].attribute], "with this attribute")
+        fills[name, attribute] = values.spoken(right, find)
+    drops: set[tuple[TableName, str | None]] = set()
+    for text in drop:
+        whole = [n for n in old.everywhere(text.strip()) if n not in after]
+        if whole:
+            drops.add((_one(text, whole, "before"), None))
+            continue
+        known, attribute = named(text, "--drop")
+        fits = [n for n in known if (t := _before(n, back, before, after)) and attribute in t.attribute]
+        drops.add((_one(text, fits, "with this attribute"), attribute))
+    return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
+
+
+def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:
+    """A table as it was; one that only changed its tier has another name."""
+    found = before.get(back.get(name, name))
+    if found is None:
+        same = [t for t in before.values() if (t.name.schema, t.title) == (name.schema, after[name].title)]
+        found = same[0] if len(same) == 1 else None
+    return found
+
+
+def _halves(text: str, form: str, *, strip: bool = True) -> tuple[str, str]:
+    left, sign, right = text.partition("=")
+    if not sign or not left.strip() or (strip and not right.strip()):
+        raise _unclear(form.partition(" ")[0], text, f"It is not of the form {form}.")
+    return left.strip(), right.strip() if strip else right
+
+
+def _one(text: str, found: list[TableName], which: str) -> TableName:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise _unclear("what is said", text, f"There is no such table {which}.")
+    raise _unclear("what is said", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front.")
+
+
+def _unclear(option: str, text: str, why: str) -> PipelineError:
+    return PipelineError(
+        f"{text!r} is not clear.",
+        why,
+        f"Correct {option}; nothing was written.",
+        exit_code=ExitCode.USAGE,
+    )

@@ -1,0 +1,143 @@
+"""What CI runs: graph, versions, definitions, and what the migrations do to rows. Needs no database of anybody's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from ..diff.changes import difference
+from ..embedded import server
+from ..errors import PipelineError
+from ..findings import Finding
+from ..history import chain, migration_files
+from ..internals import job_tables
+from ..operations.structure import Operation
+from ..project import graph, template
+from ..project.pipeline import Pipeline
+from ..project.project import Project
+from ..schema.model import Table, TableName
+
+
+def check(pipeline: Pipeline) -> list[Finding]:
+    """Find everything that is not as it should be."""
+    own = pipeline.project
+    with ThreadPoolExecutor() as pool:
+        edited = pool.submit(template.edited, own)
+        found = template.conflicts(own) or graph.check(graph.read(own.directory), own.versions)
+        # Definitions can only be declared along a sound graph; its findings come first and explain more.
+        code = cache(lambda: pipeline.read_code().tables(own.versions))  # in a process of its own, once
+        found = found or _check_definitions(own) or _check_migrations(own, code) or _check_rows(own)
+        return found + (_check_jobs(code().values()) if all(one.note for one in found) else []) + edited.result()
+
+
+def _check_jobs(code: Iterable[Table]) -> list[Finding]:
+    """Keys that workers cannot reserve jobs for, as DataJoint's table of jobs would have two columns of one name."""
+    found = []
+    for table in code:
+        taken = sorted(job_tables.COLUMNS & {*job_tables.key(table)})
+        if taken and table.tier in ("Computed", "Imported"):
+            what = f"{table.name} has {taken[0]} in its key, which is also a column of DataJoint's table of its jobs."
+            do = f'Workers will fail; refer to it by another name: .proj({table.name.schema}_{taken[0]}="{taken[0]}").'
+            found.append(Finding("jobs", table.name.schema, 1, what, do, note=True))
+    return found
+
+
+def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName, Table]]) -> list[Finding]:
+    """Whether the migrations of every schema are whole, lead to its snapshot, and that is what the code says."""
+    try:
+        histories = {name: h for name, h in migration_files.read(project.files).items() if h.latest is not None}
+        found = [
+            Finding(id_, name, 1, sentence, do)
+            for name, history in histories.items()
+            for id_, sentence, do in chain.problems(history, project.versions.get(name))
+        ]
+        if found:
+            return found
+        now = migration_files.tables_of(history.oldest for history in histories.values())
+        for _, _, after in chain.replay(histories, list(histories)):
+            now = after
+        snapshots = migration_files.tables_of(history.latest for history in histories.values())
+        code = {n: t for n, t in code_tables().items() if n.schema in histories}
+    except PipelineError as error:
+        return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
+    broken = _schemas(difference(now, snapshots).operations)
+    found = [
+        Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the one edited.")
+        for name in broken
+    ]
+    changed = [name for name in _schemas(difference(snapshots, code).operations) if name not in broken]
+    return found + [
+        Finding(
+            "not-revised",
+            name,
+            1,
+            f"The code of {name} differs from its snapshot, and no migration says how to get there.",
+            f'Run {project.command} revise {name} -m "what changed".',
+        )
+        for name in changed
+    ]
+
+
+def _check_rows(project: Project) -> list[Finding]:
+    """What the migrations do to rows, where there are any: they are applied in another process (:mod:`replay`)."""
+    if not any(history.migrations for history in migration_files.read(project.files).values()):
+        return []
+    finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay")
+    try:
+        return [Finding(**finding) for finding in json.loads(finished.stdout)]
+    except ValueError:
+        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+        what = f"The migrations could not be tried out: {last}"
+        return [Finding("replay-rows", "version", 1, what, f"Try them: {project.command} --env local migrate.")]
+
+
+def _schemas(operations: list[Operation]) -> list[str]:
+    return sorted({operation.table.schema for operation in operations})
+
+
+def _check_definitions(project: Project) -> list[Finding]:
+    """Declare everything in a database of the embedded server that lives as long as this check, in another process."""
+    finished = _in_fresh_database(project, "datajoint_pipeline.commands.declare")
+    try:
+        error = json.loads(finished.stdout)["error"]
+    except ValueError:
+        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+        return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
+    if error is None:
+        return []
+    return [Finding("definition", "version", 1, f"{error['what']} {error['why']}", error["do"])]
+
+
+def _in_fresh_database(project: Project, module: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of this library for the project, on a database that lives as long as that."""
+    running = server.start(project.local_directory)
+    token = f"check_{os.getpid()}"
+    variables = {name: value for name, value in os.environ.items() if name not in ("DJ_HOST", "DJ_PASS")}
+    variables |= {project.variable("TEST_ID"): token, "DJ_LOG_STREAM": "stderr"}
+    _drop_leftovers(running)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", module, project.package],
+            env=variables,
+            cwd=project.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        server.drop_database(running, f"test_{token}")
+
+
+def _drop_leftovers(running: server.Server) -> None:
+    """Remove what a killed check left behind: databases named after processes that are gone."""
+    import psutil
+
+    for name in server.database_names(running):
+        prefix, _, pid = name.rpartition("_")
+        if prefix == "test_check" and pid.isdigit() and not psutil.pid_exists(int(pid)):
+            server.drop_database(running, name)

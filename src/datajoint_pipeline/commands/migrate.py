@@ -1,0 +1,107 @@
+"""`migrate`: brings a database to the code, by migrations or as a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
+
+from ..executor import apply
+from ..executor.apply import Report
+from ..executor.backup import Backups
+from ..internals import job_tables
+from ..planner import drafts, impact, status
+from ..planner.drafts import Answer, Ask
+from ..planner.impact import Impact
+from ..planner.status import SchemaStatus, State
+from ..planner.target import Target
+from ..project.environments import Environment, require_explicit
+from ..project.pipeline import Pipeline
+
+
+def migrate(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    to: str | None = None,
+    answer: Answer | None = None,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
+    require_explicit(pipeline.project, environment, "migrate")
+    target = pipeline.target(environment)
+    found = apply.migrate(
+        target,
+        schemas,
+        to=to,
+        answer=answer,
+        allow_data_loss=allow_data_loss,
+        backups=backups,
+        report=report,
+    )
+    _make_job_tables(pipeline, target)
+    return found
+
+
+def draft(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    answer: Answer,
+    ask: Ask | None = None,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
+    drafts.refuse_prod(environment.name, pipeline.project.command)
+    target = pipeline.target(environment)
+    found = apply.draft(
+        target,
+        schemas,
+        answer=answer,
+        ask=ask,
+        allow_data_loss=allow_data_loss,
+        backups=backups,
+        report=report,
+    )
+    _make_job_tables(pipeline, target)
+    return found
+
+
+def plan(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    to: str | None = None,
+    answer: Answer | None = None,
+) -> list[Impact]:
+    """Give what :func:`migrate` would do; change nothing."""
+    return impact.survey(pipeline.target(environment), schemas, to, answer=answer)
+
+
+def plan_draft(
+    pipeline: Pipeline, environment: Environment, schemas: Iterable[str], *, answer: Answer, ask: Ask | None = None
+) -> list[Impact]:
+    """Give what :func:`draft` would do; change nothing."""
+    drafts.refuse_prod(environment.name, pipeline.project.command)
+    return impact.survey_draft(pipeline.target(environment), schemas, answer, ask)
+
+
+def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
+    """Let DataJoint make the job tables that are missing, where two workers would race for it and one may lack the
+    right. That none can be made is no reason to fail: it tries again when it needs one."""
+    found = status.read(target)
+    if any(one.state is not State.CURRENT for one in found):
+        return
+    missing = job_tables.missing(target.connection, {one.name: one.database for one in found})
+    modules = pipeline.modules if missing else {}
+    for name in [name for name in modules if name in missing]:
+        with suppress(Exception):
+            module = import_module(f"{pipeline.package}.{modules[name]}")
+            job_tables.make(target.connection, target.database(name), module)

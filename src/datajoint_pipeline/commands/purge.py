@@ -1,0 +1,24 @@
+"""`purge`: ends the time for which dropped tables and attributes are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..executor import revert
+from ..executor.backup import Backups
+from ..executor.revert import Purged
+from ..project.environments import Environment, require_explicit
+from ..project.pipeline import Pipeline
+
+
+def purge(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+) -> list[Purged]:
+    """Delete what is soft-deleted; see :func:`datajoint_pipeline.executor.revert.purge` for the parameters."""
+    require_explicit(pipeline.project, environment, "purge")
+    return revert.purge(pipeline.target(environment), schemas, allow_data_loss=allow_data_loss, backups=backups)

@@ -1,0 +1,232 @@
+"""Writes migrations: compares the code with the snapshots, asks what it cannot know, puts down what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..diff import answering, changes
+from ..diff.questions import Answers, Question
+from ..errors import ExitCode, PipelineError
+from ..history import baselines, chain, migration_files, rendering, splitting, version_file
+from ..history.files import Files
+from ..history.migration_files import History
+from ..operations import structure as ops
+from ..operations.data import InsertRows
+from ..operations.topology import dangling, dependency_order
+from ..project.pipeline import Pipeline
+from ..schema import definition
+from ..schema.model import Table, TableName
+
+Tables = Mapping[TableName, Table]
+
+
+@dataclass
+class Revised:
+    """What `revise` did.
+
+    Parameters
+    ----------
+    migrations : list of NewMigration
+        The migrations, in the order in which they will be applied.
+    questions : list of Question
+        What stands in the files as a placeholder.
+    baselines : list of str
+        Schemas whose first snapshot was written.
+    """
+
+    migrations: list[rendering.NewMigration]
+    questions: list[Question]
+    baselines: list[str]
+
+
+def revise(
+    pipeline: Pipeline,
+    schemas: Iterable[str],
+    message: str,
+    *,
+    bump: str | None = None,
+    answer: Callable[[Tables, Tables], Answers] = lambda before, after: Answers(),
+    ask: Callable[[Question, Tables], Answers | None] | None = None,
+) -> Revised:
+    """Write a migration and a snapshot for each schema that differs from its snapshot, and raise its version.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The project.
+    schemas : iterable of str
+        The schemas to look at; all where there is none.
+    message : str
+        What the change is for; it names the files.
+    bump : str, optional
+        ``major``, ``minor`` or ``patch``; otherwise proposed from what changes.
+    answer : callable
+        Given the tables before and after, what is known already.
+    ask : callable, optional
+        Asks a person; None from it leaves the question open, in the file.
+
+    Raises
+    ------
+    PipelineError
+        If a schema is not known, or the others do not fit what these would become.
+    """
+    files = pipeline.project.files
+    chosen = list(schemas) or migration_files.schemas(files)
+    histories = migration_files.read(files)
+    _refuse_unknown(files, chosen, histories)
+    _refuse_problems(files, histories)
+    code = pipeline.read_code()
+    after = code.tables(files.versions)
+    before = migration_files.tables_of(history.latest for history in histories.values())
+    after = {n: t for n, t in after.items() if n.schema in chosen}
+    after |= {n: t for n, t in before.items() if n.schema not in chosen}
+    if wrong := dangling(after, histories):
+        raise PipelineError(
+            f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
+        )
+    found = answering.answered(before, after, answer(before, after), ask)
+    fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
+    if fresh:
+        settled = _settled(fresh, after, found.operations)
+        baselines.write(files, settled, fresh)
+        histories, before = migration_files.read(files), {**before, **settled}
+        made = [op for op in found.operations if not isinstance(op, ops.CreateTable) or op.table not in settled]
+        found = replace(found, operations=made)
+    found = replace(found, operations=_with_contents(found.operations, before, after, code.contents))
+    migrations = splitting.split(histories, before, found, bump)
+    _write(files, histories, migrations, before, found, after, message)
+    return Revised(migrations, found.questions, fresh)
+
+
+def _with_contents(
+    operations: list[ops.Operation], before: Tables, after: Tables, contents: Mapping[TableName, list[dict[str, Any]]]
+) -> list[ops.Operation]:
+    """The operations; where existing rows come to refer to a new Lookup table, it gets what it comes with before them,
+    for DataJoint puts that in when the module is imported, and leaves rows alone that are there by then."""
+    wanted = [op.key.parent for op in operations if isinstance(op, ops.AddForeignKey) and op.missing is not None]
+    for name in wanted:  # grows while it is walked
+        more = [key.parent for key in after[name].foreign_keys] if name in after else []
+        wanted += [parent for parent in more if parent not in wanted and parent not in before]
+    order = [name for name in dependency_order(after.values()) if name in wanted and name in contents]
+    rows = [InsertRows(name, tuple(tuple(row.items()) for row in contents[name])) for name in order]
+    first = next((n for n, op in enumerate(operations) if isinstance(op, ops.AddForeignKey)), len(operations))
+    return [*operations[:first], *rows, *operations[first:]]
+
+
+def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
+    """The tables of schemas without a history that are there from the first: all that do not come from another schema,
+    nor refer to one that does."""
+    made = {op.table for op in operations if isinstance(op, ops.CreateTable)}
+    settled = {name: table for name, table in after.items() if name.schema in fresh and name in made}
+    while True:
+        waiting = {
+            name
+            for name, table in settled.items()
+            for key in table.foreign_keys
+            if key.parent.schema in fresh and key.parent not in settled
+        }
+        if not waiting:
+            return settled
+        settled = {name: table for name, table in settled.items() if name not in waiting}
+
+
+def _refuse_unknown(files: Files, chosen: list[str], histories: Mapping[str, History]) -> None:
+    for name in chosen:
+        if name not in histories:
+            raise PipelineError(
+                f"There is no schema {name}.",
+                f"The project has {', '.join(files.versions)}.",
+                "Correct the name.",
+                exit_code=ExitCode.USAGE,
+            )
+
+
+def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:
+    for name, history in histories.items():
+        for id_, sentence, do in chain.problems(history, files.versions.get(name)):
+            if id_ not in ("open-question", "no-snapshot"):
+                raise PipelineError(sentence, "A migration can only follow a history that is whole.", do)
+
+
+# --- Files -------------------------------------------------------------------------------------------------------
+
+
+def _write(
+    files: Files,
+    histories: Mapping[str, History],
+    migrations: list[rendering.NewMigration],
+    before: Tables,
+    found: changes.Changes,
+    after: Tables,
+    message: str,
+) -> None:
+    """Compose every file, see that what they say leads to the code, and only then write them."""
+    open_fills = {(q.table, q.subject) for q in found.questions if q.kind == "fill"}
+    now: Tables = before
+    later = definition.titles_of(after)
+    for new in migrations:
+        new.lines = _decisions(found.questions, new, now)
+        for operation in new.operations:
+            asked = (operation.table, _attribute(operation)) in open_fills
+            new.lines.append(rendering.write(operation, now, new.schema, later, ask=asked))
+            now = operation.apply(now)
+    if changes.difference(now, after).operations:
+        raise PipelineError(
+            "The change is too tangled for one migration.",
+            "What the schemas do to each other's tables cannot be put in an order.",
+            "Change the code in two steps, with a revise after each.",
+        )
+    versions = files.version_file
+    source = versions.read_text(encoding="utf-8")
+    titles = definition.titles_of(now)
+    texts: dict[Path, str] = {}
+    for new in migrations:
+        folder, latest = histories[new.schema].folder, histories[new.schema].latest
+        assert latest is not None
+        if not histories[new.schema].migrations:
+            texts[folder / f"{latest.version}.txt"] = latest.path.read_text(encoding="utf-8")
+        new.path = folder / f"{new.version}_{rendering.slug(message)}.py"
+        texts[new.path] = rendering.file_text(files, new, message)
+        texts[folder / migration_files.LATEST] = rendering.snapshot_text(
+            files, splitting.shape_of(new.schema, now), new.version, titles
+        )
+        if new.schema in files.versions:
+            source = version_file.replace(source, new.schema, new.version)
+    for path, text in texts.items():
+        rendering.put(path, text)
+    if migrations:
+        rendering.put(versions, source)
+
+
+def _attribute(operation: ops.Operation) -> str:
+    match operation:
+        case ops.AddAttribute(attribute=attribute) | ops.AlterAttribute(after=attribute):
+            return attribute.name
+    return ""
+
+
+def _decisions(questions: list[Question], new: rendering.NewMigration, now: Tables) -> list[str]:
+    """Placeholders for what only a person knows."""
+    lines = []
+    titles = definition.titles_of({**now, **{q.table: Table(q.table, (), ()) for q in questions}})
+    for question in questions:
+        if question.table.schema != new.schema or question.kind == "fill":
+            continue
+        name = titles.of(question.table, new.schema)
+        if question.kind == "rename":
+            name_now = question.candidates[0]
+            text = (
+                f"Is {name}.{question.subject} now called {' or '.join(question.candidates)}? Then put "
+                f"RenameAttribute('{name}', '{question.subject}', '{name_now}') in the place of the lines that drop "
+                "the one and add the other. If it is gone, delete this line."
+            )
+        else:
+            text = (
+                f"Is the table {name} now called {' or '.join(question.candidates)}? Then make this anew with revise "
+                f"--rename-table {name}={question.candidates[0]}. If it is gone, delete this line."
+            )
+        lines.append(f"Decide(\n    {rendering.string(text)}\n)")
+    return lines

@@ -1,0 +1,21 @@
+"""`rollback`: takes a schema back to an earlier version."""
+
+from __future__ import annotations
+
+from ..executor import revert
+from ..executor.apply import Report
+from ..planner.status import SchemaStatus
+from ..project.environments import Environment, require_explicit
+from ..project.pipeline import Pipeline
+
+
+def rollback(
+    pipeline: Pipeline,
+    environment: Environment,
+    schema: str,
+    to: str,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
+    require_explicit(pipeline.project, environment, "rollback")
+    return revert.rollback(pipeline.target(environment), schema, to, report)

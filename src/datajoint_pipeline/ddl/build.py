@@ -1,0 +1,348 @@
+"""From operations to steps: which statements, in which order across tables, bring one state of the tables to another.
+
+Operations say what becomes of what; the order of statements follows from the two states alone. Foreign keys that a
+change disturbs are dropped first and added last, also where the tables they join are equal before and after: a key that
+gets another type changes every table below it. This room knows no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ..dialects.base import Dialect
+from ..dialects.steps import Alteration, FromParent, Obstacles, Probe, Step
+from ..operations.origins import Origins, declared, resolved, trace
+from ..operations.structure import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
+from ..operations.structure import Operation, Tables
+from ..operations.topology import dependency_order
+from ..schema import notation
+from ..schema.model import Attribute, ForeignKey, Table, TableName
+from ..schema.naming import shorten, unused
+from . import filling, parents, probes
+
+#: What stands before the name of a table that was dropped and is kept out of sight.
+TABLE_ASIDE = "~dropped_"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one state of the tables becomes another.
+
+    Parameters
+    ----------
+    steps : list of Step
+        The statements, in their order.
+    after : dict
+        The tables afterwards, what is put aside included.
+    origins : Origins
+        What becomes of what.
+    alterations : dict
+        What changes within each table, by its name afterwards.
+    dropped : list of TableName
+        Tables that go.
+    probes : list of tuple of TableName and Probe
+        What would be lost or refused, to be counted before the first step; the names are those afterwards.
+    """
+
+    steps: list[Step]
+    after: dict[TableName, Table]
+    origins: Origins
+    alterations: dict[TableName, Alteration]
+    dropped: list[TableName]
+    probes: list[tuple[TableName, Probe]]
+
+
+def build(
+    before: Tables,
+    operations: Iterable[Operation],
+    dialect: Dialect,
+    *,
+    hard: bool = False,
+    revive: bool = False,
+    lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
+) -> Plan:
+    """The steps that apply the operations to the tables.
+
+    Parameters
+    ----------
+    before : mapping of TableName to Table
+        The tables as the database has them, hidden attributes included.
+    operations : iterable of Operation
+        What is to be done.
+    dialect : Dialect
+        The backend, made for the tables before and after.
+    hard : bool
+        Whether what is dropped goes for good, instead of being put aside.
+    revive : bool
+        Whether what is added comes back from where it was put aside, if it was.
+    lossy : frozenset
+        Attributes, by table afterwards and either name, whose values may change.
+    later : frozenset
+        Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
+
+    Raises
+    ------
+    PipelineError
+        If the operations lead to no state that a database can have, or to one that no statement leads to.
+    """
+    after, origins = trace(before, operations)
+    if revive:
+        _revive(before, after, origins)
+    renamed = {old: new for new, old in origins.tables.items() if old != new}
+    middle = parents.renamed(before, renamed)
+    sources: dict[TableName, set[TableName]] = {}
+    for (name, _), fill in origins.fills.items():
+        if fill.of is not None:
+            sources.setdefault(name, set()).add(fill.of[0])
+    alterations = {
+        name: alteration
+        for name in dependency_order(after.values(), sources)
+        if name in origins.tables
+        and (alteration := _alteration(name, middle, after, origins, dialect, hard, lossy)) is not None
+    }
+    for name, table in after.items():
+        if name in alterations or name not in origins.tables:
+            dialect.refuse_too_large(after, table)
+    # Until the first step has run, everything has the names before.
+    as_is = {n: _as_is(alteration, before[origins.tables[n]], origins) for n, alteration in alterations.items()}
+    probed = [(n, found) for n, alteration in as_is.items() for found in probes.probe(dialect, alteration)]
+    for name, attribute in origins.fills:
+        if name in as_is and attribute in after[name].attribute:
+            probed += parents.unfound(dialect, name, attribute, origins, before, after)
+    obstacles = {name: dialect.obstacles(alteration) for name, alteration in as_is.items()}
+    kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
+    present = {(name, _follow(name, key, origins)) for name, key in kept}
+    gone = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
+    made = [table for name, table in after.items() if name not in origins.tables]
+    back = {table.name: put for table in made if (put := _put_aside(dialect, table))} if revive else {}
+    for name in dependency_order(after.values()):
+        for key in after[name].foreign_keys if name in origins.tables else ():
+            fresh = key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
+            if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
+                probed += parents.orphans(dialect, name, key, origins, before, after, back)
+    steps: list[Step] = []
+    for name in reversed(dependency_order(before.values())):
+        table, new = before[name], renamed.get(name, name)
+        for key in before[name].foreign_keys:
+            now = replace(key, parent=renamed.get(key.parent, key.parent))
+            if (new, now) not in kept:
+                # DataJoint shows foreign keys in the order of their names.
+                if new == name:
+                    dialect.freed[name, _follow(name, now, origins)] = dialect.key_called(table, key)
+                steps += dialect.drop_foreign_key(table, key)
+                table = replace(table, foreign_keys=tuple(other for other in table.foreign_keys if other != key))
+    for old, new in _in_free_order(renamed, set(before)):
+        steps += dialect.rename_table(old, new)
+    dialect.state(middle, after)
+    for name, alteration in alterations.items():
+        # At this point the table has those foreign keys alone that stay through it all.
+        stay = tuple(key for key in middle[name].foreign_keys if (name, key) in kept)
+        alteration = replace(alteration, before=replace(middle[name], foreign_keys=stay))
+        put_aside = dialect.aside(alteration)
+        steps += dialect.alter_table(alteration, probes.guards)
+        after[name] = _with_kept(after[name], middle[name], put_aside)
+    order = dependency_order(after.values())
+    for name in order:
+        if name not in origins.tables:
+            steps += _created(dialect, after[name], back.get(name))
+    for name in order:
+        steps += parents.inserted(dialect, after, name, origins.rows.get(name, []))
+    for name in order:
+        if name in origins.tables:
+            for key in after[name].keys_in_order:
+                if (name, key) not in present | later:
+                    rows = parents.put_in(dialect, name, key, origins, before, after)
+                    stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
+                    added = dialect.add_foreign_key(replace(after[name], foreign_keys=stand), key)
+                    steps += [*rows, *dialect.after_rows(rows, added, name)]
+                    present.add((name, key))
+    for name in gone:
+        steps += dialect.drop_table(name) if hard else dialect.rename_table(name, aside(dialect, name))
+    return Plan(steps, after, origins, alterations, gone, probed)
+
+
+def aside(dialect: Dialect, name: TableName) -> TableName:
+    """Where a table is put that is dropped: out of DataJoint's sight, in its schema."""
+    database = dialect.place(name)[0]
+    taken = {table for place, table in dialect.names.tables if place == database}
+    return TableName(name.schema, unused(shorten(TABLE_ASIDE + name.table), taken))
+
+
+def _put_aside(dialect: Dialect, table: Table) -> TableName | None:
+    """Where a table is that was put aside, if it is there and has the attributes that it should have."""
+    old = TableName(table.name.schema, shorten(TABLE_ASIDE + table.name.table))
+    known = dialect.names.tables.get(dialect.place(old))
+    return old if known is not None and sorted(known.columns) == sorted(table.attribute) else None
+
+
+def _created(dialect: Dialect, table: Table, old: TableName | None) -> list[Step]:
+    """A new table, or the one that was put aside."""
+    if old is None:
+        return dialect.create_table(table)
+    steps = [*dialect.rename_table(old, table.name), *dialect.taken_up(table)]
+    keys = tuple(table.keys_in_order)
+    for number, key in enumerate(keys):
+        steps += dialect.add_foreign_key(replace(table, foreign_keys=keys[:number]), key)
+    return steps
+
+
+def _revive(before: Tables, after: dict[TableName, Table], origins: Origins) -> None:
+    """Let attributes that are added be those that were put aside, where there are such of the same type."""
+    for name, table in after.items():
+        old = before.get(origins.tables.get(name, name))
+        known = origins.attributes.get(name, {})
+        for attribute in table.attributes if old is not None else ():
+            hidden = shorten(ATTRIBUTE_ASIDE + attribute.name)
+            there = old.attribute.get(hidden) if old is not None else None
+            if attribute.name not in known and there is not None:
+                declared = resolved(before, name, hidden) if there.inherited else there.type
+                if attribute.inherited or declared == attribute.type:
+                    known[attribute.name] = hidden
+                    attributes = tuple(a for a in after[name].attributes if a.name != hidden)
+                    after[name] = replace(after[name], attributes=attributes)
+
+
+def _with_kept(after: Table, before: Table, names: Mapping[str, str]) -> Table:
+    """A table with what was put aside in it."""
+    more = [replace(before.attribute[old], name=new, nullable=True, default=None) for old, new in names.items()]
+    return replace(after, attributes=(*after.attributes, *more)) if more else after
+
+
+def _as_is(alteration: Alteration, before: Table, origins: Origins) -> Alteration:
+    """An alteration as it can be asked about before any table has another name."""
+    fills = {
+        name: replace(fill, parent=origins.tables.get(fill.parent, fill.parent))
+        if isinstance(fill, FromParent)
+        else fill
+        for name, fill in alteration.fills.items()
+    }
+    return replace(alteration, before=before, fills=fills)
+
+
+def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
+    """Renames in an order in which the new name is free; operations that exchange names were refused before."""
+    waiting, order = dict(renamed), list[tuple[TableName, TableName]]()
+    while waiting:
+        old = next(old for old, new in waiting.items() if new not in taken)
+        order.append((old, waiting[old]))
+        taken = (taken - {old}) | {waiting.pop(old)}
+    return order
+
+
+def _alteration(
+    name: TableName,
+    before: Tables,
+    after: Tables,
+    origins: Origins,
+    dialect: Dialect,
+    hard: bool,
+    lossy: frozenset[tuple[TableName, str]],
+) -> Alteration | None:
+    """What is to be done inside a table, foreign keys aside; None where nothing is."""
+    old, new = before[name], after[name]
+    was = origins.attributes.get(name, {})
+    renamed = {old_name: now for now, old_name in was.items() if old_name != now}
+    same = replace(old, foreign_keys=()) == replace(new, foreign_keys=()) and not renamed
+    converts = {a: dialect.words(sql) for (table, a), sql in origins.converts.items() if table == name}
+    may_change = [renamed.get(attribute, attribute) for table, attribute in lossy if table == name]
+    for attribute in may_change:
+        if attribute in new.attribute and attribute not in converts:
+            converts |= _cut(dialect, attribute, resolved(after, name, attribute))
+    if same and not converts and not any(_declared_anew(name, a, before, after, origins) for a in new.attribute):
+        return None
+    fills = {
+        attribute: filling.lowered(fill, name, attribute, before, after, origins, dialect)
+        for (table, attribute), fill in origins.fills.items()
+        if table == name and attribute in new.attribute
+    }
+    stay = set(was.values())
+    kept = tuple(a.name for a in old.attributes if a.name not in stay and not hard and not _own(a))
+    return Alteration(
+        before=old,
+        after=new,
+        renamed=renamed,
+        fills=fills,
+        converts=converts,
+        kept=kept,
+        lossy=tuple(may_change),
+    )
+
+
+def _declared_anew(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> bool:
+    """Whether an attribute that is the same changes with the table that declares it; an enum has its type in the schema
+    of that one."""
+    was, will = declared(before, name, attribute), declared(after, name, attribute)
+    moved = origins.tables.get(will[2], will[2]).schema != will[2].schema
+    return was[:2] != will[:2] or (moved and will[0].startswith("enum"))
+
+
+def _cut(dialect: Dialect, attribute: str, type_: str) -> dict[str, str]:
+    """How a text is made to fit, where that may be."""
+    size = notation.text_size(type_)
+    return {} if size is None else {attribute: f"LEFT({dialect.quote(attribute)}, {size})"}
+
+
+def _own(attribute: Attribute) -> bool:
+    """Whether DataJoint itself added an attribute; nobody misses the values of those."""
+    return attribute.hidden and not attribute.name.startswith(ATTRIBUTE_ASIDE)
+
+
+def _follow(name: TableName, key: ForeignKey, origins: Origins) -> ForeignKey:
+    """A foreign key by the names that its attributes have afterwards."""
+
+    def names(table: TableName, attributes: tuple[str, ...]) -> tuple[str, ...]:
+        now = {was: name for name, was in origins.attributes.get(table, {}).items()}
+        return tuple(now.get(attribute, attribute) for attribute in attributes)
+
+    return replace(
+        key, attributes=names(name, key.attributes), parent_attributes=names(key.parent, key.parent_attributes)
+    )
+
+
+def _undisturbed(
+    before: Tables,
+    after: Tables,
+    obstacles: Mapping[TableName, Obstacles],
+    renamed: Mapping[TableName, TableName],
+    origins: Origins,
+    hard: bool,
+) -> set[tuple[TableName, ForeignKey]]:
+    """Foreign keys, by their attributes before, that stay as they are while everything else is done."""
+    disturbed = {
+        (name, replace(key, parent=renamed.get(key.parent, key.parent)))
+        for name, found in obstacles.items()
+        for key in found.own
+    }
+    closed = {name for name, found in obstacles.items() if found.incoming}
+    kept = set()
+    for name, table in before.items():
+        for key in table.foreign_keys:
+            now = _follow(name, key, origins)
+            dropped = name not in after
+            # A table that is put aside must not hold on to rows that others want to delete.
+            if (dropped and not hard) or (not dropped and now not in after[name].foreign_keys):
+                continue
+            if (
+                (name, key) in disturbed
+                or key.parent in closed
+                or (key.parent in before and key.parent not in after and not dropped)
+            ):
+                continue
+            if key.parent in after and _key_changes(key, now, before, after):
+                continue
+            pairs = zip(key.attributes, now.attributes, strict=True)
+            if dropped or all(resolved(before, name, a) == resolved(after, name, b) for a, b in pairs):
+                kept.add((name, key))
+    return kept
+
+
+def _key_changes(key: ForeignKey, now: ForeignKey, before: Tables, after: Tables) -> bool:
+    """Whether the primary key that a foreign key leads to is another one afterwards, or of other types."""
+    old, new = before[key.parent], after[key.parent]
+    names = dict(zip(key.parent_attributes, now.parent_attributes, strict=True))
+    if tuple(names.get(name, name) for name in old.primary_key) != new.primary_key:
+        return True
+    pairs = zip(key.parent_attributes, now.parent_attributes, strict=True)
+    return any(resolved(before, key.parent, a) != resolved(after, key.parent, b) for a, b in pairs)

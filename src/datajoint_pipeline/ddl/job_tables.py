@@ -1,0 +1,45 @@
+"""Steps that let DataJoint's job tables follow the tables that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..dialects.base import Dialect
+from ..dialects.steps import Step
+from ..internals.job_tables import COLUMNS, PREFIX, key
+from ..operations.origins import Origins, resolved
+from ..operations.structure import Tables
+from ..schema.model import TableName
+
+
+def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> Iterator[Step]:
+    """Let the job tables follow their tables. Jobs are kept where they can still be told apart, by names that the job
+    table has free; else it goes, and DataJoint makes it anew.
+
+    To be called when everything else is lowered.
+    """
+    names = {old: new for new, old in origins.tables.items()}
+    for old_name, old in before.items():
+        job = TableName(old_name.schema, PREFIX + old_name.table.lstrip("_"))
+        if dialect.place(job) not in dialect.names.tables:
+            continue
+        new_name = names.get(old_name)
+        new = None if new_name is None else after.get(new_name)
+        if new_name is None or new is None or not new.tier.startswith(("Imported", "Computed")):
+            yield from dialect.drop_table(job)
+            continue
+        was = origins.attributes.get(new_name, {})
+        renamed = {old_attribute: name for name, old_attribute in was.items()}
+        keys = tuple(renamed.get(name, "") for name in key(old))
+        types = [resolved(before, old_name, name) for name in key(old)]
+        taken = (COLUMNS | {*key(old)}) & {k for name, k in zip(key(old), keys, strict=True) if k != name}
+        if taken or set(keys) != set(key(new)) or types != [resolved(after, new_name, name) for name in keys]:
+            yield from dialect.drop_table(job)
+            continue
+        moved = TableName(new_name.schema, PREFIX + new_name.table.lstrip("_"))
+        if moved != job:
+            yield from dialect.rename_table(job, moved)
+        for name, now in zip(key(old), keys, strict=True):
+            if name != now:
+                sql = f"ALTER TABLE {dialect.full(moved)} RENAME COLUMN {dialect.quote(name)} TO {dialect.quote(now)}"
+                yield Step(sql, (moved,), f"rename {name} to {now} in the jobs of {new_name}")

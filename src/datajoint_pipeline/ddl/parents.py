@@ -1,0 +1,349 @@
+"""Rows that foreign keys need: which have no row of the parent, and how the parent gets the rows that are missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ..dialects.base import Dialect
+from ..dialects.steps import Column, FromParent, Literal, Probe, Step
+from ..errors import PipelineError
+from ..operations.data import Value
+from ..operations.origins import Origins, resolved
+from ..operations.structure import Tables
+from ..schema.model import ForeignKey, Table, TableName
+from ..schema.values import Fill
+from . import filling, probes
+from .probes import Side
+
+
+def orphans(
+    dialect: Dialect,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    back: Mapping[TableName, TableName],
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that a new foreign key would find no parent for, as far as their values are known now; where missing
+    rows are put in, also those for which these would find none. ``back`` has where tables are that come back from where
+    they were put aside."""
+    known = origins.attributes.get(name, {})
+    for attribute in (after[name].attribute[a] for a in key.attributes):
+        if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
+            return []  # rows have nothing there, and refer to nothing
+    asking = _Asking(dialect, origins, before, after, back)
+    ours = {theirs: asking.future(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    given = origins.missing.get((name, key))
+    found = asking.compared(name, key.parent, ours, partly=True)
+    if given is None or not found:
+        return found
+    for above in after[key.parent].foreign_keys if key.parent in after else ():
+        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
+            pairs = zip(above.attributes, above.parent_attributes, strict=True)
+            theirs = {t: ours.get(a) or asking.told(key.parent, a, given.get(a)) for a, t in pairs}
+            found += asking.compared(name, above.parent, theirs)
+    found += asking.clashing(name, key.parent, ours, given)
+    return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
+
+
+def unfound(
+    dialect: Dialect, name: TableName, attribute: str, origins: Origins, before: Tables, after: Tables
+) -> list[tuple[TableName, Probe]]:
+    """Counts rows that are to take a value from a row of another table, where that gets the value or a part of its key
+    itself and has no such row even then."""
+    fill = origins.fills[name, attribute]
+    if not (fill.parent or fill.of) or after[name].attribute[attribute].nullable:
+        return []
+    names = {old: new for new, old in origins.tables.items()}
+    found = filling.lowered(fill, name, attribute, renamed(before, names), after, origins, dialect)
+    if not isinstance(found, FromParent) or (found.attribute[0] and all(was for was, _, _ in found.pairs)):
+        return []  # which is asked where the attribute is added
+    asking, above = _Asking(dialect, origins, before, after, {}), origins.tables.get(found.parent)
+    sides = [(ours, theirs) for theirs, ours in asking.sides(name, found, "c", "p") if theirs is not None]
+    if not sides:
+        return []
+    return [(name, probes.orphans(dialect, origins.tables[name], above, str(found.parent), sides, nulls=True))]
+
+
+#: How far a value may come, in letters of the alias of a row.
+_FAR = 5
+
+
+class _Asking:
+    """What rows will have, asked of the tables as they are."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        origins: Origins,
+        before: Tables,
+        after: Tables,
+        back: Mapping[TableName, TableName],
+    ) -> None:
+        self._lower, self._origins, self._before, self._after = dialect, origins, before, after
+        self._back = back
+
+    def future(self, table: TableName, attribute: str, row: str = "c") -> Side | None:
+        """What a row of a table that is there will have; None where that cannot be asked."""
+        fill = self._origins.fills.get((table, attribute))
+        old = self._origins.attributes.get(table, {}).get(attribute)
+        if (table, attribute) in self._origins.converts or (fill is not None and fill.sql is not None):
+            return None
+        if old is not None:
+            type_ = resolved(self._before, self._origins.tables[table], old)
+            column = f"{row}.{self._lower.quote(old)}"
+            given = self.told(table, attribute, fill.value) if fill is not None and fill.value is not None else None
+            made = fill is not None and bool(fill.each)  # which is in no row that is there
+            if given is not None:
+                column = f"COALESCE({column}, {self._lower.typed(given.sql, self._lower.core(type_, table))})"
+            return Side(column, type_, old, made)
+        if fill is not None and fill.each:
+            return Side("NULL", "", attribute)  # what is made up is in no row that is there
+        if fill is not None and (fill.of is not None or fill.parent):
+            return self._taken(table, attribute, fill, row)
+        return self.told(table, attribute, fill.value if fill is not None else None)
+
+    def told(self, table: TableName, attribute: str, value: str | None) -> Side | None:
+        """A value, else the default."""
+        if value is None:
+            value = self._after[table].attribute[attribute].default
+        if value is None:
+            return None
+        core = self._lower.core(resolved(self._after, table, attribute), table)
+        return Side(self._lower.value(core, value), "", f"{attribute} = {value!r}")
+
+    def _taken(self, table: TableName, attribute: str, fill: Fill, row: str) -> Side | None:
+        """What comes from a row of another table, which may get it from a third."""
+        names = {old: new for new, old in self._origins.tables.items()}
+        before = renamed(self._before, names)
+        found = filling.lowered(fill, table, attribute, before, self._after, self._origins, self._lower)
+        above = self._origins.tables.get(found.parent) if isinstance(found, FromParent) else None
+        if not isinstance(found, FromParent) or above is None or len(row) > _FAR:
+            return None
+        over = f"{row}q"
+        value, on = self._side(found.parent, *found.attribute, over), list[str]()
+        for theirs, ours in self.sides(table, found, row, over):
+            if theirs is None:
+                return None
+            enum = theirs.type.startswith("enum")  # of one name may be two types
+            on.append(" = ".join(self._lower.as_text(side.sql) if enum else side.sql for side in (theirs, ours)))
+        if value is None:
+            return None
+        type_ = resolved(self._after, table, attribute)
+        taken = value.sql if value.type else self._lower.typed(value.sql, self._lower.core(type_, table))
+        sql = f"(SELECT {taken} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
+        return Side(sql, type_, attribute)
+
+    def sides(self, table: TableName, fill: FromParent, row: str, over: str) -> list[tuple[Side | None, Side]]:
+        """What joins a row to the row of another table that a value is taken from: theirs, and ours."""
+        old, quote = self._origins.tables[table], self._lower.quote
+        return [
+            (
+                self._side(fill.parent, was, now, over),
+                Side(f"{row}.{quote(ours)}", resolved(self._before, old, ours), ours),
+            )
+            for was, now, ours in fill.pairs
+        ]
+
+    def _side(self, table: TableName, was: str, now: str, row: str) -> Side | None:
+        """An attribute of another table, by its name before, or as it will be where it has none."""
+        above = self._origins.tables.get(table)
+        if not was or above is None:
+            return self.future(table, now, row) if above is not None else Side("", "", "")
+        return Side(f"{row}.{self._lower.quote(was)}", resolved(self._before, above, was), was)
+
+    def compared(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], *, partly: bool = False
+    ) -> list[tuple[TableName, Probe]]:
+        """Counts the rows whose values are in no row of a table; ``ours`` by that table's attributes afterwards.
+
+        Where some values cannot be asked for, ``partly`` counts the rows whose other values are in none already.
+        """
+        there, pairs = self._there(parent), list[tuple[Side, Side]]()
+        for attribute, mine in ours.items():
+            theirs = self._theirs(parent, attribute)
+            if theirs is None or (mine is None and there is not None):
+                if partly:
+                    continue
+                return []
+            # Whatever the value is, there is no row that it could be of.
+            pairs.append((mine or Side("", "", attribute), theirs))
+        if not pairs:
+            return []
+        found = probes.orphans(self._lower, self._origins.tables[name], there, str(parent), pairs)
+        return [(name, found)]
+
+    def clashing(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+    ) -> list[tuple[TableName, Probe]]:
+        """Counts what rows that are put into a table would share with others there, where a unique index forbids it."""
+
+        def sides(attribute: str) -> tuple[Side | None, Side | None]:
+            own = ours.get(attribute) or self.told(parent, attribute, given.get(attribute))
+            return own, self._theirs(parent, attribute)
+
+        def known(attributes: Iterable[str]) -> list[tuple[Side, Side]]:
+            found = [sides(attribute) for attribute in attributes]
+            return [(mine, theirs) for mine, theirs in found if mine is not None and theirs is not None]
+
+        pairs, table = known(ours), self._after[parent]
+        probed = []
+        for index in table.indexes if len(pairs) == len(ours) else ():
+            columns = known(c for c in index.columns if c in table.attribute)
+            if index.unique and len(columns) == len(index.columns):
+                old, there = self._origins.tables[name], self._there(parent)
+                probed.append((parent, probes.clashes(self._lower, old, there, str(parent), pairs, columns)))
+        return probed
+
+    def _there(self, parent: TableName) -> TableName | None:
+        """A table's name before; None where it is still to be made."""
+        return self._origins.tables.get(parent) or self._back.get(parent)
+
+    def _theirs(self, parent: TableName, attribute: str) -> Side | None:
+        """What rows of a parent have, as ``p``; nothing where it is still to be made, None where it cannot be asked."""
+        there = self._there(parent)
+        if there is None:
+            return Side("", "", "")
+        if parent in self._back:
+            type_ = resolved(self._after, parent, attribute)
+            return Side(f"p.{self._lower.quote(attribute)}", type_, attribute)
+        fill = self._origins.fills.get((parent, attribute))
+        return None if fill is not None and fill.each else self.future(parent, attribute, "p")
+
+
+def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:
+    """The tables by their new names, and foreign keys that lead there."""
+    return {
+        names.get(name, name): replace(
+            table,
+            name=names.get(name, name),
+            foreign_keys=tuple(replace(k, parent=names.get(k.parent, k.parent)) for k in table.foreign_keys),
+        )
+        for name, table in tables.items()
+    }
+
+
+def inserted(dialect: Dialect, tables: Tables, name: TableName, rows: Iterable[Mapping[str, Value]]) -> Iterator[Step]:
+    """Steps that give a table rows, those that it does not have."""
+    table = tables[name]
+    for row in rows:
+        columns = {a: dialect.column(tables, table, table.attribute[a]) for a in row}
+        values = {a: _literal(dialect, tables, name, columns[a], value) for a, value in row.items()}
+        key = {a: values.pop(a) for a in table.primary_key}
+        yield Step(_insert_row(dialect, name, key, values), (name,), f"put a row into {name}")
+
+
+def _literal(dialect: Dialect, tables: Tables, name: TableName, column: Column, value: Value) -> str:
+    if value is None:
+        return "NULL"
+    type_ = resolved(tables, name, column.name)
+    if type_.startswith(("<", "json")):
+        text = json.dumps(value)
+    else:
+        text = str(int(value) if isinstance(value, bool) else value)
+    found = filling.literal(dialect, type_, name, column.name, text)
+    return dialect._fill(column, found) or "NULL"
+
+
+def put_in(
+    dialect: Dialect, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+) -> list[Step]:
+    """Steps that put in the rows that a new foreign key finds missing, where the migration says that they may be.
+
+    A row that is put in takes what the migration says, else what the row that needs it had under that name and has no
+    more, else its default; so it is with the parents of a parent that is new itself.
+    """
+    given = origins.missing.get((name, key))
+    if given is None or key.parent not in after:
+        return []
+    quote, old = dialect.quote, origins.tables[name]
+    stay = set(origins.attributes.get(name, {}).values())
+    leaving = {
+        attribute.name: f"c.{quote(dialect.put_aside(name, attribute.name))}"
+        for attribute in before[old].attributes
+        if attribute.name not in stay and not attribute.hidden and dialect.put_aside(name, attribute.name)
+    }
+    known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
+    types = {attribute: resolved(before, old, attribute) for attribute in leaving}
+    making = _Making(dialect, name, dict(given), leaving, types, origins, after)
+    return making.rows(after[key.parent], known)
+
+
+class _Making:
+    """The rows that the rows of one table need."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        name: TableName,
+        given: Mapping[str, str],
+        leaving: Mapping[str, str],
+        types: Mapping[str, str],
+        origins: Origins,
+        after: Tables,
+    ) -> None:
+        self._lower, self._name, self._given = dialect, name, given
+        self._leaving, self._types = leaving, types
+        self._origins, self._after = origins, after
+
+    def rows(self, table: Table, known: Mapping[str, str]) -> list[Step]:
+        """Steps for a table, those for the tables above it first; ``known`` has the values of its key over ``c``."""
+        columns = {a.name: self._lower.column(self._after, table, a) for a in table.attributes if not a.hidden}
+        more: dict[str, str] = {}
+        for attribute in table.attributes:
+            name = attribute.name
+            if name in known or attribute.hidden:
+                continue
+            if name in self._given:
+                more[name] = self._lower._fill(columns[name], Literal(self._given[name])) or ""
+            elif self._types.get(name) == resolved(self._after, table.name, name):
+                more[name] = self._leaving[name]
+            elif not attribute.nullable and attribute.default is None:
+                raise PipelineError(
+                    f"{self._name} needs rows of {table.name} that nobody has entered.",
+                    f"Nothing says what their {name} is.",
+                    "Write it into missing={...} of that foreign key in the migration.",
+                )
+        values = {**known, **more}
+        steps: list[Step] = []
+        for key in table.foreign_keys:
+            new = key.parent not in self._origins.tables and key.parent in self._after
+            if new and set(key.attributes) <= set(values):
+                above = {t: values[ours] for ours, t in zip(key.attributes, key.parent_attributes, strict=True)}
+                steps += self.rows(self._after[key.parent], above)
+        words = f"put rows into {table.name} that rows of {self._name} refer to"
+        sql = _insert_missing(self._lower, table, self._lower.full(self._name), columns, known, more)
+        return [*steps, Step(sql, (table.name,), words, lock="writes")]
+
+
+def _insert_missing(
+    dialect: Dialect,
+    table: Table,
+    source: str,
+    columns: Mapping[str, Column],
+    key: Mapping[str, str],
+    more: Mapping[str, str],
+) -> str:
+    """A statement that gives a table the rows that rows of another one, as ``c``, refer to and that are not there.
+
+    ``key`` has the expressions that tell rows apart, ``more`` those for other attributes.
+    """
+    full = dialect.full(table.name)
+    known = {name: dialect.cast(columns[name], expression) for name, expression in key.items()}
+    others = {name: dialect.cast(columns[name], expression) for name, expression in more.items()}
+    there = " AND ".join(f"p.{dialect.quote(name)} = {expression}" for name, expression in known.items())
+    conditions = [f"{expression} IS NOT NULL" for expression in known.values()]
+    conditions.append(f"NOT EXISTS (SELECT 1 FROM {full} p WHERE {there})")
+    rows = dialect.one_each(known, others, f"FROM {source} c\nWHERE {' AND '.join(conditions)}")
+    return f"INSERT INTO {full} ({dialect.listed([*known, *others])})\n{rows}"
+
+
+def _insert_row(dialect: Dialect, table: TableName, key: Mapping[str, str], more: Mapping[str, str]) -> str:
+    """A statement that gives a table a row, where it has none with that key."""
+    there = " AND ".join(f"p.{dialect.quote(name)} = {value}" for name, value in key.items())
+    values, full = ", ".join([*key.values(), *more.values()]), dialect.full(table)
+    where = f"WHERE NOT EXISTS (SELECT 1 FROM {full} p WHERE {there})"
+    return f"INSERT INTO {full} ({dialect.listed([*key, *more])})\nSELECT {values} {where}"

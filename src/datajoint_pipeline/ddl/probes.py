@@ -1,0 +1,214 @@
+"""Queries that count what an alteration would lose or be refused for, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..dialects.base import Dialect
+from ..dialects.steps import Alteration, Change, Column, Each, Expression, FromParent, Literal, Probe, Step
+from ..diff.changes import family
+from ..schema.model import TableName
+from . import conversions
+
+
+def probe(dialect: Dialect, alteration: Alteration) -> list[Probe]:
+    """The queries for an alteration, over the table under its name before."""
+    change = dialect.change(alteration)
+    return list(_Probes(dialect, alteration, change).all())
+
+
+class _Probes:
+    def __init__(self, dialect: Dialect, alteration: Alteration, change: Change) -> None:
+        self.dialect, self.alteration, self.change = dialect, alteration, change
+        self.full = dialect.full(alteration.before.name)
+        self.mysql = dialect.backend == "mysql"
+
+    def all(self) -> Iterator[Probe]:
+        for name in (*self.change.dropped, *self.change.kept):
+            yield self._count("dropped", name, f"{self.dialect.quote(name)} IS NOT NULL", f"values of {name} that go")
+        for name, column in self.change.will.items():
+            if name not in self.change.was:
+                yield from self._new(name, column)
+                continue
+            old = self.change.old[name]
+            if self.change.was[name].nullable and not column.nullable and name not in self.alteration.fills:
+                condition = f"{self.dialect.quote(old)} IS NULL"
+                yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
+            if name in self.alteration.converts:
+                continue
+            types = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
+            # What a codec wrote is converted by itself (recoding), or stays as it is.
+            coded = any(type_.startswith("<") for type_ in types)
+            if self.change.was[name].core != column.core and not coded:
+                core = self.change.was[name].core
+                for loss in conversions.losses(self.dialect, self.dialect.quote(old), core, column.core):
+                    words = f"values of {old} that {loss.words}"
+                    yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
+        yield from self._duplicates()
+
+    def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
+        return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
+
+    def _new(self, name: str, column: Column) -> Iterator[Probe]:
+        fill = self.alteration.fills.get(name)
+        if fill is None and not column.nullable and column.default is None:
+            words = f"rows that have no value for {name}"
+            yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.mysql)
+        elif isinstance(fill, FromParent) and not column.nullable:
+            quote, parent = self.dialect.quote, self.dialect.full(fill.parent)
+            # What the parent is still to get cannot be asked for.
+            if fill.attribute[0] and all(was for was, _, _ in fill.pairs):
+                on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
+                sql = f"SELECT COUNT(*) FROM {self.full} c WHERE 1 <> (SELECT COUNT(*) FROM {parent} p WHERE {on})"
+                yield Probe(
+                    "parent", (name,), sql, f"rows for which {fill.parent} has not exactly one {fill.attribute[0]}"
+                )
+
+    def _duplicates(self) -> Iterator[Probe]:
+        unique = [index for index in self.change.target if index.unique]
+        keys = [
+            i.columns for i in unique if i not in self.change.indexes or set(i.columns) & set(self.alteration.fills)
+        ]
+        key = self.alteration.after.primary_key
+        if self.change.table.primary_key != key or set(key) & self.change.retyped:
+            keys.append(key)
+        for columns in keys:
+            values = [self._future(column) for column in columns]
+            if any(column.startswith("(") for column in columns) or None in values:
+                continue
+            fills = self.alteration.fills
+            old = [self.change.old[name] for name in columns if name in self.change.old and name not in fills]
+            # A new attribute with one value for all makes no row differ from another.
+            listed = ", ".join(f"{value} AS {self.dialect.quote(f'k{n}')}" for n, value in enumerate(values) if value)
+            known = " AND ".join(f"{self.dialect.quote(name)} IS NOT NULL" for name in old) or "TRUE"
+            inner = f"SELECT {listed or '1'} FROM {self.full} c WHERE {known}"
+            names = [self.dialect.quote(f"k{n}") for n, value in enumerate(values) if value]
+            group = f" GROUP BY {', '.join(names)}" if names else ""
+            inner = f"SELECT COUNT(*) AS n FROM ({inner}) AS r{group} HAVING COUNT(*) > 1"
+            sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
+            yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
+
+    def _future(self, column: str) -> str | None:
+        """What rows will have, over the row ``c``; empty where all have the same, None where that cannot be asked."""
+        fill = self.alteration.fills.get(column)
+        if column in self.change.old:
+            own = f"c.{self.dialect.quote(self.change.old[column])}"
+            was, will = self.change.was[column], self.change.will[column]
+            if fill is None or not was.nullable:
+                return own
+            # What is converted as well cannot be compared before it is.
+            if not isinstance(fill, Literal) or was.core != will.core:
+                return None
+            return f"COALESCE({own}, {self.dialect.typed(self.dialect.value(was.core, fill.value), was.core)})"
+        match fill:
+            case Each():
+                return None
+            case Expression():
+                return f"({fill.mysql if self.mysql else fill.postgresql})"
+            case FromParent():
+                if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
+                    return None
+                quote = self.dialect.quote
+                on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
+                taken, parent = f"p.{quote(fill.attribute[0])}", self.dialect.full(fill.parent)
+                return f"(SELECT {taken} FROM {parent} p WHERE {on} LIMIT 1)"
+        return ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a column, or a value where ``type`` is empty; ``words`` for people. Where a row has no
+    value, it may be ``made`` up."""
+
+    sql: str
+    type: str
+    words: str
+    made: bool = False
+
+
+def orphans(
+    dialect: Dialect,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[Side, Side]],
+    *,
+    nulls: bool = False,
+) -> Probe:
+    """Counts rows that a new foreign key would find no parent for.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        The backend.
+    name, parent : TableName
+        Both tables by their names before; no parent where it is still to be made, and so has no row.
+    called : str
+        What the parent is called, for people.
+    pairs : list
+        Our sides, over the row ``c``, and the parent's, over ``p``.
+    nulls : bool
+        Whether rows without a value count: they have no parent either.
+    """
+
+    def equal(ours: Side, theirs: Side) -> str:
+        # Texts are compared as texts, and so are enums of two types, and whatever the types do not tell.
+        plain = {"int": "number", "real": "number", "moment": "moment"}
+        kinds = {plain.get(family(side.type)) for side in (ours, theirs) if side.type}
+        if len(kinds) == 1 and None not in kinds:
+            one = {side.type for side in (ours, theirs)} == {"bool"}
+            both = (dialect.as_number(s.sql) if s.type == "bool" and not one else s.sql for s in (theirs, ours))
+            return " = ".join(both)
+        return " = ".join(dialect.as_text(side.sql) if side.type else side.sql for side in (theirs, ours))
+
+    known = [f"{ours.sql} IS NOT NULL" for ours, _ in pairs if ours.type and not (nulls or ours.made)]
+    sql = f"SELECT COUNT(*) FROM {dialect.full(name)} c WHERE {' AND '.join(known) or 'TRUE'}"
+    if parent is not None:
+        on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
+        sql += f" AND NOT EXISTS (SELECT 1 FROM {dialect.full(parent)} p WHERE {on})"
+    listed = ", ".join(ours.words for ours, _ in pairs)
+    columns = tuple(ours.words for ours, _ in pairs if ours.type)
+    return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
+
+
+def clashes(
+    dialect: Dialect,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[Side, Side]],
+    columns: list[tuple[Side, Side]],
+) -> Probe:
+    """Counts values that rows that are put in for others would share with other rows, where a unique index forbids it.
+
+    Parameters are those of :func:`orphans`; ``columns`` are the sides of the index.
+    """
+
+    def listed(sides: list[Side]) -> str:
+        texts = [dialect.as_text(side.sql) for side in sides]
+        return ", ".join(f"{text} AS {dialect.quote(f'k{number}')}" for number, text in enumerate(texts))
+
+    missing = orphans(dialect, name, parent, called, pairs).sql.partition(" FROM ")[2]
+    ours = [side for side, _ in columns] + [side for side, _ in pairs]
+    marks = ", ".join(dialect.quote(f"k{number}") for number in range(len(columns)))
+    rows = f"SELECT {marks} FROM (SELECT DISTINCT {listed(ours)} FROM {missing}) AS m"
+    if parent is not None:
+        known = " AND ".join(f"{side.sql} IS NOT NULL" for _, side in columns if side.type) or "TRUE"
+        theirs = listed([side for _, side in columns])
+        rows += f" UNION ALL SELECT {theirs} FROM {dialect.full(parent)} p WHERE {known}"
+    groups = f"SELECT COUNT(*) AS n FROM ({rows}) AS r GROUP BY {marks} HAVING COUNT(*) > 1"
+    words = f"values of ({', '.join(side.words for _, side in columns)}) that rows of {called} would have in common"
+    return Probe("duplicate", (), f"SELECT COUNT(*) FROM ({groups}) AS d", words)
+
+
+def guards(dialect: Dialect, alteration: Alteration) -> list[Step]:
+    """Steps that fail where the server would change values without a word."""
+    name = alteration.before.name
+    old = {new: old for old, new in alteration.renamed.items()}
+    lossy = {old.get(attribute, attribute) for attribute in alteration.lossy}
+    return [
+        Step(dialect.failing.format(found.sql), (name,), f"make sure that {name} has no {found.words}")
+        for found in probe(dialect, alteration)
+        if found.silent and not set(found.attributes) & lossy
+    ]

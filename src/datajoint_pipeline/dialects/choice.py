@@ -1,0 +1,45 @@
+"""Which dialect a connection speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..internals.connection import postgresql_version
+from ..operations.structure import Tables
+from .base import Dialect
+from .constraints import Names
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def dialect_of(connection: dj.Connection) -> type[Dialect]:
+    """Give the dialect of a connection's server."""
+    if connection.adapter.backend == "mysql":
+        from .mysql.dialect import MySQL
+
+        return MySQL
+    from .postgresql.dialect import PostgreSQL
+
+    return PostgreSQL
+
+
+def make(
+    connection: dj.Connection, databases: Mapping[str, str], before: Tables, after: Tables, names: Names
+) -> Dialect:
+    """Make the dialect that turns operations into statements for a connection's server.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        Whose server.
+    databases : mapping
+        Name on the server of each schema in the code.
+    before, after : mapping of TableName to Table
+        Every table of the pipeline.
+    names : Names
+        What the catalogue said.
+    """
+    version = (postgresql_version(connection),) if connection.adapter.backend == "postgresql" else ()
+    return dialect_of(connection)(databases, before, after, names, version)

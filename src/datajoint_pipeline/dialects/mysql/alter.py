@@ -1,0 +1,366 @@
+"""Changes a table of MySQL in as few statements as can be, each of them with the cheapest algorithm that there is.
+
+Which algorithm a clause can have is the server's manual, "Online DDL Operations", tried on the servers themselves:
+columns come and go and are renamed INSTANT, indexes, nullability, order and primary key are INPLACE, types are COPY.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ...operations.structure import ATTRIBUTE_ASIDE
+from ...schema import notation
+from ...schema.naming import unused
+from ..base import Guards
+from ..constraints import plan
+from ..steps import Alteration, Column, Each, FromParent, Literal, Step, with_rows
+from .limits import refuse_row
+
+if TYPE_CHECKING:
+    from .dialect import MySQL
+
+#: Algorithms from the cheapest; REBUILD is INPLACE, and writes the whole table.
+INSTANT, INPLACE, REBUILD, COPY = range(4)
+
+
+@dataclass
+class Clauses:
+    """Clauses of ALTER TABLE that may run as one."""
+
+    sql: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    rank: int = INSTANT
+    counted: bool = False  # a table bears 64 (MySQL 9: 255) instant additions and removals; then it is rebuilt
+
+    def add(self, sql: str, rank: int, phrase: str) -> None:
+        self.sql.append(sql)
+        self.rank = max(self.rank, rank)
+        self.words.append(phrase)
+
+
+class Altering:
+    """The lowering of one alteration: guards, columns that need values first, the values, everything else, defaults."""
+
+    def __init__(self, dialect: MySQL, alteration: Alteration) -> None:
+        self.dialect, self.alteration = dialect, alteration
+        self.name, self.place = alteration.after.name, dialect.place(alteration.after.name)
+        self.change = dialect.change(replace(alteration, before=replace(alteration.before, name=self.name)))
+        self.converts = dialect._conversions(alteration, self.change)
+        self.quote, self.full = dialect.quote, dialect.full(self.name)
+        #: Columns of the table as they stand, by the names that they will have.
+        new = {old: name for name, old in self.change.old.items()} | self.change.kept
+        self.order = [new[a.name] for a in alteration.before.attributes if a.name in new]
+        self.early: dict[str, str] = {}  # columns that are added first, and what they are called until then
+        self.aliases: list[str] = []  # what updates call tables, as LOCK TABLES takes it
+
+    def steps(self, guards: Guards) -> list[Step]:
+        before = replace(self.alteration.before, name=self.name)
+        first = guards(self.dialect, replace(self.alteration, before=before))
+        early, updates = self._early(), self._updates()
+        self._refuse_too_large()
+        return [*first, *early, *updates, *self._main(updates)]
+
+    def _refuse_too_large(self) -> None:
+        """Raise where what is put aside, or stays while values are converted, leaves no room for the rest."""
+        before, change = self.alteration.before, self.change
+        gone, aside = (
+            [self.dialect.column(self.dialect._before, before, before.attribute[name]) for name in names]
+            for names in (change.dropped, change.kept)
+        )
+        places = [replace(change.will[name], nullable=True) for name in self.early]
+        width = self.dialect.width(self.place[0])
+        hidden = len(aside) + sum(name.startswith(ATTRIBUTE_ASIDE) for name in change.will)
+        put_aside = [replace(column, nullable=True) for column in aside]
+        refuse_row(str(self.name), [*change.will.values(), *put_aside], width, hidden)
+        if places:
+            refuse_row(str(self.name), [*change.was.values(), *gone, *aside, *places], width, len(self.converts))
+
+    def _constant(self, name: str) -> str | None:
+        """The value that a new column can be given as its default."""
+        column, fill = self.change.will[name], self.alteration.fills.get(name)
+        if isinstance(fill, Literal) and not re.search(r"blob|text|json|^bytes", column.sql):
+            return self.dialect.value(column.core, fill.value)
+        return None
+
+    def _early(self) -> list[Step]:
+        clauses, previous = Clauses(), ""
+        for attribute in self.alteration.after.attributes:
+            name, column = attribute.name, self.change.will[attribute.name]
+            new = name not in self.change.was
+            if name in self.converts or (new and name in self.alteration.fills and self._constant(name) is None):
+                taken = {*self.change.old.values(), *self.change.dropped, *self.change.kept.values()}
+                self.early[name] = unused(f"_new_{name}" if name in taken else name, taken)
+                where = f"AFTER {self.quote(previous)}" if previous else "FIRST"
+                definition = self.dialect._definition(replace(column, nullable=True), self.early[name])
+                clauses.add(f"ADD COLUMN {definition} {where}", INSTANT, f"add a place for {name}")
+                if new:
+                    place = self.order.index(self._new(previous)) + 1 if previous else 0
+                    self.order.insert(place, name)
+                previous = self.early[name]
+            elif not new:
+                previous = self.change.old[name]
+        clauses.counted = True
+        return self.dialect._alter(self.name, clauses)
+
+    def _new(self, current: str) -> str:
+        known = {old: name for name, old in {**self.change.old, **self.early}.items()}
+        return known[current]
+
+    def _updates(self) -> list[Step]:
+        steps = []
+        for name, column in self.change.will.items():
+            fill = self.alteration.fills.get(name)
+            if name in self.early:
+                target, condition = self.early[name], ""
+            elif name in self.change.was and fill and self.change.was[name].nullable:
+                target = self.change.old[name]
+                condition = f" WHERE {self.quote(target)} IS NULL"
+            else:
+                continue
+            old = self.change.old.get(name, "")
+            if isinstance(fill, FromParent) and name not in self.converts:
+                steps.append(self._from_parent(name, target, fill, condition))
+                continue
+            if isinstance(fill, Each) and name not in self.converts:
+                steps.append(self._each(name, target, column, fill, condition))
+                continue
+            value = self.dialect._fill(column, fill)
+            if name in self.converts:
+                value = self.converts[name] if value is None else f"COALESCE({self.converts[name]}, {value})"
+                condition = f" WHERE {self.quote(old)} IS NOT NULL" if fill is None else ""
+            sql = f"UPDATE {self.full} SET {self.quote(target)} = {value}{condition}"
+            steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes"))
+        return steps
+
+    def _from_parent(self, name: str, target: str, fill: FromParent, condition: str) -> Step:
+        theirs, pairs = self.dialect.from_parent(fill)
+        on = " AND ".join(f"p.{self.quote(parent)} = c.{self.quote(ours)}" for parent, ours in pairs)
+        parent, value = self.dialect.full(fill.parent), f"p.{self.quote(theirs)}"
+        condition = condition.replace("WHERE ", "WHERE c.")
+        self.aliases += [f"{self.full} AS c WRITE", f"{parent} AS p READ"]
+        if fill.unique:
+            sql = f"UPDATE {self.full} c JOIN {parent} p ON {on} SET c.{self.quote(target)} = {value}{condition}"
+        else:
+            # A second row of the parent is an error here, not a choice.
+            value = f"(SELECT {value} FROM {parent} p WHERE {on})"
+            sql = f"UPDATE {self.full} c SET c.{self.quote(target)} = {value}{condition}"
+        return Step(sql, (self.name,), f"fill {name} in {self.name} from {fill.parent}", lock="writes")
+
+    def _each(self, name: str, target: str, column: Column, fill: Each, condition: str) -> Step:
+        sql = f"UPDATE {self.full} SET {self.quote(target)} = {self.dialect.unique_id(column)}{condition}"
+        if fill.kind == "number":
+            key = [self.quote(a) for a in self.alteration.before.primary_key]
+            numbered = f"SELECT {', '.join(key)}, ROW_NUMBER() OVER (ORDER BY {', '.join(key)}) AS `~` FROM {self.full}"
+            on = " AND ".join(f"n.{a} = c.{a}" for a in key)
+            condition = condition.replace("WHERE ", "WHERE c.")
+            self.aliases.append(f"{self.full} AS c WRITE")
+            sql = f"UPDATE {self.full} c JOIN ({numbered}) n ON {on} SET c.{self.quote(target)} = n.`~`{condition}"
+        return Step(sql, (self.name,), f"give each row of {self.name} its own {name}", lock="writes")
+
+    def _main(self, updates: list[Step]) -> list[Step]:
+        after, columns = self.alteration.after, Clauses()
+        drops, adds, firm = self._index_clauses()
+        late = Clauses()
+        self._departures(columns, drops)
+        self._columns(columns, late)
+        if after.comment != self.alteration.before.comment:
+            adds.add(f"COMMENT = {self.dialect.noted(str(after.name), after.comment)}", INPLACE, "change the comment")
+        first = [*self._tightened(columns), *self._key_renames(columns, firm)]
+        if columns.rank >= REBUILD or firm or not columns.sql:
+            # The first of these steps gives columns other names than the updates have, or makes them required.
+            steps = self._alone([*first, *self.dialect._alter(self.name, drops, columns, adds)], updates)
+        else:
+            # Columns alone take an instant or little more, and indexes do not write the table.
+            steps = [step for group in (drops, columns, adds) for step in self.dialect._alter(self.name, group)]
+            steps = first + steps
+        return steps + self.dialect._alter(self.name, late)
+
+    def _alone(self, steps: list[Step], updates: list[Step]) -> list[Step]:
+        """These steps, such that what others wrote since the rows got their values gets one before the first of them.
+
+        Until then a worker with the code of before may give a row a value that would go with its column, or none.
+        """
+        return with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
+
+    def _tightened(self, columns: Clauses) -> list[Step]:
+        """What cannot go with a copy of the table either: columns of foreign keys that become required are so first."""
+        clauses = Clauses()
+        for name, old in self.change.old.items():
+            was, will = self.change.was[name], self.change.will.get(name)
+            required = will is not None and was.nullable and not will.nullable
+            if columns.rank < COPY or not required or name in self.converts or not self._in_key(old):
+                continue
+            definition = self.dialect._definition(replace(was, nullable=False, default=None), old)
+            clauses.add(f"CHANGE COLUMN {self.quote(old)} {definition}", REBUILD, f"require {old}")
+        return self.dialect._alter(self.name, clauses)
+
+    def _key_renames(self, columns: Clauses, firm: bool) -> list[Step]:
+        """Columns of foreign keys that are renamed get their names first: that cannot go with a change of the indexes
+        that these keys need, nor with a table that is written anew, after which the server no longer finds the keys."""
+        alone = columns.rank < REBUILD and not columns.counted and not firm
+        renames = Clauses()
+        for name, old in self.change.old.items():
+            if alone or old == name or not self._in_key(old) or name in self.converts:
+                continue
+            renames.add(f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", INPLACE, f"rename {old} to {name}")
+            plain = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"
+            kept = [(sql, phrase) for sql, phrase in zip(columns.sql, columns.words, strict=True) if sql != plain]
+            columns.sql = [
+                sql.replace(f"CHANGE COLUMN {self.quote(old)} ", f"CHANGE COLUMN {self.quote(name)} ", 1)
+                for sql, _ in kept
+            ]
+            columns.words = [phrase for _, phrase in kept]
+        return self.dialect._alter(self.name, renames)
+
+    def _index_clauses(self) -> tuple[Clauses, Clauses, bool]:
+        """Indexes and primary key to drop and to add, and whether both must happen at once."""
+        drops, adds, change = Clauses(), Clauses(), self.change
+        gone, come = plan(change.indexes, change.target)
+        for index in change.target:
+            # The index of a column that gives way to a converted one would lose it.
+            if index not in come and set(index.columns) & set(self.converts):
+                gone.append(index)
+                come.append(index)
+        # Names are those before until the columns are renamed, which is in the same statement or later.
+        back = {new: old for new, old in change.old.items()}
+        for index in gone:
+            old = replace(index, columns=tuple(back.get(column, column) for column in index.columns))
+            name = self.dialect._names.index(self.place, old)
+            drops.add(f"DROP INDEX {self.quote(name)}", INPLACE, f"drop index ({', '.join(old.columns)})")
+        dropped = [re.findall(r"`((?:[^`]|``)*)`", sql)[0].replace("``", "`") for sql in drops.sql]
+        left = [known for known in self.dialect._names.table(self.place).indexes if known.name not in dropped]
+        forward = {old: new for new, old in back.items()}
+        left = [
+            replace(k, index=replace(k.index, columns=tuple(forward.get(c, c) for c in k.index.columns))) for k in left
+        ]
+        for index in come:
+            self.dialect._add_index(adds, left, index)
+        key = self.alteration.after.primary_key
+        if change.table.primary_key != key or set(key) & set(self.converts):
+            drops.add("DROP PRIMARY KEY", REBUILD, "change the primary key")
+            adds.add(f"ADD PRIMARY KEY ({self.dialect.listed(key)})", REBUILD, "change the primary key")
+        self.dialect._follow(change, self.place, left)
+        needed = [k.attributes for k in change.table.foreign_keys]
+        firm = any(index.columns[: len(columns)] == columns for index in gone for columns in needed)
+        return drops, adds, firm or max(drops.rank, adds.rank) >= REBUILD
+
+    def _departures(self, columns: Clauses, drops: Clauses) -> None:
+        before = self.alteration.before
+        for name in self.change.dropped:
+            columns.add(f"DROP COLUMN {self.quote(name)}", INSTANT, f"drop {name}")
+            columns.counted = True
+        for name in self.converts:
+            columns.add(f"DROP COLUMN {self.quote(self.change.old[name])}", INSTANT, f"convert {name}")
+            columns.counted = True
+        for name, aside in self.change.kept.items():
+            attribute = before.attribute[name]
+            phrase = f"put {name} aside"
+            if attribute.nullable:
+                columns.add(f"RENAME COLUMN {self.quote(name)} TO {self.quote(aside)}", INSTANT, phrase)
+            else:
+                column = self.dialect.column(self.dialect._before, before, attribute)
+                definition = self.dialect._definition(replace(column, nullable=True), aside)
+                columns.add(f"CHANGE COLUMN {self.quote(name)} {definition}", REBUILD, phrase)
+
+    def _columns(self, clauses: Clauses, late: Clauses) -> None:
+        """Columns that are added, moved, renamed or changed, in the order that they will have."""
+        moved = self._moved()
+        previous = ""
+        for name, column in self.change.will.items():
+            where = ""
+            if name in moved or (name not in self.change.was and name not in self.early):
+                where = f" AFTER {self.quote(previous)}" if previous else " FIRST"
+                where = "" if column.name.startswith("_") else where
+            if not name.startswith("_"):
+                previous = name
+            if name in self.converts:
+                definition = self.dialect._definition(column)
+                where = where or (f" AFTER {self.quote(self._before_of(name))}" if self._before_of(name) else " FIRST")
+                clauses.add(f"CHANGE COLUMN {self.quote(self.early[name])} {definition}{where}", REBUILD, "")
+                clauses.words[-1] = f"convert {name}"
+            elif name in self.early:
+                if not column.nullable or where or self.early[name] != name:
+                    current = self.quote(self.early[name])
+                    rank = REBUILD if where or not column.nullable else INSTANT
+                    clauses.add(
+                        f"CHANGE COLUMN {current} {self.dialect._definition(column)}{where}", rank, f"add {name}"
+                    )
+            elif name not in self.change.was:
+                self._add(clauses, late, name, column, where)
+            else:
+                self._modify(clauses, name, column, where)
+
+    def _before_of(self, name: str) -> str:
+        names = [n for n in self.change.will if not n.startswith("_")]
+        return names[names.index(name) - 1] if name in names and names.index(name) else ""
+
+    def _add(self, clauses: Clauses, late: Clauses, name: str, column: Column, where: str) -> None:
+        constant = None if column.nullable and name not in self.alteration.fills else self._constant(name)
+        shown = column
+        if constant is not None and constant != column.default:
+            shown = replace(column, default=constant, nullable=False)
+            if column.nullable:
+                late.add(f"MODIFY COLUMN {self.dialect._definition(column)}", REBUILD, f"let {name} be null")
+            else:
+                default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
+                late.add(f"ALTER COLUMN {self.quote(name)} {default}", INSTANT, f"change the default of {name}")
+        clauses.add(f"ADD COLUMN {self.dialect._definition(shown)}{where}", INSTANT, f"add {name}")
+        clauses.counted = True
+
+    def _modify(self, clauses: Clauses, name: str, column: Column, where: str) -> None:
+        was, old = self.change.was[name], self.change.old[name]
+        if was == column and not where:
+            if old != name:
+                renaming = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"
+                clauses.add(renaming, INPLACE if self._in_key(old) else INSTANT, f"rename {old} to {name}")
+            return
+        phrase = f"change {name}" if old == name else f"rename {old} to {name}"
+        rank = max(self._rank(was, column), REBUILD if where else INSTANT)
+        rank = max(rank, INPLACE) if old != name and self._in_key(old) else rank
+        plain = replace(was, default=column.default) == column and not where and old == name
+        # A default that is computed leaves a mark in the catalogue, unless the whole column is said anew.
+        computed = any((c.default or "").upper().startswith(("CURRENT_TIMESTAMP", "(")) for c in (was, column))
+        if plain and not computed:
+            default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
+            clauses.add(f"ALTER COLUMN {self.quote(name)} {default}", INSTANT, f"change the default of {name}")
+        else:
+            clauses.add(f"CHANGE COLUMN {self.quote(old)} {self.dialect._definition(column)}{where}", rank, phrase)
+
+    def _in_key(self, old: str) -> bool:
+        """Whether a foreign key holds a column, or leads to it."""
+        tables = self.dialect._names.tables
+        name = {now: new for new, now in self.change.old.items()}[old]  # names are followed already
+        if any(name in key.attributes for key in tables[self.place].foreign_keys):
+            return True
+        keys = [key for table in tables.values() for key in table.foreign_keys]
+        return any(key.parent == self.place and name in key.parent_attributes for key in keys)
+
+    def _moved(self) -> set[str]:
+        """Columns that must be put elsewhere: all but the longest run that is in order already."""
+        visible = [name for name in self.change.will if not name.startswith("_")]
+        place = {name: number for number, name in enumerate(visible)}
+        now = [name for name in self.order if name in place and name not in self.converts]
+        # For each column, how long the longest run is that ends with it, and the run.
+        runs: list[tuple[int, list[str]]] = [(0, [])]
+        for name in now:
+            length, run = max(found for found in runs if not found[1] or place[found[1][-1]] < place[name])
+            runs.append((length + 1, [*run, name]))
+        return set(now) - set(max(runs)[1])
+
+    def _rank(self, was: Column, will: Column) -> int:
+        """What changing a column in its place asks for."""
+        rank = REBUILD if was.nullable != will.nullable else INSTANT
+        if was.sql == will.sql:
+            return rank
+        old, new = (re.fullmatch(r"varchar\((\d+)\)", column.sql) for column in (was, will))
+        if old and new and int(new[1]) >= int(old[1]):
+            width = self.dialect.width(self.place[0])
+            if (int(old[1]) * width > 255) == (int(new[1]) * width > 255):
+                return max(rank, INPLACE)
+        if was.sql.startswith("enum(") and will.sql.startswith("enum("):
+            values, more = notation.enum_values(was.sql), notation.enum_values(will.sql)
+            if more[: len(values)] == values and (len(values) > 255) == (len(more) > 255):
+                return rank
+        return COPY

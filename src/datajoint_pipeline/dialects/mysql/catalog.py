@@ -1,0 +1,163 @@
+"""Reads MySQL's catalogue for :mod:`catalog`: MySQL 8.0, 8.4 and 9."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...schema import notation
+from ...schema.model import Index
+from ..catalog import CatalogColumn, Catalogue, Found, FoundTables, Reference
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: What a core type is as a column, where that is not its own name.
+_STORED = {
+    "int64": "bigint",
+    "int32": "int",
+    "int16": "smallint",
+    "int8": "tinyint",
+    "float32": "float",
+    "float64": "double",
+    "bool": "tinyint",
+    "uuid": "binary(16)",
+    "bytes": "longblob",
+}
+
+
+def fits(core: str, stored: str) -> bool:
+    """Whether DataJoint stores a core type so."""
+    if core.startswith("enum("):
+        # MySQL takes spaces off the ends of values.
+        return notation.enum_values(stored) == tuple(value.rstrip() for value in notation.enum_values(core))
+    return stored == _STORED.get(core, core)
+
+
+def native(stored: str) -> str:
+    """The type of a column that has no marker, as a definition writes it."""
+    # decimal(5,2) would have a marker; the same as numeric(5,2) has none.
+    return stored.replace("decimal(", "numeric(")
+
+
+#: Of hidden tables, a migration asks for the columns of those alone that were put aside.
+_KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
+
+
+def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
+    def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
+        marks = ", ".join(["%s"] * len(names))
+        # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
+        query = (
+            f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) FROM information_schema.{view} "
+            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}"
+        )
+        return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
+
+    catalogue, collations = Catalogue(), {}
+    tables = catalogue.tables
+    for database, charset, collation, name, comment, engine, own_collation, options in rows(
+        "s.schema_name, default_character_set_name, default_collation_name, table_name, table_comment, engine, "
+        "table_collation, create_options",
+        "schemata s LEFT JOIN information_schema.tables t "
+        "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
+        "s.schema_name",
+    ):
+        found = tables[database, name or ""] = Found(comment or "")
+        if charset not in ("utf8mb4", "utf8mb3", "utf8"):
+            catalogue.narrow.add(database)
+        collations[database, name] = own_collation
+        if name and engine != "InnoDB":
+            found.deviations.append(f"stored in {engine}")
+        if name and own_collation != collation:
+            found.deviations.append(f"collation {own_collation}, where the database has {collation}")
+        if options and "partitioned" in options:
+            found.deviations.append("partitioned")
+    for database, table, name, type_, extra, nullable, default, comment, collation, _ in sorted(
+        rows(
+            "table_schema, table_name, column_name, column_type, extra, is_nullable, column_default, column_comment, "
+            "collation_name, ordinal_position",
+            "columns",
+            "table_schema",
+            _KNOWN,
+        ),
+        key=lambda row: row[-1],
+    ):
+        if (database, table) in tables:
+            # The server goes on saying DEFAULT_GENERATED of a column whose default was dropped.
+            if "DEFAULT_GENERATED" in extra and default and not default.upper().startswith("CURRENT_TIMESTAMP"):
+                default = f"({default})"
+            words = [extra.replace("DEFAULT_GENERATED", "").strip().lower()]
+            if collation and collation != collations[database, table]:
+                words.append(f"collation {collation}")
+            tables[database, table].columns.append(
+                CatalogColumn(
+                    name, notation.normal_type(type_), " ".join(words).strip(), nullable == "YES", default, comment
+                )
+            )
+    for database, table, clause, enforced in rows(
+        "c.constraint_schema, table_name, check_clause, enforced",
+        "check_constraints c JOIN information_schema.table_constraints t USING (constraint_schema, constraint_name)",
+        "c.constraint_schema",
+        "constraint_type = 'CHECK'",
+    ):
+        if (database, table) in tables:
+            text = f"check {notation.normal_expression(clause)}{' not enforced' if enforced == 'NO' else ''}"
+            tables[database, table].deviations.append(text)
+    _read_keys(rows, tables)
+    return catalogue
+
+
+def _read_keys(rows: Any, tables: FoundTables) -> None:
+    rules = {
+        (database, name): f"is on update {update} on delete {delete}".lower()
+        for database, name, update, delete in rows(
+            "constraint_schema, constraint_name, update_rule, delete_rule",
+            "referential_constraints",
+            "constraint_schema",
+            "(update_rule, delete_rule) <> ('CASCADE', 'RESTRICT')",
+        )
+    }
+    keys: dict[tuple[str, str, str], list[Any]] = {}
+    for database, table, name, _, *column in sorted(
+        rows(
+            "table_schema, table_name, constraint_name, ordinal_position, column_name, referenced_table_schema, "
+            "referenced_table_name, referenced_column_name",
+            "key_column_usage",
+            "table_schema",
+            f"(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL) AND {_KNOWN}",
+        ),
+        key=lambda row: row[:4],
+    ):
+        keys.setdefault((database, table, name), []).append(column)
+    for (database, table, name), columns in keys.items():
+        attributes, parents, parent_tables, parent_attributes = zip(*columns, strict=True)
+        if (database, table) not in tables:
+            continue
+        if name == "PRIMARY":
+            tables[database, table].primary_key = attributes
+        else:
+            words = rules.get((database, name), "")
+            reference = Reference(name, attributes, (parents[0], parent_tables[0]), parent_attributes, words)
+            tables[database, table].references.append(reference)
+    indexes: dict[tuple[str, str, str, bool], list[str]] = {}
+    for database, table, name, _, not_unique, column, order, part, expression, kind, visible in sorted(
+        rows(
+            "table_schema, table_name, index_name, seq_in_index, non_unique, column_name, collation, sub_part, "
+            "expression, index_type, is_visible",
+            "statistics",
+            "table_schema",
+            f"index_name <> 'PRIMARY' AND {_KNOWN}",
+        ),
+        key=lambda row: row[:4],
+    ):
+        text = notation.normal_expression(f"({expression})") if column is None else column
+        text += f"({part})" if part else ""
+        text += " desc" if order == "D" else ""
+        text += f" using {kind.lower()}" if kind != "BTREE" else ""
+        text += " invisible" if visible == "NO" else ""
+        indexes.setdefault((database, table, name, not not_unique), []).append(text)
+    for (database, table, name, unique), texts in indexes.items():
+        if (database, table) in tables:
+            tables[database, table].indexes.append(Index(tuple(texts), unique))
+            tables[database, table].index_names.append(name)

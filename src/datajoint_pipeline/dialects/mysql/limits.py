@@ -1,0 +1,128 @@
+"""How much a table of MySQL holds: what its server refuses in the middle of a migration is refused before it.
+
+The sums are those of the manual's "Limits on Table Column Count and Row Size" and of InnoDB for pages of 16 kB,
+tried on the server to the byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from ...errors import PipelineError
+from ...schema import notation
+from ..steps import Column
+
+#: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
+KEY_BYTES, ROW_BYTES, PAGE_BYTES = 3072, 65_535, 8125
+
+#: Of one table, the primary key aside.
+COLUMNS, INDEXES = 1017, 64
+
+_BYTES = {
+    **dict.fromkeys(("tinyint", "bool", "boolean", "year"), 1),
+    **{"smallint": 2, "mediumint": 3, "int": 4, "integer": 4, "bigint": 8, "float": 4, "double": 8},
+    **{"date": 3, "time": 3, "timestamp": 4, "datetime": 5, "tinyblob": 9, "tinytext": 9, "blob": 10, "text": 10},
+    **{"mediumblob": 11, "mediumtext": 11, "longblob": 12, "longtext": 12, "json": 12},
+}
+
+#: What a page has of a value that is longer, which may be elsewhere; a byte says how long it is.
+_OUTSIDE = 40
+
+
+def size(sql: str, width: int) -> int:
+    """Bytes that a value of a type takes at most.
+
+    Parameters
+    ----------
+    sql : str
+        The type, ``varchar(20)``.
+    width : int
+        Bytes of a letter.
+    """
+    match = re.match(r"(\w+)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?", sql.lower())
+    if match is None:
+        return 8
+    kind, first, second = match[1], int(match[2] or 0), int(match[3] or 0)
+    if kind in ("varchar", "char"):
+        return first * width
+    if kind in ("varbinary", "binary"):
+        return first
+    if kind == "decimal":
+        return _digits((first or 10) - second) + _digits(second)
+    if kind == "enum":
+        return 1 if len(notation.enum_values(sql)) < 256 else 2
+    more = (first + 1) // 2 if kind in ("time", "timestamp", "datetime") else 0
+    return _BYTES.get(kind, 8) + more
+
+
+def _digits(count: int) -> int:
+    """Bytes of so many decimal digits."""
+    return count // 9 * 4 + (count % 9 + 1) // 2
+
+
+def row(columns: Iterable[Column], width: int) -> tuple[int, int]:
+    """Bytes of a row at most, as the server counts them and as InnoDB does."""
+    server, page, nullable = 0, 5 + 6 + 7, 0
+    for column in columns:
+        kind = (re.match(r"[a-z]*", column.sql.lower()) or [""])[0]
+        most = size(column.sql, width)
+        server += most + (1 + (most > 255) if kind.startswith("var") else 0)
+        if re.fullmatch(r"\w*(blob|text)|json", kind):
+            page += _OUTSIDE + 1
+        elif kind.startswith("var") or (kind == "char" and width > 1):
+            page += min(most, _OUTSIDE) + 1
+        else:
+            page += most
+        nullable += column.nullable
+    return server + (nullable + 7) // 8, page + (nullable + 7) // 8
+
+
+def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collection[tuple[str, ...]], width: int) -> None:
+    """Raise where a table would have too many indexes, primary key included, or one that is too long."""
+    if len(indexes) > INDEXES + 1:
+        raise PipelineError(
+            f"{table} would have {len(indexes) - 1} indexes.",
+            f"MySQL takes {INDEXES} of one table, those of foreign keys among them; nothing was changed.",
+            "Declare fewer.",
+        )
+    for names in indexes:
+        total = sum(size(columns[name].sql, width) if name in columns else 0 for name in names)
+        if total > KEY_BYTES:
+            raise PipelineError(
+                f"An index over ({', '.join(names)}) of {table} takes up to {total:,} bytes.",
+                f"MySQL takes {KEY_BYTES:,}, and a letter has up to four; nothing was changed.",
+                "Make these texts shorter, or refer to them by a number or a hash.",
+            )
+
+
+def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int = 0) -> None:
+    """Raise where a row would be too long, or have too many columns.
+
+    Parameters
+    ----------
+    table : str
+        For people.
+    columns : collection of Column
+        All that are there at one time.
+    width : int
+        Bytes of a letter.
+    hidden : int
+        How many of them were put aside, or are only there while values are converted.
+    """
+    aside = f", {hidden} of them put aside until purge, or there while values are converted" if hidden else ""
+    if len(columns) > COLUMNS:
+        raise PipelineError(
+            f"{table} would have {len(columns):,} columns{aside}.",
+            f"MySQL takes {COLUMNS:,}; nothing was changed.",
+            "Divide the table, or write it as rows of a part table.",
+        )
+    server, page = row(columns, width)
+    if server > ROW_BYTES or page > PAGE_BYTES:
+        total, most = (server, ROW_BYTES) if server > ROW_BYTES else (page, PAGE_BYTES)
+        why = f"MySQL takes {most:,} for {len(columns):,} columns{aside}, a letter being up to {width}"
+        raise PipelineError(
+            f"A row of {table} would take up to {total:,} bytes.",
+            f"{why}; nothing was changed.",
+            "Make texts shorter, keep long ones as <blob> or in a store, or divide the table.",
+        )

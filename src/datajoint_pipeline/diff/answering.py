@@ -1,0 +1,37 @@
+"""The difference of two states with every question answered that somebody answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..operations.structure import Tables
+from . import changes
+from .questions import Answers, Question
+
+
+def answered(
+    before: Tables, after: Tables, answers: Answers, ask: Callable[[Question, Tables], Answers | None] | None
+) -> changes.Changes:
+    """The difference once every question is answered or left open."""
+    left: set[Question] = set()
+    while True:
+        found = changes.difference(before, after, answers)
+        question = next((q for q in found.questions if q not in left), None)
+        if question is None or ask is None:
+            return found
+        more = ask(question, before)
+        if more is None:
+            left.add(question)
+        else:
+            answers = merged(answers, more)
+
+
+def merged(one: Answers, other: Answers) -> Answers:
+    """All that was said; what was said last counts."""
+    return Answers(
+        {**one.tables, **other.tables},
+        {**one.attributes, **other.attributes},
+        {**one.fills, **other.fills},
+        one.drops | other.drops,
+        one.inserts | other.inserts,
+    )

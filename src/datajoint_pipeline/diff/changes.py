@@ -1,0 +1,364 @@
+"""The difference of two pipelines as operations, and the questions that only a person can answer.
+
+A table or attribute that goes while a like one comes may be a rename or two things that have nothing to do with each
+other; one keeps the values, the other loses them. So that is asked, never assumed. What follows from an answer is not
+asked again: a renamed key carries the tables below it along.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from ..errors import PipelineError
+from ..operations.structure import (
+    ATTRIBUTE_ASIDE,
+    AddAttribute,
+    AddForeignKey,
+    AddIndex,
+    AlterAttribute,
+    ChangeComment,
+    ChangePrimaryKey,
+    CreateTable,
+    DropAttribute,
+    DropForeignKey,
+    DropIndex,
+    DropTable,
+    Operation,
+    OrderAttributes,
+    RenameAttribute,
+    RenameTable,
+    Tables,
+    apply,
+)
+from ..operations.topology import dependency_order
+from ..schema.model import Attribute, ForeignKey, Table, TableName
+from .questions import Answers, Question
+from .questions import fill as fill_of
+from .questions import missing as missing_rows
+from .questions import origin as origin_of
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Operations in an order that is safe, and what is still to be asked."""
+
+    operations: list[Operation]
+    questions: list[Question]
+
+
+def difference(before: Tables, after: Tables, answers: Answers | None = None) -> Changes:
+    """Compare two states of a pipeline.
+
+    Parameters
+    ----------
+    before, after : mapping of TableName to Table
+        Every table of every schema.
+    answers : Answers, optional
+        What is known already.
+
+    Returns
+    -------
+    Changes
+        Applied to ``before``, the operations give ``after``. Nothing is proposed for equal things.
+    """
+    answers = answers or Answers()
+    questions: list[Question] = []
+    operations: list[Operation] = _table_renames(before, after, answers, questions)
+    now = apply(operations, before)
+    target = {name: keeping_hidden(now.get(name), table) for name, table in after.items()}
+    common = [name for name in dependency_order(target.values()) if name in now]
+
+    renames = _attribute_renames(now, target, common, answers, questions)
+    operations += renames
+    now = had = apply(renames, now)
+
+    removals: list[Operation] = []
+    for name in reversed(dependency_order(now.values())):
+        if name in target:  # those of a table that goes, go with it
+            keeps = target[name].foreign_keys
+            removals += [DropForeignKey(name, key) for key in now[name].foreign_keys if key not in keeps]
+    for name in common:
+        removals += [DropIndex(name, i) for i in now[name].indexes if i not in target[name].indexes]
+    operations += removals
+    now = apply(removals, now)
+
+    alterations = [op for name in common for op in _within(now[name], target, had, answers, questions)]
+    operations += alterations
+    now = apply(alterations, now)
+
+    additions: list[Operation] = []
+    for name in dependency_order(target.values()):
+        if name not in now:
+            additions.append(CreateTable(name, target[name]))
+    for name in common:
+        additions += [AddIndex(name, i) for i in target[name].indexes if i not in now[name].indexes]
+        for key in target[name].foreign_keys:
+            if key not in now[name].foreign_keys:
+                missing = missing_rows(had, target, name, key, answers, questions)
+                additions.append(AddForeignKey(name, key, missing))
+    gone = [name for name in reversed(dependency_order(now.values())) if name not in target]
+    additions += [DropTable(name) for name in gone]
+    return Changes([*operations, *additions], questions)
+
+
+def keeping_hidden(now: Table | None, target: Table) -> Table:
+    """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
+    day of its declaration, and a later day is no reason to take one away. What was put aside is never added either."""
+    had = {} if now is None else now.attribute
+    key = () if now is None else now.primary_key
+    shown = [a for a in target.attributes if a.name in had or not a.name.startswith(ATTRIBUTE_ASIDE)]
+    extra = [a for a in had.values() if a.hidden and a.name not in target.attribute and a.name not in key]
+    return replace(target, attributes=(*shown, *extra))
+
+
+# --- Tables --------------------------------------------------------------------------------------------------------
+
+
+def _table_renames(before: Tables, after: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
+    """Renames that are answered or certain, in an order in which no name is taken twice; others are asked."""
+    pairs = {old: new for old, new in answers.tables.items() if old in before and new in after and old != new}
+    gone = [before[name] for name in sorted(before, key=str) if name not in after and name not in pairs]
+    come = [after[name] for name in sorted(after, key=str) if name not in before and name not in pairs.values()]
+    for old in gone:
+        # The same class in the same schema under another prefix has changed its tier and nothing else.
+        for new in come:
+            if (old.name.schema, old.title) == (new.name.schema, new.title) and new.name not in pairs.values():
+                pairs[old.name] = new.name
+    for old in gone:
+        if old.name in pairs or (old.name, None) in answers.drops or (old.master and old.master in pairs):
+            continue
+        scores = {new.name: _table_score(old, new) for new in come if new.name not in pairs.values()}
+        likely = sorted((n for n in scores if scores[n] >= 0.5), key=lambda n: (-scores[n], str(n)))
+        if likely:
+            spoken = tuple(f"{n.schema}.{after[n].title}" for n in likely)
+            questions.append(Question("rename-table", old.name, "", spoken, tuple(likely)))
+    return _in_free_order(before, pairs)
+
+
+def _in_free_order(before: Tables, pairs: dict[TableName, TableName]) -> list[Operation]:
+    operations: list[Operation] = []
+    now = dict(before)
+    waiting = {old: new for old, new in pairs.items() if not _follows(before[old], pairs, new)}
+    while waiting:
+        free = [old for old, new in waiting.items() if new not in now]
+        if not free:
+            names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
+            raise PipelineError(
+                "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
+            )
+        operation = RenameTable(free[0], waiting.pop(free[0]))
+        now = operation.apply(now)
+        operations.append(operation)
+    return operations
+
+
+def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) -> bool:
+    """Whether a part gets its new name by its master's renaming alone."""
+    master = pairs.get(part.master) if part.master else None
+    if master is None or part.master is None:
+        return False
+    return new == TableName(master.schema, master.table + part.name.table.removeprefix(part.master.table))
+
+
+def _table_score(old: Table, new: Table) -> float:
+    """How likely a table is another one renamed, from 0 to 1: what share of the attributes they have in common."""
+    ours = {(a.name, a.type) for a in old.attributes if not a.hidden}
+    theirs = {(a.name, a.type) for a in new.attributes if not a.hidden}
+    shared = len(ours & theirs) / max(len(ours | theirs), 1)
+    own, other = (table.title.rpartition(".")[2] for table in (old, new))
+    return 0.75 * shared + 0.25 * SequenceMatcher(None, own, other).ratio()
+
+
+# --- Attributes ------------------------------------------------------------------------------------------------------
+
+
+def _attribute_renames(
+    now: Tables, target: Tables, common: list[TableName], answers: Answers, questions: list[Question]
+) -> list[Operation]:
+    """Renames of attributes: answered, or implied by the foreign key that brings the attribute; the others asked."""
+    operations: list[Operation] = []
+    known: dict[TableName, dict[str, str]] = {}
+    for name in common:
+        old, new = now[name], target[name]
+        gone = [a.name for a in old.attributes if a.name not in new.attribute]
+        come = [a.name for a in new.attributes if a.name not in old.attribute]
+        said = {was: now for (table, was), now in answers.attributes.items() if table == name and was != now}
+        said = {was: now for was, now in said.items() if was in old.attribute and now in new.attribute}
+        pairs = {was: now for was, now in said.items() if now in come or now in said}
+        dropped = {attribute for table, attribute in answers.drops if table == name and attribute is not None}
+        implied, unclear = _implied(old, new, known, pairs, dropped)
+        for old_name, new_name in (*implied, *_same_origin(name, gone, come, now, target, known)):
+            if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
+                pairs[old_name] = new_name
+        known[name] = pairs
+        operations += _free_renames(name, pairs)
+        come = [attribute for attribute in come if attribute not in pairs.values()]
+        for attribute in gone:
+            if (
+                attribute not in pairs
+                and (name, attribute) not in answers.drops
+                and not old.attribute[attribute].hidden
+                and (attribute in unclear or not _follows_parent(old, attribute, now, target))
+            ):
+                may_be = [new_name for new_name in come if new_name in unclear.get(attribute, come)]
+                likely = _likely(old, new, attribute, may_be)
+                if likely:
+                    questions.append(Question("rename", name, attribute, likely))
+    return operations
+
+
+def _free_renames(name: TableName, pairs: Mapping[str, str]) -> list[Operation]:
+    """Renames in an order in which each name is free."""
+    operations, waiting = list[Operation](), dict(pairs)
+    while waiting:
+        free = next((old for old, new in waiting.items() if new not in waiting), None)
+        if free is None:
+            names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
+            raise PipelineError(
+                f"Attributes of {name} exchange their names.",
+                f"That cannot be done in one step: {names}.",
+                "Do it in two migrations.",
+            )
+        operations.append(RenameAttribute(name, free, waiting.pop(free)))
+    return operations
+
+
+def _same_origin(
+    name: TableName,
+    gone: list[str],
+    come: list[str],
+    now: Tables,
+    target: Tables,
+    known: Mapping[TableName, Mapping[str, str]],
+) -> list[tuple[str, str]]:
+    """Pairs of names that an attribute of one ancestor has, where another foreign key brings it afterwards."""
+    comes = Counter(origin_of(target, name, a) for a in come if target[name].attribute[a].inherited)
+    goes = {a: origin_of(now, name, a) for a in gone if now[name].attribute[a].inherited}
+    pairs = []
+    for attribute, (there, old_name) in goes.items():
+        origin = there, known.get(there, {}).get(old_name, old_name)
+        if comes[origin] == 1 and list(goes.values()).count((there, old_name)) == 1:
+            pairs += [(attribute, a) for a in come if origin_of(target, name, a) == origin]
+    return pairs
+
+
+def _follows_parent(old: Table, attribute: str, now: Tables, target: Tables) -> bool:
+    """Whether an attribute goes because its parent's goes: what is said of that is said of both."""
+    above = [
+        (key.parent, key.parent_attributes[key.attributes.index(attribute)])
+        for key in old.foreign_keys
+        if attribute in key.attributes and key.parent in now and key.parent in target
+    ]
+    return old.attribute[attribute].inherited and any(theirs not in target[p].attribute for p, theirs in above)
+
+
+def _implied(
+    old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]], pairs: Mapping[str, str], dropped: set[str]
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Pairs of names that foreign keys to the same attribute of the same parent give, before and after; and where a
+    parent has several of them that may be each other, the names that each attribute may have been given."""
+    left, olds = list(new.foreign_keys), [k for k in old.foreign_keys if dropped.isdisjoint(k.attributes)]
+    found: list[tuple[str, str]] = []
+
+    def alike(key: ForeignKey, other: ForeignKey) -> tuple[int, bool]:
+        """How many names they share, and whether both have the parent's, which may be called otherwise by now."""
+        shared = {pairs.get(attribute, attribute) for attribute in key.attributes} & set(other.attributes)
+        return len(shared), all(k.attributes == k.parent_attributes for k in (key, other))
+
+    def names(key: ForeignKey, other: ForeignKey) -> list[tuple[str, str]]:
+        renamed, theirs = known.get(key.parent, {}), dict(zip(other.parent_attributes, other.attributes, strict=True))
+        both = zip(key.attributes, key.parent_attributes, strict=True)
+        return [(a, theirs[now]) for a, parent in both if (now := renamed.get(parent, parent)) in theirs]
+
+    while True:
+        scores = {(k, o): alike(k, o) for k in olds for o in left if k.parent == o.parent}
+        best = [
+            pair
+            for pair, score in scores.items()
+            if not any(score <= s and pair != p and (pair[0] == p[0] or pair[1] == p[1]) for p, s in scores.items())
+        ]
+        if not best:
+            break
+        for key, other in best:
+            found += [(was, now) for was, now in names(key, other) if was != now]
+            olds.remove(key)
+            left.remove(other)
+    unclear: dict[str, list[str]] = {}
+    for key, other in scores:
+        for was, now in names(key, other):
+            unclear.setdefault(was, []).append(now)
+    return found, unclear
+
+
+_FAMILIES = (
+    ("int", ("int", "tinyint", "smallint", "mediumint", "bigint", "bool", "serial")),
+    ("real", ("float", "double", "decimal", "numeric")),
+    ("text", ("char", "varchar", "enum", "tinytext", "text", "mediumtext", "longtext")),
+    ("moment", ("date", "datetime", "timestamp", "time", "year")),
+)
+
+
+def family(type_: str) -> str:
+    """What kind of values a type holds; a rename changes no kind."""
+    if type_.startswith("<"):
+        return type_.partition("@")[0].rstrip(">")
+    word = type_.partition("(")[0].split(",")[0].strip().rstrip("0123456789").split(" ")[0]
+    return next((family for family, words in _FAMILIES if word in words), word)
+
+
+def _likely(old: Table, new: Table, gone: str, come: list[str]) -> tuple[str, ...]:
+    """Names that an attribute may have been given, the likeliest first."""
+    scores = {name: _score(old, new, old.attribute[gone], new.attribute[name]) for name in come}
+    return tuple(sorted((n for n in scores if scores[n] >= 0.3), key=lambda n: (-scores[n], n)))
+
+
+def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
+    """How likely an attribute is another one renamed, from 0 to 1: kind, type, section, neighbours, comment, name."""
+    if gone.inherited != come.inherited or family(gone.type) != family(come.type):
+        return 0.0
+
+    def neighbours(table: Table, name: str) -> set[str]:
+        names = [attribute.name for attribute in table.attributes]
+        place = names.index(name)
+        return {*names[max(0, place - 1) : place], *names[place + 1 : place + 2]}
+
+    shared = neighbours(old, gone.name) & neighbours(new, come.name)
+    return (
+        0.3 * (gone.type == come.type)
+        + 0.2 * ((gone.name in old.primary_key) == (come.name in new.primary_key))
+        + 0.1 * len(shared)
+        + 0.15 * (bool(gone.comment) and gone.comment == come.comment)
+        + 0.15 * SequenceMatcher(None, gone.name, come.name).ratio()
+    )
+
+
+def _within(now: Table, after: Tables, had: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
+    """What changes inside a table, foreign keys and indexes aside; ``had`` is the state with its foreign keys."""
+    name, target, operations = now.name, after[now.name], list[Operation]()
+    if now.comment != target.comment:
+        operations.append(ChangeComment(name, now.comment, target.comment))
+    previous: str | None = None
+    for attribute in target.attributes:
+        old = now.attribute.get(attribute.name)
+        if old is None:
+            fill = fill_of(name, attribute, after, had, answers, questions)
+            operations.append(AddAttribute(name, attribute, previous, fill))
+        elif old != attribute:
+            said = answers.fills.get((name, attribute.name))
+            if old.nullable and not attribute.nullable and attribute.default is None and said is None:
+                questions.append(Question("fill", name, attribute.name))
+            operations.append(AlterAttribute(name, old, attribute, said))
+        # Where a hidden attribute stands is of no account.
+        previous = attribute.name if not attribute.hidden or not previous else previous
+    if now.primary_key != target.primary_key:
+        operations.append(ChangePrimaryKey(name, now.primary_key, target.primary_key))
+    gone = [attribute.name for attribute in now.attributes if attribute.name not in target.attribute]
+    operations += [DropAttribute(name, attribute) for attribute in gone]
+    order = tuple(attribute.name for attribute in target.attributes if not attribute.hidden)
+    result = apply(operations, {name: now})[name]
+    if tuple(attribute.name for attribute in result.attributes if not attribute.hidden) != order:
+        operations.append(OrderAttributes(name, order))
+    return operations

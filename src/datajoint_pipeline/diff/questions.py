@@ -1,0 +1,149 @@
+"""What only a person knows of a change, and what follows from the keys so that nobody has to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..operations.structure import Tables
+from ..schema.model import Attribute, ForeignKey, Table, TableName
+from ..schema.values import Fill, Missing
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person has said. Tables are named as they are afterwards.
+
+    Parameters
+    ----------
+    tables : dict
+        New place of each renamed or moved table, by its old one.
+    attributes : dict
+        New name of each renamed attribute, by table and old name.
+    fills : dict
+        What existing rows get for an attribute, by table and attribute.
+    drops : set
+        Attributes, by table and name, and tables, with None for a name, that are gone for good.
+    inserts : set
+        Tables that may be given the rows that new foreign keys find missing in them.
+    """
+
+    tables: Mapping[TableName, TableName] = field(default_factory=dict)
+    attributes: Mapping[tuple[TableName, str], str] = field(default_factory=dict)
+    fills: Mapping[tuple[TableName, str], Fill] = field(default_factory=dict)
+    drops: frozenset[tuple[TableName, str | None]] = frozenset()
+    inserts: frozenset[TableName] = frozenset()
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that cannot be known from the code.
+
+    Parameters
+    ----------
+    kind : str
+        ``rename``: is ``subject`` now called one of ``candidates``? ``rename-table``: the same of a table.
+        ``fill``: which value do existing rows get for ``subject``?
+    table : TableName
+        The table, as it is afterwards; for ``rename-table`` the one that is gone.
+    subject : str
+        The attribute that is gone or required; empty for a table.
+    candidates : tuple of str
+        What it may be called now, the likeliest first.
+    tables : tuple of TableName
+        For ``rename-table``, the tables that the candidates are.
+    """
+
+    kind: str
+    table: TableName
+    subject: str
+    candidates: tuple[str, ...] = ()
+    tables: tuple[TableName, ...] = ()
+
+
+def fill(
+    name: TableName, attribute: Attribute, after: Tables, had: Tables, answers: Answers, questions: list[Question]
+) -> Fill | None:
+    """What existing rows get for a new attribute; a question where only a person knows."""
+    said = answers.fills.get((name, attribute.name))
+    if said is not None:
+        return said
+    if attribute.nullable or attribute.default is not None:
+        return None
+    if any(_reaches(had[name], key, attribute.name, had) for key in after[name].foreign_keys):
+        return Fill(parent=True)
+    if (of := _referred(name, attribute, after, had)) is not None:
+        return Fill(of=of)
+    questions.append(Question("fill", name, attribute.name))
+    return None
+
+
+def _reaches(now: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
+    """Whether what the table already has of a foreign key leads to one row of the parent, which has the value."""
+    parent = before.get(key.parent)
+    if attribute not in key.attributes or parent is None:
+        return False
+    pairs = zip(key.attributes, key.parent_attributes, strict=True)
+    known = {theirs for ours, theirs in pairs if ours != attribute and ours in now.attribute}
+    return bool(known) and set(parent.primary_key) <= known
+
+
+def _referred(name: TableName, attribute: Attribute, after: Tables, had: Tables) -> tuple[TableName, str] | None:
+    """Where a row referred to, by a foreign key that goes, has the very same attribute: one of the same origin."""
+    same = origin(after, name, attribute.name)
+    found = {
+        (key.parent, theirs.name)
+        for key in had[name].foreign_keys
+        if key not in after[name].foreign_keys and key.parent in after and attribute.inherited
+        for theirs in after[key.parent].attributes
+        if origin(after, key.parent, theirs.name) == same
+    }
+    named = {place for place in found if place[1] == attribute.name} or found
+    return next(iter(named)) if len(named) == 1 else None
+
+
+def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
+    """The table and attribute that an attribute is inherited from in the end."""
+    table = tables.get(name)
+    if table is not None and attribute in table.attribute and table.attribute[attribute].inherited:
+        for key in table.foreign_keys:
+            if attribute in key.attributes and key.parent != name:
+                return origin(tables, key.parent, key.parent_attributes[key.attributes.index(attribute)])
+    return name, attribute
+
+
+def missing(
+    had: Tables, after: Tables, name: TableName, key: ForeignKey, answers: Answers, questions: list[Question]
+) -> Missing:
+    """What rows of the parent get that may be put in for rows that refer to none: those of a table that is new itself,
+    or of one of which a person says so."""
+    if key.parent not in after or (key.parent in had and key.parent not in answers.inserts):
+        return None
+    ours = [after[name].attribute[attribute] for attribute in key.attributes]
+    if any(a.nullable and a.name not in had[name].attribute and (name, a.name) not in answers.fills for a in ours):
+        return None  # rows have nothing there, and refer to nothing
+    leaving = {a.name: a.type for a in had[name].attributes if a.name not in after[name].attribute}
+    given: dict[str, str | None] = {}
+
+    def ask(table: Table, known: set[str]) -> None:
+        for attribute in table.attributes:
+            said = answers.fills.get((table.name, attribute.name))
+            if attribute.name in known:
+                continue
+            if said is not None and said.value is not None:
+                given[attribute.name] = said.value
+            elif not (attribute.nullable or attribute.default is not None or _leaves(attribute, leaving)):
+                given[attribute.name] = None
+                questions.append(Question("fill", table.name, attribute.name))
+        names = {*known, *given, *leaving}
+        for above in table.foreign_keys:
+            if above.parent not in had and above.parent in after and set(above.attributes) <= names:
+                ask(after[above.parent], set(above.parent_attributes))
+
+    ask(after[key.parent], set(key.parent_attributes))
+    return tuple(given.items())
+
+
+def _leaves(attribute: Attribute, leaving: Mapping[str, str]) -> bool:
+    """Whether a table that needs a row gives up an attribute that the row has."""
+    return leaving.get(attribute.name) == attribute.type

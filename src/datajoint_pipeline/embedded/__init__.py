@@ -1,0 +1,1 @@
+"""The PostgreSQL server that a project brings along. Knows nothing of pipelines."""

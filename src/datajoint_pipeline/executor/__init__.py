@@ -1,0 +1,1 @@
+"""Runs plans, resumes and verifies them: the only package that changes a pipeline's tables."""

@@ -1,0 +1,84 @@
+"""Records for what was there before, and the types of tables that an earlier DataJoint made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .. import journal
+from ..history import baselines
+from ..internals import lineage
+from ..planner import adoption, status
+from ..planner.deployment import Deployment
+from ..planner.status import SchemaStatus
+from ..planner.target import Target
+from . import apply
+
+
+def adopt(
+    target: Target,
+    chosen: Iterable[str] = (),
+    *,
+    again: bool = False,
+    types: bool = False,
+    report: apply.Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Record the version of every schema that has tables and no record, where its shape is that of a version.
+
+    Parameters
+    ----------
+    target : Target
+        Where.
+    chosen : iterable of str
+        Schemas; all where there is none.
+    again : bool
+        Whether schemas with a record get another one, of what they are now.
+    types : bool
+        Whether tables that differ from the newest snapshot in types and comments alone are brought to it first.
+    report : callable, optional
+        Called with the words of each step of that.
+
+    Raises
+    ------
+    PipelineError
+        If a schema is like no version; then nothing was recorded.
+    """
+    with apply.alone(target):
+        apply.resume(target, report)
+        baselines.write(target.files, target.code_tables())
+        deployment = Deployment.read(target)
+        names = adoption.adoptable(deployment, chosen, again)
+        versions = {name: adoption.version_of(deployment, name) for name in names}
+        like = {name: version for name, version in versions.items() if version is not None}
+        unlike = [name for name in names if name not in like]
+        made = adoption.group(deployment, unlike) if unlike and types else None
+        if made is not None:
+            apply.judge(deployment, made, allow_data_loss=False)
+        elif unlike:
+            raise adoption.unlike(
+                deployment, unlike[0], retyped=adoption.group(deployment, unlike, ask=True) is not None
+            )
+        _record(deployment, like)
+        if made is not None:
+            apply.apply(deployment, made, "adopt", report)
+        return status.read(target)
+
+
+def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
+    """Record that schemas have these versions."""
+    connection = deployment.connection
+    for name, version in versions.items():
+        apply.make_records(deployment, name)
+        record = deployment.records.get(name)
+        number = journal.begin(
+            connection,
+            deployment.databases[name],
+            kind="adopt",
+            version=version,
+            previous_version=record.version if record else None,
+            code_commit=deployment.target.commit(),
+            software=deployment.target.software(),
+        )
+        journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
+        journal.finish(connection, deployment.databases[name], number)
+    if versions:
+        lineage.repair(connection, deployment.databases, deployment.tables, only=versions)

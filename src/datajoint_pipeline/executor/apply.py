@@ -1,0 +1,376 @@
+"""Applies migrations: plan, write down, run, see that it came true; and goes on where a run was broken off.
+
+PostgreSQL runs a group of migrations as one transaction, and after it the steps that have to be outside of any. On
+MySQL each step is one atomic statement; after a crash the database itself says whether it ran: a table is either as it
+was noted before the step, or as the step leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from .. import journal
+from ..dialects import catalog
+from ..diff import changes, questions
+from ..errors import ExitCode, PipelineError
+from ..history import migration_files
+from ..history.migration_files import Migration
+from ..internals import lineage
+from ..internals.connection import one_session
+from ..journal import steplog
+from ..planner import drafts, drift, pending, plan, status
+from ..planner.deployment import Deployment
+from ..planner.losses import ALLOWED
+from ..planner.plan import Group
+from ..planner.status import SchemaStatus
+from ..planner.target import Target
+from ..schema.model import Schema, Table, TableName, decode, encode
+from . import stepping
+from .backup import Backups
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+Report = Callable[[str, int, int], None]
+
+
+def migrate(
+    target: Target,
+    chosen: Iterable[str] = (),
+    *,
+    to: str | None = None,
+    answer: drafts.Answer | None = None,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the database to the code, or one schema to a version; finish first what was interrupted.
+
+    Parameters
+    ----------
+    target : Target
+        Where.
+    chosen : iterable of str
+        Schemas; all where there is none.
+    to : str, optional
+        The version to stop at, for one schema.
+    answer : callable, optional
+        What became of what only a draft had; see :func:`drafting.groups`.
+    allow_data_loss : bool
+        Whether values may be cut or rounded where a new type cannot hold them.
+    backups : Backups, optional
+        What is to become of values before they are lost; they are written to a file where nothing is said.
+    report : callable
+        Called with what a step does, its number and how many there are.
+
+    Returns
+    -------
+    list of SchemaStatus
+        Where every schema stands afterwards.
+
+    Raises
+    ------
+    PipelineError
+        If something stands against it; then nothing was changed, or what was is a step that is complete.
+    """
+    chosen, files = list(chosen), backups or Backups()
+    with alone(target):
+        resume(target, report)
+        begun = False
+        while True:
+            deployment = Deployment.read(target)
+            wanted = pending.due(deployment, chosen, to)
+            if not wanted:
+                return status.read(target)
+            refuse_drift(deployment, wanted)
+            # Everything is judged before the first step, and then again each time what is next.
+            found = drafts.groups(deployment, wanted, answer=answer, one=begun)
+            lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in found]
+            if lossy[0]:
+                found = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
+            keep = files.of_group(deployment, found[0], lossy[0], "migrate")
+            apply(deployment, found[0], "migrate", report, keep, allowances(allow_data_loss, files))
+            answer, begun = None, True
+
+
+def draft(
+    target: Target,
+    chosen: Iterable[str] = (),
+    *,
+    answer: drafts.Answer = lambda before, after: questions.Answers(),
+    ask: drafts.Ask | None = None,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+    report: Report = lambda words, number, of: None,
+) -> list[SchemaStatus]:
+    """Bring the tables to the code without a migration, for trying things out; ``said`` and ``ask`` answer what only a
+    person knows. Other parameters and the errors are those of :func:`migrate`, which replaces what this makes."""
+    drafts.refuse_prod(target.environment, target.program)
+    code, files = target.code_tables(), backups or Backups()
+    with alone(target):
+        resume(target, report)
+        deployment = Deployment.read(target)
+        operations = drafts.changes(deployment, code, chosen, answer, ask)
+        if operations:
+            group = drafts.group(deployment, operations)
+            if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
+                group = drafts.group(deployment, operations, lossy)
+            keep = files.of_group(deployment, group, lossy, journal.DRAFT)
+            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, files))
+        return status.read(target)
+
+
+def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:
+    """The attributes of a group whose values may change; raises where the data stand against it."""
+    plan.count(deployment.connection, group)
+    title, lossy = group.migrations[0].title, set()
+    drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
+    say = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
+    using = "Say in the migration how the new values come about (using=...)"
+    recode = "Correct them, or give the values in Python (RunPython) to another attribute"
+    adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
+    if adopted:
+        say, using = "give the attribute another type", "Give the attribute a type that holds them"
+    for violation in group.violations:
+        if violation.blocks:
+            raise PipelineError(
+                f"{title} cannot be applied: {violation.table} has {violation.count} {violation.words}.",
+                "The server would refuse the change; nothing was changed.",
+                f"Correct these rows, or {say}.",
+            )
+        if violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
+            raise PipelineError(
+                f"{violation.table} has {violation.count} {violation.words}.",
+                f"{title} would lose them; nothing was changed.",
+                (recode if violation.kind == "codec" else using)
+                + (", or say --allow-data-loss." if violation.kind in ALLOWED and not adopted else "."),
+                exit_code=ExitCode.DATA_LOSS,
+            )
+        if violation.loses:
+            lossy |= {(violation.table, attribute) for attribute in violation.attributes}
+    return frozenset(lossy)
+
+
+def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
+    """Refuse to build on a schema that is not what was recorded."""
+    for name in dict.fromkeys(migration.schema for migration in wanted):
+        record, shape = deployment.records.get(name), deployment.shapes.get(name)
+        if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
+            continue
+        if record.kind == journal.DRAFT:
+            continue  # which is replaced by what the files say, whatever it has become
+        history = deployment.histories[name]
+        expected = history.latest if history.latest and history.latest.version == record.version else None
+        texts = drift.told(expected.shape, shape) if expected is not None else ()
+        raise PipelineError(
+            f"{deployment.databases[name]} is not as {name} {record.version} was recorded.",
+            texts[0] if texts else "Somebody changed its tables by other means.",
+            f"Put it right, or record it as it is with adopt --again {name}.",
+            exit_code=ExitCode.DRIFT,
+        )
+
+
+# --- One group -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(target: Target) -> Iterator[None]:
+    """Hold the pipeline's lock, on the session that runs the statements."""
+    connection = target.connection
+    with journal.lock(connection, target.lock), one_session(connection):
+        stepping.upgrade_journals(connection, target.databases.values())
+        yield
+
+
+def allowances(allow_data_loss: bool, backups: Backups) -> str:
+    """What was said that lets values be lost, as the journal keeps it."""
+    return " ".join(["--allow-data-loss"] * allow_data_loss + ["--no-backup"] * (not backups.wanted))
+
+
+def apply(
+    deployment: Deployment,
+    group: Group,
+    kind: str,
+    report: Report,
+    keep: Callable[[], None] = lambda: None,
+    options: str = "",
+) -> None:
+    """Write a group down and run it; ``keep`` is called before the first change, on PostgreSQL in its transaction."""
+    connection = deployment.connection
+    if connection.adapter.backend == "postgresql":
+        late = any(entry.kind == "online" for entry in group.entries)
+
+        def attempt() -> dict[str, Any]:
+            with stepping.transaction(connection):
+                keep()
+                head = _write_down(deployment, group, kind, options)
+                _run(deployment.target, head, report, late=False)
+                if not late:
+                    _conclude(connection, head)
+            return head
+
+        head = stepping.patiently(connection, deployment.databases, attempt)
+        if late:
+            _go_on(deployment.target, head, report)
+    else:
+        keep()
+        for name in group.schemas:
+            make_records(deployment, name)
+        with stepping.transaction(connection):
+            head = _write_down(deployment, group, kind, options)
+        _go_on(deployment.target, head, report)
+
+
+def make_records(deployment: Deployment, name: str) -> None:
+    """The database of a schema, its journal, and DataJoint's own table."""
+    connection, database = deployment.connection, deployment.databases[name]
+    if database not in deployment.found:
+        connection.query(connection.adapter.create_schema_sql(database), args=None, reconnect=False)
+    journal.create(connection, database)
+    steplog.create(connection, database)
+    lineage.create(connection, database)
+
+
+def _write_down(deployment: Deployment, group: Group, kind: str, options: str) -> dict[str, Any]:
+    """Record the plan; returns its head, which tells everything that running it needs."""
+    connection = deployment.connection
+    if connection.adapter.backend == "postgresql":
+        for name in group.schemas:
+            make_records(deployment, name)
+    commit, software = deployment.target.commit(), deployment.target.software()
+    members: list[dict[str, Any]] = []
+    now: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
+    for migration in group.migrations:
+        database, had = deployment.databases[migration.schema], now.get(migration.schema) or "0"
+        number = journal.begin(
+            connection,
+            database,
+            kind="init" if migration.makes is not None else kind,
+            version=max(migration.version, had if kind == "migrate" else "0", key=Version),
+            previous_version=now.get(migration.schema),
+            code_commit=commit,
+            software=software,
+            options=options,
+        )
+        now[migration.schema] = migration.version
+        known = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
+        members.append({**known, "run": number})
+    leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
+    changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
+    # What was put aside may stand elsewhere now.
+    changed |= {n.schema for step in group.steps for n in step.tables} & deployment.records.keys()
+    shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
+    for table in group.after.values():
+        if table.name.schema in shapes:
+            shapes[table.name.schema].append(table)
+    known = dict.fromkeys((*deployment.shapes, *shapes))
+    head = {
+        "leader": leader,
+        "members": members,
+        "databases": {name: deployment.databases[name] for name in known if name in deployment.databases},
+        "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
+        **({"renamed": drafts.renamed(group)} if kind == journal.DRAFT else {}),
+    }
+    for member in members:
+        database = deployment.databases[member["schema"]]
+        own_head = (
+            {**head, **member}
+            if member["run"] == leader["run"] and member["schema"] == leader["schema"]
+            else {"leader": leader, **member}
+        )
+        entry = steplog.Entry(0, "head", steplog.DONE, member["slug"], json.dumps(own_head))
+        steplog.write(connection, database, member["run"], [entry])
+    entries = [replace(entry, number=number) for number, entry in enumerate(group.entries, 1)]
+    steplog.write(connection, deployment.databases[leader["schema"]], leader["run"], entries)
+    return head
+
+
+def _go_on(target: Target, head: Mapping[str, Any], report: Report) -> None:
+    """Run everything that is not done, and conclude."""
+    connection = target.connection
+    _run(target, head, report)
+    mysql = connection.adapter.backend == "mysql"
+    with nullcontext() if mysql else stepping.transaction(connection):
+        _conclude(connection, head)
+
+
+def _run(target: Target, head: Mapping[str, Any], report: Report, *, late: bool = True) -> None:
+    """Run the steps that are not done; without those that are for after the transaction, where there is one."""
+    connection, databases, leader = target.connection, head["databases"], head["leader"]
+    database = databases[leader["schema"]]
+    entries = steplog.read(connection, database, leader["run"])
+    prepared, last, apart = False, 0, connection.adapter.backend == "mysql"
+    for entry in entries:
+        if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
+            if not prepared:
+                stepping.prepare(connection)
+            prepared = entry.kind != "online"  # which has more patience
+            report(entry.words, entry.number, len(entries))
+            step = partial(stepping.run, target, databases, database, leader["run"], entry, len(entries))
+            try:
+                # A transaction is tried again as a whole.
+                last = stepping.patiently(connection, databases, step) if apart or entry.kind == "online" else step()
+            except stepping.Refused:
+                if entry.number == 1 and apart:
+                    for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with
+                        journal.withdraw(connection, databases[member["schema"]], member["run"])
+                raise
+
+
+def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
+    """Put right what DataJoint keeps beside the tables, see that it came true, and record that."""
+    databases = head["databases"]
+    shapes = catalog.read(connection, databases)
+    wanted = {data["name"]: decode(data) for data in head["after"]}
+    _refuse_other_result({name: shape for name, shape in shapes.items() if name in wanted}, wanted)
+    tables = {table.name: table for shape in shapes.values() for table in shape}
+    lineage.repair(connection, databases, tables)
+    with stepping.within(connection):
+        for member in head["members"]:
+            place = databases[member["schema"]]
+            journal.stamp(connection, place, member["run"], shapes[member["schema"]].fingerprint)
+            journal.finish(connection, place, member["run"])
+        for name in shapes.keys() & wanted.keys() - {member["schema"] for member in head["members"]}:
+            # Another schema's tables may have other columns now, though its version is the same.
+            journal.restamp(connection, databases[name], shapes[name].fingerprint)
+
+
+def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:
+    have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
+    want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
+    drops = frozenset((name, None) for name in have)
+    left = changes.difference(have, want, questions.Answers(drops=drops)).operations
+    if left:
+        raise PipelineError(
+            "The database is not what the migration was to make of it.",
+            f"{type(left[0]).__name__} in {left[0].table} would still be left to do.",
+            "Nothing is lost. Report it with the output of log and diff, and do not go on by hand.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+
+
+def resume(target: Target, report: Report) -> bool:
+    """Go on with a run that was broken off; whether there was one."""
+    connection = target.connection
+    databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
+    found = journal.survey(connection, databases.values())
+    known = {n: d for n, d in databases.items() if d in found and found[d].journal}
+    broken = {n: r for n, r in journal.latest(connection, known).items() if r.status != journal.DONE}
+    if not broken:
+        return False
+    heads = steplog.heads(connection, known)
+    for name, record in broken.items():
+        head = heads.get((name, record.id))
+        if head is None:
+            continue  # begun by init, which goes on with it
+        leader = heads[head["leader"]["schema"], head["leader"]["run"]]
+        _go_on(target, stepping.corrected(target, leader), report)
+        return resume(target, report)
+    return False

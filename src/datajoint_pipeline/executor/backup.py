@@ -1,0 +1,283 @@
+"""Keeps what a command is about to lose: reads the rows batch by batch, and has :mod:`archive` write them to a file.
+
+What is put aside keeps its values and needs none. What statements and Python of the lab's own do to rows nobody can
+know beforehand.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import journal, server_errors
+from ..errors import PipelineError
+from ..internals.connection import unbuffered_cursor
+from ..planner.deployment import Deployment
+from ..planner.losses import Loss, Lossy
+from ..planner.losses import of_group as losses_of
+from ..planner.plan import Group
+from ..planner.target import Target
+from ..quoting import quoted
+from ..schema.model import Schema, encode
+from . import archive, stepping
+from .archive import ArchivedColumn, Manifest, Part, Row
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: Rows that are in memory at a time.
+BATCH = 500
+
+
+@dataclass
+class Backups:
+    """The files that a command writes.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether it writes any.
+    report : callable
+        Called with each file as soon as it is complete, and what it holds.
+    files : list of Path
+        Those that were written.
+    """
+
+    wanted: bool = True
+    report: Callable[[Path, Manifest], None] = lambda path, manifest: None
+    files: list[Path] = field(default_factory=list)
+
+    def of_group(self, deployment: Deployment, group: Group, lossy: Lossy, kind: str) -> Callable[[], None]:
+        """What writes a file of what a group of migrations loses, right before it is applied; see :func:`of_group`.
+
+        Called again, where a transaction is tried again, it writes the same file anew.
+        """
+        losses = losses_of(group, lossy) if self.wanted else []
+        if not losses:
+            return lambda: None
+        manifest = _manifest(deployment, losses, kind, group.schemas[0])
+
+        def write() -> None:
+            stepping.prepare(deployment.connection)
+            self._write(deployment, losses, replace(manifest, parts=[]), lock=True)
+
+        return write
+
+    def of_purge(self, deployment: Deployment, losses: list[Loss]) -> None:
+        """Write a file of what `purge` deletes; see :meth:`_write`."""
+        if self.wanted:
+            self._write(deployment, losses, _manifest(deployment, losses, "purge", losses[0].table.name.schema))
+
+    def _write(self, deployment: Deployment, losses: list[Loss], manifest: Manifest, *, lock: bool = False) -> None:
+        """Write a file of what will be lost.
+
+        Parameters
+        ----------
+        deployment : Deployment
+            Where.
+        losses : list of Loss
+            What will be lost.
+        manifest : Manifest
+            What the file says of itself, still without its parts.
+        lock : bool
+            Whether nobody else may write to the tables from now on; within a transaction of PostgreSQL.
+
+        Raises
+        ------
+        PipelineError
+            If the disk would not hold it.
+        """
+        path = _path(deployment.target.backups, manifest)
+        with _reading(deployment.target, [deployment.full(loss.table.name) for loss in losses if lock]):
+            plans = [(_part(deployment, loss), deployment.full(loss.table.name)) for loss in losses]
+            _refuse_small_disk(deployment.connection, path.parent, plans)
+            with archive.writing(path, manifest) as file:
+                for part, full in plans:
+                    file.add(part, rows(deployment.connection, part, full))
+                    manifest.parts.append(part)
+        if path not in self.files:
+            self.files.append(path)
+            self.report(path, manifest)
+
+
+# --- The file ------------------------------------------------------------------------------------------------------
+
+
+def _path(folder: Path, manifest: Manifest) -> Path:
+    moment = re.sub("[-:]", "", manifest.moment)
+    return folder / f"{manifest.environment}-{manifest.schema}-{manifest.kind}-{manifest.run}-{moment}.zip"
+
+
+def _run(deployment: Deployment, kind: str, schema: str) -> int:
+    database, record = deployment.databases[schema], deployment.records.get(schema)
+    if kind == "purge":
+        return record.id if record is not None else 0
+    there = database in deployment.found and deployment.found[database].journal
+    return journal.following(deployment.connection, database) if there else 1
+
+
+def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str) -> Manifest:
+    records = deployment.records
+    names = [name for name in dict.fromkeys(loss.table.name.schema for loss in losses) if name in records]
+    return Manifest(
+        package=deployment.target.name,
+        environment=deployment.target.environment,
+        backend=deployment.connection.adapter.backend,
+        kind=kind,
+        schema=schema,
+        run=_run(deployment, kind, schema),
+        moment=f"{journal.now().isoformat(timespec='microseconds')}Z",
+        code_commit=deployment.target.commit(),
+        schemas={n: {"database": deployment.databases[n], "version": records[n].version} for n in names},
+    )
+
+
+def _part(deployment: Deployment, loss: Loss) -> Part:
+    name = loss.table.name
+    there = deployment.catalogue.tables[deployment.databases[name.schema], name.table]
+    columns = [
+        ArchivedColumn(
+            name=column.name,
+            type=column.stored,
+            key=column.name in there.primary_key,
+            form="hex" if is_bytes(column.stored) else "text",
+            lost=loss.whole or column.name in loss.attributes,
+            becomes=loss.attributes.get(column.name, ""),
+        )
+        for column in there.columns
+        if loss.whole or column.name in there.primary_key or column.name in loss.attributes
+    ]
+    model = encode(Schema(name.schema, (loss.table,)))
+    return Part(name.schema, name.table, f"{name.schema}.{name.table}.csv", loss.whole, columns, model)
+
+
+# --- Rows ----------------------------------------------------------------------------------------------------------
+
+
+def is_bytes(stored: str) -> bool:
+    """Whether a column of the server's type holds bytes, or what only bytes tell."""
+    return bool(re.match(r"(tiny|medium|long)?blob|(var)?binary|bit|bytea|geom|point|line|poly|multi", stored))
+
+
+def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") -> str:
+    """An expression for a column's value as it stands in the file: a text that the server makes the same value of."""
+    name: str = alias + quoted(connection, column.name)
+    if column.form == "hex":
+        return name
+    if connection.adapter.backend == "postgresql":
+        return f"{name}::text"
+    if re.match(r"(var)?char|(tiny|medium|long)?text|enum|set", column.type):
+        return name
+    # As a text, a float has fewer digits than it holds.
+    return f"CAST({f'CAST({name} AS DOUBLE)' if column.type.startswith('float') else name} AS CHAR)"
+
+
+def rows(connection: dj.Connection, part: Part, full: str) -> Iterator[Row]:
+    """The rows of a table, in the order of their key."""
+    key = ", ".join(quoted(connection, column.name) for column in part.columns if column.key)
+    listed = ", ".join(read_as(connection, column) for column in part.columns)
+    return stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else ""))
+
+
+def stream(connection: dj.Connection, sql: str) -> Iterator[Row]:
+    """The rows of a query, a batch in memory at a time; on PostgreSQL within a transaction."""
+    if connection.adapter.backend == "postgresql":
+        connection.query(f"DECLARE kept NO SCROLL CURSOR FOR {sql}", args=None, reconnect=False)
+        while batch := connection.query(f"FETCH {BATCH} FROM kept", args=None, reconnect=False).fetchall():
+            yield from batch
+        connection.query("CLOSE kept", args=None, reconnect=False)
+        return
+    with unbuffered_cursor(connection) as cursor:
+        cursor.execute(sql)
+        while batch := cursor.fetchmany(BATCH):
+            yield from batch
+
+
+@contextmanager
+def utc(connection: dj.Connection) -> Iterator[None]:
+    """Moments with a time zone are told, and taken, in UTC."""
+    mysql = connection.adapter.backend == "mysql"
+    show = "SELECT @@session.time_zone" if mysql else "SHOW TimeZone"
+    set_ = "SET time_zone = %s" if mysql else "SET TimeZone = %s"
+    before = connection.query(show, args=None, reconnect=False).fetchone()[0]
+    connection.query(set_, ("+00:00" if mysql else "UTC",), reconnect=False)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # after an error PostgreSQL takes nothing but ROLLBACK, which undoes this too
+            connection.query(set_, (before,), reconnect=False)
+
+
+@contextmanager
+def _reading(target: Target, locked: list[str]) -> Iterator[None]:
+    """Read every table as it is at one moment; locked tables stay so until the transaction around this ends."""
+    connection = target.connection
+    if connection.adapter.backend == "mysql":
+        start, end = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", "COMMIT"
+        with utc(connection):
+            connection.query(start, args=None, reconnect=False)
+            try:
+                yield
+            finally:
+                with suppress(Exception):
+                    connection.query(end, args=None, reconnect=False)
+        return
+    if locked:
+        _lock(target, f"LOCK TABLE {', '.join(locked)} IN SHARE MODE")
+        with utc(connection):
+            yield
+        return
+    with stepping.transaction(connection):
+        connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", args=None, reconnect=False)
+        with utc(connection):
+            yield
+
+
+def _lock(target: Target, sql: str) -> None:
+    try:
+        target.connection.query(sql, args=None, reconnect=False)
+    except Exception as error:
+        found = server_errors.of(error)
+        if found is not server_errors.HELD:
+            raise
+        refused = stepping.Refused(
+            "The backup of what will be lost was not begun.",
+            f"{server_errors.reason(error)}. Nothing was changed.",
+            f"{found.do}, then run {target.program} migrate again.",
+        )
+        refused.waited = sql
+        raise refused from error
+
+
+def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple[Part, str]]) -> None:
+    """Refuse what the disk may not hold; the file is smaller than this by as much as can be compressed."""
+    mysql, needed = connection.adapter.backend == "mysql", 1 << 16
+    for part, full in plans:
+        sizes = []
+        for column in part.columns:
+            length = "LENGTH" if mysql else "OCTET_LENGTH"
+            size = f"{length}({read_as(connection, column)}) * {2 if column.form == 'hex' else 1}"
+            sizes.append(f"COALESCE({size}, 2) + 3")
+        sql = f"SELECT COALESCE(SUM({' + '.join(sizes)}), 0) FROM {full}"
+        needed += int(connection.query(sql, args=None, reconnect=False).fetchone()[0])
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise PipelineError(
+            f"The disk would not hold the backup of {', '.join(str(part) for part, _ in plans)}.",
+            f"It may take {_spoken(needed)}, and {place} has {_spoken(free)} left. Nothing was changed.",
+            "Make room there, or say --no-backup if the values may go for good.",
+        )
+
+
+def _spoken(size: int) -> str:
+    for unit, power in (("GB", 30), ("MB", 20), ("KB", 10)):
+        if size >= 1 << power:
+            return f"{size / (1 << power):.1f} {unit}"
+    return f"{size} bytes"

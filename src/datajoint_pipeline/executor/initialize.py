@@ -1,0 +1,174 @@
+"""Makes the schemas and tables that are missing in a database, and records their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .. import journal, server_errors
+from ..dialects import catalog
+from ..errors import ExitCode, PipelineError
+from ..history import baselines, chain, migration_files
+from ..internals import job_tables
+from ..internals.code import Code
+from ..internals.connection import tolerating_known_types
+from ..planner import status
+from ..planner.status import SchemaStatus, State
+from ..planner.target import Target
+from . import stepping
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def initialize(
+    target: Target, declare: Callable[[str], ModuleType], report: Callable[[str], None] | None = None
+) -> list[SchemaStatus]:
+    """Make the schemas and tables that are missing, parents first, and record their versions.
+
+    On PostgreSQL all of it is one transaction. On MySQL, where every statement that defines a table commits, the
+    journal says of a schema that it is being made until it is; after a crash the next call goes on from there.
+
+    Parameters
+    ----------
+    target : Target
+        Where.
+    declare : callable
+        Given a schema, imports the module that opens it, which makes the tables that are missing.
+    report : callable, optional
+        Called with the name of each schema that is being made.
+
+    Returns
+    -------
+    list of SchemaStatus
+        Where every schema stands afterwards.
+
+    Raises
+    ------
+    PipelineError
+        If there are tables without a record, another version than the code's, or a definition that DataJoint refuses.
+    """
+    connection = target.connection
+    if not _to_make(target, status.read(target)):
+        return status.read(target)
+    code = _checked(target) if target.files.editable else None
+    with journal.lock(connection, target.lock):
+        stepping.upgrade_journals(connection, target.databases.values())
+        # What was read before the lock may have changed while waiting for it.
+        missing = _to_make(target, status.read(target))
+        with _one_transaction(connection):
+            _make(target, missing, declare, report)
+    if code is not None:
+        baselines.write(target.files, code.tables(target.versions))
+    return status.read(target)
+
+
+def _checked(target: Target) -> Code:
+    """The code, once nothing is known to go wrong with it: on MySQL, what was made until then would stay."""
+    code = target.read_code()
+    for what, why in code.hazards[target.connection.adapter.backend]:
+        raise PipelineError(what, why, "Correct the definition.")
+    return code
+
+
+def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
+    """The schemas that `init` has to make; raises where it must not touch the database."""
+    for schema in found:
+        if schema.state is State.UNRECORDED:
+            raise PipelineError(
+                f"{schema.database} holds tables and no record of a version, so init leaves it alone.",
+                "They were made by somebody else, or before this project recorded versions.",
+                f"Run {target.command} adopt to record which version they are.",
+                exit_code=ExitCode.PENDING,
+            )
+        if schema.state is State.AHEAD or schema.state is State.CONFLICT:
+            raise PipelineError(
+                f"{schema.database} has version {schema.database_version}, the code only {schema.code_version}.",
+                "The database was changed by newer code than this.",
+                "Pull the newer code.",
+                exit_code=ExitCode.CONFLICT,
+            )
+    versions = {s.name: s.database_version for s in found}
+    for schema in found:
+        if schema.state is State.ABSENT and any(versions.values()):
+            chain.refuse_orphans(migration_files.read(target.files), schema.name, schema.database, versions)
+    missing = [s for s in found if s.state is State.ABSENT or (s.state is State.INTERRUPTED and not s.database_version)]
+    behind = [schema for schema in found if schema.state is State.BEHIND]
+    if missing and behind:
+        raise PipelineError(
+            f"{behind[0].database} has version {behind[0].database_version}, the code {behind[0].code_version}.",
+            f"{missing[0].name} would be made beside tables that its code does not know.",
+            "Bring the database to the code first.",
+            exit_code=ExitCode.PENDING,
+        )
+    return missing
+
+
+def _make(
+    target: Target,
+    missing: list[SchemaStatus],
+    declare: Callable[[str], ModuleType],
+    report: Callable[[str], None] | None,
+) -> None:
+    connection = target.connection
+    commit, software = target.commit(), target.software()
+    numbers: dict[str, int] = {}
+    for schema in missing:
+        if report is not None:
+            report(schema.name)
+        _create_schema(connection, schema.database)
+        journal.create(connection, schema.database)
+        number = journal.begin(
+            connection,
+            schema.database,
+            kind="init",
+            version=schema.code_version,
+            previous_version=None,
+            code_commit=commit,
+            software=software,
+        )
+        job_tables.make(connection, schema.database, declare(schema.name))
+        journal.finish(connection, schema.database, number)
+        numbers[schema.name] = number
+    databases = target.databases
+    for name, shape in catalog.read(connection, databases).items():
+        if name in numbers:
+            journal.stamp(connection, databases[name], numbers[name], shape.fingerprint)
+
+
+def _create_schema(connection: dj.Connection, database: str) -> None:
+    if database in journal.survey(connection, [database]):
+        return
+    try:
+        connection.query(connection.adapter.create_schema_sql(database), args=None)
+    except Exception as error:
+        raise PipelineError(
+            f"The schema {database} could not be made.",
+            f"{server_errors.reason(error)}.",
+            "Ask for the right to create schemas, or have somebody who has it run this command.",
+        ) from error
+
+
+@contextmanager
+def _one_transaction(connection: dj.Connection) -> Iterator[None]:
+    if connection.adapter.backend != "postgresql":
+        yield
+        return
+    # DataJoint declines to declare a table within a transaction that it knows of; PostgreSQL has no such limit.
+    connection.query("BEGIN", args=None, reconnect=False)
+    try:
+        with tolerating_known_types(connection):
+            yield
+    except BaseException:
+        with suppress(Exception):  # the first error says why; a lost session undoes by itself
+            connection.query("ROLLBACK", args=None, reconnect=False)
+        raise
+    answer = connection.query("COMMIT", args=None, reconnect=False)
+    if getattr(answer, "statusmessage", "COMMIT") != "COMMIT":
+        raise PipelineError(
+            "Nothing was changed.",
+            "A statement within the transaction had failed, so PostgreSQL undid all of it.",
+            "Run the command again with --debug to see which.",
+        )

@@ -1,0 +1,291 @@
+"""Every migration from the oldest snapshots on, applied to tables with rows by the engine itself; what `check` runs.
+
+It works in the environment ``test`` on the embedded server, in a process of its own. The rows are made up
+(:mod:`samples`). So a refusal that any rows would meet is a finding, and one that hangs on their values is a note: a
+real database may have no such rows, or people decide there what becomes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from ..dialects import catalog, constraints
+from ..errors import PipelineError
+from ..findings import Finding
+from ..history import chain
+from ..history.migration_files import Migration
+from ..operations import data
+from ..operations import structure as ops
+from ..operations.structure import Tables
+from ..operations.topology import dangling
+from ..planner import drift, pending, plan
+from ..planner.deployment import Deployment
+from ..planner.plan import Group
+from ..planner.target import Target
+from ..schema.model import ForeignKey, TableName
+from . import apply, samples
+
+if TYPE_CHECKING:
+    pass
+
+
+def replay(target: Target) -> list[Finding]:
+    """Apply every migration to rows that are made up, in a database that is empty; give what was found."""
+    with apply.alone(target):
+        return _Replay(target).run()
+
+
+class _Stop(Exception):
+    """It goes no further."""
+
+
+class _Replay:
+    """A replay on its way, and what it has found."""
+
+    def __init__(self, target: Target) -> None:
+        self.target, self.connection = target, target.connection
+        self.found: list[Finding] = []
+
+    def run(self) -> list[Finding]:
+        """Make, fill, migrate, compare."""
+        try:
+            while True:
+                deployment = Deployment.read(self.target)
+                if self._make(deployment):
+                    continue
+                wanted = _first(deployment, _ready(deployment))
+                if not wanted:
+                    break
+                try:
+                    self._apply(deployment, wanted)
+                except PipelineError as error:
+                    self._say("replay-rows", _file(wanted[0]), f"{error.what} {error.why}", error.do)
+                    return self.found
+            self._compare(deployment)
+        except _Stop:
+            pass
+        except PipelineError as error:
+            self._say("replay-rows", "version", f"{error.what} {error.why}", error.do)
+        return self.found
+
+    def _say(self, id_: str, module: str, what: str, do: str, *, note: bool = False) -> None:
+        self.found.append(Finding(id_, module, 1, what, do, note))
+
+    def _of(self, group: Group, what: str, do: str, *, note: bool = False) -> None:
+        self._say("replay-rows", _file(group.migrations[0]), what, do, note=note)
+
+    def _make(self, deployment: Deployment) -> bool:
+        """Make the schemas that are not there and whose parents are, as their oldest snapshots have them."""
+        making = _to_make(deployment)
+        if not making:
+            return False
+        group = Group(making, deployment.tables)
+        operations = [operation for migration in making for operation in migration.operations(group.before)]
+        names = constraints.names(deployment.catalogue)
+        plan.lower(deployment, group, operations, names, frozenset())
+        apply.apply(deployment, group, "init", _quiet)
+        self._fill(deployment, group.after)
+        return True
+
+    def _fill(self, deployment: Deployment, tables: Tables) -> None:
+        without = samples.fill(self.connection, deployment.databases, tables)
+        for name in without:
+            if not {key.parent for key in tables[name].foreign_keys} & set(without):
+                what = f"No row could be made up for {name}, so what migrations do to its rows is not known."
+                self._say("replay-rows", name.schema, what, "Try them on a database with rows (dev).", note=True)
+
+    def _rows(self, deployment: Deployment, name: TableName) -> int:
+        return samples.count(self.connection, deployment.databases[name.schema], name.table)
+
+    def _apply(self, deployment: Deployment, wanted: list[Migration]) -> None:
+        """Apply a group, with rows; without those that stand against it, where they need not be so."""
+        while True:
+            group = plan.groups(deployment, wanted)[0]
+            plan.count(self.connection, group)
+            against = [finding for finding in group.violations if finding.blocks or finding.loses]
+            for finding in against:
+                self._judge(group, finding)
+            origins = _origins(group)
+            where = {origins[finding.table][0] for finding in against if finding.table in origins}
+            if not where:
+                break
+            samples.empty(self.connection, deployment.databases, where)
+        had = {name: self._rows(deployment, name) for name in group.before}
+        try:
+            apply.apply(deployment, group, "migrate", _quiet)
+        except PipelineError as error:
+            self._try_without_rows(deployment, wanted, error)
+        else:
+            self._count(deployment, group, had)
+        self._fill(deployment, {n: t for n, t in group.after.items() if not n.table.startswith("~")})
+
+    def _judge(self, group: Group, finding: plan.Violation) -> None:
+        """Say what stands against a group; stop where it would for any rows."""
+        what = f"{finding.table} has {finding.count} {finding.words}"
+        if _certain(group, finding):
+            do = "Say in the migration what the rows are to get (fill=..., using=..., RunSQL, RunPython)."
+            self._of(group, f"It cannot be applied where there are rows: {what}.", do)
+            raise _Stop
+        do = "Where a database has such rows, migrate refuses until they are corrected or the migration says more."
+        self._of(group, f"Of the rows made up here, {what}.", do, note=True)
+
+    def _try_without_rows(self, deployment: Deployment, wanted: list[Migration], error: PipelineError) -> None:
+        """What failed with rows may fail for what they are; without any it must not."""
+        group = plan.groups(deployment, wanted)[0]
+        depends = any(_computes(operation) for _, operation in group.operations())
+        what = f"{error.what} {error.why}".replace(" Nothing was changed.", "")
+        do = "Try it on a database with rows like yours (dev)." if depends else "Correct the migration."
+        self._say(
+            "replay-rows",
+            _file(group.migrations[0]),
+            f"With rows made up here, {what[0].lower()}{what[1:]}",
+            do,
+            note=depends,
+        )
+        if not depends:
+            raise _Stop
+        samples.empty(self.connection, deployment.databases, group.before)
+        try:
+            apply.apply(deployment, group, "migrate", _quiet)
+        except PipelineError as again:
+            self.found.pop()
+            what = f"It fails even where there are no rows: {again.what} {again.why}"
+            self._of(group, what, "Correct the migration.")
+            raise _Stop from again
+
+    def _count(self, deployment: Deployment, group: Group, had: Mapping[TableName, int]) -> None:
+        """Every row has to be there, unless the lab's own statements took it."""
+        if any(isinstance(operation, (data.RunSQL, data.RunPython)) for _, operation in group.operations()):
+            return
+        for name, (was, _) in _origins(group).items():
+            if name in group.after and (now := self._rows(deployment, name)) < had[was]:
+                what = f"{name} has {now} rows afterwards; it had {had[was]}."
+                self._of(group, what, "Report it: a migration has to keep every row.")
+                raise _Stop
+
+    def _compare(self, deployment: Deployment) -> None:
+        """What the tables have become is what the newest snapshots say."""
+        shapes = catalog.read(self.connection, deployment.databases)
+        for name, history in deployment.histories.items():
+            if history.latest is None:
+                continue
+            if name not in shapes:
+                what = f"{name} cannot be made as its oldest snapshot has it: what that refers to is never there."
+                self._say("replay-result", name, what, "Take the oldest snapshot back from version control.")
+                continue
+            for text in drift.describe(history.latest.shape, drift.visible(shapes[name])):
+                what = f"After every migration {name} is not as its snapshot has it: {text}"
+                self._say("replay-result", name, what, "Correct the migration, or make it anew with revise.")
+
+
+def _quiet(words: str, number: int, of: int) -> None: ...
+
+
+# --- What comes next ---------------------------------------------------------------------------------------------
+
+
+def _to_make(deployment: Deployment) -> list[Migration]:
+    """The making of each schema that is not there and whose parents are."""
+    absent = {name: history.oldest for name, history in deployment.histories.items() if name not in deployment.records}
+    making = {name: oldest for name, oldest in absent.items() if oldest is not None}
+    while True:
+        tables = deployment.tables | {table.name: table for oldest in making.values() for table in oldest.shape}
+        early = {
+            name
+            for name, oldest in making.items()
+            if any(_unmet(deployment, tables, key) for table in oldest.shape for key in table.foreign_keys)
+        }
+        if not early:
+            return [Migration(n, oldest.version, None, "init", makes=oldest.shape) for n, oldest in making.items()]
+        making = {name: oldest for name, oldest in making.items() if name not in early}
+
+
+def _unmet(deployment: Deployment, tables: Tables, key: ForeignKey) -> bool:
+    """Whether a foreign key leads nowhere yet."""
+    parent = tables.get(key.parent)
+    if parent is None:
+        return key.parent.schema in deployment.histories
+    return set(parent.primary_key) != set(key.parent_attributes)
+
+
+def _ready(deployment: Deployment) -> list[Migration]:
+    """The migrations that can be applied before another schema is made, in order."""
+    waits = pending.waiting(deployment, deployment.records)
+    have = {name: record.version for name, record in deployment.records.items()}
+    left = [migration for migrations in waits.values() for migration in migrations]
+    while True:
+        late = [r for r in left if any(not _reached(left, have, *required) for required in r.requires.items())]
+        if not late:
+            return chain.in_order(left, have, list(deployment.histories))
+        first = {r.schema: min(Version(o.version) for o in late if o.schema == r.schema) for r in late}
+        left = [r for r in left if r.schema not in first or Version(r.version) < first[r.schema]]
+
+
+def _first(deployment: Deployment, ready: list[Migration]) -> list[Migration]:
+    """Those that are applied together first: what is not whole between them, no database can be."""
+    now = deployment.tables
+    for number, migration in enumerate(ready, 1):
+        now = ops.apply(migration.operations(now), now)
+        if not dangling(now, deployment.histories):
+            return ready[:number]
+    return ready
+
+
+def _reached(left: list[Migration], have: Mapping[str, str], schema: str, version: str) -> bool:
+    """Whether a schema has a version, or will have it."""
+    known = [have[schema], *(r.version for r in left if r.schema == schema)] if schema in have else []
+    return any(Version(one) >= Version(version) for one in known)
+
+
+# --- What stands against it --------------------------------------------------------------------------------------
+
+#: Of each table afterwards that was there before: its name then, and what its attributes were called.
+Origins = dict[TableName, tuple[TableName, dict[str, str]]]
+
+
+def _origins(group: Group) -> Origins:
+    found: Origins = {name: (name, {a: a for a in table.attribute}) for name, table in group.before.items()}
+    for step in group.origins:
+        found = {
+            name: (
+                found[was][0],
+                {a: found[was][1][b] for a, b in step.attributes.get(name, {}).items() if b in found[was][1]},
+            )
+            for name, was in step.tables.items()
+            if was in found
+        }
+    return found
+
+
+def _certain(group: Group, finding: plan.Violation) -> bool:
+    """Whether any rows would stand against a group, and not only such as were made up."""
+    origins = _origins(group)
+    was, _ = origins.get(finding.table, (finding.table, {}))
+    before, after = group.before.get(was), group.after.get(finding.table)
+    if before is None or after is None:
+        return False
+    match finding.kind:
+        case "null":
+            return not set(finding.attributes) & set(before.attribute)
+        case "duplicate":
+            return not finding.attributes
+        case "parent":
+            made = [key.parent for key in after.foreign_keys if key.parent not in origins]
+            return any(finding.words.endswith(f" of {parent}") for parent in made)
+    return False
+
+
+def _computes(operation: ops.Operation) -> bool:
+    """Whether what an operation gives hangs on values in a way that only the server or the lab's own code knows."""
+    if isinstance(operation, (data.RunSQL, data.RunPython, data.RebuildTable)):
+        return True
+    fill, using = getattr(operation, "fill", None), getattr(operation, "using", None)
+    return using is not None or (fill is not None and fill.sql is not None)
+
+
+def _file(migration: Migration) -> str:
+    """The file of a migration, as a finding names it."""
+    return f"migrations/{migration.schema}/{migration.path.stem if migration.path else migration.version}"

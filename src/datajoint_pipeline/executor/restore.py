@@ -1,0 +1,380 @@
+"""Puts the values of a backup back: into rows with the same key, or with the table or column that was deleted.
+
+The rows of the file are put into a temporary table of the types that the columns have now, and from there into the
+columns by one statement a table, all of them in one transaction. What somebody wrote since is not overwritten unbidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import journal, server_errors
+from ..dialects import constraints
+from ..dialects.catalog import Found
+from ..dialects.steps import Alteration, Step
+from ..errors import ExitCode, PipelineError
+from ..planner.deployment import Deployment
+from ..planner.target import Target
+from ..quoting import quoter
+from ..schema import compatibility, notation
+from ..schema.model import TableName, decode
+from . import apply, archive, backup, stepping
+from .archive import Archive, ArchivedColumn, Manifest, Part, Value
+
+#: Bytes and rows of one statement that fills the temporary table.
+SIZE, ROWS = 4 << 20, 500
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of the rows of one table.
+
+    Parameters
+    ----------
+    schema, table : str
+        The table.
+    attributes : tuple of str
+        Whose values; all where the table itself was deleted.
+    rows : int
+        In the file.
+    restored, same, gone : int
+        That got their values back or came back themselves, that had them, and that are not there any more.
+    made : bool
+        Whether the table or an attribute had to be made again.
+    """
+
+    schema: str
+    table: str
+    attributes: tuple[str, ...]
+    rows: int
+    restored: int
+    same: int
+    gone: int
+    made: bool
+
+
+class _Undone(Exception):
+    """Leaves a transaction without its changes."""
+
+
+def restore(
+    target: Target, path: Path, *, overwrite: bool = False, dry_run: bool = False
+) -> tuple[Manifest, list[Restored]]:
+    """Put the values of a file back; returns what the file is of, and what became of its rows.
+
+    Parameters
+    ----------
+    target : Target
+        Where; the one that the file is of.
+    path : Path
+        The file.
+    overwrite : bool
+        Whether values that somebody wrote since go.
+    dry_run : bool
+        Whether nothing is to stay.
+
+    Raises
+    ------
+    PipelineError
+        If the file is damaged or of another environment, a column cannot take its values, or values would be lost; then
+        nothing was changed.
+    """
+    with archive.reading(path if path.exists() else target.backups / path) as file:
+        _refuse_other_place(target, file)
+        with apply.alone(target):
+            deployment = Deployment.read(target)
+            _refuse_other_server(deployment, file)
+            found = _Restoring(deployment, file, overwrite=overwrite, dry_run=dry_run).run()
+        return file.manifest, found
+
+
+def _refuse_other_place(target: Target, file: Archive) -> None:
+    manifest = file.manifest
+    if manifest.package != target.name:
+        what = f"{file.path.name} is of another project, {manifest.package}."
+        raise PipelineError(what, f"This is {target.name}.", "Run restore there.")
+    if manifest.environment != target.environment:
+        raise PipelineError(
+            f"{file.path.name} is of {manifest.environment}, and this command is for {target.environment}.",
+            "Rows of one database have no place in another.",
+            f"If that is what you mean: {target.program} --env {manifest.environment} restore {file.path}",
+        )
+
+
+def _refuse_other_server(deployment: Deployment, file: Archive) -> None:
+    backend = deployment.connection.adapter.backend
+    if file.manifest.backend != backend:
+        what = f"{file.path.name} is of a {file.manifest.backend} server, and this one is {backend}."
+        raise PipelineError(what, "Each has types of its own.", "Name the server that it was taken from.")
+    for name in {part.schema for part in file.manifest.parts}:
+        record = deployment.records.get(name)
+        if record is not None and record.status != journal.DONE:
+            raise PipelineError(
+                f"{deployment.databases[name]} is in the middle of a change that {record.kind} began.",
+                "What its tables are is only known when that has ended.",
+                f"Run {deployment.target.command} migrate first.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+
+
+class _Restoring:
+    """One run of `restore`."""
+
+    def __init__(self, deployment: Deployment, file: Archive, *, overwrite: bool, dry_run: bool) -> None:
+        self.deployment, self.file, self.overwrite, self.dry_run = deployment, file, overwrite, dry_run
+        self.connection, self.quote = deployment.connection, quoter(deployment.connection)
+        self.mysql = self.connection.adapter.backend == "mysql"
+
+    def run(self) -> list[Restored]:
+        parts = self.file.manifest.parts
+        missing = [part for part in parts if self._missing(part)]
+        for part in parts:
+            self._refuse_misfit(part)
+        found: list[Restored] = []
+        if self.dry_run and self.mysql:  # which cannot take back that something was made
+            found = [self._told(part, (part.rows, 0, 0), made=True) for part in missing]
+            parts = [part for part in parts if part not in missing]
+        made: list[Step] = []
+        try:
+            stepping.prepare(self.connection)
+            with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
+                made = self._make([part for part in parts if part in missing])
+                with backup.utc(self.connection), self._staged(parts), stepping.within(self.connection):
+                    found += [
+                        self._told(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
+                    ]
+                    self._restamp(missing)
+                    if self.dry_run:
+                        raise _Undone
+        except Exception as error:
+            self._take_back(made)
+            if isinstance(error, PipelineError) or server_errors.of(error):
+                raise
+            raise PipelineError(
+                "The values cannot be put back.",
+                f"{server_errors.reason(error)}. Nothing was changed.",
+                self._back(self.file.manifest.parts[0]),
+            ) from error
+        return found
+
+    def _query(self, sql: str, *arguments: object) -> Any:
+        return self.connection.query(sql, arguments or None, reconnect=False)
+
+    def _told(self, part: Part, counts: tuple[int, int, int], made: bool) -> Restored:
+        names = () if part.whole else tuple(column.name for column in part.lost)
+        return Restored(part.schema, part.table, names, part.rows, *counts, made)
+
+    # --- What is there ---------------------------------------------------------------------------------------------
+
+    def _place(self, part: Part) -> tuple[str, str]:
+        return self.deployment.databases.get(part.schema, part.schema), part.table
+
+    def _full(self, part: Part) -> str:
+        return self.deployment.full(TableName(part.schema, part.table))
+
+    def _there(self, part: Part) -> Found | None:
+        return self.deployment.catalogue.tables.get(self._place(part))
+
+    def _missing(self, part: Part) -> list[str]:
+        """What `purge` deleted: columns, or a table whose columns all are missing."""
+        there = self._there(part)
+        if self.file.manifest.kind != "purge":
+            return []
+        known = {column.name for column in there.columns} if there is not None else set()
+        return [column.name for column in part.lost if column.name not in known]
+
+    def _back(self, part: Part) -> str:
+        known = self.file.manifest.schemas.get(part.schema)
+        command = self.deployment.target.command
+        if self.file.manifest.kind == journal.DRAFT:
+            return f"First take the class back to what it was, say {command} migrate --draft, then run restore again."
+        if known is None or self.file.manifest.kind == "purge":
+            return "Bring the table to what it was then, and run restore again."
+        return f"First say {command} rollback {part.schema} --to {known['version']}, then run restore again."
+
+    def _refuse_misfit(self, part: Part) -> None:
+        there = self._there(part)
+        if there is None:
+            if part.whole and part.schema in self.deployment.records:
+                return
+            what = f"There is no table {part} any more."
+            raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._back(part))
+        columns, missing = {column.name: column for column in there.columns}, self._missing(part)
+        if part.whole and missing:
+            what = f"There is another {part} by now, without {missing[0]}."
+            raise PipelineError(
+                what, "It was put aside since. Nothing was changed.", "Purge it, then run restore again."
+            )
+        if set(there.primary_key) != {column.name for column in part.columns if column.key}:
+            what = f"{part} has another primary key than when its values were kept."
+            raise PipelineError(what, "Rows are told by it. Nothing was changed.", self._back(part))
+        for column in part.columns:
+            now = columns.get(column.name)
+            if now is None and column.name not in missing:
+                what = f"{part} has no {column.name} any more."
+                raise PipelineError(what, "It was dropped or renamed. Nothing was changed.", self._back(part))
+            if now is not None and not compatibility.takes(now.stored, column.type):
+                raise PipelineError(
+                    f"{part}.{column.name} is {now.stored} now, and its values were {column.type}.",
+                    "They would be cut, rounded or refused. Nothing was changed.",
+                    self._back(part),
+                )
+
+    # --- What has to be made ---------------------------------------------------------------------------------------
+
+    def _make(self, parts: list[Part]) -> list[Step]:
+        """Make what was deleted as it was; returns how that is undone, where the server does not by itself."""
+        tables, undo = self.deployment.tables, list[Step]()
+        dialect = self.deployment.dialect(constraints.names(self.deployment.catalogue), tables, dict(tables))
+        for part in parts:
+            (model,) = decode(part.model)
+            name = TableName(part.schema, part.table)
+            if part.whole and self._there(part) is None:
+                steps = dialect.create_table(replace(model, foreign_keys=()))
+                undo += [Step(f"DROP TABLE {self._full(part)}", (), "")] if self.mysql else []
+            else:
+                old, missing = tables[name], self._missing(part)
+                new = replace(old, attributes=(*old.attributes, *(model.attribute[column] for column in missing)))
+                dialect.state(tables, {**tables, name: new})
+                steps = dialect.alter_table(Alteration(old, new))
+                drops = ", ".join(f"DROP COLUMN {self.quote(column)}" for column in missing)
+                undo += [Step(f"ALTER TABLE {self._full(part)} {drops}", (), "")] if self.mysql else []
+            for step in steps:
+                self._query(step.sql)
+        return undo
+
+    def _take_back(self, made: list[Step]) -> None:
+        for step in made:
+            with suppress(Exception):  # what it was that failed is said
+                self._query(step.sql)
+
+    def _restamp(self, missing: list[Part]) -> None:
+        """Have a record that was true of the shape be so of the shape with what has come back."""
+        names = {part.schema for part in missing if not part.whole}
+        shapes = Deployment.read(self.deployment.target).shapes if names else {}
+        for name in names:
+            record, before = self.deployment.records.get(name), self.deployment.shapes[name].fingerprint
+            if record is not None and record.fingerprint == before:
+                journal.restamp(self.connection, self.deployment.databases[name], shapes[name].fingerprint)
+
+    # --- Rows ------------------------------------------------------------------------------------------------------
+
+    def _staging(self, number: int, part: Part) -> str:
+        name = self.quote(f"~restoring_{number}")
+        return f"{self.quote(self._place(part)[0])}.{name}" if self.mysql else f"pg_temp.{name}"
+
+    @contextmanager
+    def _staged(self, parts: list[Part]) -> Iterator[None]:
+        """The rows of the file in temporary tables, of the types that the columns have."""
+        try:
+            for number, part in enumerate(parts):
+                names = ", ".join(self.quote(column.name) for column in part.columns)
+                key = ", ".join(self.quote(column.name) for column in part.columns if column.key)
+                select = f"SELECT {names} FROM {self._full(part)} WHERE FALSE"
+                staging = self._staging(number, part)
+                self._query(f"CREATE TEMPORARY TABLE {staging.removeprefix('pg_temp.')} AS {select}")
+                for batch in self._batches(part):
+                    marks = ", ".join([f"({', '.join(['%s'] * len(part.columns))})"] * len(batch))
+                    values = [value for row in batch for value in row]
+                    self._query(f"INSERT INTO {staging} ({names}) VALUES {marks}", *values)
+                if key:
+                    self._query(f"ALTER TABLE {staging} ADD PRIMARY KEY ({key})")
+                if not self.mysql:
+                    self._query(f"ANALYZE {staging}")
+            yield
+        finally:
+            for number, part in enumerate(parts):
+                with suppress(Exception):  # in a transaction that failed; then it is gone with it
+                    temporary = "TEMPORARY " if self.mysql else ""
+                    self._query(f"DROP {temporary}TABLE IF EXISTS {self._staging(number, part)}")
+
+    def _batches(self, part: Part) -> Iterator[list[list[Value]]]:
+        there = {column.name: column.stored for column in found.columns} if (found := self._there(part)) else {}
+        sizes = [notation.text_size(there.get(column.name, "")) for column in part.columns]
+        batch, size = list[list[Value]](), 0
+        for row in self.file.rows(part):
+            for value, most, column in zip(row, sizes, part.columns, strict=True):
+                if most and isinstance(value, str) and len(value) > most:
+                    raise PipelineError(
+                        f"{part}.{column.name} is {there[column.name]} now, and a value has {len(value)} characters.",
+                        "It would be cut or refused. Nothing was changed.",
+                        self._back(part),
+                    )
+            batch.append(row)
+            size += sum(len(value) for value in row if value is not None)
+            if len(batch) >= ROWS or size >= SIZE:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _put_back(self, number: int, part: Part) -> tuple[int, int, int]:
+        """Rows that got their values back, that had them, and that are not there any more."""
+        full, staging = self._full(part), self._staging(number, part)
+        rows = f"{full} t JOIN {staging} r ON {self._on(part)}"
+        there = self._count(rows)
+        changing = [column for column in part.columns if column.lost and not (part.whole and column.key)]
+        differs = " OR ".join(self._differs(column) for column in changing) or "FALSE"
+        different = self._count(f"{rows} WHERE {differs}")
+        if different and not self.overwrite:
+            self._refuse_written(part, changing, f"{rows} WHERE {differs}")
+        if different and self.mysql:
+            sets = ", ".join(f"t.{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
+            self._query(f"UPDATE {rows} SET {sets} WHERE {differs}")
+        elif different:
+            sets = ", ".join(f"{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
+            self._query(f"UPDATE {full} t SET {sets} FROM {staging} r WHERE {self._on(part)} AND ({differs})")
+        gone = part.rows - there
+        if not part.whole:
+            return different, there - different, gone
+        names = ", ".join(self.quote(column.name) for column in part.columns)
+        known = f"SELECT 1 FROM {full} t WHERE {self._on(part)}"
+        self._query(f"INSERT INTO {full} ({names}) SELECT {names} FROM {staging} r WHERE NOT EXISTS ({known})")
+        return different + gone, there - different, 0
+
+    def _count(self, rows: str) -> int:
+        return int(self._query(f"SELECT COUNT(*) FROM {rows}").fetchone()[0])
+
+    def _on(self, part: Part) -> str:
+        """What joins a row of the table, as ``t``, to one of the file; a key that was cut is told by what is left."""
+        parts = []
+        for column in part.columns:
+            if column.key:
+                own, kept = (f"{row}.{self.quote(column.name)}" for row in "tr")
+                size = notation.text_size(column.becomes)
+                cut = f" OR {own} = LEFT({kept}, {size})" if column.lost and size and not part.whole else ""
+                parts.append(f"({own} = {kept}{cut})")
+        return " AND ".join(parts) or "TRUE"
+
+    def _differs(self, column: ArchivedColumn) -> str:
+        own, kept = (self._compared(column, alias) for alias in ("t.", "r."))
+        return f"NOT ({own} <=> {kept})" if self.mysql else f"{own} IS DISTINCT FROM {kept}"
+
+    def _compared(self, column: ArchivedColumn, alias: str) -> str:
+        text = backup.read_as(self.connection, column, alias)
+        # What a collation takes for equal may still be another text.
+        return f"CAST({text} AS BINARY)" if self.mysql and column.form == "text" else text
+
+    def _refuse_written(self, part: Part, columns: list[ArchivedColumn], rows: str) -> None:
+        """Refuse where a value is neither null nor what is left of the one in the file."""
+        listed = ", ".join(
+            backup.read_as(self.connection, column, alias) for column in columns for alias in ("t.", "r.")
+        )
+        written: dict[str, int] = {}
+        for row in backup.stream(self.connection, f"SELECT {listed} FROM {rows}"):
+            for place, column in enumerate(columns):
+                now, kept = row[2 * place], row[2 * place + 1]
+                if now is not None and now != kept and not compatibility.left_of(now, kept, column.becomes):
+                    written[column.name] = written.get(column.name, 0) + 1
+        if written:
+            counted = ", ".join(f"{count} values of {name}" for name, count in written.items())
+            raise PipelineError(
+                f"{part} has {counted} that are neither in the file nor what is left of it.",
+                "They were written since, or computed by the migration (using=). Nothing was changed.",
+                "If they may go, say restore --overwrite.",
+                exit_code=ExitCode.DATA_LOSS,
+            )

@@ -1,0 +1,164 @@
+"""Back to an earlier version, and the end of what was put aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from .. import journal
+from ..ddl.build import ATTRIBUTE_ASIDE, TABLE_ASIDE
+from ..dialects import catalog, constraints
+from ..errors import ExitCode, PipelineError
+from ..history import chain
+from ..history.migration_files import Migration
+from ..operations import structure as ops
+from ..planner import adoption, plan, status
+from ..planner.deployment import Deployment
+from ..planner.losses import Loss
+from ..planner.plan import Group
+from ..planner.status import SchemaStatus
+from ..planner.target import Target
+from ..quoting import quoter
+from ..schema.model import TableName
+from . import apply
+from .backup import Backups
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def rollback(
+    target: Target, schema: str, to: str, report: apply.Report = lambda words, number, of: None
+) -> list[SchemaStatus]:
+    """Take a schema back to an earlier version: what was dropped comes back, what was added is put aside.
+
+    Raises
+    ------
+    PipelineError
+        If another schema requires what would go, or a step has no way back.
+    """
+    with apply.alone(target):
+        apply.resume(target, report)
+        deployment = Deployment.read(target)
+        adoption.refuse_draft(deployment, schema)
+        undone = _undone(deployment, schema, to)
+        if not undone:
+            return status.read(target)
+        apply.refuse_drift(deployment, undone)
+        back: list[ops.Operation] = []
+        for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
+            if migration in undone:
+                back = [*ops.inverse(migration.operations(before), before), *back]
+        marker = Migration(schema, to, undone[-1].version, f"back_to_{to}")
+        group = Group([marker], deployment.tables)
+        names = constraints.names(deployment.catalogue)
+        plan.lower(deployment, group, back, names, frozenset(), revive=True)
+        apply.judge(deployment, group, allow_data_loss=False)
+        apply.apply(deployment, group, "rollback", report)
+        return status.read(target)
+
+
+def _undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
+    """The migrations to take back."""
+    history, record = deployment.histories.get(schema), deployment.records.get(schema)
+    if history is None or record is None:
+        raise PipelineError(f"There is nothing of {schema} to take back.", "It has no record.", "Run status.")
+    known = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
+    if to not in known:
+        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    undone = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
+    gone = {r.version for r in undone}
+    for other in deployment.histories.values():
+        at = deployment.records.get(other.schema)
+        for migration in other.migrations:
+            applied = at is not None and Version(migration.version) <= Version(at.version)
+            if applied and other.schema != schema and migration.requires.get(schema) in gone:
+                raise PipelineError(
+                    f"{schema} cannot go back to {to} alone.",
+                    f"{migration.title} requires {schema} {migration.requires[schema]}.",
+                    f"First say rollback {other.schema} --to {migration.follows}.",
+                )
+    return undone
+
+
+@dataclass(frozen=True)
+class Purged:
+    """Something that was put aside, and how many values it held."""
+
+    schema: str
+    table: str
+    attribute: str
+    values: int
+
+
+def purge(
+    target: Target,
+    chosen: Iterable[str] = (),
+    *,
+    allow_data_loss: bool = False,
+    backups: Backups | None = None,
+) -> list[Purged]:
+    """Delete what migrations put aside, after its values were written to a file; returns what that was.
+
+    Raises
+    ------
+    PipelineError
+        If it holds values and nobody said that they may go.
+    """
+    connection = target.connection
+    with apply.alone(target):
+        deployment = Deployment.read(target)
+        names = constraints.names(deployment.catalogue)
+        schemas = {database: name for name, database in deployment.databases.items()}
+        found = [
+            _aside(connection, schemas[database], database, table, column)
+            for (database, table), own in sorted(names.tables.items())
+            if database in schemas and (not chosen or schemas[database] in chosen)
+            for column in ([""] if table.startswith(TABLE_ASIDE) else own.columns)
+            if column.startswith(ATTRIBUTE_ASIDE) or not column
+        ]
+        full = [item for item in found if item.values]
+        if full and not allow_data_loss:
+            first = full[0]
+            raise PipelineError(
+                f"{len(full)} columns or tables that were put aside still hold values.",
+                f"{first.schema}.{first.table} {first.attribute} holds {first.values}; nothing was deleted.",
+                "If they may go for good, say purge --allow-data-loss.",
+                exit_code=ExitCode.DATA_LOSS,
+            )
+        if full:
+            (backups or Backups()).of_purge(deployment, list(_losses(deployment, full)))
+        dialect = deployment.dialect(names, deployment.tables, deployment.tables)
+        for item in found:
+            name = TableName(item.schema, item.table)
+            if item.attribute:
+                sql = [f"ALTER TABLE {dialect.full(name)} DROP COLUMN {dialect.quote(item.attribute)}"]
+            else:
+                sql = [step.sql for step in dialect.drop_table(name)]
+            for statement in sql:
+                connection.query(statement, args=None, reconnect=False)
+        for schema, shape in Deployment.read(target).shapes.items():
+            if schema in {item.schema for item in found} and schema in deployment.records:
+                journal.restamp(connection, deployment.databases[schema], shape.fingerprint)
+        return found
+
+
+def _losses(deployment: Deployment, items: list[Purged]) -> Iterator[Loss]:
+    columns: dict[TableName, list[str]] = {}
+    for item in items:
+        columns.setdefault(TableName(item.schema, item.table), []).append(item.attribute)
+    for name, attributes in columns.items():
+        if whole := "" in attributes:
+            attributes = []
+        table = catalog.table(deployment.connection, deployment.databases, deployment.catalogue, name)
+        yield Loss(table, dict.fromkeys(attributes, ""), whole)
+
+
+def _aside(connection: dj.Connection, schema: str, database: str, table: str, column: str) -> Purged:
+    quote = quoter(connection)
+    where = f" WHERE {quote(column)} IS NOT NULL" if column else ""
+    sql = f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}{where}"
+    return Purged(schema, table, column, int(connection.query(sql, args=None).fetchone()[0]))

@@ -1,0 +1,171 @@
+"""Rows made up for tables that have none, so that `check` can see what migrations do to rows. PostgreSQL only.
+
+They follow from types and keys alone: few, unlike each other, null where that may be, and such that every constraint
+holds. Values are plain (``1``, the first of January), so that most conversions that a migration asks for go through.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..operations.structure import Tables
+from ..operations.topology import dependency_order
+from ..quoting import quoter
+from ..schema.model import ForeignKey, Table, TableName
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: Rows a table; the last has null wherever that may be.
+ROWS = 3
+
+
+class SampleColumn(NamedTuple):
+    """A column as PostgreSQL has it; ``labels`` of an enum."""
+
+    name: str
+    required: bool
+    type: str
+    labels: list[str]
+
+
+Values = dict[str, Any]
+
+
+def fill(connection: dj.Connection, databases: Mapping[str, str], tables: Tables) -> list[TableName]:
+    """Put rows into every table that has none, parents first.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        To a PostgreSQL that nobody needs.
+    databases : mapping
+        Name on the server of each schema.
+    tables : mapping of TableName to Table
+        Every table that is there.
+
+    Returns
+    -------
+    list of TableName
+        Tables for which no row could be made: the first of them has a type that is not known here.
+    """
+    columns = _columns(connection, databases.values())
+    without = []
+    for name in dependency_order(tables.values()):
+        place = databases[name.schema], name.table
+        if count(connection, *place):
+            continue
+        made = False
+        for values in _rows(connection, databases, tables[name], columns.get(place, [])):
+            made = _insert(connection, place, values) or made
+        if not made:
+            without.append(name)
+    return without
+
+
+def count(connection: dj.Connection, database: str, table: str) -> int:
+    """How many rows a table has."""
+    sql = f"SELECT COUNT(*) FROM {_full(connection, database, table)}"
+    return int(connection.query(sql, args=None).fetchone()[0])
+
+
+def empty(connection: dj.Connection, databases: Mapping[str, str], names: Iterable[TableName]) -> None:
+    """Take every row out of some tables, and out of those below them."""
+    listed = ", ".join(_full(connection, databases[name.schema], name.table) for name in names)
+    if listed:
+        connection.query(f"TRUNCATE {listed} CASCADE", args=None)
+
+
+def _full(connection: dj.Connection, database: str, table: str) -> str:
+    quote = quoter(connection)
+    return f"{quote(database)}.{quote(table)}"
+
+
+def _columns(connection: dj.Connection, databases: Iterable[str]) -> dict[tuple[str, str], list[SampleColumn]]:
+    names = tuple(databases)
+    sql = f"""
+        SELECT n.nspname, c.relname, a.attname, a.attnotnull, format_type(t.oid, a.atttypmod),
+            ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
+        FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'r'
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_type t ON t.oid = a.atttypid
+        WHERE n.nspname IN ({", ".join(["%s"] * len(names))}) ORDER BY c.oid, a.attnum"""
+    found: dict[tuple[str, str], list[SampleColumn]] = {}
+    for database, table, name, required, type_, labels in connection.query(sql, names).fetchall():
+        found.setdefault((database, table), []).append(SampleColumn(name, required, type_, list(labels)))
+    return found
+
+
+def _rows(
+    connection: dj.Connection, databases: Mapping[str, str], table: Table, columns: list[SampleColumn]
+) -> Iterator[Values]:
+    """Rows for a table, by what its parents have; none where a parent that it needs has none."""
+    parents = [_parent_rows(connection, databases, key) for key in table.foreign_keys]
+    required = {column.name for column in columns if column.required}
+    for number in range(ROWS):
+        null = number == ROWS - 1
+        values: Values = {}
+        for key, rows in zip(table.foreign_keys, parents, strict=True):
+            # The row of the same number goes first, so that what keys have in common is the same.
+            turned = rows[number % len(rows) :] + rows[: number % len(rows)] if rows else []
+            found = next((row for row in turned if all(values.get(n, v) == v for n, v in row.items())), None)
+            if found is None and required & set(key.attributes):
+                break
+            nothing = dict.fromkeys(name for name in key.attributes if name not in required | set(values))
+            values |= nothing if found is None or (null and nothing) else found
+        else:
+            for column in columns:
+                if column.name not in values:
+                    values[column.name] = _value(column, number, null=null or column.name.startswith("_"))
+            if not any(values[name] is None for name in required):
+                yield values
+
+
+def _parent_rows(connection: dj.Connection, databases: Mapping[str, str], key: ForeignKey) -> list[Values]:
+    """What the attributes of a foreign key may be."""
+    quote = quoter(connection)
+    listed = ", ".join(map(quote, key.parent_attributes))
+    full = _full(connection, databases.get(key.parent.schema, key.parent.schema), key.parent.table)
+    rows = connection.query(f"SELECT {listed} FROM {full} ORDER BY {listed} LIMIT {ROWS}", args=None).fetchall()
+    return [dict(zip(key.attributes, row, strict=True)) for row in rows]
+
+
+def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
+    """A value for a row; None where it may be null, or where nothing is known of the type."""
+    if null and not column.required:
+        return None
+    if column.labels:
+        return column.labels[number % len(column.labels)]
+    head, _, size = column.type.partition("(")
+    match head.split(" ")[0]:
+        case "smallint" | "integer" | "bigint" | "real" | "double" | "text" | "character" | "json" | "jsonb":
+            return str(number + 1)
+        case "numeric":
+            digits, _, scale = size.rstrip(")").partition(",")
+            fraction = bool(digits) and digits == scale  # no place for a whole number
+            return f"{number + 1}e-{scale}" if fraction else str(number + 1)
+        case "boolean":
+            return bool(number % 2)
+        case "date" | "timestamp":
+            return f"2020-01-{number + 1:02}"
+        case "time":
+            return f"{number + 1:02}:00:00"
+        case "uuid":
+            return str(uuid.UUID(int=number + 1))
+        case "bytea":
+            from datajoint.blob import pack
+
+            return pack(number + 1)
+    return None
+
+
+def _insert(connection: dj.Connection, place: tuple[str, str], values: Values) -> bool:
+    """Put a row in; whether there was none like it."""
+    quote = quoter(connection)
+    listed = ", ".join(quote(name) for name in values).replace("%", "%%")
+    marks = ", ".join(["%s"] * len(values))
+    full = _full(connection, *place).replace("%", "%%")
+    sql = f"INSERT INTO {full} ({listed}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING 1"
+    return connection.query(sql, tuple(values.values())).fetchone() is not None

@@ -1,0 +1,316 @@
+"""Runs one step of a plan, or finds that it was run before a crash."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import journal, server_errors
+from ..dialects import lock_holders
+from ..dialects.choice import dialect_of
+from ..errors import ExitCode, PipelineError
+from ..history import migration_files
+from ..internals.codecs import convert
+from ..journal import steplog
+from ..operations.lines import RunPython
+from ..planner import user_steps
+from ..planner.target import Target
+from ..quoting import quoter
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+class Refused(PipelineError):
+    """The server refused a step, which so changed nothing; ``waited`` is a statement that waited for others in vain."""
+
+    waited: str = ""
+
+
+#: Seconds that a statement may wait for others to let go of a table. Whoever comes meanwhile waits behind it.
+WAIT = 3
+
+#: Seconds for which it is tried again, and between two tries, when others get their turn.
+PATIENCE, PAUSE = 30, 1
+
+Result = TypeVar("Result")
+
+
+def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Callable[[], Result]) -> Result:
+    """Do something again while it fails for tables that others hold, for a while; then say who holds them.
+
+    Raises
+    ------
+    Refused
+        If others hold them for longer, or anything else stands against it.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return work()
+        except Refused as refused:
+            if not refused.waited:
+                raise
+            if time.monotonic() > deadline:
+                who = lock_holders.of(connection, databases.values(), refused.waited)
+                why = f"{who}. {refused.why}" if who else refused.why
+                raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
+        time.sleep(PAUSE)
+
+
+def prepare(connection: dj.Connection) -> None:
+    """Tell the session that is to change tables how to take them, and to wait for nobody for too long."""
+    for text in dialect_of(connection).session:
+        connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
+
+
+def upgrade_journals(connection: dj.Connection, databases: Iterable[str]) -> None:
+    """Bring what an earlier template recorded to the layout of this one, before anything is added to it."""
+    outdated = journal.outdated(connection, databases)
+    if outdated:
+        prepare(connection)
+    for database in outdated:
+        journal.upgrade(connection, database)
+
+
+@contextmanager
+def transaction(connection: dj.Connection) -> Iterator[None]:
+    connection.query("START TRANSACTION", args=None, reconnect=False)
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the first error says why; a lost session undoes by itself
+            connection.query("ROLLBACK", args=None, reconnect=False)
+        raise
+    answer = connection.query("COMMIT", args=None, reconnect=False)
+    if getattr(answer, "statusmessage", "COMMIT") == "ROLLBACK":
+        raise PipelineError(
+            "Nothing was changed.",
+            "A statement had failed, so PostgreSQL undid all of it.",
+            "Say --debug to see which.",
+        )
+
+
+@contextmanager
+def within(connection: dj.Connection) -> Iterator[None]:
+    """A transaction on MySQL; on PostgreSQL there is one already."""
+    if connection.adapter.backend == "postgresql":
+        yield
+        return
+    with transaction(connection):
+        yield
+
+
+def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
+    """The head of an interrupted run, after statements and Python of the lab's own were taken over that were corrected
+    in its files. PostgreSQL has undone all of such a run."""
+    connection, database = target.connection, head["databases"][head["leader"]["schema"]]
+    run = head["leader"]["run"]
+    steps = steplog.read(connection, database, run)
+    found = user_steps.corrected(connection, head, steps, migration_files.read(target.files))
+    if found is None:
+        return head
+    now, entries = found
+    same = next((n for n, pair in enumerate(zip(steps, entries, strict=False)) if pair[0] != pair[1]), len(steps))
+    with transaction(connection):
+        for member in now["members"]:
+            leads = (member["schema"], member["run"]) == (head["leader"]["schema"], run)
+            own = {**now, **member} if leads else {"leader": head["leader"], **member}
+            place = head["databases"][member["schema"]]
+            steplog.rewrite(connection, place, member["run"], entries[same:] if leads else (), own)
+    return now
+
+
+def run(target: Target, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int) -> int:
+    """Run a step and note that it is done; the number of the last step that is done with it.
+
+    Parameters
+    ----------
+    target : Target
+        Where; its session holds the lock.
+    databases : dict
+        Name on the server of each schema.
+    database, run : str, int
+        Where the step is written down.
+    entry : Entry
+        The step.
+    of : int
+        How many there are.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be run; :class:`Refused` where the server says so.
+    """
+    connection, mysql = target.connection, target.connection.adapter.backend == "mysql"
+    now = "\n".join(_describe(connection, *place) for place in entry.tables) if mysql else ""
+    if entry.state == steplog.RUNNING and now != entry.before:
+        _refuse_tampering(entry, now)
+        steplog.finish(connection, database, run, entry.number)
+        return entry.number
+    last = entry.number
+    steplog.start(connection, database, run, entry.number, now)
+    try:
+        # Whether rows were changed cannot be seen of a table, so that is noted together with the change.
+        with transaction(connection) if mysql and _changes_rows(entry) else nullcontext():
+            match entry.kind:
+                case "sql":
+                    connection.query(entry.text, args=None, reconnect=False)
+                case "own" | "online":
+                    last += _own(connection, entry)
+                case "locked":
+                    _locked(connection, entry)
+                case "recode":
+                    _recode(connection, entry)
+                case _:
+                    _python(target, databases, entry)
+            for number in range(entry.number, last + 1):
+                steplog.finish(connection, database, run, number)
+    except PipelineError:
+        raise
+    except Exception as error:
+        found = server_errors.of(error)
+        apart = mysql or entry.kind == "online"
+        unknown = apart and found is server_errors.LOST  # nobody knows whether the step ran
+        first = not apart or (mysql and entry.number == 1 and not unknown)
+        left = f"{entry.number - 1} of {of} steps are done and recorded"
+        left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
+        again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
+        mend = "Correct it in the migration" if entry.kind in ("own", "python") else "See to the reason"
+        refused = (PipelineError if unknown else Refused)(
+            f"Step {entry.number} of {of} failed: {entry.words}.",
+            f"{server_errors.reason(error)}. {left}",
+            f"{found.do if found else mend}, then {again}",
+            exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
+        )
+        if isinstance(refused, Refused) and found is server_errors.HELD:
+            refused.waited = "; ".join(entry.statements)
+        raise refused from error
+    return last
+
+
+_ROWS = re.compile(
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+def _changes_rows(entry: steplog.Entry) -> bool:
+    """Whether a step does no more than to change rows, which a transaction holds together with what is noted of it."""
+    return bool(entry.statements) and all(_ROWS.match(statement) for statement in entry.statements)
+
+
+def _describe(connection: dj.Connection, database: str, table: str) -> str:
+    """A table as MySQL describes it; empty where there is none."""
+    query = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    if not connection.query(query, (database, table), reconnect=False).fetchone()[0]:
+        return ""
+    quote = quoter(connection)
+    text = connection.query(f"SHOW CREATE TABLE {quote(database)}.{quote(table)}", args=None, reconnect=False)
+    return re.sub(r" AUTO_INCREMENT=\d+", "", str(text.fetchone()[1]))
+
+
+def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
+    """A table that is neither as before the step nor as the step leaves it was changed by somebody else."""
+    if not entry.before or not now:
+        return
+    statements = "\n".join(entry.statements)
+    before, after = (set(line.strip().rstrip(",") for line in text.splitlines()) for text in (entry.before, now))
+    for line in before ^ after:
+        names = re.findall(r"`((?:[^`]|``)*)`", line)
+        told = any(f"`{name}`" in statements for name in names) or line.startswith((")", "PRIMARY KEY"))
+        if not told:
+            raise PipelineError(
+                f"A table is neither as it was before step {entry.number} nor as that step leaves it.",
+                f"The step was to {entry.words}; what differs is: {line}",
+                "Undo what was done to the table by hand, then run migrate again.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+
+
+def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
+    """Statements of MySQL that nobody writes a row between; where they cannot be locked in, as near as they can be."""
+
+    def send(*statements: str) -> None:
+        for statement in statements:
+            connection.query(statement, args=None, reconnect=False)
+
+    def work() -> None:
+        for one in told["recode"]:
+            while _convert(connection, one):
+                pass
+        send(*entry.statements)
+
+    told = json.loads(entry.text)
+    try:
+        try:
+            send(f"LOCK TABLES {told['locks']}")
+        except Exception as error:
+            # Else the account may not, or a table is called as a statement calls another one.
+            if server_errors.of(error) in (server_errors.HELD, server_errors.LOST):
+                raise
+        try:
+            work()
+        except Exception as error:
+            if server_errors.of(error) is not server_errors.UNLOCKED:
+                raise
+            send("UNLOCK TABLES")  # an expression of the lab's own reads other tables
+            work()
+    finally:
+        with suppress(Exception):  # a lost session holds nothing
+            send("UNLOCK TABLES")
+
+
+def _own(connection: dj.Connection, entry: steplog.Entry) -> int:
+    """Statements of the lab's own, or such as are not part of a transaction; how many more steps are done with them."""
+    data = json.loads(entry.text)
+    if data.get("check"):
+        row = connection.query(data["check"], args=None, reconnect=False).fetchone()
+        if row and row[0]:
+            return int(data.get("more", 0))
+    for statement in data["run"]:
+        connection.query(statement, args=None, reconnect=False)
+    return 0
+
+
+def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
+    """Values by DataJoint's own means, batch by batch; those that are converted are not converted again."""
+    data = json.loads(entry.text)
+    more = True
+    while more:
+        with within(connection):
+            more = _convert(connection, data)
+
+
+def _convert(connection: dj.Connection, told: dict[str, Any]) -> bool:
+    """Convert a batch of what is written down of an attribute; whether more is left."""
+    return convert(connection, tuple(told["place"]), told["source"], told["target"], told["type"])
+
+
+def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) -> None:
+    """Python of the lab's own, batch by batch."""
+    data = json.loads(entry.text)
+    connection, history = target.connection, migration_files.read(target.files)[data["schema"]]
+    found = next((r for r in history.migrations if r.digest == data["digest"]), None)
+    line = found.lines[data["line"]] if found is not None else None
+    if not isinstance(line, RunPython):
+        raise PipelineError(
+            f"The Python that is to {entry.words} is not in the files any more.",
+            f"A migration of {data['schema']} was edited while it was being applied.",
+            "Take the file back from version control and run migrate again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+    more = not line.check(connection, dict(databases))
+    while more:
+        with within(connection):
+            more = bool(line.run(connection, dict(databases)))
+    if not line.check(connection, dict(databases)):
+        raise PipelineError(
+            f"What was to {entry.words} says that it is not done.",
+            "Its check is not true after its last batch.",
+            "Correct the migration and run migrate again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )

@@ -1,0 +1,22 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be: an id, where, a sentence, a fix. A ``note`` is only to be known."""
+
+    id: str
+    module: str
+    line: int
+    what: str
+    do: str
+    note: bool = False
+
+    @property
+    def place(self) -> str:
+        """File and line; a module is called by its name alone."""
+        return f"{self.module}{'' if '.' in self.module else '.py'}:{self.line}"

@@ -1,0 +1,1 @@
+"""What is on disk of a schema: migration files, snapshots, the chain of versions, version.py."""

@@ -1,0 +1,152 @@
+"""The migrations of all schemas in one line: whether they are whole, in which order they apply, what they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from packaging.version import Version
+
+from ..errors import ExitCode, PipelineError
+from ..operations import structure as ops
+from .migration_files import History, Migration, Tables, tables_of
+
+
+def problems(history: History, code_version: str | None) -> Iterator[tuple[str, str, str]]:
+    """What is wrong in the chain of a schema's versions: each an id, a sentence and what to do.
+
+    Parameters
+    ----------
+    history : History
+        Of the schema.
+    code_version : str or None
+        As SCHEMA_VERSIONS has it; None for a schema that is no longer there.
+    """
+    name = history.schema
+    if history.latest is None or history.oldest is None:
+        yield "no-snapshot", f"{name} has no snapshot.", f"Run revise {name}, which writes it."
+        return
+    previous = history.oldest.version
+    for migration in history.migrations:
+        file = f"{name}/{migration.path.name if migration.path else ''}"
+        if Version(migration.version) == Version(previous):
+            twice = "two migrations lead to" if migration.follows != previous else "it starts from"
+            yield "duplicate-version", f"{file}: {twice} {migration.version}.", f"Run renumber {name}."
+        elif migration.follows != previous:
+            sentence = f"{file} follows {migration.follows}, and what comes before it is {previous}."
+            yield "version-gap", sentence, f"Bring back the file that is missing, or run renumber {name}."
+        for question in migration.questions:
+            yield "open-question", f"{file}: it is still to be decided: {question}", "Decide it in the file."
+        previous = migration.version
+    if Version(history.latest.version) != Version(previous):
+        sentence = f"The snapshot of {name} is of {history.latest.version}, the newest migration leads to {previous}."
+        yield "version-gap", sentence, f"Bring back the file that is missing, or run renumber {name}."
+    elif code_version is not None and Version(code_version) != Version(previous):
+        sentence = f"SCHEMA_VERSIONS gives {name} {code_version}, its snapshot {previous}."
+        yield "version-mismatch", sentence, f'Run revise {name}, or write "{name}": "{previous}" in version.py.'
+
+
+def refuse_orphans(
+    histories: Mapping[str, History], gone: str, database: str, versions: Mapping[str, str | None]
+) -> None:
+    """Refuse to make a schema anew that is not there, while there are tables that refer to it.
+
+    Parameters
+    ----------
+    histories : mapping
+        Of all schemas.
+    gone, database : str
+        The schema, and its name on the server.
+    versions : mapping
+        The version that each schema has in the database.
+    """
+    for name, history in histories.items():
+        latest, version = history.latest, versions.get(name)
+        if name == gone or latest is None or version is None:
+            continue
+        # What refers to it at the oldest and at the newest version did so all the time.
+        known = [latest] if Version(latest.version) == Version(version) else [latest, history.oldest or latest]
+        if all(any(key.parent.schema == gone for t in s.shape for key in t.foreign_keys) for s in known):
+            raise PipelineError(
+                f"There is no {database} on the server, and tables of {name} refer to it.",
+                "It was dropped or renamed, or this account may not see it.",
+                f"Bring {database} back, from a backup if need be; where all rows are to be gone, drop {name}, too.",
+                exit_code=ExitCode.DRIFT,
+            )
+
+
+def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], order: list[str]) -> list[Migration]:
+    """The revisions, each after what it follows and requires; otherwise parents before children.
+
+    Parameters
+    ----------
+    migrations : iterable of Migration
+        What is to be applied.
+    have : mapping
+        The version that each schema has now; None for one that is to be made.
+    order : list of str
+        The schemas, parents first.
+
+    Raises
+    ------
+    PipelineError
+        If a requirement cannot be met, or they require each other in a circle.
+    """
+    waiting = sorted(migrations, key=lambda r: (_place(order, r.schema), Version(r.version)))
+    now = dict(have)
+    result: list[Migration] = []
+    while waiting:
+        ready = next((r for r in waiting if _ready(r, waiting, now)), None)
+        if ready is None:
+            raise _never_ready(waiting, now)
+        waiting.remove(ready)
+        result.append(ready)
+        now[ready.schema] = ready.version
+    return result
+
+
+def _place(order: list[str], schema: str) -> int:
+    return order.index(schema) if schema in order else len(order)
+
+
+def _ready(migration: Migration, waiting: list[Migration], now: Mapping[str, str | None]) -> bool:
+    earlier = any(r.schema == migration.schema and Version(r.version) < Version(migration.version) for r in waiting)
+    return not earlier and not _unmet(migration, now)
+
+
+def _unmet(migration: Migration, now: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    def met(schema: str, version: str) -> bool:
+        current = now.get(schema)
+        return current is not None and Version(current) >= Version(version)
+
+    return [(schema, version) for schema, version in migration.requires.items() if not met(schema, version)]
+
+
+def _never_ready(waiting: list[Migration], now: Mapping[str, str | None]) -> PipelineError:
+    for migration in waiting:
+        for schema, version in _unmet(migration, now):
+            if not any(r.schema == schema and Version(r.version) >= Version(version) for r in waiting):
+                has = f"has {now[schema]}" if now.get(schema) else "is not there"
+                coming = [r.version for r in waiting if r.schema == schema]
+                more = f" and would come to {coming[-1]}" if coming else ""
+                return PipelineError(
+                    f"{migration.title} cannot be applied.",
+                    f"It requires {schema} {version}, and {schema} {has}{more}.",
+                    f"Let migrate bring {schema} along, or correct requires in the file.",
+                )
+    circle = " and ".join(f"{r.title} requires {dict(r.requires)}" for r in waiting if r.requires)
+    return PipelineError(
+        "Migrations require each other in a circle.",
+        f"{circle or waiting[0].title}.",
+        "Correct requires in one of the files.",
+    )
+
+
+def replay(histories: Mapping[str, History], order: list[str]) -> Iterator[tuple[Migration, Tables, Tables]]:
+    """Every revision in order, with the tables before and after it, from the oldest snapshots on."""
+    now = tables_of(history.oldest for history in histories.values())
+    have = {name: history.oldest.version for name, history in histories.items() if history.oldest}
+    every = [migration for history in histories.values() for migration in history.migrations]
+    for migration in in_order(every, have, order):
+        before = now
+        now = ops.apply(migration.operations(before), before)
+        yield migration, before, now

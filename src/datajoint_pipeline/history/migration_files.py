@@ -1,0 +1,391 @@
+"""Migration files and snapshots on disk: one folder a schema, beside the modules.
+
+``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every revision, so that two
+branches that change one schema collide in it. ``<version>.txt`` is the snapshot that the oldest migration starts from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tokenize
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from packaging.version import InvalidVersion, Version
+
+from ..errors import PipelineError
+from ..operations import structure as ops
+from ..operations.lines import Line, LineContext, RunPython, RunSQL
+from ..schema import definition
+from ..schema.model import Schema, Table, TableName
+from .files import Files
+
+LATEST = "snapshot.txt"
+
+#: What a run of `adopt` is called that brings types to the code.
+TYPES = "types"
+
+_FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
+
+#: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
+RULES = (
+    *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
+    *("data-loss", "no-way-back", "schema-gone", "draft", "objects"),
+)
+
+Tables = dict[TableName, Table]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A migration of one schema, or its first making.
+
+    Parameters
+    ----------
+    schema, version : str
+        What it makes of which schema.
+    follows : str or None
+        The version that it starts from; None where it makes the schema.
+    slug : str
+        What it is called, apart from the version.
+    path : Path or None
+        Its file.
+    words : str
+        What it is for.
+    requires : dict
+        Version that each of some other schemas must have.
+    lines : tuple of migration.Line
+        What it does.
+    makes : Schema or None
+        The tables, where it makes the schema.
+    silence : dict
+        Reason why a rule is not to speak, by the rule's id.
+    digest : str
+        64 hexadecimal digits that change with what it does and not with how it is written.
+    frame : str
+        The same, whatever statements and Python of the lab's own it has.
+    later : definition.Titles, callable or None
+        What tables are called that are made after it.
+    """
+
+    schema: str
+    version: str
+    follows: str | None
+    slug: str
+    path: Path | None = None
+    words: str = ""
+    requires: Mapping[str, str] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    makes: Schema | None = None
+    silence: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    frame: str = ""
+    later: definition.More = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """``ephys 1.1.0 add_weight``."""
+        return f"{self.schema} {self.version} {self.slug}"
+
+    @property
+    def questions(self) -> list[str]:
+        """What a person has still to decide."""
+        return [line.question for line in self.lines if line.question]
+
+    def operations(self, tables: Mapping[TableName, Table]) -> list[ops.Operation]:
+        """Its operations, for these tables.
+
+        Raises
+        ------
+        PipelineError
+            If a line does not fit the tables.
+        """
+        if self.makes is not None:
+            return [ops.CreateTable(table.name, table) for table in self.makes]
+        found = []
+        now = dict(tables)
+        for number, line in enumerate(self.lines, 1):
+            try:
+                operation = line.operation(LineContext(now, self.schema, self.later))
+                if operation is not None:
+                    found.append(operation)
+                    now = operation.apply(now)
+            except PipelineError as error:
+                where = f"{self.path.name if self.path else self.title}, operation {number} ({type(line).__name__})"
+                raise PipelineError(f"{where}: {error.what}", error.why, error.do) from error
+        return found
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a schema looks like at a version; its tables are read when they are asked for.
+
+    Parameters
+    ----------
+    version : str
+        The version.
+    path : Path
+        Its file.
+    fingerprint : str
+        Of the shape, as the file says it; empty where it does not.
+    read : callable
+        Gives the shape.
+    """
+
+    version: str
+    path: Path
+    fingerprint: str
+    read: Callable[[], Schema] = field(compare=False, repr=False)
+
+    @cached_property
+    def shape(self) -> Schema:
+        """What it looks like; raises :class:`DeploymentError` where the file cannot be read."""
+        return self.read()
+
+    def is_like(self, shape: Schema) -> bool:
+        """Whether a shape is surely this one, without reading the file's tables."""
+        return self.fingerprint == shape.fingerprint
+
+
+@dataclass
+class History:
+    """What is on disk of one schema; ``revisions`` in the order of their versions."""
+
+    schema: str
+    folder: Path
+    oldest: Snapshot | None = None
+    latest: Snapshot | None = None
+    migrations: list[Migration] = field(default_factory=list)
+
+
+def schemas(files: Files) -> list[str]:
+    """The schemas of ``SCHEMA_VERSIONS``, then those that only have a history."""
+    kept = sorted(path.parent.name for path in files.folder.glob(f"*/{LATEST}"))
+    return list(dict.fromkeys([*files.versions, *kept]))
+
+
+def pending(files: Files, schema: str, recorded: str) -> tuple[str, ...]:
+    """Versions above a recorded one, from the names of the files alone."""
+    matches = (_FILE.fullmatch(path.name) for path in (files.folder / schema).glob("*.py"))
+    versions = {match["version"] for match in matches if match} | {files.versions[schema]}
+    above = [v for v in versions if Version(recorded) < _version(v, schema) <= Version(files.versions[schema])]
+    return tuple(sorted(above, key=Version))
+
+
+def _version(text: str, schema: str) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        raise PipelineError(
+            f"{text!r} in the migrations of {schema} is not a version.",
+            "The name of a migration file is <version>_<what it does>.py.",
+            "Correct its name.",
+        ) from None
+
+
+# --- Reading -----------------------------------------------------------------------------------------------------
+
+
+def read(files: Files) -> dict[str, History]:
+    """Everything that is on disk, by schema.
+
+    Raises
+    ------
+    PipelineError
+        If a file cannot be read.
+    """
+    found = {name: History(name, files.folder / name) for name in schemas(files)}
+    texts: dict[Path, _Text] = {}
+    for history in found.values():
+        for path in sorted(history.folder.glob("*.txt")):
+            texts[path] = _text(path, history.schema)
+    new = {path: text for path, text in texts.items() if path.name == LATEST}
+    old = {path: text for path, text in texts.items() if path not in new}
+    titles = cache(lambda: _titles(new))
+    begun = {text.schema for text in old.values()}
+    first = {path: text for path, text in new.items() if text.schema not in begun}
+    first_titles = cache(lambda: _titles({**first, **old}, titles))
+    for path, text in new.items():
+        found[text.schema].latest = found[text.schema].oldest = _snapshot(path, text, titles)
+    for path, text in sorted(old.items(), key=lambda item: _version(item[1].version, item[1].schema), reverse=True):
+        found[text.schema].oldest = _snapshot(path, text, first_titles)
+    for history in found.values():
+        paths = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
+        history.migrations = sorted(
+            (_load(path, history.schema, titles) for path in paths), key=lambda r: Version(r.version)
+        )
+    return found
+
+
+class _Text(NamedTuple):
+    """A snapshot's file."""
+
+    schema: str
+    version: str
+    fingerprint: str
+    body: str
+
+
+def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> definition.Titles:
+    """What the tables of some snapshots are called."""
+    titles = definition.Titles(more=more)
+    for path, text in texts.items():
+        with _speaking_of(path):
+            definition.read_names(text.body, text.schema, titles)
+    return titles
+
+
+def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) -> Snapshot:
+    def read() -> Schema:
+        with _speaking_of(path):
+            tables = definition.read_tables(text.body, text.schema, titles())
+        return Schema(text.schema, tuple(sorted(tables, key=lambda table: table.name.table)))
+
+    return Snapshot(text.version, path, text.fingerprint, read)
+
+
+def latest(files: Files) -> dict[str, Snapshot]:
+    """The newest snapshot of every schema that has one."""
+    paths = {name: files.folder / name / LATEST for name in schemas(files)}
+    texts = {path: _text(path, name) for name, path in paths.items() if path.is_file()}
+    titles = cache(lambda: _titles(texts))
+    return {text.schema: _snapshot(path, text, titles) for path, text in texts.items()}
+
+
+class _speaking_of:
+    """Names the file in what goes wrong while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PipelineError):
+            name = f"{self._path.parent.name}/{self._path.name}"
+            raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
+
+
+def _text(path: Path, schema: str) -> _Text:
+    text = path.read_text(encoding="utf-8")
+    if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
+        raise PipelineError(
+            f"{path.parent.name}/{path.name} holds both sides of a conflict.",
+            "Two branches changed this schema.",
+            f"Keep either side of the file, then run renumber {path.parent.name}.",
+        )
+    match = re.search(r"^version (\S+)\n(?:fingerprint (.*)\n)?", text, re.M)
+    if match is None:
+        raise PipelineError(
+            f"{path.parent.name}/{path.name} has no line with its version.",
+            "It was edited, or written by something else than revise.",
+            "Take it from version control.",
+        )
+    _version(match[1], path.parent.name)
+    return _Text(schema, match[1], (match[2] or "").strip(), text[match.end() :])
+
+
+def _load(path: Path, schema: str, titles: definition.More) -> Migration:
+    match = _FILE.fullmatch(path.name)
+    name = f"{schema}/{path.name}"
+    if path.resolve() != path:
+        raise PipelineError(
+            f"{name} is not a file of this package.",
+            f"It leads to {path.resolve()}, and what is run is what was reviewed and released with the package.",
+            "Put the file itself there, or remove the link.",
+        )
+    if match is None:
+        raise PipelineError(
+            f"{name} is not the name of a migration.",
+            "It is <version>_<what it does>.py, such as 1.1.0_add_weight.py.",
+            "Rename it, or move it elsewhere.",
+        )
+    _version(match["version"], schema)
+    source = path.read_text(encoding="utf-8")
+    names = _run(source, path, name)
+    lines = tuple(names.get("operations") or ())
+    wrong = next((line for line in lines if not isinstance(line, Line)), None)
+    if wrong is not None or "operations" not in names:
+        what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
+        raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
+    requires, silence = (_said(names, what, name) for what in ("requires", "silence"))
+    for version in requires.values():
+        _version(version, schema)
+    if unknown := [id_ for id_ in silence if id_ not in RULES]:
+        raise PipelineError(
+            f"{name} silences {unknown[0]}, and there is no such rule.",
+            f"The rules are {', '.join(RULES)}.",
+            "Correct the id; docs/migrations.md has a paragraph on each.",
+        )
+    return Migration(
+        schema,
+        match["version"],
+        names.get("follows"),
+        match["slug"],
+        path,
+        " ".join(str(names.get("__doc__") or "").split()),
+        requires,
+        lines,
+        None,
+        silence,
+        _digest(lines, source),
+        _frame(lines),
+        titles,
+    )
+
+
+def _said(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+    """``requires`` or ``silence`` of a file: a text by a text."""
+    found = names.get(what) or {}
+    if not isinstance(found, dict) or not all(
+        isinstance(text, str) and text for pair in found.items() for text in pair
+    ):
+        form = {"requires": '{"subject": "1.1.0"}', "silence": '{"rewrites-table": "the reason"}'}[what]
+        raise PipelineError(f"{name} has {what} = {found!r}.", f"Expected is: {what} = {form}.", "Correct the file.")
+    return found
+
+
+def _run(source: str, path: Path, name: str) -> dict[str, Any]:
+    do = "Correct the file; docs/migrations.md lists the operations."
+    names: dict[str, Any] = {"__name__": f"migration_{path.stem}", "__file__": str(path)}
+    try:
+        exec(compile(source, str(path), "exec"), names)
+    except SyntaxError as error:
+        raise PipelineError(f"{name} is not Python.", f"Line {error.lineno}: {error.msg}.", do) from error
+    except PipelineError as error:
+        raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        text = " ".join(str(error).split())
+        if isinstance(error, ImportError) and (missing := re.search(r"cannot import name '(\w+)'", text)):
+            text = f"There is no operation {missing[1]}"
+        raise PipelineError(f"{name} cannot be read.", f"Line {lines[-1] if lines else '?'}: {text}.", do) from error
+    return names
+
+
+def _digest(lines: Iterable[Line], source: str) -> str:
+    """What a migration does, not how its file is laid out; for Python in it, the words of the file count."""
+    text = "\n".join(map(repr, lines))
+    if any(isinstance(line, RunPython) for line in lines):
+        text = re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"<function \w+[^>]*>", "", text))
+        skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        text += "".join(token.string for token in tokens if token.type not in skipped)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _frame(lines: Iterable[Line]) -> str:
+    own = (RunSQL, RunPython)
+    text = "\n".join(type(line).__name__ if isinstance(line, own) else repr(line) for line in lines)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tables_of(snapshots: Iterable[Snapshot | None]) -> Tables:
+    """The tables of some snapshots by name."""
+    return {table.name: table for snapshot in snapshots if snapshot is not None for table in snapshot.shape}

@@ -1,0 +1,183 @@
+"""Which schema's migration does what: operations of a whole pipeline, divided into one file a schema.
+
+A file is read after those of the schemas above it, so what it says of a table of another schema must be true at that
+point, though the operation was found in an order of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from packaging.version import Version
+
+from ..diff import changes
+from ..operations import structure as ops
+from ..operations.data import InsertRows
+from ..schema.model import ForeignKey, Schema, Table, TableName
+from . import chain, rendering
+from .migration_files import History, Migration
+
+Tables = Mapping[TableName, Table]
+
+MAJOR, MINOR, PATCH = "major", "minor", "patch"
+
+
+def shape_of(schema: str, tables: Tables) -> Schema:
+    """The tables of a schema."""
+    own = sorted((table for name, table in tables.items() if name.schema == schema), key=lambda t: t.name.table)
+    return Schema(schema, tuple(own))
+
+
+def split(
+    histories: Mapping[str, History], before: Tables, found: changes.Changes, bump: str | None = None
+) -> list[rendering.NewMigration]:
+    """What the migration of each schema is to do, in the order in which they apply.
+
+    Parameters
+    ----------
+    histories : mapping
+        What is on disk, by schema.
+    before : mapping of TableName to Table
+        The newest snapshots.
+    found : Changes
+        What changed since.
+    bump : str, optional
+        How far versions rise; otherwise proposed from what changes.
+    """
+    reached = ops.apply(found.operations, before)
+    order = list(histories)
+    homes: dict[TableName, str] = {}
+    result: dict[str, rendering.NewMigration] = {}
+    kinds: dict[str, set[str]] = {}
+    now: Tables = before
+    renames: list[tuple[str, ops.Operation, dict[TableName, TableName]]] = []
+    for operation in found.operations:
+        # What is done to a table that moves stands in one file, that of the schema it leaves.
+        home = homes.get(operation.table, operation.table.schema)
+        names: dict[TableName, TableName] = {}
+        if isinstance(operation, ops.RenameTable):
+            names = operation.names(now)
+            homes |= dict.fromkeys(names.values(), home)
+            kinds.setdefault(operation.to.schema, set()).add(MAJOR)
+        if isinstance(operation, (ops.RenameTable, ops.RenameAttribute)):
+            renames.append((home, operation, names))
+        now = operation.apply(now)
+        kinds.setdefault(home, set()).add(weight(operation))
+        result.setdefault(home, rendering.NewMigration(home, "", "")).operations.append(operation)
+    for name in order:
+        if name in kinds or shape_of(name, before) != shape_of(name, reached):
+            result.setdefault(name, rendering.NewMigration(name, "", ""))
+    for name, draft in result.items():
+        latest = histories[name].latest
+        assert latest is not None
+        draft.previous = latest.version
+        draft.version = raised(latest.version, bump or worst(kinds.get(name, {PATCH})))
+    parents = _parents(before, reached)
+    for name, draft in result.items():
+        draft.requires = {above: result[above].version for above in sorted(parents.get(name, ())) if above in result}
+        draft.requires |= {
+            parent: newest.version
+            for parent in sorted({k.parent.schema for o in draft.operations for k in _keys(o)} - set(result) - {name})
+            if parent in histories and (newest := histories[parent].latest) is not None
+        }
+        # Where a table moves to has to be there.
+        places = {o.to.schema for o in draft.operations if isinstance(o, ops.RenameTable)} - {name, *draft.requires}
+        draft.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
+    revs = [Migration(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
+    have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
+    ordered = [result[migration.schema] for migration in chain.in_order(revs, have, order)]
+    for number, draft in enumerate(ordered):
+        later = {other.schema for other in ordered[number + 1 :]}
+        pending = [(operation, names) for home, operation, names in renames if home in later]
+        draft.operations = [_as_of_then(operation, pending) for operation in draft.operations]
+    return ordered
+
+
+Renames = list[tuple[ops.Operation, dict[TableName, TableName]]]
+
+
+def _as_of_then(operation: ops.Operation, pending: Renames) -> ops.Operation:
+    """An operation where some renames are still to come in other schemas: foreign keys lead to the old names."""
+
+    def then(key: ForeignKey) -> ForeignKey:
+        for rename, names in reversed(pending):
+            if isinstance(rename, ops.RenameAttribute) and rename.table == key.parent:
+                theirs = tuple(rename.old if name == rename.new else name for name in key.parent_attributes)
+                key = replace(key, parent_attributes=theirs)
+            old = {new: old for old, new in names.items()}
+            key = replace(key, parent=old.get(key.parent, key.parent))
+        return key
+
+    match operation:
+        case ops.CreateTable(definition=table) if pending:
+            keys = tuple(then(key) for key in table.foreign_keys)
+            return replace(operation, definition=replace(table, foreign_keys=ops.sorted_keys(keys)))
+        case ops.AddForeignKey(key=key) | ops.DropForeignKey(key=key) if pending:
+            return replace(operation, key=then(key))
+    return operation
+
+
+def _parents(*states: Tables) -> dict[str, set[str]]:
+    """The schemas that each schema refers to, in any of the states, as far as they lead in one direction."""
+    found: dict[str, set[str]] = {}
+    for state in reversed(states):
+        for table in state.values():
+            for key in table.foreign_keys:
+                here, there = table.name.schema, key.parent.schema
+                if here != there and here not in _above(found, there):
+                    found.setdefault(here, set()).add(there)
+    return found
+
+
+def _above(found: Mapping[str, set[str]], schema: str) -> set[str]:
+    reached, waiting = set[str](), [schema]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += found.get(name, ())
+    return reached
+
+
+def _keys(operation: ops.Operation) -> tuple[ForeignKey, ...]:
+    match operation:
+        case ops.CreateTable(definition=table):
+            return table.foreign_keys
+        case ops.AddForeignKey(key=key):
+            return (key,)
+    return ()
+
+
+# --- Versions ----------------------------------------------------------------------------------------------------
+
+
+def weight(operation: ops.Operation) -> str:
+    """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
+    there is more than before, ``patch`` where they see nothing of it."""
+    match operation:
+        case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
+            return PATCH
+        case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
+            return MINOR
+        case ops.AlterAttribute(before=before, after=after):
+            if before.type == after.type or before.inherited or after.inherited:
+                return PATCH if before.nullable == after.nullable else MINOR
+            return MINOR if changes.family(before.type) == changes.family(after.type) else MAJOR
+    return MAJOR
+
+
+def worst(kinds: Iterable[str]) -> str:
+    """The kind of change that counts, of several."""
+    return min(kinds, key=[MAJOR, MINOR, PATCH].index)
+
+
+def raised(version: str, bump: str) -> str:
+    """The next version."""
+    major, minor, patch = (*Version(version).release, 0, 0)[:3]
+    match bump:
+        case "major":
+            return f"{major + 1}.0.0"
+        case "minor":
+            return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"

@@ -1,0 +1,116 @@
+"""What is not public of DataJoint's connections and of its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def postgresql_version(connection: dj.Connection) -> int:
+    """Give the major version of a PostgreSQL server."""
+    return int(connection._conn.server_version) // 10_000
+
+
+def unbuffered_cursor(connection: dj.Connection) -> Any:
+    """Open a cursor of MySQL's driver that takes rows as they come; DataJoint's own take all rows at once."""
+    from pymysql.cursors import SSCursor
+
+    return connection._conn.cursor(SSCursor)
+
+
+@contextmanager
+def one_session(connection: dj.Connection) -> Iterator[None]:
+    """Fail rather than reconnect: a new session would hold none of the old one's locks."""
+    config = connection._config
+    before = config["database.reconnect"]
+    config["database.reconnect"] = False
+    try:
+        yield
+    finally:
+        config["database.reconnect"] = before
+
+
+@contextmanager
+def downloads(connection: dj.Connection) -> Iterator[None]:
+    """Give DataJoint an empty folder of its own for files that it fetches, so that they keep their names."""
+    with TemporaryDirectory(prefix="datajoint-") as folder, connection._config.override(download_path=folder):
+        yield
+
+
+@contextmanager
+def tolerating_known_types(connection: dj.Connection) -> Iterator[None]:
+    """Let DataJoint fail to create an enum type that exists, within a transaction of PostgreSQL.
+
+    It creates the type for each table that has the enum and ignores the error; within a transaction an ignored error
+    undoes everything, so the attempt gets a savepoint.
+    """
+    query = connection.query
+
+    def with_savepoint(sql: str, *args: Any, **options: Any) -> Any:
+        if not sql.startswith("CREATE TYPE"):
+            return query(sql, *args, **options)
+        query("SAVEPOINT known_type")
+        try:
+            return query(sql, *args, **options)
+        except Exception:
+            query("ROLLBACK TO SAVEPOINT known_type")
+            raise
+
+    connection.query = with_savepoint
+    try:
+        yield
+    finally:
+        del connection.query
+
+
+def encrypted_connection(
+    config: Any,
+    wanted: object,
+    arguments: Callable[[str], dict[str, Any]],
+    around: Callable[[], AbstractContextManager[Any]],
+) -> dj.Connection:
+    """Make a connection that is encrypted alike whenever it is made anew, and let it be DataJoint's own where that has
+    none and the configuration is its own.
+
+    Parameters
+    ----------
+    config : datajoint.Config
+        Host, port, account and password.
+    wanted : object
+        What is wanted of TLS: anything but None keeps DataJoint from falling back to plain text.
+    arguments : callable
+        Given the backend, what the driver is told of TLS.
+    around : callable
+        Makes what holds while a connection is being made.
+
+    Raises
+    ------
+    Exception
+        What DataJoint and the drivers raise.
+    """
+    import datajoint as dj
+    from datajoint import instance
+
+    class Connection(dj.Connection):  # type: ignore[misc]
+        """DataJoint's, with what the driver is told of TLS."""
+
+        def _build_connect_kwargs(self, use_tls: Any = None) -> dict[str, Any]:
+            return {**super()._build_connect_kwargs(use_tls), **arguments(self.adapter.backend)}
+
+        def connect(self) -> None:
+            with around():
+                super().connect()
+
+    for name in ("user", "password"):
+        if config[f"database.{name}"] is None:
+            raise dj.DataJointError(f"Database {name} not configured.")
+    account = [config[f"database.{name}"] for name in ("host", "user", "password", "port")]
+    connection = Connection(*account, None if wanted is None else bool(wanted), config_override=config)
+    if config is instance._global_config and instance._singleton_connection is None:
+        instance._singleton_connection = connection
+    return connection

@@ -1,0 +1,319 @@
+"""DataJoint without a server: what decorating a table class would declare becomes a value of the model.
+
+DataJoint's own code takes definitions apart, resolves what they refer to and refuses what is wrong; an adapter that
+writes down what it is asked to format, and a connection that refuses every query, stand where a server would be. What
+is private in DataJoint is used in this room only, and tested against tables that DataJoint really declared.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import json
+import re
+import traceback
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, NamedTuple, NoReturn
+
+import datajoint as dj
+from datajoint import instance, schemas
+from datajoint.adapters.mysql import MySQLAdapter
+from datajoint.declare import _parse_index_args, prepare_declare
+from datajoint.heading import Heading, default_attribute_properties
+
+from ..errors import PipelineError
+from ..schema import notation
+from ..schema.model import Attribute, ForeignKey, Index, Schema, Table, TableName, declared_indexes
+from . import declaration_checks
+from .sources import Sources
+
+
+class _Column(NamedTuple):
+    """What DataJoint would have formatted as a column."""
+
+    type: str
+    nullable: bool
+    default: str | None
+    comment: str
+
+
+class _Adapter(MySQLAdapter):  # type: ignore[misc]
+    """MySQL's, whose indexes and quotes are the simpler ones; writes columns down in their order."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, _Column] = {}
+
+    def format_column_definition(
+        self, name: str, sql_type: str, nullable: bool = False, default: str | None = None, comment: str | None = None
+    ) -> str:
+        self.columns.setdefault(name, _Column(sql_type, nullable, default, comment or ""))
+        return name
+
+    def json_path_expr(self, column: str, path: str, return_type: str | None = None) -> str:
+        return f"{column}.{path}:{return_type}" if return_type else f"{column}.{path}"
+
+
+class _StandIn(dj.Connection):  # type: ignore[misc]
+    """In the place of a connection, as far as declaring a table needs one."""
+
+    def __init__(self, config: Any, recording: Recording) -> None:
+        self._config, self._recording = config, recording
+        self._conn, self._is_closed, self._in_transaction = None, True, False
+        self.conn_info = {"host": "", "user": "", "port": 0}
+        self.adapter = _Adapter()
+        self.schemas: dict[str, Any] = {}
+
+    def register(self, schema: Any) -> None:
+        self.schemas[schema.database] = schema
+        self._recording.opened(schema.database)
+
+    def query(self, query: str, *args: Any, **options: Any) -> NoReturn:
+        self._recording.refuse_to_connect(" ".join(query.split())[:80])
+
+
+def install(config: Any, sources: Sources, versions: Mapping[str, str], prefix: str) -> Recording:
+    """Put the recording in the place of DataJoint's connection, for the rest of this process.
+
+    Parameters
+    ----------
+    config : datajoint.Config
+        DataJoint's configuration, which says what hidden attributes there are.
+    sources : Sources
+        The code that will be imported.
+    versions : mapping
+        ``SCHEMA_VERSIONS``.
+    prefix : str
+        What stands before every schema's name on the server.
+    """
+    recording = Recording(sources, versions, prefix)
+    recording.connection = _StandIn(config, recording)
+    instance._singleton_connection = recording.connection
+    dj.Connection.connect = lambda self: recording.refuse_to_connect("")
+    schemas._Schema.exists = property(lambda self: self.database is not None)
+    schemas._Schema._decorate_table = lambda self, table, context, assert_declared=False: recording.declare(
+        self, table, context
+    )
+    return recording
+
+
+class Recording:
+    """The tables that were declared so far."""
+
+    def __init__(self, sources: Sources, versions: Mapping[str, str], prefix: str) -> None:
+        self._sources, self._versions, self._prefix = sources, versions, prefix
+        self._tables: dict[str, dict[str, Table]] = {name: {} for name in versions}
+        #: Stands in the place of a connection.
+        self.connection: Any = None
+        #: Rows that Lookup tables come with, as far as JSON can say them, by schema and table.
+        self.contents: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        #: What would go wrong where DataJoint declares the tables, by the backend: what, and why.
+        self.hazards: dict[str, list[tuple[str, str]]] = {backend: [] for backend in declaration_checks.LIMITS}
+
+    def schemas(self) -> dict[str, Schema]:
+        """The schemas, those of ``SCHEMA_VERSIONS`` first."""
+        return {
+            name: Schema(name, tuple(tables[table] for table in sorted(tables)))
+            for name, tables in self._tables.items()
+        }
+
+    def _schema(self, database: str) -> str:
+        """The schema in the code that is meant where a module names a database."""
+        short = database.removeprefix(self._prefix)
+        return short if database not in self._versions and short in self._versions else database
+
+    def open_schema(self, name: str) -> Any:
+        """Give the schema of a module."""
+        return dj.Schema(name, connection=self.connection)
+
+    def opened(self, database: str) -> None:
+        """Take note of a schema."""
+        self._tables.setdefault(self._schema(database), {})
+
+    def refuse_to_connect(self, query: str) -> NoReturn:
+        """Raise, in words, for code that wants a server."""
+        stack = traceback.extract_stack()
+        where = self._here()
+        if any(frame.name == "make_classes" for frame in stack):
+            raise PipelineError(
+                "A module takes its tables from a database instead of defining them.",
+                f"{where} makes classes of the tables it finds (VirtualModule, make_classes).",
+                "Import the module that defines these tables.",
+            )
+        raise PipelineError(
+            "A module talks to a database while it is imported.",
+            f"{where} asks: {query}" if query else f"{where} connects.",
+            "Do that in a function, to be called when the database is there.",
+        )
+
+    def _here(self) -> str:
+        return self._sources.place([(frame.filename, frame.lineno) for frame in traceback.extract_stack()])
+
+    def declare(self, schema: Any, table_class: Any, context: dict[str, Any]) -> None:
+        """Do what DataJoint does with a class that is decorated, up to the statements."""
+        try:
+            table_class.database, table_class._connection = schema.database, schema.connection
+            table_class._support = [table_class.full_table_name]
+            table_class.declaration_context = context
+            table, table_class._heading = _compile(table_class, context, self._schema, self._note)
+        except PipelineError:
+            raise
+        except Exception as error:
+            raise PipelineError(
+                f"DataJoint refuses the definition of {table_class.__qualname__}.",
+                f"{_line(self._sources, table_class, error)}: {' '.join(str(error).split()) or type(error).__name__}",
+                "Correct the definition.",
+            ) from error
+        if table.tier == "Lookup" and (rows := _contents(table_class)):
+            self.contents.setdefault(table.name.schema, {})[table.name.table] = rows
+        tables = self._tables.setdefault(table.name.schema, {})
+        if tables.setdefault(table.name.table, table) != table:
+            raise PipelineError(
+                f"Two classes of the schema {table.name.schema} are called {table.title}.",
+                f"The second one is in {self._here()}, and its definition is another.",
+                "Rename one of them.",
+            )
+
+    def _note(self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int) -> None:
+        for backend, found in self.hazards.items():
+            for why, culprit in declaration_checks.of_table(backend, table, comment, columns, keys):
+                where = _line(self._sources, table_class, _Refused(why, culprit))
+                found.append((f"DataJoint cannot make the table of {table_class.__qualname__}.", f"{where}: {why}"))
+
+
+def _contents(table_class: Any) -> list[dict[str, Any]]:
+    """The rows that a Lookup table comes with; none where they are made by a program, or JSON cannot say one."""
+    found = getattr(table_class, "contents", None)
+    if not isinstance(found, (list, tuple)):
+        return []
+    names, rows = table_class._heading.names, list[dict[str, Any]]()
+    for row in found:
+        if not isinstance(row, (dict, list, tuple)):
+            return []
+        rows.append(dict(row) if isinstance(row, dict) else dict(zip(names, row, strict=False)))
+    plain = (str, int, float, bool, list, dict, type(None))
+    for row in rows:
+        for name, value in row.items():
+            row[name] = str(value) if isinstance(value, (uuid.UUID, datetime.date, Decimal)) else value
+    try:
+        json.dumps(rows)
+    except (TypeError, ValueError):
+        return []
+    return rows if all(isinstance(value, plain) for row in rows for value in row.values()) else []
+
+
+def _line(sources: Sources, table_class: Any, error: BaseException) -> str:
+    """File and line of a definition, or of that line in it which DataJoint was reading when it raised the error."""
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    culprit = getattr(error, "culprit", None) or next((f.get("line") for f in frames if "index_sql" in f), "")
+    try:
+        source, first = inspect.getsourcelines(table_class)
+    except (OSError, TypeError):
+        return str(table_class.__module__)
+    lines = [number for number, text in enumerate(source, first) if culprit and culprit in text]
+    return sources.place([(str(inspect.getsourcefile(table_class)), lines[0] if lines else first)])
+
+
+def _compile(table_class: Any, context: dict[str, Any], schema_of: Any, note: Any) -> tuple[Table, Heading]:
+    connection, adapter = table_class._connection, table_class._connection.adapter
+    table = table_class()
+    name = TableName(schema_of(table_class.database), table_class.table_name)
+    if len(name.table) > adapter.max_table_name_length:
+        raise dj.DataJointError(f"Table name {name.table} exceeds the max length of {adapter.max_table_name_length}.")
+    adapter.columns.clear()
+    comment, key, _, references, indexes, _, origins, _ = prepare_declare(
+        table.definition, context, adapter, table_name=name.table, config=connection._config
+    )
+    table._declare_check(key, origins)
+    columns = dict(adapter.columns)
+    note(table_class, name.table, comment, columns, len(references))
+    foreign_keys = [_foreign_key(text, schema_of) for text in references]
+    compiled = Table(
+        name,
+        tuple(_attribute(attribute, column, attribute in origins) for attribute, column in columns.items()),
+        tuple(key),
+        tuple(sorted(foreign_keys, key=lambda k: (k.parent.schema, k.parent.table, k.attributes))),
+        declared_indexes(tuple(key), foreign_keys, [_index(text, columns) for text in indexes]),
+        notation.unescape(_sent(comment)),
+    )
+    for attribute in key:
+        if columns[attribute].type.endswith(("blob", "json")):
+            raise _Refused("Blob or JSON attributes are not allowed in the primary key.", attribute)
+    return compiled, Heading(
+        dict(
+            default_attribute_properties,
+            name=attribute,
+            type=column.type,
+            in_key=attribute in key,
+            nullable=column.nullable,
+            comment=_read(column.comment),
+            is_hidden=attribute.startswith("_"),
+        )
+        for attribute, column in columns.items()
+    )
+
+
+class _Refused(dj.DataJointError):  # type: ignore[misc]
+    """What a server would refuse, or DataJoint later on; ``culprit`` is a part of the line that is to blame."""
+
+    def __init__(self, message: str, culprit: str) -> None:
+        super().__init__(message)
+        self.culprit = culprit
+
+
+def _sent(text: str) -> str:
+    """What a server gets of a text: DataJoint's statements pass through the driver's formatting."""
+    try:
+        return str(text % ())
+    except (TypeError, ValueError):
+        raise _Refused("A percent sign must be written twice (%%).", notation.split_comment(text)[1]) from None
+
+
+def _read(comment: str) -> str:
+    """A column's comment as DataJoint reads it back from MySQL, and hands it on to what refers to the attribute."""
+    with suppress(TypeError, ValueError):  # an inherited one was sent before
+        comment = comment % ()
+    return notation.unescape(notation.split_comment(comment)[1])
+
+
+def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
+    if notation.inherits(notation.normal_type(notation.split_comment(column.comment)[0]), foreign=foreign):
+        return Attribute(name, "", column.nullable, _default("", column.default), inherited=True)
+    written, comment = notation.split_comment(notation.unescape(_sent(column.comment)))
+    marker = notation.normal_type(written)
+    type_ = marker or notation.normal_type(column.type)
+    default = _default(type_, column.default)
+    return Attribute(name, type_, column.nullable, default, comment, written="" if written == type_ else written)
+
+
+def _default(type_: str, clause: str | None) -> str | None:
+    _, given, text = _sent(clause or "").partition("NOT NULL DEFAULT ")
+    if not given:
+        return None
+    return notation.normal_default(type_, text[1:-1].replace("''", "'") if text.startswith("'") else text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"`([^`]*)`", text))
+
+
+def _foreign_key(text: str, schema_of: Any) -> ForeignKey:
+    match = re.fullmatch(r"FOREIGN KEY \((.*?)\) REFERENCES `(.*?)`\.`(.*?)` \((.*?)\) ON .*", text)
+    assert match is not None, text
+    if not match[1]:
+        raise _Refused(f"A table cannot refer to {match[3]}, which has no primary key to refer to.", "->")
+    return ForeignKey(_names(match[1]), TableName(schema_of(match[2]), match[3]), _names(match[4]))
+
+
+def _index(text: str, columns: dict[str, _Column]) -> Index:
+    match = re.fullmatch(r"(unique )?index \((.*)\)", text, re.I)
+    assert match is not None, text
+    parts = [_names(part)[0] if part.startswith("`") else part for part in _parse_index_args(match[2])]
+    for part in parts:
+        if re.fullmatch(r"\w+", part) and part not in columns:
+            raise _Refused(f"There is an index over {part}, which is not an attribute.", part)
+    return Index(
+        tuple(part if part in columns else notation.normal_expression(part) for part in parts), match[1] is not None
+    )

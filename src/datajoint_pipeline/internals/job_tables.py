@@ -1,0 +1,91 @@
+"""The job tables that DataJoint keeps beside the tables that it populates: ``~~<table>``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..schema.model import Table
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: What the name of a job table begins with.
+PREFIX = "~~"
+
+#: What DataJoint has in every job table beside the key.
+COLUMNS = {"status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"}
+COLUMNS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
+
+
+def key(table: Table) -> tuple[str, ...]:
+    """The attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
+    return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))
+
+
+def missing(connection: dj.Connection, databases: Mapping[str, str]) -> set[str]:
+    """The schemas that have an auto-populated table without a job table."""
+    names = {database: schema for schema, database in databases.items()}
+    tables = every_table(connection, tuple(names))
+    return {
+        names[database]
+        for database, table in tables
+        if table.startswith("_")
+        and "__" not in table.lstrip("_")
+        and (database, PREFIX + table.lstrip("_")) not in tables
+    }
+
+
+def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Every table of some databases, hidden ones too."""
+    marks = ", ".join(["%s"] * len(names))
+    if connection.adapter.backend == "mysql":
+        query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({marks})"
+    else:
+        query = (
+            "SELECT n.nspname, c.relname FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c "
+            f"ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname IN ({marks})"
+        )
+    return {(str(database), str(table)) for database, table in connection.query(query, names).fetchall()}
+
+
+def auto_populated(module: ModuleType) -> Iterator[Any]:
+    """The tables of a schema module that DataJoint populates, in the order in which they are written."""
+    import datajoint as dj
+
+    for table in vars(module).values():
+        own = isinstance(table, type) and table.__module__ == module.__name__
+        if own and issubclass(table, (dj.Imported, dj.Computed)):
+            yield table
+
+
+def make(connection: dj.Connection, database: str, module: ModuleType) -> None:
+    """Make the job tables of a schema that are missing.
+
+    DataJoint makes one when it is first used, where two workers race and one may lack the right. It can make none for a
+    table whose primary key is all its own.
+    """
+    import datajoint as dj
+
+    # For each of them DataJoint would read the keys of all schemas anew; those of the table's own schema suffice.
+    dependencies = connection.dependencies
+    dependencies.load(schema_names={database})
+    dependencies.load = lambda *arguments, **options: None
+    # It takes the types of its keys from the server, and warns of them as if somebody had written them.
+    said = logging.getLogger("datajoint")
+    said.addFilter(_not_of_native_types)
+    try:
+        for table in auto_populated(module):
+            with suppress(dj.DataJointError):
+                _ = table.jobs
+    finally:
+        said.removeFilter(_not_of_native_types)
+        del dependencies.load
+        dependencies.clear()
+
+
+def _not_of_native_types(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Native type ")

@@ -1,0 +1,385 @@
+"""The record in the database: which version each schema has and how it came there, and the lock of whoever changes it.
+
+Every schema holds its own journal, a hidden table beside DataJoint's ``~lineage``, so that grants and dumps of a schema
+carry its history. Rows are added and finished, never removed. Only this room knows the journal's SQL.
+"""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from ..errors import ExitCode, PipelineError
+from ..quoting import quoter
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+TABLE = "~migration"
+
+#: Layout of the journal; raised when its columns change. A row says in which layout it was written. Layout 2 has the
+#: column ``options``; commands that only read know both, and :func:`upgrade` brings the first to the second.
+LAYOUT = 2
+
+_OPTIONS = "options varchar(255) NOT NULL DEFAULT ''"
+
+RUNNING, DONE, WITHDRAWN = "running", "done", "withdrawn"
+
+#: The kind of a run that brought a schema to the code without a migration; its version stays the same.
+DRAFT = "draft"
+
+#: Those that every layout has.
+_COLUMNS = (
+    "id",
+    "layout",
+    "kind",
+    "status",
+    "version",
+    "previous_version",
+    "fingerprint",
+    "started_at",
+    "finished_at",
+    "database_user",
+    "os_user",
+    "host",
+    "code_commit",
+    "software",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run in the journal of a schema.
+
+    Parameters
+    ----------
+    schema : str
+        The schema's name in the code.
+    id : int
+        Number of the run within the schema, from 1.
+    layout : int
+        Layout of the journal that the row was written in.
+    kind : str
+        ``init``, ``adopt``, ``migrate``, ``rollback`` or ``draft``.
+    status : str
+        ``running`` until the run has ended, then ``done``; ``withdrawn`` where its first step failed.
+    version, previous_version : str or None
+        What the schema came to and what it was; None where there was nothing.
+    fingerprint : str or None
+        Fingerprint of the schema's shape at that version, where it was taken.
+    started_at, finished_at : datetime
+        UTC, without time zone; ``finished_at`` is None while running.
+    database_user, os_user, host, code_commit, software : str
+        Who ran it, where, from which commit, with which versions.
+    options : str
+        What was said on the command line that let values be lost, such as ``--allow-data-loss --no-backup``.
+    """
+
+    schema: str
+    id: int
+    layout: int
+    kind: str
+    status: str
+    version: str
+    previous_version: str | None
+    fingerprint: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    database_user: str
+    os_user: str
+    host: str
+    code_commit: str
+    software: str
+    options: str = ""
+
+
+def now() -> datetime:
+    """UTC without time zone, as the journal keeps it."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def _table(connection: dj.Connection, database: str) -> str:
+    quote = quoter(connection)
+    return f"{quote(database)}.{quote(TABLE)}"
+
+
+def create(connection: dj.Connection, database: str) -> None:
+    """Make the journal of a schema where it is missing."""
+    moment = connection.adapter.core_type_to_sql("datetime(6)")
+    suffix = " CHARACTER SET utf8mb4" if connection.adapter.backend == "mysql" else ""
+    connection.query(
+        f"CREATE TABLE IF NOT EXISTS {_table(connection, database)} ("
+        "id integer NOT NULL PRIMARY KEY, layout integer NOT NULL, kind varchar(16) NOT NULL, "
+        "status varchar(16) NOT NULL, version varchar(64) NOT NULL, previous_version varchar(64), "
+        f"fingerprint varchar(64), started_at {moment} NOT NULL, finished_at {moment}, "
+        "database_user varchar(255) NOT NULL, os_user varchar(255) NOT NULL, host varchar(255) NOT NULL, "
+        f"code_commit varchar(64) NOT NULL, software varchar(255) NOT NULL, {_OPTIONS}){suffix}",
+        args=None,
+    )
+    close(connection, database, TABLE)
+
+
+def outdated(connection: dj.Connection, databases: Iterable[str]) -> list[str]:
+    """The databases whose journal has the columns of an earlier layout."""
+    found = survey(connection, databases)
+    return [database for database, one in found.items() if one.journal and one.layout < LAYOUT]
+
+
+def upgrade(connection: dj.Connection, database: str) -> None:
+    """Bring a journal that an earlier template made to this layout, in one statement that is done or not done."""
+    sql = f"ALTER TABLE {_table(connection, database)} ADD COLUMN {_OPTIONS}"
+    connection.query(sql, args=None, reconnect=False)
+
+
+def close(connection: dj.Connection, database: str, table: str) -> None:
+    """Leave the rows of a table of the record to its owner alone, whatever rights others have on new tables.
+
+    On MySQL rights come from patterns of databases, and nothing can be taken back of one table.
+    """
+    if connection.adapter.backend != "postgresql":
+        return
+    others = (
+        "SELECT DISTINCT CASE WHEN r.oid IS NULL THEN 'PUBLIC' ELSE quote_ident(r.rolname) END "
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee "
+        "WHERE n.nspname = %s AND c.relname = %s AND pg_has_role(c.relowner, 'USAGE') AND a.grantee <> c.relowner "
+        "AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')"
+    )
+    quote = quoter(connection)
+    for (role,) in connection.query(others, (database, table)).fetchall():
+        full = f"{quote(database)}.{quote(table)}"
+        connection.query(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {full} FROM {role}", args=None)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a database holds: visible tables, a journal, or one that this account may not read, and the layout of its
+    columns."""
+
+    tables: int
+    journal: bool
+    closed: bool = False
+    layout: int = LAYOUT
+
+
+def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Survey]:
+    """Which of the databases exist and what they hold, with one query. What the account may not see is not there."""
+    names = tuple(databases)
+    marks = ", ".join(["%s"] * len(names))
+    if connection.adapter.backend == "mysql":
+        query = (
+            "SELECT s.schema_name, SUM(LEFT(t.table_name, 1) <> '~'), SUM(t.table_name = %s), 0, "
+            "(SELECT COUNT(*) FROM information_schema.columns c WHERE c.table_schema = s.schema_name "
+            f"AND c.table_name = '{TABLE}' AND c.column_name = 'options') "
+            "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
+            f"ON t.table_schema = s.schema_name WHERE s.schema_name IN ({marks}) GROUP BY s.schema_name"
+        )
+    else:
+        # information_schema hides what an account has few rights on; pg_catalog does not.
+        query = (
+            "SELECT n.nspname, COUNT(c.oid) FILTER (WHERE LEFT(c.relname, 1) <> '~'), COUNT(c.oid) FILTER ("
+            "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), "
+            f"COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}'), COUNT(c.oid) FILTER (WHERE c.relname = '{TABLE}' AND "
+            "EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'options')) "
+            "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
+            f"ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname IN ({marks}) GROUP BY n.nspname"
+        )
+    rows = connection.query(query, (TABLE, *names)).fetchall()
+    return {
+        name: Survey(int(tables or 0), bool(journal), bool(there) and not journal, 2 if options else 1)
+        for name, tables, journal, there, options in rows
+    }
+
+
+def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Record]:
+    """The last run of each schema, with one query.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        Where to read.
+    databases : dict
+        Name on the server of each schema; all of them must have a journal.
+
+    Raises
+    ------
+    PipelineError
+        If a journal was written by a newer template than this one.
+    """
+    found = {}
+    for record in _read(connection, databases, "WHERE id = (SELECT MAX(id) FROM {table} WHERE status <> 'withdrawn')"):
+        found[record.schema] = record
+    return found
+
+
+def history(
+    connection: dj.Connection, databases: Mapping[str, str], found: Mapping[str, Survey] | None = None
+) -> list[Record]:
+    """Every run of the schemas, oldest first; with ``options`` where a survey says that the journal has them."""
+    complete = {database for database, survey in (found or {}).items() if survey.layout >= 2}
+    records = _read(connection, databases, "", complete)
+    return sorted(records, key=lambda record: (record.started_at, record.schema, record.id))
+
+
+def _read(
+    connection: dj.Connection, databases: Mapping[str, str], condition: str, complete: Container[str] = ()
+) -> Iterator[Record]:
+    if not databases:
+        return
+    parts, arguments = [], []
+    for schema, database in databases.items():
+        table, last = _table(connection, database), "options" if database in complete else "''"
+        columns = ", ".join(["%s AS schema_name", *_COLUMNS, f"{last} AS options"])
+        parts.append(f"SELECT {columns} FROM {table} {condition.format(table=table)}")
+        arguments.append(schema)
+    for row in connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall():
+        record = Record(*row)
+        if record.layout > LAYOUT:
+            raise PipelineError(
+                f"The journal of {record.schema} was written by a newer version of this project's management code.",
+                f"Its layout is {record.layout}; this code knows layouts up to {LAYOUT}.",
+                "Use the newer code: pull the project, or run uvx copier update.",
+                exit_code=ExitCode.CONFLICT,
+            )
+        yield record
+
+
+def following(connection: dj.Connection, database: str) -> int:
+    """The number that the next run of a schema will have."""
+    query = f"SELECT COALESCE(MAX(id), 0) + 1 FROM {_table(connection, database)}"
+    return int(connection.query(query, args=None).fetchone()[0])
+
+
+def begin(
+    connection: dj.Connection,
+    database: str,
+    *,
+    kind: str,
+    version: str,
+    previous_version: str | None,
+    code_commit: str,
+    software: str,
+    options: str = "",
+) -> int:
+    """Add a run that is under way and return its number."""
+    table, number = _table(connection, database), following(connection, database)
+    values = {
+        "id": number,
+        "layout": LAYOUT,
+        "kind": kind,
+        "status": RUNNING,
+        "version": version,
+        "previous_version": previous_version,
+        "fingerprint": None,
+        "started_at": now(),
+        "finished_at": None,
+        "database_user": connection.get_user(),
+        "os_user": _os_user(),
+        "host": platform.node(),
+        "code_commit": code_commit,
+        "software": software,
+        "options": options,
+    }
+    marks = ", ".join(["%s"] * len(values))
+    connection.query(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    return number
+
+
+def finish(connection: dj.Connection, database: str, number: int) -> None:
+    """Mark a run as done."""
+    connection.query(
+        f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s",
+        (DONE, now(), number),
+    )
+
+
+def withdraw(connection: dj.Connection, database: str, number: int) -> None:
+    """Note that a run ended before anything was changed."""
+    query = f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s"
+    connection.query(query, (WITHDRAWN, now(), number), reconnect=False)
+
+
+def stamp(connection: dj.Connection, database: str, number: int, fingerprint: str) -> None:
+    """Note the fingerprint of the shape that a run led to."""
+    query = f"UPDATE {_table(connection, database)} SET fingerprint = %s WHERE id = %s"
+    connection.query(query, (fingerprint, number))
+
+
+def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
+    """Note another fingerprint for the version that a schema has, where there is a record at all."""
+    table = _table(connection, database)
+    sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s ORDER BY id DESC LIMIT 1"
+    if connection.adapter.backend == "postgresql":
+        sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s AND id = (SELECT MAX(id) FROM {table})"
+    connection.query(sql, (fingerprint, DONE), reconnect=False)
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return "unknown"
+
+
+@contextmanager
+def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iterator[None]:
+    """Hold the pipeline's lock on this very session, so that it ends with the session that changes tables.
+
+    The lock is polled: a waiting lock call would queue behind, and in front of, statements of others.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        The session that will run the statements.
+    name : str
+        What is locked.
+    timeout : float
+        Seconds to try.
+
+    Raises
+    ------
+    PipelineError
+        If somebody else holds it for longer.
+    """
+    mysql = connection.adapter.backend == "mysql"
+    key = f"pipeline:{name}"[:64]
+    take = "SELECT GET_LOCK(%s, 0)" if mysql else "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))::int"
+    give = "SELECT RELEASE_LOCK(%s)" if mysql else "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+    deadline = time.monotonic() + timeout
+    while connection.query(take, (key,)).fetchone()[0] != 1:
+        if time.monotonic() > deadline:
+            raise PipelineError(
+                "Somebody else is changing this pipeline's database.",
+                f"The lock is held by {_holder(connection, key)}.",
+                "Wait until that has ended and run the command again.",
+            )
+        time.sleep(0.2)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # a lost session has let go by itself, and what it was lost by is to be said
+            connection.query(give, (key,), reconnect=False)
+
+
+def _holder(connection: dj.Connection, key: str) -> str:
+    if connection.adapter.backend == "mysql":
+        query = (
+            "SELECT CONCAT(user, '@', host, ', session ', id, ', for ', time, ' s at: ', LEFT(COALESCE(info, "
+            "command), 80)) FROM information_schema.processlist "
+            "WHERE id = IS_USED_LOCK(%s)"
+        )
+    else:
+        query = (
+            "SELECT CONCAT(usename, COALESCE('@' || host(client_addr), ''), ', session ', a.pid, ' since ', "
+            "to_char(backend_start, 'YYYY-MM-DD HH24:MI')) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+            "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname "
+            "= current_database()) AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)"
+        )
+    row = connection.query(query, (key,)).fetchone()
+    return str(row[0]) if row and row[0] else "a session that this account may not see"

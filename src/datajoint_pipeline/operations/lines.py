@@ -1,0 +1,392 @@
+"""What migration files are written in: one line an operation, with tables called as the code calls them.
+
+A line is not yet an operation: which table ``Recording`` is, and what its attribute was before, is known once the lines
+before it are done. Written and read back, an operation is the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..errors import PipelineError
+from ..schema import definition as text
+from ..schema import values
+from ..schema.model import TIERS, Attribute, TableName, table_name
+from ..schema.values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
+from . import data
+from . import structure as ops
+from .structure import Tables
+
+__all__ = [
+    "ASK",
+    "NUMBER",
+    "PARENT",
+    "UUID",
+    "AddAttribute",
+    "AddForeignKey",
+    "AddIndex",
+    "AlterAttribute",
+    "ChangeComment",
+    "ChangePrimaryKey",
+    "ChangeTier",
+    "CreateTable",
+    "Decide",
+    "DropAttribute",
+    "DropForeignKey",
+    "DropIndex",
+    "DropTable",
+    "From",
+    "InsertRows",
+    "OrderAttributes",
+    "RebuildTable",
+    "RenameAttribute",
+    "RenameTable",
+    "RunPython",
+    "RunSQL",
+    "Sql",
+]
+
+
+@dataclass(frozen=True)
+class LineContext:
+    """Where a line is read: the tables at this point, and the schema whose migration it stands in; ``later`` knows what
+    tables are called that are still to come."""
+
+    tables: Tables
+    schema: str
+    later: text.More = None
+
+    @cached_property
+    def titles(self) -> text.Titles:
+        return text.titles_of(self.tables, self.later)
+
+    def table(self, name: str) -> TableName:
+        return self.titles.find(name, self.schema)
+
+    def attribute(self, name: str, attribute: str) -> Attribute:
+        found = self.tables.get(self.table(name))
+        if found is None or attribute not in found.attribute:
+            raise PipelineError(
+                f"There is no attribute {attribute} in {name}.",
+                "The migration does not continue the one before it." if found is None else f"{name} has others.",
+                "Correct the line, or make the migration anew with revise.",
+            )
+        return found.attribute[attribute]
+
+
+class Line(ABC):
+    """One line of ``operations`` in a migration file."""
+
+    @property
+    def question(self) -> str:
+        """What a person still has to decide before this can run; empty where nothing is open."""
+        asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
+        return f"which value existing rows get in {self!r}" if asks else ""
+
+    @abstractmethod
+    def operation(self, scene: LineContext) -> ops.Operation | None:
+        """The operation; None for a line that is only for people."""
+
+
+# --- Tables ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CreateTable(Line):
+    """Make a table; ``definition`` is a block as snapshots have it."""
+
+    definition: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        tables = text.read_tables(self.definition, scene.schema, scene.titles)
+        if len(tables) != 1:
+            raise text.unreadable(self.definition.strip().partition("\n")[0], "one table")
+        return ops.CreateTable(tables[0].name, tables[0])
+
+
+@dataclass(frozen=True)
+class DropTable(Line):
+    """Take a table out of sight; it keeps its rows until ``purge``."""
+
+    table: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return ops.DropTable(scene.table(self.table))
+
+
+@dataclass(frozen=True)
+class RenameTable(Line):
+    """Give a table another class name or schema (``imaging.Scan``); its parts follow."""
+
+    table: str
+    to: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        old = scene.table(self.table)
+        schema, dot, name = self.to.rpartition(".")
+        above = ""
+        if dot and schema[:1].isupper():
+            above, schema = schema, scene.schema
+        elif "." in schema:
+            schema, _, above = schema.partition(".")
+        schema = schema or scene.schema
+        if not name[:1].isupper():
+            return ops.RenameTable(old, TableName(schema, name))
+        tier = scene.tables[old].tier if old in scene.tables else "Manual"
+        master = scene.titles.find(above, schema).table if above else None
+        if (tier == "Part") != bool(above):
+            raise text.unreadable(repr(self), "Master.Part for a part, Table for any other table")
+        return ops.RenameTable(old, TableName(schema, table_name(tier, name, master)))
+
+
+@dataclass(frozen=True)
+class ChangeTier(Line):
+    """Make a table ``Manual``, ``Lookup``, ``Imported`` or ``Computed``."""
+
+    table: str
+    tier: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        old = scene.table(self.table)
+        prefixes = {tier: prefix for prefix, tier in TIERS.items()}
+        if self.tier not in prefixes or "__" in old.table.lstrip("_#"):
+            raise text.unreadable(repr(self), f"one of {', '.join(prefixes)}, and not a part")
+        return ops.RenameTable(old, TableName(old.schema, prefixes[self.tier] + old.table.lstrip("_#")))
+
+
+@dataclass(frozen=True)
+class ChangeComment(Line):
+    """Change what a table says of itself."""
+
+    table: str
+    comment: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        name = scene.table(self.table)
+        before = scene.tables[name].comment if name in scene.tables else ""
+        return ops.ChangeComment(name, before, self.comment)
+
+
+# --- Attributes --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AddAttribute(Line):
+    """Add an attribute behind the one that ``after`` names; at the front where that is None."""
+
+    table: str
+    definition: str
+    after: str | None = None
+    fill: Filling = None
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        attribute = text.read_attribute(self.definition)
+        return ops.AddAttribute(scene.table(self.table), attribute, self.after, values.fill(self.fill, scene.table))
+
+
+@dataclass(frozen=True)
+class DropAttribute(Line):
+    """Take an attribute out of sight; its values stay until ``purge``."""
+
+    table: str
+    attribute: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return ops.DropAttribute(scene.table(self.table), self.attribute)
+
+
+@dataclass(frozen=True)
+class RenameAttribute(Line):
+    """Give an attribute another name."""
+
+    table: str
+    old: str
+    new: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return ops.RenameAttribute(scene.table(self.table), self.old, self.new)
+
+
+@dataclass(frozen=True)
+class AlterAttribute(Line):
+    """Change type, default, nullability or comment; ``fill`` for rows without a value, ``using`` computes new ones."""
+
+    table: str
+    definition: str
+    fill: Filling = None
+    using: Sql | None = None
+
+    @property
+    def question(self) -> str:
+        return ""  # rows without a value are counted before anything runs; where there are none, nothing is open
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        after = text.read_attribute(self.definition)
+        before = scene.attribute(self.table, after.name)
+        return ops.AlterAttribute(
+            scene.table(self.table), before, after, values.fill(self.fill, scene.table), self.using
+        )
+
+
+@dataclass(frozen=True)
+class OrderAttributes(Line):
+    """Bring the attributes of a table into this order."""
+
+    table: str
+    order: Sequence[str]
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return ops.OrderAttributes(scene.table(self.table), tuple(self.order))
+
+
+# --- Keys and indexes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChangePrimaryKey(Line):
+    """Make other attributes the primary key."""
+
+    table: str
+    key: Sequence[str]
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        name = scene.table(self.table)
+        before = scene.tables[name].primary_key if name in scene.tables else ()
+        return ops.ChangePrimaryKey(name, before, tuple(self.key))
+
+
+@dataclass(frozen=True)
+class AddForeignKey(Line):
+    """Add a foreign key: ``-> session.Session (session_id)``; ``online`` as for an index.
+
+    With ``missing``, rows of the other table are put in where a row refers to one that is not there; it says what they
+    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name.
+    """
+
+    table: str
+    key: str
+    missing: Mapping[str, Filling] | None = None
+    online: bool = field(default=False, repr=False, kw_only=True)
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        key = text.read_foreign_key(self.key, scene.titles, scene.schema)
+        given = None
+        if self.missing is not None:
+            given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
+        added = ops.AddForeignKey(scene.table(self.table), key, given)
+        return data.Online(added.table, added) if self.online else added
+
+
+@dataclass(frozen=True)
+class DropForeignKey(Line):
+    """Drop a foreign key; the values of its attributes stay."""
+
+    table: str
+    key: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        key = text.read_foreign_key(self.key, scene.titles, scene.schema)
+        return ops.DropForeignKey(scene.table(self.table), key)
+
+
+@dataclass(frozen=True)
+class AddIndex(Line):
+    """Add an index: ``unique index (name)``; ``online`` for a table that others cannot wait for meanwhile."""
+
+    table: str
+    index: str
+    online: bool = field(default=False, repr=False, kw_only=True)
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        added = ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+        return data.Online(added.table, added) if self.online else added
+
+
+@dataclass(frozen=True)
+class DropIndex(Line):
+    """Drop an index."""
+
+    table: str
+    index: str
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return ops.DropIndex(scene.table(self.table), text.read_index(self.index))
+
+
+# --- Data --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InsertRows(Line):
+    """Give a table rows, those that it does not have: ``InsertRows("Species", [{"species": "mouse"}])``."""
+
+    table: str
+    rows: Sequence[Mapping[str, data.Value]]
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return data.InsertRows(scene.table(self.table), tuple(tuple(row.items()) for row in self.rows))
+
+
+@dataclass(frozen=True)
+class RebuildTable(Line):
+    """Compute attributes anew from the row: ``RebuildTable("Scan", {"depth": Sql(mysql="...", postgresql="...")})``."""
+
+    table: str
+    values: Mapping[str, Sql]
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return data.RebuildTable(scene.table(self.table), tuple(self.values.items()))
+
+
+@dataclass(frozen=True)
+class RunSQL(Line):
+    """Run statements of one's own. ``{schema}`` stands for the database of a schema: ``UPDATE {ephys}.recording ...``.
+
+    ``check`` is a query that gives a true value once this is done; without it, it may run twice after a crash.
+    """
+
+    words: str
+    mysql: str = ""
+    postgresql: str = ""
+    check: Sql | None = None
+    back: Sql | None = None
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        if not (self.mysql or self.postgresql):
+            raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
+        sql = Sql(self.mysql, self.postgresql)
+        return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
+
+
+@dataclass(frozen=True)
+class RunPython(Line):
+    """Run Python in batches.
+
+    ``check(connection, databases)`` says whether it is all done. ``run(connection, databases)`` does one batch and
+    returns whether anything is left; it is called until nothing is. On MySQL each batch is a transaction of its own.
+    ``databases`` has the name on the server of each schema.
+    """
+
+    words: str
+    check: Callable[..., bool] = field(compare=False)
+    run: Callable[..., bool] = field(compare=False)
+
+    def operation(self, scene: LineContext) -> ops.Operation:
+        return data.RunPython(TableName(scene.schema, ""), self.words, self.check, self.run)
+
+
+@dataclass(frozen=True)
+class Decide(Line):
+    """A question that only a person can answer; a migration with it refuses to run."""
+
+    text: str
+
+    @property
+    def question(self) -> str:
+        return self.text
+
+    def operation(self, scene: LineContext) -> None:
+        return None

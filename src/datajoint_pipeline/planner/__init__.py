@@ -1,0 +1,1 @@
+"""Reads a database and the files, and says what is to be done; changes nothing."""

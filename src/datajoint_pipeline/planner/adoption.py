@@ -1,0 +1,159 @@
+"""Which version the tables are that were there before this project, and what brings them to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from packaging.version import Version
+
+from .. import journal
+from ..dialects import constraints
+from ..diff.changes import difference
+from ..diff.questions import Answers
+from ..errors import ExitCode, PipelineError
+from ..history import baselines, chain, migration_files
+from ..history.migration_files import Migration
+from ..operations import structure as ops
+from ..schema import notation
+from ..schema.model import Attribute, Schema, Table, TableName
+from . import drift, plan
+from .deployment import Deployment
+from .plan import Group
+
+#: How many differences a refusal names.
+_NAMED = 5
+
+
+def survey(deployment: Deployment, chosen: Iterable[str] = ()) -> list[Group]:
+    """What `adopt --types` would do to tables; changes nothing but files that were missing."""
+    target = deployment.target
+    baselines.write(target.files, target.code_tables())
+    deployment.histories = migration_files.read(target.files)
+    unlike = [name for name in adoptable(deployment, chosen, again=False) if version_of(deployment, name) is None]
+    made = group(deployment, unlike) if unlike else None
+    return [made] if made is not None else []
+
+
+def adoptable(deployment: Deployment, chosen: Iterable[str], again: bool) -> list[str]:
+    chosen = list(chosen)
+    names = [name for name in deployment.histories if name in deployment.shapes and (not chosen or name in chosen)]
+    names = [n for n in names if deployment.shapes[n].tables and (again or n not in deployment.records)]
+    for name in names:
+        refuse_draft(deployment, name)
+    return names
+
+
+def refuse_draft(deployment: Deployment, schema: str) -> None:
+    """Say that a draft has first to end."""
+    record = deployment.records.get(schema)
+    if record is not None and record.kind == journal.DRAFT:
+        raise PipelineError(
+            f"{deployment.databases[schema]} is a draft after {schema} {record.version}.",
+            "Its tables are those of no version.",
+            f"Run {deployment.target.command} migrate {schema} --to {record.version}, which ends the draft.",
+            exit_code=ExitCode.PENDING,
+        )
+
+
+def version_of(deployment: Deployment, name: str) -> str | None:
+    """The version whose shape a schema has."""
+    history, shape = deployment.histories[name], drift.visible(deployment.shapes[name])
+    shapes = {history.latest.version: history.latest.shape} if history.latest else {}
+    if history.oldest:
+        shapes.setdefault(history.oldest.version, history.oldest.shape)
+    for migration, _, after in chain.replay(deployment.histories, list(deployment.histories)):
+        if migration.schema == name:
+            tables = sorted((t for n, t in after.items() if n.schema == name), key=lambda t: t.name.table)
+            shapes.setdefault(migration.version, Schema(name, tuple(tables)))
+    for version in sorted(shapes, key=Version, reverse=True):
+        if not _left({t.name: t for t in shape}, {t.name: t for t in shapes[version]}):
+            return version
+    return None
+
+
+def _left(found: Mapping[TableName, Table], expected: Mapping[TableName, Table]) -> list[ops.Operation]:
+    return difference(found, expected, Answers(drops=frozenset((name, None) for name in found))).operations
+
+
+def unlike(deployment: Deployment, name: str, *, retyped: bool = False) -> PipelineError:
+    latest, shape = deployment.histories[name].latest, drift.visible(deployment.shapes[name])
+    texts = drift.describe(latest.shape, shape) if latest else []
+    if latest and not retyped:
+        # What differs in more than types comes first: types alone would not stand in the way.
+        found = {table.name: table for table in shape}
+        typed = [op for op in _left(found, {t.name: t for t in latest.shape}) if _of_types(op)]
+        rest = sorted(ops.apply(typed, found).values(), key=lambda table: table.name.table)
+        first = drift.describe(latest.shape, Schema(name, tuple(rest)))
+        texts = [*first, *(text for text in texts if text not in first)]
+    more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
+    do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
+    if retyped:
+        command = f"{deployment.target.command} adopt --types"
+        do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
+    elif any(_in_store_of_0_14(attribute) for table in shape for attribute in table.attributes):
+        do = "Values in object stores are those of DataJoint 0.14; docs/adopting.md says what to do with them. " + do
+    return PipelineError(
+        f"{deployment.databases[name]} has the shape of no version of {name}.",
+        " ".join(texts[:_NAMED]) + more or "There is no snapshot to compare it with.",
+        do,
+        exit_code=ExitCode.DRIFT,
+    )
+
+
+# --- Types -----------------------------------------------------------------------------------------------------------
+
+
+def group(deployment: Deployment, names: list[str], *, ask: bool = False) -> Group | None:
+    """The steps that bring the tables of some schemas to their newest snapshots, where types and comments are all that
+    differs: what DataJoint 0.14 made has no types in its comments, and numbers without sign.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    names : list of str
+        The schemas.
+    ask : bool
+        Whether it is only asked if that is so; then None says that it is not.
+
+    Raises
+    ------
+    PipelineError
+        If more differs.
+    """
+    latest = {name: history.latest for name in names if (history := deployment.histories[name]).latest is not None}
+    before = deployment.tables
+    after = {n: t for n, t in before.items() if n.schema not in latest}
+    after |= {table.name: table for snapshot in latest.values() if snapshot for table in snapshot.shape}
+    operations = _left(before, after)
+    other = next((op for op in operations if not _of_types(op)), None)
+    if other is not None or len(latest) < len(names):
+        if ask:
+            return None
+        raise unlike(deployment, other.table.schema if other is not None else names[0])
+    marks = [
+        Migration(name, snapshot.version, None, migration_files.TYPES) for name, snapshot in latest.items() if snapshot
+    ]
+    made = Group(marks, before, instead=operations)
+    if not ask:
+        plan.lower(deployment, made, operations, constraints.names(deployment.catalogue), frozenset())
+    return made
+
+
+def _of_types(operation: ops.Operation) -> bool:
+    """Whether an operation changes no more than a type or a comment."""
+    if isinstance(operation, ops.ChangeComment):
+        return True
+    if not isinstance(operation, ops.AlterAttribute):
+        return False
+    was, will = operation.before, operation.after
+    if _in_store_of_0_14(was):
+        return False
+    default = None if was.default is None else notation.normal_default(will.type, was.default)
+    return (was.name, was.nullable, default) == (will.name, will.nullable, will.default)
+
+
+def _in_store_of_0_14(attribute: Attribute) -> bool:
+    """Whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
+    return re.match(r"(blob|attach|filepath)@[\w-]+, stored as ", attribute.type) is not None

@@ -1,0 +1,183 @@
+"""The code against the snapshots and the database against them, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..dialects import catalog
+from ..diff import changes, questions
+from ..history import migration_files, splitting
+from ..history.files import Files
+from ..operations import structure as ops
+from ..quoting import quoter
+from ..schema import definition
+from ..schema.model import Schema, Table, TableName
+from . import drift, status
+from .target import Target
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs of one schema.
+
+    Parameters
+    ----------
+    name : str
+        The schema.
+    version : str
+        Of its snapshot.
+    proposed : str
+        The version that `revise` would give it; the same where nothing changed.
+    code : tuple of str
+        What the code has changed since the snapshot.
+    questions : tuple of str
+        What only a person knows of that.
+    database : tuple of str
+        How the database differs from the snapshot.
+    rows : dict
+        How many rows the tables have that change.
+    """
+
+    name: str
+    version: str
+    proposed: str
+    code: tuple[str, ...]
+    questions: tuple[str, ...]
+    database: tuple[str, ...]
+    rows: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def compare(
+    files: Files, after: Mapping[TableName, Table], target: Target | None, schemas: Iterable[str] = ()
+) -> list[Comparison]:
+    """Compare code, snapshot and database of some schemas, or of all.
+
+    Parameters
+    ----------
+    files : Files
+        The snapshots.
+    after : mapping of TableName to Table
+        Every table of the code.
+    target : Target or None
+        The database; without one, code and snapshot are compared.
+    schemas : iterable of str
+        The schemas; all where there is none.
+    """
+    connection = target.connection if target is not None else None
+    histories = migration_files.read(files)
+    before = migration_files.tables_of(history.latest for history in histories.values())
+    known = [name for name, history in histories.items() if history.latest is not None]
+    before = {name: table for name, table in before.items() if name.schema in known}
+    found = changes.difference(before, {n: t for n, t in after.items() if n.schema in known})
+    databases = {name: target.database(name) for name in histories} if target is not None else {}
+    shapes = catalog.read(connection, databases) if target is not None else {}
+    drafts = {s.name for s in status.read(target) if s.draft} if target is not None else set()
+    results = []
+    for name, history in histories.items():
+        if schemas and name not in schemas:
+            continue
+        latest = history.latest
+        if latest is None:
+            texts = ("It has no snapshot yet; revise writes it.",)
+            results.append(Comparison(name, files.versions[name], files.versions[name], (), (), texts, {}))
+            continue
+        mine = [op for op in found.operations if name in (op.table.schema, _target(op))]
+        kinds = [splitting.weight(op) for op in mine]
+        proposed = splitting.raised(latest.version, splitting.worst(kinds)) if kinds else latest.version
+        wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
+        if name not in shapes and connection is not None:
+            wrong.append("It is not there.")
+        if name in drafts:
+            wrong.insert(0, "It is a draft; migrate makes it what the snapshot says.")
+        if latest.version != files.versions.get(name, latest.version):
+            wrong.insert(0, f"version.py says {files.versions[name]}, the snapshot {latest.version}.")
+        results.append(
+            Comparison(
+                name,
+                latest.version,
+                proposed,
+                tuple(sentence(op) for op in mine),
+                tuple(_question(q) for q in found.questions if q.table.schema == name),
+                tuple(wrong),
+                _rows(connection, databases[name], mine, shapes.get(name)) if connection is not None else {},
+            )
+        )
+    return results
+
+
+def _target(operation: ops.Operation) -> str:
+    return operation.to.schema if isinstance(operation, ops.RenameTable) else ""
+
+
+def _question(question: questions.Question) -> str:
+    name = definition.title(question.table)
+    match question.kind:
+        case "fill":
+            return f"Which value do existing rows of {name} get for {question.subject}?"
+        case "rename":
+            return f"Is {name}.{question.subject} now called {' or '.join(question.candidates)}?"
+    return f"Is the table {name} now called {' or '.join(question.candidates)}?"
+
+
+def _rows(
+    connection: dj.Connection, database: str, operations: list[ops.Operation], shape: Schema | None
+) -> dict[str, int]:
+    quote, rows = quoter(connection), dict[str, int]()
+    for name in dict.fromkeys(op.table for op in operations):
+        if shape is not None and name.table in shape.table:
+            full = f"{quote(database)}.{quote(name.table)}"
+            rows[definition.title(name)] = int(connection.query(f"SELECT COUNT(*) FROM {full}").fetchone()[0])
+    return rows
+
+
+def sentence(operation: ops.Operation) -> str:
+    """What an operation does, with the class of its table in front."""
+    return f"{definition.title(operation.table)}: {_words(operation)}"
+
+
+def _words(operation: ops.Operation) -> str:
+    match operation:
+        case ops.CreateTable(definition=table):
+            return f"a new table ({table.tier})"
+        case ops.DropTable():
+            return "the table goes"
+        case ops.RenameTable(table=old, to=new):
+            if definition.title(old) == definition.title(new) and old.schema == new.schema:
+                return f"its tier is {Table(new, (), ()).tier} now"
+            return f"is called {_spoken(new, old.schema)} now"
+        case ops.ChangeComment(after=comment):
+            return f"says of itself {comment!r}"
+        case ops.AddAttribute(attribute=attribute):
+            return f"+ {definition.write_attribute(attribute)}"
+        case ops.DropAttribute(attribute=name):
+            return f"- {name}"
+        case ops.RenameAttribute(old=before, new=after):
+            return f"{before} is called {after} now"
+        case ops.AlterAttribute(before=was, after=will):
+            return f"{definition.write_attribute(was)}  →  {definition.write_attribute(will)}"
+        case ops.OrderAttributes():
+            return "its attributes stand in another order"
+        case ops.ChangePrimaryKey(after=key):
+            return f"its primary key is ({', '.join(key)}) now"
+        case ops.AddForeignKey(key=key):
+            return f"+ -> {_spoken(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
+        case ops.DropForeignKey(key=key):
+            return f"- -> {_spoken(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
+        case ops.AddIndex(index=index):
+            return f"+ {definition.write_index(index)}"
+        case ops.DropIndex(index=index):
+            return f"- {definition.write_index(index)}"
+    return type(operation).__name__
+
+
+def _spoken(name: TableName, here: str) -> str:
+    return definition.title(name) if name.schema == here else f"{name.schema}.{definition.title(name)}"

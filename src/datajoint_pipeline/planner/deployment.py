@@ -1,0 +1,80 @@
+"""A pipeline as a database has it, beside what is on disk of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .. import journal
+from ..dialects import catalog, choice, constraints
+from ..dialects.base import Dialect
+from ..history import migration_files
+from ..history.migration_files import History
+from ..operations.structure import Tables
+from ..quoting import quoted
+from ..schema.model import Schema, Table, TableName
+from .target import Target
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+@dataclass
+class Deployment:
+    """A pipeline as a database has it, and what is on disk of it.
+
+    Parameters
+    ----------
+    target : Target
+        The database, and whose code it is.
+    databases : dict
+        Name on the server of each schema, of those too that only have a history.
+    histories : dict
+        What is on disk, by schema.
+    records : dict
+        The last run of each schema that has a journal.
+    found : dict
+        What each database that exists holds, by its name on the server.
+    shapes : dict
+        The tables as they are, by schema.
+    catalogue : Catalogue
+        What the server tells of them.
+    """
+
+    target: Target
+    databases: dict[str, str]
+    histories: dict[str, History]
+    records: dict[str, journal.Record]
+    found: dict[str, journal.Survey]
+    shapes: dict[str, Schema]
+    catalogue: catalog.Catalogue
+
+    @classmethod
+    def read(cls, target: Target) -> Deployment:
+        """Read the files, the journals and the catalogue."""
+        connection, histories = target.connection, migration_files.read(target.files)
+        databases = {name: target.database(name) for name in histories}
+        found = journal.survey(connection, databases.values())
+        with_journal = {n: d for n, d in databases.items() if d in found and found[d].journal}
+        records = journal.latest(connection, with_journal)
+        catalogue = catalog.find(connection, databases)
+        shapes = catalog.shapes(connection, databases, catalogue)
+        return cls(target, databases, histories, records, found, shapes, catalogue)
+
+    @property
+    def connection(self) -> dj.Connection:
+        """The session to work with."""
+        return self.target.connection
+
+    @property
+    def tables(self) -> dict[TableName, Table]:
+        """Every table that is there."""
+        return {table.name: table for schema in self.shapes.values() for table in schema}
+
+    def full(self, name: TableName) -> str:
+        """Give a table's name as statements have it."""
+        return quoted(self.connection, self.databases[name.schema], name.table)
+
+    def dialect(self, names: constraints.Names, before: Tables, after: Tables) -> Dialect:
+        """Give what turns operations into statements of this server."""
+        return choice.make(self.connection, self.databases, before, after, names)

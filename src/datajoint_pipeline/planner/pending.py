@@ -1,0 +1,233 @@
+"""Which migrations a database has not had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from packaging.version import Version
+
+from .. import journal
+from ..errors import ExitCode, PipelineError
+from ..history import chain, migration_files
+from ..history.migration_files import History, Migration
+from ..journal import steplog
+from ..operations.lines import RenameTable
+from .deployment import Deployment
+
+Applied = list[tuple[str, str, str]]
+
+
+def due(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
+    """The migrations that the database still needs, in the order in which they can be applied.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    chosen : iterable of str
+        Schemas; all where there is none. What they require comes along.
+    to : str, optional
+        The version to stop at, for one schema.
+
+    Raises
+    ------
+    PipelineError
+        If the files are not in order, or the database is not one that they lead on from.
+    """
+    _refuse_problems(deployment)
+    waits = waiting(deployment)
+    for name in _receiving(waits):
+        # Tables that move here are still elsewhere, so this schema is made as it was before they came.
+        history = deployment.histories[name]
+        made = replace(_making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
+        waits[name] = [made, *history.migrations]
+    have = {name: deployment.records[name].version if name in deployment.records else None for name in waits}
+    names = list(chosen) or list(waits)
+    unknown = [name for name in names if name not in waits]
+    if unknown:
+        raise PipelineError(
+            f"There is no schema {unknown[0]}.",
+            f"The project has {', '.join(deployment.target.versions)}.",
+            "Correct the name.",
+            exit_code=ExitCode.USAGE,
+        )
+    if to is None:
+        wanted = [migration for name in names for migration in waits[name]]
+    else:
+        wanted = _up_to(deployment, names, to, waits, have)
+    if len(names) < len(waits):
+        _with_required(wanted, waits, have)
+    return chain.in_order(wanted, have, list(waits))
+
+
+def _up_to(
+    deployment: Deployment,
+    names: list[str],
+    to: str,
+    waiting: Mapping[str, list[Migration]],
+    have: Mapping[str, str | None],
+) -> list[Migration]:
+    if len(names) != 1:
+        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
+    history, now = deployment.histories[names[0]], have[names[0]]
+    known = [s.version for s in (history.oldest,) if s is not None] + [r.version for r in history.migrations]
+    if Version(to) not in map(Version, known):
+        raise PipelineError(f"{names[0]} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    if now is not None and Version(to) < Version(now):
+        raise PipelineError(
+            f"The database has {names[0]} {now} already.",
+            f"{to} is before that.",
+            f"Say rollback {names[0]} --to {to}.",
+        )
+    return [migration for migration in waiting[names[0]] if Version(migration.version) <= Version(to)]
+
+
+def _with_required(
+    wanted: list[Migration], waiting: Mapping[str, list[Migration]], have: Mapping[str, str | None]
+) -> None:
+    """Add what the wanted migrations require."""
+    for migration in wanted:  # grows while it is walked
+        for schema, version in migration.requires.items():
+            now = have.get(schema)
+            if now is None or Version(now) < Version(version):
+                more = [r for r in waiting.get(schema, ()) if Version(r.version) <= Version(version) or r.makes]
+                wanted += [r for r in more if r not in wanted]
+
+
+def _refuse_problems(deployment: Deployment) -> None:
+    for name, history in deployment.histories.items():
+        for id_, sentence, do in chain.problems(history, deployment.target.versions.get(name)):
+            if id_ != "open-question":
+                code = ExitCode.CONFLICT if id_ == "duplicate-version" else ExitCode.ERROR
+                raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
+
+
+def waiting(deployment: Deployment, schemas: Iterable[str] | None = None) -> dict[str, list[Migration]]:
+    """The migrations that the database has not had, by schema."""
+    names = list(deployment.histories) if schemas is None else list(schemas)
+    applied = _applied(deployment, [name for name in names if name in deployment.records])
+    return {name: _waiting(deployment, name, *applied.get(name, ("0", []))) for name in names}
+
+
+def _waiting(deployment: Deployment, name: str, base: str, applied: Applied) -> list[Migration]:
+    history = deployment.histories[name]
+    record, database = deployment.records.get(name), deployment.databases[name]
+    if record is None:
+        if name not in deployment.target.versions:
+            return []
+        if database in deployment.found and deployment.found[database].closed:
+            raise PipelineError(
+                f"This account may not read which version {database} has.",
+                "The record is in a table of that schema that it has no rights on.",
+                "Ask for the rights that docs/access.md lists.",
+            )
+        if database in deployment.found and deployment.found[database].tables:
+            raise PipelineError(
+                f"{database} holds tables and no record of a version.",
+                "They were made by somebody else, or before this project recorded versions.",
+                f"Run {deployment.target.command} adopt to record which version they are.",
+                exit_code=ExitCode.PENDING,
+            )
+        if database not in deployment.found:
+            versions = {other: record.version for other, record in deployment.records.items()}
+            chain.refuse_orphans(deployment.histories, name, database, versions)
+        return [_making(deployment, name, history.latest)]
+    if record.status != journal.DONE:
+        raise PipelineError(
+            f"{database} is in the middle of a change that {record.kind} began.",
+            f"It was to become {record.version}.",
+            f"Run {deployment.target.command} {'migrate' if record.kind == journal.DRAFT else record.kind} again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+    newest = history.latest.version if history.latest else record.version
+    if Version(record.version) > Version(newest):
+        raise PipelineError(
+            f"{database} has version {record.version}, the code only {newest}.",
+            "The database was changed by newer code than this.",
+            "Pull the newer code.",
+            exit_code=ExitCode.CONFLICT,
+        )
+    _refuse_other_history(history, record.version, base, applied)
+    digests = {digest for _, _, digest in applied}
+    left = [r for r in history.migrations if Version(r.version) > Version(base) and r.digest not in digests]
+    return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
+
+
+def as_drafted(schema: str, version: str) -> Migration:
+    """What leads from a version to a draft after it, and from the draft back to the version."""
+    return Migration(schema, version, version, journal.DRAFT)
+
+
+def _making(deployment: Deployment, name: str, snapshot: migration_files.Snapshot | None) -> Migration:
+    """The making of a schema that is not there, as a snapshot has it."""
+    assert snapshot is not None
+    parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
+    requires = {
+        parent: above.version for parent in sorted(parents) if (above := newest(deployment, parent)) is not None
+    }
+    return Migration(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
+
+
+def _receiving(waits: Mapping[str, list[Migration]]) -> list[str]:
+    """The schemas that are not there and that tables of others move to."""
+    moved = {
+        line.to.partition(".")[0]
+        for waiting in waits.values()
+        for migration in waiting
+        for line in migration.lines
+        if isinstance(line, RenameTable)
+    }
+    return [name for name in waits if name in moved and waits[name] and waits[name][0].makes is not None]
+
+
+def newest(deployment: Deployment, schema: str) -> migration_files.Snapshot | None:
+    """The newest snapshot of a schema."""
+    history = deployment.histories.get(schema)
+    return history.latest if history is not None else None
+
+
+def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[str, Applied]]:
+    """By schema, the version that its record begins with, and version, name and digest of every migration since."""
+    databases = {name: deployment.databases[name] for name in schemas}
+    heads = steplog.heads(deployment.connection, databases)
+    found: dict[str, tuple[str, Applied]] = {}
+    for record in journal.history(deployment.connection, databases):
+        base, applied = found.get(record.schema, ("0", []))
+        head = heads.get((record.schema, record.id), {})
+        match record.kind:
+            case _ if record.status == journal.WITHDRAWN:
+                pass
+            case "migrate" if head.get("digest"):
+                applied.append((record.version, head["slug"], head["digest"]))
+            case "rollback":
+                applied = [known for known in applied if Version(known[0]) <= Version(record.version)]
+                base = min(base, record.version, key=Version)
+            case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
+                pass  # the version stays what it was
+            case _:
+                base, applied = record.version, []
+        found[record.schema] = base, applied
+    return found
+
+
+def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
+    """A database that was changed by migrations that are not these."""
+    known = {migration.digest for migration in history.migrations}
+    for version, slug, digest in applied:
+        if digest in known:
+            continue
+        same = next((r for r in history.migrations if (r.version, r.slug) == (version, slug)), None)
+        if same is not None:
+            raise PipelineError(
+                f"{same.path.name if same.path else same.title} was edited after it was applied.",
+                f"{history.schema} {version} in the database came from other operations than the file has now.",
+                "Take the file back from version control, and write a new migration for what is still to change.",
+                exit_code=ExitCode.CONFLICT,
+            )
+        raise PipelineError(
+            f"The database has had {version}_{slug} of {history.schema}, which this code does not have.",
+            "It comes from another branch, or the file was deleted.",
+            "Merge that branch, or bring the file back.",
+            exit_code=ExitCode.CONFLICT,
+        )

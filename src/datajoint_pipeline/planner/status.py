@@ -1,0 +1,112 @@
+"""Where every schema stands: the version in the code beside the version in the database. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from .. import journal
+from ..errors import ExitCode
+from ..history import migration_files
+from ..history.files import Files
+from .target import Target
+
+if TYPE_CHECKING:
+    pass
+
+
+class State(str, Enum):
+    """What can be said of a schema."""
+
+    ABSENT = "absent"
+    UNRECORDED = "unrecorded"
+    BEHIND = "behind"
+    CURRENT = "current"
+    AHEAD = "ahead"
+    INTERRUPTED = "interrupted"
+    DRIFTED = "drifted"
+    CONFLICT = "conflict"
+
+
+#: What the command line returns for a state.
+EXIT_CODES = {
+    State.ABSENT: ExitCode.PENDING,
+    State.UNRECORDED: ExitCode.PENDING,
+    State.BEHIND: ExitCode.PENDING,
+    State.CURRENT: ExitCode.OK,
+    State.AHEAD: ExitCode.CONFLICT,
+    State.INTERRUPTED: ExitCode.INTERRUPTED,
+    State.DRIFTED: ExitCode.DRIFT,
+    State.CONFLICT: ExitCode.CONFLICT,
+}
+
+
+@dataclass(frozen=True)
+class SchemaStatus:
+    """Where one schema stands.
+
+    Parameters
+    ----------
+    name, database : str
+        Its name in the code and on the server.
+    code_version : str
+        Version in ``SCHEMA_VERSIONS``.
+    database_version : str or None
+        Version in the journal; None where there is no record.
+    state : State
+        The verdict.
+    pending : tuple of str
+        Versions still to be applied.
+    drift : tuple of str
+        Differences between the recorded shape and the database's (:mod:`drift` finds them).
+    fingerprint : str or None
+        Of the shape that was recorded with the version, where it was taken.
+    draft : bool
+        Whether the schema was brought to the code without a migration since it had that version.
+    """
+
+    name: str
+    database: str
+    code_version: str
+    database_version: str | None
+    state: State
+    pending: tuple[str, ...] = field(default=())
+    drift: tuple[str, ...] = field(default=())
+    fingerprint: str | None = None
+    draft: bool = False
+
+
+def read(target: Target) -> list[SchemaStatus]:
+    """Where every schema stands, in dependency order; two queries, however many schemas there are."""
+    connection, databases = target.connection, target.databases
+    found = journal.survey(connection, databases.values()) if databases else {}
+    recorded = {name: database for name, database in databases.items() if database in found and found[database].journal}
+    records = journal.latest(connection, recorded)
+    return [
+        judge(target.files, name, databases[name], version, found.get(databases[name]), records.get(name))
+        for name, version in target.versions.items()
+    ]
+
+
+def judge(
+    files: Files,
+    name: str,
+    database: str,
+    code_version: str,
+    found: journal.Survey | None,
+    record: journal.Record | None,
+) -> SchemaStatus:
+    """The verdict on one schema from what was found of it."""
+    if record is None:
+        state = State.UNRECORDED if found is not None and found.tables else State.ABSENT
+        return SchemaStatus(name, database, code_version, None, state)
+    if record.status != journal.DONE:
+        return SchemaStatus(name, database, code_version, record.previous_version, State.INTERRUPTED)
+    code, recorded = Version(code_version), Version(record.version)
+    state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
+    pending = migration_files.pending(files, name, record.version) if state is State.BEHIND else ()
+    draft = record.kind == journal.DRAFT
+    return SchemaStatus(name, database, code_version, record.version, state, pending, (), record.fingerprint, draft)

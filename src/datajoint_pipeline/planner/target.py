@@ -1,0 +1,87 @@
+"""The database that a command works on and the code that belongs to it: all that the core knows of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..history.files import Files
+from ..internals.code import Code
+from ..schema.model import Table, TableName
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+#: The environments that there are; people name all but ``test``, which is for tests and `check`.
+LOCAL, DEV, PROD, TEST = "local", "dev", "prod", "test"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a pipeline is worked on.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        The session to work with.
+    name : str
+        What the pipeline is called; its lock and its backups are named after it.
+    environment : str
+        ``local``, ``dev``, ``prod`` or ``test``.
+    prefix : str
+        What stands before every schema's name on the server.
+    files : Files
+        Versions of the code, migrations and snapshots.
+    backups : Path
+        Folder for what is about to be lost.
+    program : str
+        What people type to run a command.
+    commit : callable
+        Gives the git commit of the code, for the journal.
+    software : callable
+        Gives the versions of the packages at work, for the journal.
+    read_code : callable
+        Gives the tables as the code declares them.
+    """
+
+    connection: dj.Connection
+    name: str
+    environment: str
+    prefix: str
+    files: Files
+    backups: Path
+    program: str
+    commit: Callable[[], str]
+    software: Callable[[], str]
+    read_code: Callable[[], Code]
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Version of each schema in the code, in dependency order."""
+        return self.files.versions
+
+    @property
+    def command(self) -> str:
+        """What people type to run a command on this database."""
+        return f"{self.program} --env {self.environment}"
+
+    @property
+    def lock(self) -> str:
+        """Name of the pipeline's lock on the server."""
+        return self.prefix + self.name
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """Name on the server of each schema that has a version."""
+        return {schema: self.database(schema) for schema in self.versions}
+
+    def database(self, schema: str) -> str:
+        """Name of a schema on the server."""
+        return self.prefix + schema
+
+    def code_tables(self) -> dict[TableName, Table]:
+        """Every table of the code whose schema has a version."""
+        return self.read_code().tables(self.versions)

@@ -1,0 +1,1 @@
+"""A project and its environments: settings, credentials, TLS, the guard, the graph of its modules."""

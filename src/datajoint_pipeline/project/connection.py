@@ -1,0 +1,116 @@
+"""Connects to the database of an environment. Credentials come from DataJoint's configuration alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import server_errors
+from ..embedded import server
+from ..errors import PipelineError
+from ..internals import declaration_checks
+from . import settings, tls
+from .environments import Environment
+from .project import Project
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def connect(project: Project, config: Any, environment: Environment) -> dj.Connection:
+    """Connect to the server of an environment; the embedded one is started where it is needed.
+
+    Raises
+    ------
+    PipelineError
+        If the configuration is broken, the server cannot be reached or refuses, or TLS is asked for and not in force.
+    """
+    if environment.embedded:
+        _point_to_embedded(config, project, environment)
+    else:
+        settings.refuse_placeholders(project, config)
+    names = map(environment.database, project.versions)
+    declaration_checks.refuse_databases(config["database.backend"], names)
+    return _open(config, project, environment)
+
+
+def _point_to_embedded(config: Any, project: Project, environment: Environment) -> None:
+    running = server.start(project.local_directory)
+    server.create_database(running, environment.catalog)
+    config["database.backend"] = "postgresql"
+    config["database.host"] = running.host
+    config["database.port"] = running.port
+    config["database.user"] = server.USER
+    config["database.password"] = ""
+    config["database.name"] = environment.catalog
+    config["database.use_tls"] = False
+    for name, store in config.stores.items():
+        if isinstance(store, dict):
+            folder = project.local_directory / "stores" / environment.catalog / name
+            folder.mkdir(parents=True, exist_ok=True)
+            config.stores[name] = _as_folder(store, folder)
+
+
+def _as_folder(store: dict[str, Any], folder: Path) -> dict[str, Any]:
+    # The layout of a store is part of what is tried out locally; only its place and protocol change.
+    layout = ("subfolding", "partition_pattern", "token_length", "hash_prefix", "schema_prefix", "filepath_prefix")
+    return {"protocol": "file", "location": str(folder), **{key: store[key] for key in layout if key in store}}
+
+
+def _open(config: Any, project: Project, environment: Environment) -> dj.Connection:
+    where = describe(config, environment)
+    said: list[logging.LogRecord] = []
+
+    def hold_back(record: logging.LogRecord) -> bool:
+        said.append(record)
+        return False
+
+    # What DataJoint says on the way to a failure only hides the reason; on the way to a connection it is said.
+    logger = logging.getLogger("datajoint")
+    logger.addFilter(hold_back)
+    try:
+        connection = tls.connect(config, project)
+    except Exception as error:  # the drivers' own exceptions have no common base
+        raise _unreachable(error, where, config, project, environment) from error
+    finally:
+        logger.removeFilter(hold_back)
+    for record in said:
+        logger.handle(record)
+    if config["database.use_tls"] is True and not tls.in_force(connection):
+        connection.close()
+        raise PipelineError(
+            f"The connection to {where} is not encrypted.",
+            "database.use_tls asks for TLS and the server has none in force.",
+            "Have TLS switched on at the server.",
+        )
+    return connection
+
+
+def describe(config: Any, environment: Environment) -> str:
+    """The server in words, without a credential."""
+    if environment.embedded:
+        return "the embedded PostgreSQL in .local"
+    kind = {"mysql": "MySQL", "postgresql": "PostgreSQL"}[config["database.backend"]]
+    return f"the {kind} server at {config['database.host']}:{config['database.port']}"
+
+
+def _unreachable(
+    error: Exception, where: str, config: Any, project: Project, environment: Environment
+) -> PipelineError:
+    why = server_errors.reason(error)
+    text = why.lower()
+    if found := tls.trouble(error, str(config["database.host"]), config["database.use_tls"]):
+        why, do = found
+    elif "not configured" in text:
+        do = f"Run {project.command} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
+    elif "denied" in text or "authentication" in text or "cryptography" in text:
+        do = f"Check user and password ({project.command} doctor shows where they come from)."
+    elif environment.embedded:
+        do = f"See .local/pg.log, and try {project.command} local stop, then {project.command} local start."
+    else:
+        do = (
+            "Check that the server runs and that host and port in datajoint.json are right "
+            f"({project.command} doctor), or work without a server: {project.command} --env local ..."
+        )
+    return PipelineError(f"Cannot connect to {where}.", why, do)

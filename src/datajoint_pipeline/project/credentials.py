@@ -1,0 +1,80 @@
+"""Writes credentials where DataJoint reads them, so that only their owner can."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import sys
+from pathlib import Path
+
+from ..errors import PipelineError
+from . import settings
+from .project import Project
+
+_NAME = re.compile(r"database\.(user|password)|stores\.[A-Za-z0-9_-]+\.[a-z_]+")
+
+#: Credentials that a store of a protocol takes.
+_BY_PROTOCOL = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name", "account_key")}
+
+
+def ask(project: Project, names: tuple[str, ...]) -> list[str]:
+    """Ask for credentials, without echo on a terminal, and write those that were given.
+
+    Parameters
+    ----------
+    project : Project
+        Whose.
+    names : tuple of str
+        What to ask for; empty for all that the configuration has use for.
+
+    Returns
+    -------
+    list of str
+        Names of the files written in ``.secrets/``.
+
+    Raises
+    ------
+    PipelineError
+        If DataJoint would not read a file of such a name.
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise PipelineError(
+                f"{name} is not a credential that DataJoint reads.",
+                "It reads database.user, database.password and stores.<name>.<attribute>.",
+                f"Say for example {project.command} secrets database.password.",
+            )
+    written = []
+    for name in names or _wanted(project):
+        value = _ask(name)
+        if value:
+            write(project.root / ".secrets", name, value)
+            written.append(name)
+    return written
+
+
+def _wanted(project: Project) -> list[str]:
+    names = ["database.user", "database.password"]
+    for store, spec in settings.load(project).stores.items():
+        if isinstance(spec, dict):
+            names += [f"stores.{store}.{name}" for name in _BY_PROTOCOL.get(str(spec.get("protocol")), ())]
+    return names
+
+
+def _ask(name: str) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    question = f"{name} (empty: leave as it is): "
+    return (input(question) if name == "database.user" else getpass.getpass(question)).strip()
+
+
+def write(folder: Path, name: str, value: str) -> None:
+    """Write one credential; the folder becomes its owner's alone, and the file is at no moment open to others."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    path, fresh = folder / name, folder / f".{name}.new"
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(value + "\n")
+    fresh.replace(path)

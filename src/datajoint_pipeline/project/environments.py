@@ -1,0 +1,85 @@
+"""Which database is meant.
+
+``local`` is the embedded PostgreSQL of the project; ``dev`` and ``prod`` are the server that DataJoint's own
+configuration names. ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own,
+on a real one schemas of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ..errors import PipelineError
+from ..planner.target import DEV, LOCAL, PROD
+from .project import Project
+
+#: Environments that a person names; ``test`` is for tests.
+NAMES = (LOCAL, DEV, PROD)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A database that the pipeline lives in.
+
+    Parameters
+    ----------
+    name : str
+        ``local``, ``dev``, ``prod`` or ``test``.
+    prefix : str
+        What stands before every schema's name on the server.
+    embedded : bool
+        Whether the server is the project's own.
+    catalog : str
+        Database of the embedded server; empty elsewhere.
+    explicit : bool
+        Whether a person named the environment on the very command, which changing ``prod`` asks for.
+    """
+
+    name: str
+    prefix: str
+    embedded: bool
+    catalog: str = ""
+    explicit: bool = False
+
+    def database(self, schema: str) -> str:
+        """Name of a schema on the server."""
+        return self.prefix + schema
+
+
+def find(project: Project, name: str | None = None, *, explicit: bool = False) -> Environment:
+    """Give an environment of a project; without a name, the one that is meant when nothing is said.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such environment.
+    """
+    name = name or os.environ.get(project.variable("ENV")) or project.default_environment
+    match name:
+        case "local":
+            return Environment(name, project.prefix, embedded=True, catalog="pipeline", explicit=explicit)
+        case "dev":
+            return Environment(name, f"dev_{project.prefix}", embedded=False, explicit=explicit)
+        case "prod":
+            return Environment(name, project.prefix, embedded=False, explicit=explicit)
+        case "test":
+            token = os.environ.get(project.variable("TEST_ID"), "run")
+            embedded = not os.environ.get("DJ_HOST")
+            catalog = f"test_{token}" if embedded else ""
+            return Environment(name, f"test_{token}_{project.prefix}", embedded, catalog, explicit)
+    raise PipelineError(
+        f"There is no environment {name!r}.",
+        f"It was named by --env or {project.variable('ENV')}; there are {', '.join(NAMES)}.",
+        f"Say for example {project.command} --env local status.",
+    )
+
+
+def require_explicit(project: Project, environment: Environment, action: str) -> None:
+    """Refuse to change ``prod`` unless the command itself names it."""
+    if environment.name == PROD and not environment.explicit:
+        raise PipelineError(
+            f"{action} changes prod, and this command does not say --env prod.",
+            f"prod was meant by {project.variable('ENV')} or by default, which is easily forgotten.",
+            f"If prod is what you mean: {project.command} --env prod {action}",
+        )

@@ -1,0 +1,80 @@
+"""What stands between a schema module and the database: code meets only the version it was written for.
+
+Old code on a new database reads wrong columns, new code on an old one fails half-way through a `make`. So a process
+asks once, with one query for the whole pipeline, and a schema whose code does not fit refuses in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .. import journal
+from ..errors import PipelineError
+from ..planner import status
+from ..planner.status import SchemaStatus
+from ..planner.target import Target
+
+
+def require(target: Target, known: Mapping[str, SchemaStatus], name: str) -> None:
+    """Raise unless the database has the version of the schema that the code has.
+
+    Parameters
+    ----------
+    target : Target
+        The database.
+    known : mapping
+        What :func:`survey` found.
+    name : str
+        The schema.
+    """
+    if name not in target.versions:
+        raise PipelineError(
+            f"The schema {name} has no version.",
+            "SCHEMA_VERSIONS in version.py does not name it.",
+            f'Add "{name}": "1.0.0" below the schemas it depends on.',
+        )
+    found = known[name]
+    if found.state is status.State.CURRENT:
+        return
+    command = target.command
+    database = f"the database of {target.environment}"
+    match found.state:
+        case status.State.ABSENT:
+            why = f"The code has version {found.code_version}; this account sees no schema {found.database}."
+            do = f"Run {command} init to make it."
+        case status.State.UNRECORDED:
+            why = f"The code has version {found.code_version}; {found.database} holds tables and no version."
+            do = f"Look at it with {command} status before you change anything."
+        case status.State.INTERRUPTED:
+            why = f"A change from {found.database_version or 'nothing'} to {found.code_version} began and did not end."
+            do = f"Run {command} status, then the command again that was interrupted."
+        case status.State.AHEAD:
+            why = f"The code is older: it has version {found.code_version}, the database {found.database_version}."
+            do = "Pull the newer code and restart this process."
+        case _:
+            what = "a draft after" if found.draft else "version"
+            why = f"The database is older: it has {what} {found.database_version}, the code {found.code_version}."
+            do = f"Run {command} migrate to bring the database to the code."
+    raise PipelineError(
+        f"The code of schema {name} does not fit {database}.", why, do, exit_code=status.EXIT_CODES[found.state]
+    )
+
+
+def survey(target: Target) -> dict[str, SchemaStatus]:
+    """Find where every schema stands, in nearly every case with one query."""
+    import datajoint as dj
+
+    databases = target.databases
+    try:
+        # One query tells everything about a database in order, which is nearly always the case.
+        records = journal.latest(target.connection, databases)
+    except Exception as error:
+        # DataJoint translates most of the drivers' errors, and hands on the others.
+        driver = type(error).__module__.partition(".")[0] in ("pymysql", "psycopg2")
+        if not driver and not isinstance(error, dj.DataJointError):
+            raise
+        return {found.name: found for found in status.read(target)}
+    return {
+        name: status.judge(target.files, name, database, target.versions[name], None, records.get(name))
+        for name, database in databases.items()
+    }

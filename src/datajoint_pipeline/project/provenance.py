@@ -1,0 +1,48 @@
+"""What the journal records of the code that a run comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def code_commit(root: Path) -> str:
+    """The git commit of a folder, ``+`` behind it where files differ from it; empty outside a repository."""
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+            cwd=root,
+            env={name: value for name, value in os.environ.items() if not name.startswith("DJ_")},
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return commit.stdout.strip() if commit.returncode == 0 else ""
+
+
+def software(connection: dj.Connection, package: str) -> str:
+    """Give the versions of everything that shapes a declaration: package, this library, DataJoint, Python, server."""
+    server = connection.query("SELECT version()", args=None).fetchone()[0]
+    kind = "MySQL" if connection.adapter.backend == "mysql" else "PostgreSQL"
+    number = str(server).removeprefix("PostgreSQL ").split()[0]
+    names = (package, "datajoint-pipeline", "datajoint")
+    packages = [f"{name} {_installed(name)}" for name in names]
+    return ", ".join([*packages, f"Python {platform.python_version()}", f"{kind} {number}"])[:255]
+
+
+def _installed(name: str) -> str:
+    try:
+        return installed_version(name)
+    except PackageNotFoundError:
+        return "?"

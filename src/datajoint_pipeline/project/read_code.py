@@ -1,0 +1,63 @@
+"""The process that reads a project's code: ``python -m datajoint_pipeline.project.read_code my_pipeline``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..errors import PipelineError
+from ..internals import code
+from . import graph
+from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ..internals.declaration import Recording
+    from ..internals.sources import Sources
+
+
+def main(package: str) -> None:
+    """Write the tables of a project, or why there are none, as one JSON document, alone on standard output."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
+        os.dup2(2, 1)  # a module that prints, prints to standard error
+        try:
+            found = code.document(record(Pipeline.load(package)))
+        except PipelineError as error:
+            found = code.refusal(error)
+        json.dump(found, answer)
+
+
+def record(pipeline: Pipeline) -> Recording:
+    """Import every module of a project with a stand-in for the connection; this process cannot connect afterwards."""
+    from ..internals import declaration
+
+    own = pipeline.project
+    modules = graph.read(own.directory)
+    names = [*modules.modules_in_order(own.versions).values(), *modules.modules]
+    recording = declaration.install(pipeline.config, own.sources, own.versions, own.prefix)
+    with pipeline.opening(recording.open_schema):
+        for name in dict.fromkeys(names):
+            try:
+                import_module(f"{own.package}.{name}")
+            except PipelineError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise PipelineError(
+                    f"{name}.py cannot be imported.",
+                    f"{_where(own.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
+                    f"Correct it, and try python -c 'import {own.package}.{name}'.",
+                ) from error
+    return recording
+
+
+def _where(sources: Sources, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return sources.place([(error.filename, error.lineno)])
+    return sources.place([(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

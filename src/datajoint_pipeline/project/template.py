@@ -1,0 +1,113 @@
+"""What was edited of the files that the template keeps up to date: they are made anew, as they were, and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..findings import Finding
+from .project import Project
+
+ANSWERS = ".copier-answers.yml"
+
+#: What the lab owns from the moment it is generated; an update touches none of it.
+_OWNED = re.compile(
+    r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|src/[^/]+/[^/]+\.py|src/[^/]+/(utils|migrations)/.*"
+)
+
+#: Seconds that making the files anew may take; the template may have to be fetched first.
+_PATIENCE = 120
+
+
+def edited(project: Project) -> list[Finding]:
+    """A note about files of the template that were edited, or about why nobody can tell; nothing where all is as made.
+
+    The files are made once for each version of the template, and kept in ``.local/template/``.
+    """
+    answers = project.root / ANSWERS
+    if not answers.is_file():
+        return []
+    text = answers.read_text(encoding="utf-8")
+    lines = re.findall(r"^(_commit|_src_path): (.*(?:\n .*)*)$", text, re.MULTILINE)  # a long one goes on in the next
+    known = {name: " ".join(value.split()).strip("'\"") for name, value in lines}
+    if len(known) < 2:  # copied from a folder without a history: there is no version to go back to
+        return []
+    made = project.local_directory / "template" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    try:
+        if not made.is_dir():
+            _make(made, answers, known["_src_path"], known["_commit"])
+    except (OSError, subprocess.SubprocessError) as error:
+        why = str(getattr(error, "stderr", "") or error).strip().splitlines() or ["no message"]
+        what = f"Whether files of the template were edited is not known: {why[-1]}"
+        return [Finding("template-unknown", ANSWERS, 1, what, "See that the template can be reached.", note=True)]
+    changed = [path for path in _files(made) if _differs(made / path, project.root / path)]
+    if not changed:
+        return []
+    what = f"Files of the template were edited: {', '.join(changed)}."
+    return [
+        Finding("template-edited", ANSWERS, 1, what, "An update merges them; docs/updating.md says how.", note=True)
+    ]
+
+
+def conflicts(project: Project) -> list[Finding]:
+    """Where an update or a merge left a conflict that nobody has solved yet."""
+    command = ["git", "grep", "--no-index", "--exclude-standard", "-nI", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
+    try:
+        grep = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+        listed = subprocess.run(
+            ["git", "ls-files", "--others", "--cached", "--exclude-standard", "*.rej"],
+            cwd=project.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # no git, no update
+        return []
+    places = re.findall(r"^(.+?):(\d+):<<<<<<< ", grep.stdout, re.MULTILINE)
+    do = "Keep what is right and delete the markers; docs/updating.md says which side is whose."
+    found = [Finding("conflict", path, int(line), "Two sides of a change meet here.", do) for path, line in places]
+    what = "What you changed did not fit the newer template."
+    return found + [
+        Finding("conflict", path, 1, what, "Take over what is right, and delete this file.")
+        for path in listed.stdout.split("\n")
+        if path
+    ]
+
+
+def _make(place: Path, answers: Path, source: str, commit: str) -> None:
+    """Have Copier make the project anew; only a whole one gets its place."""
+    copier = [sys.executable, "-m", "copier"] if find_spec("copier") else [shutil.which("uvx") or "uvx", "copier"]
+    shutil.rmtree(place.parent, ignore_errors=True)
+    place.parent.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+        folder = Path(scratch) / "project"
+        options = ["--defaults", "--quiet", f"--data-file={answers}", f"--vcs-ref={commit}"]
+        # Passwords are none of Copier's business, nor of what it starts.
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("DJ_")}
+        subprocess.run(
+            [*copier, "copy", *options, source, str(folder)],
+            env={**variables, "GIT_TERMINAL_PROMPT": "0"},
+            cwd=place.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_PATIENCE,
+        )
+        folder.rename(place)
+
+
+def _files(made: Path) -> list[str]:
+    paths = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    return [path for path in paths if path != ANSWERS and not _OWNED.fullmatch(path)]
+
+
+def _differs(made: Path, own: Path) -> bool:
+    """Whether a file is not as it was made. One that was deleted is not missed: an update leaves it so."""
+    return own.is_file() and own.read_bytes() != made.read_bytes()

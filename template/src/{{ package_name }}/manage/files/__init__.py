@@ -1,1 +1,0 @@
-"""What is on disk of a schema's history: migrations, snapshots, version.py."""

@@ -1,1 +1,0 @@
-"""Reads the model from a live database."""

@@ -1,1 +1,0 @@
-"""What a database remembers: the journal and the steps."""

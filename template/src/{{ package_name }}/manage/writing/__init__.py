@@ -1,1 +1,0 @@
-"""Writes what is on disk: migrations and snapshots from changed code, new schemas."""
