@@ -53,12 +53,14 @@ if TYPE_CHECKING:
 MAIN = '''\
 """The command `{command}`; `python -m {package}` is the same."""
 
+from datajoint_pipeline.cli import run
+
 from {source} import pipeline
 
 
 def main() -> None:
     """Run the command line."""
-    pipeline.main()
+    run(pipeline)
 
 
 if __name__ == "__main__":
