@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 #: A version above every release, so that the working tree is what is copied and updated to.
 PRESENT = "v999.0.0"
 
-PARTS = ("copier.yml", "template", "hooks", "migrations")
+PARTS = ("copier.yml", "template", "hooks", "migrations", "src", "pyproject.toml", "README.md", "LICENSE")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -106,7 +106,7 @@ class Project:
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run the project's command line."""
-        return self.python("-m", f"{self.package}.manage", *arguments, stdin=stdin, timeout=timeout, **variables)
+        return self.python("-m", self.package, *arguments, stdin=stdin, timeout=timeout, **variables)
 
     def python(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run Python with the project's package."""
@@ -139,7 +139,7 @@ class Project:
     def clear(self) -> None:
         """Take away the schema modules that a project comes with."""
         for path in (self.folder / "src" / self.package).glob("*.py"):
-            if path.stem not in ("__init__", "version"):
+            if path.stem not in ("__init__", "__main__", "version"):
                 path.unlink()
 
     def module(self, name: str) -> str:

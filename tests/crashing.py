@@ -24,8 +24,8 @@ FAULTS = ("runner", "server", "connection")
 RUN = """
 import os, sys
 open(sys.argv.pop(1), "w").write(str(os.getpid()))
-from my_pipeline.manage import cli
-cli.main(sys.argv[1:])
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+run(pipeline, sys.argv[1:])
 """
 
 

@@ -32,14 +32,15 @@ importlib.import_module(sys.argv[1])
 #: Run commands one after the other, up to the first that fails: ``argv``: a JSON list of their arguments.
 COMMANDS = """
 import contextlib, io, json, sys
-from my_pipeline.manage import cli
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
 
 done = []
 for arguments in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            cli.main(arguments)
+            run(pipeline, arguments)
         except SystemExit as leaving:
             code = int(leaving.code or 0)
     done.append([code, out.getvalue(), err.getvalue()])
@@ -50,10 +51,9 @@ print("@@" + json.dumps(done))
 
 #: Declare both states of a case, the first one by `init` and with rows: ``argv``: the modules of either state.
 BEGIN = f"""{UUIDS}
-from my_pipeline.manage import environment
-from my_pipeline.manage.running import runner
+from my_pipeline import pipeline
 
-runner.initialize(environment.select("dev"))
+pipeline.initialize("dev")
 import case_rows
 case_rows.fill(importlib.import_module(sys.argv[1]))
 importlib.import_module(sys.argv[2])
@@ -63,9 +63,9 @@ importlib.import_module(sys.argv[2])
 SHAPES = """
 import json, sys
 from dataclasses import replace
-from my_pipeline.manage.reading import catalog
-from my_pipeline.manage import environment
-from my_pipeline.manage.tables import model
+from datajoint_pipeline.dialects import catalog
+from my_pipeline import pipeline as environment
+from datajoint_pipeline.schema import model
 
 def plain(databases):
     tables = {}

@@ -19,7 +19,7 @@ from living import in_words
 #: What somebody with the code of before reads, again and again, until the migration is through.
 READ = """
 import json, sys, time
-from my_pipeline.manage.errors import PipelineError
+from datajoint_pipeline.errors import PipelineError
 
 def once():
     try:

@@ -100,13 +100,14 @@ def change(project: Project, number: int) -> None:
 COUNTED = """
 import contextlib, io, json, sys, time
 import datajoint as dj
-from my_pipeline.manage import cli
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
 
 if sys.argv.pop(1) == "connected":
-    from my_pipeline.manage.running import applying, blast
-    from my_pipeline.manage import environment
-    from my_pipeline.manage.terminal import render
-    environment.connect(environment.select(None))
+    from datajoint_pipeline.executor import apply
+    from datajoint_pipeline.planner import impact
+    from datajoint_pipeline.cli import render
+    pipeline.connect(pipeline.select(None))
 
 asked, query = [], dj.Connection.query
 def counting(self, text, *arguments, **options):
@@ -120,7 +121,7 @@ dj.Connection.query = counting
 start, code = time.perf_counter(), 0
 with contextlib.redirect_stdout(io.StringIO()) as said:
     try:
-        cli.main(sys.argv[1:])
+        run(pipeline, sys.argv[1:])
     except SystemExit as leaving:
         code = leaving.code
 print("@@" + json.dumps({"asked": asked, "seconds": time.perf_counter() - start, "code": code, "out": said.getvalue()}))

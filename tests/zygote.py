@@ -3,7 +3,7 @@
 `import datajoint` spends most of its second or more on what it imports itself. The tests start hundreds of commands;
 here each is a process of its own that imports datajoint and the project afresh, forked from one that has datajoint's
 dependencies loaded and nothing else. Where thousands of commands run in one project and on one server, the process is
-that project's alone: it has datajoint and the management code loaded, and what the lab owns is read afresh. As a
+that project's alone: it has datajoint and the library loaded, and what the lab owns is read afresh. As a
 program, this file reads one JSON request a line and answers one a line.
 """
 
@@ -82,15 +82,16 @@ def _serve(package: str) -> None:
 
 
 def _load(package: str) -> None:
-    """Load datajoint and the management code of a project; the process that reads the code becomes a fork of its own."""
+    """Load datajoint and the library; the process that reads a project's code becomes a fork of its own."""
     sys.path[:] = ["", *os.environ["PYTHONPATH"].split(os.pathsep), *sys.path[1:]]
     sys.dont_write_bytecode = True
     importlib.import_module("datajoint.adapters.postgres")
-    manage = importlib.import_module(f"{package}.manage")
-    folder = Path(manage.__path__[0])
+    library = importlib.import_module("datajoint_pipeline")
+    folder = Path(library.__path__[0])
     for path in folder.rglob("[a-z]*.py"):
-        importlib.import_module(".".join([manage.__name__, *path.relative_to(folder).with_suffix("").parts]))
-    scratch = importlib.import_module(f"{package}.manage.declaring.scratch")
+        importlib.import_module(".".join([library.__name__, *path.relative_to(folder).with_suffix("").parts]))
+    reader = importlib.import_module("datajoint_pipeline.project.read_code")
+    code = importlib.import_module("datajoint_pipeline.internals.code")
 
     def read_code(*arguments: object, **options: object) -> SimpleNamespace:
         reading, writing = os.pipe()
@@ -99,7 +100,7 @@ def _load(package: str) -> None:
             os.dup2(writing, 1)
             _forget(package)
             try:
-                scratch.main()
+                reader.main(package)
             finally:
                 os._exit(0)
         os.close(writing)
@@ -108,15 +109,13 @@ def _load(package: str) -> None:
         os.waitpid(child, 0)
         return SimpleNamespace(stdout=text, stderr="", returncode=0)
 
-    scratch.subprocess = SimpleNamespace(run=read_code, DEVNULL=None)
+    code.subprocess = SimpleNamespace(run=read_code, DEVNULL=None)
 
 
 def _forget(package: str) -> None:
-    """Have everything of a package but its management code imported afresh."""
-    for name in [n for n in sys.modules if n.partition(".")[0] == package]:
-        if not f"{name}.".startswith(f"{package}.manage."):
-            del sys.modules[name]
-    sys.modules[f"{package}.manage.project"].current.cache_clear()
+    """Have everything of a package imported afresh."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
     importlib.invalidate_caches()
 
 

@@ -9,24 +9,24 @@ import re
 from typing import NamedTuple
 
 
-class Trouble(NamedTuple):
+class ServerError(NamedTuple):
     """A failure that a person can do something about, and what: the beginning of a sentence."""
 
     what: str
     do: str
 
 
-ACCESS = Trouble("This account may not do that.", "Ask for the right that is missing (docs/access.md lists them)")
-LOST = Trouble("The connection to the server was lost.", "See that the server runs and can be reached")
-READ_ONLY = Trouble(
+ACCESS = ServerError("This account may not do that.", "Ask for the right that is missing (docs/access.md lists them)")
+LOST = ServerError("The connection to the server was lost.", "See that the server runs and can be reached")
+READ_ONLY = ServerError(
     "The server takes no changes: it is read-only.", "Use the primary server, or have that switched off"
 )
-FULL = Trouble("The server has no room left on its disk.", "Make room there")
-HELD = Trouble("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
-UNLOCKED = Trouble("A statement needs a table that is not locked.", "Lock it, too")
+FULL = ServerError("The server has no room left on its disk.", "Make room there")
+HELD = ServerError("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
+UNLOCKED = ServerError("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
-_CODES: dict[object, Trouble] = {
+_CODES: dict[object, ServerError] = {
     **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, "42501"), ACCESS),
     **dict.fromkeys((1053, 2006, 2013, 2055, 4031, "57P01", "57P02", "57P03", "08000", "08003", "08006"), LOST),
     **dict.fromkeys((1290, 1792, 1836, "25006"), READ_ONLY),
@@ -38,7 +38,7 @@ _CODES: dict[object, Trouble] = {
 _NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": LOST}
 
 
-def of(error: BaseException) -> Trouble | None:
+def of(error: BaseException) -> ServerError | None:
     """What is wrong, where it is none of this project's doing; None where that is not known."""
     if type(error).__name__ in _NAMES:
         return _NAMES[type(error).__name__]

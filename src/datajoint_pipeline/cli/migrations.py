@@ -30,7 +30,7 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _show_costs(options: Options, environment: Environment, found: list[Impact], *, sql: bool = False) -> None:
+def _show_impact(options: Options, environment: Environment, found: list[Impact], *, sql: bool = False) -> None:
     """Show what would be done, and leave."""
     from . import render
 
@@ -40,7 +40,7 @@ def _show_costs(options: Options, environment: Environment, found: list[Impact],
         for group in found:
             click.echo(group.sql)
     else:
-        render.blast(environment, found)
+        render.impact(environment, found)
     loses = any(f.loses for g in found for f in g.group.violations)
     leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
 
@@ -158,7 +158,7 @@ def migrate(
             found = migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
         else:
             found = migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
-        _show_costs(options, environment, found, sql=sql)
+        _show_impact(options, environment, found, sql=sql)
         return
     backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:
@@ -219,7 +219,7 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         if not types:
             raise click.UsageError("Without --types, adopt changes no table; --dry-run goes with it.")
         found = adopt.plan_types(options.pipeline, environment, schemas)
-        _show_costs(options, environment, found)
+        _show_impact(options, environment, found)
         return
     with render.steps() as report:
         stands = adopt.adopt(options.pipeline, environment, schemas, again=again, types=types, report=report)

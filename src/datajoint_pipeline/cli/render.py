@@ -203,7 +203,7 @@ def differences(found: list[Comparison]) -> None:
             console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
 
 
-def blast(environment: Environment, found: list[Impact]) -> None:
+def impact(environment: Environment, found: list[Impact]) -> None:
     """What `migrate` would do."""
     console = _console()
     if not found:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..dialects.base import Dialect
-from ..dialects.steps import Alteration, FromParent, Obstacles, Probe, Step
+from ..dialects.steps import Alteration, Obstacles, ParentFill, Probe, Step
 from ..operations.origins import Origins, declared, resolved, trace
-from ..operations.structure import ATTRIBUTE_ASIDE as ATTRIBUTE_ASIDE
+from ..operations.structure import SOFT_DELETED_ATTRIBUTE as SOFT_DELETED_ATTRIBUTE
 from ..operations.structure import Operation, Tables
 from ..operations.topology import dependency_order
 from ..schema import notation
@@ -22,7 +22,7 @@ from ..schema.naming import shorten, unused
 from . import filling, parents, probes
 
 #: What stands before the name of a table that was dropped and is kept out of sight.
-TABLE_ASIDE = "~dropped_"
+SOFT_DELETED_TABLE = "~dropped_"
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,12 @@ def aside(dialect: Dialect, name: TableName) -> TableName:
     """Where a table is put that is dropped: out of DataJoint's sight, in its schema."""
     database = dialect.place(name)[0]
     taken = {table for place, table in dialect.names.tables if place == database}
-    return TableName(name.schema, unused(shorten(TABLE_ASIDE + name.table), taken))
+    return TableName(name.schema, unused(shorten(SOFT_DELETED_TABLE + name.table), taken))
 
 
 def _put_aside(dialect: Dialect, table: Table) -> TableName | None:
     """Where a table is that was put aside, if it is there and has the attributes that it should have."""
-    old = TableName(table.name.schema, shorten(TABLE_ASIDE + table.name.table))
+    old = TableName(table.name.schema, shorten(SOFT_DELETED_TABLE + table.name.table))
     known = dialect.names.tables.get(dialect.place(old))
     return old if known is not None and sorted(known.columns) == sorted(table.attribute) else None
 
@@ -194,7 +194,7 @@ def _revive(before: Tables, after: dict[TableName, Table], origins: Origins) -> 
         old = before.get(origins.tables.get(name, name))
         known = origins.attributes.get(name, {})
         for attribute in table.attributes if old is not None else ():
-            hidden = shorten(ATTRIBUTE_ASIDE + attribute.name)
+            hidden = shorten(SOFT_DELETED_ATTRIBUTE + attribute.name)
             there = old.attribute.get(hidden) if old is not None else None
             if attribute.name not in known and there is not None:
                 declared = resolved(before, name, hidden) if there.inherited else there.type
@@ -214,7 +214,7 @@ def _as_is(alteration: Alteration, before: Table, origins: Origins) -> Alteratio
     """An alteration as it can be asked about before any table has another name."""
     fills = {
         name: replace(fill, parent=origins.tables.get(fill.parent, fill.parent))
-        if isinstance(fill, FromParent)
+        if isinstance(fill, ParentFill)
         else fill
         for name, fill in alteration.fills.items()
     }
@@ -286,7 +286,7 @@ def _cut(dialect: Dialect, attribute: str, type_: str) -> dict[str, str]:
 
 def _own(attribute: Attribute) -> bool:
     """Whether DataJoint itself added an attribute; nobody misses the values of those."""
-    return attribute.hidden and not attribute.name.startswith(ATTRIBUTE_ASIDE)
+    return attribute.hidden and not attribute.name.startswith(SOFT_DELETED_ATTRIBUTE)
 
 
 def _follow(name: TableName, key: ForeignKey, origins: Origins) -> ForeignKey:

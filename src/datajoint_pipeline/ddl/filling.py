@@ -6,8 +6,7 @@ import json
 import re
 
 from ..dialects.base import Dialect
-from ..dialects.steps import Each, Expression, FromParent, Literal
-from ..dialects.steps import Fill as Lowered
+from ..dialects.steps import ColumnFill, ExpressionFill, GeneratedFill, LiteralFill, ParentFill
 from ..errors import PipelineError
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
@@ -24,7 +23,7 @@ _EACH = {
 
 def lowered(
     fill: Fill, name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins, dialect: Dialect
-) -> Lowered:
+) -> ColumnFill:
     """A fill as the backends take it.
 
     Parameters
@@ -47,7 +46,7 @@ def lowered(
     """
     type_ = resolved(after, name, attribute)
     if fill.sql is not None:
-        return Expression(fill.sql.mysql, fill.sql.postgresql)
+        return ExpressionFill(fill.sql.mysql, fill.sql.postgresql)
     if fill.each:
         core = dialect.core(type_, name)
         if not re.match(_EACH[fill.each], core):
@@ -56,7 +55,7 @@ def lowered(
                 f"It is of type {type_}.",
                 f"Give a value instead, in the migration: fill=... for {attribute}.",
             )
-        return Each(fill.each)
+        return GeneratedFill(fill.each)
     if fill.of is not None:
         return _referred(fill.of, name, before, after, origins)
     if fill.parent:
@@ -64,7 +63,7 @@ def lowered(
     return literal(dialect, type_, name, attribute, fill.value or "")
 
 
-def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value: str) -> Literal | Expression:
+def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:
     """A value of an attribute of a type, as a definition writes a default; for ``<blob>``, in JSON.
 
     Raises
@@ -86,10 +85,10 @@ def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value
             f"It is no {type_}.",
             f"Correct fill=... for {attribute} in the migration.",
         )
-    return Literal(value)
+    return LiteralFill(value)
 
 
-def _blob(text: str) -> Expression:
+def _blob(text: str) -> ExpressionFill:
     """What ``<blob>`` writes for a value in JSON, or for the text where it is none."""
     import datajoint as dj
 
@@ -98,7 +97,7 @@ def _blob(text: str) -> Expression:
     except ValueError:
         value = text
     written = dj.get_codec("blob").encode(value).hex()
-    return Expression(f"X'{written}'", f"'\\x{written}'::bytea")
+    return ExpressionFill(f"X'{written}'", f"'\\x{written}'::bytea")
 
 
 def _now(origins: Origins, table: TableName) -> dict[str, str]:
@@ -106,7 +105,7 @@ def _now(origins: Origins, table: TableName) -> dict[str, str]:
     return {was: now for now, was in origins.attributes.get(table, {}).items()}
 
 
-def _parent(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> FromParent:
+def _parent(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> ParentFill:
     """From the parent's row that the foreign key leads to of which the table has most, and has it in every row."""
     was, table = origins.attributes.get(name, {}), after[name]
 
@@ -133,12 +132,12 @@ def _parent(name: TableName, attribute: str, before: Tables, after: Tables, orig
             "Give a value instead.",
         )
     taken = (old.get(theirs[attribute], ""), theirs[attribute])
-    return FromParent(key.parent, taken, tuple(pairs), _unique(key.parent, pairs, before, after))
+    return ParentFill(key.parent, taken, tuple(pairs), _unique(key.parent, pairs, before, after))
 
 
 def _referred(
     of: tuple[TableName, str], name: TableName, before: Tables, after: Tables, origins: Origins
-) -> FromParent:
+) -> ParentFill:
     """From the row that a row referred to before."""
     parent, attribute = of
     key = next((key for key in before[name].foreign_keys if key.parent == parent), None)
@@ -148,7 +147,7 @@ def _referred(
     now = _now(origins, parent)
     pairs = [(t, now.get(t, t), ours) for ours, t in zip(key.attributes, key.parent_attributes, strict=True)]
     taken = (origins.attributes.get(parent, {}).get(attribute, ""), attribute)
-    return FromParent(parent, taken, tuple(pairs), _unique(parent, pairs, before, after))
+    return ParentFill(parent, taken, tuple(pairs), _unique(parent, pairs, before, after))
 
 
 def _unique(parent: TableName, pairs: list[tuple[str, str, str]], before: Tables, after: Tables) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..dialects.base import Dialect
-from ..dialects.steps import Column, FromParent, Literal, Probe, Step
+from ..dialects.steps import Column, LiteralFill, ParentFill, Probe, Step
 from ..errors import PipelineError
 from ..operations.data import Value
 from ..operations.origins import Origins, resolved
@@ -59,7 +59,7 @@ def unfound(
         return []
     names = {old: new for new, old in origins.tables.items()}
     found = filling.lowered(fill, name, attribute, renamed(before, names), after, origins, dialect)
-    if not isinstance(found, FromParent) or (found.attribute[0] and all(was for was, _, _ in found.pairs)):
+    if not isinstance(found, ParentFill) or (found.attribute[0] and all(was for was, _, _ in found.pairs)):
         return []  # which is asked where the attribute is added
     asking, above = _Asking(dialect, origins, before, after, {}), origins.tables.get(found.parent)
     sides = [(ours, theirs) for theirs, ours in asking.sides(name, found, "c", "p") if theirs is not None]
@@ -120,8 +120,8 @@ class _Asking:
         names = {old: new for new, old in self._origins.tables.items()}
         before = renamed(self._before, names)
         found = filling.lowered(fill, table, attribute, before, self._after, self._origins, self._lower)
-        above = self._origins.tables.get(found.parent) if isinstance(found, FromParent) else None
-        if not isinstance(found, FromParent) or above is None or len(row) > _FAR:
+        above = self._origins.tables.get(found.parent) if isinstance(found, ParentFill) else None
+        if not isinstance(found, ParentFill) or above is None or len(row) > _FAR:
             return None
         over = f"{row}q"
         value, on = self._side(found.parent, *found.attribute, over), list[str]()
@@ -137,7 +137,7 @@ class _Asking:
         sql = f"(SELECT {taken} FROM {self._lower.full(above)} {over} WHERE {' AND '.join(on)} LIMIT 1)"
         return Side(sql, type_, attribute)
 
-    def sides(self, table: TableName, fill: FromParent, row: str, over: str) -> list[tuple[Side | None, Side]]:
+    def sides(self, table: TableName, fill: ParentFill, row: str, over: str) -> list[tuple[Side | None, Side]]:
         """What joins a row to the row of another table that a value is taken from: theirs, and ours."""
         old, quote = self._origins.tables[table], self._lower.quote
         return [
@@ -298,7 +298,7 @@ class _Making:
             if name in known or attribute.hidden:
                 continue
             if name in self._given:
-                more[name] = self._lower._fill(columns[name], Literal(self._given[name])) or ""
+                more[name] = self._lower._fill(columns[name], LiteralFill(self._given[name])) or ""
             elif self._types.get(name) == resolved(self._after, table.name, name):
                 more[name] = self._leaving[name]
             elif not attribute.nullable and attribute.default is None:

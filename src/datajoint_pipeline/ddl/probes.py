@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..dialects.base import Dialect
-from ..dialects.steps import Alteration, Change, Column, Each, Expression, FromParent, Literal, Probe, Step
+from ..dialects.steps import (
+    Alteration,
+    Change,
+    Column,
+    ExpressionFill,
+    GeneratedFill,
+    LiteralFill,
+    ParentFill,
+    Probe,
+    Step,
+)
 from ..diff.changes import family
 from ..schema.model import TableName
 from . import conversions
@@ -55,7 +65,7 @@ class _Probes:
         if fill is None and not column.nullable and column.default is None:
             words = f"rows that have no value for {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.mysql)
-        elif isinstance(fill, FromParent) and not column.nullable:
+        elif isinstance(fill, ParentFill) and not column.nullable:
             quote, parent = self.dialect.quote, self.dialect.full(fill.parent)
             # What the parent is still to get cannot be asked for.
             if fill.attribute[0] and all(was for was, _, _ in fill.pairs):
@@ -98,15 +108,15 @@ class _Probes:
             if fill is None or not was.nullable:
                 return own
             # What is converted as well cannot be compared before it is.
-            if not isinstance(fill, Literal) or was.core != will.core:
+            if not isinstance(fill, LiteralFill) or was.core != will.core:
                 return None
             return f"COALESCE({own}, {self.dialect.typed(self.dialect.value(was.core, fill.value), was.core)})"
         match fill:
-            case Each():
+            case GeneratedFill():
                 return None
-            case Expression():
+            case ExpressionFill():
                 return f"({fill.mysql if self.mysql else fill.postgresql})"
-            case FromParent():
+            case ParentFill():
                 if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
                     return None
                 quote = self.dialect.quote

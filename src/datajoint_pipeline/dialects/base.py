@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from ..errors import PipelineError
 from ..internals import declaration_checks
-from ..operations.structure import ATTRIBUTE_ASIDE
+from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.model import Attribute, ForeignKey, Index, Table, TableName
 from ..schema.naming import shorten, unused
 from ..schema.values import Sql
 from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
-from .steps import Alteration, Change, Column, FromParent, Obstacles, Step
+from .steps import Alteration, Change, Column, Obstacles, ParentFill, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -240,7 +240,7 @@ class Dialect(ABC):
         core = stored or (self.core(type_, table.name) if marker else type_.removeprefix("native "))
         sql = (self._inherited_type if inherited else self._sql_type)(core, schema)
         default = None if attribute.default is None else self.value(core, attribute.default)
-        comment = self._comment(marker and (origin.written or marker), origin.comment, inherited=inherited)
+        comment = self._comment(marker and (origin.spelling or marker), origin.comment, inherited=inherited)
         return Column(attribute.name, sql, core, attribute.nullable, default, comment)
 
     def core(self, type_: str, table: TableName) -> str:
@@ -345,7 +345,7 @@ class Dialect(ABC):
         taken, names = {a.name for a in (*alteration.before.attributes, *alteration.after.attributes)}, {}
         taken |= set(self._names.table(self.place(alteration.before.name)).columns)
         for name in alteration.kept:
-            names[name] = unused(shorten(ATTRIBUTE_ASIDE + name), taken)
+            names[name] = unused(shorten(SOFT_DELETED_ATTRIBUTE + name), taken)
             taken.add(names[name])
         return names
 
@@ -369,7 +369,7 @@ class Dialect(ABC):
     def _fill(self, column: Column, fill: object) -> str | None:
         """A value for rows, where it is the same expression for all."""
 
-    def from_parent(self, fill: FromParent) -> tuple[str, list[tuple[str, str]]]:
+    def from_parent(self, fill: ParentFill) -> tuple[str, list[tuple[str, str]]]:
         """The parent's attribute, and pairs of its and our attributes to join on: the parent's as they are called by
         now, ours by their names before."""
         columns = self._names.table(self.place(fill.parent)).columns

@@ -67,21 +67,21 @@ def with_rows(rows: list[Step], steps: list[Step], *locks: str) -> list[Step]:
 
 
 @dataclass(frozen=True)
-class Literal:
+class LiteralFill:
     """Existing rows get a value, as a definition writes a default, without quotes."""
 
     value: str
 
 
 @dataclass(frozen=True)
-class Each:
+class GeneratedFill:
     """Existing rows get a value each: ``number``, counted in the order of their key, or ``uuid``."""
 
     kind: str
 
 
 @dataclass(frozen=True)
-class FromParent:
+class ParentFill:
     """Existing rows get what the row of another table has that they belong to.
 
     Parameters
@@ -103,14 +103,14 @@ class FromParent:
 
 
 @dataclass(frozen=True)
-class Expression:
+class ExpressionFill:
     """Existing rows get what an SQL expression over the row says, in the words of either server."""
 
     mysql: str = ""
     postgresql: str = ""
 
 
-Fill = Literal | FromParent | Expression | Each
+ColumnFill = LiteralFill | ParentFill | ExpressionFill | GeneratedFill
 
 
 def _nothing() -> Mapping[str, str]:
@@ -141,7 +141,7 @@ class Alteration:
     before: Table
     after: Table
     renamed: Mapping[str, str] = field(default_factory=_nothing)
-    fills: Mapping[str, Fill] = field(default_factory=dict)
+    fills: Mapping[str, ColumnFill] = field(default_factory=dict)
     converts: Mapping[str, str] = field(default_factory=_nothing)
     kept: tuple[str, ...] = ()
     lossy: tuple[str, ...] = ()

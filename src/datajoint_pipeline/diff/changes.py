@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 
 from ..errors import PipelineError
 from ..operations.structure import (
-    ATTRIBUTE_ASIDE,
+    SOFT_DELETED_ATTRIBUTE,
     AddAttribute,
     AddForeignKey,
     AddIndex,
@@ -109,7 +109,7 @@ def keeping_hidden(now: Table | None, target: Table) -> Table:
     day of its declaration, and a later day is no reason to take one away. What was put aside is never added either."""
     had = {} if now is None else now.attribute
     key = () if now is None else now.primary_key
-    shown = [a for a in target.attributes if a.name in had or not a.name.startswith(ATTRIBUTE_ASIDE)]
+    shown = [a for a in target.attributes if a.name in had or not a.name.startswith(SOFT_DELETED_ATTRIBUTE)]
     extra = [a for a in had.values() if a.hidden and a.name not in target.attribute and a.name not in key]
     return replace(target, attributes=(*shown, *extra))
 

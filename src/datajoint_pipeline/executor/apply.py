@@ -86,7 +86,7 @@ def migrate(
         begun = False
         while True:
             deployment = Deployment.read(target)
-            wanted = pending.due(deployment, chosen, to)
+            wanted = pending.pending_migrations(deployment, chosen, to)
             if not wanted:
                 return status.read(target)
             refuse_drift(deployment, wanted)

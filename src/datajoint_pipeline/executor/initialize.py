@@ -68,7 +68,7 @@ def initialize(
 def _checked(target: Target) -> Code:
     """The code, once nothing is known to go wrong with it: on MySQL, what was made until then would stay."""
     code = target.read_code()
-    for what, why in code.hazards[target.connection.adapter.backend]:
+    for what, why in code.problems[target.connection.adapter.backend]:
         raise PipelineError(what, why, "Correct the definition.")
     return code
 

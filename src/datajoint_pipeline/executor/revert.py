@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from .. import journal
-from ..ddl.build import ATTRIBUTE_ASIDE, TABLE_ASIDE
+from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
 from ..errors import ExitCode, PipelineError
 from ..history import chain
@@ -117,8 +117,8 @@ def purge(
             _aside(connection, schemas[database], database, table, column)
             for (database, table), own in sorted(names.tables.items())
             if database in schemas and (not chosen or schemas[database] in chosen)
-            for column in ([""] if table.startswith(TABLE_ASIDE) else own.columns)
-            if column.startswith(ATTRIBUTE_ASIDE) or not column
+            for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else own.columns)
+            if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
         full = [item for item in found if item.values]
         if full and not allow_data_loss:

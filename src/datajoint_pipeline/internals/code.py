@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 
 class Code(dict[str, Schema]):
-    """The schemas of the code; ``contents`` has the rows that their Lookup tables come with, ``hazards`` by the backend
-    what would go wrong where DataJoint declares the tables: what, and why."""
+    """The schemas of the code.
+
+    ``contents`` has the rows that their Lookup tables come with; ``problems``, by the backend, what would go wrong
+    where DataJoint declares the tables: what, and why.
+    """
 
     contents: Mapping[TableName, list[dict[str, Any]]]
-    hazards: Mapping[str, list[tuple[str, str]]]
+    problems: Mapping[str, list[tuple[str, str]]]
 
     def tables(self, schemas: Iterable[str]) -> dict[TableName, Table]:
         """Every table of some schemas."""
@@ -75,7 +78,7 @@ def read(sources: Sources, program: str) -> Code:
         what, why, do, code = answer["error"]
         raise PipelineError(what, why, do, exit_code=ExitCode(code))
     found = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
-    found.hazards = answer["hazards"]
+    found.problems = answer["problems"]
     found.contents = {
         TableName(schema, table): rows
         for schema, tables in answer["contents"].items()
@@ -87,7 +90,7 @@ def read(sources: Sources, program: str) -> Code:
 def document(recording: Recording) -> dict[str, Any]:
     """Give what was recorded as JSON has it."""
     schemas = [encode(schema) for schema in recording.schemas().values()]
-    return {"schemas": schemas, "contents": recording.contents, "hazards": recording.hazards}
+    return {"schemas": schemas, "contents": recording.contents, "problems": recording.problems}
 
 
 def refusal(error: PipelineError) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Recording:
         #: Rows that Lookup tables come with, as far as JSON can say them, by schema and table.
         self.contents: dict[str, dict[str, list[dict[str, Any]]]] = {}
         #: What would go wrong where DataJoint declares the tables, by the backend: what, and why.
-        self.hazards: dict[str, list[tuple[str, str]]] = {backend: [] for backend in declaration_checks.LIMITS}
+        self.problems: dict[str, list[tuple[str, str]]] = {backend: [] for backend in declaration_checks.LIMITS}
 
     def schemas(self) -> dict[str, Schema]:
         """The schemas, those of ``SCHEMA_VERSIONS`` first."""
@@ -177,7 +177,7 @@ class Recording:
             )
 
     def _note(self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int) -> None:
-        for backend, found in self.hazards.items():
+        for backend, found in self.problems.items():
             for why, culprit in declaration_checks.of_table(backend, table, comment, columns, keys):
                 where = _line(self._sources, table_class, _Refused(why, culprit))
                 found.append((f"DataJoint cannot make the table of {table_class.__qualname__}.", f"{where}: {why}"))
@@ -285,7 +285,7 @@ def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
     marker = notation.normal_type(written)
     type_ = marker or notation.normal_type(column.type)
     default = _default(type_, column.default)
-    return Attribute(name, type_, column.nullable, default, comment, written="" if written == type_ else written)
+    return Attribute(name, type_, column.nullable, default, comment, spelling="" if written == type_ else written)
 
 
 def _default(type_: str, clause: str | None) -> str | None:

@@ -19,7 +19,7 @@ from ..schema.values import Fill, Missing, Sql
 Tables = Mapping[TableName, Table]
 
 #: What stands before the name of an attribute that was dropped and is kept out of sight.
-ATTRIBUTE_ASIDE = "_dropped_"
+SOFT_DELETED_ATTRIBUTE = "_dropped_"
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _aside(
     before: Tables, there: TableName, after: Tables, name: TableName, attribute: str, called: str = ""
 ) -> str | None:
     """What an attribute is called that was put aside, if it is of the type that it is to have."""
-    hidden = shorten(ops.ATTRIBUTE_ASIDE + (called or attribute))
+    hidden = shorten(ops.SOFT_DELETED_ATTRIBUTE + (called or attribute))
     if hidden not in before[there].attribute:
         return None
     same = resolved(before, there, hidden) == resolved(after, name, attribute)

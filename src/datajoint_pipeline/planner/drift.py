@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..ddl.build import ATTRIBUTE_ASIDE
+from ..ddl.build import SOFT_DELETED_ATTRIBUTE
 from ..dialects import catalog
 from ..diff.changes import difference
 from ..diff.questions import Answers
@@ -65,7 +65,7 @@ def visible(schema: Schema) -> Schema:
     """A schema without what was put aside in it."""
     tables = []
     for table in schema:
-        attributes = tuple(a for a in table.attributes if not a.name.startswith(ATTRIBUTE_ASIDE))
+        attributes = tuple(a for a in table.attributes if not a.name.startswith(SOFT_DELETED_ATTRIBUTE))
         tables.append(replace(table, attributes=attributes))
     return Schema(schema.name, tuple(tables))
 
@@ -162,6 +162,6 @@ def _definition(attribute: Attribute) -> str:
     odd = attribute.nullable and attribute.default is not None  # to DataJoint, what may be null is null by default
     type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
     # How a type is spelled says nothing of how it is stored.
-    plain = replace(attribute, type=type_, nullable=attribute.nullable and not odd, written="")
+    plain = replace(attribute, type=type_, nullable=attribute.nullable and not odd, spelling="")
     line = definition.write_attribute(plain)
     return f"`{line}`{' (nullable)' * odd}"

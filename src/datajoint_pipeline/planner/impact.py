@@ -125,7 +125,7 @@ def survey(
 ) -> list[Impact]:
     """What `migrate` would do, in its order; changes nothing."""
     deployment = Deployment.read(target)
-    wanted = pending.due(deployment, schemas, to)
+    wanted = pending.pending_migrations(deployment, schemas, to)
     return _costs(deployment, drafts.groups(deployment, wanted, answer=answer) if wanted else [])
 
 

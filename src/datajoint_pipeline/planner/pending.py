@@ -18,7 +18,7 @@ from .deployment import Deployment
 Applied = list[tuple[str, str, str]]
 
 
-def due(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
+def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
     """The migrations that the database still needs, in the order in which they can be applied.
 
     Parameters

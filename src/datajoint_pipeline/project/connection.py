@@ -100,7 +100,7 @@ def _unreachable(
 ) -> PipelineError:
     why = server_errors.reason(error)
     text = why.lower()
-    if found := tls.trouble(error, str(config["database.host"]), config["database.use_tls"]):
+    if found := tls.explain(error, str(config["database.host"]), config["database.use_tls"]):
         why, do = found
     elif "not configured" in text:
         do = f"Run {project.command} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."

@@ -57,7 +57,7 @@ def connect(config: Any, project: Project) -> dj.Connection:
     Raises
     ------
     Exception
-        What DataJoint and the drivers raise; :func:`trouble` knows what it means where TLS is the reason.
+        What DataJoint and the drivers raise; :func:`explain` knows what it means where TLS is the reason.
     """
     wanted = config["database.use_tls"]
     if wanted is None and not is_near(str(config["database.host"])):
@@ -121,7 +121,7 @@ def in_force(connection: Any) -> bool:
     return bool(row and row[0])
 
 
-def trouble(error: BaseException, host: str, wanted: object) -> tuple[str, str] | None:
+def explain(error: BaseException, host: str, wanted: object) -> tuple[str, str] | None:
     """Why a connection failed over TLS, and what to do; None where that was not the reason."""
     text = " ".join(str(error).split())
     name = host.rpartition(":")[0] or host

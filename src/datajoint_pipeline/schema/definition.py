@@ -123,7 +123,7 @@ def write_attribute(attribute: Attribute) -> str:
     elif attribute.default is not None:
         text += f" = {_write_default(attribute.default)}"
     if attribute.type:
-        text += f" : {attribute.written or attribute.type}"
+        text += f" : {attribute.spelling or attribute.type}"
     return text + _write_comment(attribute.comment)
 
 
@@ -157,7 +157,7 @@ def read_attribute(line: str) -> Attribute:
         None if nullable else default,
         _read_comment(match["comment"]),
         inherited=type_ is None,
-        written="" if type_ in (None, normal) else type_,
+        spelling="" if type_ in (None, normal) else type_,
     )
 
 

@@ -40,7 +40,7 @@ class Attribute:
         Its comment without the type marker. Empty for an inherited attribute.
     inherited : bool
         Whether a foreign key brings it.
-    written : str
+    spelling : str
         The type as it was written, where that is another text; it makes no attribute differ from another, but
         DataJoint notes it in the column's comment.
     """
@@ -51,7 +51,7 @@ class Attribute:
     default: str | None = None
     comment: str = ""
     inherited: bool = False
-    written: str = field(default="", compare=False)
+    spelling: str = field(default="", compare=False, metadata={"json": "written"})
 
     @property
     def hidden(self) -> bool:
@@ -129,7 +129,7 @@ class Table:
         return {attribute.name: attribute for attribute in self.attributes}
 
     @cached_property
-    def written(self) -> str:
+    def canonical(self) -> str:
         """The table as JSON, without what makes no two tables differ."""
         return json.dumps(_plain(self, compared=True), sort_keys=True, ensure_ascii=False)
 
@@ -183,7 +183,7 @@ class Schema:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that are equal exactly when the schemas are."""
-        return hashlib.sha256(f"[{', '.join(table.written for table in self.tables)}]".encode()).hexdigest()
+        return hashlib.sha256(f"[{', '.join(table.canonical for table in self.tables)}]".encode()).hexdigest()
 
 
 def _camel(name: str) -> str:
@@ -222,12 +222,14 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
     if type(value) is tuple:
         return [_plain(item, compared=compared) for item in value]
     kind: type = type(value)
-    return {name: _plain(getattr(value, name), compared=compared) for name in _fields(kind, compared)}
+    return {key: _plain(getattr(value, name), compared=compared) for name, key in _fields(kind, compared)}
 
 
 @cache
-def _fields(kind: Any, compared: bool) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.compare or not compared)
+def _fields(kind: Any, compared: bool) -> tuple[tuple[str, str], ...]:
+    """Names of the fields of a class, and what journals and backups of every release call them."""
+    listed = (field for field in fields(kind) if field.compare or not compared)
+    return tuple((field.name, field.metadata.get("json", field.name)) for field in listed)
 
 
 def decode(data: Mapping[str, Any]) -> Schema:
@@ -238,7 +240,7 @@ def decode(data: Mapping[str, Any]) -> Schema:
 def _decode_table(data: Mapping[str, Any]) -> Table:
     return Table(
         TableName(**data["name"]),
-        tuple(Attribute(**attribute) for attribute in data["attributes"]),
+        tuple(_decode_attribute(attribute) for attribute in data["attributes"]),
         tuple(data["primary_key"]),
         tuple(
             ForeignKey(tuple(key["attributes"]), TableName(**key["parent"]), tuple(key["parent_attributes"]))
@@ -248,6 +250,10 @@ def _decode_table(data: Mapping[str, Any]) -> Table:
         data["comment"],
         tuple(data["deviations"]),
     )
+
+
+def _decode_attribute(data: Mapping[str, Any]) -> Attribute:
+    return Attribute(**{name: data[key] for name, key in _fields(Attribute, False) if key in data})
 
 
 def declared_indexes(

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ...operations.structure import ATTRIBUTE_ASIDE
+from ...operations.structure import SOFT_DELETED_ATTRIBUTE
 from ...schema import notation
 from ...schema.naming import unused
 from ..base import Guards
 from ..constraints import plan
-from ..steps import Alteration, Column, Each, FromParent, Literal, Step, with_rows
+from ..steps import Alteration, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
 from .limits import refuse_row
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Altering:
         )
         places = [replace(change.will[name], nullable=True) for name in self.early]
         width = self.dialect.width(self.place[0])
-        hidden = len(aside) + sum(name.startswith(ATTRIBUTE_ASIDE) for name in change.will)
+        hidden = len(aside) + sum(name.startswith(SOFT_DELETED_ATTRIBUTE) for name in change.will)
         put_aside = [replace(column, nullable=True) for column in aside]
         refuse_row(str(self.name), [*change.will.values(), *put_aside], width, hidden)
         if places:
@@ -80,7 +80,7 @@ class Altering:
     def _constant(self, name: str) -> str | None:
         """The value that a new column can be given as its default."""
         column, fill = self.change.will[name], self.alteration.fills.get(name)
-        if isinstance(fill, Literal) and not re.search(r"blob|text|json|^bytes", column.sql):
+        if isinstance(fill, LiteralFill) and not re.search(r"blob|text|json|^bytes", column.sql):
             return self.dialect.value(column.core, fill.value)
         return None
 
@@ -120,10 +120,10 @@ class Altering:
             else:
                 continue
             old = self.change.old.get(name, "")
-            if isinstance(fill, FromParent) and name not in self.converts:
+            if isinstance(fill, ParentFill) and name not in self.converts:
                 steps.append(self._from_parent(name, target, fill, condition))
                 continue
-            if isinstance(fill, Each) and name not in self.converts:
+            if isinstance(fill, GeneratedFill) and name not in self.converts:
                 steps.append(self._each(name, target, column, fill, condition))
                 continue
             value = self.dialect._fill(column, fill)
@@ -134,7 +134,7 @@ class Altering:
             steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes"))
         return steps
 
-    def _from_parent(self, name: str, target: str, fill: FromParent, condition: str) -> Step:
+    def _from_parent(self, name: str, target: str, fill: ParentFill, condition: str) -> Step:
         theirs, pairs = self.dialect.from_parent(fill)
         on = " AND ".join(f"p.{self.quote(parent)} = c.{self.quote(ours)}" for parent, ours in pairs)
         parent, value = self.dialect.full(fill.parent), f"p.{self.quote(theirs)}"
@@ -148,7 +148,7 @@ class Altering:
             sql = f"UPDATE {self.full} c SET c.{self.quote(target)} = {value}{condition}"
         return Step(sql, (self.name,), f"fill {name} in {self.name} from {fill.parent}", lock="writes")
 
-    def _each(self, name: str, target: str, column: Column, fill: Each, condition: str) -> Step:
+    def _each(self, name: str, target: str, column: Column, fill: GeneratedFill, condition: str) -> Step:
         sql = f"UPDATE {self.full} SET {self.quote(target)} = {self.dialect.unique_id(column)}{condition}"
         if fill.kind == "number":
             key = [self.quote(a) for a in self.alteration.before.primary_key]

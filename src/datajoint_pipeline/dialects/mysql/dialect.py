@@ -13,7 +13,7 @@ from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import is_text, normal, path_of, shorten, unused, words
 from ..base import Dialect, Guards, no_guards
 from ..constraints import IndexName, plan
-from ..steps import Alteration, Change, Column, Expression, Literal, Obstacles, Step, with_rows
+from ..steps import Alteration, Change, Column, ExpressionFill, LiteralFill, Obstacles, Step, with_rows
 from . import limits
 from .alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
 
@@ -85,9 +85,9 @@ class MySQL(Dialect):
         return "UUID_TO_BIN(UUID())" if column.core == "uuid" else "UUID()"
 
     def _fill(self, column: Column, fill: object) -> str | None:
-        if isinstance(fill, Literal):
+        if isinstance(fill, LiteralFill):
             return self.value(column.core, fill.value)
-        return f"({fill.mysql})" if isinstance(fill, Expression) else None
+        return f"({fill.mysql})" if isinstance(fill, ExpressionFill) else None
 
     def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
         group = [expression for expression in key.values() if expression.startswith("c.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...schema.model import TableName
 from ...schema.naming import words
 from ..constraints import plan
-from ..steps import Alteration, Change, Column, Each, FromParent, Literal, Step
+from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step
 
 if TYPE_CHECKING:
     from .dialect import PostgreSQL
@@ -96,7 +96,7 @@ class Altering:
                 continue
             fill = alteration.fills.get(name)
             first = column
-            if isinstance(fill, Literal):
+            if isinstance(fill, LiteralFill):
                 first = replace(column, default=self.dialect.value(column.core, fill.value), nullable=False)
             elif fill is not None:
                 first = replace(column, nullable=True)
@@ -150,11 +150,11 @@ class Altering:
         steps, full, table = [], self.dialect.full(change.after.name), change.after.name
         for name, column in change.will.items():
             fill, new = alteration.fills.get(name), name not in change.was
-            if fill is None or (isinstance(fill, Literal) and new) or not (new or change.was[name].nullable):
+            if fill is None or (isinstance(fill, LiteralFill) and new) or not (new or change.was[name].nullable):
                 continue
             condition = "" if new else f"c.{self.dialect.quote(name)} IS NULL"
             source, words_ = "", f"fill {name} in {table}"
-            if isinstance(fill, FromParent):
+            if isinstance(fill, ParentFill):
                 renamed = {old: now for now, old in change.old.items()} | change.kept
                 theirs, pairs = self.dialect.from_parent(fill)
                 quote = self.dialect.quote
@@ -165,13 +165,13 @@ class Altering:
                     source, condition = f" FROM {parent} p", " AND ".join(filter(None, [on, condition]))
                 else:
                     value = f"(SELECT {value} FROM {parent} p WHERE {on})"
-            elif isinstance(fill, Each) and fill.kind == "number":
+            elif isinstance(fill, GeneratedFill) and fill.kind == "number":
                 renamed = {old: now for now, old in change.old.items()} | change.kept
                 key = self.dialect.listed([renamed.get(a, a) for a in alteration.before.primary_key])
                 numbered = f"SELECT ctid AS place, row_number() OVER (ORDER BY {key}) AS number FROM {full}"
                 source, value = f" FROM ({numbered}) n", "n.number"
                 condition = " AND ".join(filter(None, ["n.place = c.ctid", condition]))
-            elif isinstance(fill, Each):
+            elif isinstance(fill, GeneratedFill):
                 value = self.dialect.unique_id(column)
             else:
                 value = self.dialect._fill(column, fill)

@@ -15,7 +15,7 @@ from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import is_text, normal, path_of, unused
 from ..base import Dialect, Guards, no_guards
 from ..constraints import IndexName, Place, plan
-from ..steps import Alteration, Change, Column, Expression, FromParent, Literal, Obstacles, Step
+from ..steps import Alteration, Change, Column, ExpressionFill, LiteralFill, Obstacles, ParentFill, Step
 from . import enums
 from .alter import Altering
 from .rebuild import Rebuild
@@ -46,7 +46,7 @@ class PostgreSQL(Dialect):
     def as_number(self, expression: str) -> str:
         return f"{expression}::int"
 
-    def joined(self, own: Table, fill: FromParent, alias: str, pairs: list[tuple[str, str, str]]) -> str:
+    def joined(self, own: Table, fill: ParentFill, alias: str, pairs: list[tuple[str, str, str]]) -> str:
         """What joins a row of a table, as ``c``, to its parent's, which may be of another type by now: the parent's
         attribute, ours as it was called, and as it is."""
         enums = self._names.table(self.place(fill.parent)).enums
@@ -348,7 +348,7 @@ class PostgreSQL(Dialect):
         self._names.table(place).indexes = [replace(known, index=index) for known, index in named]
 
     def _fill(self, column: Column, fill: object) -> str:
-        if isinstance(fill, Literal):
+        if isinstance(fill, LiteralFill):
             return f"CAST({self.value(column.core, fill.value)} AS {column.sql})"
-        assert isinstance(fill, Expression)
+        assert isinstance(fill, ExpressionFill)
         return f"({fill.postgresql})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import PipelineError
 from ..constraints import KeyName
-from ..steps import Alteration, Change, Column, Each, Expression, FromParent, Step
+from ..steps import Alteration, Change, Column, ExpressionFill, GeneratedFill, ParentFill, Step
 
 if TYPE_CHECKING:
     from .dialect import PostgreSQL
@@ -122,12 +122,12 @@ class Rebuild:
                 value = self.dialect._converts(value, change.was[name], column) or value
             if fill is None or not change.was[name].nullable:
                 return value
-        if isinstance(fill, FromParent):
+        if isinstance(fill, ParentFill):
             filled = self._from_parent(fill)
-        elif isinstance(fill, Each):
+        elif isinstance(fill, GeneratedFill):
             key = ", ".join(f"c.{quote(a)}" for a in self.alteration.before.primary_key)
             filled = self.dialect.unique_id(column) if fill.kind == "uuid" else f"row_number() OVER (ORDER BY {key})"
-        elif isinstance(fill, Expression):
+        elif isinstance(fill, ExpressionFill):
             filled = self._computed(fill.postgresql)
         elif fill is not None:
             filled = self.dialect._fill(column, fill)
@@ -142,7 +142,7 @@ class Rebuild:
         self.inner.append(f"({expression}) AS {name}")
         return f"c.{name}"
 
-    def _from_parent(self, fill: FromParent) -> str:
+    def _from_parent(self, fill: ParentFill) -> str:
         dialect, alias = self.dialect, f"p{len(self.joins)}"
         theirs, pairs = dialect.from_parent(fill)
         named = [(key, ours, ours) for key, ours in pairs]

@@ -116,13 +116,13 @@ class Watch:
             if SECRET.encode() in command:
                 self.found.add(f"the command line {command!r}")
             # The command itself was given it there; whom it starts has no need of it.
-            if SECRET.encode() in environment and b"my_pipeline.manage\0" not in command:
+            if SECRET.encode() in environment and b"my_pipeline\0" not in command:
                 self.found.add(f"the environment of {command!r}")
 
 
 def program(project: Project, *arguments: str, stdin: str = "", **variables: str) -> Result:
     """A command as a process of its own, as a person starts it."""
-    command = [sys.executable, "-m", "my_pipeline.manage", *arguments]
+    command = [sys.executable, "-m", "my_pipeline", *arguments]
     environment = {k: v for k, v in project.variables(**variables).items() if v}
     done = subprocess.run(command, cwd=project.folder, env=environment, input=stdin, capture_output=True, text=True)
     return Result(done.returncode, done.stdout, done.stderr)
@@ -205,7 +205,7 @@ def test_keys_in_a_broken_variable_are_not_repeated(default_folder: Path) -> Non
 
 # --- Migration files ---------------------------------------------------------------------------------------------
 
-EVIL = "from pathlib import Path\nPath({!r}).write_text('ran')\nfrom my_pipeline.manage.migration import RunSQL\nfollows = '1.0.0'\noperations = []\n"
+EVIL = "from pathlib import Path\nPath({!r}).write_text('ran')\nfrom datajoint_pipeline.migration import RunSQL\nfollows = '1.0.0'\noperations = []\n"
 
 
 @pytest.fixture

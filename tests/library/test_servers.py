@@ -94,7 +94,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
         on_server.read(on_server.module("imaging"))
         + "\n\nprint('half-way', flush=True)\ntime.sleep(0 if 'scratch' in sys.argv[0] else 60)\n",
     )
-    command = [sys.executable, "-m", "my_pipeline.manage", "init"]
+    command = [sys.executable, "-m", "my_pipeline", "init"]
     process = subprocess.Popen(
         command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
     )
@@ -114,7 +114,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
 
 
 def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
-    command = [sys.executable, "-m", "my_pipeline.manage", "init"]
+    command = [sys.executable, "-m", "my_pipeline", "init"]
     both = [
         subprocess.Popen(
             command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -127,9 +127,9 @@ def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
 
 def test_lock_names_who_holds_it(on_server: Project) -> None:
     holder = (
-        "import time; from my_pipeline.manage import environment as e, project as p; from my_pipeline.manage.record import journal as j\n"
+        "import time; from my_pipeline import pipeline as e; from datajoint_pipeline import journal as j\n"
         "where = e.select('dev'); c = e.connect(where)\n"
-        "with j.lock(c, where.prefix + p.current().package): print('held', flush=True); time.sleep(30)"
+        "with j.lock(c, where.prefix + e.package): print('held', flush=True); time.sleep(30)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", holder],
@@ -143,9 +143,9 @@ def test_lock_names_who_holds_it(on_server: Project) -> None:
         while "held" not in process.stdout.readline():
             assert process.poll() is None
         code = (
-            "from my_pipeline.manage import environment as e, project as p; from my_pipeline.manage.record import journal as j\n"
+            "from my_pipeline import pipeline as e; from datajoint_pipeline import journal as j\n"
             "where = e.select('dev'); c = e.connect(where)\n"
-            "with j.lock(c, where.prefix + p.current().package, timeout=0.5): print('both')"
+            "with j.lock(c, where.prefix + e.package, timeout=0.5): print('both')"
         )
         refused = on_server.python("-c", code)
     finally:
@@ -247,7 +247,7 @@ def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None
 
 def test_idle_worker_leaves_on_sigterm(on_server: Project) -> None:
     assert on_server.run("init").code == 0
-    command = [sys.executable, "-m", "my_pipeline.manage", "worker", "--pause", "60"]
+    command = [sys.executable, "-m", "my_pipeline", "worker", "--pause", "60"]
     worker = subprocess.Popen(
         command, cwd=on_server.folder, env=on_server.variables(), stdout=subprocess.PIPE, text=True
     )

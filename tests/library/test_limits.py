@@ -11,9 +11,9 @@ import pytest
 from conftest import Project, Server
 from living import living as made
 from living import ok, states
-from test_model import _manage
 
-limits, step = _manage("sql.mysql_limits"), _manage("sql.step")
+from datajoint_pipeline.dialects import steps as step
+from datajoint_pipeline.dialects.mysql import limits
 
 TYPES = (
     *("tinyint", "smallint", "int", "bigint", "float", "double", "bool", "date", "datetime", "datetime(3)", "time(6)"),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import corpus
 import pytest
-from conftest import ROOT, Project, zygote
+from conftest import Project, zygote
+
+from datajoint_pipeline.ddl import build
+from datajoint_pipeline.diff import changes
+from datajoint_pipeline.operations import structure
+from datajoint_pipeline.schema import model
 
 #: Two tables, one below the other, that the pairs change.
 START = """
@@ -78,23 +81,14 @@ PAIRS: dict[str, tuple[str, list[str], list[tuple[str, str, str]]]] = {
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """The rooms that know neither databases nor datajoint, imported into this process."""
-    folder = tmp_path_factory.mktemp("engine")
-    (folder / "engine_seen_from_inside").mkdir()
-    (folder / "engine_seen_from_inside" / "__init__.py").touch()
-    source = ROOT / "template" / "src" / "{{ package_name }}" / "manage"
-    (folder / "engine_seen_from_inside" / "manage").symlink_to(source)
-    sys.path.insert(0, str(folder))
-    names = {"model": "tables", "operations": "differences", "changes": "differences", "plan": "sql"}
-    inside = "engine_seen_from_inside.manage"
-    yield SimpleNamespace(**{n: importlib.import_module(f"{inside}.{room}.{n}") for n, room in names.items()})
-    sys.path.remove(str(folder))
+def engine() -> SimpleNamespace:
+    """The modules that know neither databases nor datajoint."""
+    return SimpleNamespace(model=model, operations=structure, changes=changes, plan=build)
 
 
 RECORD = (
-    "import json, sys; from my_pipeline.manage.tables import model; from my_pipeline.manage import project; from my_pipeline.manage.declaring import scratch\n"
-    "found = scratch.record(project.current()).schemas()\n"
+    "import json, sys; from datajoint_pipeline.schema import model; from my_pipeline import pipeline; from datajoint_pipeline.project.read_code import record\n"
+    "found = record(pipeline).schemas()\n"
     "sys.stdout.write('@@' + json.dumps([model.encode(schema) for schema in found.values()]))"
 )
 
@@ -107,7 +101,6 @@ def tables_of(
     folder = tmp_path_factory.mktemp("record")
     (folder / "src" / "my_pipeline").mkdir(parents=True)
     source = default_folder / "src" / "my_pipeline"
-    (folder / "src" / "my_pipeline" / "manage").symlink_to(source / "manage")
     (folder / "src" / "my_pipeline" / "__init__.py").write_text((source / "__init__.py").read_text())
     stores = {"default": "main", "main": {"protocol": "file", "location": "/nowhere"}}
     (folder / "datajoint.json").write_text(json.dumps({"database": {"create_tables": False}, "stores": stores}))

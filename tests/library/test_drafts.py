@@ -214,7 +214,7 @@ def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server,
     reader = pymysql.connect(host=mysql.host, port=mysql.port, user=mysql.user, password=mysql.password)
     with reader, reader.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
-        command = [sys.executable, "-m", "my_pipeline.manage", "migrate", "--draft", "--drop", "Animal.colour"]
+        command = [sys.executable, "-m", "my_pipeline", "migrate", "--draft", "--drop", "Animal.colour"]
         runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
         waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%dev_life%'"
         try:

@@ -31,11 +31,11 @@ def begun(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path])
 def lab(begun: Project) -> Iterator[Project]:
     """The same, as it was at the beginning."""
     package = begun.folder / "src" / "my_pipeline"
-    files = [path for path in package.rglob("*.*") if "manage" not in path.parts]
+    files = list(package.rglob("*.*"))
     texts = {path: path.read_bytes() for path in files}
     yield begun
     for path in package.rglob("*.*"):
-        if "manage" not in path.parts and path.is_file() and path not in texts:
+        if path.is_file() and path not in texts:
             path.unlink()
     for path, text in texts.items():
         path.write_bytes(text)

@@ -113,7 +113,7 @@ class Secured:
 
     def encrypted(self, project: Project, **variables: str) -> bool:
         """Whether a connection of the project is, by the server's own word."""
-        code = "from my_pipeline.manage import environment; from my_pipeline.manage.servers import tls\nprint(tls.in_force(environment.connect(environment.select('dev'))))"
+        code = "from my_pipeline import pipeline as environment; from datajoint_pipeline.project import tls\nprint(tls.in_force(environment.connect(environment.select('dev'))))"
         result = project.python("-c", code, **variables)
         assert result.code == 0, result.err
         return result.out.split()[-1] == "True"
@@ -279,7 +279,7 @@ def test_connection_that_is_made_anew_is_encrypted_as_before(project: Project, m
     project.environment |= {**mysql_with_tls.server.variables, "MY_PIPELINE_ENV": "dev"}
     mysql_with_tls.have("good")
     code = (
-        "import pymysql, os\nfrom my_pipeline.manage import environment; from my_pipeline.manage.servers import tls\n"
+        "import pymysql, os\nfrom my_pipeline import pipeline as environment; from datajoint_pipeline.project import tls\n"
         "c = environment.connect(environment.select('dev'))\n"
         "e = os.environ\n"
         "admin = pymysql.connect(host='127.0.0.1', port=int(e['DJ_PORT']), user=e['DJ_USER'], password=e['DJ_PASS'])\n"
@@ -302,7 +302,7 @@ def test_wheel_of_postgresql_has_no_tls_and_says_so(postgresql: Server, project:
 
 def test_machine_is_near_by_its_own_address_only(default_folder: Path) -> None:
     code = (
-        "from my_pipeline.manage.servers.tls import is_near\n"
+        "from datajoint_pipeline.project.tls import is_near\n"
         "near = ['localhost', 'LOCALHOST', 'localhost.', 'a.localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]', '/tmp', 'localhost:3306', '127.0.0.1:1']\n"
         "far = ['0.0.0.0', '10.0.0.7', 'db', 'db.example.org', 'localhost.example.org', 'notlocalhost', '127.0.0.1.example.org', '/tmp,db', 'localhost,10.0.0.7', 'db:3306', 'fd00::1', '']\n"
         "print([h for h in near if not is_near(h)], [h for h in far if is_near(h)])"

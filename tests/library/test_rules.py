@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Project, Server
 from living import VERSION, living, ok
-from test_model import _manage
 
-RULES = _manage("files.revisions").RULES
+from datajoint_pipeline.history.migration_files import RULES
 
 #: A hundred thousand more animals, which weigh nothing.
 MANY = {

@@ -68,7 +68,7 @@ def test_values_that_occur_twice_are_counted_before(indexed: Project, server: Se
 
 def migrating(project: Project) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "my_pipeline.manage", "migrate"],
+        [sys.executable, "-m", "my_pipeline", "migrate"],
         cwd=project.folder,
         env=project.variables(),
         stdout=subprocess.PIPE,

@@ -48,7 +48,7 @@ def ends_right(project: Project, backend: str) -> None:
     assert rows(project, "len(life.Animal * work.Task * work.Score)") == 2
 
 
-OTHER = "from my_pipeline.manage.migration import RunSQL\nfollows = '1.0.0'\noperations = []\n"
+OTHER = "from datajoint_pipeline.migration import RunSQL\nfollows = '1.0.0'\noperations = []\n"
 
 #: What is done to the texts of the two files, and what is said of it.
 BAD: dict[str, tuple[Callable[[str], str], str]] = {
@@ -200,7 +200,7 @@ WAITING = {
 def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server) -> None:
     mysql = server.backend == "mysql"
     with held(server, "SELECT * FROM dev_work.task"):
-        command = [sys.executable, "-m", "my_pipeline.manage", "migrate"]
+        command = [sys.executable, "-m", "my_pipeline", "migrate"]
         process = subprocess.Popen(
             command,
             cwd=behind.folder,
@@ -262,7 +262,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
 MEANWHILE = """
 import sys
 import datajoint as dj
-from my_pipeline.manage import cli
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
 
 made, query = [], dj.Connection.query
 def meanwhile(self, text, *arguments, **options):
@@ -271,7 +271,7 @@ def meanwhile(self, text, *arguments, **options):
     return query(self, text, *arguments, **options)
 dj.Connection.query = meanwhile
 try:
-    cli.main(sys.argv[1:])
+    run(pipeline, sys.argv[1:])
 finally:
     assert made
 """

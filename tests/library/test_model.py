@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +11,9 @@ from typing import Any
 import corpus
 import definitions
 import pytest
-from conftest import ROOT, Project, Server
+from conftest import Project, Server
 
-
-def _manage(name: str) -> Any:
-    """A room of the management code that needs neither a project nor DataJoint."""
-    folder = ROOT / "template" / "src" / "{{ package_name }}" / "manage"
-    if "manage" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "manage", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec is not None and spec.loader is not None
-        sys.modules["manage"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["manage"])
-    return importlib.import_module(f"manage.{name}")
-
-
-model, notation = _manage("tables.model"), _manage("tables.notation")
+from datajoint_pipeline.schema import model, notation
 
 #: Modules that only MySQL can declare.
 MYSQL_ONLY = "_mysql"
@@ -68,35 +52,34 @@ def by_name(schemas: list[dict[str, Any]]) -> Tables:
     return {f"{s['name']}.{table['name']['table']}": table for s in schemas for table in s["tables"]}
 
 
-SCRATCH = ("-m", "my_pipeline.manage.declaring.scratch")
+READ_CODE = ("-m", "datajoint_pipeline.project.read_code", "my_pipeline")
 
 
 @pytest.fixture(scope="session")
 def code(pipeline: Project) -> Tables:
     """The tables as the code has them, read where no server is."""
-    result = pipeline.python(*SCRATCH, DJ_HOST="no.such.host", DJ_USER="nobody", DJ_PASS="nothing")
+    result = pipeline.python(*READ_CODE, DJ_HOST="no.such.host", DJ_USER="nobody", DJ_PASS="nothing")
     assert result.code == 0, result.err
     return by_name(result.json["schemas"])
 
 
 DECLARE = """
 import importlib
-from my_pipeline.manage import environment, graph, guard, project
-own = project.current()
-environment.connect(environment.select("test"))
-with guard.creating():
-    for module in dict.fromkeys(graph.read(own.directory).modules_in_order(own.versions).values()):
+from my_pipeline import pipeline
+pipeline.connect(pipeline.select("test"))
+with pipeline.declaring():
+    for module in dict.fromkeys(pipeline.modules.values()):
         if BACKEND == "mysql" or MYSQL_ONLY not in module:
             importlib.import_module(f"my_pipeline.{module}")
 """
 
 READ = """
 import json
-from my_pipeline.manage.reading import catalog
-from my_pipeline.manage import environment, project
-from my_pipeline.manage.tables import model
-own, here = project.current(), environment.select("test")
-connection = environment.connect(here)
+from datajoint_pipeline.dialects import catalog
+from my_pipeline import pipeline
+from datajoint_pipeline.schema import model
+own, here = pipeline.project, pipeline.select("test")
+connection = pipeline.connect(here)
 databases = {name: here.database(name) for name in own.versions}
 asked, query = [], connection.query
 connection.query = lambda *args, **options: (asked.append(args), query(*args, **options))[1]
@@ -303,7 +286,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -
 
 def scratch(project: Project, source: str) -> Any:
     project.write(project.module("lab"), source)
-    result = project.python(*SCRATCH, DJ_HOST="no.such.host")
+    result = project.python(*READ_CODE, DJ_HOST="no.such.host")
     assert result.code == 0, result.err
     return result.json
 
@@ -347,8 +330,8 @@ def test_a_definition_that_datajoint_refuses(lab: Project, tier: str, line: str,
 def test_a_module_that_cannot_be_read(lab: Project, source: str, words: str) -> None:
     lab.write(lab.module("lab"), HEAD + source)
     reader = (
-        "from my_pipeline.manage import errors, project; from my_pipeline.manage.declaring import scratch\n"
-        "try:\n    scratch.read(project.current())\n"
+        "from datajoint_pipeline import errors; from my_pipeline import pipeline\n"
+        "try:\n    pipeline.read_code()\n"
         "except errors.PipelineError as error:\n    assert error.what and error.do\n    print(error)"
     )
     result = lab.python("-c", reader, DJ_HOST="no.such.host", DJ_USER="nobody", DJ_PASS="nothing")

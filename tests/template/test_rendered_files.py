@@ -370,7 +370,7 @@ def test_navigation_names_every_page_and_no_other(default: Path) -> None:
 
 
 def test_documents_name_only_commands_that_exist(default: Path) -> None:
-    manage = [sys.executable, "-m", "my_pipeline.manage"]
+    manage = [sys.executable, "-m", "my_pipeline"]
     variables = {**os.environ, "PYTHONPATH": str(default / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     listed = {}
     for group in ([], ["local"]):

@@ -38,7 +38,7 @@ def versions(project: Project, *names: str) -> None:
 
 def ids(project: Project) -> list[tuple[str, str]]:
     code = (
-        "import json; from my_pipeline.manage import graph, project; own = project.current(); "
+        "import json; from datajoint_pipeline.project import graph; from my_pipeline import pipeline; own = pipeline.project; "
         "found = graph.check(graph.read(own.directory), own.versions); "
         "print(json.dumps([(f.id, f.module) for f in found if f.what and f.do and f.line]))"
     )
@@ -134,7 +134,7 @@ def test_findings_reach_the_command_line(small: Project) -> None:
 
 def test_graph_is_known_without_datajoint(small: Project) -> None:
     code = (
-        "import sys; from my_pipeline.manage import graph, project; own = project.current(); "
+        "import sys; from datajoint_pipeline.project import graph; from my_pipeline import pipeline; own = pipeline.project; "
         "graph.check(graph.read(own.directory), own.versions); assert 'datajoint' not in sys.modules"
     )
     assert small.python("-c", code).code == 0

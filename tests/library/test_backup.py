@@ -285,7 +285,7 @@ def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
     (odd.folder / "backups").unlink()
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
-        "from my_pipeline.manage import cli; cli.main(['migrate', '--allow-data-loss'])"
+        "from datajoint_pipeline.cli import run; from my_pipeline import pipeline; run(pipeline, ['migrate', '--allow-data-loss'])"
     )
     refused = odd.python("-c", code)
     is_sentence(refused)
@@ -308,8 +308,8 @@ MANY = {
 
 #: The high-water mark of this very process, which ``ru_maxrss`` is not: that begins with the parent's.
 MEASURED = (
-    "import re, sys\nfrom pathlib import Path\nfrom my_pipeline.manage import cli\n"
-    "try:\n    cli.main(sys.argv[1:])\n"
+    "import re, sys\nfrom pathlib import Path\nfrom datajoint_pipeline.cli import run; from my_pipeline import pipeline\n"
+    "try:\n    run(pipeline, sys.argv[1:])\n"
     "finally:\n    print(re.search('VmHWM:\\\\s+([0-9]+)', Path('/proc/self/status').read_text())[1], file=sys.stderr)"
 )
 
@@ -332,7 +332,7 @@ def test_many_rows_are_streamed_and_a_killed_backup_has_changed_nothing(odd: Pro
     server.execute(*MANY[server.backend])
     before, was = table(server, "odd"), states(odd)
 
-    command = [sys.executable, "-m", "my_pipeline.manage", "migrate", "--allow-data-loss"]
+    command = [sys.executable, "-m", "my_pipeline", "migrate", "--allow-data-loss"]
     process = subprocess.Popen(command, cwd=odd.folder, env=odd.variables(), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not any((odd.folder / "backups" / name).stat().st_size for name in leftovers(odd)):

@@ -1,4 +1,4 @@
-"""The embedded server of a project (``manage/servers/local.py``), with real servers, real kills and real accounts.
+"""The embedded server of a project (``datajoint_pipeline.embedded``), with real servers, real kills and real accounts.
 
 The module is copied out of the template with its ``errors.py`` and imported as a package, here and in the processes
 that these tests start. Every folder lies in one base folder, and whatever server still runs in a test's folder when
@@ -30,7 +30,7 @@ import pytest
 fcntl = pytest.importorskip("fcntl", reason="the embedded server needs a Unix")
 pwd = pytest.importorskip("pwd")
 
-MANAGE = Path(__file__).parent.parent / "template" / "src" / "{{ package_name }}" / "manage"
+LIBRARY = Path(__file__).parents[2] / "src" / "datajoint_pipeline"
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 
@@ -43,14 +43,16 @@ ROOMY = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEM
 BASE = Path(tempfile.mkdtemp(prefix="lo-", dir=MEMORY if ROOMY else "/tmp")).resolve()
 BASE.chmod(0o755)
 atexit.register(shutil.rmtree, BASE, ignore_errors=True)
-CODE = BASE / "code" / "managed"
-(CODE / "servers").mkdir(parents=True)
-for source in ("__init__.py", "errors.py", "servers/__init__.py", "servers/account.py", "servers/local.py"):
-    shutil.copy(MANAGE / source, CODE / source)
+#: The server knows nothing of pipelines: it works with these files alone.
+CODE = BASE / "code" / "alone"
+(CODE / "embedded").mkdir(parents=True)
+(CODE / "__init__.py").touch()
+for source in ("errors.py", "embedded/__init__.py", "embedded/account.py", "embedded/server.py"):
+    shutil.copy(LIBRARY / source, CODE / source)
 sys.path.insert(0, str(CODE.parent))
 
-from managed.errors import PipelineError  # noqa: E402
-from managed.servers import local  # noqa: E402
+from alone.embedded import server as local  # noqa: E402
+from alone.errors import PipelineError  # noqa: E402
 
 WHEEL = Path(local.psql_command(local.Server(BASE, "", 0, 0, False), "x")[0]).parents[2]
 AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -153,8 +155,8 @@ import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dataclasses import asdict
 from pathlib import Path
-from managed.servers import local
-from managed.errors import PipelineError
+from alone.embedded import server as local
+from alone.errors import PipelineError
 directory = Path(sys.argv[1])
 def say(value): print(json.dumps(value, default=str), flush=True)
 """

@@ -190,10 +190,10 @@ def test_two_branches_that_changed_one_schema_both_arrive(living: Project, tmp_p
 
 BAD = {
     "operations = [": "is not Python",
-    "from my_pipeline.manage.migration import Explode\noperations = [Explode()]\n": "There is no operation Explode",
+    "from datajoint_pipeline.migration import Explode\noperations = [Explode()]\n": "There is no operation Explode",
     "operations = ['drop everything']\n": "is nothing that can be done",
     "x = 1\n": "has no list called operations",
-    "from my_pipeline.manage.migration import DropTable\nfollows = '1.0.0'\noperations = [DropTable('Ghost')]\n": "no table Ghost",
+    "from datajoint_pipeline.migration import DropTable\nfollows = '1.0.0'\noperations = [DropTable('Ghost')]\n": "no table Ghost",
     "follows = '0.9.0'\noperations = []\n": "follows 0.9.0",
     "follows = '1.0.0'\nrequires = {'work': '7.0.0'}\noperations = []\n": "requires work 7.0.0",
 }

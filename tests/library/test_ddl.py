@@ -17,12 +17,14 @@ import corpus
 import definitions
 import pytest
 from conftest import Server
-from lowering_cases import CASES, Case
-from test_model import _manage
+from ddl_cases import CASES, Case
 
-step, constraints, catalog = _manage("sql.step"), _manage("reading.constraints"), _manage("reading.catalog")
-notation, model, changes = _manage("tables.notation"), _manage("tables.model"), _manage("differences.changes")
-probes = _manage("sql.probes")
+from datajoint_pipeline.ddl import probes
+from datajoint_pipeline.dialects import catalog, constraints
+from datajoint_pipeline.dialects import steps as step
+from datajoint_pipeline.dialects.choice import dialect_of
+from datajoint_pipeline.diff import changes
+from datajoint_pipeline.schema import model, notation
 
 FROM, TO = "low_from", "low_to"
 
@@ -137,7 +139,7 @@ def insert(server: Server, connection: Any, table: Any, rows: list[dict[str, Any
 
 def kind(world: World) -> Any:
     """The lowering for a server."""
-    return _manage("sql.mysql").MySQL if world.server.backend == "mysql" else _manage("sql.postgresql").PostgreSQL
+    return dialect_of(world.connection)
 
 
 def lowering(world: World) -> Any:
@@ -195,7 +197,7 @@ class Plan:
         for old, new in self.pairs.items():
             alteration = self._alteration(old, new)
             self.found += probes.probe(self.lower, alteration)
-            self.steps += self.lower.alter_table(alteration)
+            self.steps += self.lower.alter_table(alteration, probes.guards)
             renamed = self.case.renamed.get(new, {})
             keys = [
                 self._key(replace(k, attributes=tuple(renamed.get(n, n) for n in k.attributes)))
@@ -218,9 +220,9 @@ class Plan:
     def _alteration(self, old: str, new: str) -> Any:
         def fill(value: Any, name: str) -> Any:
             if isinstance(value, str):
-                return step.Literal(value)
+                return step.LiteralFill(value)
             if value[0] == "sql":
-                return step.Expression(*value[1:])
+                return step.ExpressionFill(*value[1:])
             key = next(k for k in self.new[new].foreign_keys if name in k.attributes)
             above = next(t for t in self.new if self.new[t].name == key.parent)
             ours, theirs = (
@@ -234,7 +236,7 @@ class Plan:
             before = self.old[next(o for o, t in self.pairs.items() if t == above)]
             unique = set(before.primary_key) <= {pair[0] for pair in pairs}
             was = theirs.get(taken[name], taken[name])
-            return step.FromParent(key.parent, (was if was in before.attribute else "", taken[name]), pairs, unique)
+            return step.ParentFill(key.parent, (was if was in before.attribute else "", taken[name]), pairs, unique)
 
         fills = {name: fill(value, name) for name, value in self.case.fills.get(new, {}).items()}
         return step.Alteration(
@@ -493,7 +495,7 @@ def test_odd_names_and_rights(server: Server) -> None:
                 [step.Step(sql, (), "grant") for sql in ("DROP ROLE IF EXISTS low_reader", "CREATE ROLE low_reader")]
             )
             world.run([step.Step(f"GRANT SELECT, INSERT ON {full} TO low_reader", (), "grant")])
-        run(world, lower.alter_table(step.Alteration(two, three)))
+        run(world, lower.alter_table(step.Alteration(two, three), probes.guards))
         assert catalog.read(connection, {"odd": odd})["odd"].table[name.table] == three
         assert connection.query(f"SELECT * FROM {full}", args=None).fetchall()[0] == (1, "50%", "a%")
         if server.backend == "postgresql":
@@ -502,7 +504,7 @@ def test_odd_names_and_rights(server: Server) -> None:
             assert set(connection.query(rights, args=None).fetchone()[0].split()) == {"SELECT", "INSERT"}
         alone = replace(three, attributes=(key, kinds, text), foreign_keys=())
         run(world, lower.drop_foreign_key(three, reference))
-        run(world, lower.alter_table(step.Alteration(replace(three, foreign_keys=()), alone)))
+        run(world, lower.alter_table(step.Alteration(replace(three, foreign_keys=()), alone), probes.guards))
         assert catalog.read(connection, {"odd": odd})["odd"].table[name.table] == alone
         run(world, [*lower.drop_table(name), *lower.drop_table(parent)])
     finally:

@@ -95,7 +95,11 @@ def test_a_key_is_numbered_or_made_up(living: Project) -> None:
     assert states(living)["life"] == ("behind", "1.0.0")
     version = living.folder / "src/my_pipeline/migrations/life"
     path = next(version.glob("*_ids.py"))
-    text = re.sub(r"(manage\.migration import \(?)", r"\1NUMBER, ", path.read_text().replace('fill="1"', "fill=NUMBER"))
+    text = re.sub(
+        r"(datajoint_pipeline\.migration import \(?)",
+        r"\1NUMBER, ",
+        path.read_text().replace('fill="1"', "fill=NUMBER"),
+    )
     path.write_text(text)
     ok(living, "migrate")
     assert rows(living, "sorted(r['weight_id'] for r in life.Weight.proj().to_dicts())") == [1, 2, 3]

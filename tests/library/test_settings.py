@@ -148,7 +148,7 @@ def test_names_of_the_guides_are_read_and_said(configured: Project, attribute: s
     other = {"access_key": "secret_key", "secret_key": "access_key"}[attribute]
     configured.write(f".secrets/stores.main.{other}", "from-datajoint\n")
     configured.write(f".secrets/storage.{attribute}", "from-guide\n")
-    code = f"from my_pipeline.manage import project; from my_pipeline.manage.servers import settings; print(settings.load(project.current()).stores['main']['{attribute}'])"
+    code = f"from my_pipeline import pipeline; print(pipeline.config.stores['main']['{attribute}'])"
     assert configured.python("-c", code).out.split()[-1] == "from-guide"
     assert setting(configured, f"stores.main.{attribute}")[1] == f".secrets/storage.{attribute}"
     variable = {f"DJ_STORES__MAIN__{attribute.upper()}": "from-variable"}
@@ -162,8 +162,8 @@ def test_configuration_is_found_from_any_working_directory(configured: Project, 
     edit(configured, database__host="db.example.org")
     configured.write(".secrets/database.user", "somebody\n")
     code = (
-        "import os; os.chdir('/'); from my_pipeline.manage import project; from my_pipeline.manage.servers import settings\n"
-        "c = settings.load(project.current()); print(c['database.host'], c['database.user'])"
+        "import os; os.chdir('/'); from my_pipeline import pipeline\n"
+        "c = pipeline.config; print(c['database.host'], c['database.user'])"
     )
     assert configured.python("-c", code).out.split()[-2:] == ["db.example.org", "somebody"]
     assert configured.python("-c", code, DJ_HOST="other").out.split()[-2] == "other"

@@ -17,11 +17,14 @@ from typing import Any
 
 import pytest
 from conftest import Server
-from test_lowering import connect
-from test_model import _manage
+from test_ddl import connect
 
-conversions, plan, ops = _manage("sql.conversions"), _manage("sql.plan"), _manage("differences.operations")
-catalog, constraints, model = _manage("reading.catalog"), _manage("reading.constraints"), _manage("tables.model")
+from datajoint_pipeline.ddl import conversions
+from datajoint_pipeline.ddl.build import build
+from datajoint_pipeline.dialects import catalog, constraints
+from datajoint_pipeline.dialects.choice import dialect_of
+from datajoint_pipeline.operations import structure as ops
+from datajoint_pipeline.schema import model
 
 WHOLE = (0, 1, 5, -7, 127, 128, 255, 32767, 70000, 2**31 - 1, 2**24 + 1, 2**53 + 1, 2**63 - 1, -(2**63))
 UUID = "05c03ddc-46ba-5fa2-d82d-dce6c18f751c"
@@ -111,7 +114,7 @@ def same(before: Any, after: Any, near: float) -> bool:
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
     connection, shapes = table
     mysql = connection.adapter.backend == "mysql"
-    kind = _manage("sql.mysql").MySQL if mysql else _manage("sql.postgresql").PostgreSQL
+    kind = dialect_of(connection)
     name, full = model.TableName("s", "x"), ".".join(map(connection.adapter.quote_identifier, ("conv", "x")))
     wrong = []
     for old, before in shapes.items():
@@ -138,7 +141,7 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
             assert (old, new) not in WIDER or len(had) == len(VALUES[old]), f"{old} to {new}: {had}"
             lower = lowering({name: own}, {name: after})
             try:
-                built = plan.build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], lower)
+                built = build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], lower)
                 for step in built.steps:
                     connection.query(step.sql, args=step.arguments or None)
                 has = dict(connection.query(f"SELECT a, x FROM {full}").fetchall())

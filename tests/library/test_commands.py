@@ -15,7 +15,7 @@ SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
 
 #: Run SQL on the embedded server as its owner, from within the project.
 SQL = (
-    "import sys; from my_pipeline.manage import environment as e; c = e.connect(e.select('local'))\n"
+    "import sys; from my_pipeline import pipeline as e; c = e.connect(e.select('local'))\n"
     "for s in sys.argv[1:]: r = c.query(s, args=None)\n"
     "print(r.fetchall() if r.description else '')"
 )
@@ -113,14 +113,13 @@ def test_code_that_does_not_fit_is_refused_on_import_in_words(fresh: Project) ->
 
 def test_guard_asks_once_with_one_query(made: Project) -> None:
     code = (
-        "import time; from my_pipeline.manage import environment as e\n"
+        "import time; from my_pipeline import pipeline as e\n"
         "c = e.connect(e.select()); query = c.query; asked = []\n"
         "def count(sql, *a, **k):\n"
         "    asked.append(sql) if '~migration' in sql else None\n"
         "    return query(sql, *a, **k)\n"
         "c.query = count\n"
-        "from my_pipeline.manage import guard\n"
-        "start = time.perf_counter(); guard.require(c, e.select(), 'subject'); took = time.perf_counter() - start\n"
+        "start = time.perf_counter(); e.open_schema('subject'); took = time.perf_counter() - start\n"
         "import my_pipeline.analysis\n"
         "print(len(asked), took)"
     )
@@ -237,7 +236,7 @@ def test_every_command_has_help_with_an_example_and_without_datajoint(made: Proj
         assert command.split()[0] in listed
         text = made.run(*command.split(), "--help").out
         assert "--env" in text and "--json" in text and "my-pipeline" in text.split("Example:")[1], command
-    code = "import sys; from my_pipeline.manage import cli; assert 'datajoint' not in sys.modules, 'datajoint'"
+    code = "import sys; from datajoint_pipeline.cli import run; from my_pipeline import pipeline; assert 'datajoint' not in sys.modules, 'datajoint'"
     assert made.python("-c", code).code == 0
 
 
@@ -276,7 +275,7 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
         "session.Session.insert({'subject_id': 'M001', 'session_id': i, 'session_start': datetime.datetime(2026, 1, i)} for i in (1, 2))"
     )
     assert fresh.python("-c", code).code == 0
-    command = [sys.executable, "-m", "my_pipeline.manage", "worker", "--once", "--json"]
+    command = [sys.executable, "-m", "my_pipeline", "worker", "--once", "--json"]
     workers = [
         subprocess.Popen(
             command, cwd=fresh.folder, env=fresh.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
