@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+import edits
 from project import MigrationError, Project
 
 PATCH = "manage-edits.patch"
@@ -30,10 +31,10 @@ HAND_ON = '''\
 Until release 0.6 of the template this folder held the management code. What was written then imports from it and is not
 rewritten, as a migration that has been applied must stay what it was. New projects have no such folder.
 
-Once nothing imports it any more, delete it. Until then, `__init__.py` has to say what it says in a new project,
-`from datajoint_pipeline import Pipeline`, `pipeline = Pipeline(__name__)`, `open_schema = pipeline.open_schema` and
-`initialize = pipeline.initialize`; `__main__.py` has to say `from . import pipeline`, and the rest imports from
-`datajoint_pipeline` itself.
+To do without it, have `__init__.py` say what it says in a new project: `from datajoint_pipeline import Pipeline`,
+`pipeline = Pipeline(__name__)`, `open_schema = pipeline.open_schema`, `initialize = pipeline.initialize`. Let
+`__main__.py` say `from . import pipeline`, and import from `datajoint_pipeline` itself elsewhere. Once nothing imports
+this folder any more, delete it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -71,14 +72,14 @@ if __name__ == "__main__":
 def before(project: Project) -> None:
     """Keep what was edited, and take the management code away, while git still has both in reach."""
     manage = _manage(project)
-    edits = project.edits(manage)
-    lost = {path: letter for path, letter in edits.files.items() if letter != "A"}
-    left = [path for path in project.files(f"{manage}/*") if edits.files.get(path) != "A" and path != _hand_on(project)]
+    done = project.edits(manage)
+    lost = {path: letter for path, letter in done.files.items() if letter != "A"}
+    left = [path for path in project.files(f"{manage}/*") if done.files.get(path) != "A" and path != _hand_on(project)]
     if lost and left:  # else an update that stopped half-way has been here already
         patch = next(path for path in _numbered(PATCH) if not project.exists(path))
         words = {"D": "deleted"}
         listed = [f"{words.get(letter, 'edited'):8} {path}" for path, letter in lost.items()]
-        project.write(patch, _header(project, manage, listed).encode(errors="backslashreplace") + edits.patch)
+        project.write(patch, _header(project, manage, listed).encode(errors="backslashreplace") + done.patch)
         project.note("\n    ".join([f"{patch} keeps what you had done to files that are gone:", *listed]))
     project.drop(manage)
     project.drop("tests/conftest.py")
@@ -213,7 +214,8 @@ def _write_main(project: Project, source: str) -> None:
 # --- pyproject.toml -------------------------------------------------------------------------------------------------
 #
 # Nearly every lab has added a dependency, and the template changes the lines beside it: that would be a conflict in
-# every project. So lines that were only added to a list are set aside while the template is rendered.
+# every project. So lines that were only added to a list are set aside while the template is rendered. The whole file is
+# where it was there before the template and has next to nothing of it; afterwards it gets what the library needs.
 
 _LISTS = {
     name: re.compile(rf"^({name} = \[\n)(.*?)^(?=\])", re.DOTALL | re.MULTILINE) for name in ("dependencies", "dev")
@@ -222,12 +224,18 @@ _LISTS = {
 
 def _set_dependencies_aside(project: Project) -> None:
     text = project.committed("pyproject.toml")
+    if _is_own(project):
+        project.write("pyproject.toml", project.original("pyproject.toml") or "")
+        return
     for name, (made, _) in _added(project).items():
         text = _LISTS[name].sub(lambda match, made=made: match[1] + made, text or "", count=1)
         project.write("pyproject.toml", text)
 
 
 def _put_dependencies_back(project: Project) -> None:
+    if _is_own(project):
+        _extend(project)
+        return
     for name, (_, lines) in _added(project).items():
         text = project.read("pyproject.toml") if project.exists("pyproject.toml") else ""
         block = _LISTS[name].search(text)
@@ -235,6 +243,39 @@ def _put_dependencies_back(project: Project) -> None:
             project.write("pyproject.toml", text[: block.end()] + lines + text[block.end() :])
         else:
             project.note(f"pyproject.toml has no list {name} any longer, which had these lines of yours:\n{lines}")
+
+
+def _is_own(project: Project) -> bool:
+    """Whether a pipeline that the template was copied over had a pyproject.toml that we can read."""
+    made, mine = project.original("pyproject.toml"), project.committed("pyproject.toml")
+    if not project.answers.get("existing") or made is None or mine is None:
+        return False
+    try:
+        edits.toml_remove(mine, ("project", "scripts", "-"))
+    except ValueError:
+        return False
+    lines = set(made.splitlines())
+    return len(lines & set(mine.splitlines())) < len(lines) / 2
+
+
+def _extend(project: Project) -> None:
+    """Give a lab's own pyproject.toml the library, the command's start and the package that tests are about."""
+    package = project.answers["package_name"]
+    rendered, text = project.read("pyproject.toml"), project.committed("pyproject.toml") or ""
+    requirement = re.search(r'"(datajoint-pipeline\b[^"]*==[^"]*)"', rendered)
+    source = re.search(r"^datajoint-pipeline = \{(.*)\}$", rendered, re.MULTILINE)
+    text = text.replace(f"{package}.manage.cli:main", f"{package}.__main__:main")
+    if requirement:
+        text = edits.toml_append(text, ("project", "dependencies"), requirement[1])
+    if source:
+        where = dict(re.findall(r'(\w+) = "([^"]*)"', source[1]))
+        text = edits.toml_set(text, ("tool", "uv", "sources", "datajoint-pipeline"), where)
+    text = edits.toml_set(text, ("tool", "pytest", "ini_options", "datajoint_pipeline"), package)
+    project.write("pyproject.toml", text)
+    project.note(
+        "pyproject.toml is yours: it got the dependency datajoint-pipeline and where it comes from, and the package "
+        "that tests are about. What the library needs, such as click, need not be named there any longer."
+    )
 
 
 def _added(project: Project) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ tests/test_upgrades.py has the databases of these projects.
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -358,3 +359,43 @@ def test_adoption_goes_without_a_word(history: Path, tmp_path: Path, folder_dele
     assert git(folder, "ls-files", "--unmerged") == "" and notes(done.stderr) == []
     assert not (folder / "adoption").exists() and manage_of(folder) == LEFT
     assert (package / "__init__.py").read_text(encoding="utf-8") == "from .manage import initialize, open_schema\n"
+
+
+OWN = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "whisk"  # as on our index
+version = "2.1.0"
+dependencies = ["datajoint[postgres]>=2.3.5,<2.4", "scipy"]
+
+[project.scripts]
+whisk = "my_pipeline.manage.cli:main"
+"""
+
+
+def test_pyproject_that_was_there_before_the_template_gets_the_library(history: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(OWN, encoding="utf-8")
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--data=existing=true"]
+    subprocess.run([*command, "--vcs-ref=v0.5.4", str(history), str(folder)], check=True, stdin=subprocess.DEVNULL)
+    git(folder, "init", "--quiet")
+    save(folder)
+    done = update(folder, trust=True)
+    assert done.returncode == 0, done.stderr
+    assert git(folder, "ls-files", "--unmerged") == ""
+    (told,) = notes(done.stderr)
+    assert told.startswith("pyproject.toml is yours: it got the dependency datajoint-pipeline")
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    (version,) = re.findall(r'"scipy", "datajoint-pipeline==([\d.]+)"\]\n', text)
+    source = f'{{ git = "file://{history}", tag = "{PRESENT}" }}'
+    expected = OWN.replace('"scipy"]', f'"scipy", "datajoint-pipeline=={version}"]')
+    expected = expected.replace("my_pipeline.manage.cli:main", "my_pipeline.__main__:main")
+    expected += f"\n[tool.uv.sources]\ndatajoint-pipeline = {source}\n"
+    expected += '\n[tool.pytest.ini_options]\ndatajoint_pipeline = "my_pipeline"\n'
+    assert text == expected
+    save(folder, "Update")
+    assert update(folder).returncode == 0 and git(folder, "status", "--porcelain") == ""
