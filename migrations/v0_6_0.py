@@ -176,8 +176,10 @@ def _imports_of(tree: ast.Module, path: str, package: str) -> Iterator[tuple[int
     own = [*PurePosixPath(path).parts[1:-1]] if path.startswith("src/") else []
     for node in ast.walk(tree):
         names: list[str] = []
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from ((node.lineno, name) for name in _named(node.value, package))
+        if isinstance(node, ast.Constant):
+            named = _named(node.value, package) if isinstance(node.value, str) else ()
+            yield from ((node.lineno, name) for name in named)
+            continue
         if isinstance(node, ast.Import):
             names = [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -187,7 +189,7 @@ def _imports_of(tree: ast.Module, path: str, package: str) -> Iterator[tuple[int
         for name in names:
             if f"{name}.".startswith(f"{package}.manage."):
                 inner = name.split(".")[2:]
-                yield node.lineno, inner[0] if inner and inner[0] != "*" else "pipeline"
+                yield getattr(node, "lineno", 0), inner[0] if inner and inner[0] != "*" else "pipeline"
 
 
 def _runs(project: Project, package: str) -> Iterator[tuple[str, int]]:
@@ -228,8 +230,10 @@ def _set_dependencies_aside(project: Project) -> None:
         project.write("pyproject.toml", project.original("pyproject.toml") or "")
         return
     for name, (made, _) in _added(project).items():
-        text = _LISTS[name].sub(lambda match, made=made: match[1] + made, text or "", count=1)
-        project.write("pyproject.toml", text)
+        block = _LISTS[name].search(text or "")
+        if text and block:
+            text = text[: block.start(2)] + made + text[block.end(2) :]
+            project.write("pyproject.toml", text)
 
 
 def _put_dependencies_back(project: Project) -> None:
