@@ -216,8 +216,8 @@ def _write_main(project: Project, source: str) -> None:
 # --- pyproject.toml -------------------------------------------------------------------------------------------------
 #
 # Nearly every lab has added a dependency, and the template changes the lines beside it: that would be a conflict in
-# every project. So lines that were only added to a list are kept apart while the template is rendered. Where there was a
-# pipeline before the template, updates do not touch the file: it gets here, once, what the library needs.
+# every project. So lines that were only added to a list are kept apart while the template is rendered. Where there was
+# a pipeline before the template, updates do not touch the file: it gets here, once, what the library needs.
 
 _LISTS = {
     name: re.compile(rf"^({name} = \[\n)(.*?)^(?=\])", re.DOTALL | re.MULTILINE) for name in ("dependencies", "dev")
