@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -149,37 +147,3 @@ def test_types_of_the_management_code_are_sound(default_folder: Path, tmp_path: 
 def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
     for path in (default_folder / "src").rglob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
-
-
-FLOORS = [
-    "errors", "project", "graph", "tables", "record", "servers", "reading", "differences", "environment", "migration", "sql",
-    "doctor", "files", "status", "guard", "declaring", "writing", "template", "checks", "planning", "running", "worker", "testing",
-    "terminal", "cli",
-]  # fmt: skip
-
-
-def test_floors_import_only_downwards(default_folder: Path) -> None:
-    """The rooms of manage/, from the ground up; each imports only what stands below it, and within a room nothing that
-    imports it back."""
-    manage = default_folder / "src" / "my_pipeline" / "manage"
-    within: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    rooms = set()
-    for path in manage.rglob("*.py"):
-        place = path.relative_to(manage).with_suffix("").parts
-        if path.stem in ("__init__", "__main__"):
-            continue
-        rooms.add(place[0])
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        # What is imported for the type checker alone is no dependency of the room.
-        tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(place):
-                above = place[: len(place) - node.level]
-                names = [node.module.split(".")] if node.module else [[alias.name] for alias in node.names]
-                for other in ((*above, *name) for name in names):
-                    if other[0] != place[0]:
-                        assert FLOORS.index(other[0]) < FLOORS.index(place[0]), f"{place} imports {other}"
-                    elif node in tree.body:
-                        within.setdefault(place, set()).add(other)
-    assert rooms == set(FLOORS)
-    assert list(TopologicalSorter(within).static_order())
