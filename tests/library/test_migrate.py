@@ -40,7 +40,7 @@ def test_every_run_names_the_version_of_the_library(living: Project) -> None:
     ok(living, "revise", "-m", "moods")
     ok(living, "migrate")
     ok(living, "rollback", "life", "--to", "1.0.0")
-    ok(living, "adopt", "--again", "life")
+    ok(living, "adopt", "--again", "life", code=3)
     ok(living, "migrate")
     living.replace(living.module("life"), "    grams : float64", "    unit = null : varchar(4)\n    grams : float64")
     ok(living, "migrate", "--draft")
