@@ -243,7 +243,7 @@ class Archive:
 
 
 def _decoded(value: str, form: str) -> Value:
-    """Give the value that stands in the CSV."""
+    """Give a value of the CSV."""
     if value == "\\N":
         return None
     if form == "hex":

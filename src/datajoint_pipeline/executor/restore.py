@@ -173,7 +173,7 @@ class _Restoring:
         names = () if part.whole else tuple(column.name for column in part.lost)
         return Restored(part.schema, part.table, names, part.rows, *counts, made)
 
-    # --- What is on the server ---------------------------------------------------------------------------------------------
+    # --- What is on the server ------------------------------------------------------------------------------------------
 
     def _place(self, part: Part) -> tuple[str, str]:
         return self.deployment.databases.get(part.schema, part.schema), part.table
@@ -218,7 +218,7 @@ class _Restoring:
             )
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
             what = f"{part} has another primary key than when its values were kept."
-            raise PipelineError(what, "Rows are told by it. Nothing was changed.", self._advice(part))
+            raise PipelineError(what, "Rows are found by it. Nothing was changed.", self._advice(part))
         for column in part.columns:
             now = columns.get(column.name)
             if now is None and column.name not in missing:

@@ -40,8 +40,8 @@ class Entry:
         What it does.
     text : str
         The statement, or JSON: in ``run`` statements; in ``check`` a query that tells whether they are done; in
-        ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in ``recode`` what DataJoint
-        converts before them. User steps in Python have schema, digest and line of their migration file.
+        ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in ``recode`` what
+        DataJoint converts before them. User steps in Python have schema, digest and line of their migration file.
     tables : tuple of (str, str)
         Database and name after of the tables whose shape it changes.
     before : str

@@ -82,7 +82,7 @@ def describe(expected: Schema, found: Schema) -> list[str]:
     """
     before = {table.name: table for table in expected}
     after = {table.name: table for table in found}
-    # Whatever the names suggest: a table or attribute that is gone is said to be gone.
+    # A table or attribute that is gone was dropped, and not renamed, whatever the names suggest.
     drops = frozenset((name, None) for name in before)
     texts = [
         _difference(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations

@@ -181,7 +181,7 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
 
 
 def as_drafted(schema: str, version: str) -> Migration:
-    """Give what stands for the way from a version to a draft after it, and from the draft back to the version."""
+    """Give a migration that stands for what leads from a version to a draft after it, and from the draft back."""
     return Migration(schema, version, version, journal.DRAFT)
 
 

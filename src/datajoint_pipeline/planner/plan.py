@@ -375,7 +375,7 @@ def _add_online(
     """Add the steps of an index or a foreign key that is added while others work; give the tables after."""
     if isinstance(operation, ops.AddIndex):
         after = operation.apply(now)
-        # What stands against it is what would stand against it otherwise.
+        # Rows have the same violations as where it is added at once.
         probes = build(now, [operation], deployment.dialect(deepcopy(names), now, after)).probes
         group.probes += [(table, replace(probe, later=True)) for table, probe in probes]
     else:
