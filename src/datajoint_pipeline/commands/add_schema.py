@@ -50,7 +50,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     depends = list(dict.fromkeys(depends))
     _check_name(project, name)
     parents = [(module, _main_table(known, parent, module)) for parent, module in _modules(project, known, depends)]
-    starter = Path(__file__).parents[1] / "starter"
+    starter = Path(__file__).parent / "starter"
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
     version = project.directory / "version.py"
