@@ -173,7 +173,7 @@ class _Restoring:
         names = () if part.whole else tuple(column.name for column in part.lost)
         return Restored(part.schema, part.table, names, part.rows, *counts, made)
 
-    # --- What is on the server ------------------------------------------------------------------------------------------
+    # --- What is on the server --------------------------------------------------------------------------------------
 
     def _place(self, part: Part) -> tuple[str, str]:
         return self.deployment.databases.get(part.schema, part.schema), part.table

@@ -109,7 +109,7 @@ def within(connection: dj.Connection) -> Iterator[None]:
 def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
     """Give the head of an interrupted run, once its steps are those that its files have now.
 
-    Only user steps may have been corrected. PostgreSQL undoes those with the whole transaction, and keeps none to correct.
+    Only user steps may have been corrected. PostgreSQL undoes them with the whole transaction: it has none to correct.
     """
     connection, database = target.connection, head["databases"][head["leader"]["schema"]]
     run = head["leader"]["run"]
