@@ -1,6 +1,6 @@
 """Runs the template migration of one release in a user's project; Copier calls it, before and after it renders.
 
-    python hooks/run.py v0.5.0
+    python hooks/run.py v0.5.0 .copier-answers.yml
 
 A migration is a file in ``migrations/``: a docstring, which the user is shown, and at least one of
 
@@ -30,11 +30,12 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 def main(arguments: list[str]) -> int:
     """Run the stage of a migration that Copier is at; the exit code says whether all is well."""
-    if len(arguments) != 1 or "STAGE" not in os.environ:
-        print("usage: python hooks/run.py VERSION, with the environment of a migration of Copier", file=sys.stderr)
+    if len(arguments) not in (1, 2) or "STAGE" not in os.environ:
+        usage = "usage: python hooks/run.py VERSION [ANSWERS_FILE], with the environment of a migration of Copier"
+        print(usage, file=sys.stderr)
         return 2
     version, stage = arguments[0], os.environ["STAGE"]
-    project = Project(Path.cwd(), stage, os.environ["VERSION_FROM"])
+    project = Project(Path.cwd(), stage, os.environ["VERSION_FROM"], *arguments[1:])
     try:
         migration = load(version)
         tell(migration, version, stage)

@@ -195,6 +195,88 @@ def test_file_that_was_edited_is_not_deleted(template: Template, tmp_path: Path)
     assert (folder / "name.txt").read_text(encoding="utf-8") == "lab\nmore\n"
 
 
+FOLDER = """
+def before(project):
+    edits = project.edits("code")
+    project.note(str(sorted(edits.files.items())))
+    if edits.patch:
+        project.write("code.patch", edits.patch)
+    project.drop("code")
+    project.drop("old.txt")
+    project.write("name.txt", "lab, mine\\n")
+
+
+def after(project):
+    project.note(f"kept: {project.keep('old.txt')}")
+    project.prune("code")
+"""
+
+
+@pytest.fixture
+def without_folder(template: Template) -> Template:
+    """A template whose second release has no longer a folder and a file that the first had."""
+    for name in ("a", "b", "c"):
+        template.write(f"code/{name}.txt", LINES)
+    template.release("v1.0.0")
+    for path in ("code/a.txt", "code/b.txt", "code/c.txt", "old.txt"):
+        template.write(path, None)
+    template.migration("v2.0.0", FOLDER)
+    template.release("v2.0.0")
+    return template
+
+
+def test_folder_goes_and_what_people_did_to_it_is_a_patch(without_folder: Template, tmp_path: Path) -> None:
+    folder = without_folder.project(tmp_path / "repository", "deep/project")
+    (folder / "code/a.txt").write_bytes(LINES.replace("line 2\n", "grün\r\n").encode("latin-1"))
+    (folder / "code/b.txt").unlink()
+    (folder / "code/mine ä.bin").write_bytes(bytes(range(256)))
+    (folder / "old.txt").write_text("mine\n", encoding="utf-8")
+    save(folder)
+    (folder / "code/__pycache__").mkdir()
+    before = {path.name: path.read_bytes() for path in (folder / "code").glob("*.*")}
+    done = update(folder)
+    assert done.returncode == 0, done.stderr
+    assert "[('code/a.txt', 'M'), ('code/b.txt', 'D'), ('code/mine ä.bin', 'A')]" in done.stderr
+    assert "kept: True" in done.stderr and (folder / "old.txt").read_text(encoding="utf-8") == "mine\n"
+    assert [path.name for path in (folder / "code").iterdir()] == ["mine ä.bin"]
+    assert (folder / "name.txt").read_text(encoding="utf-8") == "lab, mine\n"
+    assert git(folder, "diff", "--cached", "--name-only") == "", "all of the update is in `git diff`"
+    patch = shutil.move(folder / "code.patch", tmp_path)
+    git(folder, "reset", "--quiet", "--hard", "HEAD")
+    shutil.rmtree(folder / "code")
+    copier.run_copy(str(without_folder.folder), folder, defaults=True, quiet=True, overwrite=True, vcs_ref="v1.0.0")
+    git(folder, "apply", "--whitespace=nowarn", patch)
+    assert {path.name: path.read_bytes() for path in (folder / "code").glob("*.*")} == before
+
+
+def test_folder_that_nobody_edited_leaves_nothing(without_folder: Template, tmp_path: Path) -> None:
+    folder = without_folder.project(tmp_path / "project")
+    done = update(folder)
+    assert done.returncode == 0 and "v2.0.0: []" in done.stderr and "kept: False" in done.stderr, done.stderr
+    assert not (folder / "code").exists() and not (folder / "old.txt").exists()
+    assert not (folder / "code.patch").exists()
+
+
+def test_answers_may_be_in_a_file_of_another_name(template: Template, tmp_path: Path) -> None:
+    """As they are beside the answers of another template."""
+    yml = template.folder / "copier.yml"
+    named = COPIER_YML.replace("v2.0.0]", 'v2.0.0, "{{ _copier_conf.answers_file }}"]')
+    yml.write_text(named, encoding="utf-8")
+    template.migration("v2.0.0", "def before(project):\n    project.set_answer('name', 'other')\n")
+    template.release("v2.0.0")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / ".copier-answers.yml").write_text("_src_path: elsewhere\n", encoding="utf-8")
+    name = ".copier-answers.ours.yml"
+    copier.run_copy(str(template.folder), folder, defaults=True, quiet=True, vcs_ref="v1.0.0", answers_file=name)
+    git(folder, "init", "--quiet")
+    save(folder)
+    done = update(folder, f"--answers-file={name}")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load((folder / name).read_text(encoding="utf-8"))["name"] == "other"
+    assert (folder / ".copier-answers.yml").read_text(encoding="utf-8") == "_src_path: elsewhere\n"
+
+
 @pytest.mark.parametrize("stage", ["before", "after"])
 @pytest.mark.parametrize(
     ("body", "said"),
@@ -289,6 +371,7 @@ def test_files_and_entries_agree() -> None:
             "{{ _copier_python }}",
             "{{ _copier_conf.src_path }}/hooks/run.py",
             entry["version"],
+            "{{ _copier_conf.answers_file }}",
         ]
         assert entry["when"] == "{{ true }}"
 

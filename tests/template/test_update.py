@@ -9,31 +9,35 @@ import pytest
 import yaml
 from conftest import PRESENT, git
 from options import matrix
+from packaging.version import Version
 from upgrading import OWNED, clone, commit, contents, crosses, releases, start, update
 
 EARLIER = "v998.0.0"
+
+#: What the update to 0.6 writes once, in the place of the management code; see tests of test_upgrade_to_library.py.
+HANDED_ON = {"src/my_pipeline/__main__.py", "src/my_pipeline/manage/__init__.py"}
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with its releases tagged, then a template that differs, then the working tree."""
     folder = clone(tmp_path_factory.mktemp("history") / "copier-datajoint")
-    manage = folder / "template" / "src" / "{{ package_name }}" / "manage"
+    deploy = folder / "template" / "deploy"
     changes = [
-        (manage / "errors.py", '"""What this package says', '"""In the earlier template, what this package says'),
+        (deploy / "Dockerfile.jinja", "# A worker's image", "# In the earlier template, a worker's image"),
         (folder / "template" / "_parts" / "subject.py", "free text", "earlier text"),
         (folder / "template" / "docs" / "index.md.jinja", "# ", "# Earlier "),
-        (folder / "template" / "pyproject.toml.jinja", '"rich>=13",', '"rich>=12",'),
+        (folder / "template" / "pyproject.toml.jinja", '"numpy>=1.26",', '"numpy>=1.25",'),
     ]
     for path, new, old in changes:
         text = path.read_text(encoding="utf-8")
         assert new in text, path
         path.write_text(text.replace(new, old, 1), encoding="utf-8")
-    (manage / "dropped.py").write_text('"""Only in the earlier template."""\n', encoding="utf-8")
+    (deploy / "dropped.sh").write_text("# Only in the earlier template.\n", encoding="utf-8")
     commit(folder, EARLIER)
     for path, new, old in changes:
         path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    (manage / "dropped.py").unlink()
+    (deploy / "dropped.sh").unlink()
     commit(folder, PRESENT)
     return folder
 
@@ -51,9 +55,12 @@ def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     result = update(old, trust=crosses(version))
     assert result.returncode == 0, result.stderr
     assert git(old, "ls-files", "--unmerged") == ""
-    fresh = contents(start(history, tmp_path / "fresh", PRESENT))
+    told = {"default_environment": recorded(old)["default_environment"]}  # whose default is another one since v0.6.0
+    fresh = contents(start(history, tmp_path / "fresh", PRESENT, **told))
     after = contents(old)
-    for path in {*before, *after, *fresh}:
+    handed_on = HANDED_ON if Version(version) < Version("0.6") else set()
+    assert handed_on <= after.keys()
+    for path in {*before, *after, *fresh} - handed_on:
         if OWNED.fullmatch(path):
             assert after.get(path) == before.get(path), path
         else:
@@ -82,23 +89,23 @@ def test_what_people_did_stays(history: Path, tmp_path: Path) -> None:
     assert not (folder / "tests/test_session.py").exists()
     assert (folder / "src/my_pipeline/extra.py").exists()
     assert "Earlier" in (folder / "docs/index.md").read_text(encoding="utf-8")
-    assert "In the earlier template" not in (folder / "src/my_pipeline/manage/errors.py").read_text(encoding="utf-8")
-    assert not (folder / "src/my_pipeline/manage/dropped.py").exists()
+    assert "In the earlier template" not in (folder / "deploy/Dockerfile").read_text(encoding="utf-8")
+    assert not (folder / "deploy/dropped.sh").exists()
     merged = (folder / "pyproject.toml").read_text(encoding="utf-8")
-    assert '"scipy",' in merged and '"rich>=13",' in merged
+    assert '"scipy",' in merged and '"numpy>=1.26",' in merged
     assert (folder / ".secrets" / "database.password").read_text(encoding="utf-8") == "hush\n"
     assert (folder / ".local" / "data").read_text(encoding="utf-8") == "rows\n"
 
 
 def test_conflict_is_in_plain_sight(history: Path, tmp_path: Path) -> None:
     folder = start(history, tmp_path / "project", EARLIER)
-    errors = folder / "src/my_pipeline/manage/errors.py"
-    text = errors.read_text(encoding="utf-8").replace("In the earlier template, what", "In my own words, what")
-    errors.write_text(text, encoding="utf-8")
+    image = folder / "deploy/Dockerfile"
+    text = image.read_text(encoding="utf-8").replace("In the earlier template, a worker", "In my own words, a worker")
+    image.write_text(text, encoding="utf-8")
     git(folder, "commit", "--quiet", "--all", "--message=Mine")
     assert update(folder).returncode == 0
-    assert "src/my_pipeline/manage/errors.py" in git(folder, "ls-files", "--unmerged")
-    assert "<<<<<<<" in errors.read_text(encoding="utf-8") and "In my own words" in errors.read_text(encoding="utf-8")
+    assert "deploy/Dockerfile" in git(folder, "ls-files", "--unmerged")
+    assert "<<<<<<<" in image.read_text(encoding="utf-8") and "In my own words" in image.read_text(encoding="utf-8")
 
 
 def test_other_answer_brings_what_follows_from_it(history: Path, tmp_path: Path) -> None:
@@ -140,7 +147,5 @@ def test_schema_that_is_taken_out_of_the_answers_keeps_its_module(history: Path,
         folder, data={"schemas": [{"name": "subject"}]}, defaults=True, quiet=True, overwrite=True, vcs_ref=PRESENT
     )
     after = contents(folder)
-    assert [path for path in before if path.startswith("src/my_pipeline/") and path not in after] == [
-        "src/my_pipeline/manage/dropped.py"
-    ]
+    assert [path for path in before if path not in after] == ["deploy/dropped.sh"]
     assert after["src/my_pipeline/imaging.py"] == before["src/my_pipeline/imaging.py"]

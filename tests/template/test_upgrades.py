@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PRESENT, Project, Server, git
+from conftest import PRESENT, ROOT, Project, Result, Server, git
 from upgrading import clone, commit, crosses, releases, save, start, update
 
 ROWS = (
@@ -35,12 +35,25 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def living(history: Path, folder: Path, version: str, server: Server) -> Project:
-    """A project of a release, with tables and rows."""
+class Earlier(Project):
+    """A project of a release before 0.6, which has its management code in itself."""
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
+        """Run the project's command line."""
+        return self.python("-m", f"{self.package}.manage", *arguments, stdin=stdin, timeout=timeout, **variables)
+
+
+def living(history: Path, folder: Path, version: str, server: Server) -> Earlier:
+    """A project of a release, to have tables and rows."""
     answers = {"backend": server.backend, "schema_prefix": f"up{version[1:].replace('.', '')}_"}
-    return Project(
+    return Earlier(
         start(history, folder, version, **answers), environment={**server.variables, "DJ_LOG_STREAM": "stderr"}
     )
+
+
+def updated(earlier: Project) -> Project:
+    """The same project once it is on the library."""
+    return Project(earlier.folder, environment=earlier.environment)
 
 
 def edit(project: Project) -> dict[str, str]:
@@ -69,12 +82,11 @@ def cases() -> list[tuple[str, str]]:
     return [("v0.1.0", "mysql"), *((v, ("postgresql", "mysql")[n % 2]) for n, v in enumerate(releases()))]
 
 
-def layout(project: Project) -> int:
-    """Which journal a project's management code writes."""
-    path = next((project.folder / "src" / "my_pipeline" / "manage").rglob("journal.py"))
-    found = re.search(r"^LAYOUT = (\d+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None, path
-    return int(found[1])
+def layout(folder: Path) -> int:
+    """Which journal the management code or the library in a folder writes."""
+    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    (found,) = (int(number) for text in texts for number in re.findall(r"^LAYOUT = (\d+)$", text, re.MULTILINE))
+    return found
 
 
 @pytest.mark.parametrize(("version", "backend"), cases())
@@ -82,7 +94,7 @@ def test_project_with_a_database_comes_along(
     history: Path, tmp_path: Path, version: str, backend: str, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(backend)
-    project = living(history, tmp_path / "my_pipeline", version, server)
+    project: Project = living(history, tmp_path / "my_pipeline", version, server)
     try:
         made = project.run("--env", "dev", "init")
         assert made.code == 0, made.err
@@ -92,21 +104,22 @@ def test_project_with_a_database_comes_along(
         assert before.code == 0 and "the first" in before.out, before.err
         own = edit(project)
         save(project.folder)
-        old = Project(
+        old = Earlier(
             shutil.copytree(project.folder, tmp_path / "old"),
             environment={**server.variables, "DJ_LOG_STREAM": "stderr"},
         )
         done = update(project.folder, trust=crosses(version))
         assert done.returncode == 0, done.stderr
         assert git(project.folder, "ls-files", "--unmerged") == ""
+        project = updated(project)
         for path, text in own.items():
             assert project.read(path) == text, path
         for path in ("docs/workers.md", "deploy/worker.sbatch"):
             assert not (project.folder / path).exists(), path
         assert '    "scipy",\n' in project.read("pyproject.toml")
         assert "# on our machine\n" in project.read("compose.yaml")
-        assert project.read("src/my_pipeline/manage/servers/settings.py").endswith("\n\nOURS = True\n")
-        assert not (project.folder / "src/my_pipeline/manage/settings.py").exists()
+        assert "\n+OURS = True\n" in project.read("manage-edits.patch")
+        assert [path.name for path in (project.folder / "src/my_pipeline/manage").glob("*.py")] == ["__init__.py"]
         assert '"behaviour": "1.0.0"' in project.read("src/my_pipeline/version.py")
         save(project.folder, "Update")
 
@@ -128,7 +141,7 @@ def test_project_with_a_database_comes_along(
         runs = project.run("--env", "dev", "log", "--json").json["runs"]
         assert {run["schema"]: (run["kind"], run["options"]) for run in runs}["behaviour"] == ("init", "")
         # Who has not updated yet, and knows another journal, is refused in words, not misled.
-        for command in ("status", "init") if layout(old) < layout(project) else ():
+        for command in ("status", "init") if layout(old.folder) < layout(ROOT / "src") else ():
             refused = old.run("--env", "dev", command)
             assert refused.code == 5 and "newer version" in refused.err, refused.out + refused.err
         # The project is not installed here, and one of its tests asks how.
@@ -143,12 +156,13 @@ NAMES = ("analysis", "imaging", "ephys", "session", "subject")
 
 def test_what_lets_values_be_lost_stands_in_the_log(history: Path, tmp_path: Path, server: Server) -> None:
     """The journal has a column for it since v0.5.0; one of before gets it from the first command that changes tables."""
-    project = living(history, tmp_path / "my_pipeline", "v0.4.0", server)
+    project: Project = living(history, tmp_path / "my_pipeline", "v0.4.0", server)
     try:
         assert project.run("--env", "dev", "init").code == 0
         assert project.python("-c", ROWS).code == 0
         save(project.folder)
         assert update(project.folder, trust=True).returncode == 0
+        project = updated(project)
         runs = project.run("--env", "dev", "log", "--json").json["runs"]
         assert {run["options"] for run in runs} == {""}
         project.replace(project.module("subject"), "varchar(1000)", "varchar(4)")

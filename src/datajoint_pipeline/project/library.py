@@ -28,7 +28,7 @@ def check(project: Project) -> Iterator[Finding]:
     release = re.match(r"v(\d+(?:\.\d+)+[a-z0-9]*)", answers(project).get("_commit", ""))
     if release and Version(release[1]) != Version(installed):
         what = f"The template of this project is {release[1]}, and the library that runs is {installed}."
-        do = "Run copier update, which brings both to one version, then uv sync."
+        do = "Run copier update and uv sync; in a pyproject.toml that is your own, change the pin yourself."
         yield Finding("library-version", "pyproject.toml", 1, what, do, note=True)
     source = _source(project)
     place = source.get("path") or source.get("git", "")
