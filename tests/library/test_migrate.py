@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,39 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
         server.drop("dev_work", "dev_life", "dev_play")
     else:
         own.run("local", "stop")
+
+
+LIBRARY = f"datajoint-pipeline {version('datajoint-pipeline')}"
+
+
+def test_every_run_names_the_version_of_the_library(living: Project) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    ok(living, "migrate")
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    ok(living, "adopt", "--again", "life", code=3)
+    ok(living, "migrate")
+    living.replace(living.module("life"), "    grams : float64", "    unit = null : varchar(4)\n    grams : float64")
+    ok(living, "migrate", "--draft")
+    runs = ok(living, "log", "--json").json["runs"]
+    assert {run["kind"] for run in runs} == {"init", "migrate", "rollback", "adopt", "draft"}
+    assert [run["software"].split(", ")[1] for run in runs] == [LIBRARY] * len(runs)
+
+
+def test_a_long_name_of_the_project_does_not_cut_off_the_version_of_the_library(living: Project) -> None:
+    """The journal takes 255 characters."""
+    program = """
+from my_pipeline import pipeline
+from datajoint_pipeline.project.provenance import software
+for length in 8, 130, 200, 400:
+    print(software(pipeline.connect(), "p" * length))
+"""
+    texts = [line for line in living.python("-c", program).out.splitlines() if line.startswith("p")]
+    assert len(texts) == 4 and all(len(text) <= 255 for text in texts)
+    for text in texts:
+        project, *libraries, server = text.split(", ")
+        assert project.startswith("pppppppp") and libraries[0] == LIBRARY
+        assert server.startswith(("PostgreSQL ", "MySQL ")) and len(libraries) == 3
 
 
 def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:

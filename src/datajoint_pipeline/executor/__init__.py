@@ -1,1 +1,1 @@
-"""Runs plans, resumes and verifies them: the only package that changes a pipeline's tables."""
+"""Run plans, resume and verify them: the only package that changes a pipeline's tables."""

@@ -1,4 +1,4 @@
-"""Records for what was there before, and the types of tables that an earlier DataJoint made."""
+"""Record the versions of tables that were there before the project, and bring their types to the code."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def adopt(
     again : bool
         Whether schemas with a record get another one, of what they are now.
     types : bool
-        Whether tables that differ from the newest snapshot in types and comments alone are brought to it first.
+        Whether tables that differ from the newest snapshot in types and comments alone are brought to it.
     report : callable, optional
-        Called with the words of each step of that.
+        Called with the words of each step of that, its number and how many there are.
 
     Raises
     ------
     PipelineError
-        If a schema is like no version; then nothing was recorded.
+        If a schema has the shape of no version; then nothing was recorded.
     """
     with apply.alone(target):
         apply.resume(target, report)
@@ -50,21 +50,20 @@ def adopt(
         versions = {name: adoption.version_of(deployment, name) for name in names}
         like = {name: version for name, version in versions.items() if version is not None}
         unlike = [name for name in names if name not in like]
-        made = adoption.group(deployment, unlike) if unlike and types else None
-        if made is not None:
-            apply.judge(deployment, made, allow_data_loss=False)
+        retyping = adoption.group(deployment, unlike) if unlike and types else None
+        if retyping is not None:
+            apply.judge(deployment, retyping, allow_data_loss=False)
         elif unlike:
-            raise adoption.unlike(
-                deployment, unlike[0], retyped=adoption.group(deployment, unlike, ask=True) is not None
-            )
+            only_types = adoption.only_types_differ(deployment, unlike)
+            raise adoption.refusal(deployment, unlike[0], only_types=only_types)
         _record(deployment, like)
-        if made is not None:
-            apply.apply(deployment, made, "adopt", report)
+        if retyping is not None:
+            apply.apply(deployment, retyping, "adopt", report)
         return status.read(target)
 
 
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
-    """Record that schemas have these versions."""
+    """Record versions of schemas, by name."""
     connection = deployment.connection
     for name, version in versions.items():
         apply.make_records(deployment, name)

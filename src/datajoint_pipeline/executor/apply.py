@@ -1,8 +1,8 @@
-"""Applies migrations: plan, write down, run, see that it came true; and goes on where a run was broken off.
+"""Apply migrations: plan, record the plan, run it, verify the result; and go on with a run that was interrupted.
 
 PostgreSQL runs a group of migrations as one transaction, and after it the steps that have to be outside of any. On
-MySQL each step is one atomic statement; after a crash the database itself says whether it ran: a table is either as it
-was noted before the step, or as the step leaves it.
+MySQL each step is one atomic statement. After a crash the database itself says whether a step ran: its table is either
+as it was recorded before the step, or as the step leaves it.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def migrate(
     to : str, optional
         The version to stop at, for one schema.
     answer : callable, optional
-        What became of what only a draft had; see :func:`drafting.groups`.
+        What became of what only a draft had; see :func:`datajoint_pipeline.planner.drafts.groups`.
     allow_data_loss : bool
         Whether values may be cut or rounded where a new type cannot hold them.
     backups : Backups, optional
-        What is to become of values before they are lost; they are written to a file where nothing is said.
-    report : callable
+        The files that values are written to before they are lost; all are written where there is none.
+    report : callable, optional
         Called with what a step does, its number and how many there are.
 
     Returns
@@ -79,9 +79,9 @@ def migrate(
     Raises
     ------
     PipelineError
-        If something stands against it; then nothing was changed, or what was is a step that is complete.
+        If a migration cannot be applied, or a step fails. Every step that ran is complete, and recorded.
     """
-    chosen, files = list(chosen), backups or Backups()
+    chosen, backups = list(chosen), backups or Backups()
     with alone(target):
         resume(target, report)
         begun = False
@@ -92,12 +92,12 @@ def migrate(
                 return status.read(target)
             refuse_drift(deployment, wanted)
             # Everything is judged before the first step, and then again each time what is next.
-            found = drafts.groups(deployment, wanted, answer=answer, one=begun)
-            lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in found]
+            groups = drafts.groups(deployment, wanted, answer=answer, one=begun)
+            lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in groups]
             if lossy[0]:
-                found = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
-            keep = files.of_group(deployment, found[0], lossy[0], "migrate")
-            apply(deployment, found[0], "migrate", report, keep, allowances(allow_data_loss, files))
+                groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
+            keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
+            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
             answer, begun = None, True
 
 
@@ -111,10 +111,19 @@ def draft(
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
-    """Bring the tables to the code without a migration, for trying things out; ``said`` and ``ask`` answer what only a
-    person knows. Other parameters and the errors are those of :func:`migrate`, which replaces what this makes."""
+    """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
+
+    Parameters
+    ----------
+    answer : callable, optional
+        Given the tables before and after, the answers that are known beforehand.
+    ask : callable, optional
+        Given a question and the tables before, its answer; None where there is none.
+
+    Other parameters and the errors are those of :func:`migrate`.
+    """
     drafts.refuse_prod(target.environment, target.program)
-    code, files = target.code_tables(), backups or Backups()
+    code, backups = target.code_tables(), backups or Backups()
     with alone(target):
         resume(target, report)
         deployment = Deployment.read(target)
@@ -123,28 +132,34 @@ def draft(
             group = drafts.group(deployment, operations)
             if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
                 group = drafts.group(deployment, operations, lossy)
-            keep = files.of_group(deployment, group, lossy, journal.DRAFT)
-            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, files))
+            keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
+            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
         return status.read(target)
 
 
 def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:
-    """The attributes of a group whose values may change; raises where the data stand against it."""
+    """Judge a group by its rows; give the attributes whose values may change, by their tables' names after.
+
+    Raises
+    ------
+    PipelineError
+        If the server would refuse a step, or values would be lost and may not.
+    """
     plan.count(deployment.connection, group)
     title, lossy = group.migrations[0].title, set()
     drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
-    say = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
+    fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
     using = "Say in the migration how the new values come about (using=...)"
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
     if adopted:
-        say, using = "give the attribute another type", "Give the attribute a type that holds them"
+        fill, using = "give the attribute another type", "Give the attribute a type that holds them"
     for violation in group.violations:
         if violation.blocks:
             raise PipelineError(
                 f"{title} cannot be applied: {violation.table} has {violation.count} {violation.words}.",
                 "The server would refuse the change; nothing was changed.",
-                f"Correct these rows, or {say}.",
+                f"Correct these rows, or {fill}.",
             )
         if violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
             raise PipelineError(
@@ -160,7 +175,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
 
 
 def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
-    """Refuse to build on a schema that is not what was recorded."""
+    """Refuse to change a schema that has drifted from what was recorded."""
     for name in dict.fromkeys(migration.schema for migration in wanted):
         record, shape = deployment.records.get(name), deployment.shapes.get(name)
         if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
@@ -169,7 +184,7 @@ def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
             continue  # which is replaced by what the files say, whatever it has become
         history = deployment.histories[name]
         expected = history.latest if history.latest and history.latest.version == record.version else None
-        texts = drift.told(expected.shape, shape) if expected is not None else ()
+        texts = drift.explain(expected.shape, shape) if expected is not None else ()
         raise PipelineError(
             f"{deployment.databases[name]} is not as {name} {record.version} was recorded.",
             texts[0] if texts else "Somebody changed its tables by other means.",
@@ -191,7 +206,7 @@ def alone(target: Target) -> Iterator[None]:
 
 
 def allowances(allow_data_loss: bool, backups: Backups) -> str:
-    """What was said that lets values be lost, as the journal keeps it."""
+    """Give the options that let values be lost, as the journal keeps them."""
     return " ".join(["--allow-data-loss"] * allow_data_loss + ["--no-backup"] * (not backups.wanted))
 
 
@@ -203,98 +218,119 @@ def apply(
     keep: Callable[[], None] = lambda: None,
     options: str = "",
 ) -> None:
-    """Write a group down and run it; ``keep`` is called before the first change, on PostgreSQL in its transaction."""
+    """Record the plan of a group and run it.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    group : Group
+        What is run.
+    kind : str
+        The kind of the run in the journal.
+    report : callable
+        Called with what a step does, its number and how many there are.
+    keep : callable, optional
+        Writes values to a file; called before the first change, on PostgreSQL in its transaction.
+    options : str
+        What :func:`allowances` gives.
+
+    Raises
+    ------
+    PipelineError
+        If a step fails, or the result is not what was planned.
+    """
     connection = deployment.connection
     if connection.adapter.backend == "postgresql":
-        late = any(entry.kind == "online" for entry in group.entries)
+        online = any(entry.kind == "online" for entry in group.entries)
 
         def attempt() -> dict[str, Any]:
             with stepping.transaction(connection):
                 keep()
-                head = _write_down(deployment, group, kind, options)
-                _run(deployment.target, head, report, late=False)
-                if not late:
+                head = _record_plan(deployment, group, kind, options)
+                _run(deployment.target, head, report, online=False)
+                if not online:
                     _conclude(connection, head)
             return head
 
         head = stepping.patiently(connection, deployment.databases, attempt)
-        if late:
-            _go_on(deployment.target, head, report)
+        if online:
+            _continue(deployment.target, head, report)
     else:
         keep()
         for name in group.schemas:
             make_records(deployment, name)
         with stepping.transaction(connection):
-            head = _write_down(deployment, group, kind, options)
-        _go_on(deployment.target, head, report)
+            head = _record_plan(deployment, group, kind, options)
+        _continue(deployment.target, head, report)
 
 
 def make_records(deployment: Deployment, name: str) -> None:
-    """The database of a schema, its journal, and DataJoint's own table."""
+    """Make what is missing of the database of a schema, its journal, and DataJoint's table of lineage."""
     connection, database = deployment.connection, deployment.databases[name]
-    if database not in deployment.found:
+    if database not in deployment.surveys:
         connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None, reconnect=False)
     journal.create(connection, database)
     steplog.create(connection, database)
     lineage.create(connection, database)
 
 
-def _write_down(deployment: Deployment, group: Group, kind: str, options: str) -> dict[str, Any]:
-    """Record the plan; returns its head, which tells everything that running it needs."""
+def _record_plan(deployment: Deployment, group: Group, kind: str, options: str) -> dict[str, Any]:
+    """Record the plan of a group; give its head, which holds everything that running it needs."""
     connection = deployment.connection
     if connection.adapter.backend == "postgresql":
         for name in group.schemas:
             make_records(deployment, name)
     commit, software = deployment.target.commit(), deployment.target.software()
     members: list[dict[str, Any]] = []
-    now: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
+    versions: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
     for migration in group.migrations:
-        database, had = deployment.databases[migration.schema], now.get(migration.schema) or "0"
+        database, previous = deployment.databases[migration.schema], versions.get(migration.schema)
         number = journal.begin(
             connection,
             database,
             kind="init" if migration.makes is not None else kind,
-            version=max(migration.version, had if kind == "migrate" else "0", key=Version),
-            previous_version=now.get(migration.schema),
+            version=max(migration.version, (previous or "0") if kind == "migrate" else "0", key=Version),
+            previous_version=previous,
             code_commit=commit,
             software=software,
             options=options,
         )
-        now[migration.schema] = migration.version
-        known = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
-        members.append({**known, "run": number})
+        versions[migration.schema] = migration.version
+        identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
+        members.append({**identity, "run": number})
     leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
     changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
-    # What was put aside may stand elsewhere now.
+    # What is soft-deleted may have moved to another schema.
     changed |= {n.schema for step in group.steps for n in step.tables} & deployment.records.keys()
     shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
     for table in group.after.values():
         if table.name.schema in shapes:
             shapes[table.name.schema].append(table)
-    known = dict.fromkeys((*deployment.shapes, *shapes))
+    schemas = dict.fromkeys((*deployment.shapes, *shapes))
     head = {
         "leader": leader,
         "members": members,
-        "databases": {name: deployment.databases[name] for name in known if name in deployment.databases},
+        "databases": {name: deployment.databases[name] for name in schemas if name in deployment.databases},
         "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
         **({"renamed": drafts.renamed(group)} if kind == journal.DRAFT else {}),
     }
     for member in members:
         database = deployment.databases[member["schema"]]
-        own_head = (
+        member_head = (
             {**head, **member}
             if member["run"] == leader["run"] and member["schema"] == leader["schema"]
             else {"leader": leader, **member}
         )
-        entry = steplog.Entry(0, "head", steplog.DONE, member["slug"], json.dumps(own_head))
+        entry = steplog.Entry(0, "head", steplog.DONE, member["slug"], json.dumps(member_head))
         steplog.write(connection, database, member["run"], [entry])
     entries = [replace(entry, number=number) for number, entry in enumerate(group.entries, 1)]
     steplog.write(connection, deployment.databases[leader["schema"]], leader["run"], entries)
     return head
 
 
-def _go_on(target: Target, head: Mapping[str, Any], report: Report) -> None:
-    """Run everything that is not done, and conclude."""
+def _continue(target: Target, head: Mapping[str, Any], report: Report) -> None:
+    """Run every step that is not done, and conclude."""
     connection = target.connection
     _run(target, head, report)
     mysql = connection.adapter.backend == "mysql"
@@ -302,14 +338,14 @@ def _go_on(target: Target, head: Mapping[str, Any], report: Report) -> None:
         _conclude(connection, head)
 
 
-def _run(target: Target, head: Mapping[str, Any], report: Report, *, late: bool = True) -> None:
-    """Run the steps that are not done; without those that are for after the transaction, where there is one."""
+def _run(target: Target, head: Mapping[str, Any], report: Report, *, online: bool = True) -> None:
+    """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
     connection, databases, leader = target.connection, head["databases"], head["leader"]
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
-    prepared, last, apart = False, 0, connection.adapter.backend == "mysql"
+    prepared, last, single = False, 0, connection.adapter.backend == "mysql"
     for entry in entries:
-        if entry.number > last and entry.state != steplog.DONE and (late or entry.kind != "online"):
+        if entry.number > last and entry.state != steplog.DONE and (online or entry.kind != "online"):
             if not prepared:
                 stepping.prepare(connection)
             prepared = entry.kind != "online"  # which has more patience
@@ -317,16 +353,22 @@ def _run(target: Target, head: Mapping[str, Any], report: Report, *, late: bool 
             step = partial(stepping.run, target, databases, database, leader["run"], entry, len(entries))
             try:
                 # A transaction is tried again as a whole.
-                last = stepping.patiently(connection, databases, step) if apart or entry.kind == "online" else step()
+                last = stepping.patiently(connection, databases, step) if single or entry.kind == "online" else step()
             except stepping.Refused:
-                if entry.number == 1 and apart:
-                    for member in head["members"]:  # nothing has been changed, so nothing has to be gone on with
+                if entry.number == 1 and single:
+                    for member in head["members"]:  # nothing has been changed, so there is nothing to go on with
                         journal.withdraw(connection, databases[member["schema"]], member["run"])
                 raise
 
 
 def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
-    """Put right what DataJoint keeps beside the tables, see that it came true, and record that."""
+    """Verify the result, bring DataJoint's table of lineage to it, and record that the run is done.
+
+    Raises
+    ------
+    PipelineError
+        If the tables are not what was planned.
+    """
     databases = head["databases"]
     shapes = catalog.read(connection, databases)
     wanted = {data["name"]: decode(data) for data in head["after"]}
@@ -344,6 +386,7 @@ def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:
+    """Refuse tables that are not what was planned, with the first operation that is left to do."""
     have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
     want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
     drops = frozenset((name, None) for name in have)
@@ -358,20 +401,20 @@ def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Sche
 
 
 def resume(target: Target, report: Report) -> bool:
-    """Go on with a run that was broken off; whether there was one."""
+    """Go on with runs that were interrupted; tell whether there was one."""
     connection = target.connection
     databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
-    found = journal.survey(connection, databases.values())
-    known = {n: d for n, d in databases.items() if d in found and found[d].journal}
-    broken = {n: r for n, r in journal.latest(connection, known).items() if r.status != journal.DONE}
-    if not broken:
+    surveys = journal.survey(connection, databases.values())
+    with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
+    interrupted = {n: r for n, r in journal.latest(connection, with_journal).items() if r.status != journal.DONE}
+    if not interrupted:
         return False
-    heads = steplog.heads(connection, known)
-    for name, record in broken.items():
+    heads = steplog.heads(connection, with_journal)
+    for name, record in interrupted.items():
         head = heads.get((name, record.id))
         if head is None:
-            continue  # begun by init, which goes on with it
+            continue  # init began it, and goes on with it
         leader = heads[head["leader"]["schema"], head["leader"]["run"]]
-        _go_on(target, stepping.corrected(target, leader), report)
+        _continue(target, stepping.corrected(target, leader), report)
         return resume(target, report)
     return False

@@ -1,4 +1,5 @@
-"""The file that keeps what a command is about to lose: a zip with one CSV a table, a manifest and checksums.
+"""Write and read the file that keeps values before they are lost: a zip with a CSV for each table, a manifest and
+checksums.
 
 The CSV is that of RFC 4180, in UTF-8 with the names of the columns in its first line: a spreadsheet opens it, and a
 script reads it without this package. Null is ``\\N``, bytes are hexadecimal; a text that begins with a backslash has
@@ -29,7 +30,7 @@ FORMAT = 1
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 
-_SAYS = {
+_CSV_RULES = {
     "encoding": "utf-8",
     "null": "\\N",
     "bytes": "hexadecimal, in columns of the form hex",
@@ -52,11 +53,11 @@ class ArchivedColumn:
     type : str
         The server's type.
     key : bool
-        Whether it is of the primary key.
+        Whether it is part of the primary key.
     form : str
         ``text`` or ``hex``.
     lost : bool
-        Whether its values are what is kept; the others only tell the rows.
+        Whether its values are what is kept; the others only identify the rows.
     becomes : str
         The type that its values were cut or rounded to, as a definition writes it; empty for values that were deleted
         or computed anew.
@@ -72,7 +73,7 @@ class ArchivedColumn:
 
 @dataclass
 class Part:
-    """The rows of one table; ``whole`` where the table itself goes, and ``model`` is how it is made again."""
+    """The rows of one table; ``whole`` where the table itself is deleted, and ``model`` is how it is made again."""
 
     schema: str
     table: str
@@ -88,7 +89,7 @@ class Part:
 
     @property
     def lost(self) -> list[ArchivedColumn]:
-        """The columns whose values are kept."""
+        """Give the columns whose values are kept."""
         return [column for column in self.columns if column.lost]
 
 
@@ -113,12 +114,12 @@ class Manifest:
 
 @contextmanager
 def writing(path: Path, manifest: Manifest) -> Iterator[Writer]:
-    """Write a file under a hidden name, and give it its own once it is on the disk as a whole.
+    """Write a file under a hidden name, and rename it once the disk has all of it.
 
     Raises
     ------
     PipelineError
-        If the disk does not take it; then nothing of it is left.
+        If the disk does not take it; then no part of it is left.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -147,18 +148,19 @@ def writing(path: Path, manifest: Manifest) -> Iterator[Writer]:
         raise
 
 
-#: What is the matter with a disk or a folder, and not with a server.
+#: Errors of a disk or a folder, and not of a server.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the files, which git is to leave alone whatever the project's own ``.gitignore`` says."""
+    """Make the folder of the files, with a ``.gitignore`` of its own, whatever the project's says."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / ".gitignore").exists():
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _sync(folder: Path) -> None:
+    """Have the disk keep the names of a folder."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -175,20 +177,20 @@ class Writer:
         self._sums: dict[str, str] = {}
 
     def add(self, part: Part, rows: Iterable[Row]) -> None:
-        """Write the rows of a table, one by one; afterwards the part has their number and checksum."""
+        """Write the rows of a table, one by one, and set the part's number of rows and checksum."""
         with self._archive.open(part.file, "w", force_zip64=True) as raw:
             member = _Summing(raw)
             with io.TextIOWrapper(io.BufferedWriter(member), encoding="utf-8", newline="") as text:
                 lines = csv.writer(text, lineterminator="\r\n")
                 lines.writerow([column.name for column in part.columns])
                 for row in rows:
-                    lines.writerow([_written(value) for value in row])
+                    lines.writerow([_encoded(value) for value in row])
                     part.rows += 1
         part.sha256 = self._sums[part.file] = member.sum.hexdigest()
 
     def close(self, manifest: Manifest) -> None:
         """Write the manifest, and the checksums as ``sha256sum --check`` reads them."""
-        document = {"format": FORMAT, **asdict(manifest), "csv": _SAYS}
+        document = {"format": FORMAT, **asdict(manifest), "csv": _CSV_RULES}
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
         self._archive.writestr(MANIFEST, text)
         self._sums[MANIFEST] = hashlib.sha256(text.encode()).hexdigest()
@@ -196,7 +198,7 @@ class Writer:
 
 
 class _Summing(io.RawIOBase):
-    """Hands on what is written, and sums it up."""
+    """Hands on what is written, and takes its checksum."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw, self.sum = raw, hashlib.sha256()
@@ -209,7 +211,8 @@ class _Summing(io.RawIOBase):
         return self._raw.write(data)
 
 
-def _written(value: Value) -> str:
+def _encoded(value: Value) -> str:
+    """Give a value as the CSV has it."""
     if value is None:
         return "\\N"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -223,23 +226,24 @@ def _written(value: Value) -> str:
 
 
 class Archive:
-    """A file whose checksums were found right."""
+    """A file whose checksums are right."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
         self.path, self.manifest, self._archive = path, manifest, archive
 
     def rows(self, part: Part) -> Iterator[list[Value]]:
-        """The rows of a table, one by one."""
+        """Read the rows of a table, one by one."""
         csv.field_size_limit(2**31 - 1)
         forms = [column.form for column in part.columns]
         with io.TextIOWrapper(self._archive.open(part.file), encoding="utf-8", newline="") as text:
             lines = csv.reader(text)
             next(lines)
             for line in lines:
-                yield [_read(value, form) for value, form in zip(line, forms, strict=True)]
+                yield [_decoded(value, form) for value, form in zip(line, forms, strict=True)]
 
 
-def _read(value: str, form: str) -> Value:
+def _decoded(value: str, form: str) -> Value:
+    """Give a value of the CSV."""
     if value == "\\N":
         return None
     if form == "hex":
@@ -251,12 +255,12 @@ def _read(value: str, form: str) -> Value:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Archive]:
-    """Open a file and hold all that is in it against its checksums.
+    """Open a file and verify all that is in it by its checksums.
 
     Raises
     ------
     PipelineError
-        If it is none, is damaged, or was written by a newer version of this code.
+        If it is no backup, is damaged, or was written by a newer version of the library.
     """
     if not path.is_file():
         raise PipelineError(f"There is no file {path}.", "", "See the files in backups/.")
@@ -272,7 +276,7 @@ def reading(path: Path) -> Iterator[Archive]:
         yield Archive(path, archive, manifest)
 
 
-#: What reading a zip of any content can end in.
+#: Errors that reading a damaged zip can raise.
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError),
     *(LookupError, TypeError, ValueError, RuntimeError, AttributeError),
@@ -280,6 +284,7 @@ _BROKEN = (
 
 
 def _checked(archive: zipfile.ZipFile) -> Manifest:
+    """Read the manifest, once every checksum is right."""
     lines = [line.split("  ", 1) for line in archive.read(SUMS).decode().splitlines()]
     wanted = {name: digest for digest, name in lines}
     names = set(archive.namelist()) - {SUMS}
@@ -295,20 +300,20 @@ def _checked(archive: zipfile.ZipFile) -> Manifest:
     document = json.loads(archive.read(MANIFEST))
     if document.pop("format") > FORMAT:
         raise PipelineError(
-            "The file was written by a newer version of this project's management code.",
-            f"This code knows files up to format {FORMAT}.",
+            "The file was written by a newer version of the library.",
+            f"This version knows files up to format {FORMAT}.",
             "Use the newer code: pull the project, or run uvx copier update.",
         )
     return _manifest(document)
 
 
 def _manifest(document: Mapping[str, Any]) -> Manifest:
-    known = {name: value for name, value in document.items() if name in Manifest.__dataclass_fields__}
+    values = {name: value for name, value in document.items() if name in Manifest.__dataclass_fields__}
     parts = [
         Part(**{**part, "columns": [ArchivedColumn(**column) for column in part["columns"]]})
         for part in document["parts"]
     ]
-    return Manifest(**{**known, "parts": parts})
+    return Manifest(**{**values, "parts": parts})
 
 
 def _damaged(path: Path, why: str) -> PipelineError:

@@ -1,7 +1,6 @@
-"""Keeps what a command is about to lose: reads the rows batch by batch, and has :mod:`archive` write them to a file.
+"""Keep values before they are lost: read the rows batch by batch, and have :mod:`archive` write them to a file.
 
-What is put aside keeps its values and needs none. What statements and Python of the lab's own do to rows nobody can
-know beforehand.
+What is soft-deleted keeps its values and needs no file. What user steps do to rows cannot be known beforehand.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from .. import journal, server_errors
 from ..errors import PipelineError
 from ..internals.connection import unbuffered_cursor
 from ..planner.deployment import Deployment
-from ..planner.losses import Loss, Lossy
+from ..planner.losses import Loss
 from ..planner.losses import of_group as losses_of
-from ..planner.plan import Group
+from ..planner.plan import Group, Lossy
 from ..planner.target import Target
 from ..quoting import quoted
 from ..schema.model import Schema, encode
@@ -36,12 +35,12 @@ BATCH = 500
 
 @dataclass
 class Backups:
-    """The files that a command writes.
+    """The files that one command writes.
 
     Parameters
     ----------
     wanted : bool
-        Whether it writes any.
+        Whether it writes any; not with ``--no-backup``.
     report : callable
         Called with each file as soon as it is complete, and what it holds.
     files : list of Path
@@ -53,9 +52,10 @@ class Backups:
     files: list[Path] = field(default_factory=list)
 
     def of_group(self, deployment: Deployment, group: Group, lossy: Lossy, kind: str) -> Callable[[], None]:
-        """What writes a file of what a group of migrations loses, right before it is applied; see :func:`of_group`.
+        """Give the function that writes a file of what a group loses, to be called right before it is applied.
 
-        Called again, where a transaction is tried again, it writes the same file anew.
+        Called again, where a transaction is tried again, it writes the same file anew. See
+        :func:`datajoint_pipeline.planner.losses.of_group` for what is lost.
         """
         losses = losses_of(group, lossy) if self.wanted else []
         if not losses:
@@ -113,12 +113,13 @@ def _path(folder: Path, manifest: Manifest) -> Path:
     return folder / f"{manifest.environment}-{manifest.schema}-{manifest.kind}-{manifest.run}-{moment}.zip"
 
 
-def _run(deployment: Deployment, kind: str, schema: str) -> int:
+def _number(deployment: Deployment, kind: str, schema: str) -> int:
+    """Give the number of the run that a file is of; for `purge`, which is no run, that of the last one."""
     database, record = deployment.databases[schema], deployment.records.get(schema)
     if kind == "purge":
         return record.id if record is not None else 0
-    there = database in deployment.found and deployment.found[database].journal
-    return journal.following(deployment.connection, database) if there else 1
+    has_journal = database in deployment.surveys and deployment.surveys[database].journal
+    return journal.following(deployment.connection, database) if has_journal else 1
 
 
 def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str) -> Manifest:
@@ -130,7 +131,7 @@ def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str
         backend=deployment.connection.adapter.backend,
         kind=kind,
         schema=schema,
-        run=_run(deployment, kind, schema),
+        run=_number(deployment, kind, schema),
         moment=f"{journal.now().isoformat(timespec='microseconds')}Z",
         code_commit=deployment.target.commit(),
         schemas={n: {"database": deployment.databases[n], "version": records[n].version} for n in names},
@@ -139,18 +140,18 @@ def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str
 
 def _part(deployment: Deployment, loss: Loss) -> Part:
     name = loss.table.name
-    there = deployment.catalogue.tables[deployment.databases[name.schema], name.table]
+    table = deployment.catalogue.tables[deployment.databases[name.schema], name.table]
     columns = [
         ArchivedColumn(
             name=column.name,
             type=column.stored,
-            key=column.name in there.primary_key,
+            key=column.name in table.primary_key,
             form="hex" if is_bytes(column.stored) else "text",
             lost=loss.whole or column.name in loss.attributes,
             becomes=loss.attributes.get(column.name, ""),
         )
-        for column in there.columns
-        if loss.whole or column.name in there.primary_key or column.name in loss.attributes
+        for column in table.columns
+        if loss.whole or column.name in table.primary_key or column.name in loss.attributes
     ]
     model = encode(Schema(name.schema, (loss.table,)))
     return Part(name.schema, name.table, f"{name.schema}.{name.table}.csv", loss.whole, columns, model)
@@ -160,12 +161,12 @@ def _part(deployment: Deployment, loss: Loss) -> Part:
 
 
 def is_bytes(stored: str) -> bool:
-    """Whether a column of the server's type holds bytes, or what only bytes tell."""
+    """Tell whether a column of the server's type holds bytes, or values that are kept as bytes."""
     return bool(re.match(r"(tiny|medium|long)?blob|(var)?binary|bit|bytea|geom|point|line|poly|multi", stored))
 
 
 def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") -> str:
-    """An expression for a column's value as it stands in the file: a text that the server makes the same value of."""
+    """Give an expression for a column's value as the file has it: a text that the server makes the same value of."""
     name: str = alias + quoted(connection, column.name)
     if column.form == "hex":
         return name
@@ -178,14 +179,14 @@ def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") 
 
 
 def rows(connection: dj.Connection, part: Part, full: str) -> Iterator[Row]:
-    """The rows of a table, in the order of their key."""
+    """Read the rows of a table, in the order of their key."""
     key = ", ".join(quoted(connection, column.name) for column in part.columns if column.key)
     listed = ", ".join(read_as(connection, column) for column in part.columns)
     return stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else ""))
 
 
 def stream(connection: dj.Connection, sql: str) -> Iterator[Row]:
-    """The rows of a query, a batch in memory at a time; on PostgreSQL within a transaction."""
+    """Read the rows of a query, a batch in memory at a time; on PostgreSQL within a transaction."""
     if connection.adapter.backend == "postgresql":
         connection.query(f"DECLARE kept NO SCROLL CURSOR FOR {sql}", args=None, reconnect=False)
         while batch := connection.query(f"FETCH {BATCH} FROM kept", args=None, reconnect=False).fetchall():
@@ -200,7 +201,7 @@ def stream(connection: dj.Connection, sql: str) -> Iterator[Row]:
 
 @contextmanager
 def utc(connection: dj.Connection) -> Iterator[None]:
-    """Moments with a time zone are told, and taken, in UTC."""
+    """Have the server give, and take, moments with a time zone in UTC."""
     mysql = connection.adapter.backend == "mysql"
     show = "SELECT @@session.time_zone" if mysql else "SHOW TimeZone"
     set_ = "SET time_zone = %s" if mysql else "SET TimeZone = %s"
@@ -239,6 +240,7 @@ def _reading(target: Target, locked: list[str]) -> Iterator[None]:
 
 
 def _lock(target: Target, sql: str) -> None:
+    """Lock tables, or refuse as for any statement that waits for others in vain."""
     try:
         target.connection.query(sql, args=None, reconnect=False)
     except Exception as error:
@@ -255,7 +257,7 @@ def _lock(target: Target, sql: str) -> None:
 
 
 def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple[Part, str]]) -> None:
-    """Refuse what the disk may not hold; the file is smaller than this by as much as can be compressed."""
+    """Refuse what the disk may not hold. The estimate is of values that are not compressed yet."""
     mysql, needed = connection.adapter.backend == "mysql", 1 << 16
     for part, full in plans:
         sizes = []
@@ -271,12 +273,13 @@ def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple
     if needed > free:
         raise PipelineError(
             f"The disk would not hold the backup of {', '.join(str(part) for part, _ in plans)}.",
-            f"It may take {_spoken(needed)}, and {place} has {_spoken(free)} left. Nothing was changed.",
+            f"It may take {_size(needed)}, and {place} has {_size(free)} left. Nothing was changed.",
             "Make room there, or say --no-backup if the values may go for good.",
         )
 
 
-def _spoken(size: int) -> str:
+def _size(size: int) -> str:
+    """Give a number of bytes as people say it."""
     for unit, power in (("GB", 30), ("MB", 20), ("KB", 10)):
         if size >= 1 << power:
             return f"{size / (1 << power):.1f} {unit}"

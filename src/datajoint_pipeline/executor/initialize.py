@@ -1,4 +1,4 @@
-"""Makes the schemas and tables that are missing in a database, and records their versions."""
+"""Make the schemas and tables that are missing in a database, and record their versions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def initialize(
 
 
 def _checked(target: Target) -> Code:
-    """The code, once nothing is known to go wrong with it: on MySQL, what was made until then would stay."""
+    """Read the code, and refuse what cannot be declared: on MySQL, what was made until then would stay."""
     code = target.read_code()
     for what, why in code.problems[target.connection.adapter.backend]:
         raise PipelineError(what, why, "Correct the definition.")
@@ -75,7 +75,7 @@ def _checked(target: Target) -> Code:
 
 
 def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
-    """The schemas that `init` has to make; raises where it must not touch the database."""
+    """Give the schemas that `init` has to make; refuse where it must not touch the database."""
     for schema in found:
         if schema.state is State.UNRECORDED:
             raise PipelineError(
@@ -113,6 +113,7 @@ def _make(
     declare: Callable[[str], ModuleType],
     report: Callable[[str], None] | None,
 ) -> None:
+    """Make schemas one by one, and record their versions."""
     connection = target.connection
     commit, software = target.commit(), target.software()
     numbers: dict[str, int] = {}
@@ -140,6 +141,7 @@ def _make(
 
 
 def _create_schema(connection: dj.Connection, database: str) -> None:
+    """Make the database of a schema where it is missing."""
     if database in journal.survey(connection, [database]):
         return
     try:
@@ -154,6 +156,7 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
 
 @contextmanager
 def _one_transaction(connection: dj.Connection) -> Iterator[None]:
+    """Hold a transaction on PostgreSQL; nothing on MySQL, which commits each statement that defines a table."""
     if connection.adapter.backend != "postgresql":
         yield
         return

@@ -1,14 +1,13 @@
-"""Every migration from the oldest snapshots on, applied to tables with rows by the engine itself; what `check` runs.
+"""Apply every migration from the oldest snapshots on, by the library itself, to tables with rows; what `check` runs.
 
 It works in the environment ``test`` on the embedded server, in a process of its own. The rows are made up
-(:mod:`samples`). So a refusal that any rows would meet is a finding, and one that hangs on their values is a note: a
+(:mod:`samples`). So a refusal that any rows would meet is a finding, and one that depends on their values is a note: a
 real database may have no such rows, or people decide there what becomes of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -28,29 +27,26 @@ from ..planner.target import Target
 from ..schema.model import ForeignKey, TableName
 from . import apply, samples
 
-if TYPE_CHECKING:
-    pass
-
 
 def replay(target: Target) -> list[Finding]:
-    """Apply every migration to rows that are made up, in a database that is empty; give what was found."""
+    """Apply every migration to rows that are made up, in a database that is empty; give the findings."""
     with apply.alone(target):
         return _Replay(target).run()
 
 
 class _Stop(Exception):
-    """It goes no further."""
+    """Ends a replay that cannot go on."""
 
 
 class _Replay:
-    """A replay on its way, and what it has found."""
+    """A replay that is under way, and its findings."""
 
     def __init__(self, target: Target) -> None:
         self.target, self.connection = target, target.connection
-        self.found: list[Finding] = []
+        self.findings: list[Finding] = []
 
     def run(self) -> list[Finding]:
-        """Make, fill, migrate, compare."""
+        """Make the oldest tables, fill them, migrate, compare; give the findings."""
         try:
             while True:
                 deployment = Deployment.read(self.target)
@@ -62,20 +58,20 @@ class _Replay:
                 try:
                     self._apply(deployment, wanted)
                 except PipelineError as error:
-                    self._say("replay-rows", _file(wanted[0]), f"{error.what} {error.why}", error.do)
-                    return self.found
+                    self._report("replay-rows", _file(wanted[0]), f"{error.what} {error.why}", error.do)
+                    return self.findings
             self._compare(deployment)
         except _Stop:
             pass
         except PipelineError as error:
-            self._say("replay-rows", "version", f"{error.what} {error.why}", error.do)
-        return self.found
+            self._report("replay-rows", "version", f"{error.what} {error.why}", error.do)
+        return self.findings
 
-    def _say(self, id_: str, module: str, what: str, do: str, *, note: bool = False) -> None:
-        self.found.append(Finding(id_, module, 1, what, do, note))
+    def _report(self, id_: str, module: str, what: str, do: str, *, note: bool = False) -> None:
+        self.findings.append(Finding(id_, module, 1, what, do, note))
 
-    def _of(self, group: Group, what: str, do: str, *, note: bool = False) -> None:
-        self._say("replay-rows", _file(group.migrations[0]), what, do, note=note)
+    def _report_group(self, group: Group, what: str, do: str, *, note: bool = False) -> None:
+        self._report("replay-rows", _file(group.migrations[0]), what, do, note=note)
 
     def _make(self, deployment: Deployment) -> bool:
         """Make the schemas that are not there and whose parents are, as their oldest snapshots have them."""
@@ -85,60 +81,61 @@ class _Replay:
         group = Group(making, deployment.tables)
         operations = [operation for migration in making for operation in migration.operations(group.before)]
         names = constraints.names(deployment.catalogue)
-        plan.lower(deployment, group, operations, names, frozenset())
+        plan.add_steps(deployment, group, operations, names, frozenset())
         apply.apply(deployment, group, "init", _quiet)
         self._fill(deployment, group.after)
         return True
 
     def _fill(self, deployment: Deployment, tables: Tables) -> None:
+        """Put rows into the tables that have none; note where that is not possible."""
         without = samples.fill(self.connection, deployment.databases, tables)
         for name in without:
             if not {key.parent for key in tables[name].foreign_keys} & set(without):
                 what = f"No row could be made up for {name}, so what migrations do to its rows is not known."
-                self._say("replay-rows", name.schema, what, "Try them on a database with rows (dev).", note=True)
+                self._report("replay-rows", name.schema, what, "Try them on a database with rows (dev).", note=True)
 
-    def _rows(self, deployment: Deployment, name: TableName) -> int:
+    def _count_rows(self, deployment: Deployment, name: TableName) -> int:
         return samples.count(self.connection, deployment.databases[name.schema], name.table)
 
     def _apply(self, deployment: Deployment, wanted: list[Migration]) -> None:
-        """Apply a group, with rows; without those that stand against it, where they need not be so."""
+        """Apply a group to tables with rows; without those that are in its way, where other rows would not be."""
         while True:
             group = plan.groups(deployment, wanted)[0]
             plan.count(self.connection, group)
-            against = [finding for finding in group.violations if finding.blocks or finding.loses]
-            for finding in against:
-                self._judge(group, finding)
-            origins = _origins(group)
-            where = {origins[finding.table][0] for finding in against if finding.table in origins}
-            if not where:
+            violations = [violation for violation in group.violations if violation.blocks or violation.loses]
+            for violation in violations:
+                self._judge(group, violation)
+            names = _names_before(group)
+            violated = {names[violation.table][0] for violation in violations if violation.table in names}
+            if not violated:
                 break
-            samples.empty(self.connection, deployment.databases, where)
-        had = {name: self._rows(deployment, name) for name in group.before}
+            samples.empty(self.connection, deployment.databases, violated)
+        counts = {name: self._count_rows(deployment, name) for name in group.before}
         try:
             apply.apply(deployment, group, "migrate", _quiet)
         except PipelineError as error:
             self._try_without_rows(deployment, wanted, error)
         else:
-            self._count(deployment, group, had)
+            self._verify_rows(deployment, group, counts)
         self._fill(deployment, {n: t for n, t in group.after.items() if not n.table.startswith("~")})
 
-    def _judge(self, group: Group, finding: plan.Violation) -> None:
-        """Say what stands against a group; stop where it would for any rows."""
-        what = f"{finding.table} has {finding.count} {finding.words}"
-        if _certain(group, finding):
+    def _judge(self, group: Group, violation: plan.Violation) -> None:
+        """Report a violation; stop where any rows would have it."""
+        what = f"{violation.table} has {violation.count} {violation.words}"
+        if _certain(group, violation):
             do = "Say in the migration what the rows are to get (fill=..., using=..., RunSQL, RunPython)."
-            self._of(group, f"It cannot be applied where there are rows: {what}.", do)
+            self._report_group(group, f"It cannot be applied where there are rows: {what}.", do)
             raise _Stop
         do = "Where a database has such rows, migrate refuses until they are corrected or the migration says more."
-        self._of(group, f"Of the rows made up here, {what}.", do, note=True)
+        self._report_group(group, f"Of the rows made up here, {what}.", do, note=True)
 
     def _try_without_rows(self, deployment: Deployment, wanted: list[Migration], error: PipelineError) -> None:
-        """What failed with rows may fail for what they are; without any it must not."""
+        """Apply a group without rows that failed with some: it may fail for their values, but not without any."""
         group = plan.groups(deployment, wanted)[0]
         depends = any(_computes(operation) for _, operation in group.operations())
         what = f"{error.what} {error.why}".replace(" Nothing was changed.", "")
         do = "Try it on a database with rows like yours (dev)." if depends else "Correct the migration."
-        self._say(
+        self._report(
             "replay-rows",
             _file(group.migrations[0]),
             f"With rows made up here, {what[0].lower()}{what[1:]}",
@@ -151,34 +148,34 @@ class _Replay:
         try:
             apply.apply(deployment, group, "migrate", _quiet)
         except PipelineError as again:
-            self.found.pop()
+            self.findings.pop()
             what = f"It fails even where there are no rows: {again.what} {again.why}"
-            self._of(group, what, "Correct the migration.")
+            self._report_group(group, what, "Correct the migration.")
             raise _Stop from again
 
-    def _count(self, deployment: Deployment, group: Group, had: Mapping[TableName, int]) -> None:
-        """Every row has to be there, unless the lab's own statements took it."""
+    def _verify_rows(self, deployment: Deployment, group: Group, counts: Mapping[TableName, int]) -> None:
+        """Verify that every row is still there; ``counts`` has their numbers before. User steps may delete rows."""
         if any(isinstance(operation, (data.RunSQL, data.RunPython)) for _, operation in group.operations()):
             return
-        for name, (was, _) in _origins(group).items():
-            if name in group.after and (now := self._rows(deployment, name)) < had[was]:
-                what = f"{name} has {now} rows afterwards; it had {had[was]}."
-                self._of(group, what, "Report it: a migration has to keep every row.")
+        for name, (old, _) in _names_before(group).items():
+            if name in group.after and (now := self._count_rows(deployment, name)) < counts[old]:
+                what = f"{name} has {now} rows afterwards; it had {counts[old]}."
+                self._report_group(group, what, "Report it: a migration has to keep every row.")
                 raise _Stop
 
     def _compare(self, deployment: Deployment) -> None:
-        """What the tables have become is what the newest snapshots say."""
+        """Verify that the tables are as the newest snapshots have them."""
         shapes = catalog.read(self.connection, deployment.databases)
         for name, history in deployment.histories.items():
             if history.latest is None:
                 continue
             if name not in shapes:
                 what = f"{name} cannot be made as its oldest snapshot has it: what that refers to is never there."
-                self._say("replay-result", name, what, "Take the oldest snapshot back from version control.")
+                self._report("replay-result", name, what, "Take the oldest snapshot back from version control.")
                 continue
             for text in drift.describe(history.latest.shape, drift.visible(shapes[name])):
                 what = f"After every migration {name} is not as its snapshot has it: {text}"
-                self._say("replay-result", name, what, "Correct the migration, or make it anew with revise.")
+                self._report("replay-result", name, what, "Correct the migration, or make it anew with revise.")
 
 
 def _quiet(words: str, number: int, of: int) -> None: ...
@@ -188,7 +185,7 @@ def _quiet(words: str, number: int, of: int) -> None: ...
 
 
 def _to_make(deployment: Deployment) -> list[Migration]:
-    """The making of each schema that is not there and whose parents are."""
+    """Give the making of each schema that is not there and whose parents are."""
     absent = {name: history.oldest for name, history in deployment.histories.items() if name not in deployment.records}
     making = {name: oldest for name, oldest in absent.items() if oldest is not None}
     while True:
@@ -204,7 +201,7 @@ def _to_make(deployment: Deployment) -> list[Migration]:
 
 
 def _unmet(deployment: Deployment, tables: Tables, key: ForeignKey) -> bool:
-    """Whether a foreign key leads nowhere yet."""
+    """Tell whether a foreign key leads nowhere yet."""
     parent = tables.get(key.parent)
     if parent is None:
         return key.parent.schema in deployment.histories
@@ -212,10 +209,10 @@ def _unmet(deployment: Deployment, tables: Tables, key: ForeignKey) -> bool:
 
 
 def _ready(deployment: Deployment) -> list[Migration]:
-    """The migrations that can be applied before another schema is made, in order."""
-    waits = pending.waiting(deployment, deployment.records)
+    """Give the migrations that can be applied before another schema is made, in order."""
+    by_schema = pending.by_schema(deployment, deployment.records)
     have = {name: record.version for name, record in deployment.records.items()}
-    left = [migration for migrations in waits.values() for migration in migrations]
+    left = [migration for migrations in by_schema.values() for migration in migrations]
     while True:
         late = [r for r in left if any(not _reached(left, have, *required) for required in r.requires.items())]
         if not late:
@@ -225,7 +222,7 @@ def _ready(deployment: Deployment) -> list[Migration]:
 
 
 def _first(deployment: Deployment, ready: list[Migration]) -> list[Migration]:
-    """Those that are applied together first: what is not whole between them, no database can be."""
+    """Give the migrations of the first group: those after which every foreign key leads somewhere again."""
     now = deployment.tables
     for number, migration in enumerate(ready, 1):
         now = ops.apply(migration.operations(now), now)
@@ -235,51 +232,52 @@ def _first(deployment: Deployment, ready: list[Migration]) -> list[Migration]:
 
 
 def _reached(left: list[Migration], have: Mapping[str, str], schema: str, version: str) -> bool:
-    """Whether a schema has a version, or will have it."""
-    known = [have[schema], *(r.version for r in left if r.schema == schema)] if schema in have else []
-    return any(Version(one) >= Version(version) for one in known)
+    """Tell whether a schema has a version, or will have it."""
+    versions = [have[schema], *(r.version for r in left if r.schema == schema)] if schema in have else []
+    return any(Version(one) >= Version(version) for one in versions)
 
 
-# --- What stands against it --------------------------------------------------------------------------------------
+# --- Violations --------------------------------------------------------------------------------------------------
 
-#: Of each table afterwards that was there before: its name then, and what its attributes were called.
-Origins = dict[TableName, tuple[TableName, dict[str, str]]]
+#: By the name after of each table that was there before: its name before, and those of its attributes by those after.
+NamesBefore = dict[TableName, tuple[TableName, dict[str, str]]]
 
 
-def _origins(group: Group) -> Origins:
-    found: Origins = {name: (name, {a: a for a in table.attribute}) for name, table in group.before.items()}
-    for step in group.origins:
+def _names_before(group: Group) -> NamesBefore:
+    """Follow the names of tables and attributes through a group."""
+    found: NamesBefore = {name: (name, {a: a for a in table.attribute}) for name, table in group.before.items()}
+    for origins in group.origins:
         found = {
             name: (
-                found[was][0],
-                {a: found[was][1][b] for a, b in step.attributes.get(name, {}).items() if b in found[was][1]},
+                found[old][0],
+                {a: found[old][1][b] for a, b in origins.attributes.get(name, {}).items() if b in found[old][1]},
             )
-            for name, was in step.tables.items()
-            if was in found
+            for name, old in origins.tables.items()
+            if old in found
         }
     return found
 
 
-def _certain(group: Group, finding: plan.Violation) -> bool:
-    """Whether any rows would stand against a group, and not only such as were made up."""
-    origins = _origins(group)
-    was, _ = origins.get(finding.table, (finding.table, {}))
-    before, after = group.before.get(was), group.after.get(finding.table)
+def _certain(group: Group, violation: plan.Violation) -> bool:
+    """Tell whether any rows would have a violation, and not only such as were made up."""
+    names = _names_before(group)
+    old, _ = names.get(violation.table, (violation.table, {}))
+    before, after = group.before.get(old), group.after.get(violation.table)
     if before is None or after is None:
         return False
-    match finding.kind:
+    match violation.kind:
         case "null":
-            return not set(finding.attributes) & set(before.attribute)
+            return not set(violation.attributes) & set(before.attribute)
         case "duplicate":
-            return not finding.attributes
+            return not violation.attributes
         case "parent":
-            made = [key.parent for key in after.foreign_keys if key.parent not in origins]
-            return any(finding.words.endswith(f" of {parent}") for parent in made)
+            made = [key.parent for key in after.foreign_keys if key.parent not in names]
+            return any(violation.words.endswith(f" of {parent}") for parent in made)
     return False
 
 
 def _computes(operation: ops.Operation) -> bool:
-    """Whether what an operation gives hangs on values in a way that only the server or the lab's own code knows."""
+    """Tell whether the result of an operation depends on values in a way that only the server or user steps know."""
     if isinstance(operation, (data.RunSQL, data.RunPython, data.RebuildTable)):
         return True
     fill, using = getattr(operation, "fill", None), getattr(operation, "using", None)
@@ -287,5 +285,5 @@ def _computes(operation: ops.Operation) -> bool:
 
 
 def _file(migration: Migration) -> str:
-    """The file of a migration, as a finding names it."""
+    """Give the file of a migration, as a finding names it."""
     return f"migrations/{migration.schema}/{migration.path.stem if migration.path else migration.version}"

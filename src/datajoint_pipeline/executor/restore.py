@@ -1,7 +1,8 @@
-"""Puts the values of a backup back: into rows with the same key, or with the table or column that was deleted.
+"""Put the values of a backup back: into rows with the same key, or with the table or column that was deleted.
 
 The rows of the file are put into a temporary table of the types that the columns have now, and from there into the
-columns by one statement a table, all of them in one transaction. What somebody wrote since is not overwritten unbidden.
+columns by one statement a table, all of them in one transaction. What somebody wrote since is overwritten only with
+``overwrite``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Restored:
     rows : int
         In the file.
     restored, same, gone : int
-        That got their values back or came back themselves, that had them, and that are not there any more.
+        Rows that got their values back or came back themselves, that had them, and that are not there any more.
     made : bool
         Whether the table or an attribute had to be made again.
     """
@@ -64,7 +65,7 @@ class _Undone(Exception):
 def restore(
     target: Target, path: Path, *, overwrite: bool = False, dry_run: bool = False
 ) -> tuple[Manifest, list[Restored]]:
-    """Put the values of a file back; returns what the file is of, and what became of its rows.
+    """Put the values of a file back; give its manifest, and what became of its rows.
 
     Parameters
     ----------
@@ -73,9 +74,9 @@ def restore(
     path : Path
         The file.
     overwrite : bool
-        Whether values that somebody wrote since go.
+        Whether values that somebody wrote since may be overwritten.
     dry_run : bool
-        Whether nothing is to stay.
+        Whether everything is undone in the end.
 
     Raises
     ------
@@ -93,6 +94,7 @@ def restore(
 
 
 def _refuse_other_place(target: Target, file: Archive) -> None:
+    """Refuse a file of another project or environment."""
     manifest = file.manifest
     if manifest.package != target.name:
         what = f"{file.path.name} is of another project, {manifest.package}."
@@ -106,6 +108,7 @@ def _refuse_other_place(target: Target, file: Archive) -> None:
 
 
 def _refuse_other_server(deployment: Deployment, file: Archive) -> None:
+    """Refuse a file of another kind of server, and a schema in the middle of a change."""
     backend = deployment.connection.adapter.backend
     if file.manifest.backend != backend:
         what = f"{file.path.name} is of a {file.manifest.backend} server, and this one is {backend}."
@@ -130,13 +133,14 @@ class _Restoring:
         self.mysql = self.connection.adapter.backend == "mysql"
 
     def run(self) -> list[Restored]:
+        """Make what is missing, put the values back, and undo all of it in a dry run."""
         parts = self.file.manifest.parts
         missing = [part for part in parts if self._missing(part)]
         for part in parts:
             self._refuse_misfit(part)
         found: list[Restored] = []
         if self.dry_run and self.mysql:  # which cannot take back that something was made
-            found = [self._told(part, (part.rows, 0, 0), made=True) for part in missing]
+            found = [self._result(part, (part.rows, 0, 0), made=True) for part in missing]
             parts = [part for part in parts if part not in missing]
         made: list[Step] = []
         try:
@@ -145,7 +149,7 @@ class _Restoring:
                 made = self._make([part for part in parts if part in missing])
                 with backup.utc(self.connection), self._staged(parts), stepping.within(self.connection):
                     found += [
-                        self._told(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
+                        self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
                     ]
                     self._restamp(missing)
                     if self.dry_run:
@@ -157,18 +161,19 @@ class _Restoring:
             raise PipelineError(
                 "The values cannot be put back.",
                 f"{server_errors.reason(error)}. Nothing was changed.",
-                self._back(self.file.manifest.parts[0]),
+                self._advice(self.file.manifest.parts[0]),
             ) from error
         return found
 
     def _query(self, sql: str, *arguments: object) -> Any:
         return self.connection.query(sql, arguments or None, reconnect=False)
 
-    def _told(self, part: Part, counts: tuple[int, int, int], made: bool) -> Restored:
+    def _result(self, part: Part, counts: tuple[int, int, int], made: bool) -> Restored:
+        """Give what became of the rows of a part; ``counts`` are those restored, the same and gone."""
         names = () if part.whole else tuple(column.name for column in part.lost)
         return Restored(part.schema, part.table, names, part.rows, *counts, made)
 
-    # --- What is there ---------------------------------------------------------------------------------------------
+    # --- What is on the server --------------------------------------------------------------------------------------
 
     def _place(self, part: Part) -> tuple[str, str]:
         return self.deployment.databases.get(part.schema, part.schema), part.table
@@ -176,64 +181,66 @@ class _Restoring:
     def _full(self, part: Part) -> str:
         return self.deployment.full(TableName(part.schema, part.table))
 
-    def _there(self, part: Part) -> CatalogTable | None:
+    def _on_server(self, part: Part) -> CatalogTable | None:
         return self.deployment.catalogue.tables.get(self._place(part))
 
     def _missing(self, part: Part) -> list[str]:
-        """What `purge` deleted: columns, or a table whose columns all are missing."""
-        there = self._there(part)
+        """Give the columns that `purge` deleted; all of them where it deleted the table."""
+        there = self._on_server(part)
         if self.file.manifest.kind != "purge":
             return []
         known = {column.name for column in there.columns} if there is not None else set()
         return [column.name for column in part.lost if column.name not in known]
 
-    def _back(self, part: Part) -> str:
-        known = self.file.manifest.schemas.get(part.schema)
+    def _advice(self, part: Part) -> str:
+        """Say how a table becomes again what it was when its values were kept."""
+        schema = self.file.manifest.schemas.get(part.schema)
         command = self.deployment.target.command
         if self.file.manifest.kind == journal.DRAFT:
             return f"First take the class back to what it was, say {command} migrate --draft, then run restore again."
-        if known is None or self.file.manifest.kind == "purge":
+        if schema is None or self.file.manifest.kind == "purge":
             return "Bring the table to what it was then, and run restore again."
-        return f"First say {command} rollback {part.schema} --to {known['version']}, then run restore again."
+        return f"First say {command} rollback {part.schema} --to {schema['version']}, then run restore again."
 
     def _refuse_misfit(self, part: Part) -> None:
-        there = self._there(part)
+        """Refuse a part whose table is not there, has another key, or columns that cannot take its values."""
+        there = self._on_server(part)
         if there is None:
             if part.whole and part.schema in self.deployment.records:
                 return
             what = f"There is no table {part} any more."
-            raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._back(part))
+            raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._advice(part))
         columns, missing = {column.name: column for column in there.columns}, self._missing(part)
         if part.whole and missing:
             what = f"There is another {part} by now, without {missing[0]}."
             raise PipelineError(
-                what, "It was put aside since. Nothing was changed.", "Purge it, then run restore again."
+                what, "It was soft-deleted since. Nothing was changed.", "Purge it, then run restore again."
             )
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
             what = f"{part} has another primary key than when its values were kept."
-            raise PipelineError(what, "Rows are told by it. Nothing was changed.", self._back(part))
+            raise PipelineError(what, "Rows are found by it. Nothing was changed.", self._advice(part))
         for column in part.columns:
             now = columns.get(column.name)
             if now is None and column.name not in missing:
                 what = f"{part} has no {column.name} any more."
-                raise PipelineError(what, "It was dropped or renamed. Nothing was changed.", self._back(part))
+                raise PipelineError(what, "It was dropped or renamed. Nothing was changed.", self._advice(part))
             if now is not None and not compatibility.takes(now.stored, column.type):
                 raise PipelineError(
                     f"{part}.{column.name} is {now.stored} now, and its values were {column.type}.",
                     "They would be cut, rounded or refused. Nothing was changed.",
-                    self._back(part),
+                    self._advice(part),
                 )
 
     # --- What has to be made ---------------------------------------------------------------------------------------
 
     def _make(self, parts: list[Part]) -> list[Step]:
-        """Make what was deleted as it was; returns how that is undone, where the server does not by itself."""
+        """Make what was deleted as it was; give the steps that undo it, where the server does not by itself."""
         tables, undo = self.deployment.tables, list[Step]()
         dialect = self.deployment.dialect(constraints.names(self.deployment.catalogue), tables, dict(tables))
         for part in parts:
             (model,) = decode(part.model)
             name = TableName(part.schema, part.table)
-            if part.whole and self._there(part) is None:
+            if part.whole and self._on_server(part) is None:
                 steps = dialect.create_table(replace(model, foreign_keys=()))
                 undo += [Step(f"DROP TABLE {self._full(part)}", (), "")] if self.mysql else []
             else:
@@ -248,12 +255,13 @@ class _Restoring:
         return undo
 
     def _take_back(self, made: list[Step]) -> None:
+        """Undo what was made."""
         for step in made:
-            with suppress(Exception):  # what it was that failed is said
+            with suppress(Exception):  # the error that led here is raised
                 self._query(step.sql)
 
     def _restamp(self, missing: list[Part]) -> None:
-        """Have a record that was true of the shape be so of the shape with what has come back."""
+        """Record the fingerprint of the shape with what was made again."""
         names = {part.schema for part in missing if not part.whole}
         shapes = Deployment.read(self.deployment.target).shapes if names else {}
         for name in names:
@@ -269,7 +277,7 @@ class _Restoring:
 
     @contextmanager
     def _staged(self, parts: list[Part]) -> Iterator[None]:
-        """The rows of the file in temporary tables, of the types that the columns have."""
+        """Hold the rows of the file in temporary tables, of the types that the columns have."""
         try:
             for number, part in enumerate(parts):
                 names = ", ".join(self.quote(column.name) for column in part.columns)
@@ -293,7 +301,8 @@ class _Restoring:
                     self._query(f"DROP {temporary}TABLE IF EXISTS {self._staging(number, part)}")
 
     def _batches(self, part: Part) -> Iterator[list[list[Value]]]:
-        there = {column.name: column.stored for column in found.columns} if (found := self._there(part)) else {}
+        """Read the rows of a part in batches; refuse a text that its column would cut."""
+        there = {column.name: column.stored for column in found.columns} if (found := self._on_server(part)) else {}
         sizes = [notation.text_size(there.get(column.name, "")) for column in part.columns]
         batch, size = list[list[Value]](), 0
         for row in self.file.rows(part):
@@ -302,7 +311,7 @@ class _Restoring:
                     raise PipelineError(
                         f"{part}.{column.name} is {there[column.name]} now, and a value has {len(value)} characters.",
                         "It would be cut or refused. Nothing was changed.",
-                        self._back(part),
+                        self._advice(part),
                     )
             batch.append(row)
             size += sum(len(value) for value in row if value is not None)
@@ -313,65 +322,68 @@ class _Restoring:
             yield batch
 
     def _put_back(self, number: int, part: Part) -> tuple[int, int, int]:
-        """Rows that got their values back, that had them, and that are not there any more."""
+        """Put the values of a part back; count the rows that got them, that had them, and that are gone."""
         full, staging = self._full(part), self._staging(number, part)
         rows = f"{full} t JOIN {staging} r ON {self._on(part)}"
-        there = self._count(rows)
+        matched = self._count(rows)
         changing = [column for column in part.columns if column.lost and not (part.whole and column.key)]
         differs = " OR ".join(self._differs(column) for column in changing) or "FALSE"
         different = self._count(f"{rows} WHERE {differs}")
         if different and not self.overwrite:
-            self._refuse_written(part, changing, f"{rows} WHERE {differs}")
+            self._refuse_newer_values(part, changing, f"{rows} WHERE {differs}")
         if different and self.mysql:
             sets = ", ".join(f"t.{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
             self._query(f"UPDATE {rows} SET {sets} WHERE {differs}")
         elif different:
             sets = ", ".join(f"{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
             self._query(f"UPDATE {full} t SET {sets} FROM {staging} r WHERE {self._on(part)} AND ({differs})")
-        gone = part.rows - there
+        gone = part.rows - matched
         if not part.whole:
-            return different, there - different, gone
+            return different, matched - different, gone
         names = ", ".join(self.quote(column.name) for column in part.columns)
-        known = f"SELECT 1 FROM {full} t WHERE {self._on(part)}"
-        self._query(f"INSERT INTO {full} ({names}) SELECT {names} FROM {staging} r WHERE NOT EXISTS ({known})")
-        return different + gone, there - different, 0
+        present = f"SELECT 1 FROM {full} t WHERE {self._on(part)}"
+        self._query(f"INSERT INTO {full} ({names}) SELECT {names} FROM {staging} r WHERE NOT EXISTS ({present})")
+        return different + gone, matched - different, 0
 
     def _count(self, rows: str) -> int:
         return int(self._query(f"SELECT COUNT(*) FROM {rows}").fetchone()[0])
 
     def _on(self, part: Part) -> str:
-        """What joins a row of the table, as ``t``, to one of the file; a key that was cut is told by what is left."""
+        """Give the condition that joins a row of the table, as ``t``, to one of the file, as ``r``.
+
+        A key that was cut is compared with what the cut leaves of the one in the file.
+        """
         parts = []
         for column in part.columns:
             if column.key:
-                own, kept = (f"{row}.{self.quote(column.name)}" for row in "tr")
+                current, kept = (f"{row}.{self.quote(column.name)}" for row in "tr")
                 size = notation.text_size(column.becomes)
-                cut = f" OR {own} = LEFT({kept}, {size})" if column.lost and size and not part.whole else ""
-                parts.append(f"({own} = {kept}{cut})")
+                cut = f" OR {current} = LEFT({kept}, {size})" if column.lost and size and not part.whole else ""
+                parts.append(f"({current} = {kept}{cut})")
         return " AND ".join(parts) or "TRUE"
 
     def _differs(self, column: ArchivedColumn) -> str:
-        own, kept = (self._compared(column, alias) for alias in ("t.", "r."))
-        return f"NOT ({own} <=> {kept})" if self.mysql else f"{own} IS DISTINCT FROM {kept}"
+        current, kept = (self._compared(column, alias) for alias in ("t.", "r."))
+        return f"NOT ({current} <=> {kept})" if self.mysql else f"{current} IS DISTINCT FROM {kept}"
 
     def _compared(self, column: ArchivedColumn, alias: str) -> str:
         text = backup.read_as(self.connection, column, alias)
         # What a collation takes for equal may still be another text.
         return f"CAST({text} AS BINARY)" if self.mysql and column.form == "text" else text
 
-    def _refuse_written(self, part: Part, columns: list[ArchivedColumn], rows: str) -> None:
+    def _refuse_newer_values(self, part: Part, columns: list[ArchivedColumn], rows: str) -> None:
         """Refuse where a value is neither null nor what is left of the one in the file."""
         listed = ", ".join(
             backup.read_as(self.connection, column, alias) for column in columns for alias in ("t.", "r.")
         )
-        written: dict[str, int] = {}
+        newer: dict[str, int] = {}
         for row in backup.stream(self.connection, f"SELECT {listed} FROM {rows}"):
             for place, column in enumerate(columns):
                 now, kept = row[2 * place], row[2 * place + 1]
                 if now is not None and now != kept and not compatibility.left_of(now, kept, column.becomes):
-                    written[column.name] = written.get(column.name, 0) + 1
-        if written:
-            counted = ", ".join(f"{count} values of {name}" for name, count in written.items())
+                    newer[column.name] = newer.get(column.name, 0) + 1
+        if newer:
+            counted = ", ".join(f"{count} values of {name}" for name, count in newer.items())
             raise PipelineError(
                 f"{part} has {counted} that are neither in the file nor what is left of it.",
                 "They were written since, or computed by the migration (using=). Nothing was changed.",

@@ -1,4 +1,4 @@
-"""Back to an earlier version, and the end of what was put aside."""
+"""Roll back to an earlier version, and purge what is soft-deleted."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 def rollback(
     target: Target, schema: str, to: str, report: apply.Report = lambda words, number, of: None
 ) -> list[SchemaStatus]:
-    """Take a schema back to an earlier version: what was dropped comes back, what was added is put aside.
+    """Take a schema back to an earlier version: what was dropped comes back, what was added is soft-deleted.
 
     Raises
     ------
     PipelineError
-        If another schema requires what would go, or a step has no way back.
+        If another schema requires what would go, or an operation has no inverse.
     """
     with apply.alone(target):
         apply.resume(target, report)
@@ -48,27 +48,27 @@ def rollback(
         if not undone:
             return status.read(target)
         apply.refuse_drift(deployment, undone)
-        back: list[ops.Operation] = []
+        inverse: list[ops.Operation] = []
         for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
             if migration in undone:
-                back = [*ops.inverse(migration.operations(before), before), *back]
+                inverse = [*ops.inverse(migration.operations(before), before), *inverse]
         marker = Migration(schema, to, undone[-1].version, f"back_to_{to}")
         group = Group([marker], deployment.tables)
         names = constraints.names(deployment.catalogue)
-        plan.lower(deployment, group, back, names, frozenset(), revive=True)
+        plan.add_steps(deployment, group, inverse, names, frozenset(), revive=True)
         apply.judge(deployment, group, allow_data_loss=False)
         apply.apply(deployment, group, "rollback", report)
         return status.read(target)
 
 
 def _undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
-    """The migrations to take back."""
+    """Give the migrations to undo."""
     history, record = deployment.histories.get(schema), deployment.records.get(schema)
     if history is None or record is None:
         raise PipelineError(f"There is nothing of {schema} to take back.", "It has no record.", "Run status.")
-    known = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
-    if to not in known:
-        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
+    if to not in versions:
+        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
     undone = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
     gone = {r.version for r in undone}
     for other in deployment.histories.values():
@@ -86,7 +86,7 @@ def _undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
 
 @dataclass(frozen=True)
 class Purged:
-    """Something that was put aside, and how many values it held."""
+    """A table, or an attribute of one, that was soft-deleted, and how many values it held."""
 
     schema: str
     table: str
@@ -101,12 +101,12 @@ def purge(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
 ) -> list[Purged]:
-    """Delete what migrations put aside, after its values were written to a file; returns what that was.
+    """Delete what is soft-deleted for good, after its values were written to a file; give what that was.
 
     Raises
     ------
     PipelineError
-        If it holds values and nobody said that they may go.
+        If it holds values, and ``allow_data_loss`` is not given.
     """
     connection = target.connection
     with apply.alone(target):
@@ -114,17 +114,17 @@ def purge(
         names = constraints.names(deployment.catalogue)
         schemas = {database: name for name, database in deployment.databases.items()}
         found = [
-            _aside(connection, schemas[database], database, table, column)
-            for (database, table), own in sorted(names.tables.items())
+            _soft_deleted(connection, schemas[database], database, table, column)
+            for (database, table), named in sorted(names.tables.items())
             if database in schemas and (not chosen or schemas[database] in chosen)
-            for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else own.columns)
+            for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else named.columns)
             if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
         full = [item for item in found if item.values]
         if full and not allow_data_loss:
             first = full[0]
             raise PipelineError(
-                f"{len(full)} columns or tables that were put aside still hold values.",
+                f"{len(full)} columns or tables that are soft-deleted still hold values.",
                 f"{first.schema}.{first.table} {first.attribute} holds {first.values}; nothing was deleted.",
                 "If they may go for good, say purge --allow-data-loss.",
                 exit_code=ExitCode.DATA_LOSS,
@@ -147,6 +147,7 @@ def purge(
 
 
 def _losses(deployment: Deployment, items: list[Purged]) -> Iterator[Loss]:
+    """Give what is deleted, table by table."""
     columns: dict[TableName, list[str]] = {}
     for item in items:
         columns.setdefault(TableName(item.schema, item.table), []).append(item.attribute)
@@ -157,7 +158,8 @@ def _losses(deployment: Deployment, items: list[Purged]) -> Iterator[Loss]:
         yield Loss(table, dict.fromkeys(attributes, ""), whole)
 
 
-def _aside(connection: dj.Connection, schema: str, database: str, table: str, column: str) -> Purged:
+def _soft_deleted(connection: dj.Connection, schema: str, database: str, table: str, column: str) -> Purged:
+    """Count the values of a soft-deleted column, or the rows of a soft-deleted table."""
     quote = quoter(connection)
     where = f" WHERE {quote(column)} IS NOT NULL" if column else ""
     sql = f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}{where}"

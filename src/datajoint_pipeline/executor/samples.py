@@ -1,4 +1,4 @@
-"""Rows made up for tables that have none, so that `check` can see what migrations do to rows. PostgreSQL only.
+"""Make up rows for tables that have none, so that `check` can see what migrations do to rows. PostgreSQL only.
 
 They follow from types and keys alone: few, unlike each other, null where that may be, and such that every constraint
 holds. Values are plain (``1``, the first of January), so that most conversions that a migration asks for go through.
@@ -41,7 +41,7 @@ def fill(connection: dj.Connection, databases: Mapping[str, str], tables: Tables
     Parameters
     ----------
     connection : datajoint.Connection
-        To a PostgreSQL that nobody needs.
+        To a PostgreSQL whose content nobody needs.
     databases : mapping
         Name on the server of each schema.
     tables : mapping of TableName to Table
@@ -50,7 +50,7 @@ def fill(connection: dj.Connection, databases: Mapping[str, str], tables: Tables
     Returns
     -------
     list of TableName
-        Tables for which no row could be made: the first of them has a type that is not known here.
+        Tables for which no row could be made up: the first of them has a type that this module does not know.
     """
     columns = _columns(connection, databases.values())
     without = []
@@ -67,13 +67,13 @@ def fill(connection: dj.Connection, databases: Mapping[str, str], tables: Tables
 
 
 def count(connection: dj.Connection, database: str, table: str) -> int:
-    """How many rows a table has."""
+    """Count the rows of a table."""
     sql = f"SELECT COUNT(*) FROM {_full(connection, database, table)}"
     return int(connection.query(sql, args=None).fetchone()[0])
 
 
 def empty(connection: dj.Connection, databases: Mapping[str, str], names: Iterable[TableName]) -> None:
-    """Take every row out of some tables, and out of those below them."""
+    """Delete every row of some tables, and of those that refer to them."""
     listed = ", ".join(_full(connection, databases[name.schema], name.table) for name in names)
     if listed:
         connection.query(f"TRUNCATE {listed} CASCADE", args=None)
@@ -102,7 +102,7 @@ def _columns(connection: dj.Connection, databases: Iterable[str]) -> dict[tuple[
 def _rows(
     connection: dj.Connection, databases: Mapping[str, str], table: Table, columns: list[SampleColumn]
 ) -> Iterator[Values]:
-    """Rows for a table, by what its parents have; none where a parent that it needs has none."""
+    """Make up rows for a table, by what its parents have; none where a parent that it needs has none."""
     parents = [_parent_rows(connection, databases, key) for key in table.foreign_keys]
     required = {column.name for column in columns if column.required}
     for number in range(ROWS):
@@ -125,7 +125,7 @@ def _rows(
 
 
 def _parent_rows(connection: dj.Connection, databases: Mapping[str, str], key: ForeignKey) -> list[Values]:
-    """What the attributes of a foreign key may be."""
+    """Give what the attributes of a foreign key may be: rows of the parent."""
     quote = quoter(connection)
     listed = ", ".join(map(quote, key.parent_attributes))
     full = _full(connection, databases.get(key.parent.schema, key.parent.schema), key.parent.table)
@@ -134,7 +134,7 @@ def _parent_rows(connection: dj.Connection, databases: Mapping[str, str], key: F
 
 
 def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
-    """A value for a row; None where it may be null, or where nothing is known of the type."""
+    """Make up a value; None where it may be null, or where the type is not known."""
     if null and not column.required:
         return None
     if column.labels:
@@ -161,7 +161,7 @@ def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
 
 
 def _insert(connection: dj.Connection, place: tuple[str, str], values: Values) -> bool:
-    """Put a row in; whether there was none like it."""
+    """Insert a row; tell whether there was none like it."""
     quote = quoter(connection)
     listed = ", ".join(quote(name) for name in values).replace("%", "%%")
     marks = ", ".join(["%s"] * len(values))

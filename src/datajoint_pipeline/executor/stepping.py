@@ -1,4 +1,4 @@
-"""Runs one step of a plan, or finds that it was run before a crash."""
+"""Run one step of a plan, or find that it ran before a crash."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Refused(PipelineError):
-    """The server refused a step, which so changed nothing; ``waited`` is a statement that waited for others in vain."""
+    """The server refused a step, which so changed nothing; ``waited`` is a statement that waited in vain for a lock."""
 
     waited: str = ""
 
 
-#: Seconds that a statement may wait for others to let go of a table. Whoever comes meanwhile waits behind it.
+#: Seconds that a statement may wait for the lock holders of a table. Whoever comes meanwhile waits behind it.
 WAIT = 3
 
 #: Seconds for which it is tried again, and between two tries, when others get their turn.
@@ -41,12 +41,12 @@ Result = TypeVar("Result")
 
 
 def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Callable[[], Result]) -> Result:
-    """Do something again while it fails for tables that others hold, for a while; then say who holds them.
+    """Do something again while others hold locks on its tables, for a while; then say who the lock holders are.
 
     Raises
     ------
     Refused
-        If others hold them for longer, or anything else stands against it.
+        If others hold them for longer, or the server refuses it for another reason.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -63,13 +63,13 @@ def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Cal
 
 
 def prepare(connection: dj.Connection) -> None:
-    """Tell the session that is to change tables how to take them, and to wait for nobody for too long."""
+    """Set the session up for changing tables, so that no statement waits too long for a lock."""
     for text in dialect_of(connection).session:
         connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
 
 
 def upgrade_journals(connection: dj.Connection, databases: Iterable[str]) -> None:
-    """Bring what an earlier template recorded to the layout of this one, before anything is added to it."""
+    """Bring the journals of earlier releases to the layout of this one, before anything is added to them."""
     outdated = journal.outdated(connection, databases)
     if outdated:
         prepare(connection)
@@ -79,6 +79,7 @@ def upgrade_journals(connection: dj.Connection, databases: Iterable[str]) -> Non
 
 @contextmanager
 def transaction(connection: dj.Connection) -> Iterator[None]:
+    """Hold a transaction, undone where an error leaves it."""
     connection.query("START TRANSACTION", args=None, reconnect=False)
     try:
         yield
@@ -97,7 +98,7 @@ def transaction(connection: dj.Connection) -> Iterator[None]:
 
 @contextmanager
 def within(connection: dj.Connection) -> Iterator[None]:
-    """A transaction on MySQL; on PostgreSQL there is one already."""
+    """Hold a transaction on MySQL; on PostgreSQL there is one already."""
     if connection.adapter.backend == "postgresql":
         yield
         return
@@ -106,8 +107,10 @@ def within(connection: dj.Connection) -> Iterator[None]:
 
 
 def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
-    """The head of an interrupted run, after statements and Python of the lab's own were taken over that were corrected
-    in its files. PostgreSQL has undone all of such a run."""
+    """Give the head of an interrupted run, once its steps are those that its files have now.
+
+    Only user steps may have been corrected. PostgreSQL undoes them with the whole transaction: it has none to correct.
+    """
     connection, database = target.connection, head["databases"][head["leader"]["schema"]]
     run = head["leader"]["run"]
     steps = steplog.read(connection, database, run)
@@ -119,14 +122,14 @@ def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
     with transaction(connection):
         for member in now["members"]:
             leads = (member["schema"], member["run"]) == (head["leader"]["schema"], run)
-            own = {**now, **member} if leads else {"leader": head["leader"], **member}
+            member_head = {**now, **member} if leads else {"leader": head["leader"], **member}
             place = head["databases"][member["schema"]]
-            steplog.rewrite(connection, place, member["run"], entries[same:] if leads else (), own)
+            steplog.rewrite(connection, place, member["run"], entries[same:] if leads else (), member_head)
     return now
 
 
 def run(target: Target, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int) -> int:
-    """Run a step and note that it is done; the number of the last step that is done with it.
+    """Run a step and record that it is done; give the number of the last step that is done with it.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
     databases : dict
         Name on the server of each schema.
     database, run : str, int
-        Where the step is written down.
+        Where the step is recorded.
     entry : Entry
         The step.
     of : int
@@ -155,13 +158,13 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
     last = entry.number
     steplog.start(connection, database, run, entry.number, now)
     try:
-        # Whether rows were changed cannot be seen of a table, so that is noted together with the change.
+        # Whether rows were changed cannot be seen of a table, so that is recorded in one transaction with the change.
         with transaction(connection) if mysql and _changes_rows(entry) else nullcontext():
             match entry.kind:
                 case "sql":
                     connection.query(entry.text, args=None, reconnect=False)
                 case "own" | "online":
-                    last += _own(connection, entry)
+                    last += _statements(connection, entry)
                 case "locked":
                     _locked(connection, entry)
                 case "recode":
@@ -174,9 +177,9 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
         raise
     except Exception as error:
         found = server_errors.of(error)
-        apart = mysql or entry.kind == "online"
-        unknown = apart and found is server_errors.LOST  # nobody knows whether the step ran
-        first = not apart or (mysql and entry.number == 1 and not unknown)
+        single = mysql or entry.kind == "online"
+        unknown = single and found is server_errors.LOST  # nobody knows whether the step ran
+        first = not single or (mysql and entry.number == 1 and not unknown)
         left = f"{entry.number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
@@ -199,12 +202,12 @@ _ROWS = re.compile(
 
 
 def _changes_rows(entry: steplog.Entry) -> bool:
-    """Whether a step does no more than to change rows, which a transaction holds together with what is noted of it."""
+    """Tell whether a step only changes rows, so that a transaction can hold it together with its record."""
     return bool(entry.statements) and all(_ROWS.match(statement) for statement in entry.statements)
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
-    """A table as MySQL describes it; empty where there is none."""
+    """Give a table as MySQL describes it; empty where there is none."""
     query = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
     if not connection.query(query, (database, table), reconnect=False).fetchone()[0]:
         return ""
@@ -214,15 +217,15 @@ def _describe(connection: dj.Connection, database: str, table: str) -> str:
 
 
 def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
-    """A table that is neither as before the step nor as the step leaves it was changed by somebody else."""
+    """Refuse a table that is neither as before the step nor as the step leaves it: somebody else changed it."""
     if not entry.before or not now:
         return
     statements = "\n".join(entry.statements)
     before, after = (set(line.strip().rstrip(",") for line in text.splitlines()) for text in (entry.before, now))
     for line in before ^ after:
         names = re.findall(r"`((?:[^`]|``)*)`", line)
-        told = any(f"`{name}`" in statements for name in names) or line.startswith((")", "PRIMARY KEY"))
-        if not told:
+        expected = any(f"`{name}`" in statements for name in names) or line.startswith((")", "PRIMARY KEY"))
+        if not expected:
             raise PipelineError(
                 f"A table is neither as it was before step {entry.number} nor as that step leaves it.",
                 f"The step was to {entry.words}; what differs is: {line}",
@@ -232,24 +235,27 @@ def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
 
 
 def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
-    """Statements of MySQL that nobody writes a row between; where they cannot be locked in, as near as they can be."""
+    """Run statements of MySQL between which nobody may write a row, under a lock of their tables.
+
+    Where the tables cannot be locked, run them one right after the other.
+    """
 
     def send(*statements: str) -> None:
         for statement in statements:
             connection.query(statement, args=None, reconnect=False)
 
     def work() -> None:
-        for one in told["recode"]:
-            while _convert(connection, one):
+        for conversion in payload["recode"]:
+            while _convert(connection, conversion):
                 pass
         send(*entry.statements)
 
-    told = json.loads(entry.text)
+    payload = json.loads(entry.text)
     try:
         try:
-            send(f"LOCK TABLES {told['locks']}")
+            send(f"LOCK TABLES {payload['locks']}")
         except Exception as error:
-            # Else the account may not, or a table is called as a statement calls another one.
+            # Otherwise the account may not lock, or a statement uses the name of a table as an alias.
             if server_errors.of(error) in (server_errors.HELD, server_errors.LOST):
                 raise
         try:
@@ -257,49 +263,49 @@ def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
         except Exception as error:
             if server_errors.of(error) is not server_errors.UNLOCKED:
                 raise
-            send("UNLOCK TABLES")  # an expression of the lab's own reads other tables
+            send("UNLOCK TABLES")  # an expression of a migration reads other tables
             work()
     finally:
         with suppress(Exception):  # a lost session holds nothing
             send("UNLOCK TABLES")
 
 
-def _own(connection: dj.Connection, entry: steplog.Entry) -> int:
-    """Statements of the lab's own, or such as are not part of a transaction; how many more steps are done with them."""
-    data = json.loads(entry.text)
-    if data.get("check"):
-        row = connection.query(data["check"], args=None, reconnect=False).fetchone()
+def _statements(connection: dj.Connection, entry: steplog.Entry) -> int:
+    """Run statements of a user step, or outside of any transaction; give how many more steps are done with them."""
+    payload = json.loads(entry.text)
+    if payload.get("check"):
+        row = connection.query(payload["check"], args=None, reconnect=False).fetchone()
         if row and row[0]:
-            return int(data.get("more", 0))
-    for statement in data["run"]:
+            return int(payload.get("more", 0))
+    for statement in payload["run"]:
         connection.query(statement, args=None, reconnect=False)
     return 0
 
 
 def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
-    """Values by DataJoint's own means, batch by batch; those that are converted are not converted again."""
-    data = json.loads(entry.text)
+    """Convert values by DataJoint's codecs, batch by batch; those that are converted are not converted again."""
+    payload = json.loads(entry.text)
     more = True
     while more:
         with within(connection):
-            more = _convert(connection, data)
+            more = _convert(connection, payload)
 
 
-def _convert(connection: dj.Connection, told: dict[str, Any]) -> bool:
-    """Convert a batch of what is written down of an attribute; whether more is left."""
-    return convert(connection, tuple(told["place"]), told["source"], told["target"], told["type"])
+def _convert(connection: dj.Connection, payload: dict[str, Any]) -> bool:
+    """Convert a batch of the values of an attribute; tell whether more are left."""
+    return convert(connection, tuple(payload["place"]), payload["source"], payload["target"], payload["type"])
 
 
 def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) -> None:
-    """Python of the lab's own, batch by batch."""
-    data = json.loads(entry.text)
-    connection, history = target.connection, migration_files.read(target.files)[data["schema"]]
-    found = next((r for r in history.migrations if r.digest == data["digest"]), None)
-    line = found.lines[data["line"]] if found is not None else None
+    """Run the Python of a user step, batch by batch."""
+    payload = json.loads(entry.text)
+    connection, history = target.connection, migration_files.read(target.files)[payload["schema"]]
+    found = next((r for r in history.migrations if r.digest == payload["digest"]), None)
+    line = found.lines[payload["line"]] if found is not None else None
     if not isinstance(line, RunPython):
         raise PipelineError(
             f"The Python that is to {entry.words} is not in the files any more.",
-            f"A migration of {data['schema']} was edited while it was being applied.",
+            f"A migration of {payload['schema']} was edited while it was being applied.",
             "Take the file back from version control and run migrate again.",
             exit_code=ExitCode.INTERRUPTED,
         )

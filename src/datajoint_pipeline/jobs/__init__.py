@@ -1,1 +1,1 @@
-"""Computing on many machines."""
+"""Compute on many machines."""

@@ -1,4 +1,4 @@
-"""Populates the pipeline, as one of any number of processes; DataJoint's reservations are the queue."""
+"""Populate a pipeline, as one of any number of processes; DataJoint's job tables are the queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..project.pipeline import Pipeline
 
 @dataclass
 class Totals:
-    """Keys done and keys that failed."""
+    """How many keys are done, and how many failed."""
 
     done: int = 0
     errors: int = 0
@@ -48,9 +48,9 @@ def run(
         What was done until it stopped.
     """
     require_explicit(pipeline.project, environment, "worker")
-    for found in status.read(pipeline.target(environment)):
-        if found.draft:
-            report(f"{found.database} is a draft; its tables may be others than those of this code.")
+    for schema in status.read(pipeline.target(environment)):
+        if schema.draft:
+            report(f"{schema.database} is a draft; its tables may be others than those of this code.")
     modules = dict.fromkeys(pipeline.modules.values())
     tables = [table for name in modules for table in auto_populated(import_module(f"{pipeline.package}.{name}"))]
     totals = Totals()
@@ -66,6 +66,7 @@ def run(
 
 
 def _populate(tables: list[Any], totals: Totals, *, once: bool, pause: float, report: Callable[[str], None]) -> None:
+    """Populate table after table, and count in ``totals``."""
     while True:
         done = 0
         for table in tables:

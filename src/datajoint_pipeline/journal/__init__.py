@@ -1,4 +1,4 @@
-"""What a database remembers of its versions: runs, their steps, and the lock of whoever changes it.
+"""Record in a database its versions: runs and their steps, and hold the lock of whoever changes it.
 
 Every schema holds its own journal, a hidden table beside DataJoint's ``~lineage``, so that grants and dumps of a schema
 carry its history. No other package knows the layout of these tables.
@@ -14,7 +14,6 @@ from .runs import (
     Record,
     Survey,
     begin,
-    close,
     create,
     finish,
     following,
@@ -23,6 +22,7 @@ from .runs import (
     lock,
     now,
     outdated,
+    protect,
     restamp,
     stamp,
     survey,
@@ -40,7 +40,6 @@ __all__ = [
     "Record",
     "Survey",
     "begin",
-    "close",
     "create",
     "finish",
     "following",
@@ -49,6 +48,7 @@ __all__ = [
     "lock",
     "now",
     "outdated",
+    "protect",
     "restamp",
     "stamp",
     "survey",

@@ -1,7 +1,7 @@
-"""The record in the database: which version each schema has and how it came there, and the lock of whoever changes it.
+"""Record runs in the database: which version each schema has and how it came there; and hold the pipeline's lock.
 
 Every schema holds its own journal, a hidden table beside DataJoint's ``~lineage``, so that grants and dumps of a schema
-carry its history. Rows are added and finished, never removed. Only this room knows the journal's SQL.
+carry its history. Rows are added and finished, never removed. Only this module knows the SQL of that table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUNNING, DONE, WITHDRAWN = "running", "done", "withdrawn"
 #: The kind of a run that brought a schema to the code without a migration; its version stays the same.
 DRAFT = "draft"
 
-#: Those that every layout has.
+#: The columns that every layout has.
 _COLUMNS = (
     "id",
     "layout",
@@ -70,15 +70,15 @@ class Record:
     status : str
         ``running`` until the run has ended, then ``done``; ``withdrawn`` where its first step failed.
     version, previous_version : str or None
-        What the schema came to and what it was; None where there was nothing.
+        The schema's version after the run and before it; None where there was none.
     fingerprint : str or None
-        Fingerprint of the schema's shape at that version, where it was taken.
+        Fingerprint of the schema's shape after the run; None where none was taken.
     started_at, finished_at : datetime
         UTC, without time zone; ``finished_at`` is None while running.
     database_user, os_user, host, code_commit, software : str
-        Who ran it, where, from which commit, with which versions.
+        Who ran it, where, from which commit, with which versions of project, library, DataJoint, Python and server.
     options : str
-        What was said on the command line that let values be lost, such as ``--allow-data-loss --no-backup``.
+        Options of the command line that let values be lost, such as ``--allow-data-loss --no-backup``.
     """
 
     schema: str
@@ -100,7 +100,7 @@ class Record:
 
 
 def now() -> datetime:
-    """UTC without time zone, as the journal keeps it."""
+    """Give the moment in UTC without time zone, as the journal keeps it."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
@@ -122,25 +122,25 @@ def create(connection: dj.Connection, database: str) -> None:
         f"code_commit varchar(64) NOT NULL, software varchar(255) NOT NULL, {_OPTIONS}){suffix}",
         args=None,
     )
-    close(connection, database, TABLE)
+    protect(connection, database, TABLE)
 
 
 def outdated(connection: dj.Connection, databases: Iterable[str]) -> list[str]:
-    """The databases whose journal has the columns of an earlier layout."""
+    """Find the databases whose journal has the columns of an earlier layout."""
     found = survey(connection, databases)
     return [database for database, one in found.items() if one.journal and one.layout < LAYOUT]
 
 
 def upgrade(connection: dj.Connection, database: str) -> None:
-    """Bring a journal that an earlier template made to this layout, in one statement that is done or not done."""
+    """Bring a journal of an earlier release to this layout, in one statement that is done or not done."""
     sql = f"ALTER TABLE {_table(connection, database)} ADD COLUMN {_OPTIONS}"
     connection.query(sql, args=None, reconnect=False)
 
 
-def close(connection: dj.Connection, database: str, table: str) -> None:
-    """Leave the rows of a table of the record to its owner alone, whatever rights others have on new tables.
+def protect(connection: dj.Connection, database: str, table: str) -> None:
+    """Let only its owner write to a table of the journal, whatever rights others have on new tables.
 
-    On MySQL rights come from patterns of databases, and nothing can be taken back of one table.
+    On MySQL rights come from patterns of databases, and cannot be revoked for one table.
     """
     if connection.adapter.backend != "postgresql":
         return
@@ -159,17 +159,28 @@ def close(connection: dj.Connection, database: str, table: str) -> None:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a database holds: visible tables, a journal, or one that this account may not read, and the layout of its
-    columns."""
+    """What a database holds.
+
+    Parameters
+    ----------
+    tables : int
+        How many tables that are not hidden.
+    journal : bool
+        Whether there is a journal that this account may read.
+    unreadable : bool
+        Whether there is one that it may not read.
+    layout : int
+        The layout of the journal's columns.
+    """
 
     tables: int
     journal: bool
-    closed: bool = False
+    unreadable: bool = False
     layout: int = LAYOUT
 
 
 def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Survey]:
-    """Which of the databases exist and what they hold, with one query. What the account may not see is not there."""
+    """Find which databases exist and what they hold, with one query. What the account may not see counts as absent."""
     names = tuple(databases)
     marks = ", ".join(["%s"] * len(names))
     if connection.adapter.backend == "mysql":
@@ -194,13 +205,13 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
         journals = (TABLE,) * 3
     rows = connection.query(query, (*journals, *names)).fetchall()
     return {
-        name: Survey(int(tables or 0), bool(journal), bool(there) and not journal, 2 if options else 1)
-        for name, tables, journal, there, options in rows
+        name: Survey(int(tables or 0), bool(readable), bool(exists) and not readable, 2 if options else 1)
+        for name, tables, readable, exists, options in rows
     }
 
 
 def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Record]:
-    """The last run of each schema, with one query.
+    """Read the last run of each schema that was not withdrawn, with one query.
 
     Parameters
     ----------
@@ -212,7 +223,7 @@ def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str,
     Raises
     ------
     PipelineError
-        If a journal was written by a newer template than this one.
+        If a journal was written by a newer version of the library.
     """
     found = {}
     for record in _read(connection, databases, "WHERE id = (SELECT MAX(id) FROM {table} WHERE status <> 'withdrawn')"):
@@ -223,7 +234,10 @@ def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str,
 def history(
     connection: dj.Connection, databases: Mapping[str, str], found: Mapping[str, Survey] | None = None
 ) -> list[Record]:
-    """Every run of the schemas, oldest first; with ``options`` where a survey says that the journal has them."""
+    """Read every run of the schemas, oldest first.
+
+    ``found`` is what :func:`survey` gave; without it the runs have no ``options``, which not every layout has.
+    """
     complete = {database for database, survey in (found or {}).items() if survey.layout >= 2}
     records = _read(connection, databases, "", complete)
     return sorted(records, key=lambda record: (record.started_at, record.schema, record.id))
@@ -244,8 +258,8 @@ def _read(
         record = Record(*row)
         if record.layout > LAYOUT:
             raise PipelineError(
-                f"The journal of {record.schema} was written by a newer version of this project's management code.",
-                f"Its layout is {record.layout}; this code knows layouts up to {LAYOUT}.",
+                f"The journal of {record.schema} was written by a newer version of the library.",
+                f"Its layout is {record.layout}; this version knows layouts up to {LAYOUT}.",
                 "Use the newer code: pull the project, or run uvx copier update.",
                 exit_code=ExitCode.CONFLICT,
             )
@@ -253,7 +267,7 @@ def _read(
 
 
 def following(connection: dj.Connection, database: str) -> int:
-    """The number that the next run of a schema will have."""
+    """Give the number that the next run of a schema will have."""
     query = f"SELECT COALESCE(MAX(id), 0) + 1 FROM {_table(connection, database)}"
     return int(connection.query(query, args=None).fetchone()[0])
 
@@ -269,7 +283,7 @@ def begin(
     software: str,
     options: str = "",
 ) -> int:
-    """Add a run that is under way and return its number."""
+    """Record a run that is under way; give its number."""
     table, number = _table(connection, database), following(connection, database)
     values = {
         "id": number,
@@ -294,7 +308,7 @@ def begin(
 
 
 def finish(connection: dj.Connection, database: str, number: int) -> None:
-    """Mark a run as done."""
+    """Record that a run is done."""
     connection.query(
         f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s",
         (DONE, now(), number),
@@ -302,19 +316,19 @@ def finish(connection: dj.Connection, database: str, number: int) -> None:
 
 
 def withdraw(connection: dj.Connection, database: str, number: int) -> None:
-    """Note that a run ended before anything was changed."""
+    """Record that a run ended before anything was changed."""
     query = f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s"
     connection.query(query, (WITHDRAWN, now(), number), reconnect=False)
 
 
 def stamp(connection: dj.Connection, database: str, number: int, fingerprint: str) -> None:
-    """Note the fingerprint of the shape that a run led to."""
+    """Record the fingerprint of the shape that a run led to."""
     query = f"UPDATE {_table(connection, database)} SET fingerprint = %s WHERE id = %s"
     connection.query(query, (fingerprint, number))
 
 
 def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
-    """Note another fingerprint for the version that a schema has, where there is a record at all."""
+    """Record another fingerprint for the version that a schema has, where it has a record."""
     table = _table(connection, database)
     sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s ORDER BY id DESC LIMIT 1"
     if connection.adapter.backend == "postgresql":
@@ -333,14 +347,14 @@ def _os_user() -> str:
 def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iterator[None]:
     """Hold the pipeline's lock on this very session, so that it ends with the session that changes tables.
 
-    The lock is polled: a waiting lock call would queue behind, and in front of, statements of others.
+    The lock is polled: a call that waits would queue behind, and in front of, statements of others.
 
     Parameters
     ----------
     connection : datajoint.Connection
         The session that will run the statements.
     name : str
-        What is locked.
+        The lock's name.
     timeout : float
         Seconds to try.
 
@@ -365,11 +379,12 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
     try:
         yield
     finally:
-        with suppress(Exception):  # a lost session has let go by itself, and what it was lost by is to be said
+        with suppress(Exception):  # a lost session has let go by itself, and its error is to be seen
             connection.query(give, (key,), reconnect=False)
 
 
 def _holder(connection: dj.Connection, key: str) -> str:
+    """Say who holds the lock."""
     if connection.adapter.backend == "mysql":
         query = (
             "SELECT CONCAT(user, '@', host, ', session ', id, ', for ', time, ' s at: ', LEFT(COALESCE(info, "

@@ -1,7 +1,7 @@
-"""The record of every step of every migration, beside the journal and as hidden.
+"""Record every step of every run, in a hidden table beside the journal.
 
-A plan is written down as a whole before its first step, so that whoever comes after a crash needs nothing else. Row 0
-of a run is its head: what it makes of which schemas. Only this room knows the SQL of this table.
+A plan is recorded as a whole before its first step, so that whoever goes on after a crash needs nothing else. Row 0 of
+a run is its head: what it makes of which schemas. Only this module knows the SQL of this table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..quoting import quoter
-from .runs import close, now
+from .runs import now, protect
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -31,19 +31,19 @@ class Entry:
     number : int
         From 1, in the order in which they run; 0 for the head.
     kind : str
-        ``head``; ``sql``; ``own`` and ``python`` for what a migration file does itself; ``recode`` for values that
-        DataJoint converts; ``locked`` for statements of MySQL that others may write nothing between; ``online`` for
-        such that PostgreSQL runs outside of the migration's transaction, after it.
+        ``head``; ``sql`` for a statement on tables; ``own`` and ``python`` for user steps; ``recode`` for values that
+        DataJoint converts; ``locked`` for statements of MySQL between which nobody may write; ``online`` for
+        statements that PostgreSQL runs after the migration's transaction.
     state : str
         ``planned``, ``running`` or ``done``.
     words : str
         What it does.
     text : str
-        The statement, or JSON: statements in ``run``, where there is one a query in ``check`` that tells whether they
-        are done, and in ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in
-        ``recode`` what DataJoint converts before them.
+        The statement, or JSON: in ``run`` statements; in ``check`` a query that tells whether they are done; in
+        ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in ``recode`` what
+        DataJoint converts before them. User steps in Python have schema, digest and line of their migration file.
     tables : tuple of (str, str)
-        Database and name of the tables whose shape it changes, as they are called afterwards.
+        Database and name after of the tables whose shape it changes.
     before : str
         What these tables were before it ran, as the server describes them; empty until it starts.
     """
@@ -58,14 +58,14 @@ class Entry:
 
     @property
     def statements(self) -> list[str]:
-        """What is sent; nothing of Python."""
+        """Give the statements that are sent; none for Python."""
         if self.kind in ("own", "online", "locked"):
             return list(json.loads(self.text)["run"])
         return [self.text] if self.kind == "sql" else []
 
     @property
     def script(self) -> list[str]:
-        """What one would send by hand."""
+        """Give what one would send by hand."""
         if self.kind != "locked":
             return self.statements
         return [f"LOCK TABLES {json.loads(self.text)['locks']}", *self.statements, "UNLOCK TABLES"]
@@ -87,11 +87,11 @@ def create(connection: dj.Connection, database: str) -> None:
         f"PRIMARY KEY (run, number)){' CHARACTER SET utf8mb4' if mysql else ''}",
         args=None,
     )
-    close(connection, database, TABLE)
+    protect(connection, database, TABLE)
 
 
 def present(connection: dj.Connection, databases: Iterable[str]) -> set[str]:
-    """The databases that have the table, with one query."""
+    """Find the databases that have the table, with one query."""
     names = tuple(databases)
     marks = ", ".join(["%s"] * len(names))
     if connection.adapter.backend == "mysql":
@@ -107,7 +107,7 @@ def present(connection: dj.Connection, databases: Iterable[str]) -> set[str]:
 
 
 def write(connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]) -> None:
-    """Write down the steps of a run."""
+    """Record the steps of a run."""
     sql = (
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -118,7 +118,7 @@ def write(connection: dj.Connection, database: str, run: int, entries: Iterable[
 
 
 def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
-    """The steps of a run, without its head."""
+    """Read the steps of a run, without its head."""
     sql = (
         "SELECT number, kind, state, words, statement, tables, before_step "
         f"FROM {_table(connection, database)} WHERE run = %s AND number > 0 ORDER BY number"
@@ -131,11 +131,11 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
 
 
 def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple[str, int], dict[str, Any]]:
-    """The heads of all runs, by schema and run, with one query for those that have the table."""
-    known = present(connection, databases.values())
+    """Read the heads of all runs, by schema and run, with one query."""
+    with_table = present(connection, databases.values())
     parts, arguments = [], []
     for schema, database in databases.items():
-        if database in known:
+        if database in with_table:
             parts.append(f"SELECT %s, run, statement FROM {_table(connection, database)} WHERE number = 0")
             arguments.append(schema)
     rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall() if parts else []
@@ -143,7 +143,7 @@ def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple
 
 
 def start(connection: dj.Connection, database: str, run: int, number: int, before: str) -> None:
-    """Note that a step is about to run, and what is there before it."""
+    """Record that a step is about to run, and what its tables are before it."""
     sql = (
         f"UPDATE {_table(connection, database)} SET state = %s, before_step = %s, started_at = %s "
         "WHERE run = %s AND number = %s"
@@ -152,7 +152,7 @@ def start(connection: dj.Connection, database: str, run: int, number: int, befor
 
 
 def finish(connection: dj.Connection, database: str, run: int, number: int) -> None:
-    """Note that a step is done."""
+    """Record that a step is done."""
     sql = f"UPDATE {_table(connection, database)} SET state = %s, finished_at = %s WHERE run = %s AND number = %s"
     connection.query(sql, (DONE, now(), run, number), reconnect=False)
 
@@ -160,7 +160,7 @@ def finish(connection: dj.Connection, database: str, run: int, number: int) -> N
 def rewrite(
     connection: dj.Connection, database: str, run: int, entries: Iterable[Entry], head: Mapping[str, Any]
 ) -> None:
-    """Put other steps in the place of those of a run, from the first that is given on, and another head."""
+    """Replace the steps of a run, from the first that is given on, and its head."""
     steps, table = list(entries), _table(connection, database)
     connection.query(f"UPDATE {table} SET statement = %s WHERE run = %s AND number = 0", (json.dumps(head), run))
     if steps:

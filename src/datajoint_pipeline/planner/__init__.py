@@ -1,1 +1,1 @@
-"""Reads a database and the files, and says what is to be done; changes nothing."""
+"""Read a database and the files, and plan what is to be done; change nothing."""

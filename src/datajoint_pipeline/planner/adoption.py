@@ -1,4 +1,7 @@
-"""Which version the tables are that were there before this project, and what brings them to it."""
+"""Find the version of tables that were there before this project, and plan what brings them to it.
+
+Reads only, but for snapshots that are missing on disk. Knows no command line.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,23 @@ _NAMED = 5
 
 
 def survey(deployment: Deployment, chosen: Iterable[str] = ()) -> list[Group]:
-    """What `adopt --types` would do to tables; changes nothing but files that were missing."""
+    """Plan what `adopt --types` would do to tables; write nothing but snapshots that are missing."""
     target = deployment.target
     baselines.write(target.files, target.code_tables())
     deployment.histories = migration_files.read(target.files)
-    unlike = [name for name in adoptable(deployment, chosen, again=False) if version_of(deployment, name) is None]
-    made = group(deployment, unlike) if unlike else None
-    return [made] if made is not None else []
+    names = [name for name in adoptable(deployment, chosen, again=False) if version_of(deployment, name) is None]
+    planned = group(deployment, names) if names else None
+    return [planned] if planned is not None else []
 
 
 def adoptable(deployment: Deployment, chosen: Iterable[str], again: bool) -> list[str]:
+    """Give the schemas that have tables and no record, or with ``again`` all that have tables.
+
+    Raises
+    ------
+    PipelineError
+        If one of them is a draft.
+    """
     chosen = list(chosen)
     names = [name for name in deployment.histories if name in deployment.shapes and (not chosen or name in chosen)]
     names = [n for n in names if deployment.shapes[n].tables and (again or n not in deployment.records)]
@@ -45,7 +55,7 @@ def adoptable(deployment: Deployment, chosen: Iterable[str], again: bool) -> lis
 
 
 def refuse_draft(deployment: Deployment, schema: str) -> None:
-    """Say that a draft has first to end."""
+    """Refuse a schema that is a draft: it has first to end."""
     record = deployment.records.get(schema)
     if record is not None and record.kind == journal.DRAFT:
         raise PipelineError(
@@ -57,7 +67,7 @@ def refuse_draft(deployment: Deployment, schema: str) -> None:
 
 
 def version_of(deployment: Deployment, name: str) -> str | None:
-    """The version whose shape a schema has."""
+    """Give the newest version whose shape a schema has; None where it has that of no version."""
     history, shape = deployment.histories[name], drift.visible(deployment.shapes[name])
     shapes = {history.latest.version: history.latest.shape} if history.latest else {}
     if history.oldest:
@@ -67,28 +77,30 @@ def version_of(deployment: Deployment, name: str) -> str | None:
             tables = sorted((t for n, t in after.items() if n.schema == name), key=lambda t: t.name.table)
             shapes.setdefault(migration.version, Schema(name, tuple(tables)))
     for version in sorted(shapes, key=Version, reverse=True):
-        if not _left({t.name: t for t in shape}, {t.name: t for t in shapes[version]}):
+        if not _remaining({t.name: t for t in shape}, {t.name: t for t in shapes[version]}):
             return version
     return None
 
 
-def _left(found: Mapping[TableName, Table], expected: Mapping[TableName, Table]) -> list[ops.Operation]:
+def _remaining(found: Mapping[TableName, Table], expected: Mapping[TableName, Table]) -> list[ops.Operation]:
+    """Give the operations that are left to do where nothing was renamed."""
     return difference(found, expected, Answers(drops=frozenset((name, None) for name in found))).operations
 
 
-def unlike(deployment: Deployment, name: str, *, retyped: bool = False) -> PipelineError:
+def refusal(deployment: Deployment, name: str, *, only_types: bool = False) -> PipelineError:
+    """Give the error for a schema with the shape of no version; ``only_types`` where only types and comments differ."""
     latest, shape = deployment.histories[name].latest, drift.visible(deployment.shapes[name])
     texts = drift.describe(latest.shape, shape) if latest else []
-    if latest and not retyped:
+    if latest and not only_types:
         # What differs in more than types comes first: types alone would not stand in the way.
         found = {table.name: table for table in shape}
-        typed = [op for op in _left(found, {t.name: t for t in latest.shape}) if _of_types(op)]
-        rest = sorted(ops.apply(typed, found).values(), key=lambda table: table.name.table)
-        first = drift.describe(latest.shape, Schema(name, tuple(rest)))
+        of_types = [op for op in _remaining(found, {t.name: t for t in latest.shape}) if _changes_only_types(op)]
+        retyped = sorted(ops.apply(of_types, found).values(), key=lambda table: table.name.table)
+        first = drift.describe(latest.shape, Schema(name, tuple(retyped)))
         texts = [*first, *(text for text in texts if text not in first)]
     more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
     do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
-    if retyped:
+    if only_types:
         command = f"{deployment.target.command} adopt --types"
         do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
     elif any(_in_store_of_0_14(attribute) for table in shape for attribute in table.attributes):
@@ -104,9 +116,11 @@ def unlike(deployment: Deployment, name: str, *, retyped: bool = False) -> Pipel
 # --- Types -----------------------------------------------------------------------------------------------------------
 
 
-def group(deployment: Deployment, names: list[str], *, ask: bool = False) -> Group | None:
-    """The steps that bring the tables of some schemas to their newest snapshots, where types and comments are all that
-    differs: what DataJoint 0.14 made has no types in its comments, and numbers without sign.
+def group(deployment: Deployment, names: list[str]) -> Group:
+    """Plan the steps that bring the tables of some schemas to their newest snapshots.
+
+    Types and comments may be all that differs: what DataJoint 0.14 made has no types in its comments, and numbers
+    without sign.
 
     Parameters
     ----------
@@ -114,35 +128,42 @@ def group(deployment: Deployment, names: list[str], *, ask: bool = False) -> Gro
         Where.
     names : list of str
         The schemas.
-    ask : bool
-        Whether it is only asked if that is so; then None says that it is not.
 
     Raises
     ------
     PipelineError
         If more differs.
     """
+    planned, other = _retyping(deployment, names)
+    if planned is None:
+        raise refusal(deployment, other)
+    plan.add_steps(deployment, planned, planned.instead or [], constraints.names(deployment.catalogue), frozenset())
+    return planned
+
+
+def only_types_differ(deployment: Deployment, names: list[str]) -> bool:
+    """Tell whether some schemas differ from their newest snapshots in types and comments alone."""
+    return _retyping(deployment, names)[0] is not None
+
+
+def _retyping(deployment: Deployment, names: list[str]) -> tuple[Group | None, str]:
+    """Give a group without steps; or None, and the schema that differs in more than types."""
     latest = {name: history.latest for name in names if (history := deployment.histories[name]).latest is not None}
     before = deployment.tables
     after = {n: t for n, t in before.items() if n.schema not in latest}
     after |= {table.name: table for snapshot in latest.values() if snapshot for table in snapshot.shape}
-    operations = _left(before, after)
-    other = next((op for op in operations if not _of_types(op)), None)
+    operations = _remaining(before, after)
+    other = next((op for op in operations if not _changes_only_types(op)), None)
     if other is not None or len(latest) < len(names):
-        if ask:
-            return None
-        raise unlike(deployment, other.table.schema if other is not None else names[0])
-    marks = [
+        return None, other.table.schema if other is not None else names[0]
+    markers = [
         Migration(name, snapshot.version, None, migration_files.TYPES) for name, snapshot in latest.items() if snapshot
     ]
-    made = Group(marks, before, instead=operations)
-    if not ask:
-        plan.lower(deployment, made, operations, constraints.names(deployment.catalogue), frozenset())
-    return made
+    return Group(markers, before, instead=operations), ""
 
 
-def _of_types(operation: ops.Operation) -> bool:
-    """Whether an operation changes no more than a type or a comment."""
+def _changes_only_types(operation: ops.Operation) -> bool:
+    """Tell whether an operation changes no more than a type or a comment."""
     if isinstance(operation, ops.ChangeComment):
         return True
     if not isinstance(operation, ops.AlterAttribute):
@@ -155,5 +176,5 @@ def _of_types(operation: ops.Operation) -> bool:
 
 
 def _in_store_of_0_14(attribute: Attribute) -> bool:
-    """Whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
+    """Tell whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
     return re.match(r"(blob|attach|filepath)@[\w-]+, stored as ", attribute.type) is not None

@@ -1,4 +1,4 @@
-"""The code against the snapshots and the database against them, in sentences."""
+"""Compare the code with the snapshots, and the database with them, in sentences; what `diff` shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs of one schema.
+    """Tell what differs of one schema.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class Comparison:
     code : tuple of str
         What the code has changed since the snapshot.
     questions : tuple of str
-        What only a person knows of that.
+        What only a person can answer about that.
     database : tuple of str
         How the database differs from the snapshot.
     rows : dict
-        How many rows the tables have that change.
+        How many rows each table that changes has, by its class.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Comparison:
     rows: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Give it as JSON has it."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def compare(
-    files: Files, after: Mapping[TableName, Table], target: Target | None, schemas: Iterable[str] = ()
+    files: Files, code: Mapping[TableName, Table], target: Target | None, schemas: Iterable[str] = ()
 ) -> list[Comparison]:
     """Compare code, snapshot and database of some schemas, or of all.
 
@@ -65,8 +65,8 @@ def compare(
     ----------
     files : Files
         The snapshots.
-    after : mapping of TableName to Table
-        Every table of the code.
+    code : mapping of TableName to Table
+        Every table of the code, by its name there.
     target : Target or None
         The database; without one, code and snapshot are compared.
     schemas : iterable of str
@@ -74,10 +74,10 @@ def compare(
     """
     connection = target.connection if target is not None else None
     histories = migration_files.read(files)
-    before = migration_files.tables_of(history.latest for history in histories.values())
-    known = [name for name, history in histories.items() if history.latest is not None]
-    before = {name: table for name, table in before.items() if name.schema in known}
-    found = changes.difference(before, {n: t for n, t in after.items() if n.schema in known})
+    snapshots = migration_files.tables_of(history.latest for history in histories.values())
+    recorded = [name for name, history in histories.items() if history.latest is not None]
+    before = {name: table for name, table in snapshots.items() if name.schema in recorded}
+    found = changes.difference(before, {n: t for n, t in code.items() if n.schema in recorded})
     databases = {name: target.database(name) for name in histories} if target is not None else {}
     shapes = catalog.read(connection, databases) if target is not None else {}
     drafts = {s.name for s in status.read(target) if s.draft} if target is not None else set()
@@ -90,35 +90,38 @@ def compare(
             texts = ("It has no snapshot yet; revise writes it.",)
             results.append(Comparison(name, files.versions[name], files.versions[name], (), (), texts, {}))
             continue
-        mine = [op for op in found.operations if name in (op.table.schema, _target(op))]
-        kinds = [splitting.weight(op) for op in mine]
+        operations = [op for op in found.operations if name in (op.table.schema, _new_schema(op))]
+        kinds = [splitting.weight(op) for op in operations]
         proposed = splitting.raised(latest.version, splitting.worst(kinds)) if kinds else latest.version
-        wrong = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
+        differences = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
         if name not in shapes and connection is not None:
-            wrong.append("It is not there.")
+            differences.append("It is not there.")
         if name in drafts:
-            wrong.insert(0, "It is a draft; migrate makes it what the snapshot says.")
+            differences.insert(0, "It is a draft; migrate makes it what the snapshot says.")
         if latest.version != files.versions.get(name, latest.version):
-            wrong.insert(0, f"version.py says {files.versions[name]}, the snapshot {latest.version}.")
+            differences.insert(0, f"version.py says {files.versions[name]}, the snapshot {latest.version}.")
         results.append(
             Comparison(
                 name,
                 latest.version,
                 proposed,
-                tuple(sentence(op) for op in mine),
-                tuple(_question(q) for q in found.questions if q.table.schema == name),
-                tuple(wrong),
-                _rows(connection, databases[name], mine, shapes.get(name)) if connection is not None else {},
+                tuple(sentence(op) for op in operations),
+                tuple(_question_words(q) for q in found.questions if q.table.schema == name),
+                tuple(differences),
+                _count_rows(connection, databases[name], operations, shapes.get(name))
+                if connection is not None
+                else {},
             )
         )
     return results
 
 
-def _target(operation: ops.Operation) -> str:
+def _new_schema(operation: ops.Operation) -> str:
+    """Give the schema that a table moves to, where it does."""
     return operation.to.schema if isinstance(operation, ops.RenameTable) else ""
 
 
-def _question(question: questions.Question) -> str:
+def _question_words(question: questions.Question) -> str:
     name = definition.title(question.table)
     match question.kind:
         case "fill":
@@ -128,7 +131,7 @@ def _question(question: questions.Question) -> str:
     return f"Is the table {name} now called {' or '.join(question.candidates)}?"
 
 
-def _rows(
+def _count_rows(
     connection: dj.Connection, database: str, operations: list[ops.Operation], shape: Schema | None
 ) -> dict[str, int]:
     quote, rows = quoter(connection), dict[str, int]()
@@ -140,11 +143,12 @@ def _rows(
 
 
 def sentence(operation: ops.Operation) -> str:
-    """What an operation does, with the class of its table in front."""
+    """Say what an operation does, with the class of its table in front."""
     return f"{definition.title(operation.table)}: {_words(operation)}"
 
 
 def _words(operation: ops.Operation) -> str:
+    """Say what an operation changes."""
     match operation:
         case ops.CreateTable(definition=table):
             return f"a new table ({table.tier})"
@@ -153,7 +157,7 @@ def _words(operation: ops.Operation) -> str:
         case ops.RenameTable(table=old, to=new):
             if definition.title(old) == definition.title(new) and old.schema == new.schema:
                 return f"its tier is {Table(new, (), ()).tier} now"
-            return f"is called {_spoken(new, old.schema)} now"
+            return f"is called {_title(new, old.schema)} now"
         case ops.ChangeComment(after=comment):
             return f"says of itself {comment!r}"
         case ops.AddAttribute(attribute=attribute):
@@ -169,9 +173,9 @@ def _words(operation: ops.Operation) -> str:
         case ops.ChangePrimaryKey(after=key):
             return f"its primary key is ({', '.join(key)}) now"
         case ops.AddForeignKey(key=key):
-            return f"+ -> {_spoken(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
+            return f"+ -> {_title(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
         case ops.DropForeignKey(key=key):
-            return f"- -> {_spoken(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
+            return f"- -> {_title(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
         case ops.AddIndex(index=index):
             return f"+ {definition.write_index(index)}"
         case ops.DropIndex(index=index):
@@ -179,5 +183,6 @@ def _words(operation: ops.Operation) -> str:
     return type(operation).__name__
 
 
-def _spoken(name: TableName, here: str) -> str:
-    return definition.title(name) if name.schema == here else f"{name.schema}.{definition.title(name)}"
+def _title(name: TableName, schema: str) -> str:
+    """Give the class of a table, and its schema where it is another than that of the reader."""
+    return definition.title(name) if name.schema == schema else f"{name.schema}.{definition.title(name)}"

@@ -1,4 +1,4 @@
-"""A pipeline as a database has it, beside what is on disk of it."""
+"""Hold a pipeline as a database has it, beside what is on disk of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Deployment:
-    """A pipeline as a database has it, and what is on disk of it.
+    """A pipeline as a database has it at one moment, and what is on disk of it.
 
     Parameters
     ----------
@@ -30,22 +30,22 @@ class Deployment:
     databases : dict
         Name on the server of each schema, of those too that only have a history.
     histories : dict
-        What is on disk, by schema.
+        Snapshots and migrations on disk, by schema.
     records : dict
-        The last run of each schema that has a journal.
-    found : dict
+        The last run, by schema; only of those that have a journal.
+    surveys : dict
         What each database that exists holds, by its name on the server.
     shapes : dict
         The tables as they are, by schema.
     catalogue : Catalogue
-        What the server tells of them.
+        What the server's catalogue says of them.
     """
 
     target: Target
     databases: dict[str, str]
     histories: dict[str, History]
     records: dict[str, journal.Record]
-    found: dict[str, journal.Survey]
+    surveys: dict[str, journal.Survey]
     shapes: dict[str, Schema]
     catalogue: catalog.Catalogue
 
@@ -54,27 +54,27 @@ class Deployment:
         """Read the files, the journals and the catalogue."""
         connection, histories = target.connection, migration_files.read(target.files)
         databases = {name: target.database(name) for name in histories}
-        found = journal.survey(connection, databases.values())
-        with_journal = {n: d for n, d in databases.items() if d in found and found[d].journal}
+        surveys = journal.survey(connection, databases.values())
+        with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
         records = journal.latest(connection, with_journal)
         catalogue = catalog.find(connection, databases)
         shapes = catalog.shapes(connection, databases, catalogue)
-        return cls(target, databases, histories, records, found, shapes, catalogue)
+        return cls(target, databases, histories, records, surveys, shapes, catalogue)
 
     @property
     def connection(self) -> dj.Connection:
-        """The session to work with."""
+        """Give the session to work with."""
         return self.target.connection
 
     @property
     def tables(self) -> dict[TableName, Table]:
-        """Every table that is there."""
+        """Give every table that is there, by its name now."""
         return {table.name: table for schema in self.shapes.values() for table in schema}
 
     def full(self, name: TableName) -> str:
-        """Give a table's name as statements have it."""
+        """Give a table's quoted name with its database, as statements have it."""
         return quoted(self.connection, self.databases[name.schema], name.table)
 
     def dialect(self, names: constraints.Names, before: Tables, after: Tables) -> Dialect:
-        """Give what turns operations into statements of this server."""
+        """Give what turns operations into statements of this server, from the tables before to those after."""
         return choice.make(self.connection, self.databases, before, after, names)

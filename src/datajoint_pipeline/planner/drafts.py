@@ -1,8 +1,8 @@
-"""Drafts: tables brought to the code without a migration, for trying things out, and from there to what the files say.
+"""Plan drafts: tables brought to the code without a migration, to try things out, and from there to what the files say.
 
 A draft keeps its schema's version. The operations of a migration start from that version's snapshot and do not fit the
-tables of a draft; so what replaces a draft is the difference between the tables as they are and as the migrations leave
-them. What became of each table and attribute is known on both ways, the draft's and the files', so nothing is asked.
+tables of a draft. So what replaces a draft is the difference between the tables as they are and as the migrations leave
+them. What became of each table and attribute is recorded of the draft and stands in the files, so there is no question.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..journal import steplog
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.origins import resolved, trace
+from ..operations.structure import Tables
 from ..operations.topology import dangling
 from ..schema import definition
 from ..schema.model import Table, TableName
@@ -33,20 +34,21 @@ from ..schema.naming import shorten
 from ..schema.values import Fill
 from . import pending, plan
 from .deployment import Deployment
-from .plan import Group
+from .plan import Group, Lossy
 from .target import PROD
 
-Tables = Mapping[TableName, Table]
+#: Given the tables before and after, what became of what.
 Answer = Callable[[Tables, Tables], Answers]
-Ask = Callable[[Question, Tables], Answers | None]
-Lossy = frozenset[tuple[TableName, str]]
 
-#: Of a table, by its name before: its name afterwards, and the new names of its attributes.
+#: Given a question and the tables before, its answer; None where there is none.
+Ask = Callable[[Question, Tables], Answers | None]
+
+#: By the name of a table before: its name after, and the names of its attributes after by those before.
 Renamed = dict[TableName, tuple[TableName, dict[str, str]]]
 
 
 def refuse_prod(environment: str, program: str) -> None:
-    """Say that ``prod`` knows no drafts."""
+    """Refuse a draft on ``prod``."""
     if environment == PROD:
         raise PipelineError(
             "prod knows no drafts.",
@@ -61,7 +63,7 @@ def refuse_prod(environment: str, program: str) -> None:
 def changes(
     deployment: Deployment, code: Tables, chosen: Iterable[str], answer: Answer, ask: Ask | None
 ) -> list[ops.Operation]:
-    """What brings the tables of some schemas, or of all that are there, to the code.
+    """Give the operations that bring the tables of some schemas, or of all that are there, to the code.
 
     Raises
     ------
@@ -73,22 +75,22 @@ def changes(
     after = {name: table for name, table in code.items() if name.schema in names}
     after |= {name: table for name, table in before.items() if name.schema not in names}
     _refuse_missing(deployment, names, after)
-    filled = {name for name in before if _has_rows(deployment, name)}
+    with_rows = {name for name in before if _has_rows(deployment, name)}
 
     def matters(question: Question) -> bool:
-        return question.kind != "fill" or _needs_fill(before, after, filled, question)
+        return question.kind != "fill" or _needs_fill(before, after, with_rows, question)
 
-    def put(question: Question, tables: Tables) -> Answers | None:
+    def ask_if_it_matters(question: Question, tables: Tables) -> Answers | None:
         return ask(question, tables) if ask is not None and matters(question) else None
 
-    found = answering.answered(before, after, answer(before, after), put)
+    found = answering.answered(before, after, answer(before, after), ask_if_it_matters)
     for question in filter(matters, found.questions):
         raise PipelineError(*_unanswered(question))
-    return [_filled(op) if isinstance(op, ops.AddAttribute) else op for op in found.operations]
+    return [_with_fill(op) if isinstance(op, ops.AddAttribute) else op for op in found.operations]
 
 
 def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
-    """The schemas that a draft may change."""
+    """Give the schemas that a draft may change."""
     target = deployment.target
     for name in chosen:
         if name not in target.versions:
@@ -103,8 +105,8 @@ def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
         for id_, sentence, do in chain.problems(deployment.histories[name], target.versions[name]):
             if id_ != "open-question":
                 raise PipelineError(sentence, "Nothing was changed.", do)
-    for waiting in pending.waiting(deployment, names).values():
-        for migration in waiting:
+    for migrations in pending.by_schema(deployment, names).values():
+        for migration in migrations:
             if migration.digest:
                 why = "A draft begins where the migrations end."
                 raise PipelineError(
@@ -117,6 +119,7 @@ def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
 
 
 def _refuse_missing(deployment: Deployment, names: list[str], after: Tables) -> None:
+    """Refuse a draft after which a foreign key would lead nowhere."""
     if wrong := dangling(after, deployment.databases):
         what = f"{', '.join(names)} cannot be drafted alone."
         raise PipelineError(what, wrong[0], "Name the other schema too, or none for all.")
@@ -136,28 +139,47 @@ def _has_rows(deployment: Deployment, name: TableName) -> bool:
     )
 
 
-def _needs_fill(before: Tables, after: Tables, filled: set[TableName], question: Question) -> bool:
-    """Whether rows want a value: not where there are none, nor where the attribute is there or comes back; whether it
-    then has a value in every row is counted."""
+def _needs_fill(before: Tables, after: Tables, with_rows: set[TableName], question: Question) -> bool:
+    """Tell whether rows need a value for an attribute.
+
+    They do not where there are none, nor where the attribute is there or comes back; whether it then has a value in
+    every row is counted.
+    """
     name, attribute = question.table, question.subject
     there = before.get(name)
     if there is None:
         return True  # renamed; its rows are those of another
-    return attribute not in there.attribute and name in filled and _aside(before, name, after, name, attribute) is None
+    return (
+        attribute not in there.attribute
+        and name in with_rows
+        and _soft_deleted(before, name, after, name, attribute) is None
+    )
 
 
-def _aside(
-    before: Tables, there: TableName, after: Tables, name: TableName, attribute: str, called: str = ""
+def _soft_deleted(
+    before: Tables, old_name: TableName, after: Tables, name: TableName, attribute: str, old_attribute: str = ""
 ) -> str | None:
-    """What an attribute is called that was put aside, if it is of the type that it is to have."""
-    hidden = shorten(ops.SOFT_DELETED_ATTRIBUTE + (called or attribute))
-    if hidden not in before[there].attribute:
+    """Give the name that an attribute has where it is soft-deleted; None where it is not, or not of the type that it is
+    to have.
+
+    Parameters
+    ----------
+    before, after : mapping of TableName to Table
+        The tables as they are, and as they will be.
+    old_name, name : TableName
+        The attribute's table, as it is called before and after.
+    attribute, old_attribute : str
+        The attribute, as it is called after and, where that is another name, before.
+    """
+    hidden = shorten(ops.SOFT_DELETED_ATTRIBUTE + (old_attribute or attribute))
+    if hidden not in before[old_name].attribute:
         return None
-    same = resolved(before, there, hidden) == resolved(after, name, attribute)
+    same = resolved(before, old_name, hidden) == resolved(after, name, attribute)
     return hidden if same or after[name].attribute[attribute].inherited else None
 
 
 def _unanswered(question: Question) -> tuple[str, str, str]:
+    """Say what is not known, why, and which option answers it."""
     name, why = definition.title(question.table), "A draft writes no file that the question could stand in."
     first = next(iter(question.candidates), "")
     match question.kind:
@@ -173,18 +195,18 @@ def _unanswered(question: Question) -> tuple[str, str, str]:
 
 
 def group(deployment: Deployment, operations: list[ops.Operation], lossy: Lossy = frozenset()) -> Group:
-    """The steps of a draft. What was put aside under the name of something that comes, comes back."""
+    """Plan the steps of a draft. What is soft-deleted under the name of something that is added, comes back."""
     after = ops.apply(operations, deployment.tables)
     changed = [
         n
         for n in deployment.target.versions
         if splitting.shape_of(n, deployment.tables) != splitting.shape_of(n, after)
     ]
-    marks = [pending.as_drafted(name, deployment.records[name].version) for name in changed]
-    made = Group(marks, deployment.tables, instead=operations)
+    markers = [pending.as_drafted(name, deployment.records[name].version) for name in changed]
+    planned = Group(markers, deployment.tables, instead=operations)
     names = constraints.names(deployment.catalogue)
-    plan.lower(deployment, made, operations, names, lossy, revive=True)
-    return made
+    plan.add_steps(deployment, planned, operations, names, lossy, revive=True)
+    return planned
 
 
 # --- Back to the files ---------------------------------------------------------------------------------------------
@@ -198,20 +220,20 @@ def groups(
     lossy: Lossy = frozenset(),
     one: bool = False,
 ) -> list[Group]:
-    """As :func:`scheme.groups`; where schemas are drafts, one group that replaces them and does everything else.
+    """Plan the groups as :func:`plan.groups`; where schemas are drafts, one group that replaces them and does the rest.
 
     Parameters
     ----------
     deployment : Deployment
         What is there.
     wanted : list of Migration
-        What is due, in order.
+        The pending migrations, in order.
     answer : callable, optional
         Given the tables before and after, what became of what the draft alone had.
-    lossy : set
-        Attributes whose values may change.
+    lossy : frozenset
+        Attributes whose values may change, by the table's name after.
     one : bool
-        Whether the first group is all that is asked for.
+        Whether only the first group is needed.
 
     Raises
     ------
@@ -238,30 +260,31 @@ def groups(
     if wrong := dangling(after, deployment.databases):
         what = f"{', '.join(sorted(involved))} cannot be migrated alone."
         raise PipelineError(what, wrong[0], "Run migrate without naming schemas.")
-    operations = _way(deployment, start, early, after, answer)
-    done = [r for r in wanted if r.slug != journal.DRAFT or [r] == [w for w in wanted if w.schema == r.schema]]
-    made = Group(done, before, instead=[*operations, *late])
+    operations = _replacing(deployment, start, early, after, answer)
+    recorded = [r for r in wanted if r.slug != journal.DRAFT or [r] == [w for w in wanted if w.schema == r.schema]]
+    planned = Group(recorded, before, instead=[*operations, *late])
     names = constraints.names(deployment.catalogue)
-    now = plan.lower(deployment, made, operations, names, lossy, revive=True)
+    now = plan.add_steps(deployment, planned, operations, names, lossy, revive=True)
     if late:
-        plan.lower(deployment, made, late, names, lossy, now, revive=True)
-    plan.converge(deployment, [made], names, lossy)
-    return [made]
+        plan.add_steps(deployment, planned, late, names, lossy, now, revive=True)
+    plan.converge(deployment, [planned], names, lossy)
+    return [planned]
 
 
 def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName, Table]:
-    """The tables as the files have them at the recorded versions."""
-    known = {name: deployment.histories[name] for name in deployment.records}
-    now = migration_files.tables_of(history.oldest for history in known.values())
-    have = {name: history.oldest.version for name, history in known.items() if history.oldest}
-    ahead = {migration.digest for migration in wanted}
+    """Give the tables as the files have them at the recorded versions."""
+    histories = {name: deployment.histories[name] for name in deployment.records}
+    now = migration_files.tables_of(history.oldest for history in histories.values())
+    versions = {name: history.oldest.version for name, history in histories.items() if history.oldest}
+    pending_digests = {migration.digest for migration in wanted}
     applied = [
         migration
-        for name, history in known.items()
+        for name, history in histories.items()
         for migration in history.migrations
-        if migration.digest not in ahead and Version(migration.version) <= Version(deployment.records[name].version)
+        if migration.digest not in pending_digests
+        and Version(migration.version) <= Version(deployment.records[name].version)
     ]
-    for migration in chain.in_order(applied, have, list(deployment.histories)):
+    for migration in chain.in_order(applied, versions, list(deployment.histories)):
         now = ops.apply(migration.operations(now), now)
     return now
 
@@ -269,44 +292,66 @@ def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName
 def _halves(
     deployment: Deployment, start: Tables, wanted: list[Migration]
 ) -> tuple[list[ops.Operation], list[ops.Operation]]:
-    """The operations that only say what the tables become, and from the first on that works on rows, the others.
+    """Split the operations: those that only say what the tables become, and all from the first on that changes rows.
 
-    Rows have to be worked on between the very operations that the file has before and after that.
+    Rows have to be changed between the very operations that stand before and after that in the file.
     """
     operations: list[ops.Operation] = []
     now, whole = dict(start), 0
-    works = False
+    changes_rows = False
     for migration in wanted:
         for operation in migration.operations(now):
-            works = works or _works_on_rows(operation)
+            changes_rows = changes_rows or _changes_rows(operation)
             operations.append(operation)
             now = operation.apply(now)
-            if not works and not dangling(now, deployment.databases):
+            if not changes_rows and not dangling(now, deployment.databases):
                 whole = len(operations)
-    return (operations[:whole], operations[whole:]) if works else (operations, [])
+    return (operations[:whole], operations[whole:]) if changes_rows else (operations, [])
 
 
-def _works_on_rows(operation: ops.Operation) -> bool:
+def _changes_rows(operation: ops.Operation) -> bool:
     if isinstance(operation, ops.AlterAttribute):
         return operation.using is not None
     return isinstance(operation, (data.RunSQL, data.RunPython, data.RebuildTable))
 
 
 def _settled(deployment: Deployment, wanted: list[Migration], goal: Tables) -> dict[TableName, Table]:
-    """The tables as the newest snapshot has them, of schemas that come to it: the order of attributes may differ."""
+    """Give the tables after, as the newest snapshots have them where schemas come to those.
+
+    The order of attributes may differ: migrations may have been applied in another order than the files have.
+    """
     reached = {migration.schema: migration.version for migration in wanted}
     latest = {name: pending.newest(deployment, name) for name in reached}
-    there = {n: s for n, s in latest.items() if s is not None and Version(s.version) == Version(reached[n])}
+    newest = {n: s for n, s in latest.items() if s is not None and Version(s.version) == Version(reached[n])}
     return {
-        name: next((t for t in there[name.schema].shape if t.name == name), table) if name.schema in there else table
+        name: next((t for t in newest[name.schema].shape if t.name == name), table) if name.schema in newest else table
         for name, table in goal.items()
     }
 
 
-def _way(
+def _replacing(
     deployment: Deployment, start: Tables, early: list[ops.Operation], after: Tables, answer: Answer | None
 ) -> list[ops.Operation]:
-    """What leads from the tables of the draft to those of the files."""
+    """Give the operations that lead from the tables of the draft to those of the files.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The tables of the draft.
+    start : mapping
+        The tables at the recorded versions, as the files have them.
+    early : list of Operation
+        What the migrations do to these.
+    after : mapping
+        The tables that are wanted.
+    answer : callable, optional
+        What became of what the draft alone had.
+
+    Raises
+    ------
+    PipelineError
+        If a question is open.
+    """
     now: Tables = deployment.tables
     _, origins = trace(start, early)
     drafted = _drafted(deployment)
@@ -314,48 +359,49 @@ def _way(
     attributes: dict[tuple[TableName, str], str] = {}
     fills = dict(origins.fills)
     first: list[ops.Operation] = []
-    for name, was in origins.tables.items():
-        there, renamed = drafted.get(was, (was, {}))
-        if there not in now or name not in after:
+    for name, recorded in origins.tables.items():
+        current, renamed = drafted.get(recorded, (recorded, {}))
+        if current not in now or name not in after:
             continue
-        if there != name:
-            tables[there] = name
+        if current != name:
+            tables[current] = name
         for attribute, old in origins.attributes.get(name, {}).items():
             default = after[name].attribute[attribute].default if attribute in after[name].attribute else None
-            if default is not None and not start[was].attribute[old].nullable:
+            if default is not None and not start[recorded].attribute[old].nullable:
                 fills.setdefault((name, attribute), Fill(default))  # the draft let it be null, or dropped it
-            called = renamed.get(old, old)
-            if called in now[there].attribute:
-                if called != attribute:
-                    attributes[name, called] = attribute
-            elif attribute != called and attribute not in now[there].attribute:
+            drafted_name = renamed.get(old, old)
+            if drafted_name in now[current].attribute:
+                if drafted_name != attribute:
+                    attributes[name, drafted_name] = attribute
+            elif attribute != drafted_name and attribute not in now[current].attribute:
                 # The draft dropped what the files rename.
-                hidden = _aside(now, there, after, name, attribute, called)
-                first += [ops.RenameAttribute(there, hidden, attribute)] if hidden else []
+                hidden = _soft_deleted(now, current, after, name, attribute, drafted_name)
+                first += [ops.RenameAttribute(current, hidden, attribute)] if hidden else []
     now = ops.apply(first, now)
-    gone = {(name, None) for name in now} | {(name, a) for name in after for a in _known(now, tables, name)}
+    gone = {(name, None) for name in now} | {(name, a) for name in after for a in _attributes(now, tables, name)}
     answers = Answers(tables, attributes, {}, frozenset(gone))
     if answer is not None:
         answers = answering.merged(answers, answer(now, after))
     found = difference(now, after, answers)
-    filled = {name for name in after if name in deployment.tables and _has_rows(deployment, name)}
+    with_rows = {name for name in after if name in deployment.tables and _has_rows(deployment, name)}
     for question in found.questions:
-        known = (question.table, question.subject) in origins.fills
-        if question.kind == "fill" and not known and _needs_fill(now, after, filled, question):
+        answered = (question.table, question.subject) in origins.fills
+        if question.kind == "fill" and not answered and _needs_fill(now, after, with_rows, question):
             raise PipelineError(*_unanswered(question))
-    return first + [_filled(operation, fills) for operation in found.operations]
+    return first + [_with_fill(operation, fills) for operation in found.operations]
 
 
-def _known(now: Tables, tables: Mapping[TableName, TableName], name: TableName) -> Iterator[str]:
-    back = {new: old for old, new in tables.items()}
-    there = now.get(back.get(name, name))
-    yield from there.attribute if there is not None else ()
+def _attributes(now: Tables, renamed: Mapping[TableName, TableName], name: TableName) -> Iterator[str]:
+    """Give the attributes that a table has now; ``name`` is its name after, ``renamed`` has that by the name now."""
+    old_names = {new: old for old, new in renamed.items()}
+    table = now.get(old_names.get(name, name))
+    yield from table.attribute if table is not None else ()
 
 
-def _filled(
+def _with_fill(
     operation: ops.Operation, fills: Mapping[tuple[TableName, str], Fill] = MappingProxyType({})
 ) -> ops.Operation:
-    """An operation with what rows get that have no value; the default, where an attribute comes, or comes back."""
+    """Give an operation with its fill: what rows without a value get, or the default of an attribute that is added."""
     match operation:
         case ops.AddAttribute(table=name, attribute=will, fill=None) if not will.nullable:
             default = Fill(will.default) if will.default is not None else None
@@ -368,10 +414,10 @@ def _filled(
 # --- What drafts have renamed ------------------------------------------------------------------------------------
 
 
-def renamed(made: Group) -> list[Any]:
-    """What a draft renames, for its record: each table whose name or attributes change."""
+def renamed(group: Group) -> list[Any]:
+    """List what a draft renames, as its record has it: each table whose name or attributes change."""
     rows = []
-    for origins in made.origins:
+    for origins in group.origins:
         for name, was in origins.tables.items():
             attributes = {old: new for new, old in origins.attributes.get(name, {}).items() if new != old}
             if name != was or attributes:
@@ -380,22 +426,22 @@ def renamed(made: Group) -> list[Any]:
 
 
 def _drafted(deployment: Deployment) -> Renamed:
-    """What has become, by drafts, of the tables and attributes of the recorded versions."""
+    """Find what drafts have renamed since the recorded versions."""
     databases = {name: deployment.databases[name] for name in deployment.records}
     heads = steplog.heads(deployment.connection, databases)
     runs = journal.history(deployment.connection, databases)
-    real = {run.schema: number for number, run in enumerate(runs) if run.kind != journal.DRAFT}
+    last_migration = {run.schema: number for number, run in enumerate(runs) if run.kind != journal.DRAFT}
     found: Renamed = {}
     for number, run in enumerate(runs):
         rows = heads.get((run.schema, run.id), {}).get("renamed", ()) if run.status == journal.DONE else ()
-        live = {there: was for was, (there, _) in found.items()}
+        recorded_names = {current: recorded for recorded, (current, _) in found.items()}
         for schema, table, new_schema, new_table, attributes in rows:
-            if number < real.get(schema, -1):
+            if number < last_migration.get(schema, -1):
                 continue  # what it renamed has been replaced since
-            there = TableName(schema, table)
-            was = live.get(there, there)
-            known = found.get(was, (was, {}))[1]
-            now = {old: attributes.get(name, name) for old, name in known.items()}
-            now |= {old: name for old, name in attributes.items() if old not in known.values()}
-            found[was] = TableName(new_schema, new_table), now
+            old = TableName(schema, table)
+            recorded = recorded_names.get(old, old)
+            earlier = found.get(recorded, (recorded, {}))[1]
+            now = {old_name: attributes.get(name, name) for old_name, name in earlier.items()}
+            now |= {old_name: name for old_name, name in attributes.items() if old_name not in earlier.values()}
+            found[recorded] = TableName(new_schema, new_table), now
     return found

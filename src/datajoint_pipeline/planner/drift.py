@@ -1,9 +1,8 @@
-"""What a database has become behind everybody's back, in DataJoint's words."""
+"""Find what has changed in a database since its version was recorded, and say it in DataJoint's words."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE
 from ..dialects import catalog
@@ -16,22 +15,18 @@ from ..schema.model import Attribute, Schema, Table, TableName
 from .status import SchemaStatus, State
 from .target import Target
 
-if TYPE_CHECKING:
-    pass
 
+def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
+    """Compare every schema that is current with the fingerprint recorded with its version, and with its snapshot.
 
-def examine(target: Target, stands: list[SchemaStatus]) -> list[SchemaStatus]:
-    """Hold the shape of every schema that is current against the fingerprint that was recorded with its version, and
-    against the snapshot of that version.
-
-    Reads the catalogue, once for all schemas. What differs from the record has drifted; what is as it was recorded and
+    Reads the catalogue, once for all schemas. What differs from the record has drifted. What is as it was recorded, but
     not as the snapshot has it, comes from another migration of the same version.
     """
-    shapes = catalog.read(target.connection, {s.name: s.database for s in stands})
-    current = [s for s in stands if s.state is State.CURRENT and s.name in shapes]
+    shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
+    current = [s for s in statuses if s.state is State.CURRENT and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
     latest = migration_files.latest(target.files)
-    others = {
+    conflicts = {
         name: texts
         for s in current
         if not s.draft  # which is like no snapshot, and need not be
@@ -44,25 +39,25 @@ def examine(target: Target, stands: list[SchemaStatus]) -> list[SchemaStatus]:
     if drifted - set(latest):
         code = target.read_code()
     found = []
-    for s in stands:
+    for s in statuses:
         if s.name in drifted:
             expected = latest[s.name].shape if s.name in latest else code.get(s.name)
-            texts = told(expected, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
+            texts = explain(expected, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)
-        elif s.name in others:
-            s = replace(s, state=State.CONFLICT, drift=others[s.name])
+        elif s.name in conflicts:
+            s = replace(s, state=State.CONFLICT, drift=conflicts[s.name])
         found.append(s)
     return found
 
 
-def told(expected: Schema | None, found: Schema) -> tuple[str, ...]:
-    """What is said of a schema that has drifted from what was recorded of it."""
+def explain(expected: Schema | None, found: Schema) -> tuple[str, ...]:
+    """Say how a schema that has drifted differs from what was recorded of it."""
     texts = [] if expected is None else [*describe(expected, visible(found)), *_lacking(expected, found)]
     return tuple(texts) or ("It is as the code has it now, and not as it was when its version was recorded.",)
 
 
 def visible(schema: Schema) -> Schema:
-    """A schema without what was put aside in it."""
+    """Give a schema without its soft-deleted attributes."""
     tables = []
     for table in schema:
         attributes = tuple(a for a in table.attributes if not a.name.startswith(SOFT_DELETED_ATTRIBUTE))
@@ -71,7 +66,7 @@ def visible(schema: Schema) -> Schema:
 
 
 def describe(expected: Schema, found: Schema) -> list[str]:
-    """Each way in which a schema is not what it should be.
+    """Describe each way in which a schema is not what it should be.
 
     Parameters
     ----------
@@ -87,16 +82,20 @@ def describe(expected: Schema, found: Schema) -> list[str]:
     """
     before = {table.name: table for table in expected}
     after = {table.name: table for table in found}
-    # Whatever the names suggest: a table or attribute that is gone is said to be gone.
+    # A table or attribute that is gone was dropped, and not renamed, whatever the names suggest.
     drops = frozenset((name, None) for name in before)
-    texts = [_sentence(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations]
+    texts = [
+        _difference(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations
+    ]
     unusual = [(table, deviation) for table in found for deviation in table.deviations]
     return texts + [f"{table.title} is not as DataJoint makes tables: {deviation}." for table, deviation in unusual]
 
 
 def _lacking(expected: Schema, found: Schema) -> list[str]:
-    """What is gone of the attributes that DataJoint itself adds; whether it adds them is a setting, so no difference by
-    itself."""
+    """Say which attributes are gone that DataJoint itself adds.
+
+    Whether it adds them is a setting, so :func:`describe` takes their absence for no difference.
+    """
     return [
         f"{table.title} lacks the hidden attribute {attribute.name}."
         for table in expected
@@ -106,13 +105,13 @@ def _lacking(expected: Schema, found: Schema) -> list[str]:
     ]
 
 
-def _sentence(operation: ops.Operation, expected: Schema) -> str:
+def _difference(operation: ops.Operation, expected: Schema) -> str:
     table = expected.table.get(operation.table.table)
     title = table.title if table else Table(operation.table, (), ()).title
-    return f"{title} {_what(operation)}."
+    return f"{title} {_words(operation)}."
 
 
-def _what(operation: ops.Operation) -> str:
+def _words(operation: ops.Operation) -> str:
     match operation:
         case ops.CreateTable():
             return "is a table that the code does not have"
@@ -158,7 +157,7 @@ def _index(unique: bool) -> str:
 
 
 def _definition(attribute: Attribute) -> str:
-    """An attribute as a line of a definition."""
+    """Give an attribute as a line of a definition."""
     odd = attribute.nullable and attribute.default is not None  # to DataJoint, what may be null is null by default
     type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
     # How a type is spelled says nothing of how it is stored.

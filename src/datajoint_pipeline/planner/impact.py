@@ -1,11 +1,11 @@
-"""What applying migrations would cost and risk: rows, bytes, locks, dependents, workers, and rules with ids."""
+"""Find the impact of migrations: rows, bytes, locks, dependents and workers, and the rules that warn. Reads only."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import journal
 from ..internals.codecs import changes_codec
@@ -19,16 +19,31 @@ from .deployment import Deployment
 from .plan import Group
 from .target import Target
 
-if TYPE_CHECKING:
-    pass
-
-#: Rows from which writing a table anew, or locking it, is worth a word.
+#: Rows from which writing a table anew, or locking it, is worth a warning.
 MANY = 100_000
 
 
 @dataclass(frozen=True)
 class AffectedTable:
-    """A table that is there and will be changed; ``size`` in bytes with its indexes, as the server estimates it."""
+    """A table that is there and will be changed.
+
+    Parameters
+    ----------
+    table : TableName
+        Its name after.
+    rows : int
+        How many it has.
+    size : int
+        Bytes with its indexes, as the server estimates them.
+    dependents : int
+        How many tables refer to it, directly or by way of others.
+    workers : int
+        How many jobs of it workers hold.
+    rewritten : bool
+        Whether the server writes it anew.
+    lock : str
+        Who has to wait meanwhile: ``all``, ``writes`` or, for a moment only, ``brief``.
+    """
 
     table: TableName
     rows: int
@@ -41,7 +56,7 @@ class AffectedTable:
 
 @dataclass(frozen=True)
 class Notice:
-    """A rule that speaks; ``docs/migrations.md`` has a paragraph on each id."""
+    """What a rule warns of; ``docs/migrations.md`` has a paragraph on each id. ``silenced`` says why it is expected."""
 
     id: str
     text: str
@@ -50,7 +65,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Impact:
-    """What one group of migrations does."""
+    """What one group of migrations does, and what that costs and risks."""
 
     group: Group
     tables: tuple[AffectedTable, ...]
@@ -58,8 +73,8 @@ class Impact:
 
     @property
     def kept(self) -> list[str]:
-        """The tables, and attributes of them, whose values are written to a file before."""
-        lossy = {(f.table, a) for f in self.group.violations if f.kind in losses.ALLOWED for a in f.attributes}
+        """Give the tables, with their attributes, whose values are written to a file first."""
+        lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
         lost = losses.of_group(self.group, frozenset(lossy))
         return [
             f"{loss.table.name.schema}.{definition.title(loss.table.name)} ({', '.join(loss.attributes)})"
@@ -68,18 +83,19 @@ class Impact:
 
     @property
     def title(self) -> str:
+        """Give the titles of the migrations."""
         return ", ".join(migration.title for migration in self.group.migrations)
 
     @property
     def sql(self) -> str:
-        """The statements, one after the other."""
+        """Give the statements, one after the other."""
         lines = [f"-- {self.title}"]
         for entry in self.group.entries:
             lines += [f"-- {entry.words}", *(statement.rstrip(";") + ";" for statement in entry.script)]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Give it as JSON has it."""
         return {
             "migrations": [
                 {"schema": r.schema, "version": r.version, "previous": r.follows, "name": r.slug, "words": r.words}
@@ -103,13 +119,13 @@ class Impact:
             ],
             "losses": [
                 {
-                    "table": f"{f.table.schema}.{definition.title(f.table)}",
-                    "kind": f.kind,
-                    "attributes": f.attributes,
-                    "count": f.count,
-                    "words": f.words,
+                    "table": f"{v.table.schema}.{definition.title(v.table)}",
+                    "kind": v.kind,
+                    "attributes": v.attributes,
+                    "count": v.count,
+                    "words": v.words,
                 }
-                for f in self.group.violations
+                for v in self.group.violations
             ],
             "backup": self.kept,
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
@@ -123,10 +139,10 @@ def survey(
     *,
     answer: drafts.Answer | None = None,
 ) -> list[Impact]:
-    """What `migrate` would do, in its order; changes nothing."""
+    """Find what `migrate` would do, in its order; change nothing."""
     deployment = Deployment.read(target)
     wanted = pending.pending_migrations(deployment, schemas, to)
-    return _costs(deployment, drafts.groups(deployment, wanted, answer=answer) if wanted else [])
+    return _impacts(deployment, drafts.groups(deployment, wanted, answer=answer) if wanted else [])
 
 
 def survey_draft(
@@ -135,78 +151,79 @@ def survey_draft(
     answer: drafts.Answer,
     ask: drafts.Ask | None,
 ) -> list[Impact]:
-    """What `migrate --draft` would do; changes nothing."""
+    """Find what `migrate --draft` would do; change nothing."""
     deployment = Deployment.read(target)
     code = target.code_tables()
     operations = drafts.changes(deployment, code, schemas, answer, ask)
-    return _costs(deployment, [drafts.group(deployment, operations)] if operations else [])
+    return _impacts(deployment, [drafts.group(deployment, operations)] if operations else [])
 
 
 def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
-    """What `adopt --types` would do; changes no database."""
+    """Find what `adopt --types` would do; change no database."""
     deployment = Deployment.read(target)
-    return _costs(deployment, adoption.survey(deployment, schemas))
+    return _impacts(deployment, adoption.survey(deployment, schemas))
 
 
-def _costs(deployment: Deployment, groups: list[Group]) -> list[Impact]:
-    here = _Here(deployment, dict.fromkeys(old for group in groups for _, old in _there(deployment, group)))
-    costs = []
+def _impacts(deployment: Deployment, groups: list[Group]) -> list[Impact]:
+    measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
+    impacts = []
     for group in groups:
         plan.count(deployment.connection, group)
-        tables = tuple(_touched(deployment, group, here))
-        costs.append(Impact(group, tables, tuple(_rules(deployment, group, tables))))
-    return costs
+        tables = tuple(_affected(deployment, group, measured))
+        impacts.append(Impact(group, tables, tuple(_rules(deployment, group, tables))))
+    return impacts
 
 
-def _there(deployment: Deployment, group: Group) -> Iterator[tuple[TableName, TableName]]:
-    """The tables that a group changes and that are there, by their names afterwards and now."""
-    back: dict[TableName, TableName] = {}
+def _changed(deployment: Deployment, group: Group) -> Iterator[tuple[TableName, TableName]]:
+    """Give the tables that a group changes and that are there: the name of each after, and its name now."""
+    old_names: dict[TableName, TableName] = {}
     for origins in group.origins:
-        back |= {new: old for new, old in origins.tables.items() if new not in back}
+        old_names |= {new: old for new, old in origins.tables.items() if new not in old_names}
     for name in dict.fromkeys(table for step in group.steps for table in step.tables):
-        old = back.get(name, name)
+        old = old_names.get(name, name)
         if old.schema in deployment.shapes and old.table in deployment.shapes[old.schema].table:
             yield name, old
 
 
-def _touched(deployment: Deployment, group: Group, here: _Here) -> Iterator[AffectedTable]:
-    for name, old in _there(deployment, group):
+def _affected(deployment: Deployment, group: Group, measured: _Measured) -> Iterator[AffectedTable]:
+    """Give what a group does to each table that it changes."""
+    for name, old in _changed(deployment, group):
         steps = [step for step in group.steps if name in step.tables]
         locks = {step.lock for step in steps}
         yield AffectedTable(
             name,
-            here.rows.get(old, 0),
-            here.sizes.get(old, 0),
-            len(here.below(old)),
-            here.jobs.get(old, 0),
+            measured.rows.get(old, 0),
+            measured.sizes.get(old, 0),
+            len(measured.dependents(old)),
+            measured.jobs.get(old, 0),
             any(step.rewrites for step in steps),
             next(lock for lock in ("all", "writes", "brief") if lock in locks),
         )
 
 
-class _Here:
-    """Some tables as they are now: rows, bytes, how many jobs workers hold of them, and what refers to them.
+class _Measured:
+    """What is measured of some tables as they are now: rows, bytes, jobs that workers hold, and what refers to them.
 
-    Asks the server three times, however many tables there are.
+    Takes three queries, however many tables there are. All mappings are keyed by the tables' names now.
     """
 
     def __init__(self, deployment: Deployment, names: Iterable[TableName]) -> None:
         self._connection = deployment.connection
         places = {(deployment.databases[name.schema], name.table): name for name in names}
         queues = {(database, f"~~{table.lstrip('_')}"): name for (database, table), name in places.items()}
-        known = self._estimates([*places, *queues]) if places else {}
-        self.sizes = {name: known[place][1] for place, name in places.items() if place in known}
-        self.rows = {name: known[place][0] for place, name in places.items() if place in known}
+        estimates = self._estimates([*places, *queues]) if places else {}
+        self.sizes = {name: estimates[place][1] for place, name in places.items() if place in estimates}
+        self.rows = {name: estimates[place][0] for place, name in places.items() if place in estimates}
         self.rows |= self._count({place: n for place, n in places.items() if self.rows.get(n, 0) < 1_000_000})
-        self.jobs = self._count({place: n for place, n in queues.items() if place in known}, "status = 'reserved'")
+        self.jobs = self._count({place: n for place, n in queues.items() if place in estimates}, "status = 'reserved'")
         self._children: dict[TableName, list[TableName]] = {}
         for shape in deployment.shapes.values():
             for table in shape:
                 for key in table.foreign_keys:
                     self._children.setdefault(key.parent, []).append(table.name)
 
-    def below(self, name: TableName) -> set[TableName]:
-        """Every table that refers to a table, directly or by way of others."""
+    def dependents(self, name: TableName) -> set[TableName]:
+        """Find every table that refers to a table, directly or by way of others."""
         found, waiting = set[TableName](), [name]
         while waiting:
             more = set(self._children.get(waiting.pop(), ())) - found
@@ -215,7 +232,7 @@ class _Here:
         return found
 
     def _estimates(self, places: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-        """Rows and bytes, as the server estimates them, of those of the tables that there are."""
+        """Give rows and bytes of each table that is there, as the server estimates them."""
         marks = ", ".join(["(%s, %s)"] * len(places))
         if self._connection.adapter.backend == "mysql":
             query = (
@@ -232,7 +249,7 @@ class _Here:
         return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
 
     def _count(self, places: Mapping[tuple[str, str], TableName], condition: str = "TRUE") -> dict[TableName, int]:
-        """Rows of some tables."""
+        """Count the rows of some tables that fulfil a condition."""
         names, quote = list(places.values()), quoter(self._connection)
         parts = [
             f"SELECT {number}, COUNT(*) FROM {quote(database)}.{quote(table)} WHERE {condition}"
@@ -243,7 +260,10 @@ class _Here:
 
 
 def _objects(operation: ops.Operation, tables: ops.Tables) -> Iterator[str]:
-    """What DataJoint takes for garbage in a store: whatever no attribute that it sees in that schema refers to."""
+    """Say which objects in a store DataJoint takes for garbage after an operation.
+
+    Those are all that no attribute which it sees in that schema refers to.
+    """
     gone = set[str]()
     match operation:
         case ops.RenameTable(table=table, to=to) if to.schema != table.schema:
@@ -258,55 +278,56 @@ def _objects(operation: ops.Operation, tables: ops.Tables) -> Iterator[str]:
         case ops.AlterAttribute(table=table, before=was, after=will) if changes_codec(was.type, will.type):
             gone = _stored(tables[table]) & {was.name}
     for attribute in sorted(gone):
-        own = f"{definition.title(operation.table)}.{attribute}"
-        yield f"Objects of {own} are garbage to DataJoint: collect none before purge, for rollback needs them."
+        title = f"{definition.title(operation.table)}.{attribute}"
+        yield f"Objects of {title} are garbage to DataJoint: collect none before purge, for rollback needs them."
 
 
 def _stored(table: Table) -> set[str]:
-    """The attributes whose values are in an object store."""
+    """Give the attributes whose values are in an object store."""
     return {attribute.name for attribute in table.attributes if re.match(r"<\w+@", attribute.type)}
 
 
 def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ...]) -> Iterable[Notice]:
+    """Give what each rule warns of; a file's ``silence`` holds for its own operations."""
     silence: dict[str, str] = {}
 
-    def warned(id_: str, text: str) -> Notice:
+    def notice(id_: str, text: str) -> Notice:
         return Notice(id_, text, silence.get(id_, ""))
 
     now: ops.Tables = group.before
     for migration, operation in group.operations():
         silence = dict(migration.silence)  # what another file of the group does is not for this one to silence
-        yield from (warned("objects", text) for text in _objects(operation, now))
+        yield from (notice("objects", text) for text in _objects(operation, now))
         now = operation.apply(now)
         name = definition.title(operation.table) if operation.table.table else ""
         match operation:
             case ops.DropTable():
-                yield warned("drop-table", f"{name} goes out of sight; purge would delete its rows.")
+                yield notice("drop-table", f"{name} goes out of sight; purge would delete its rows.")
             case ops.DropAttribute(attribute=attribute):
-                yield warned("drop-attribute", f"{name}.{attribute} goes out of sight; purge would delete it.")
+                yield notice("drop-attribute", f"{name}.{attribute} goes out of sight; purge would delete it.")
             case ops.RenameTable() | ops.RenameAttribute():
-                yield warned("rename", f"Code that still says the old name of something in {name} will fail.")
+                yield notice("rename", f"Code that still says the old name of something in {name} will fail.")
             case ops.ChangePrimaryKey():
-                yield warned("primary-key", f"The primary key of {name} changes, and with it every table below.")
+                yield notice("primary-key", f"The primary key of {name} changes, and with it every table below.")
             case data.RunSQL() | data.RunPython():
-                yield warned("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
+                yield notice("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
     silence = {id_: why for migration in group.migrations for id_, why in migration.silence.items()}
     for schema in group.schemas if group.instead is not None else ():
         record = deployment.records.get(schema)
         if record is not None and record.kind == journal.DRAFT:
-            yield warned("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
+            yield notice("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
     for table in tables:
         title = definition.title(table.table)
         if table.rewritten and table.rows >= MANY:
-            yield warned("rewrites-table", f"{title} is written anew with its {table.rows:,} rows; that takes a while.")
+            yield notice("rewrites-table", f"{title} is written anew with its {table.rows:,} rows; that takes a while.")
         if table.lock != "brief" and table.rows >= MANY:
             who = "everybody" if table.lock == "all" else "whoever writes"
-            yield warned("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
+            yield notice("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
         if table.workers:
-            yield warned("running-workers", f"Workers hold {table.workers} jobs of {title}; stop them first.")
-    for finding in group.violations:
-        if finding.loses:
-            yield warned("data-loss", f"{finding.table} has {finding.count} {finding.words}.")
+            yield notice("running-workers", f"Workers hold {table.workers} jobs of {title}; stop them first.")
+    for violation in group.violations:
+        if violation.loses:
+            yield notice("data-loss", f"{violation.table} has {violation.count} {violation.words}.")
     for name in group.schemas:
         if name not in deployment.target.versions:
-            yield warned("schema-gone", f"The code has no schema {name} any more; its tables are put aside.")
+            yield notice("schema-gone", f"The code has no schema {name} any more; its tables are soft-deleted.")

@@ -1,4 +1,4 @@
-"""What a group of migrations loses of the rows: values that are cut, rounded or computed anew."""
+"""Find what a group of migrations loses: values that are cut, rounded or computed anew."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from ..operations.origins import resolved, trace
 from ..operations.topology import dependency_order
 from ..schema.model import Table, TableName
-from .plan import Group
+from .plan import Group, Lossy
 
-#: Kinds of violations whose values may go where somebody says --allow-data-loss.
+#: Kinds of violations that --allow-data-loss accepts.
 ALLOWED = ("long", "rounding")
-
-#: Attributes whose values may change, by the table's name afterwards.
-Lossy = frozenset[tuple[TableName, str]]
 
 
 @dataclass(frozen=True)
@@ -24,10 +21,10 @@ class Loss:
     Parameters
     ----------
     table : Table
-        The table as it is.
+        The table before.
     attributes : mapping
-        The attributes whose values go, and the types that they are cut or rounded to; empty where they are computed
-        anew or deleted.
+        By the name before of each attribute whose values go, the type that they are cut or rounded to; empty where they
+        are computed anew or deleted.
     whole : bool
         Whether the table itself goes.
     """
@@ -38,28 +35,29 @@ class Loss:
 
 
 def of_group(group: Group, lossy: Lossy) -> list[Loss]:
-    """What a group of migrations loses of the tables as they are before it: what is cut, rounded or computed anew.
+    """Find what a group of migrations loses of the tables before it, those that are referred to first.
 
     Parameters
     ----------
     group : Group
         The group.
     lossy : frozenset
-        Attributes whose values may change, by table afterwards and either name.
+        Attributes whose values may change: the name of the table after, and that of the attribute before or after.
     """
-    if not lossy and not any(known.converts for known in group.origins):
+    if not lossy and not any(origins.converts for origins in group.origins):
         return []
     after, origins = trace(group.before, [operation for _, operation in group.operations()])
     found: dict[TableName, dict[str, str]] = {}
 
     def note(name: TableName, attribute: str, *, cut: bool) -> None:
-        was, known = origins.tables.get(name, name), origins.attributes.get(name, {})
-        if was not in group.before:
+        old_table, old_attributes = origins.tables.get(name, name), origins.attributes.get(name, {})
+        if old_table not in group.before:
             return  # it comes with this very group
-        old = attribute if cut and attribute in group.before[was].attribute else known.get(attribute, "")
+        is_old = cut and attribute in group.before[old_table].attribute
+        old = attribute if is_old else old_attributes.get(attribute, "")
         if old:
-            new = next((now for now, before in known.items() if before == old), "")
-            found.setdefault(was, {})[old] = resolved(after, name, new) if cut and new else ""
+            new = next((now for now, before in old_attributes.items() if before == old), "")
+            found.setdefault(old_table, {})[old] = resolved(after, name, new) if cut and new else ""
 
     for name, attribute in sorted(lossy):
         note(name, attribute, cut=True)

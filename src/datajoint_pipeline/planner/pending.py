@@ -1,4 +1,4 @@
-"""Which migrations a database has not had."""
+"""Find the pending migrations: those that a database has not had."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ..journal import steplog
 from ..operations.lines import RenameTable
 from .deployment import Deployment
 
+#: Version, name and digest of each migration that a schema has had.
 Applied = list[tuple[str, str, str]]
 
 
 def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
-    """The migrations that the database still needs, in the order in which they can be applied.
+    """Give the migrations that the database still needs, in the order in which they can be applied.
 
     Parameters
     ----------
@@ -36,15 +37,15 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
         If the files are not in order, or the database is not one that they lead on from.
     """
     _refuse_problems(deployment)
-    waits = waiting(deployment)
-    for name in _receiving(waits):
+    pending = by_schema(deployment)
+    for name in _receiving(pending):
         # Tables that move here are still elsewhere, so this schema is made as it was before they came.
         history = deployment.histories[name]
-        made = replace(_making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
-        waits[name] = [made, *history.migrations]
-    have = {name: deployment.records[name].version if name in deployment.records else None for name in waits}
-    names = list(chosen) or list(waits)
-    unknown = [name for name in names if name not in waits]
+        making = replace(_making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
+        pending[name] = [making, *history.migrations]
+    have = {name: deployment.records[name].version if name in deployment.records else None for name in pending}
+    names = list(chosen) or list(pending)
+    unknown = [name for name in names if name not in pending]
     if unknown:
         raise PipelineError(
             f"There is no schema {unknown[0]}.",
@@ -53,21 +54,28 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
             exit_code=ExitCode.USAGE,
         )
     if to is None:
-        wanted = [migration for name in names for migration in waits[name]]
+        wanted = [migration for name in names for migration in pending[name]]
     else:
-        wanted = _up_to(deployment, names, to, waits, have)
-    if len(names) < len(waits):
-        _with_required(wanted, waits, have)
-    return chain.in_order(wanted, have, list(waits))
+        wanted = _up_to(deployment, names, to, pending, have)
+    if len(names) < len(pending):
+        _add_required(wanted, pending, have)
+    return chain.in_order(wanted, have, list(pending))
 
 
 def _up_to(
     deployment: Deployment,
     names: list[str],
     to: str,
-    waiting: Mapping[str, list[Migration]],
+    pending: Mapping[str, list[Migration]],
     have: Mapping[str, str | None],
 ) -> list[Migration]:
+    """Give the pending migrations of the one schema up to a version.
+
+    Raises
+    ------
+    PipelineError
+        If there is not one schema, it has no such version, or the database is beyond it.
+    """
     if len(names) != 1:
         raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
     history, now = deployment.histories[names[0]], have[names[0]]
@@ -80,18 +88,18 @@ def _up_to(
             f"{to} is before that.",
             f"Say rollback {names[0]} --to {to}.",
         )
-    return [migration for migration in waiting[names[0]] if Version(migration.version) <= Version(to)]
+    return [migration for migration in pending[names[0]] if Version(migration.version) <= Version(to)]
 
 
-def _with_required(
-    wanted: list[Migration], waiting: Mapping[str, list[Migration]], have: Mapping[str, str | None]
+def _add_required(
+    wanted: list[Migration], pending: Mapping[str, list[Migration]], have: Mapping[str, str | None]
 ) -> None:
     """Add what the wanted migrations require."""
     for migration in wanted:  # grows while it is walked
         for schema, version in migration.requires.items():
             now = have.get(schema)
             if now is None or Version(now) < Version(version):
-                more = [r for r in waiting.get(schema, ()) if Version(r.version) <= Version(version) or r.makes]
+                more = [r for r in pending.get(schema, ()) if Version(r.version) <= Version(version) or r.makes]
                 wanted += [r for r in more if r not in wanted]
 
 
@@ -103,33 +111,51 @@ def _refuse_problems(deployment: Deployment) -> None:
                 raise PipelineError(sentence, "Nothing was changed.", do, exit_code=code)
 
 
-def waiting(deployment: Deployment, schemas: Iterable[str] | None = None) -> dict[str, list[Migration]]:
-    """The migrations that the database has not had, by schema."""
+def by_schema(deployment: Deployment, schemas: Iterable[str] | None = None) -> dict[str, list[Migration]]:
+    """Give the migrations that the database has not had, by schema; of all schemas, or of some."""
     names = list(deployment.histories) if schemas is None else list(schemas)
     applied = _applied(deployment, [name for name in names if name in deployment.records])
-    return {name: _waiting(deployment, name, *applied.get(name, ("0", []))) for name in names}
+    return {name: _of_schema(deployment, name, *applied.get(name, ("0", []))) for name in names}
 
 
-def _waiting(deployment: Deployment, name: str, base: str, applied: Applied) -> list[Migration]:
+def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -> list[Migration]:
+    """Give the migrations that one schema has not had.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    name : str
+        The schema.
+    base : str
+        The version that its record begins with.
+    applied : list
+        The migrations that it has had since.
+
+    Raises
+    ------
+    PipelineError
+        If its database has no readable record, is in the middle of a change, or was changed by other migrations.
+    """
     history = deployment.histories[name]
     record, database = deployment.records.get(name), deployment.databases[name]
     if record is None:
         if name not in deployment.target.versions:
             return []
-        if database in deployment.found and deployment.found[database].closed:
+        if database in deployment.surveys and deployment.surveys[database].unreadable:
             raise PipelineError(
                 f"This account may not read which version {database} has.",
                 "The record is in a table of that schema that it has no rights on.",
                 "Ask for the rights that docs/access.md lists.",
             )
-        if database in deployment.found and deployment.found[database].tables:
+        if database in deployment.surveys and deployment.surveys[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
                 "They were made by somebody else, or before this project recorded versions.",
                 f"Run {deployment.target.command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        if database not in deployment.found:
+        if database not in deployment.surveys:
             versions = {other: record.version for other, record in deployment.records.items()}
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [_making(deployment, name, history.latest)]
@@ -155,12 +181,12 @@ def _waiting(deployment: Deployment, name: str, base: str, applied: Applied) -> 
 
 
 def as_drafted(schema: str, version: str) -> Migration:
-    """What leads from a version to a draft after it, and from the draft back to the version."""
+    """Give a migration that stands for what leads from a version to a draft after it, and from the draft back."""
     return Migration(schema, version, version, journal.DRAFT)
 
 
 def _making(deployment: Deployment, name: str, snapshot: migration_files.Snapshot | None) -> Migration:
-    """The making of a schema that is not there, as a snapshot has it."""
+    """Give the making of a schema that is not there, as a snapshot has it."""
     assert snapshot is not None
     parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}
     requires = {
@@ -169,26 +195,26 @@ def _making(deployment: Deployment, name: str, snapshot: migration_files.Snapsho
     return Migration(name, snapshot.version, None, "init", requires=requires, makes=snapshot.shape, digest="")
 
 
-def _receiving(waits: Mapping[str, list[Migration]]) -> list[str]:
-    """The schemas that are not there and that tables of others move to."""
+def _receiving(pending: Mapping[str, list[Migration]]) -> list[str]:
+    """Give the schemas that are not there and that tables of others move to."""
     moved = {
         line.to.partition(".")[0]
-        for waiting in waits.values()
-        for migration in waiting
+        for migrations in pending.values()
+        for migration in migrations
         for line in migration.lines
         if isinstance(line, RenameTable)
     }
-    return [name for name in waits if name in moved and waits[name] and waits[name][0].makes is not None]
+    return [name for name in pending if name in moved and pending[name] and pending[name][0].makes is not None]
 
 
 def newest(deployment: Deployment, schema: str) -> migration_files.Snapshot | None:
-    """The newest snapshot of a schema."""
+    """Give the newest snapshot of a schema; None where it has none."""
     history = deployment.histories.get(schema)
     return history.latest if history is not None else None
 
 
 def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[str, Applied]]:
-    """By schema, the version that its record begins with, and version, name and digest of every migration since."""
+    """Read, by schema, the version that its record begins with, and every migration since."""
     databases = {name: deployment.databases[name] for name in schemas}
     heads = steplog.heads(deployment.connection, databases)
     found: dict[str, tuple[str, Applied]] = {}
@@ -201,7 +227,7 @@ def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[
             case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":
-                applied = [known for known in applied if Version(known[0]) <= Version(record.version)]
+                applied = [had for had in applied if Version(had[0]) <= Version(record.version)]
                 base = min(base, record.version, key=Version)
             case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
                 pass  # the version stays what it was
@@ -212,7 +238,7 @@ def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[
 
 
 def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
-    """A database that was changed by migrations that are not these."""
+    """Refuse a database that was changed by migrations that are not these."""
     known = {migration.digest for migration in history.migrations}
     for version, slug, digest in applied:
         if digest in known:

@@ -1,7 +1,7 @@
-"""What there is to do in a database: which migrations, in which groups, by which steps, and what they would cost.
+"""Plan migrations: in which groups, by which steps, and what the rows say against them. Reads only.
 
-Reads only. Migrations that no database can stand between, as when a primary key and what refers to it change in two
-schemas, form one group; any other migration is a group of its own.
+A group is applied as a whole. Migrations form one group where no database can be between them, as when a primary key
+and what refers to it change in two schemas; any other migration is a group of its own.
 """
 
 from __future__ import annotations
@@ -39,27 +39,28 @@ from .pending import newest
 if TYPE_CHECKING:
     import datajoint as dj
 
-Tables = dict[TableName, Table]
+#: Attributes whose values may change: the table's name after, and the attribute's name before or after.
+Lossy = frozenset[tuple[TableName, str]]
 
 
 @dataclass(frozen=True)
 class Violation:
-    """Something that the data say against a step.
+    """Something that rows say against a step.
 
     Parameters
     ----------
     table : TableName
-        Where, as it is called afterwards.
+        The rows' table, by its name after.
     kind : str
-        See :class:`step.Probe`.
+        See :class:`datajoint_pipeline.dialects.steps.Probe`.
     count : int
-        How many.
+        How many rows or values.
     words : str
-        Of what.
+        What they are, after the number.
     attributes : tuple of str
         Whose values.
     unsure : bool
-        Whether the lab's own statements come first, and may put it right.
+        Whether user steps come first, which may put it right.
     """
 
     table: TableName
@@ -71,45 +72,70 @@ class Violation:
 
     @property
     def loses(self) -> bool:
-        """Whether values would be changed or cut."""
+        """Tell whether values would be changed or cut."""
         return self.kind in ("long", "rounding", "range", "value", "codec")
 
     @property
     def blocks(self) -> bool:
-        """Whether the server would refuse."""
+        """Tell whether the server would refuse the step."""
         return self.kind in ("null", "duplicate", "parent") and not self.unsure
 
 
 @dataclass
 class Group:
-    """Migrations that are applied together; ``instead`` is what is done for them where the tables are a draft, and
-    ``codecs`` are the conversions whose values can be looked at already."""
+    """Migrations that are applied together.
+
+    Parameters
+    ----------
+    migrations : list of Migration
+        In order.
+    before, after : dict
+        The tables before the first and after the last, by their names then.
+    steps : list of Step
+        The statements on tables.
+    entries : list of Entry
+        Everything that is run, as the journal has it: the steps, conversions of values and user steps.
+    probes : list of (TableName, Probe)
+        The queries that find violations, each with its table's name after.
+    violations : list of Violation
+        What :func:`count` found.
+    origins : list of Origins
+        What the operations make of what, a run of operations between user steps each.
+    conversions : list of Entry
+        The conversions whose values are there already and can be looked at.
+    first : bool
+        Whether no other group comes before it.
+    by_migration : list of (Migration, Operation)
+        The operations, where they are known already.
+    instead : list of Operation, optional
+        What is done instead of the migrations' own operations: where the tables are a draft, or types are adopted.
+    """
 
     migrations: list[Migration]
-    before: Tables
-    after: Tables = field(default_factory=dict)
+    before: dict[TableName, Table]
+    after: dict[TableName, Table] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     entries: list[steplog.Entry] = field(default_factory=list)
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
-    codecs: list[steplog.Entry] = field(default_factory=list)
+    conversions: list[steplog.Entry] = field(default_factory=list)
     first: bool = True
-    known: list[tuple[Migration, ops.Operation]] = field(default_factory=list)
+    by_migration: list[tuple[Migration, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
 
     @property
     def schemas(self) -> list[str]:
-        """The schemas that get another version, in order."""
+        """Give the schemas of the migrations, in order."""
         return list(dict.fromkeys(migration.schema for migration in self.migrations))
 
     def operations(self) -> Iterator[tuple[Migration, ops.Operation]]:
-        """What is done, one after the other, and in whose file it stands."""
+        """Give the operations one after the other, each with the migration that it is of."""
         if self.instead is not None:
             yield from ((self.migrations[0], operation) for operation in self.instead)
             return
-        if self.known:
-            yield from self.known
+        if self.by_migration:
+            yield from self.by_migration
             return
         now: ops.Tables = self.before
         for migration in self.migrations:
@@ -125,10 +151,21 @@ def groups(
     deployment: Deployment,
     wanted: list[Migration],
     *,
-    lossy: frozenset[tuple[TableName, str]] = frozenset(),
+    lossy: Lossy = frozenset(),
     one: bool = False,
 ) -> list[Group]:
-    """The migrations in groups, each with its steps and what the data say against them; the first alone, where asked.
+    """Plan migrations in groups, each with its steps and the probes of its rows.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What is there.
+    wanted : list of Migration
+        The pending migrations, in order.
+    lossy : frozenset
+        Attributes whose values may change.
+    one : bool
+        Whether only the first group is needed.
 
     Raises
     ------
@@ -143,10 +180,10 @@ def groups(
         current = current or Group([], now, first=not found)
         more = migration.operations(now)
         current.migrations.append(migration)
-        current.known += [(migration, operation) for operation in more]
+        current.by_migration += [(migration, operation) for operation in more]
         now = ops.apply(more, now)
         if not dangling(now, deployment.databases):
-            now = lower(deployment, current, [operation for _, operation in current.known], names, lossy)
+            now = add_steps(deployment, current, [operation for _, operation in current.by_migration], names, lossy)
             found.append(current)
             current = None
             if one and migration is not wanted[-1]:
@@ -162,114 +199,147 @@ def groups(
     return found
 
 
-def _foresee(deployment: Deployment, found: list[Group], lossy: frozenset[tuple[TableName, str]]) -> None:
-    """Let later groups ask what the data say against them where they work on what an earlier one is still to change:
-    all of them are planned as one, whose questions are to the tables as they are."""
+def _foresee(deployment: Deployment, found: list[Group], lossy: Lossy) -> None:
+    """Give later groups probes of the tables as they are, where they change what an earlier group is still to change.
+
+    For that, all of them are planned as one group.
+    """
     start, later = deployment.tables, found[1:]
     if not any(g.before.get(table) is not start.get(table) for g in later for s in g.steps for table in s.tables):
         return
     whole = Group([r for group in found for r in group.migrations], start)
-    whole.known = [known for group in found for known in group.known]
+    whole.by_migration = [pair for group in found for pair in group.by_migration]
     try:
-        lower(deployment, whole, [op for _, op in whole.known], constraints.names(deployment.catalogue), lossy)
+        add_steps(
+            deployment, whole, [op for _, op in whole.by_migration], constraints.names(deployment.catalogue), lossy
+        )
     except PipelineError:
-        return  # what cannot be done as one is asked when it is next
+        return  # what cannot be done as one is probed when it is next
 
-    def owner(table: TableName) -> Group:
-        """The last group that works on a table; those before it have asked."""
+    def last(table: TableName) -> Group:
+        """Give the last group that changes a table; those before it have probes of it."""
         return next((g for g in reversed(found) if any(table in step.tables for step in g.steps)), found[-1])
 
-    asked = {probe.sql for group in found for _, probe in group.probes}
+    probed = {probe.sql for group in found for _, probe in group.probes}
     for table, probe in whole.probes:
-        if probe.sql not in asked and (group := owner(table)) is not found[0]:
+        if probe.sql not in probed and (group := last(table)) is not found[0]:
             group.probes.append((table, probe))
-    known = [entry for group in found for entry in group.codecs]
-    found[-1].codecs += [entry for entry in whole.codecs if entry not in known]
+    seen = [entry for group in found for entry in group.conversions]
+    found[-1].conversions += [entry for entry in whole.conversions if entry not in seen]
 
 
 def refuse_open_questions(wanted: list[Migration]) -> None:
-    """Refuse where a person has still to decide."""
+    """Refuse migrations in which a person has still to decide something."""
     for migration in wanted:
         for question in migration.questions:
             file = f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
             raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
 
 
-def converge(
-    deployment: Deployment, found: list[Group], names: constraints.Names, lossy: frozenset[tuple[TableName, str]]
-) -> None:
-    """What migrations applied in another order than the files have leaves to be done: the order of attributes."""
+def converge(deployment: Deployment, found: list[Group], names: constraints.Names, lossy: Lossy) -> None:
+    """Plan the order of attributes, which is left to do where migrations were applied in another order than the files'.
+
+    Raises
+    ------
+    PipelineError
+        If more is left to do than that.
+    """
     if not found:
         return
     last = found[-1]
-    there: dict[str, list[Table]] = {}
+    by_schema: dict[str, list[Table]] = {}
     for table in last.after.values():
-        there.setdefault(table.name.schema, []).append(table)
-    before, after = Tables(), Tables()
+        by_schema.setdefault(table.name.schema, []).append(table)
+    before, after = dict[TableName, Table](), dict[TableName, Table]()
     for schema, version in {r.schema: r.version for group in found for r in group.migrations}.items():
-        latest, tables = newest(deployment, schema), sorted(there.get(schema, ()), key=lambda table: table.name.table)
+        latest = newest(deployment, schema)
+        tables = sorted(by_schema.get(schema, ()), key=lambda table: table.name.table)
         if latest is None or Version(latest.version) != Version(version):
             continue
         if not latest.is_like(Schema(schema, tuple(tables))):
             before |= {table.name: table for table in tables}
             after |= {table.name: table for table in (*tables, *latest.shape)}
     rest = difference(before, after)
-    bad = [op for op in rest.operations if not isinstance(op, (ops.OrderAttributes, ops.ChangeComment))]
-    if bad:
-        first = bad[0]
+    others = [op for op in rest.operations if not isinstance(op, (ops.OrderAttributes, ops.ChangeComment))]
+    if others:
+        first = others[0]
         raise PipelineError(
             "The migrations do not lead to what the snapshots say.",
             f"{type(first).__name__} in {first.table} would still be left to do.",
             "Correct the migration that was edited, or make it anew with revise.",
         )
     if rest.operations:
-        lower(deployment, last, rest.operations, names, lossy, last.after)
+        add_steps(deployment, last, rest.operations, names, lossy, last.after)
 
 
-def lower(
+def add_steps(
     deployment: Deployment,
     group: Group,
     operations: list[ops.Operation],
     names: constraints.Names,
-    lossy: frozenset[tuple[TableName, str]],
-    before: Tables | None = None,
+    lossy: Lossy,
+    before: dict[TableName, Table] | None = None,
     **options: Any,
-) -> Tables:
-    """Add the steps of some operations to a group."""
+) -> dict[TableName, Table]:
+    """Add the steps of some operations to a group.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What is there.
+    group : Group
+        The group; its steps, entries, probes, origins and tables after are added to.
+    operations : list of Operation
+        What is to be done.
+    names : constraints.Names
+        What constraints, indexes and columns are called on the server; changed as the steps will change it.
+    lossy : frozenset
+        Attributes whose values may change.
+    before : dict, optional
+        The tables before the operations; those before the group where there is none.
+    **options
+        See :func:`datajoint_pipeline.ddl.build.build`.
+
+    Returns
+    -------
+    dict of TableName to Table
+        The tables after the operations.
+    """
     now = group.before if before is None else before
-    own_work = False
+    after_user_steps = False
     operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, *what))
     entries: list[steplog.Entry] = []
     late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
-    # An index comes when all else is there; a foreign key is there from the start, lest nobody knows a type by it.
+    # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.
     operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
     operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     recodes = [op for op in operations if isinstance(op, recoding.Recode)]
     recoded = {op.source for op in recodes}
-    for own, part in _segments(operations):
-        if own is not None:
-            entries += (more := list(of_data(deployment, own, group.migrations)))
-            if isinstance(own, recoding.Recode) and group.before.get(own.table) is deployment.tables.get(own.table):
-                group.codecs += more  # whose values are there to be looked at
-            own_work = own_work or not isinstance(own, recoding.Recode)
+    for single, part in _segments(operations):
+        if single is not None:
+            entries += (more := list(of_data(deployment, single, group.migrations)))
+            recode = isinstance(single, recoding.Recode)
+            if recode and group.before.get(single.table) is deployment.tables.get(single.table):
+                group.conversions += more  # whose values are there to be looked at
+            after_user_steps = after_user_steps or not recode
             continue
         after = ops.apply(part, now)
         if wrong := dangling(after, deployment.databases):
             raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
         # What has nothing to do with the change takes no part in planning it.
-        near_by = scope.of(now, after, part)
-        near = {name: table for name, table in now.items() if name in near_by}
-        dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in near_by})
+        involved = scope.of(now, after, part)
+        near = {name: table for name, table in now.items() if name in involved}
+        dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in involved})
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
         steps = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
         group.steps += steps
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
-                group.probes.append((table, replace(probe, later=bool(entries), unsure=own_work)))
+                group.probes.append((table, replace(probe, later=bool(entries), unsure=after_user_steps)))
         group.origins.append(built.origins)
         entries += [of_step(step, dialect, recodes, built.origins) for step in steps]
-        now = {**{name: table for name, table in now.items() if name not in near_by}, **built.after}
+        now = {**{name: table for name, table in now.items() if name not in involved}, **built.after}
     for operation in late:
         now = _add_online(deployment, group, operation, names, now, entries)
     group.entries += entries
@@ -278,11 +348,14 @@ def lower(
 
 
 def _holds_values(deployment: Deployment, table: TableName, attribute: str, before: str, after: str) -> bool:
-    """Whether an attribute has values that must be written otherwise; bytes may be what ``<blob>`` writes already."""
+    """Tell whether an attribute has values that another type writes otherwise.
+
+    Bytes may be what ``<blob>`` writes already. ``before`` and ``after`` are the types.
+    """
     connection = deployment.connection
     quote, mysql = quoter(connection), connection.adapter.backend == "mysql"
     database = deployment.databases.get(table.schema, table.schema)
-    if database not in deployment.found or table not in deployment.tables:
+    if database not in deployment.surveys or table not in deployment.tables:
         return False
     condition = f"{quote(attribute)} IS NOT NULL"
     if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
@@ -296,30 +369,31 @@ def _add_online(
     group: Group,
     operation: ops.AddIndex | ops.AddForeignKey,
     names: constraints.Names,
-    now: Tables,
+    now: dict[TableName, Table],
     entries: list[steplog.Entry],
-) -> Tables:
-    """Add the steps of what is added while others work; the tables afterwards."""
+) -> dict[TableName, Table]:
+    """Add the steps of an index or a foreign key that is added while others work; give the tables after."""
     if isinstance(operation, ops.AddIndex):
         after = operation.apply(now)
-        # What stands against it is what would stand against it otherwise.
+        # Rows have the same violations as where it is added at once.
         probes = build(now, [operation], deployment.dialect(deepcopy(names), now, after)).probes
         group.probes += [(table, replace(probe, later=True)) for table, probe in probes]
     else:
         after = now
-    dialect, own = deployment.dialect(names, now, after), now[operation.table]
+    dialect, table_before = deployment.dialect(names, now, after), now[operation.table]
     if isinstance(operation, ops.AddForeignKey):
-        own = replace(own, foreign_keys=tuple(key for key in own.foreign_keys if key != operation.key))
-        if own == now[operation.table] or operation.table not in group.before:
+        others = tuple(key for key in table_before.foreign_keys if key != operation.key)
+        table_before = replace(table_before, foreign_keys=others)
+        if table_before == now[operation.table] or operation.table not in group.before:
             return now  # made with its table
-    steps = online.steps(dialect, own, operation)
+    steps = online.steps(dialect, table_before, operation)
     group.steps += steps
     entries += [of_step(step, dialect) for step in steps]
     return after
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
-    """Runs of operations on tables, and between them what a lab does itself."""
+    """Give runs of operations on tables, and between them, alone, each user step or conversion of values."""
     part: list[ops.Operation] = []
     for operation in operations:
         if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
@@ -333,12 +407,14 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
         yield None, part
 
 
-# --- What the data say ---------------------------------------------------------------------------------------------
+# --- What the rows say ---------------------------------------------------------------------------------------------
 
 
 def count(connection: dj.Connection, group: Group) -> None:
-    """Count what the steps of a group would lose or be refused for; nothing where it speaks of what an earlier group is
-    still to make."""
+    """Count what the steps of a group would lose or be refused for, and add it to the group's violations.
+
+    A probe of what an earlier group is still to make finds nothing.
+    """
     for table, probe in group.probes:
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
@@ -350,14 +426,14 @@ def count(connection: dj.Connection, group: Group) -> None:
         violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure)
         if row[0] and violation not in group.violations:
             group.violations.append(violation)
-    for entry in group.codecs:
+    for entry in group.conversions:
         _count_unstorable(connection, group, json.loads(entry.text))
 
 
-def _count_unstorable(connection: dj.Connection, group: Group, told: dict[str, Any]) -> None:
+def _count_unstorable(connection: dj.Connection, group: Group, payload: dict[str, Any]) -> None:
     """Count values that another codec cannot hold."""
-    (_, table), source, type_ = told["place"], told["source"], told["type"]
-    found, why = unstorable(connection, tuple(told["place"]), source, type_)
+    (_, table), source, type_ = payload["place"], payload["source"], payload["type"]
+    found, why = unstorable(connection, tuple(payload["place"]), source, type_)
     if found:
         words = f"values of {source} that {type_} cannot hold ({why})"
-        group.violations.append(Violation(TableName(told["schema"], table), "codec", found, words, (source,)))
+        group.violations.append(Violation(TableName(payload["schema"], table), "codec", found, words, (source,)))

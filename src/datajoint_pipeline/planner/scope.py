@@ -1,19 +1,21 @@
-"""Which tables take part in a change: all others are left out when it is planned."""
+"""Find the tables that a change involves: all others are left out when it is planned."""
 
 from __future__ import annotations
 
 from ..operations import structure as ops
+from ..operations.structure import Tables
 from ..schema.model import Table, TableName
-
-Tables = dict[TableName, Table]
 
 
 def of(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[TableName]:
-    """The tables that take part in a change: those that differ or that operations name, those that refer to them, all
-    below where a key differs, and above these whatever they have their attributes from."""
+    """Find the tables that a change involves, by their names before and after.
+
+    Those are the tables that differ or that operations name, those that refer to them, all below where a key differs,
+    and above these whatever they have their attributes from.
+    """
     found = {name for name, table in after.items() if before.get(name) is not table and before.get(name) != table}
     found |= before.keys() - after.keys()
-    keys = {name for name in found if _given(before.get(name)) != _given(after.get(name))}
+    keys = {name for name in found if _referable(before.get(name)) != _referable(after.get(name))}
     found |= {operation.table for operation in operations}
     found |= {fill.of[0] for operation in operations if (fill := getattr(operation, "fill", None)) and fill.of}
     while below := _below(before, keys) - keys:
@@ -27,10 +29,12 @@ def of(before: Tables, after: Tables, operations: list[ops.Operation]) -> set[Ta
 
 
 def _below(tables: Tables, names: set[TableName]) -> set[TableName]:
+    """Give the tables that refer to some."""
     return {table.name for table in tables.values() for key in table.foreign_keys if key.parent in names}
 
 
 def _above(states: tuple[Tables, ...], names: set[TableName], *, keys_alone: bool = False) -> set[TableName]:
+    """Give the tables that some refer to; with ``keys_alone`` only by attributes of their primary keys."""
     return {
         key.parent
         for tables in states
@@ -40,8 +44,8 @@ def _above(states: tuple[Tables, ...], names: set[TableName], *, keys_alone: boo
     }
 
 
-def _given(table: Table | None) -> object:
-    """What tables that refer to a table have from it."""
+def _referable(table: Table | None) -> object:
+    """Give what tables that refer to a table have from it."""
     if table is None:
         return None
     keys = [key for key in table.foreign_keys if not set(table.primary_key).isdisjoint(key.attributes)]

@@ -1,10 +1,9 @@
-"""Where every schema stands: the version in the code beside the version in the database. Reads only."""
+"""Find where every schema stands: the version in the code beside the version in the database. Reads only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -14,12 +13,9 @@ from ..history import migration_files
 from ..history.files import Files
 from .target import Target
 
-if TYPE_CHECKING:
-    pass
-
 
 class State(str, Enum):
-    """What can be said of a schema."""
+    """How the version of a schema in the database stands to that in the code."""
 
     ABSENT = "absent"
     UNRECORDED = "unrecorded"
@@ -57,13 +53,13 @@ class SchemaStatus:
     database_version : str or None
         Version in the journal; None where there is no record.
     state : State
-        The verdict.
+        How they stand to each other.
     pending : tuple of str
         Versions still to be applied.
     drift : tuple of str
-        Differences between the recorded shape and the database's (:mod:`drift` finds them).
+        Differences between the recorded shape and the database's (:mod:`datajoint_pipeline.planner.drift` finds them).
     fingerprint : str or None
-        Of the shape that was recorded with the version, where it was taken.
+        Of the shape, as it was recorded with the version; None where none was recorded.
     draft : bool
         Whether the schema was brought to the code without a migration since it had that version.
     """
@@ -80,7 +76,7 @@ class SchemaStatus:
 
 
 def read(target: Target) -> list[SchemaStatus]:
-    """Where every schema stands, in dependency order; two queries, however many schemas there are."""
+    """Find where every schema stands, in dependency order; with two queries, however many schemas there are."""
     connection, databases = target.connection, target.databases
     found = journal.survey(connection, databases.values()) if databases else {}
     recorded = {name: database for name, database in databases.items() if database in found and found[database].journal}
@@ -99,7 +95,21 @@ def judge(
     found: journal.Survey | None,
     record: journal.Record | None,
 ) -> SchemaStatus:
-    """The verdict on one schema from what was found of it."""
+    """Judge one schema by what was found of it.
+
+    Parameters
+    ----------
+    files : Files
+        The migrations.
+    name, database : str
+        Its name in the code and on the server.
+    code_version : str
+        Version in ``SCHEMA_VERSIONS``.
+    found : Survey or None
+        What the database holds; None where there is none, or it was not looked at.
+    record : Record or None
+        The last run in its journal.
+    """
     if record is None:
         state = State.UNRECORDED if found is not None and found.tables else State.ABSENT
         return SchemaStatus(name, database, code_version, None, state)

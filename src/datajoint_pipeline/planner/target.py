@@ -1,4 +1,4 @@
-"""The database that a command works on and the code that belongs to it: all that the core knows of a project."""
+"""The database that a command works on, and the code that belongs to it: all that this layer knows of a project."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
-#: The environments that there are; people name all but ``test``, which is for tests and `check`.
+#: The environments. People name all but ``test``, which is for tests and `check`.
 LOCAL, DEV, PROD, TEST = "local", "dev", "prod", "test"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a pipeline is worked on.
+    """The database that a command works on, and the code that belongs to it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Target:
     files : Files
         Versions of the code, migrations and snapshots.
     backups : Path
-        Folder for what is about to be lost.
+        Folder for the files that keep values before they are lost.
     program : str
         What people type to run a command.
     commit : callable
@@ -60,28 +60,28 @@ class Target:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Version of each schema in the code, in dependency order."""
+        """Give the version of each schema in the code, in dependency order."""
         return self.files.versions
 
     @property
     def command(self) -> str:
-        """What people type to run a command on this database."""
+        """Give what people type to run a command on this database."""
         return f"{self.program} --env {self.environment}"
 
     @property
     def lock(self) -> str:
-        """Name of the pipeline's lock on the server."""
+        """Give the name of the pipeline's lock on the server."""
         return self.prefix + self.name
 
     @property
     def databases(self) -> dict[str, str]:
-        """Name on the server of each schema that has a version."""
+        """Give the name on the server of each schema that has a version."""
         return {schema: self.database(schema) for schema in self.versions}
 
     def database(self, schema: str) -> str:
-        """Name of a schema on the server."""
+        """Give the name of a schema on the server."""
         return self.prefix + schema
 
     def code_tables(self) -> dict[TableName, Table]:
-        """Every table of the code whose schema has a version."""
+        """Read every table of the code whose schema has a version."""
         return self.read_code().tables(self.versions)

@@ -1,4 +1,7 @@
-"""Statements and Python of the lab's own as steps, and how they are corrected where one of them failed half-way."""
+"""User steps: the SQL and the Python of migration files, as steps, and their correction after one of them failed.
+
+Knows the journal's entries and runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def entries(
     operation: data.RunSQL | data.RunPython,
     migrations: Iterable[Migration],
 ) -> Iterator[Entry]:
-    """The steps of an operation; each statement is one, so that none runs twice.
+    """Make the steps of an operation; each statement is one, so that none runs twice.
 
     Parameters
     ----------
@@ -34,9 +37,9 @@ def entries(
     databases : mapping
         Name on the server of each schema.
     operation : RunSQL or RunPython
-        What is to run.
+        The operation.
     migrations : iterable of Migration
-        Those that it may stand in.
+        The migrations of its group, one of which it is of.
     """
     if isinstance(operation, data.RunPython):
         found = ((r, i) for r in migrations for i, x in enumerate(r.lines) if getattr(x, "run", 0) is operation.run)
@@ -46,20 +49,20 @@ def entries(
         return
     quote, backend = quoter(connection), connection.adapter.backend
 
-    def filled(text: str) -> str:
+    def with_databases(text: str) -> str:
         for schema, database in databases.items():
             text = text.replace("{" + schema + "}", quote(database))
         return text
 
-    text = filled(getattr(operation.sql, backend))
-    check = filled(getattr(operation.check, backend)) if operation.check else ""
+    text = with_databases(getattr(operation.sql, backend))
+    check = with_databases(getattr(operation.check, backend)) if operation.check else ""
     statements = [part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";")]
-    # Whether the first has to run says whether all have to.
+    # One check, before the first statement, is for all of them.
     for number, statement in enumerate(statements, 1):
         words = operation.words if len(statements) == 1 else f"{operation.words} ({number} of {len(statements)})"
-        left = {"check": check, "more": len(statements) - 1} if check and number == 1 else {}
-        told = {**left, "run": [statement], "part": number}
-        yield Entry(0, "own", steplog.PLANNED, words, json.dumps(told))
+        checked = {"check": check, "more": len(statements) - 1} if check and number == 1 else {}
+        payload = {**checked, "run": [statement], "part": number}
+        yield Entry(0, "own", steplog.PLANNED, words, json.dumps(payload))
 
 
 # --- Corrected ----------------------------------------------------------------------------------------------------
@@ -68,34 +71,35 @@ def entries(
 def corrected(
     connection: dj.Connection, head: Mapping[str, Any], steps: Sequence[Entry], histories: Mapping[str, History]
 ) -> tuple[dict[str, Any], list[Entry]] | None:
-    """The head and the steps of an interrupted run after the lab corrected its own statements or Python in the files;
-    None where it did not.
+    """Give the head and the steps of an interrupted run after its user steps were corrected in the files.
+
+    None where they were not.
 
     Raises
     ------
     PipelineError
-        If a statement was corrected that is done.
+        If a statement was corrected that has run already.
     """
-    migrations = [found for member in head["members"] if (found := _now(member, histories)) is not None]
+    migrations = [found for member in head["members"] if (found := _current(member, histories)) is not None]
     members = [{**m, "digest": r.digest} for m, r in zip(head["members"], migrations, strict=False)]
     if len(migrations) < len(head["members"]) or members == head["members"]:
         return None
-    own = [(line, r) for r in migrations for line in r.lines if isinstance(line, (RunSQL, RunPython))]
-    left = (line.operation(LineContext({}, migration.schema)) for line, migration in own)
+    lines = [(line, r) for r in migrations for line in r.lines if isinstance(line, (RunSQL, RunPython))]
+    operations = (line.operation(LineContext({}, migration.schema)) for line, migration in lines)
     result: list[Entry] = []
-    for work in _works(steps):
-        if work[0].kind not in ("own", "python"):
-            result += work
+    for part in _by_operation(steps):
+        if part[0].kind not in ("own", "python"):
+            result += part
             continue
-        operation = next(left)
+        operation = next(operations)
         assert isinstance(operation, (data.RunSQL, data.RunPython))
         made = list(entries(connection, head["databases"], operation, migrations))
-        done = [step for step in work if step.state == steplog.DONE]
-        for was, now in zip(done, made, strict=False):
-            if was.kind == "own" and (was.statements != now.statements or len(made) < len(done)):
+        done = [step for step in part if step.state == steplog.DONE]
+        for ran, now in zip(done, made, strict=False):
+            if ran.kind == "own" and (ran.statements != now.statements or len(made) < len(done)):
                 raise PipelineError(
-                    f"A statement was corrected that has run already: {was.words}.",
-                    f"It was: {' '.join(was.statements[0].split())[:200]}",
+                    f"A statement was corrected that has run already: {ran.words}.",
+                    f"It was: {' '.join(ran.statements[0].split())[:200]}",
                     "Take that statement back from version control; correct those after it.",
                     exit_code=ExitCode.INTERRUPTED,
                 )
@@ -103,21 +107,21 @@ def corrected(
     return {**head, "members": members}, [replace(step, number=n) for n, step in enumerate(result, 1)]
 
 
-def _now(member: Mapping[str, Any], histories: Mapping[str, History]) -> Migration | None:
-    """The file of a member as it is now, if no more has changed than what is the lab's own in it."""
+def _current(member: Mapping[str, Any], histories: Mapping[str, History]) -> Migration | None:
+    """Give the migration of a member as its file is now; None where more than its user steps was changed."""
     known = histories[member["schema"]].migrations if member["schema"] in histories else []
     same = (r for r in known if r.slug == member["slug"] and r.frame == member.get("frame"))
     return next((r for r in known if r.digest == member["digest"]), None) or next(same, None)
 
 
-def _works(steps: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """The steps, with those together that one ``RunSQL`` has."""
-    work: list[Entry] = []
+def _by_operation(steps: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Give the steps, those of one ``RunSQL`` together."""
+    together: list[Entry] = []
     for step in steps:
         part = json.loads(step.text).get("part", 1) if step.kind == "own" else 1
-        if work and (part == 1 or step.kind != "own"):
-            yield work
-            work = []
-        work.append(step)
-    if work:
-        yield work
+        if together and (part == 1 or step.kind != "own"):
+            yield together
+            together = []
+        together.append(step)
+    if together:
+        yield together

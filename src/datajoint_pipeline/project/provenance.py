@@ -31,14 +31,21 @@ def code_commit(root: Path) -> str:
     return commit.stdout.strip() if commit.returncode == 0 else ""
 
 
+#: Characters that the journal's column ``software`` takes.
+_LENGTH = 255
+
+
 def software(connection: dj.Connection, package: str) -> str:
-    """Give the versions of everything that shapes a declaration: package, this library, DataJoint, Python, server."""
+    """Give the versions of everything that shapes a declaration: package, this library, DataJoint, Python, server.
+
+    Where that is longer than the journal takes, the project's own part is cut, and never the library's version.
+    """
     server = connection.query("SELECT version()", args=None).fetchone()[0]
     kind = "MySQL" if connection.adapter.backend == "mysql" else "PostgreSQL"
     number = str(server).removeprefix("PostgreSQL ").split()[0]
-    names = (package, "datajoint-pipeline", "datajoint")
-    packages = [f"{name} {_installed(name)}" for name in names]
-    return ", ".join([*packages, f"Python {platform.python_version()}", f"{kind} {number}"])[:255]
+    libraries = [f"{name} {_installed(name)}" for name in ("datajoint-pipeline", "datajoint")]
+    rest = ", ".join(["", *libraries, f"Python {platform.python_version()}", f"{kind} {number}"])
+    return f"{package} {_installed(package)}"[: max(_LENGTH - len(rest), 0)] + rest[:_LENGTH]
 
 
 def _installed(name: str) -> str:
