@@ -16,8 +16,8 @@ _NAME = re.compile(r"[a-z](_?[a-z0-9])*")
 _TAKEN = frozenset(
     """
     manage migrations pipeline utils version schema schemas dj np datajoint datajoint_pipeline numpy open_schema
-    initialize tests docs conftest public mysql sys information_schema performance_schema postgres con nul prn aux self master
-    definition make key
+    initialize tests docs conftest public mysql sys information_schema performance_schema postgres con nul prn aux self
+    master definition make key
     """.split()  # noqa: SIM905, a list of thirty quoted words is harder to read
 )
 _LINE = 120

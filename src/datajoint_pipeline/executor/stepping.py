@@ -294,7 +294,7 @@ def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) 
     """Python of the lab's own, batch by batch."""
     data = json.loads(entry.text)
     connection, history = target.connection, migration_files.read(target.files)[data["schema"]]
-    found = next((r for r in history.migrations if r.digest == data["digest"]), None)
+    found = next((r for r in history.migrations if r.has_digest(data["digest"])), None)
     line = found.lines[data["line"]] if found is not None else None
     if not isinstance(line, RunPython):
         raise PipelineError(

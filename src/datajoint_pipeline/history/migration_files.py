@@ -6,10 +6,7 @@ branches that change one schema collide in it. ``<version>.txt`` is the snapshot
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-import tokenize
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +18,10 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import PipelineError
 from ..operations import structure as ops
-from ..operations.lines import Line, LineContext, RunPython, RunSQL
+from ..operations.lines import Line, LineContext
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
+from . import digest
 from .files import Files
 
 LATEST = "snapshot.txt"
@@ -67,9 +65,13 @@ class Migration:
     silence : dict
         Reason why a rule is not to speak, by the rule's id.
     digest : str
-        64 hexadecimal digits that change with what it does and not with how it is written.
+        Changes with what it does and not with how it is written (:mod:`digest`); empty where it has no file.
     frame : str
-        The same, whatever statements and Python of the lab's own it has.
+        The same, whatever the lab's own statements and Python in it are.
+    digests_v1 : tuple of str
+        The digests that releases up to 0.5.4 recorded for it.
+    frame_v1 : str
+        The frame that they recorded.
     later : definition.Titles, callable or None
         What tables are called that are made after it.
     """
@@ -86,12 +88,22 @@ class Migration:
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     frame: str = ""
+    digests_v1: tuple[str, ...] = ()
+    frame_v1: str = ""
     later: definition.More = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
         """``ephys 1.1.0 add_weight``."""
         return f"{self.schema} {self.version} {self.slug}"
+
+    def has_digest(self, recorded: str) -> bool:
+        """Whether a digest that any release recorded is that of this file."""
+        return bool(recorded) and recorded in (self.digest, *self.digests_v1)
+
+    def has_frame(self, recorded: str | None) -> bool:
+        """Whether a frame that any release recorded is that of this file; None is what 0.4 recorded."""
+        return bool(recorded) and recorded in (self.frame, self.frame_v1)
 
     @property
     def questions(self) -> list[str]:
@@ -334,8 +346,10 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
         lines,
         None,
         silence,
-        _digest(lines, source),
-        _frame(lines),
+        digest.digest(lines, source),
+        digest.frame(lines),
+        digest.digests_v1(lines, source),
+        digest.frame_v1(lines),
         titles,
     )
 
@@ -367,23 +381,6 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
             text = f"There is no operation {missing[1]}"
         raise PipelineError(f"{name} cannot be read.", f"Line {lines[-1] if lines else '?'}: {text}.", do) from error
     return names
-
-
-def _digest(lines: Iterable[Line], source: str) -> str:
-    """What a migration does, not how its file is laid out; for Python in it, the words of the file count."""
-    text = "\n".join(map(repr, lines))
-    if any(isinstance(line, RunPython) for line in lines):
-        text = re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"<function \w+[^>]*>", "", text))
-        skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-        text += "".join(token.string for token in tokens if token.type not in skipped)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _frame(lines: Iterable[Line]) -> str:
-    own = (RunSQL, RunPython)
-    text = "\n".join(type(line).__name__ if isinstance(line, own) else repr(line) for line in lines)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def tables_of(snapshots: Iterable[Snapshot | None]) -> Tables:

@@ -150,7 +150,7 @@ def _waiting(deployment: Deployment, name: str, base: str, applied: Applied) -> 
         )
     _refuse_other_history(history, record.version, base, applied)
     digests = {digest for _, _, digest in applied}
-    left = [r for r in history.migrations if Version(r.version) > Version(base) and r.digest not in digests]
+    left = [r for r in history.migrations if Version(r.version) > Version(base) and not any(map(r.has_digest, digests))]
     return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
 
 
@@ -213,9 +213,8 @@ def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[
 
 def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
     """A database that was changed by migrations that are not these."""
-    known = {migration.digest for migration in history.migrations}
     for version, slug, digest in applied:
-        if digest in known:
+        if any(migration.has_digest(digest) for migration in history.migrations):
             continue
         same = next((r for r in history.migrations if (r.version, r.slug) == (version, slug)), None)
         if same is not None:

@@ -77,7 +77,10 @@ def corrected(
         If a statement was corrected that is done.
     """
     migrations = [found for member in head["members"] if (found := _now(member, histories)) is not None]
-    members = [{**m, "digest": r.digest} for m, r in zip(head["members"], migrations, strict=False)]
+    members = [
+        m if r.has_digest(m["digest"]) else {**m, "digest": r.digest}
+        for m, r in zip(head["members"], migrations, strict=False)
+    ]
     if len(migrations) < len(head["members"]) or members == head["members"]:
         return None
     own = [(line, r) for r in migrations for line in r.lines if isinstance(line, (RunSQL, RunPython))]
@@ -106,8 +109,8 @@ def corrected(
 def _now(member: Mapping[str, Any], histories: Mapping[str, History]) -> Migration | None:
     """The file of a member as it is now, if no more has changed than what is the lab's own in it."""
     known = histories[member["schema"]].migrations if member["schema"] in histories else []
-    same = (r for r in known if r.slug == member["slug"] and r.frame == member.get("frame"))
-    return next((r for r in known if r.digest == member["digest"]), None) or next(same, None)
+    same = (r for r in known if r.slug == member["slug"] and r.has_frame(member.get("frame")))
+    return next((r for r in known if r.has_digest(member["digest"])), None) or next(same, None)
 
 
 def _works(steps: Iterable[Entry]) -> Iterator[list[Entry]]:
