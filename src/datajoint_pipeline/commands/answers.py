@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
+from ..operations.structure import Tables
 from ..schema import definition, values
 from ..schema.model import Table, TableName
 from ..schema.values import Fill
-
-Tables = Mapping[TableName, Table]
 
 
 def spoken(name: TableName) -> str:

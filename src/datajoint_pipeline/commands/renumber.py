@@ -10,12 +10,14 @@ from pathlib import Path
 from packaging.version import Version
 
 from ..errors import PipelineError
-from ..history import chain, migration_files, rendering, splitting, version_file
+from ..history import bumps, chain, migration_files, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History, Migration
 from ..operations import structure as ops
+from ..operations.structure import Tables
 from ..project.pipeline import Pipeline
 from ..schema import definition
+from ..schema.model import Schema
 
 
 def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
@@ -46,11 +48,11 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     for migration in second:
         assert migration.path is not None
         bump = _bump(migration)
-        version = next(v for _ in count() if (v := splitting.raised(previous, bump)) not in versions)
+        version = next(v for _ in count() if (v := bumps.raised(previous, bump)) not in versions)
         path = migration.path.with_name(f"{version}_{migration.slug}.py")
         text = migration.path.read_text(encoding="utf-8")
         text = re.sub(r'^follows = ".*"$', f'follows = "{previous}"', text, count=1, flags=re.M)
-        rendering.put(migration.path, text)
+        writing.put(migration.path, text)
         os.rename(migration.path, path)
         moved[migration.path] = path
         versions.append(version)
@@ -70,12 +72,12 @@ def _bump(migration: Migration) -> str:
     return "major" if old[0] != new[0] else "minor" if old[1] != new[1] else "patch"
 
 
-def _kept(history: History, start: migration_files.Tables) -> list[Migration]:
+def _kept(history: History, start: Tables) -> list[Migration]:
     """The line of migrations that leads to the snapshot."""
     assert history.latest is not None and history.oldest is not None
     target = {table.name: table for table in history.latest.shape}
 
-    def walk(version: str, now: migration_files.Tables, line: list[Migration]) -> list[Migration] | None:
+    def walk(version: str, now: Tables, line: list[Migration]) -> list[Migration] | None:
         mine = {name: table for name, table in now.items() if name.schema == history.schema}
         if Version(version) == Version(history.latest.version if history.latest else "0") and mine == target:
             return line
@@ -103,7 +105,7 @@ def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[
             old = migration.requires.get(schema)
             if old in moved and migration.path is not None and migration.path.exists():
                 text = migration.path.read_text(encoding="utf-8")
-                rendering.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
+                writing.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
 
 
 def _write_snapshot(files: Files, schema: str, version: str) -> None:
@@ -111,8 +113,8 @@ def _write_snapshot(files: Files, schema: str, version: str) -> None:
     now = migration_files.tables_of(h.oldest for h in histories.values())
     for _, _, after in chain.replay(histories, list(histories)):
         now = after
-    shape = splitting.shape_of(schema, now)
-    text = rendering.snapshot_text(files, shape, version, definition.titles_of(now))
-    rendering.put(histories[schema].folder / migration_files.LATEST, text)
+    shape = Schema.of(schema, now)
+    text = writing.snapshot_text(files, shape, version, definition.titles_of(now))
+    writing.put(histories[schema].folder / migration_files.LATEST, text)
     path = files.version_file
-    rendering.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))
+    writing.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))

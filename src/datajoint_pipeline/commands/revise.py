@@ -10,17 +10,16 @@ from typing import Any
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, rendering, splitting, version_file
+from ..history import baselines, chain, migration_files, rendering, splitting, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History
 from ..operations import structure as ops
 from ..operations.data import InsertRows
+from ..operations.structure import Tables
 from ..operations.topology import dangling, dependency_order
 from ..project.pipeline import Pipeline
 from ..schema import definition
-from ..schema.model import Table, TableName
-
-Tables = Mapping[TableName, Table]
+from ..schema.model import Schema, Table, TableName
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Revised:
         Schemas whose first snapshot was written.
     """
 
-    migrations: list[rendering.NewMigration]
+    migrations: list[writing.NewMigration]
     questions: list[Question]
     baselines: list[str]
 
@@ -157,7 +156,7 @@ def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:
 def _write(
     files: Files,
     histories: Mapping[str, History],
-    migrations: list[rendering.NewMigration],
+    migrations: list[writing.NewMigration],
     before: Tables,
     found: changes.Changes,
     after: Tables,
@@ -188,17 +187,17 @@ def _write(
         assert latest is not None
         if not histories[new.schema].migrations:
             texts[folder / f"{latest.version}.txt"] = latest.path.read_text(encoding="utf-8")
-        new.path = folder / f"{new.version}_{rendering.slug(message)}.py"
-        texts[new.path] = rendering.file_text(files, new, message)
-        texts[folder / migration_files.LATEST] = rendering.snapshot_text(
-            files, splitting.shape_of(new.schema, now), new.version, titles
+        new.path = folder / f"{new.version}_{writing.slug(message)}.py"
+        texts[new.path] = writing.file_text(files, new, message)
+        texts[folder / migration_files.LATEST] = writing.snapshot_text(
+            files, Schema.of(new.schema, now), new.version, titles
         )
         if new.schema in files.versions:
             source = version_file.replace(source, new.schema, new.version)
     for path, text in texts.items():
-        rendering.put(path, text)
+        writing.put(path, text)
     if migrations:
-        rendering.put(versions, source)
+        writing.put(versions, source)
 
 
 def _attribute(operation: ops.Operation) -> str:
@@ -208,7 +207,7 @@ def _attribute(operation: ops.Operation) -> str:
     return ""
 
 
-def _decisions(questions: list[Question], new: rendering.NewMigration, now: Tables) -> list[str]:
+def _decisions(questions: list[Question], new: writing.NewMigration, now: Tables) -> list[str]:
     """Placeholders for what only a person knows."""
     lines = []
     titles = definition.titles_of({**now, **{q.table: Table(q.table, (), ()) for q in questions}})

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..dialects.base import Dialect
 from ..schema import notation
-from ..schema.naming import is_text
+from ..schema.notation import is_text
 
 
 class Loss(NamedTuple):

@@ -8,7 +8,11 @@ from packaging.version import Version
 
 from ..errors import ExitCode, PipelineError
 from ..operations import structure as ops
-from .migration_files import History, Migration, Tables, tables_of
+from ..schema.model import Table, TableName
+from .migration_files import History, Migration, tables_of
+
+#: Every table of a pipeline by where it is, in a dictionary of one's own.
+State = dict[TableName, Table]
 
 
 def problems(history: History, code_version: str | None) -> Iterator[tuple[str, str, str]]:
@@ -141,7 +145,7 @@ def _never_ready(waiting: list[Migration], now: Mapping[str, str | None]) -> Pip
     )
 
 
-def replay(histories: Mapping[str, History], order: list[str]) -> Iterator[tuple[Migration, Tables, Tables]]:
+def replay(histories: Mapping[str, History], order: list[str]) -> Iterator[tuple[Migration, State, State]]:
     """Every revision in order, with the tables before and after it, from the oldest snapshots on."""
     now = tables_of(history.oldest for history in histories.values())
     have = {name: history.oldest.version for name, history in histories.items() if history.oldest}

@@ -37,8 +37,6 @@ RULES = (
     *("data-loss", "no-way-back", "schema-gone", "draft", "objects"),
 )
 
-Tables = dict[TableName, Table]
-
 
 @dataclass(frozen=True)
 class Migration:
@@ -383,6 +381,6 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
     return names
 
 
-def tables_of(snapshots: Iterable[Snapshot | None]) -> Tables:
+def tables_of(snapshots: Iterable[Snapshot | None]) -> dict[TableName, Table]:
     """The tables of some snapshots by name."""
     return {table.name: table for snapshot in snapshots if snapshot is not None for table in snapshot.shape}

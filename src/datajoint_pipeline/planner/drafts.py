@@ -20,7 +20,7 @@ from ..diff import answering
 from ..diff.changes import difference
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files, splitting
+from ..history import chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import data
@@ -28,7 +28,7 @@ from ..operations import structure as ops
 from ..operations.origins import resolved, trace
 from ..operations.topology import dangling
 from ..schema import definition
-from ..schema.model import Table, TableName
+from ..schema.model import Schema, Table, TableName
 from ..schema.naming import shorten
 from ..schema.values import Fill
 from . import pending, plan
@@ -175,11 +175,7 @@ def _unanswered(question: Question) -> tuple[str, str, str]:
 def group(deployment: Deployment, operations: list[ops.Operation], lossy: Lossy = frozenset()) -> Group:
     """The steps of a draft. What was put aside under the name of something that comes, comes back."""
     after = ops.apply(operations, deployment.tables)
-    changed = [
-        n
-        for n in deployment.target.versions
-        if splitting.shape_of(n, deployment.tables) != splitting.shape_of(n, after)
-    ]
+    changed = [n for n in deployment.target.versions if Schema.of(n, deployment.tables) != Schema.of(n, after)]
     marks = [pending.as_drafted(name, deployment.records[name].version) for name in changed]
     made = Group(marks, deployment.tables, instead=operations)
     names = constraints.names(deployment.catalogue)

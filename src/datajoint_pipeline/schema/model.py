@@ -172,6 +172,12 @@ class Schema:
     name: str
     tables: tuple[Table, ...]
 
+    @classmethod
+    def of(cls, name: str, tables: Mapping[TableName, Table]) -> Schema:
+        """Give a schema of a pipeline, whose tables are given by name."""
+        own = (table for place, table in tables.items() if place.schema == name)
+        return cls(name, tuple(sorted(own, key=lambda table: table.name.table)))
+
     def __iter__(self) -> Iterator[Table]:
         return iter(self.tables)
 

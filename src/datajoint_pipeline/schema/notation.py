@@ -191,3 +191,16 @@ def holds(core: str, text: str) -> bool:
     except (ValueError, ArithmeticError):
         return False
     return True
+
+
+def is_text(core: str) -> bool:
+    """Whether a core or native type holds text."""
+    return bool(re.match(r"(var)?char|(tiny|medium|long)?text|enum", core))
+
+
+def path_of(column: str) -> tuple[str, str, str] | None:
+    """Attribute, path and type of ``(document.a.b:char(20))``, an index over a value inside a JSON document."""
+    match = re.fullmatch(r"\((\w+)\.([\w.*\[\]]+)(?::(.*))?\)", column) or re.fullmatch(
+        r"\((\w+)(\[[\w.*\[\]]+)(?::(.*))?\)", column
+    )
+    return (match[1], match[2], match[3] or "") if match else None

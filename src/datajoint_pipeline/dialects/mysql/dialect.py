@@ -10,10 +10,11 @@ from ...errors import PipelineError
 from ...internals import declaration_checks
 from ...internals.adapters import adapter
 from ...schema.model import ForeignKey, Index, Table, TableName
-from ...schema.naming import is_text, normal, path_of, shorten, unused, words
+from ...schema.naming import shorten, unused
+from ...schema.notation import is_text, normal_default, path_of
 from ..base import Dialect, Guards, no_guards
 from ..constraints import IndexName, plan
-from ..steps import Alteration, Change, Column, ExpressionFill, LiteralFill, Obstacles, Step, with_rows
+from ..steps import Alteration, Change, Column, ExpressionFill, LiteralFill, Obstacles, Step, with_rows, words
 from . import limits
 from .alter import COPY, INPLACE, INSTANT, REBUILD, Altering, Clauses
 
@@ -42,7 +43,7 @@ class MySQL(Dialect):
         return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
     def value(self, core: str, text: str) -> str:
-        text = normal(core, text)
+        text = normal_default(core, text)
         if re.match(r"date|time", core) and text.upper().startswith("CURRENT_TIMESTAMP"):
             return text
         if core == "uuid":

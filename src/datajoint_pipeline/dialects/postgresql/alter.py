@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...schema.model import TableName
-from ...schema.naming import words
 from ..constraints import plan
-from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step
+from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, words
 
 if TYPE_CHECKING:
     from .dialect import PostgreSQL

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from ...internals.adapters import adapter
 from ...schema.model import ForeignKey, Index, Table, TableName
-from ...schema.naming import is_text, normal, path_of, unused
+from ...schema.naming import unused
+from ...schema.notation import is_text, normal_default, path_of
 from ..base import Dialect, Guards, no_guards
 from ..constraints import IndexName, Place, plan
 from ..steps import Alteration, Change, Column, ExpressionFill, LiteralFill, Obstacles, ParentFill, Step
@@ -61,7 +62,7 @@ class PostgreSQL(Dialect):
         return " AND ".join(parts)
 
     def value(self, core: str, text: str) -> str:
-        text = normal(core, text)
+        text = normal_default(core, text)
         if re.match(r"date|time", core) and text.upper().startswith("CURRENT_TIMESTAMP"):
             return text
         return text if text.startswith("(") and not is_text(core) else self.literal(text)
