@@ -27,7 +27,7 @@ _SEVERITY = (ExitCode.CONFLICT, ExitCode.INTERRUPTED, ExitCode.DRIFT, ExitCode.D
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:
-    """The exit code to return where several things were found."""
+    """Give the exit code to return where several things were found."""
     return next((code for code in _SEVERITY if code in codes), ExitCode.OK)
 
 

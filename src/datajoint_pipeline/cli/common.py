@@ -94,7 +94,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def example(text: str) -> dict[str, Any]:
-    """The example at the end of a command's help."""
+    """Put an example at the end of a command's help."""
     return {"epilog": f"\b\nExample:\n  {text}"}
 
 
@@ -140,7 +140,7 @@ def show_status(
 
 
 def utc(moment: Any) -> str | None:
-    """A moment of the journal as JSON has it."""
+    """Give a moment of the journal as JSON has it."""
     return None if moment is None else f"{moment.isoformat()}Z"
 
 

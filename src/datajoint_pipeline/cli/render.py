@@ -49,7 +49,7 @@ def _table(*columns: str) -> Table:
 
 
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
-    """One line a schema, in dependency order."""
+    """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
@@ -71,7 +71,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 
 def log(records: list[Record]) -> None:
-    """One line a run, oldest first."""
+    """Print one line a run, oldest first."""
     console = _console()
     if not records:
         console.print("Nothing is recorded yet.")
@@ -94,7 +94,7 @@ def log(records: list[Record]) -> None:
 
 
 def findings(found: list[Finding]) -> None:
-    """What `check` found: where, an id, a sentence and a fix."""
+    """Print what `check` found: where, an id, a sentence and a fix."""
     console = _console()
     for finding in found:
         colour, word = ("cyan", "note: ") if finding.note else ("red", "")
@@ -106,7 +106,7 @@ def findings(found: list[Finding]) -> None:
 
 
 def doctor(report: Report) -> None:
-    """Every setting with its source, then what the server says, then what is wrong."""
+    """Print every setting with its source, then what the server says, then what is wrong."""
     console = _console()
     table = _table("setting", "value", "from")
     for setting in report.settings:
@@ -166,7 +166,7 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
 
 
 def revised(own: Project, found: Revised) -> None:
-    """The files that `revise` wrote, and what is still open."""
+    """Print the files that `revise` wrote, and what is still open."""
     console = _console()
     for name in found.baselines:
         console.print(f"The first snapshot of [bold]{name}[/] is written, as version {own.versions[name]}.")
@@ -187,7 +187,7 @@ def revised(own: Project, found: Revised) -> None:
 
 
 def differences(found: list[Comparison]) -> None:
-    """What differs of each schema."""
+    """Print what differs of each schema."""
     console = _console()
     for one in found:
         version = one.version if one.proposed == one.version else f"{one.version} → {one.proposed}"
@@ -204,7 +204,7 @@ def differences(found: list[Comparison]) -> None:
 
 
 def impact(environment: Environment, found: list[Impact]) -> None:
-    """What `migrate` would do."""
+    """Print what `migrate` would do."""
     console = _console()
     if not found:
         console.print(f"[green]Nothing is pending on {environment.name}.[/]")
@@ -243,7 +243,7 @@ def impact(environment: Environment, found: list[Impact]) -> None:
 
 
 def purged(found: list[Purged]) -> None:
-    """What `purge` deleted."""
+    """Print what `purge` deleted."""
     console = _console()
     for item in found:
         what = f"{item.table}.{item.attribute}" if item.attribute else item.table
@@ -253,7 +253,7 @@ def purged(found: list[Purged]) -> None:
 
 
 def backup(path: Path, manifest: Manifest) -> None:
-    """Where values are that are about to be lost, in one line."""
+    """Print in one line where the values are that are about to be lost."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     console, rows = _console(), sum(part.rows for part in manifest.parts)
     console.print(
@@ -262,7 +262,7 @@ def backup(path: Path, manifest: Manifest) -> None:
 
 
 def restored(found: list[Restored], *, dry_run: bool) -> None:
-    """What `restore` put back."""
+    """Print what `restore` put back."""
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
         what = f"{item.table} ({', '.join(item.attributes)})" if item.attributes else item.table

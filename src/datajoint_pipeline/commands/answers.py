@@ -13,7 +13,7 @@ from ..schema.values import Fill
 
 
 def spoken(name: TableName) -> str:
-    """A table as a person calls it: ``ephys.Recording``."""
+    """Name a table as a person does: ``ephys.Recording``."""
     return f"{name.schema}.{definition.title(name)}"
 
 
@@ -27,7 +27,7 @@ def read(
     drop: Iterable[str] = (),
     insert: Iterable[str] = (),
 ) -> Answers:
-    """The answers in the options of `revise`.
+    """Read the answers from the options of `revise`.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read(
     moved = {old_name: new_name for new_name, old_name in back.items()}
 
     def named(text: str, option: str) -> tuple[list[TableName], str]:
-        """Tables as they are afterwards, and the attribute."""
+        """Split ``Table.attribute`` into the tables it may mean, by their names afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
             raise _unclear(option, text, "It names no table.")
@@ -95,7 +95,7 @@ def read(
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:
-    """A table as it was; one that only changed its tier has another name."""
+    """Find a table as it was, by its name afterwards; one that only changed its tier has another name."""
     found = before.get(back.get(name, name))
     if found is None:
         same = [t for t in before.values() if (t.name.schema, t.title) == (name.schema, after[name].title)]

@@ -36,7 +36,7 @@ def check(pipeline: Pipeline) -> list[Finding]:
 
 
 def _check_jobs(code: Iterable[Table]) -> list[Finding]:
-    """Keys that workers cannot reserve jobs for, as DataJoint's table of jobs would have two columns of one name."""
+    """Find keys that workers cannot reserve jobs for: DataJoint's table of jobs would have two columns of one name."""
     found = []
     for table in code:
         taken = sorted(job_tables.COLUMNS & {*job_tables.key(table)})
@@ -48,7 +48,9 @@ def _check_jobs(code: Iterable[Table]) -> list[Finding]:
 
 
 def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName, Table]]) -> list[Finding]:
-    """Whether the migrations of every schema are whole, lead to its snapshot, and that is what the code says."""
+    """Check that the migrations of every schema are complete and lead to its snapshot, and that the code is as the
+    snapshot.
+    """
     try:
         histories = {name: h for name, h in migration_files.read(project.files).items() if h.latest is not None}
         found = [
@@ -84,7 +86,7 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
 
 
 def _check_rows(project: Project) -> list[Finding]:
-    """What the migrations do to rows, where there are any: they are applied in another process (:mod:`replay`)."""
+    """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
     if not any(history.migrations for history in migration_files.read(project.files).values()):
         return []
     finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay")

@@ -73,7 +73,7 @@ def _bump(migration: Migration) -> str:
 
 
 def _kept(history: History, start: Tables) -> list[Migration]:
-    """The line of migrations that leads to the snapshot."""
+    """Find the line of migrations that leads to the snapshot."""
     assert history.latest is not None and history.oldest is not None
     target = {table.name: table for table in history.latest.shape}
 
@@ -99,7 +99,7 @@ def _kept(history: History, start: Tables) -> list[Migration]:
 
 
 def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[str, str]) -> None:
-    """Where a migration of another schema fits only after one that was moved, let it require that."""
+    """Where a migration of another schema requires one that was moved, let it require the new version."""
     for history in histories.values():
         for migration in history.migrations:
             old = migration.requires.get(schema)

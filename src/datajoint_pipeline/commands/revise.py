@@ -103,8 +103,11 @@ def revise(
 def _with_contents(
     operations: list[ops.Operation], before: Tables, after: Tables, contents: Mapping[TableName, list[dict[str, Any]]]
 ) -> list[ops.Operation]:
-    """The operations; where existing rows come to refer to a new Lookup table, it gets what it comes with before them,
-    for DataJoint puts that in when the module is imported, and leaves rows alone that are there by then."""
+    """Insert the contents of new Lookup tables that existing rows come to refer to, before the foreign keys.
+
+    DataJoint would insert them when the module is imported, which is too late, and leaves rows alone that are there by
+    then.
+    """
     wanted = [op.key.parent for op in operations if isinstance(op, ops.AddForeignKey) and op.missing is not None]
     for name in wanted:  # grows while it is walked
         more = [key.parent for key in after[name].foreign_keys] if name in after else []
@@ -116,8 +119,9 @@ def _with_contents(
 
 
 def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
-    """The tables of schemas without a history that are there from the first: all that do not come from another schema,
-    nor refer to one that does."""
+    """Give the tables of schemas without a history that belong to their first snapshot: all that neither come from
+    another schema nor refer to a table that does.
+    """
     made = {op.table for op in operations if isinstance(op, ops.CreateTable)}
     settled = {name: table for name, table in after.items() if name.schema in fresh and name in made}
     while True:
@@ -208,7 +212,7 @@ def _attribute(operation: ops.Operation) -> str:
 
 
 def _decisions(questions: list[Question], new: writing.NewMigration, now: Tables) -> list[str]:
-    """Placeholders for what only a person knows."""
+    """Write placeholders for what only a person knows; ``tables`` are those before the migration."""
     lines = []
     titles = definition.titles_of({**now, **{q.table: Table(q.table, (), ()) for q in questions}})
     for question in questions:

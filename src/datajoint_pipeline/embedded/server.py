@@ -220,7 +220,7 @@ def _wait(condition: Callable[[], object]) -> bool:
 
 @contextmanager
 def _lock(directory: Path) -> Iterator[None]:
-    """One at a time; the system frees the lock if its holder is killed."""
+    """Let one process at a time start or stop the server; the system frees the lock if its holder is killed."""
     import filelock
 
     if sys.platform == "win32":

@@ -14,8 +14,9 @@ MAJOR, MINOR, PATCH = "major", "minor", "patch"
 
 
 def bump_of(operation: ops.Operation) -> str:
-    """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
-    there is more than before, ``patch`` where they see nothing of it."""
+    """Say how far the version rises for an operation: ``major`` where code that reads the tables may break, ``minor``
+    where it finds more than before, ``patch`` where it sees nothing of it.
+    """
     match operation:
         case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
             return PATCH
@@ -29,12 +30,12 @@ def bump_of(operation: ops.Operation) -> str:
 
 
 def worst(kinds: Iterable[str]) -> str:
-    """The kind of change that counts, of several."""
+    """Give the one of several bumps that counts."""
     return min(kinds, key=[MAJOR, MINOR, PATCH].index)
 
 
 def raised(version: str, bump: str) -> str:
-    """The next version."""
+    """Give the next version."""
     major, minor, patch = (*Version(version).release, 0, 0)[:3]
     match bump:
         case "major":

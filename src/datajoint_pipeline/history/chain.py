@@ -16,7 +16,7 @@ State = dict[TableName, Table]
 
 
 def problems(history: History, code_version: str | None) -> Iterator[tuple[str, str, str]]:
-    """What is wrong in the chain of a schema's versions: each an id, a sentence and what to do.
+    """Find what is wrong in the chain of a schema's versions: for each problem an id, a sentence and what to do.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def refuse_orphans(
 
 
 def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], order: list[str]) -> list[Migration]:
-    """The revisions, each after what it follows and requires; otherwise parents before children.
+    """Order migrations: each after what it follows and requires, otherwise parents before children.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _never_ready(waiting: list[Migration], now: Mapping[str, str | None]) -> Pip
 
 
 def replay(histories: Mapping[str, History], order: list[str]) -> Iterator[tuple[Migration, State, State]]:
-    """Every revision in order, with the tables before and after it, from the oldest snapshots on."""
+    """Yield every migration in order, with the tables before and after it, starting at the oldest snapshots."""
     now = tables_of(history.oldest for history in histories.values())
     have = {name: history.oldest.version for name, history in histories.items() if history.oldest}
     every = [migration for history in histories.values() for migration in history.migrations]

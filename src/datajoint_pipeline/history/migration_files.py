@@ -96,11 +96,11 @@ class Migration:
         return f"{self.schema} {self.version} {self.slug}"
 
     def has_digest(self, recorded: str) -> bool:
-        """Whether a digest that any release recorded is that of this file."""
+        """Say whether a digest that any release recorded is that of this file."""
         return bool(recorded) and recorded in (self.digest, *self.digests_v1)
 
     def has_frame(self, recorded: str | None) -> bool:
-        """Whether a frame that any release recorded is that of this file; None is what 0.4 recorded."""
+        """Say whether a frame that any release recorded is that of this file; releases before 0.5 recorded None."""
         return bool(recorded) and recorded in (self.frame, self.frame_v1)
 
     @property
@@ -109,7 +109,7 @@ class Migration:
         return [line.question for line in self.lines if line.question]
 
     def operations(self, tables: Mapping[TableName, Table]) -> list[ops.Operation]:
-        """Its operations, for these tables.
+        """Give its operations, for the tables before it.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Snapshot:
         return self.read()
 
     def is_like(self, shape: Schema) -> bool:
-        """Whether a shape is surely this one, without reading the file's tables."""
+        """Say whether a schema is surely this one, without reading the tables of the file."""
         return self.fingerprint == shape.fingerprint
 
 
@@ -175,13 +175,13 @@ class History:
 
 
 def schemas(files: Files) -> list[str]:
-    """The schemas of ``SCHEMA_VERSIONS``, then those that only have a history."""
+    """List the schemas of ``SCHEMA_VERSIONS``, then those that only have a history."""
     kept = sorted(path.parent.name for path in files.folder.glob(f"*/{LATEST}"))
     return list(dict.fromkeys([*files.versions, *kept]))
 
 
 def pending(files: Files, schema: str, recorded: str) -> tuple[str, ...]:
-    """Versions above a recorded one, from the names of the files alone."""
+    """Give the versions above a recorded one, from the names of the files alone."""
     matches = (_FILE.fullmatch(path.name) for path in (files.folder / schema).glob("*.py"))
     versions = {match["version"] for match in matches if match} | {files.versions[schema]}
     above = [v for v in versions if Version(recorded) < _version(v, schema) <= Version(files.versions[schema])]
@@ -203,7 +203,7 @@ def _version(text: str, schema: str) -> Version:
 
 
 def read(files: Files) -> dict[str, History]:
-    """Everything that is on disk, by schema.
+    """Read everything that is on disk, by schema.
 
     Raises
     ------
@@ -243,7 +243,7 @@ class _Text(NamedTuple):
 
 
 def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> definition.Titles:
-    """What the tables of some snapshots are called."""
+    """Read the names of the tables of some snapshots."""
     titles = definition.Titles(more=more)
     for path, text in texts.items():
         with _speaking_of(path):
@@ -261,7 +261,7 @@ def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) 
 
 
 def latest(files: Files) -> dict[str, Snapshot]:
-    """The newest snapshot of every schema that has one."""
+    """Read the newest snapshot of every schema that has one."""
     paths = {name: files.folder / name / LATEST for name in schemas(files)}
     texts = {path: _text(path, name) for name, path in paths.items() if path.is_file()}
     titles = cache(lambda: _titles(texts))
@@ -324,7 +324,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
         raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
-    requires, silence = (_said(names, what, name) for what in ("requires", "silence"))
+    requires, silence = (_texts(names, what, name) for what in ("requires", "silence"))
     for version in requires.values():
         _version(version, schema)
     if unknown := [id_ for id_ in silence if id_ not in RULES]:
@@ -352,8 +352,8 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     )
 
 
-def _said(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
-    """``requires`` or ``silence`` of a file: a text by a text."""
+def _texts(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+    """Read ``requires`` or ``silence`` of a file: a dictionary of texts."""
     found = names.get(what) or {}
     if not isinstance(found, dict) or not all(
         isinstance(text, str) and text for pair in found.items() for text in pair
@@ -382,5 +382,5 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
 
 
 def tables_of(snapshots: Iterable[Snapshot | None]) -> dict[TableName, Table]:
-    """The tables of some snapshots by name."""
+    """Give the tables of some snapshots by name."""
     return {table.name: table for snapshot in snapshots if snapshot is not None for table in snapshot.shape}

@@ -14,7 +14,7 @@ from ..schema.model import TIERS, TableName, table_name
 def write(
     operation: ops.Operation, tables: Tables, schema: str, later: definition.More = None, *, ask: bool = False
 ) -> str:
-    """An operation as a line of a file.
+    """Render an operation as a line of a migration file.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def write(
 
 
 def _new_name(operation: ops.RenameTable, tables: Tables, schema: str) -> str:
-    """The name that a table is given, as :class:`RenameTable` reads it."""
+    """Give the new name of a table as :class:`RenameTable` reads it."""
     old, new = tables[operation.table], operation.to
     own = definition.title(new)
     master = None if "__" not in new.table.lstrip("_#") else new.table[: -len(new.table.rpartition("__")[2]) - 2]

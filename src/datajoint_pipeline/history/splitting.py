@@ -21,7 +21,7 @@ from .writing import NewMigration
 def split(
     histories: Mapping[str, History], before: Tables, found: changes.Changes, bump: str | None = None
 ) -> list[NewMigration]:
-    """What the migration of each schema is to do, in the order in which they apply.
+    """Split changes into one migration for each schema, in the order in which they apply.
 
     Parameters
     ----------
@@ -87,7 +87,9 @@ Renames = list[tuple[ops.Operation, dict[TableName, TableName]]]
 
 
 def _as_of_then(operation: ops.Operation, pending: Renames) -> ops.Operation:
-    """An operation where some renames are still to come in other schemas: foreign keys lead to the old names."""
+    """Give an operation for the moment at which some renames of other schemas are still pending: its foreign keys lead
+    to the old names.
+    """
 
     def then(key: ForeignKey) -> ForeignKey:
         for rename, names in reversed(pending):
@@ -108,7 +110,7 @@ def _as_of_then(operation: ops.Operation, pending: Renames) -> ops.Operation:
 
 
 def _parents(*states: Tables) -> dict[str, set[str]]:
-    """The schemas that each schema refers to, in any of the states, as far as they lead in one direction."""
+    """Give the schemas that each schema refers to in any of the states, as far as they lead in one direction."""
     found: dict[str, set[str]] = {}
     for state in reversed(states):
         for table in state.values():

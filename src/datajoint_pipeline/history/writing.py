@@ -27,12 +27,13 @@ class NewMigration:
 
 
 def slug(message: str) -> str:
-    """A message as part of a file's name."""
+    """Make a message a part of a file's name."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in message.lower()).split()
     return "_".join(words)[:50].rstrip("_") or "change"
 
 
 def file_text(files: Files, new: NewMigration, message: str) -> str:
+    """Give the text of a migration file."""
     words = " ".join(message.split()).replace("\\", "\\\\").replace('"""', "'''")
     words = f"{words} " if words.endswith('"') else words
     used = {line.partition("(")[0] for line in new.lines}
@@ -58,12 +59,12 @@ def file_text(files: Files, new: NewMigration, message: str) -> str:
 
 
 def _indented(line: str) -> str:
-    """A line within the list; what stands in a block of text keeps its place."""
+    """Indent a line of the list; a block of text keeps its place."""
     return line if '"""' in line else line.replace("\n", "\n    ")
 
 
 def snapshot_text(files: Files, shape: Schema, version: str, titles: definition.Titles) -> str:
-    """A snapshot as its file has it."""
+    """Give the text of a snapshot's file."""
     head = (
         f"# What {shape.name} looks like at its newest version. Written by revise, not to be edited.\n"
         "# Where git sees a conflict here, two branches changed the schema: keep either side of this file, then run\n"

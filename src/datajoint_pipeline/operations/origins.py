@@ -96,7 +96,7 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
 def _following(
     missing: dict[tuple[TableName, ForeignKey], dict[str, str]], operation: Operation, now: Tables
 ) -> dict[tuple[TableName, ForeignKey], dict[str, str]]:
-    """Foreign keys by the names that they have after a renaming."""
+    """Give the foreign keys by the names that they have after a rename."""
     if not missing or not isinstance(operation, (RenameTable, RenameAttribute)):
         return missing
     found = {}
@@ -115,12 +115,12 @@ def _following(
 
 
 def resolved(tables: Tables, name: TableName, attribute: str) -> str:
-    """The type of an attribute; that of the ancestor that declares it, for an inherited one."""
+    """Give the type of an attribute; for an inherited one, that of the ancestor that declares it."""
     return declared(tables, name, attribute)[0]
 
 
 def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
-    """Type and comment of an attribute, as they are where it is declared, and the table where that is."""
+    """Give type and comment of an attribute as they are where it is declared, and the table where that is."""
     seen: set[tuple[TableName, str]] = set()
     while name in tables and attribute in tables[name].attribute and (name, attribute) not in seen:
         seen.add((name, attribute))

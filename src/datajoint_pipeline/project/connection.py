@@ -88,7 +88,7 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
 
 
 def describe(config: Any, environment: Environment) -> str:
-    """The server in words, without a credential."""
+    """Name the server in words, without a credential."""
     if environment.embedded:
         return "the embedded PostgreSQL in .local"
     kind = {"mysql": "MySQL", "postgresql": "PostgreSQL"}[config["database.backend"]]

@@ -37,7 +37,7 @@ class Report:
     problems: list[Problem]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as one JSON document."""
+        """Give the report as one JSON document."""
         return {
             "environment": self.environment,
             "settings": [vars(setting) for setting in self.settings],
@@ -104,7 +104,7 @@ def _server_problems(config: Any, connection: Any, encrypted: bool) -> list[Prob
 
 
 def _problems(project: Project, config: Any) -> list[Problem]:
-    """Everything about the configuration that is ignored or wrong, without connecting."""
+    """Find everything about the configuration that is ignored or wrong, without connecting."""
     found = list(settings.file_problems(project)) + list(settings.placeholder_problems(project, config))
     flat = settings.flatten(settings.read(project)[0])
     command = project.command

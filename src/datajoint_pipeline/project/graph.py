@@ -82,15 +82,15 @@ class Graph:
     modules: Mapping[str, Module] = field(default_factory=dict)
 
     def module_of(self, schema: str) -> str | None:
-        """The module that opens a schema."""
+        """Find the module that opens a schema."""
         return next((module.name for module in self.modules.values() if schema in module.schemas), None)
 
     def parents(self, name: str) -> set[str]:
-        """The modules that a module's foreign keys lead to."""
+        """Give the modules that a module's foreign keys lead to."""
         return {r.module for r in self.modules[name].references if r.module is not None and r.module in self.modules}
 
     def modules_in_order(self, versions: Mapping[str, str]) -> dict[str, str]:
-        """The module of each schema, in the order of ``SCHEMA_VERSIONS``.
+        """Give the module of each schema, in the order of ``SCHEMA_VERSIONS``.
 
         Raises
         ------
@@ -206,7 +206,7 @@ def _references(table: ast.ClassDef, aliases: Mapping[str, str], master: str = "
 
 
 def _resolve(written: str, aliases: Mapping[str, str]) -> tuple[str | None, str]:
-    """The module and the class that a reference leads to; module None where it stays inside its own."""
+    """Find the module and the class that a reference leads to; module None where it stays inside its own."""
     written = re.sub(r"\.proj$", "", written)
     parts = written.split(".")
     for length in range(len(parts), 0, -1):

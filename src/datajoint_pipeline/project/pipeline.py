@@ -236,7 +236,9 @@ class Pipeline:
 
     @contextmanager
     def declaring(self) -> Iterator[Callable[[str], ModuleType]]:
-        """While this holds, importing a module makes the tables that are missing; gives what imports a schema's."""
+        """Let importing a module make the tables that are missing, for as long as this holds; gives a function that
+        imports a schema's module.
+        """
         from .declaring import declare
 
         modules = self.modules

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def code_commit(root: Path) -> str:
-    """The git commit of a folder, ``+`` behind it where files differ from it; empty outside a repository."""
+    """Give the git commit of a folder, with ``+`` behind it where files differ from it; empty outside a repository."""
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],

@@ -30,7 +30,7 @@ CA_FILE = "database-ca.crt"
 
 
 def is_near(host: str) -> bool:
-    """Whether what is sent to a host never leaves this machine: a Unix socket, or a loopback address.
+    """Say whether data sent to a host never leaves this machine: a Unix socket, or a loopback address.
 
     A name counts by itself and not by what it is resolved to, since the driver resolves it once more.
     """
@@ -113,7 +113,7 @@ def _authorities(ca: Path) -> Iterator[None]:
 
 
 def in_force(connection: Any) -> bool:
-    """Whether a connection is encrypted, by the server's own word."""
+    """Ask the server whether a connection is encrypted."""
     if connection.adapter.backend == "mysql":
         row = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()
         return bool(row and row[1])
@@ -122,7 +122,7 @@ def in_force(connection: Any) -> bool:
 
 
 def explain(error: BaseException, host: str, wanted: object) -> tuple[str, str] | None:
-    """Why a connection failed over TLS, and what to do; None where that was not the reason."""
+    """Say why a connection failed over TLS, and what to do; None where TLS was not the reason."""
     text = " ".join(str(error).split())
     name = host.rpartition(":")[0] or host
     if re.search(r"hostname mismatch|IP address mismatch|does not match host name|is not valid for", text, re.I):

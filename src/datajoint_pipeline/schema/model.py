@@ -197,7 +197,7 @@ def _camel(name: str) -> str:
 
 
 def table_name(tier: str, class_name: str, master: str | None = None) -> str:
-    """The name on the server of a table class, as DataJoint forms it.
+    """Give the name on the server of a table class, as DataJoint forms it.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def table_name(tier: str, class_name: str, master: str | None = None) -> str:
 
 
 def encode(schema: Schema) -> dict[str, Any]:
-    """A schema as JSON has it."""
+    """Give a schema as JSON, the form that journals and backups keep it in."""
     return {"name": schema.name, "tables": [_plain(table) for table in schema.tables]}
 
 
@@ -233,13 +233,13 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
 
 @cache
 def _fields(kind: Any, compared: bool) -> tuple[tuple[str, str], ...]:
-    """Names of the fields of a class, and what journals and backups of every release call them."""
+    """Give the names of the fields of a class, and what journals and backups of every release call them."""
     listed = (field for field in fields(kind) if field.compare or not compared)
     return tuple((field.name, field.metadata.get("json", field.name)) for field in listed)
 
 
 def decode(data: Mapping[str, Any]) -> Schema:
-    """The schema that :func:`encode` was given."""
+    """Read the schema that :func:`encode` wrote."""
     return Schema(data["name"], tuple(_decode_table(table) for table in data["tables"]))
 
 
@@ -265,7 +265,7 @@ def _decode_attribute(data: Mapping[str, Any]) -> Attribute:
 def declared_indexes(
     primary_key: tuple[str, ...], foreign_keys: Iterable[ForeignKey], indexes: Iterable[Index]
 ) -> tuple[Index, ...]:
-    """The indexes without those that keys imply, sorted.
+    """Give the indexes without those that keys imply, sorted.
 
     A foreign key needs an index that begins with its attributes. Where the primary key, another index or a longer
     foreign key has none, one over exactly these attributes is made, and one that is declared so cannot be told from it.

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 
 def shorten(name: str, size: int = 63) -> str:
-    """A name within a number of bytes, no character cut in two."""
+    """Cut a name to a number of bytes, without cutting a character in two."""
     return name.encode()[:size].decode(errors="ignore")
 
 
 def unused(name: str, taken: set[str], size: int = 63) -> str:
-    """A name that is not taken, with ``_2``, ``_3``, … behind it where it must be."""
+    """Give the name, with ``_2``, ``_3``, … behind it where it is taken."""
     return next(candidate for candidate in _candidates(name, size) if candidate not in taken)
 
 
