@@ -65,12 +65,12 @@ def fresh_pipeline(tested: Pipeline) -> Iterator[Environment]:
 
 
 def _remove(tested: Pipeline, environment: Environment) -> None:
-    own, connection = tested.project, tested.connect(environment)
+    project, connection = tested.project, tested.connect(environment)
     if environment.embedded:
         connection.close()
-        server.drop_database(server.start(own.local_directory), environment.catalog)
+        server.drop_database(server.start(project.local_directory), environment.catalog)
         return
-    for database in journal.survey(connection, [environment.database(name) for name in own.versions]):
+    for database in journal.survey(connection, [environment.database(name) for name in project.versions]):
         # Children are not in dependency order across schemas for MySQL, whose check is of the session.
         if connection.adapter.backend == "mysql":
             connection.query("SET FOREIGN_KEY_CHECKS = 0", args=None)
@@ -82,8 +82,8 @@ class PipelineContract:
 
     def test_graph_is_sound(self, tested_pipeline: Pipeline) -> None:
         """Check that imports mirror foreign keys, and that ``SCHEMA_VERSIONS`` is in their order."""
-        own = tested_pipeline.project
-        found = graph.check(graph.read(own.directory), own.versions)
+        project = tested_pipeline.project
+        found = graph.check(graph.read(project.directory), project.versions)
         assert not found, "\n".join(f"{f.module}.py:{f.line} {f.id}: {f.what} {f.do}" for f in found)
 
     def test_package_and_distribution_have_one_version(self, tested_pipeline: Pipeline) -> None:

@@ -48,11 +48,11 @@ class _Named:
     epilog: str | None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        written, self.epilog = self.epilog, (self.epilog or "").replace("my-pipeline", ctx.find_root().info_name or "")
+        original, self.epilog = self.epilog, (self.epilog or "").replace("my-pipeline", ctx.find_root().info_name or "")
         try:
             super().format_epilog(ctx, formatter)  # type: ignore[misc]
         finally:
-            self.epilog = written
+            self.epilog = original
 
 
 class Command(_Named, click.Command):

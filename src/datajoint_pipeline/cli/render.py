@@ -165,15 +165,15 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     return Answers(tables={question.table: question.tables[choice - 1]})
 
 
-def revised(own: Project, found: Revised) -> None:
+def revised(project: Project, found: Revised) -> None:
     """Print the files that `revise` wrote, and what is still open."""
     console = _console()
     for name in found.baselines:
-        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {own.versions[name]}.")
-    for draft in found.migrations:
-        where = draft.path.relative_to(own.root) if draft.path else ""
-        console.print(f"[bold]{draft.schema}[/] {draft.previous} → [bold]{draft.version}[/]  {where}")
-        for line in draft.lines:
+        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {project.versions[name]}.")
+    for migration in found.migrations:
+        where = migration.path.relative_to(project.root) if migration.path else ""
+        console.print(f"[bold]{migration.schema}[/] {migration.previous} → [bold]{migration.version}[/]  {where}")
+        for line in migration.lines:
             first, *rest = line.splitlines()
             console.print(escape(f"    {first}{' …' if rest else ''}"))
     if not found.migrations and not found.baselines:
@@ -183,7 +183,7 @@ def revised(own: Project, found: Revised) -> None:
             f"[yellow]Still open[/]: {question.kind} {question.table} {question.subject}; decide it in the file."
         )
     if found.migrations:
-        console.print(f"Next: read the files, then {own.command} check and {own.command} migrate --dry-run.")
+        console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
 
 
 def differences(found: list[Comparison]) -> None:
@@ -249,7 +249,7 @@ def purged(found: list[Purged]) -> None:
         what = f"{item.table}.{item.attribute}" if item.attribute else item.table
         console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
     if not found:
-        console.print("Nothing was put aside.")
+        console.print("Nothing is soft-deleted.")
 
 
 def backup(path: Path, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Adds a schema to the project: module, test and version. Writes nothing until everything is known to be right."""
+"""`add-schema`: adds a module, a test and a version. Nothing is written before everything was checked."""
 
 from __future__ import annotations
 

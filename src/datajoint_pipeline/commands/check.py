@@ -1,4 +1,4 @@
-"""What CI runs: graph, versions, definitions, and what the migrations do to rows. Needs no database of anybody's."""
+"""`check`, which CI runs: graph, versions, definitions, and what migrations do to rows. Needs no server."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ..schema.model import Table, TableName
 
 def check(pipeline: Pipeline) -> list[Finding]:
     """Find everything that is not as it should be."""
-    own = pipeline.project
+    project = pipeline.project
     with ThreadPoolExecutor() as pool:
-        edited = pool.submit(template.edited, own)
-        found = template.conflicts(own) or graph.check(graph.read(own.directory), own.versions)
+        edited = pool.submit(template.edited, project)
+        found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
         # Definitions can only be declared along a sound graph; its findings come first and explain more.
-        code = cache(lambda: pipeline.read_code().tables(own.versions))  # in a process of its own, once
-        found = found or _check_definitions(own) or _check_migrations(own, code) or _check_rows(own)
+        code = cache(lambda: pipeline.read_code().tables(project.versions))  # in a process of its own, once
+        found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
         return found + (_check_jobs(code().values()) if all(one.note for one in found) else []) + edited.result()
 
 
@@ -60,14 +60,14 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
         ]
         if found:
             return found
-        now = migration_files.tables_of(history.oldest for history in histories.values())
+        replayed = migration_files.tables_of(history.oldest for history in histories.values())
         for _, _, after in chain.replay(histories, list(histories)):
-            now = after
+            replayed = after
         snapshots = migration_files.tables_of(history.latest for history in histories.values())
         code = {n: t for n, t in code_tables().items() if n.schema in histories}
     except PipelineError as error:
         return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
-    broken = _schemas(difference(now, snapshots).operations)
+    broken = _schemas(difference(replayed, snapshots).operations)
     found = [
         Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the one edited.")
         for name in broken

@@ -1,4 +1,4 @@
-"""After a merge of two branches that changed one schema: the second of two migrations gets the next version."""
+"""`renumber`: after a merge of two branches that changed one schema, gives the second migration the next version."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
         previous = version
     if moved:
         _raise_requirements(
-            histories, schema, {r.version: v for r, v in zip(second, versions[len(first) :], strict=True)}
+            histories, schema, {m.version: v for m, v in zip(second, versions[len(first) :], strict=True)}
         )
         _write_snapshot(files, schema, previous)
     return {
@@ -77,14 +77,14 @@ def _kept(history: History, start: Tables) -> list[Migration]:
     assert history.latest is not None and history.oldest is not None
     target = {table.name: table for table in history.latest.shape}
 
-    def walk(version: str, now: Tables, line: list[Migration]) -> list[Migration] | None:
-        mine = {name: table for name, table in now.items() if name.schema == history.schema}
+    def walk(version: str, tables: Tables, line: list[Migration]) -> list[Migration] | None:
+        mine = {name: table for name, table in tables.items() if name.schema == history.schema}
         if Version(version) == Version(history.latest.version if history.latest else "0") and mine == target:
             return line
         for migration in history.migrations:
             if migration.follows == version and migration not in line:
                 try:
-                    after = ops.apply(migration.operations(now), now)
+                    after = ops.apply(migration.operations(tables), tables)
                 except PipelineError:
                     continue
                 if (found := walk(migration.version, after, [*line, migration])) is not None:
@@ -94,7 +94,7 @@ def _kept(history: History, start: Tables) -> list[Migration]:
     found = walk(history.oldest.version, start, [])
     if found is None:
         # The snapshot is of neither side, perhaps merged by hand: the first of each version stays.
-        found = list({Version(r.version): r for r in reversed(history.migrations)}.values())[::-1]
+        found = list({Version(m.version): m for m in reversed(history.migrations)}.values())[::-1]
     return found
 
 
@@ -110,11 +110,11 @@ def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[
 
 def _write_snapshot(files: Files, schema: str, version: str) -> None:
     histories = migration_files.read(files)
-    now = migration_files.tables_of(h.oldest for h in histories.values())
+    tables = migration_files.tables_of(h.oldest for h in histories.values())
     for _, _, after in chain.replay(histories, list(histories)):
-        now = after
-    shape = Schema.of(schema, now)
-    text = writing.snapshot_text(files, shape, version, definition.titles_of(now))
+        tables = after
+    shape = Schema.of(schema, tables)
+    text = writing.snapshot_text(files, shape, version, definition.titles_of(tables))
     writing.put(histories[schema].folder / migration_files.LATEST, text)
     path = files.version_file
     writing.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))

@@ -1,4 +1,4 @@
-"""Writes migrations: compares the code with the snapshots, asks what it cannot know, puts down what is to be done."""
+"""`revise`: compares the code with the snapshots, asks what it cannot know, and writes migrations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Revised:
     migrations : list of NewMigration
         The migrations, in the order in which they will be applied.
     questions : list of Question
-        What stands in the files as a placeholder.
+        Those that are still open: the files have a placeholder for each.
     baselines : list of str
         Schemas whose first snapshot was written.
     """
@@ -63,7 +63,7 @@ def revise(
     bump : str, optional
         ``major``, ``minor`` or ``patch``; otherwise proposed from what changes.
     answer : callable
-        Given the tables before and after, what is known already.
+        Gives the answers that are known already, from the tables before and after.
     ask : callable, optional
         Asks a person; None from it leaves the question open, in the file.
 
@@ -168,15 +168,15 @@ def _write(
 ) -> None:
     """Compose every file, see that what they say leads to the code, and only then write them."""
     open_fills = {(q.table, q.subject) for q in found.questions if q.kind == "fill"}
-    now: Tables = before
+    tables: Tables = before
     later = definition.titles_of(after)
     for new in migrations:
-        new.lines = _decisions(found.questions, new, now)
+        new.lines = _decisions(found.questions, new, tables)
         for operation in new.operations:
             asked = (operation.table, _attribute(operation)) in open_fills
-            new.lines.append(rendering.write(operation, now, new.schema, later, ask=asked))
-            now = operation.apply(now)
-    if changes.difference(now, after).operations:
+            new.lines.append(rendering.write(operation, tables, new.schema, later, ask=asked))
+            tables = operation.apply(tables)
+    if changes.difference(tables, after).operations:
         raise PipelineError(
             "The change is too tangled for one migration.",
             "What the schemas do to each other's tables cannot be put in an order.",
@@ -184,7 +184,7 @@ def _write(
         )
     versions = files.version_file
     source = versions.read_text(encoding="utf-8")
-    titles = definition.titles_of(now)
+    titles = definition.titles_of(tables)
     texts: dict[Path, str] = {}
     for new in migrations:
         folder, latest = histories[new.schema].folder, histories[new.schema].latest
@@ -194,7 +194,7 @@ def _write(
         new.path = folder / f"{new.version}_{writing.slug(message)}.py"
         texts[new.path] = writing.file_text(files, new, message)
         texts[folder / migration_files.LATEST] = writing.snapshot_text(
-            files, Schema.of(new.schema, now), new.version, titles
+            files, Schema.of(new.schema, tables), new.version, titles
         )
         if new.schema in files.versions:
             source = version_file.replace(source, new.schema, new.version)
@@ -211,10 +211,10 @@ def _attribute(operation: ops.Operation) -> str:
     return ""
 
 
-def _decisions(questions: list[Question], new: writing.NewMigration, now: Tables) -> list[str]:
+def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tables) -> list[str]:
     """Write placeholders for what only a person knows; ``tables`` are those before the migration."""
     lines = []
-    titles = definition.titles_of({**now, **{q.table: Table(q.table, (), ()) for q in questions}})
+    titles = definition.titles_of({**tables, **{q.table: Table(q.table, (), ()) for q in questions}})
     for question in questions:
         if question.table.schema != new.schema or question.kind == "fill":
             continue

@@ -1,4 +1,4 @@
-"""Migration files and snapshots on disk: one folder a schema, beside the modules.
+"""Reads migration files and snapshots from disk: one folder a schema, beside the modules.
 
 ``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every revision, so that two
 branches that change one schema collide in it. ``<version>.txt`` is the snapshot that the oldest migration starts from.
@@ -31,7 +31,7 @@ TYPES = "types"
 
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
-#: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
+#: Ids of the rules that `migrate --dry-run` prints (:mod:`planner.impact`), and that a migration may silence.
 RULES = (
     *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
     *("data-loss", "no-way-back", "schema-gone", "draft", "objects"),
@@ -40,7 +40,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration of one schema, or its first making.
+    """A migration of one schema; or, with ``makes``, its creation.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Migration:
     frame_v1 : str
         The frame that they recorded.
     later : definition.Titles, callable or None
-        What tables are called that are made after it.
+        Names of the tables that are made after it.
     """
 
     schema: str
@@ -108,7 +108,7 @@ class Migration:
         """What a person has still to decide."""
         return [line.question for line in self.lines if line.question]
 
-    def operations(self, tables: Mapping[TableName, Table]) -> list[ops.Operation]:
+    def operations(self, before: Mapping[TableName, Table]) -> list[ops.Operation]:
         """Give its operations, for the tables before it.
 
         Raises
@@ -119,13 +119,13 @@ class Migration:
         if self.makes is not None:
             return [ops.CreateTable(table.name, table) for table in self.makes]
         found = []
-        now = dict(tables)
+        tables = dict(before)
         for number, line in enumerate(self.lines, 1):
             try:
-                operation = line.operation(LineContext(now, self.schema, self.later))
+                operation = line.operation(LineContext(tables, self.schema, self.later))
                 if operation is not None:
                     found.append(operation)
-                    now = operation.apply(now)
+                    tables = operation.apply(tables)
             except PipelineError as error:
                 where = f"{self.path.name if self.path else self.title}, operation {number} ({type(line).__name__})"
                 raise PipelineError(f"{where}: {error.what}", error.why, error.do) from error
@@ -155,7 +155,7 @@ class Snapshot:
 
     @cached_property
     def shape(self) -> Schema:
-        """What it looks like; raises :class:`DeploymentError` where the file cannot be read."""
+        """What it looks like; raises :class:`PipelineError` where the file cannot be read."""
         return self.read()
 
     def is_like(self, shape: Schema) -> bool:
@@ -165,7 +165,7 @@ class Snapshot:
 
 @dataclass
 class History:
-    """What is on disk of one schema; ``revisions`` in the order of their versions."""
+    """What is on disk of one schema; ``migrations`` in the order of their versions."""
 
     schema: str
     folder: Path
@@ -228,7 +228,7 @@ def read(files: Files) -> dict[str, History]:
     for history in found.values():
         paths = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
         history.migrations = sorted(
-            (_load(path, history.schema, titles) for path in paths), key=lambda r: Version(r.version)
+            (_load(path, history.schema, titles) for path in paths), key=lambda m: Version(m.version)
         )
     return found
 

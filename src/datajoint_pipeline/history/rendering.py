@@ -25,7 +25,7 @@ def write(
     schema : str
         In whose migration it stands.
     later : definition.Titles, optional
-        What tables are called that are still to come.
+        Names of the tables that are still to come.
     ask : bool
         Whether the value for existing rows is still to be given.
     """

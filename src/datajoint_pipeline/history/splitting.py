@@ -1,4 +1,4 @@
-"""Which schema's migration does what: operations of a whole pipeline, divided into one file a schema.
+"""Splits the operations of a whole pipeline into one migration a schema.
 
 A file is read after those of the schemas above it, so what it says of a table of another schema must be true at that
 point, though the operation was found in an order of its own.
@@ -39,19 +39,19 @@ def split(
     homes: dict[TableName, str] = {}
     result: dict[str, NewMigration] = {}
     kinds: dict[str, set[str]] = {}
-    now: Tables = before
+    tables: Tables = before
     renames: list[tuple[str, ops.Operation, dict[TableName, TableName]]] = []
     for operation in found.operations:
         # What is done to a table that moves stands in one file, that of the schema it leaves.
         home = homes.get(operation.table, operation.table.schema)
         names: dict[TableName, TableName] = {}
         if isinstance(operation, ops.RenameTable):
-            names = operation.names(now)
+            names = operation.names(tables)
             homes |= dict.fromkeys(names.values(), home)
             kinds.setdefault(operation.to.schema, set()).add(bumps.MAJOR)
         if isinstance(operation, (ops.RenameTable, ops.RenameAttribute)):
             renames.append((home, operation, names))
-        now = operation.apply(now)
+        tables = operation.apply(tables)
         kinds.setdefault(home, set()).add(bumps.bump_of(operation))
         result.setdefault(home, NewMigration(home, "", "")).operations.append(operation)
     for name in order:
@@ -73,9 +73,9 @@ def split(
         # Where a table moves to has to be there.
         places = {o.to.schema for o in new.operations if isinstance(o, ops.RenameTable)} - {name, *new.requires}
         new.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
-    revs = [Migration(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
+    migrations = [Migration(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
     have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
-    ordered = [result[migration.schema] for migration in chain.in_order(revs, have, order)]
+    ordered = [result[migration.schema] for migration in chain.in_order(migrations, have, order)]
     for number, new in enumerate(ordered):
         later = {other.schema for other in ordered[number + 1 :]}
         pending = [(operation, names) for home, operation, names in renames if home in later]

@@ -1,8 +1,8 @@
 """What a migration is made of: one value per operation, what it does to the tables, and its inverse.
 
-An operation knows tables as plain values (:mod:`model`) and nothing of databases. It states what is to be; how a server
-gets there is for the rooms above. Applied in order to the tables of one snapshot, the operations of a migration give
-those of the next.
+An operation knows tables as plain values (:mod:`schema.model`) and nothing of databases. It states what is to be; how a
+server gets there is for the layers above. Applied in order to the tables of one snapshot, the operations of a migration
+give those of the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..schema.values import Fill, Missing, Sql
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
 
-#: What stands before the name of an attribute that was dropped and is kept out of sight.
+#: What stands before the name of an attribute that is soft-deleted: dropped, and kept until `purge`.
 SOFT_DELETED_ATTRIBUTE = "_dropped_"
 
 

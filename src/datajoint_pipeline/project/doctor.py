@@ -48,10 +48,10 @@ class Report:
 
 def examine(pipeline: Pipeline, environment: Environment) -> Report:
     """Look at the configuration, then try the server."""
-    own = pipeline.project
+    project = pipeline.project
     try:
         config = pipeline.config
-        found, shown = _problems(own, config), settings.sources(own, config)
+        found, shown = _problems(project, config), settings.sources(project, config)
     except PipelineError as error:
         return Report(environment.name, [], [], [Problem("broken-file", error.what, error.why, error.do, fatal=True)])
     facts = [f"The environment is {environment.name}; its schemas are called {environment.database('<name>')}."]

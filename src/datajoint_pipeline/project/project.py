@@ -33,7 +33,7 @@ class Project:
     prefix : str
         What stands before every schema's name on the server.
     default_environment : str
-        The environment that is meant when nothing is said.
+        The environment that is meant where neither a command nor a variable names one.
     versions : dict
         Version of each schema, in dependency order, as ``version.py`` has them.
     """

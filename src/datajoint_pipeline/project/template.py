@@ -1,4 +1,4 @@
-"""What was edited of the files that the template keeps up to date: they are made anew, as they were, and compared."""
+"""Which files that the template keeps up to date were edited: they are made anew, as they were, and compared."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 DataJoint 2.3.5 leaves MySQL's TLS to the driver whatever is set, verifies no certificate, and turns to plain text where
 encryption fails and nothing is set. Here ``true`` is an encrypted connection to a server whose certificate is verified,
 ``false`` is plain text, and where nothing is set another machine is only talked to encrypted. What is private in
-DataJoint's connection is used in this room only.
+DataJoint's connection is used in :mod:`internals.connection` only.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def connect(config: Any, project: Project) -> dj.Connection:
     return encrypted_connection(config, wanted, arguments, around)
 
 
-#: What is wanted where nothing is said and the server is another machine: encryption by whatever certificate it has.
+#: What is wanted where the configuration says nothing and the server is another machine: encryption, by whatever
+#: certificate the server has.
 _ENCRYPTED = "encrypted"
 
 

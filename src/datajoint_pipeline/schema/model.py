@@ -2,7 +2,7 @@
 
 What follows from something else is not part of the value: the type and comment of an attribute that a foreign key
 brings are the parent's, and the index that a foreign key needs is implied. Two values are equal exactly when DataJoint
-would declare the same table. This room knows neither databases nor Python classes.
+would declare the same table. This module knows neither databases nor Python classes.
 """
 
 from __future__ import annotations

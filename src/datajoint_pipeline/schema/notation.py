@@ -1,7 +1,7 @@
 """The words of DataJoint definitions, each in the one form in which equal things are equal texts.
 
 A definition, MySQL's catalogue and PostgreSQL's say the same thing differently: ``1`` is ``1.00`` and ``'1'::numeric``.
-Here are the forms that they are compared in. This room knows neither databases nor tables.
+Here are the forms that they are compared in. This module knows neither databases nor tables.
 """
 
 from __future__ import annotations

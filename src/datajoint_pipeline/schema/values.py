@@ -114,7 +114,7 @@ def write(fill: Fill | None, call: Callable[[TableName], str], quote: Callable[[
     return repr(fill.sql) if fill.sql is not None else quote(fill.value or "")
 
 
-def spoken(text: str, find: Callable[[str], TableName]) -> Fill:
+def parse(text: str, find: Callable[[str], TableName]) -> Fill:
     """Read a fill as the command line writes it: a value, ``parent()``, ``number()``, ``uuid()`` or
     ``from(Table.name)``.
     """
