@@ -1,4 +1,4 @@
-"""What this package says when it will not go on.
+"""Refusals in words, and the exit codes of the command line.
 
 Every refusal has three sentences: what happened, why, and what to do. The command line prints them one below the
 other and returns ``exit_code``; in a notebook they are the text of the exception.

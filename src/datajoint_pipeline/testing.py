@@ -1,4 +1,4 @@
-"""What the tests of a project use: a pytest plugin that brings the fixture ``pipeline``, and tests for every project.
+"""For the tests of a project: a pytest plugin with the fixture ``pipeline``, and tests that hold for every project.
 
 The option ``datajoint_pipeline`` in pytest's configuration names the package::
 

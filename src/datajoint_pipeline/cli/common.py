@@ -1,4 +1,4 @@
-"""What every command of the command line shares: its options, its connection, and how it leaves."""
+"""Shared by all commands of the command line: options, the environment, and the exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ORDER = [
 
 @dataclass
 class Options:
-    """What every command takes, the project that it is for, and where its JSON goes."""
+    """The options of every command, the pipeline that it is for, and where its JSON goes."""
 
     pipeline: Pipeline
     output: IO[str]

@@ -24,7 +24,7 @@ from ..schema.model import Schema, Table, TableName
 
 @dataclass
 class Revised:
-    """What `revise` did.
+    """The files that `revise` wrote, and what is still open.
 
     Parameters
     ----------

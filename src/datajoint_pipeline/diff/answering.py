@@ -1,4 +1,4 @@
-"""The difference of two states with every question answered that somebody answers."""
+"""Compares two states and asks about what is not certain, until every question is answered or left open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The difference of two pipelines as operations, and the questions that only a person can answer.
+"""Compares two states of a pipeline: the difference as operations, and the questions that only a person can answer.
 
 A table or attribute that goes while a like one comes may be a rename or two things that have nothing to do with each
 other; one keeps the values, the other loses them. So that is asked, never assumed. What follows from an answer is not
@@ -362,7 +362,7 @@ def _within(
             if old.nullable and not attribute.nullable and attribute.default is None and fill is None:
                 questions.append(Question("fill", name, attribute.name))
             operations.append(AlterAttribute(name, old, attribute, fill))
-        # Where a hidden attribute stands is of no account.
+        # The place of a hidden attribute does not matter.
         previous = attribute.name if not attribute.hidden or not previous else previous
     if before.primary_key != target.primary_key:
         operations.append(ChangePrimaryKey(name, before.primary_key, target.primary_key))

@@ -1,4 +1,4 @@
-"""What only a person knows of a change, and what follows from the keys so that nobody has to be asked."""
+"""Questions that only a person can answer, their answers, and what follows from keys so that nobody is asked."""
 
 from __future__ import annotations
 

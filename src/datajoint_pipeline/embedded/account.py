@@ -18,7 +18,7 @@ from ..errors import PipelineError
 
 @dataclass(frozen=True)
 class Runner:
-    """How to run the binaries: as ourselves or, if we are root, as somebody else, since PostgreSQL refuses root."""
+    """The account that runs the binaries: this process's or, under root, another one, since PostgreSQL refuses root."""
 
     uid: int
     gid: int

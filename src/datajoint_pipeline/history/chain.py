@@ -1,4 +1,4 @@
-"""The migrations of all schemas in one line: whether they are whole, in which order they apply, what they lead to."""
+"""The migrations of all schemas in one line: whether any is missing, in which order they apply, what they lead to."""
 
 from __future__ import annotations
 

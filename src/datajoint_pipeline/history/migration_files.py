@@ -105,7 +105,7 @@ class Migration:
 
     @property
     def questions(self) -> list[str]:
-        """What a person has still to decide."""
+        """Give what a person still has to decide."""
         return [line.question for line in self.lines if line.question]
 
     def operations(self, before: Mapping[TableName, Table]) -> list[ops.Operation]:
@@ -134,7 +134,7 @@ class Migration:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a schema looks like at a version; its tables are read when they are asked for.
+    """The tables of a schema at a version; they are read when they are needed.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Snapshot:
 
     @cached_property
     def shape(self) -> Schema:
-        """What it looks like; raises :class:`PipelineError` where the file cannot be read."""
+        """Read the tables; raise :class:`PipelineError` where the file cannot be read."""
         return self.read()
 
     def is_like(self, shape: Schema) -> bool:

@@ -1,4 +1,4 @@
-"""What migration files are written in: one line an operation, with tables called as the code calls them.
+"""The vocabulary of migration files: one line an operation, with tables named as the code names them.
 
 A line is not yet an operation: which table ``Recording`` is, and what its attribute was before, is known once the lines
 before it are done. Written and read back, an operation is the same.
@@ -52,8 +52,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LineContext:
-    """Where a line is read: the tables at this point, and the schema whose migration it stands in; ``later`` knows what
-    tables are called that are still to come."""
+    """The context of a line: the tables before it, and the schema whose migration it stands in; ``later`` has the names
+    of tables that are still to come."""
 
     tables: Tables
     schema: str
@@ -82,7 +82,7 @@ class Line(ABC):
 
     @property
     def question(self) -> str:
-        """What a person still has to decide before this can run; empty where nothing is open."""
+        """Give what a person still has to decide before this can run; empty where nothing is open."""
         asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
         return f"which value existing rows get in {self!r}" if asks else ""
 
@@ -109,7 +109,7 @@ class CreateTable(Line):
 
 @dataclass(frozen=True)
 class DropTable(Line):
-    """Take a table out of sight; it keeps its rows until ``purge``."""
+    """Drop a table softly: it keeps its rows, hidden, until ``purge``."""
 
     table: str
 
@@ -159,7 +159,7 @@ class ChangeTier(Line):
 
 @dataclass(frozen=True)
 class ChangeComment(Line):
-    """Change what a table says of itself."""
+    """Change the comment of a table."""
 
     table: str
     comment: str
@@ -189,7 +189,7 @@ class AddAttribute(Line):
 
 @dataclass(frozen=True)
 class DropAttribute(Line):
-    """Take an attribute out of sight; its values stay until ``purge``."""
+    """Drop an attribute softly: its values stay, hidden, until ``purge``."""
 
     table: str
     attribute: str

@@ -1,4 +1,4 @@
-"""What a migration is made of: one value per operation, what it does to the tables, and its inverse.
+"""The operations of a migration: one class each, with what it does to the tables and its inverse.
 
 An operation knows tables as plain values (:mod:`schema.model`) and nothing of databases. It states what is to be; how a
 server gets there is for the layers above. Applied in order to the tables of one snapshot, the operations of a migration
@@ -133,7 +133,7 @@ class RenameTable(Operation):
 
 @dataclass(frozen=True)
 class ChangeComment(Operation):
-    """Change what a table says of itself."""
+    """Change the comment of a table."""
 
     before: str
     after: str

@@ -1,4 +1,4 @@
-"""How the tables of a state depend on each other, and whether that state can be."""
+"""How the tables of a state depend on each other, and whether a database can have that state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look at everything that decides which database is reached and how: settings, sources, problems, the server."""
+"""Examines everything that decides which database is reached and how: settings, their sources, problems, the server."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Pipeline:
 
     @cached_property
     def project(self) -> Project:
-        """What the project says of itself.
+        """Describe the project, once.
 
         Raises
         ------
@@ -247,7 +247,7 @@ class Pipeline:
 
     @property
     def modules(self) -> dict[str, str]:
-        """The module of each schema, in dependency order."""
+        """Give the module of each schema, in dependency order."""
         from . import graph
 
         return graph.read(self.project.directory).modules_in_order(self.project.versions)

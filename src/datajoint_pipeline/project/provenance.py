@@ -1,4 +1,4 @@
-"""What the journal records of the code that a run comes from."""
+"""The commit and the versions of software that the journal records with a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a connection is encrypted: what ``database.use_tls`` says holds on either server, and nothing falls back unasked.
+"""Encrypts connections: what ``database.use_tls`` says holds on either server, and nothing falls back to plain text.
 
 DataJoint 2.3.5 leaves MySQL's TLS to the driver whatever is set, verifies no certificate, and turns to plain text where
 encryption fails and nothing is set. Here ``true`` is an encrypted connection to a server whose certificate is verified,

@@ -1,4 +1,4 @@
-"""Whether a column can take the values of another type, and what a cut or a rounding leaves of a value."""
+"""Type compatibility: whether a column takes the values of another type, and what a cut or a rounding leaves of one."""
 
 from __future__ import annotations
 

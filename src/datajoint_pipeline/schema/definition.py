@@ -22,7 +22,7 @@ More = Union["Titles", Callable[[], "Titles"], None]
 
 
 class Titles:
-    """What the tables of a pipeline are called in its code.
+    """The names that the tables of a pipeline have in its code.
 
     Parameters
     ----------

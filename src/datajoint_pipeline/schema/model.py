@@ -55,12 +55,12 @@ class Attribute:
 
     @property
     def hidden(self) -> bool:
-        """Whether DataJoint itself added it."""
+        """Say whether DataJoint itself added it."""
         return self.name.startswith("_")
 
 
 class TableName(NamedTuple):
-    """Where a table is: the schema's name in the code (on the server, for one that the code does not know) and the
+    """The name of a table: the schema's name in the code (on the server, for one that the code does not know) and the
     table's name on the server, tier prefix included.
 
     A tuple, for tables are looked up by it a million times where there are a thousand of them.
@@ -130,7 +130,7 @@ class Table:
 
     @cached_property
     def canonical(self) -> str:
-        """The table as JSON, without what makes no two tables differ."""
+        """Give the table as JSON, without the fields that are not compared."""
         return json.dumps(_plain(self, compared=True), sort_keys=True, ensure_ascii=False)
 
     @property
@@ -152,7 +152,7 @@ class Table:
 
     @property
     def master(self) -> TableName | None:
-        """The master of a part table."""
+        """Give the master of a part table; None for any other."""
         bare = self.name.table.lstrip("_#")
         if "__" not in bare:
             return None
@@ -161,7 +161,7 @@ class Table:
 
     @property
     def title(self) -> str:
-        """What the table's class is called in Python: ``Recording`` or, for a part, ``Recording.Channel``."""
+        """Give the name of the table's class: ``Recording`` or, for a part, ``Recording.Channel``."""
         return ".".join(_camel(part) for part in self.name.table.lstrip("_#").split("__"))
 
 

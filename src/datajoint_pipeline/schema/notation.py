@@ -1,4 +1,4 @@
-"""The words of DataJoint definitions, each in the one form in which equal things are equal texts.
+"""Types, defaults and index columns of DataJoint definitions, in the one form in which equal things are equal texts.
 
 A definition, MySQL's catalogue and PostgreSQL's say the same thing differently: ``1`` is ``1.00`` and ``'1'::numeric``.
 Here are the forms that they are compared in. This module knows neither databases nor tables.

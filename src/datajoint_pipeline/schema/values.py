@@ -1,4 +1,4 @@
-"""What stands for the values of rows in a migration file and on the command line, and back."""
+"""Fills: what stands for the values of rows in a migration file and on the command line, read and written."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Fill:
     each: str = ""
 
 
-#: What rows that are put in get, by attribute (None: that is still to be said); None where none may be put in.
+#: What inserted rows of a parent get, by attribute (None: still to be decided); None where none may be inserted.
 Missing = tuple[tuple[str, str | None], ...] | None
 
 
