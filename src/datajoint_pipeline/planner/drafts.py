@@ -250,12 +250,13 @@ def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName
     known = {name: deployment.histories[name] for name in deployment.records}
     now = migration_files.tables_of(history.oldest for history in known.values())
     have = {name: history.oldest.version for name, history in known.items() if history.oldest}
-    ahead = {migration.digest for migration in wanted}
+    ahead = {(migration.schema, migration.version) for migration in wanted}
     applied = [
         migration
         for name, history in known.items()
         for migration in history.migrations
-        if migration.digest not in ahead and Version(migration.version) <= Version(deployment.records[name].version)
+        if (name, migration.version) not in ahead
+        and Version(migration.version) <= Version(deployment.records[name].version)
     ]
     for migration in chain.in_order(applied, have, list(deployment.histories)):
         now = ops.apply(migration.operations(now), now)

@@ -149,8 +149,12 @@ def _waiting(deployment: Deployment, name: str, base: str, applied: Applied) -> 
             exit_code=ExitCode.CONFLICT,
         )
     _refuse_other_history(history, record.version, base, applied)
-    digests = {digest for _, _, digest in applied}
-    left = [r for r in history.migrations if Version(r.version) > Version(base) and not any(map(r.has_digest, digests))]
+    done: list[Migration] = []
+    for version, _, digest in applied:
+        # Two files may do the same; and one that was renumbered has another version than its record.
+        same = [m for m in history.migrations if m.has_digest(digest) and m not in done]
+        done += [m for m in same if m.version == version] or same[:1]
+    left = [m for m in history.migrations if Version(m.version) > Version(base) and m not in done]
     return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
 
 
