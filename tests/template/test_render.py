@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +46,6 @@ def test_nothing_of_the_template_is_left(rendered: tuple[Path, dict[str, Any]]) 
     folder, answers = rendered
     for path in files(folder):
         assert not re.search(r"[{}%|]|jinja", str(path)), path
-        if "manage" in path.parts:  # plain Python; test_management_code_is_the_same_in_every_project
-            continue
         text = (folder / path).read_text(encoding="utf-8")
         said = [answers["description"], answers["author"]]
         if path.suffix == ".md":  # where punctuation is escaped
@@ -91,6 +87,14 @@ def test_configuration_is_valid_and_says_what_was_answered(rendered: tuple[Path,
         assert recorded[name] == answers[name], name
 
 
+@pytest.mark.parametrize(("host", "environment"), [("localhost", "local"), ("db.example.org", "dev")])
+def test_the_environment_is_local_until_a_server_is_named(
+    render: Callable[..., Path], tmp_path: Path, host: str, environment: str
+) -> None:
+    folder = render(tmp_path, database_host=host)
+    assert f'default_environment="{environment}"' in (folder / "src/my_pipeline/__init__.py").read_text()
+
+
 def test_versions_stand_in_the_order_of_the_graph(rendered: tuple[Path, dict[str, Any]]) -> None:
     folder, answers = rendered
     package = next((folder / "src").iterdir())
@@ -115,7 +119,7 @@ def test_graph_is_sound(rendered: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = rendered
     package = next((folder / "src").iterdir()).name
     code = (
-        f"from {package}.manage import graph, project; own = project.current(); "
+        f"from {package} import pipeline; from datajoint_pipeline.project import graph; own = pipeline.project; "
         "found = graph.check(graph.read(own.directory), own.versions); print(found); assert not found"
     )
     found = subprocess.run(
@@ -124,62 +128,83 @@ def test_graph_is_sound(rendered: tuple[Path, dict[str, Any]]) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_management_code_is_the_same_in_every_project(rendered: tuple[Path, dict[str, Any]], template: Path) -> None:
+def test_types_are_sound_by_the_projects_own_settings(rendered: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, _ = rendered
-    own = next((folder / "src").iterdir()) / "manage"
-    source = template / "template" / "src" / "{{ package_name }}" / "manage"
-    assert files(own) == files(source)
-    for path in files(source):
-        assert (own / path).read_bytes() == (source / path).read_bytes(), path
-        assert b"{{" not in (own / path).read_bytes().replace(b"{{ package_name }}", b""), path
-
-
-def test_types_of_the_management_code_are_sound(default_folder: Path, tmp_path: Path) -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "mypy", f"--cache-dir={tmp_path}"],
-        cwd=default_folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = mypy(folder, tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "no issues found" in found.stdout
 
 
-def test_no_file_is_longer_than_a_sitting(default_folder: Path) -> None:
-    for path in (default_folder / "src").rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+#: What labs write: operators of classes, empty contents, libraries without types, functions without annotations.
+LAB = '''
+"""A lab's module."""
+
+import datajoint as dj
+import pandas as pd
+
+from . import ephys, open_schema, session
+
+schema = open_schema("lab")
 
 
-FLOORS = [
-    "errors", "project", "graph", "tables", "record", "servers", "reading", "differences", "environment", "migration", "sql",
-    "doctor", "files", "status", "guard", "declaring", "writing", "template", "checks", "planning", "running", "worker", "testing",
-    "terminal", "cli",
-]  # fmt: skip
+@schema
+class Setting(dj.Lookup):
+    definition = """
+    setting : varchar(32)
+    """
+    contents = []
 
 
-def test_floors_import_only_downwards(default_folder: Path) -> None:
-    """The rooms of manage/, from the ground up; each imports only what stands below it, and within a room nothing that
-    imports it back."""
-    manage = default_folder / "src" / "my_pipeline" / "manage"
-    within: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    rooms = set()
-    for path in manage.rglob("*.py"):
-        place = path.relative_to(manage).with_suffix("").parts
-        if path.stem in ("__init__", "__main__"):
-            continue
-        rooms.add(place[0])
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        # What is imported for the type checker alone is no dependency of the room.
-        tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(place):
-                above = place[: len(place) - node.level]
-                names = [node.module.split(".")] if node.module else [[alias.name] for alias in node.names]
-                for other in ((*above, *name) for name in names):
-                    if other[0] != place[0]:
-                        assert FLOORS.index(other[0]) < FLOORS.index(place[0]), f"{place} imports {other}"
-                    elif node in tree.body:
-                        within.setdefault(place, set()).add(other)
-    assert rooms == set(FLOORS)
-    assert list(TopologicalSorter(within).static_order())
+@schema
+class Result(dj.Computed):
+    definition = """
+    -> session.Session
+    -> Setting
+    ---
+    value : float64
+    """
+
+    @property
+    def key_source(self):
+        return session.Session * Setting & ephys.Recording
+
+    def make(self, key):
+        nothing = None
+        self.insert1({**key, "value": nothing.value})
+
+
+def mean(key: dict) -> float:
+    rows = (Result & key) - (Result & "value < 0")
+    Result.populate(key)
+    return pd.DataFrame(rows.to_dicts())["value"].mean()
+'''.lstrip()
+
+MIGRATION = '"""add weight"""\n\nrequires = {}\n\noperations = []\n'
+
+
+def test_types_leave_a_labs_code_alone_and_find_what_is_wrong(render: Callable[..., Path], tmp_path: Path) -> None:
+    folder = render(tmp_path / "project")
+    package = folder / "src" / "my_pipeline"
+    (package / "lab.py").write_text(LAB, encoding="utf-8")
+    for schema in ("ephys", "imaging"):
+        (package / "migrations" / schema).mkdir()
+        (package / "migrations" / schema / "1.1.0_add_weight.py").write_text(MIGRATION, encoding="utf-8")
+    found = mypy(folder, tmp_path)
+    assert found.returncode == 0, found.stdout + found.stderr
+    (package / "lab.py").write_text(f"{LAB}\n\nwrong: int = mean({{}}) + len('x').real.nothing\n", encoding="utf-8")
+    found = mypy(folder, tmp_path)
+    assert found.returncode == 1 and "lab.py" in found.stdout, found.stdout + found.stderr
+
+
+def mypy(folder: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mypy", f"--cache-dir={cache / 'mypy'}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_project_holds_what_is_the_labs(rendered: tuple[Path, dict[str, Any]], default_folder: Path) -> None:
+    folder, _ = rendered
+    package = next((folder / "src").iterdir())
+    assert not (package / "manage").exists() and not (folder / "adoption").exists()
+    assert len(files(default_folder)) < 50
+    python = [path for path in files(default_folder) if path.suffix == ".py"]
+    assert sum(len((default_folder / path).read_text(encoding="utf-8").splitlines()) for path in python) < 500

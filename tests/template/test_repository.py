@@ -9,7 +9,7 @@ import sys
 from conftest import ROOT, git
 
 TOP_LEVEL = {
-    "copier.yml", "template", "hooks", "migrations", "tests", "benchmarks", "README.md", "CHANGELOG.md",
+    "copier.yml", "template", "hooks", "migrations", "src", "tests", "benchmarks", "README.md", "CHANGELOG.md",
     "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "uv.lock", ".ci", ".github", ".gitignore",
 }  # fmt: skip
 
@@ -36,8 +36,17 @@ def test_every_release_has_its_section_in_the_changelog() -> None:
 def test_names_that_are_taken_stand_in_both_places_alike() -> None:
     """copier.yml refuses them at the question, `add-schema` later; no file can be read by both."""
     question = (ROOT / "copier.yml").read_text(encoding="utf-8")
-    scaffold = ROOT / "template" / "src" / "{{ package_name }}" / "manage" / "writing" / "scaffold.py"
-    listed = re.search(r"taken_schema_names:.*?default: \[(.*?)\]", question, re.DOTALL)
+    scaffold = ROOT / "src" / "datajoint_pipeline" / "commands" / "add_schema.py"
+    listed = re.search(r"^taken_schema_names:.*?default: \[(.*?)\]", question, re.DOTALL | re.MULTILINE)
+    newly = re.search(r"^newly_taken_schema_names:.*?else \[(.*?)\]", question, re.DOTALL | re.MULTILINE)
     code = re.search(r'_TAKEN = frozenset\(\s*"""(.*?)"""', scaffold.read_text(encoding="utf-8"), re.DOTALL)
-    assert listed and code
-    assert set(re.split(r",\s*", listed[1])) == set(code[1].split())
+    assert listed and newly and code
+    named = {*re.split(r",\s*", listed[1]), *(name.strip("'") for name in re.split(r",\s*", newly[1]))}
+    assert named == set(code[1].split())
+
+
+def test_the_template_asks_for_the_library_of_its_own_version() -> None:
+    project = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    question = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    asked = re.search(r'^library_version:.*?default: "(.*?)"', question, re.DOTALL | re.MULTILINE)
+    assert project and asked and project[1] == asked[1]

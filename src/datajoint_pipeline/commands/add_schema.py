@@ -13,11 +13,12 @@ from ..project import graph
 from ..project.project import Project
 
 _NAME = re.compile(r"[a-z](_?[a-z0-9])*")
+#: Names that would hide modules of the package, names that a schema module uses, or a server's own schemas.
 _TAKEN = frozenset(
     """
     manage migrations pipeline utils version schema schemas dj np datajoint datajoint_pipeline numpy open_schema
-    initialize tests docs conftest public mysql sys information_schema performance_schema postgres con nul prn aux self
-    master definition make key
+    initialize tests docs conftest public mysql sys information_schema performance_schema postgres con nul prn aux
+    self master definition make key
     """.split()  # noqa: SIM905, a list of thirty quoted words is harder to read
 )
 _LINE = 120
@@ -49,7 +50,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     depends = list(dict.fromkeys(depends))
     _check_name(project, name)
     parents = [(module, _main_table(known, parent, module)) for parent, module in _modules(project, known, depends)]
-    starter = Path(__file__).parents[1] / "starter"
+    starter = Path(__file__).parent / "starter"
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
     version = project.directory / "version.py"

@@ -17,7 +17,7 @@ from ..findings import Finding
 from ..history import chain, migration_files
 from ..internals import job_tables
 from ..operations.structure import Operation
-from ..project import graph, template
+from ..project import graph, library, template
 from ..project.pipeline import Pipeline
 from ..project.project import Project
 from ..schema.model import Table, TableName
@@ -32,7 +32,8 @@ def check(pipeline: Pipeline) -> list[Finding]:
         # Definitions can only be declared along a sound graph; its findings come first and explain more.
         code = cache(lambda: pipeline.read_code().tables(project.versions))  # in a process of its own, once
         found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
-        return found + (_check_jobs(code().values()) if all(one.note for one in found) else []) + edited.result()
+        jobs = _check_jobs(code().values()) if all(one.note for one in found) else []
+        return [*found, *jobs, *library.check(project), *edited.result()]
 
 
 def _check_jobs(code: Iterable[Table]) -> list[Finding]:

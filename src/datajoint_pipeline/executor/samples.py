@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..internals.codecs import blob
 from ..operations.structure import Tables
 from ..operations.topology import dependency_order
 from ..quoting import quoter
@@ -155,9 +156,7 @@ def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
         case "uuid":
             return str(uuid.UUID(int=number + 1))
         case "bytea":
-            from datajoint.blob import pack
-
-            return pack(number + 1)
+            return blob(number + 1)
     return None
 
 

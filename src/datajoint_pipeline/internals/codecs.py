@@ -23,6 +23,14 @@ BATCH = 200
 _HEADS = (b"mYm\0", b"dj0\0", b"ZL123\0")
 
 
+def blob(value: Any) -> bytes:
+    """Give what ``<blob>`` writes for a value."""
+    from datajoint.blob import pack
+
+    packed: bytes = pack(value)
+    return packed
+
+
 def changes_codec(before: str, after: str) -> bool:
     """Whether a value is written otherwise under the one type than under the other. Where an object is, it says itself:
     another store is none of that."""

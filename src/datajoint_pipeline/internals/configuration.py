@@ -20,19 +20,25 @@ def configuration(file: Path, secrets: Path) -> Any:
         The project's ``datajoint.json`` and its ``.secrets/``.
     """
     from datajoint import instance
-    from datajoint.settings import Config
 
     config = instance._global_config
     loaded = config._config_path
     own = loaded is not None and Path(loaded).resolve() == file.resolve()
     if instance._singleton_connection is not None or not (own or loaded is None):
-        config, own = Config(), False
+        config, own = fresh_configuration(), False
     if not own and not ignores_files() and file.is_file():
         config.load(file)
         config._apply_stores_env()
         if secrets.is_dir():
             config._load_secrets(secrets)
     return config
+
+
+def fresh_configuration() -> Any:
+    """Make a configuration of what the environment says, without any file."""
+    from datajoint.settings import Config
+
+    return Config()
 
 
 def ignores_files() -> bool:

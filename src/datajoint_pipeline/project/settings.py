@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PipelineError
-from ..internals.configuration import configuration, ignores_files
+from ..internals.configuration import configuration, fresh_configuration, ignores_files
 from .project import CONFIG_FILE, Project
 
 #: What DataJoint's own template writes where a credential should be, and what guides print.
@@ -188,8 +188,6 @@ def flatten(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_problems(project: Project) -> Iterator[Problem]:
-    from datajoint.settings import Config
-
     content, broken = read(project)
     if broken:
         yield Problem(
@@ -200,7 +198,7 @@ def file_problems(project: Project) -> Iterator[Problem]:
             fatal=True,
         )
         return
-    trial = Config()
+    trial = fresh_configuration()
     for key, value in flatten(content).items():
         group, _, name = key.partition(".")
         known = hasattr(getattr(trial, group, None), name) if name else group in type(trial).model_fields

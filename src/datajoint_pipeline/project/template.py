@@ -26,23 +26,27 @@ _OWNED = re.compile(
 _PATIENCE = 120
 
 
+def answers(project: Project) -> dict[str, str]:
+    """Read ``_commit`` and ``_src_path``: which version of which template the project was made from."""
+    path = project.root / ANSWERS
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = re.findall(r"^(_commit|_src_path): (.*(?:\n .*)*)$", text, re.MULTILINE)  # a long one goes on in the next
+    return {name: " ".join(value.split()).strip("'\"") for name, value in lines}
+
+
 def edited(project: Project) -> list[Finding]:
     """Give a note about files of the template that were edited, or about why nobody can tell; nothing where none was.
 
     The files are made once for each version of the template, and kept in ``.local/template/``.
     """
-    answers = project.root / ANSWERS
-    if not answers.is_file():
-        return []
-    text = answers.read_text(encoding="utf-8")
-    lines = re.findall(r"^(_commit|_src_path): (.*(?:\n .*)*)$", text, re.MULTILINE)  # a long one goes on in the next
-    known = {name: " ".join(value.split()).strip("'\"") for name, value in lines}
+    known = answers(project)
     if len(known) < 2:  # copied from a folder without a history: there is no version to go back to
         return []
-    made = project.local_directory / "template" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = project.root / ANSWERS
+    made = project.local_directory / "template" / hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     try:
         if not made.is_dir():
-            _make(made, answers, known["_src_path"], known["_commit"])
+            _make(made, path, known["_src_path"], known["_commit"])
     except (OSError, subprocess.SubprocessError) as error:
         why = str(getattr(error, "stderr", "") or error).strip().splitlines() or ["no message"]
         what = f"Whether files of the template were edited is not known: {why[-1]}"
