@@ -174,7 +174,7 @@ def _write(
         new.lines = _decisions(found.questions, new, tables)
         for operation in new.operations:
             asked = (operation.table, _attribute(operation)) in open_fills
-            new.lines.append(rendering.write(operation, tables, new.schema, later, ask=asked))
+            new.lines.append(rendering.render(operation, tables, new.schema, later, ask=asked))
             tables = operation.apply(tables)
     if changes.difference(tables, after).operations:
         raise PipelineError(

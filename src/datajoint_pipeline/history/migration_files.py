@@ -1,6 +1,6 @@
 """Reads migration files and snapshots from disk: one folder a schema, beside the modules.
 
-``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every revision, so that two
+``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every `revise`, so that two
 branches that change one schema collide in it. ``<version>.txt`` is the snapshot that the oldest migration starts from.
 """
 
@@ -211,10 +211,10 @@ def read(files: Files) -> dict[str, History]:
         If a file cannot be read.
     """
     found = {name: History(name, files.folder / name) for name in schemas(files)}
-    texts: dict[Path, _Text] = {}
+    texts: dict[Path, _SnapshotFile] = {}
     for history in found.values():
         for path in sorted(history.folder.glob("*.txt")):
-            texts[path] = _text(path, history.schema)
+            texts[path] = _read_snapshot_file(path, history.schema)
     new = {path: text for path, text in texts.items() if path.name == LATEST}
     old = {path: text for path, text in texts.items() if path not in new}
     titles = cache(lambda: _titles(new))
@@ -233,7 +233,7 @@ def read(files: Files) -> dict[str, History]:
     return found
 
 
-class _Text(NamedTuple):
+class _SnapshotFile(NamedTuple):
     """A snapshot's file."""
 
     schema: str
@@ -242,7 +242,7 @@ class _Text(NamedTuple):
     body: str
 
 
-def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> definition.Titles:
+def _titles(texts: Mapping[Path, _SnapshotFile], more: definition.More = None) -> definition.Titles:
     """Read the names of the tables of some snapshots."""
     titles = definition.Titles(more=more)
     for path, text in texts.items():
@@ -251,7 +251,7 @@ def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> defini
     return titles
 
 
-def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) -> Snapshot:
+def _snapshot(path: Path, text: _SnapshotFile, titles: Callable[[], definition.Titles]) -> Snapshot:
     def read() -> Schema:
         with _speaking_of(path):
             tables = definition.read_tables(text.body, text.schema, titles())
@@ -263,7 +263,7 @@ def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) 
 def latest(files: Files) -> dict[str, Snapshot]:
     """Read the newest snapshot of every schema that has one."""
     paths = {name: files.folder / name / LATEST for name in schemas(files)}
-    texts = {path: _text(path, name) for name, path in paths.items() if path.is_file()}
+    texts = {path: _read_snapshot_file(path, name) for name, path in paths.items() if path.is_file()}
     titles = cache(lambda: _titles(texts))
     return {text.schema: _snapshot(path, text, titles) for path, text in texts.items()}
 
@@ -282,7 +282,7 @@ class _speaking_of:
             raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
 
 
-def _text(path: Path, schema: str) -> _Text:
+def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
     text = path.read_text(encoding="utf-8")
     if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
         raise PipelineError(
@@ -298,7 +298,7 @@ def _text(path: Path, schema: str) -> _Text:
             "Take it from version control.",
         )
     _version(match[1], path.parent.name)
-    return _Text(schema, match[1], (match[2] or "").strip(), text[match.end() :])
+    return _SnapshotFile(schema, match[1], (match[2] or "").strip(), text[match.end() :])
 
 
 def _load(path: Path, schema: str, titles: definition.More) -> Migration:
@@ -324,7 +324,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
         raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
-    requires, silence = (_texts(names, what, name) for what in ("requires", "silence"))
+    requires, silence = (_dictionary(names, what, name) for what in ("requires", "silence"))
     for version in requires.values():
         _version(version, schema)
     if unknown := [id_ for id_ in silence if id_ not in RULES]:
@@ -352,7 +352,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     )
 
 
-def _texts(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+def _dictionary(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
     """Read ``requires`` or ``silence`` of a file: a dictionary of texts."""
     found = names.get(what) or {}
     if not isinstance(found, dict) or not all(

@@ -11,7 +11,7 @@ from ..schema import definition, values
 from ..schema.model import TIERS, TableName, table_name
 
 
-def write(
+def render(
     operation: ops.Operation, tables: Tables, schema: str, later: definition.More = None, *, ask: bool = False
 ) -> str:
     """Render an operation as a line of a migration file.

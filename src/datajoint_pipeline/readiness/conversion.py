@@ -1,6 +1,6 @@
 """Write what can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
 
-Nothing that is the lab's is changed. A value that was set to something else is left, and said.
+Nothing that is the lab's is changed. A value that was set to something else is left, and reported.
 """
 
 from __future__ import annotations
