@@ -1,4 +1,4 @@
-"""What projects of releases before 0.6 import from their ``manage`` package, where this library was.
+"""Names that projects of releases before 0.6 import from their package ``manage``, which was this library.
 
 Nothing of the lab's is rewritten by an update: migration files that were applied say ``from
 my_pipeline.manage.migration import …``, and ``__init__.py`` says ``from .manage import initialize, open_schema``.

@@ -1,4 +1,4 @@
-"""What this package says when it will not go on.
+"""Refusals in words, and the exit codes of the command line.
 
 Every refusal has three sentences: what happened, why, and what to do. The command line prints them one below the
 other and returns ``exit_code``; in a notebook they are the text of the exception.
@@ -27,7 +27,7 @@ _SEVERITY = (ExitCode.CONFLICT, ExitCode.INTERRUPTED, ExitCode.DRIFT, ExitCode.D
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:
-    """The exit code to return where several things were found."""
+    """Give the exit code to return where several things were found."""
     return next((code for code in _SEVERITY if code in codes), ExitCode.OK)
 
 

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""What a check found: one value a place."""
 
 from __future__ import annotations
 

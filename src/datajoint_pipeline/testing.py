@@ -1,4 +1,4 @@
-"""What the tests of a project use: a pytest plugin that brings the fixture ``pipeline``, and tests for every project.
+"""For the tests of a project: a pytest plugin with the fixture ``pipeline``, and tests that hold for every project.
 
 The option ``datajoint_pipeline`` in pytest's configuration names the package::
 
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def tested_pipeline(request: pytest.FixtureRequest) -> Pipeline:
-    """The :class:`Pipeline` of the project; connects to nothing by itself."""
+    """Give the :class:`Pipeline` of the project; connects to nothing by itself."""
     package = str(request.config.getini("datajoint_pipeline"))
     if not package:
         raise pytest.UsageError('Which package is tested? Say datajoint_pipeline = "…" in [tool.pytest.ini_options].')
@@ -42,7 +42,9 @@ def tested_pipeline(request: pytest.FixtureRequest) -> Pipeline:
 
 @pytest.fixture(scope="session")
 def pipeline(tested_pipeline: Pipeline) -> Iterator[Environment]:
-    """Every schema, made and empty but for its Lookup tables; import the modules within the tests that ask for it."""
+    """Give a fresh database with every schema, empty but for the Lookup tables; import the modules within the tests
+    that ask for it.
+    """
     with fresh_pipeline(tested_pipeline) as environment:
         yield environment
 
@@ -64,12 +66,12 @@ def fresh_pipeline(tested: Pipeline) -> Iterator[Environment]:
 
 
 def _remove(tested: Pipeline, environment: Environment) -> None:
-    own, connection = tested.project, tested.connect(environment)
+    project, connection = tested.project, tested.connect(environment)
     if environment.embedded:
         connection.close()
-        server.drop_database(server.start(own.local_directory), environment.catalog)
+        server.drop_database(server.start(project.local_directory), environment.catalog)
         return
-    for database in journal.survey(connection, [environment.database(name) for name in own.versions]):
+    for database in journal.survey(connection, [environment.database(name) for name in project.versions]):
         # Children are not in dependency order across schemas for MySQL, whose check is of the session.
         mysql, name = connection.adapter.backend == "mysql", quoted(connection, database)
         if mysql:
@@ -81,19 +83,19 @@ class PipelineContract:
     """What holds for every pipeline, whatever its tables are; a project's tests have a class that inherits it."""
 
     def test_graph_is_sound(self, tested_pipeline: Pipeline) -> None:
-        """Imports mirror foreign keys, and ``SCHEMA_VERSIONS`` is in their order."""
-        own = tested_pipeline.project
-        found = graph.check(graph.read(own.directory), own.versions)
+        """Check that imports mirror foreign keys, and that ``SCHEMA_VERSIONS`` is in their order."""
+        project = tested_pipeline.project
+        found = graph.check(graph.read(project.directory), project.versions)
         assert not found, "\n".join(f"{f.module}.py:{f.line} {f.id}: {f.what} {f.do}" for f in found)
 
     def test_package_and_distribution_have_one_version(self, tested_pipeline: Pipeline) -> None:
-        """``__version__`` is the version that is installed."""
+        """Check that ``__version__`` is the version that is installed."""
         package = tested_pipeline.package
         for distribution in packages_distributions().get(package, ()):
             assert version(distribution) == import_module(package).__version__
 
     def test_every_table_is_declared(self, tested_pipeline: Pipeline, pipeline: Environment) -> None:
-        """Every class of a schema module has its table, with a primary key."""
+        """Check that every class of a schema module has its table, with a primary key."""
         import datajoint as dj
 
         for name in tested_pipeline.modules.values():
@@ -109,7 +111,7 @@ class PipelineContract:
                 assert table.primary_key, f"{name}.{table.__name__}"
 
     def test_code_and_database_have_the_same_versions(self, tested_pipeline: Pipeline, pipeline: Environment) -> None:
-        """``status`` finds every schema current."""
+        """Check that ``status`` finds every schema current."""
         found = status.read(tested_pipeline.target(pipeline))
         assert {schema.name: schema.database_version for schema in found} == tested_pipeline.project.versions
         assert {schema.state.value for schema in found} == {"current"}

@@ -56,6 +56,12 @@ def test_a_layer_imports_only_what_stands_above_it(layer: str) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("package", ["embedded", "readiness"])
+def test_a_package_that_runs_by_itself_knows_only_errors(package: str) -> None:
+    known = {other[0] for name in GRAPH if name[0] == package for other in GRAPH[name]}
+    assert known <= {package, "errors"}
+
+
 def test_no_two_modules_import_each_other() -> None:
     within = {name: {other for other in others if other != name} for name, others in GRAPH.items()}
     assert list(TopologicalSorter(within).static_order())

@@ -177,6 +177,23 @@ def test_values_that_would_be_lost_are_counted_before_anything_runs(living: Proj
     assert rows(living, "sorted(r['name'] for r in life.Animal.to_dicts())") == ["Ad", "Bo"]
 
 
+#: Lets the record of the first migration be as release 0.5 wrote it: with digests of version 1.
+RECORDED_BY_0_5 = """
+from datajoint_pipeline.history import migration_files
+from datajoint_pipeline.journal import steplog
+from my_pipeline import pipeline
+
+environment = pipeline.select()
+connection = pipeline.connect(environment)
+file = migration_files.read(pipeline.project.files)["life"].migrations[0]
+version_1 = {"digest": file.digests_v1[0], "frame": file.frame_v1}
+for (schema, run), head in steplog.heads(connection, {"life": environment.database("life")}).items():
+    if head.get("digest"):
+        members = [{**member, **version_1} for member in head["members"]]
+        steplog.rewrite(connection, environment.database(schema), run, (), {**head, **version_1, "members": members})
+"""
+
+
 def test_an_edited_migration_is_found_out(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     ok(living, "revise", "-m", "moods")
@@ -185,9 +202,28 @@ def test_an_edited_migration_is_found_out(living: Project) -> None:
     text = living.read(path)
     living.write(path, text.replace('"""moods"""', '"""Moods, in one word."""\n\n# said by Ada'))
     ok(living, "migrate")
+    recorded = living.python("-c", RECORDED_BY_0_5)
+    assert recorded.code == 0, recorded.err
+    assert states(living)["life"] == ("current", "1.1.0")
+    ok(living, "migrate")
     living.write(path, text.replace("varchar(8)", "varchar(9)"))
     refused = ok(living, "migrate", code=5)
     assert "edited after it was applied" in refused.err
+
+
+def test_a_migration_that_does_what_an_earlier_one_did_is_pending_too(living: Project) -> None:
+    mood = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    living.replace(living.module("life"), *mood)
+    ok(living, "revise", "-m", "moods")
+    living.replace(living.module("life"), *reversed(mood))
+    ok(living, "revise", "-m", "no moods", "--drop", "Weight.mood")
+    ok(living, "migrate")
+    living.replace(living.module("life"), *mood)
+    ok(living, "revise", "-m", "moods again")
+    assert states(living)["life"] == ("behind", "2.0.0")
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "2.1.0")
+    assert "mood" in rows(living, "life.Weight().heading.names")
 
 
 def test_two_branches_that_changed_one_schema_both_arrive(living: Project, tmp_path: Path) -> None:

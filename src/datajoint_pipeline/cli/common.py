@@ -1,4 +1,4 @@
-"""What every command of the command line shares: its options, its connection, and how it leaves."""
+"""Shared by all commands of the command line: options, the environment, and the exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ORDER = [
 
 @dataclass
 class Options:
-    """What every command takes, the project that it is for, and where its JSON goes."""
+    """The options of every command, the pipeline that it is for, and where its JSON goes."""
 
     pipeline: Pipeline
     output: IO[str]
@@ -48,11 +48,11 @@ class _Named:
     epilog: str | None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        written, self.epilog = self.epilog, (self.epilog or "").replace("my-pipeline", ctx.find_root().info_name or "")
+        original, self.epilog = self.epilog, (self.epilog or "").replace("my-pipeline", ctx.find_root().info_name or "")
         try:
             super().format_epilog(ctx, formatter)  # type: ignore[misc]
         finally:
-            self.epilog = written
+            self.epilog = original
 
 
 class Command(_Named, click.Command):
@@ -94,7 +94,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def example(text: str) -> dict[str, Any]:
-    """The example at the end of a command's help."""
+    """Put an example at the end of a command's help."""
     return {"epilog": f"\b\nExample:\n  {text}"}
 
 
@@ -140,7 +140,7 @@ def show_status(
 
 
 def utc(moment: Any) -> str | None:
-    """A moment of the journal as JSON has it."""
+    """Give a moment of the journal as JSON has it."""
     return None if moment is None else f"{moment.isoformat()}Z"
 
 

@@ -101,15 +101,15 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
     """Add a schema: its module, its test and its version, in its place in the graph."""
     from ..commands import add_schema
 
-    own = options.pipeline.project
+    project = options.pipeline.project
     parents = [parent for text in (*depends, *more) for parent in text.replace(",", " ").split()]
-    written = add_schema.add_schema(own, name, parents)
+    written = add_schema.add_schema(project, name, parents)
     if options.json:
         options.print_json({"name": name, "files": [str(path) for path in written]})
     else:
         for path in written:
             click.echo(f"wrote {path}")
-        click.echo(f"Next: write the tables, then {own.command} check and {own.command} init.")
+        click.echo(f"Next: write the tables, then {project.command} check and {project.command} init.")
 
 
 @program.command(**example("my-pipeline secrets"))

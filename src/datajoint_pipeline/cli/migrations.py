@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what became of what."""
+    """Add the options that answer questions: what was renamed, filled, dropped."""
     for option in (
         click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
         click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
@@ -61,7 +61,7 @@ def revise(
     from ..commands import answers, revise
     from . import render
 
-    own = options.pipeline.project
+    project = options.pipeline.project
     ask = render.ask if sys.stdin.isatty() and not options.json else None
     found = revise.revise(
         options.pipeline,
@@ -76,13 +76,13 @@ def revise(
             {
                 "schemas": [
                     {
-                        "name": d.schema,
-                        "version": d.version,
-                        "previous": d.previous,
-                        "file": str(d.path.relative_to(own.root)) if d.path else None,
-                        "operations": d.lines,
+                        "name": m.schema,
+                        "version": m.version,
+                        "previous": m.previous,
+                        "file": str(m.path.relative_to(project.root)) if m.path else None,
+                        "operations": m.lines,
                     }
-                    for d in found.migrations
+                    for m in found.migrations
                 ],
                 "questions": [
                     {"kind": q.kind, "table": answers.spoken(q.table), "subject": q.subject, "candidates": q.candidates}
@@ -92,7 +92,7 @@ def revise(
             }
         )
     else:
-        render.revised(own, found)
+        render.revised(project, found)
 
 
 @program.command(**example("my-pipeline diff ephys"))
@@ -137,8 +137,8 @@ def migrate(
 ) -> None:
     """Bring the database to the code, step by step; go on with what was interrupted.
 
-    What became of what (--rename and so on) is said for a draft, and for what only a draft had when migrations replace
-    it; otherwise it stands in the migrations.
+    The options --rename to --insert are for a draft, and for what only a draft had when migrations replace it;
+    otherwise the migrations say it.
     """
     from ..commands import answers, migrate
     from ..executor import backup
@@ -163,7 +163,7 @@ def migrate(
     backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:
         if draft:
-            stands = migrate.draft(
+            statuses = migrate.draft(
                 pipeline,
                 environment,
                 schemas,
@@ -174,7 +174,7 @@ def migrate(
                 report=report,
             )
         else:
-            stands = migrate.migrate(
+            statuses = migrate.migrate(
                 pipeline,
                 environment,
                 schemas,
@@ -184,8 +184,8 @@ def migrate(
                 backups=backups,
                 report=report,
             )
-    stands = [s for s in stands if not schemas or s.name in schemas]
-    show_status(options, environment, stands, backups=[str(path) for path in backups.files])
+    statuses = [s for s in statuses if not schemas or s.name in schemas]
+    show_status(options, environment, statuses, backups=[str(path) for path in backups.files])
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
@@ -199,8 +199,8 @@ def rollback(options: Options, schema: str, to: str) -> None:
 
     environment = options.select()
     with render.steps() as report:
-        stands = rollback.rollback(options.pipeline, environment, schema, to, report)
-    show_status(options, environment, [s for s in stands if s.name == schema], pending_is_fine=True)
+        statuses = rollback.rollback(options.pipeline, environment, schema, to, report)
+    show_status(options, environment, [s for s in statuses if s.name == schema], pending_is_fine=True)
 
 
 @program.command(**example("my-pipeline --env prod adopt"))
@@ -222,13 +222,13 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         _show_impact(options, environment, found)
         return
     with render.steps() as report:
-        stands = adopt.adopt(options.pipeline, environment, schemas, again=again, types=types, report=report)
-    show_status(options, environment, stands)
+        statuses = adopt.adopt(options.pipeline, environment, schemas, again=again, types=types, report=report)
+    show_status(options, environment, statuses)
 
 
 @program.command(**example("my-pipeline purge --allow-data-loss"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
-@click.option("--allow-data-loss", is_flag=True, help="Delete what was put aside, with its values.")
+@click.option("--allow-data-loss", is_flag=True, help="Delete what is soft-deleted, with its values.")
 @_no_backup
 @common
 def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:

@@ -49,7 +49,7 @@ def _table(*columns: str) -> Table:
 
 
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
-    """One line a schema, in dependency order."""
+    """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
@@ -71,7 +71,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 
 def log(records: list[Record]) -> None:
-    """One line a run, oldest first."""
+    """Print one line a run, oldest first."""
     console = _console()
     if not records:
         console.print("Nothing is recorded yet.")
@@ -94,7 +94,7 @@ def log(records: list[Record]) -> None:
 
 
 def findings(found: list[Finding]) -> None:
-    """What `check` found: where, an id, a sentence and a fix."""
+    """Print what `check` found: where, an id, a sentence and a fix."""
     console = _console()
     for finding in found:
         colour, word = ("cyan", "note: ") if finding.note else ("red", "")
@@ -106,7 +106,7 @@ def findings(found: list[Finding]) -> None:
 
 
 def doctor(report: Report) -> None:
-    """Every setting with its source, then what the server says, then what is wrong."""
+    """Print every setting with its source, then what the server says, then what is wrong."""
     console = _console()
     table = _table("setting", "value", "from")
     for setting in report.settings:
@@ -165,15 +165,15 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     return Answers(tables={question.table: question.tables[choice - 1]})
 
 
-def revised(own: Project, found: Revised) -> None:
-    """The files that `revise` wrote, and what is still open."""
+def revised(project: Project, found: Revised) -> None:
+    """Print the files that `revise` wrote, and what is still open."""
     console = _console()
     for name in found.baselines:
-        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {own.versions[name]}.")
-    for draft in found.migrations:
-        where = draft.path.relative_to(own.root) if draft.path else ""
-        console.print(f"[bold]{draft.schema}[/] {draft.previous} → [bold]{draft.version}[/]  {where}")
-        for line in draft.lines:
+        console.print(f"The first snapshot of [bold]{name}[/] is written, as version {project.versions[name]}.")
+    for migration in found.migrations:
+        where = migration.path.relative_to(project.root) if migration.path else ""
+        console.print(f"[bold]{migration.schema}[/] {migration.previous} → [bold]{migration.version}[/]  {where}")
+        for line in migration.lines:
             first, *rest = line.splitlines()
             console.print(escape(f"    {first}{' …' if rest else ''}"))
     if not found.migrations and not found.baselines:
@@ -183,11 +183,11 @@ def revised(own: Project, found: Revised) -> None:
             f"[yellow]Still open[/]: {question.kind} {question.table} {question.subject}; decide it in the file."
         )
     if found.migrations:
-        console.print(f"Next: read the files, then {own.command} check and {own.command} migrate --dry-run.")
+        console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
 
 
 def differences(found: list[Comparison]) -> None:
-    """What differs of each schema."""
+    """Print what differs of each schema."""
     console = _console()
     for one in found:
         version = one.version if one.proposed == one.version else f"{one.version} → {one.proposed}"
@@ -204,7 +204,7 @@ def differences(found: list[Comparison]) -> None:
 
 
 def impact(environment: Environment, found: list[Impact]) -> None:
-    """What `migrate` would do."""
+    """Print what `migrate` would do."""
     console = _console()
     if not found:
         console.print(f"[green]Nothing is pending on {environment.name}.[/]")
@@ -243,17 +243,17 @@ def impact(environment: Environment, found: list[Impact]) -> None:
 
 
 def purged(found: list[Purged]) -> None:
-    """What `purge` deleted."""
+    """Print what `purge` deleted."""
     console = _console()
     for item in found:
         what = f"{item.table}.{item.attribute}" if item.attribute else item.table
         console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
     if not found:
-        console.print("Nothing was put aside.")
+        console.print("Nothing is soft-deleted.")
 
 
 def backup(path: Path, manifest: Manifest) -> None:
-    """Where values are that are about to be lost, in one line."""
+    """Print in one line where the values are that are about to be lost."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     console, rows = _console(), sum(part.rows for part in manifest.parts)
     console.print(
@@ -262,7 +262,7 @@ def backup(path: Path, manifest: Manifest) -> None:
 
 
 def restored(found: list[Restored], *, dry_run: bool) -> None:
-    """What `restore` put back."""
+    """Print what `restore` put back."""
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
         what = f"{item.table} ({', '.join(item.attributes)})" if item.attributes else item.table

@@ -1,4 +1,4 @@
-"""Adds a schema to the project: module, test and version. Writes nothing until everything is known to be right."""
+"""`add-schema`: adds a module, a test and a version. Nothing is written before everything was checked."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _modules(project: Project, known: graph.Graph, depends: list[str]) -> list[t
 
 
 def _main_table(known: graph.Graph, schema: str, module: str) -> str:
-    """The table of a schema to refer to: the one that is named like it, else the last, which others lead up to."""
+    """Choose the table of a schema to refer to: the one named like it, else the last, which others lead up to."""
     tables = known.modules[module].tables
     named = _camel(schema)
     if named in tables:
@@ -112,7 +112,7 @@ def _camel(name: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """Sort key in which stage_2 stands before stage_10, as ruff orders imports."""
+    """Give a sort key in which stage_2 stands before stage_10, as ruff orders imports."""
     return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
 
 

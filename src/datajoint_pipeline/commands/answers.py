@@ -1,4 +1,4 @@
-"""What a person says on the command line about what became of what, for tables called as the code calls them."""
+"""Reads the answers to questions from the options of a command, with tables named as the code names them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
+from ..operations.structure import Tables
 from ..schema import definition, values
 from ..schema.model import Table, TableName
 from ..schema.values import Fill
 
-Tables = Mapping[TableName, Table]
-
 
 def spoken(name: TableName) -> str:
-    """A table as a person calls it: ``ephys.Recording``."""
+    """Name a table as a person does: ``ephys.Recording``."""
     return f"{name.schema}.{definition.title(name)}"
 
 
@@ -28,7 +27,7 @@ def read(
     drop: Iterable[str] = (),
     insert: Iterable[str] = (),
 ) -> Answers:
-    """The answers in the options of `revise`.
+    """Read the answers from the options of `revise`.
 
     Raises
     ------
@@ -52,23 +51,23 @@ def read(
     moved = {old_name: new_name for new_name, old_name in back.items()}
 
     def named(text: str, option: str) -> tuple[list[TableName], str]:
-        """Tables as they are afterwards, and the attribute."""
+        """Split ``Table.attribute`` into the tables it may mean, by their names afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
             raise _unclear(option, text, "It names no table.")
         found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
-        known = [n for n in sorted(found, key=str) if n in after]
-        if not known:
+        meant = [n for n in sorted(found, key=str) if n in after]
+        if not meant:
             raise _unclear(option, text, f"There is no table {title}.")
-        return known, attribute
+        return meant, attribute
 
     attributes: dict[tuple[TableName, str], str] = {}
     for text in rename:
         left, right = _halves(text, "--rename Table.old=new")
-        known, attribute = named(left, "--rename")
+        meant, attribute = named(left, "--rename")
         fits = [
             n
-            for n in known
+            for n in meant
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         attributes[_one(text, fits, "with these attributes"), attribute] = right
@@ -80,23 +79,23 @@ def read(
     fills: dict[tuple[TableName, str], Fill] = {}
     for text in fill:
         left, right = _halves(text, "--fill Table.attribute=VALUE", strip=False)
-        known, attribute = named(left, "--fill")
-        name = _one(text, [n for n in known if attribute in after[n].attribute], "with this attribute")
-        fills[name, attribute] = values.spoken(right, find)
+        meant, attribute = named(left, "--fill")
+        name = _one(text, [n for n in meant if attribute in after[n].attribute], "with this attribute")
+        fills[name, attribute] = values.parse(right, find)
     drops: set[tuple[TableName, str | None]] = set()
     for text in drop:
         whole = [n for n in old.everywhere(text.strip()) if n not in after]
         if whole:
             drops.add((_one(text, whole, "before"), None))
             continue
-        known, attribute = named(text, "--drop")
-        fits = [n for n in known if (t := _before(n, back, before, after)) and attribute in t.attribute]
+        meant, attribute = named(text, "--drop")
+        fits = [n for n in meant if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
     return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:
-    """A table as it was; one that only changed its tier has another name."""
+    """Find a table as it was, by its name afterwards; one that only changed its tier has another name."""
     found = before.get(back.get(name, name))
     if found is None:
         same = [t for t in before.values() if (t.name.schema, t.title) == (name.schema, after[name].title)]
@@ -115,8 +114,8 @@ def _one(text: str, found: list[TableName], which: str) -> TableName:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise _unclear("what is said", text, f"There is no such table {which}.")
-    raise _unclear("what is said", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front.")
+        raise _unclear("the option", text, f"There is no such table {which}.")
+    raise _unclear("the option", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front.")
 
 
 def _unclear(option: str, text: str, why: str) -> PipelineError:

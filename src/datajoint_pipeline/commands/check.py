@@ -1,4 +1,4 @@
-"""What CI runs: graph, versions, definitions, and what the migrations do to rows. Needs no database of anybody's."""
+"""`check`, which CI runs: graph, versions, definitions, and what migrations do to rows. Needs no server."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ..schema.model import Table, TableName
 
 def check(pipeline: Pipeline) -> list[Finding]:
     """Find everything that is not as it should be."""
-    own = pipeline.project
+    project = pipeline.project
     with ThreadPoolExecutor() as pool:
-        edited = pool.submit(template.edited, own)
-        found = template.conflicts(own) or graph.check(graph.read(own.directory), own.versions)
+        edited = pool.submit(template.edited, project)
+        found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
         # Definitions can only be declared along a sound graph; its findings come first and explain more.
-        code = cache(lambda: pipeline.read_code().tables(own.versions))  # in a process of its own, once
-        found = found or _check_definitions(own) or _check_migrations(own, code) or _check_rows(own)
+        code = cache(lambda: pipeline.read_code().tables(project.versions))  # in a process of its own, once
+        found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
         jobs = _check_jobs(code().values()) if all(one.note for one in found) else []
-        return [*found, *jobs, *library.check(own), *edited.result()]
+        return [*found, *jobs, *library.check(project), *edited.result()]
 
 
 def _check_jobs(code: Iterable[Table]) -> list[Finding]:
-    """Keys that workers cannot reserve jobs for, as DataJoint's table of jobs would have two columns of one name."""
+    """Find keys that workers cannot reserve jobs for: DataJoint's table of jobs would have two columns of one name."""
     found = []
     for table in code:
         taken = sorted(job_tables.COLUMNS & {*job_tables.key(table)})
@@ -49,7 +49,9 @@ def _check_jobs(code: Iterable[Table]) -> list[Finding]:
 
 
 def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName, Table]]) -> list[Finding]:
-    """Whether the migrations of every schema are whole, lead to its snapshot, and that is what the code says."""
+    """Check that the migrations of every schema are complete and lead to its snapshot, and that the code is as the
+    snapshot.
+    """
     try:
         histories = {name: h for name, h in migration_files.read(project.files).items() if h.latest is not None}
         found = [
@@ -59,14 +61,14 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
         ]
         if found:
             return found
-        now = migration_files.tables_of(history.oldest for history in histories.values())
+        replayed = migration_files.tables_of(history.oldest for history in histories.values())
         for _, _, after in chain.replay(histories, list(histories)):
-            now = after
+            replayed = after
         snapshots = migration_files.tables_of(history.latest for history in histories.values())
         code = {n: t for n, t in code_tables().items() if n.schema in histories}
     except PipelineError as error:
         return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
-    broken = _schemas(difference(now, snapshots).operations)
+    broken = _schemas(difference(replayed, snapshots).operations)
     found = [
         Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the one edited.")
         for name in broken
@@ -85,7 +87,7 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
 
 
 def _check_rows(project: Project) -> list[Finding]:
-    """What the migrations do to rows, where there are any: they are applied in another process (:mod:`replay`)."""
+    """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
     if not any(history.migrations for history in migration_files.read(project.files).values()):
         return []
     finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay")

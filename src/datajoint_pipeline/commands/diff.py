@@ -21,12 +21,12 @@ def diff(
     PipelineError
         If the database cannot be reached, and the code is as the snapshots have it.
     """
-    own, schemas = pipeline.project, list(schemas)
+    project, schemas = pipeline.project, list(schemas)
     try:
         target = pipeline.target(environment)
     except PipelineError as error:
-        found = comparison.compare(own.files, pipeline.read_code().tables(own.versions), None, schemas)
+        found = comparison.compare(project.files, pipeline.read_code().tables(project.versions), None, schemas)
         if not any(one.code for one in found):
             raise
         return found, error
-    return comparison.compare(own.files, target.code_tables(), target, schemas), None
+    return comparison.compare(project.files, target.code_tables(), target, schemas), None

@@ -1,4 +1,4 @@
-"""After a merge of two branches that changed one schema: the second of two migrations gets the next version."""
+"""`renumber`: after a merge of two branches that changed one schema, gives the second migration the next version."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from packaging.version import Version
 
 from ..errors import PipelineError
-from ..history import chain, migration_files, rendering, splitting, version_file
+from ..history import bumps, chain, migration_files, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History, Migration
 from ..operations import structure as ops
+from ..operations.structure import Tables
 from ..project.pipeline import Pipeline
 from ..schema import definition
+from ..schema.model import Schema
 
 
 def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
@@ -46,18 +48,18 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     for migration in second:
         assert migration.path is not None
         bump = _bump(migration)
-        version = next(v for _ in count() if (v := splitting.raised(previous, bump)) not in versions)
+        version = next(v for _ in count() if (v := bumps.raised(previous, bump)) not in versions)
         path = migration.path.with_name(f"{version}_{migration.slug}.py")
         text = migration.path.read_text(encoding="utf-8")
         text = re.sub(r'^follows = ".*"$', f'follows = "{previous}"', text, count=1, flags=re.M)
-        rendering.put(migration.path, text)
+        writing.put(migration.path, text)
         os.rename(migration.path, path)
         moved[migration.path] = path
         versions.append(version)
         previous = version
     if moved:
         _raise_requirements(
-            histories, schema, {r.version: v for r, v in zip(second, versions[len(first) :], strict=True)}
+            histories, schema, {m.version: v for m, v in zip(second, versions[len(first) :], strict=True)}
         )
         _write_snapshot(files, schema, previous)
     return {
@@ -70,19 +72,19 @@ def _bump(migration: Migration) -> str:
     return "major" if old[0] != new[0] else "minor" if old[1] != new[1] else "patch"
 
 
-def _kept(history: History, start: migration_files.Tables) -> list[Migration]:
-    """The line of migrations that leads to the snapshot."""
+def _kept(history: History, start: Tables) -> list[Migration]:
+    """Find the line of migrations that leads to the snapshot."""
     assert history.latest is not None and history.oldest is not None
     target = {table.name: table for table in history.latest.shape}
 
-    def walk(version: str, now: migration_files.Tables, line: list[Migration]) -> list[Migration] | None:
-        mine = {name: table for name, table in now.items() if name.schema == history.schema}
+    def walk(version: str, tables: Tables, line: list[Migration]) -> list[Migration] | None:
+        mine = {name: table for name, table in tables.items() if name.schema == history.schema}
         if Version(version) == Version(history.latest.version if history.latest else "0") and mine == target:
             return line
         for migration in history.migrations:
             if migration.follows == version and migration not in line:
                 try:
-                    after = ops.apply(migration.operations(now), now)
+                    after = ops.apply(migration.operations(tables), tables)
                 except PipelineError:
                     continue
                 if (found := walk(migration.version, after, [*line, migration])) is not None:
@@ -92,27 +94,27 @@ def _kept(history: History, start: migration_files.Tables) -> list[Migration]:
     found = walk(history.oldest.version, start, [])
     if found is None:
         # The snapshot is of neither side, perhaps merged by hand: the first of each version stays.
-        found = list({Version(r.version): r for r in reversed(history.migrations)}.values())[::-1]
+        found = list({Version(m.version): m for m in reversed(history.migrations)}.values())[::-1]
     return found
 
 
 def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[str, str]) -> None:
-    """Where a migration of another schema fits only after one that was moved, let it require that."""
+    """Where a migration of another schema requires one that was moved, let it require the new version."""
     for history in histories.values():
         for migration in history.migrations:
             old = migration.requires.get(schema)
             if old in moved and migration.path is not None and migration.path.exists():
                 text = migration.path.read_text(encoding="utf-8")
-                rendering.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
+                writing.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
 
 
 def _write_snapshot(files: Files, schema: str, version: str) -> None:
     histories = migration_files.read(files)
-    now = migration_files.tables_of(h.oldest for h in histories.values())
+    tables = migration_files.tables_of(h.oldest for h in histories.values())
     for _, _, after in chain.replay(histories, list(histories)):
-        now = after
-    shape = splitting.shape_of(schema, now)
-    text = rendering.snapshot_text(files, shape, version, definition.titles_of(now))
-    rendering.put(histories[schema].folder / migration_files.LATEST, text)
+        tables = after
+    shape = Schema.of(schema, tables)
+    text = writing.snapshot_text(files, shape, version, definition.titles_of(tables))
+    writing.put(histories[schema].folder / migration_files.LATEST, text)
     path = files.version_file
-    rendering.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))
+    writing.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))

@@ -1,4 +1,4 @@
-"""Writes migrations: compares the code with the snapshots, asks what it cannot know, puts down what is to be done."""
+"""`revise`: compares the code with the snapshots, asks what it cannot know, and writes migrations."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from typing import Any
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, rendering, splitting, version_file
+from ..history import baselines, chain, migration_files, rendering, splitting, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History
 from ..operations import structure as ops
 from ..operations.data import InsertRows
+from ..operations.structure import Tables
 from ..operations.topology import dangling, dependency_order
 from ..project.pipeline import Pipeline
 from ..schema import definition
-from ..schema.model import Table, TableName
-
-Tables = Mapping[TableName, Table]
+from ..schema.model import Schema, Table, TableName
 
 
 @dataclass
 class Revised:
-    """What `revise` did.
+    """The files that `revise` wrote, and what is still open.
 
     Parameters
     ----------
     migrations : list of NewMigration
         The migrations, in the order in which they will be applied.
     questions : list of Question
-        What stands in the files as a placeholder.
+        Those that are still open: the files have a placeholder for each.
     baselines : list of str
         Schemas whose first snapshot was written.
     """
 
-    migrations: list[rendering.NewMigration]
+    migrations: list[writing.NewMigration]
     questions: list[Question]
     baselines: list[str]
 
@@ -64,7 +63,7 @@ def revise(
     bump : str, optional
         ``major``, ``minor`` or ``patch``; otherwise proposed from what changes.
     answer : callable
-        Given the tables before and after, what is known already.
+        Gives the answers that are known already, from the tables before and after.
     ask : callable, optional
         Asks a person; None from it leaves the question open, in the file.
 
@@ -104,8 +103,11 @@ def revise(
 def _with_contents(
     operations: list[ops.Operation], before: Tables, after: Tables, contents: Mapping[TableName, list[dict[str, Any]]]
 ) -> list[ops.Operation]:
-    """The operations; where existing rows come to refer to a new Lookup table, it gets what it comes with before them,
-    for DataJoint puts that in when the module is imported, and leaves rows alone that are there by then."""
+    """Insert the contents of new Lookup tables that existing rows come to refer to, before the foreign keys.
+
+    DataJoint would insert them when the module is imported, which is too late, and leaves rows alone that are there by
+    then.
+    """
     wanted = [op.key.parent for op in operations if isinstance(op, ops.AddForeignKey) and op.missing is not None]
     for name in wanted:  # grows while it is walked
         more = [key.parent for key in after[name].foreign_keys] if name in after else []
@@ -117,8 +119,9 @@ def _with_contents(
 
 
 def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
-    """The tables of schemas without a history that are there from the first: all that do not come from another schema,
-    nor refer to one that does."""
+    """Give the tables of schemas without a history that belong to their first snapshot: all that neither come from
+    another schema nor refer to a table that does.
+    """
     made = {op.table for op in operations if isinstance(op, ops.CreateTable)}
     settled = {name: table for name, table in after.items() if name.schema in fresh and name in made}
     while True:
@@ -157,7 +160,7 @@ def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:
 def _write(
     files: Files,
     histories: Mapping[str, History],
-    migrations: list[rendering.NewMigration],
+    migrations: list[writing.NewMigration],
     before: Tables,
     found: changes.Changes,
     after: Tables,
@@ -165,15 +168,15 @@ def _write(
 ) -> None:
     """Compose every file, see that what they say leads to the code, and only then write them."""
     open_fills = {(q.table, q.subject) for q in found.questions if q.kind == "fill"}
-    now: Tables = before
+    tables: Tables = before
     later = definition.titles_of(after)
     for new in migrations:
-        new.lines = _decisions(found.questions, new, now)
+        new.lines = _decisions(found.questions, new, tables)
         for operation in new.operations:
             asked = (operation.table, _attribute(operation)) in open_fills
-            new.lines.append(rendering.write(operation, now, new.schema, later, ask=asked))
-            now = operation.apply(now)
-    if changes.difference(now, after).operations:
+            new.lines.append(rendering.render(operation, tables, new.schema, later, ask=asked))
+            tables = operation.apply(tables)
+    if changes.difference(tables, after).operations:
         raise PipelineError(
             "The change is too tangled for one migration.",
             "What the schemas do to each other's tables cannot be put in an order.",
@@ -181,24 +184,24 @@ def _write(
         )
     versions = files.version_file
     source = versions.read_text(encoding="utf-8")
-    titles = definition.titles_of(now)
+    titles = definition.titles_of(tables)
     texts: dict[Path, str] = {}
     for new in migrations:
         folder, latest = histories[new.schema].folder, histories[new.schema].latest
         assert latest is not None
         if not histories[new.schema].migrations:
             texts[folder / f"{latest.version}.txt"] = latest.path.read_text(encoding="utf-8")
-        new.path = folder / f"{new.version}_{rendering.slug(message)}.py"
-        texts[new.path] = rendering.file_text(files, new, message)
-        texts[folder / migration_files.LATEST] = rendering.snapshot_text(
-            files, splitting.shape_of(new.schema, now), new.version, titles
+        new.path = folder / f"{new.version}_{writing.slug(message)}.py"
+        texts[new.path] = writing.file_text(files, new, message)
+        texts[folder / migration_files.LATEST] = writing.snapshot_text(
+            files, Schema.of(new.schema, tables), new.version, titles
         )
         if new.schema in files.versions:
             source = version_file.replace(source, new.schema, new.version)
     for path, text in texts.items():
-        rendering.put(path, text)
+        writing.put(path, text)
     if migrations:
-        rendering.put(versions, source)
+        writing.put(versions, source)
 
 
 def _attribute(operation: ops.Operation) -> str:
@@ -208,10 +211,10 @@ def _attribute(operation: ops.Operation) -> str:
     return ""
 
 
-def _decisions(questions: list[Question], new: rendering.NewMigration, now: Tables) -> list[str]:
-    """Placeholders for what only a person knows."""
+def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tables) -> list[str]:
+    """Write placeholders for what only a person knows; ``tables`` are those before the migration."""
     lines = []
-    titles = definition.titles_of({**now, **{q.table: Table(q.table, (), ()) for q in questions}})
+    titles = definition.titles_of({**tables, **{q.table: Table(q.table, (), ()) for q in questions}})
     for question in questions:
         if question.table.schema != new.schema or question.kind == "fill":
             continue

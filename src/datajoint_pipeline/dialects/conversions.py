@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..schema import notation
-from ..schema.naming import is_text
+from ..schema.notation import is_text
 
 
 class Loss(NamedTuple):

@@ -243,3 +243,8 @@ class Change:
     retyped: set[str] = field(default_factory=set)
     indexes: list[Index] = field(default_factory=list)
     target: list[Index] = field(default_factory=list)
+
+
+def words(phrases: list[str], table: TableName) -> str:
+    """Say what a step does: ``add weight, drop colour in ephys.recording``."""
+    return f"{', '.join(dict.fromkeys(phrases)) or 'change'} in {table}"

@@ -1,4 +1,4 @@
-"""The difference of two states with every question answered that somebody answers."""
+"""Compares two states and asks about what is not certain, until every question is answered or left open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .questions import Answers, Question
 def answered(
     before: Tables, after: Tables, answers: Answers, ask: Callable[[Question, Tables], Answers | None] | None
 ) -> changes.Changes:
-    """The difference once every question is answered or left open."""
+    """Compare two states until every question is answered or left open."""
     left: set[Question] = set()
     while True:
         found = changes.difference(before, after, answers)
@@ -27,7 +27,7 @@ def answered(
 
 
 def merged(one: Answers, other: Answers) -> Answers:
-    """All that was said; what was said last counts."""
+    """Merge answers; where both answer a question, the later one counts."""
     return Answers(
         {**one.tables, **other.tables},
         {**one.attributes, **other.attributes},

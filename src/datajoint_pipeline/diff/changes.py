@@ -1,4 +1,4 @@
-"""The difference of two pipelines as operations, and the questions that only a person can answer.
+"""Compares two states of a pipeline: the difference as operations, and the questions that only a person can answer.
 
 A table or attribute that goes while a like one comes may be a rename or two things that have nothing to do with each
 other; one keeps the values, the other loses them. So that is asked, never assumed. What follows from an answer is not
@@ -67,50 +67,53 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     answers = answers or Answers()
     questions: list[Question] = []
     operations: list[Operation] = _table_renames(before, after, answers, questions)
-    now = apply(operations, before)
-    target = {name: keeping_hidden(now.get(name), table) for name, table in after.items()}
-    common = [name for name in dependency_order(target.values()) if name in now]
+    tables = apply(operations, before)
+    target = {name: keeping_hidden(tables.get(name), table) for name, table in after.items()}
+    common = [name for name in dependency_order(target.values()) if name in tables]
 
-    renames = _attribute_renames(now, target, common, answers, questions)
+    renames = _attribute_renames(tables, target, common, answers, questions)
     operations += renames
-    now = had = apply(renames, now)
+    tables = renamed = apply(renames, tables)
 
     removals: list[Operation] = []
-    for name in reversed(dependency_order(now.values())):
+    for name in reversed(dependency_order(tables.values())):
         if name in target:  # those of a table that goes, go with it
             keeps = target[name].foreign_keys
-            removals += [DropForeignKey(name, key) for key in now[name].foreign_keys if key not in keeps]
+            removals += [DropForeignKey(name, key) for key in tables[name].foreign_keys if key not in keeps]
     for name in common:
-        removals += [DropIndex(name, i) for i in now[name].indexes if i not in target[name].indexes]
+        removals += [DropIndex(name, i) for i in tables[name].indexes if i not in target[name].indexes]
     operations += removals
-    now = apply(removals, now)
+    tables = apply(removals, tables)
 
-    alterations = [op for name in common for op in _within(now[name], target, had, answers, questions)]
+    alterations = [op for name in common for op in _within(tables[name], target, renamed, answers, questions)]
     operations += alterations
-    now = apply(alterations, now)
+    tables = apply(alterations, tables)
 
     additions: list[Operation] = []
     for name in dependency_order(target.values()):
-        if name not in now:
+        if name not in tables:
             additions.append(CreateTable(name, target[name]))
     for name in common:
-        additions += [AddIndex(name, i) for i in target[name].indexes if i not in now[name].indexes]
+        additions += [AddIndex(name, i) for i in target[name].indexes if i not in tables[name].indexes]
         for key in target[name].foreign_keys:
-            if key not in now[name].foreign_keys:
-                missing = missing_rows(had, target, name, key, answers, questions)
+            if key not in tables[name].foreign_keys:
+                missing = missing_rows(renamed, target, name, key, answers, questions)
                 additions.append(AddForeignKey(name, key, missing))
-    gone = [name for name in reversed(dependency_order(now.values())) if name not in target]
+    gone = [name for name in reversed(dependency_order(tables.values())) if name not in target]
     additions += [DropTable(name) for name in gone]
     return Changes([*operations, *additions], questions)
 
 
-def keeping_hidden(now: Table | None, target: Table) -> Table:
-    """The target with the hidden attributes that the table has: which of them DataJoint adds depends on settings of the
-    day of its declaration, and a later day is no reason to take one away. What was put aside is never added either."""
-    had = {} if now is None else now.attribute
-    key = () if now is None else now.primary_key
-    shown = [a for a in target.attributes if a.name in had or not a.name.startswith(SOFT_DELETED_ATTRIBUTE)]
-    extra = [a for a in had.values() if a.hidden and a.name not in target.attribute and a.name not in key]
+def keeping_hidden(table: Table | None, target: Table) -> Table:
+    """Give the target with the hidden attributes that the table has.
+
+    Which of them DataJoint adds depends on its settings on the day of the declaration, and a later day is no reason to
+    drop one. A soft-deleted attribute is never added.
+    """
+    present = {} if table is None else table.attribute
+    key = () if table is None else table.primary_key
+    shown = [a for a in target.attributes if a.name in present or not a.name.startswith(SOFT_DELETED_ATTRIBUTE)]
+    extra = [a for a in present.values() if a.hidden and a.name not in target.attribute and a.name not in key]
     return replace(target, attributes=(*shown, *extra))
 
 
@@ -118,7 +121,7 @@ def keeping_hidden(now: Table | None, target: Table) -> Table:
 
 
 def _table_renames(before: Tables, after: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
-    """Renames that are answered or certain, in an order in which no name is taken twice; others are asked."""
+    """Give the renames that are answered or certain, ordered so that no name is taken twice; ask about the others."""
     pairs = {old: new for old, new in answers.tables.items() if old in before and new in after and old != new}
     gone = [before[name] for name in sorted(before, key=str) if name not in after and name not in pairs]
     come = [after[name] for name in sorted(after, key=str) if name not in before and name not in pairs.values()]
@@ -140,23 +143,23 @@ def _table_renames(before: Tables, after: Tables, answers: Answers, questions: l
 
 def _in_free_order(before: Tables, pairs: dict[TableName, TableName]) -> list[Operation]:
     operations: list[Operation] = []
-    now = dict(before)
+    tables = dict(before)
     waiting = {old: new for old, new in pairs.items() if not _follows(before[old], pairs, new)}
     while waiting:
-        free = [old for old, new in waiting.items() if new not in now]
+        free = [old for old, new in waiting.items() if new not in tables]
         if not free:
             names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
             raise PipelineError(
                 "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
             )
         operation = RenameTable(free[0], waiting.pop(free[0]))
-        now = operation.apply(now)
+        tables = operation.apply(tables)
         operations.append(operation)
     return operations
 
 
 def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) -> bool:
-    """Whether a part gets its new name by its master's renaming alone."""
+    """Say whether a part gets its new name by the rename of its master alone."""
     master = pairs.get(part.master) if part.master else None
     if master is None or part.master is None:
         return False
@@ -164,7 +167,7 @@ def _follows(part: Table, pairs: Mapping[TableName, TableName], new: TableName) 
 
 
 def _table_score(old: Table, new: Table) -> float:
-    """How likely a table is another one renamed, from 0 to 1: what share of the attributes they have in common."""
+    """Say how likely a table is another one renamed, from 0 to 1, by the share of attributes in both."""
     ours = {(a.name, a.type) for a in old.attributes if not a.hidden}
     theirs = {(a.name, a.type) for a in new.attributes if not a.hidden}
     shared = len(ours & theirs) / max(len(ours | theirs), 1)
@@ -176,24 +179,26 @@ def _table_score(old: Table, new: Table) -> float:
 
 
 def _attribute_renames(
-    now: Tables, target: Tables, common: list[TableName], answers: Answers, questions: list[Question]
+    before: Tables, after: Tables, common: list[TableName], answers: Answers, questions: list[Question]
 ) -> list[Operation]:
-    """Renames of attributes: answered, or implied by the foreign key that brings the attribute; the others asked."""
+    """Give the renames of attributes that are answered, or implied by the foreign key that brings the attribute; ask
+    about the others.
+    """
     operations: list[Operation] = []
-    known: dict[TableName, dict[str, str]] = {}
+    renames: dict[TableName, dict[str, str]] = {}
     for name in common:
-        old, new = now[name], target[name]
+        old, new = before[name], after[name]
         gone = [a.name for a in old.attributes if a.name not in new.attribute]
         come = [a.name for a in new.attributes if a.name not in old.attribute]
-        said = {was: now for (table, was), now in answers.attributes.items() if table == name and was != now}
-        said = {was: now for was, now in said.items() if was in old.attribute and now in new.attribute}
-        pairs = {was: now for was, now in said.items() if now in come or now in said}
+        answered = {a: b for (table, a), b in answers.attributes.items() if table == name and a != b}
+        answered = {a: b for a, b in answered.items() if a in old.attribute and b in new.attribute}
+        pairs = {a: b for a, b in answered.items() if b in come or b in answered}
         dropped = {attribute for table, attribute in answers.drops if table == name and attribute is not None}
-        implied, unclear = _implied(old, new, known, pairs, dropped)
-        for old_name, new_name in (*implied, *_same_origin(name, gone, come, now, target, known)):
+        implied, unclear = _implied(old, new, renames, pairs, dropped)
+        for old_name, new_name in (*implied, *_same_origin(name, gone, come, before, after, renames)):
             if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
                 pairs[old_name] = new_name
-        known[name] = pairs
+        renames[name] = pairs
         operations += _free_renames(name, pairs)
         come = [attribute for attribute in come if attribute not in pairs.values()]
         for attribute in gone:
@@ -201,7 +206,7 @@ def _attribute_renames(
                 attribute not in pairs
                 and (name, attribute) not in answers.drops
                 and not old.attribute[attribute].hidden
-                and (attribute in unclear or not _follows_parent(old, attribute, now, target))
+                and (attribute in unclear or not _follows_parent(old, attribute, before, after))
             ):
                 may_be = [new_name for new_name in come if new_name in unclear.get(attribute, come)]
                 likely = _likely(old, new, attribute, may_be)
@@ -211,7 +216,7 @@ def _attribute_renames(
 
 
 def _free_renames(name: TableName, pairs: Mapping[str, str]) -> list[Operation]:
-    """Renames in an order in which each name is free."""
+    """Order renames so that each new name is free."""
     operations, waiting = list[Operation](), dict(pairs)
     while waiting:
         free = next((old for old, new in waiting.items() if new not in waiting), None)
@@ -230,48 +235,50 @@ def _same_origin(
     name: TableName,
     gone: list[str],
     come: list[str],
-    now: Tables,
-    target: Tables,
-    known: Mapping[TableName, Mapping[str, str]],
+    before: Tables,
+    after: Tables,
+    renames: Mapping[TableName, Mapping[str, str]],
 ) -> list[tuple[str, str]]:
-    """Pairs of names that an attribute of one ancestor has, where another foreign key brings it afterwards."""
-    comes = Counter(origin_of(target, name, a) for a in come if target[name].attribute[a].inherited)
-    goes = {a: origin_of(now, name, a) for a in gone if now[name].attribute[a].inherited}
+    """Pair the names of an attribute of one ancestor that another foreign key brings afterwards."""
+    comes = Counter(origin_of(after, name, a) for a in come if after[name].attribute[a].inherited)
+    goes = {a: origin_of(before, name, a) for a in gone if before[name].attribute[a].inherited}
     pairs = []
     for attribute, (there, old_name) in goes.items():
-        origin = there, known.get(there, {}).get(old_name, old_name)
+        origin = there, renames.get(there, {}).get(old_name, old_name)
         if comes[origin] == 1 and list(goes.values()).count((there, old_name)) == 1:
-            pairs += [(attribute, a) for a in come if origin_of(target, name, a) == origin]
+            pairs += [(attribute, a) for a in come if origin_of(after, name, a) == origin]
     return pairs
 
 
-def _follows_parent(old: Table, attribute: str, now: Tables, target: Tables) -> bool:
-    """Whether an attribute goes because its parent's goes: what is said of that is said of both."""
+def _follows_parent(old: Table, attribute: str, before: Tables, after: Tables) -> bool:
+    """Say whether an attribute goes because its parent's goes: the answer for that one holds for both."""
     above = [
         (key.parent, key.parent_attributes[key.attributes.index(attribute)])
         for key in old.foreign_keys
-        if attribute in key.attributes and key.parent in now and key.parent in target
+        if attribute in key.attributes and key.parent in before and key.parent in after
     ]
-    return old.attribute[attribute].inherited and any(theirs not in target[p].attribute for p, theirs in above)
+    return old.attribute[attribute].inherited and any(theirs not in after[p].attribute for p, theirs in above)
 
 
 def _implied(
-    old: Table, new: Table, known: Mapping[TableName, Mapping[str, str]], pairs: Mapping[str, str], dropped: set[str]
+    old: Table, new: Table, renames: Mapping[TableName, Mapping[str, str]], pairs: Mapping[str, str], dropped: set[str]
 ) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
-    """Pairs of names that foreign keys to the same attribute of the same parent give, before and after; and where a
-    parent has several of them that may be each other, the names that each attribute may have been given."""
+    """Pair the names that foreign keys to the same attribute of the same parent give, before and after.
+
+    Where a parent has several such keys that may be each other, also give the names that each attribute may have got.
+    """
     left, olds = list(new.foreign_keys), [k for k in old.foreign_keys if dropped.isdisjoint(k.attributes)]
     found: list[tuple[str, str]] = []
 
     def alike(key: ForeignKey, other: ForeignKey) -> tuple[int, bool]:
-        """How many names they share, and whether both have the parent's, which may be called otherwise by now."""
+        """Say how many names they share, and whether both use the parent's name, which may have changed by now."""
         shared = {pairs.get(attribute, attribute) for attribute in key.attributes} & set(other.attributes)
         return len(shared), all(k.attributes == k.parent_attributes for k in (key, other))
 
     def names(key: ForeignKey, other: ForeignKey) -> list[tuple[str, str]]:
-        renamed, theirs = known.get(key.parent, {}), dict(zip(other.parent_attributes, other.attributes, strict=True))
+        above, theirs = renames.get(key.parent, {}), dict(zip(other.parent_attributes, other.attributes, strict=True))
         both = zip(key.attributes, key.parent_attributes, strict=True)
-        return [(a, theirs[now]) for a, parent in both if (now := renamed.get(parent, parent)) in theirs]
+        return [(a, theirs[b]) for a, parent in both if (b := above.get(parent, parent)) in theirs]
 
     while True:
         scores = {(k, o): alike(k, o) for k in olds for o in left if k.parent == o.parent}
@@ -283,13 +290,13 @@ def _implied(
         if not best:
             break
         for key, other in best:
-            found += [(was, now) for was, now in names(key, other) if was != now]
+            found += [(a, b) for a, b in names(key, other) if a != b]
             olds.remove(key)
             left.remove(other)
     unclear: dict[str, list[str]] = {}
     for key, other in scores:
-        for was, now in names(key, other):
-            unclear.setdefault(was, []).append(now)
+        for a, b in names(key, other):
+            unclear.setdefault(a, []).append(b)
     return found, unclear
 
 
@@ -302,7 +309,7 @@ _FAMILIES = (
 
 
 def family(type_: str) -> str:
-    """What kind of values a type holds; a rename changes no kind."""
+    """Give the kind of values that a type holds; a rename does not change it."""
     if type_.startswith("<"):
         return type_.partition("@")[0].rstrip(">")
     word = type_.partition("(")[0].split(",")[0].strip().rstrip("0123456789").split(" ")[0]
@@ -310,13 +317,13 @@ def family(type_: str) -> str:
 
 
 def _likely(old: Table, new: Table, gone: str, come: list[str]) -> tuple[str, ...]:
-    """Names that an attribute may have been given, the likeliest first."""
+    """Give the names that an attribute may have got, the likeliest first."""
     scores = {name: _score(old, new, old.attribute[gone], new.attribute[name]) for name in come}
     return tuple(sorted((n for n in scores if scores[n] >= 0.3), key=lambda n: (-scores[n], n)))
 
 
 def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
-    """How likely an attribute is another one renamed, from 0 to 1: kind, type, section, neighbours, comment, name."""
+    """Say how likely an attribute is another one renamed, from 0 to 1, by type, section, neighbours, comment, name."""
     if gone.inherited != come.inherited or family(gone.type) != family(come.type):
         return 0.0
 
@@ -335,30 +342,34 @@ def _score(old: Table, new: Table, gone: Attribute, come: Attribute) -> float:
     )
 
 
-def _within(now: Table, after: Tables, had: Tables, answers: Answers, questions: list[Question]) -> list[Operation]:
-    """What changes inside a table, foreign keys and indexes aside; ``had`` is the state with its foreign keys."""
-    name, target, operations = now.name, after[now.name], list[Operation]()
-    if now.comment != target.comment:
-        operations.append(ChangeComment(name, now.comment, target.comment))
+def _within(
+    before: Table, after: Tables, renamed: Tables, answers: Answers, questions: list[Question]
+) -> list[Operation]:
+    """Compare a table before and after, without foreign keys and indexes; ``renamed`` has all tables before, by the
+    names afterwards, with their foreign keys.
+    """
+    name, target, operations = before.name, after[before.name], list[Operation]()
+    if before.comment != target.comment:
+        operations.append(ChangeComment(name, before.comment, target.comment))
     previous: str | None = None
     for attribute in target.attributes:
-        old = now.attribute.get(attribute.name)
+        old = before.attribute.get(attribute.name)
         if old is None:
-            fill = fill_of(name, attribute, after, had, answers, questions)
-            operations.append(AddAttribute(name, attribute, previous, fill))
+            given = fill_of(name, attribute, after, renamed, answers, questions)
+            operations.append(AddAttribute(name, attribute, previous, given))
         elif old != attribute:
-            said = answers.fills.get((name, attribute.name))
-            if old.nullable and not attribute.nullable and attribute.default is None and said is None:
+            fill = answers.fills.get((name, attribute.name))
+            if old.nullable and not attribute.nullable and attribute.default is None and fill is None:
                 questions.append(Question("fill", name, attribute.name))
-            operations.append(AlterAttribute(name, old, attribute, said))
-        # Where a hidden attribute stands is of no account.
+            operations.append(AlterAttribute(name, old, attribute, fill))
+        # The place of a hidden attribute does not matter.
         previous = attribute.name if not attribute.hidden or not previous else previous
-    if now.primary_key != target.primary_key:
-        operations.append(ChangePrimaryKey(name, now.primary_key, target.primary_key))
-    gone = [attribute.name for attribute in now.attributes if attribute.name not in target.attribute]
+    if before.primary_key != target.primary_key:
+        operations.append(ChangePrimaryKey(name, before.primary_key, target.primary_key))
+    gone = [attribute.name for attribute in before.attributes if attribute.name not in target.attribute]
     operations += [DropAttribute(name, attribute) for attribute in gone]
     order = tuple(attribute.name for attribute in target.attributes if not attribute.hidden)
-    result = apply(operations, {name: now})[name]
+    result = apply(operations, {name: before})[name]
     if tuple(attribute.name for attribute in result.attributes if not attribute.hidden) != order:
         operations.append(OrderAttributes(name, order))
     return operations

@@ -1,4 +1,4 @@
-"""What only a person knows of a change, and what follows from the keys so that nobody has to be asked."""
+"""Questions that only a person can answer, their answers, and what follows from keys so that nobody is asked."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..schema.values import Fill, Missing
 
 @dataclass(frozen=True)
 class Answers:
-    """What a person has said. Tables are named as they are afterwards.
+    """What a person answered. Tables are named as they are afterwards.
 
     Parameters
     ----------
     tables : dict
-        New place of each renamed or moved table, by its old one.
+        The name afterwards of each renamed or moved table, by its name before.
     attributes : dict
-        New name of each renamed attribute, by table and old name.
+        The name afterwards of each renamed attribute, by table (afterwards) and its name before.
     fills : dict
-        What existing rows get for an attribute, by table and attribute.
+        What existing rows get for an attribute, by table and attribute afterwards.
     drops : set
         Attributes, by table and name, and tables, with None for a name, that are gone for good.
     inserts : set
@@ -62,38 +62,45 @@ class Question:
 
 
 def fill(
-    name: TableName, attribute: Attribute, after: Tables, had: Tables, answers: Answers, questions: list[Question]
+    name: TableName, attribute: Attribute, after: Tables, renamed: Tables, answers: Answers, questions: list[Question]
 ) -> Fill | None:
-    """What existing rows get for a new attribute; a question where only a person knows."""
-    said = answers.fills.get((name, attribute.name))
-    if said is not None:
-        return said
+    """Say what existing rows get for a new attribute; ask where only a person knows.
+
+    ``after`` has the tables afterwards, ``renamed`` those before by the names afterwards.
+    """
+    answer = answers.fills.get((name, attribute.name))
+    if answer is not None:
+        return answer
     if attribute.nullable or attribute.default is not None:
         return None
-    if any(_reaches(had[name], key, attribute.name, had) for key in after[name].foreign_keys):
+    if any(_reaches(renamed[name], key, attribute.name, renamed) for key in after[name].foreign_keys):
         return Fill(parent=True)
-    if (of := _referred(name, attribute, after, had)) is not None:
+    if (of := _referred(name, attribute, after, renamed)) is not None:
         return Fill(of=of)
     questions.append(Question("fill", name, attribute.name))
     return None
 
 
-def _reaches(now: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
-    """Whether what the table already has of a foreign key leads to one row of the parent, which has the value."""
+def _reaches(table: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
+    """Say whether the attributes of a foreign key that the table already has lead to one row of the parent, which has
+    the value.
+    """
     parent = before.get(key.parent)
     if attribute not in key.attributes or parent is None:
         return False
     pairs = zip(key.attributes, key.parent_attributes, strict=True)
-    known = {theirs for ours, theirs in pairs if ours != attribute and ours in now.attribute}
+    known = {theirs for ours, theirs in pairs if ours != attribute and ours in table.attribute}
     return bool(known) and set(parent.primary_key) <= known
 
 
-def _referred(name: TableName, attribute: Attribute, after: Tables, had: Tables) -> tuple[TableName, str] | None:
-    """Where a row referred to, by a foreign key that goes, has the very same attribute: one of the same origin."""
+def _referred(name: TableName, attribute: Attribute, after: Tables, renamed: Tables) -> tuple[TableName, str] | None:
+    """Find the table that a row referred to, by a foreign key that goes, and that has the very same attribute: one of
+    the same origin.
+    """
     same = origin(after, name, attribute.name)
     found = {
         (key.parent, theirs.name)
-        for key in had[name].foreign_keys
+        for key in renamed[name].foreign_keys
         if key not in after[name].foreign_keys and key.parent in after and attribute.inherited
         for theirs in after[key.parent].attributes
         if origin(after, key.parent, theirs.name) == same
@@ -103,7 +110,7 @@ def _referred(name: TableName, attribute: Attribute, after: Tables, had: Tables)
 
 
 def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
-    """The table and attribute that an attribute is inherited from in the end."""
+    """Give the table and attribute that an attribute is inherited from in the end."""
     table = tables.get(name)
     if table is not None and attribute in table.attribute and table.attribute[attribute].inherited:
         for key in table.foreign_keys:
@@ -113,31 +120,34 @@ def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, 
 
 
 def missing(
-    had: Tables, after: Tables, name: TableName, key: ForeignKey, answers: Answers, questions: list[Question]
+    renamed: Tables, after: Tables, name: TableName, key: ForeignKey, answers: Answers, questions: list[Question]
 ) -> Missing:
-    """What rows of the parent get that may be put in for rows that refer to none: those of a table that is new itself,
-    or of one of which a person says so."""
-    if key.parent not in after or (key.parent in had and key.parent not in answers.inserts):
+    """Say what rows of the parent get that may be inserted for rows that refer to none.
+
+    That is allowed for a parent that is new itself, or that a person named. ``after`` and ``renamed`` are as for
+    :func:`fill`.
+    """
+    if key.parent not in after or (key.parent in renamed and key.parent not in answers.inserts):
         return None
     ours = [after[name].attribute[attribute] for attribute in key.attributes]
-    if any(a.nullable and a.name not in had[name].attribute and (name, a.name) not in answers.fills for a in ours):
+    if any(a.nullable and a.name not in renamed[name].attribute and (name, a.name) not in answers.fills for a in ours):
         return None  # rows have nothing there, and refer to nothing
-    leaving = {a.name: a.type for a in had[name].attributes if a.name not in after[name].attribute}
+    leaving = {a.name: a.type for a in renamed[name].attributes if a.name not in after[name].attribute}
     given: dict[str, str | None] = {}
 
     def ask(table: Table, known: set[str]) -> None:
         for attribute in table.attributes:
-            said = answers.fills.get((table.name, attribute.name))
+            answer = answers.fills.get((table.name, attribute.name))
             if attribute.name in known:
                 continue
-            if said is not None and said.value is not None:
-                given[attribute.name] = said.value
+            if answer is not None and answer.value is not None:
+                given[attribute.name] = answer.value
             elif not (attribute.nullable or attribute.default is not None or _leaves(attribute, leaving)):
                 given[attribute.name] = None
                 questions.append(Question("fill", table.name, attribute.name))
         names = {*known, *given, *leaving}
         for above in table.foreign_keys:
-            if above.parent not in had and above.parent in after and set(above.attributes) <= names:
+            if above.parent not in renamed and above.parent in after and set(above.attributes) <= names:
                 ask(after[above.parent], set(above.parent_attributes))
 
     ask(after[key.parent], set(key.parent_attributes))
@@ -145,5 +155,5 @@ def missing(
 
 
 def _leaves(attribute: Attribute, leaving: Mapping[str, str]) -> bool:
-    """Whether a table that needs a row gives up an attribute that the row has."""
+    """Say whether the table that needs a row in the parent drops an attribute of the same name and type."""
     return leaving.get(attribute.name) == attribute.type

@@ -18,7 +18,7 @@ from ..errors import PipelineError
 
 @dataclass(frozen=True)
 class Runner:
-    """How to run the binaries: as ourselves or, if we are root, as somebody else, since PostgreSQL refuses root."""
+    """The account that runs the binaries: this process's or, under root, another one, since PostgreSQL refuses root."""
 
     uid: int
     gid: int
@@ -26,8 +26,8 @@ class Runner:
     switch: bool = False
 
     def arguments(self, *command: str | Path) -> dict[str, Any]:
-        """Arguments for :mod:`subprocess`: no shell; a session of its own, so that Ctrl-C in a terminal does not reach
-        the server; a working directory that is open to everybody; a locale without which macOS starts threads.
+        """Give arguments for :mod:`subprocess`: no shell; a session of its own, so that Ctrl-C in a terminal does not
+        reach the server; a working directory that is open to everybody; a locale without which macOS starts threads.
         """
         account: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
         account |= {"cwd": "/", "umask": 0o077, "start_new_session": True, "stdin": subprocess.DEVNULL}
@@ -45,8 +45,9 @@ class Runner:
 
 
 def _environment() -> dict[str, str]:
-    """What the server is told of our environment: it lives longer than we do, perhaps as somebody else, and credentials
-    of other servers are none of its business.
+    """Give the environment of the server.
+
+    It lives longer than this process, perhaps under another account, and must not get credentials of other servers.
     """
     known = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     return {name: os.environ[name] for name in known if name in os.environ} | {"LC_ALL": "C"}

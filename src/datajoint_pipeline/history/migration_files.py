@@ -1,15 +1,12 @@
-"""Migration files and snapshots on disk: one folder a schema, beside the modules.
+"""Reads migration files and snapshots from disk: one folder a schema, beside the modules.
 
-``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every revision, so that two
+``snapshot.txt`` says what the schema looks like at its newest version and is rewritten by every `revise`, so that two
 branches that change one schema collide in it. ``<version>.txt`` is the snapshot that the oldest migration starts from.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-import tokenize
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +18,10 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import PipelineError
 from ..operations import structure as ops
-from ..operations.lines import Line, LineContext, RunPython, RunSQL
+from ..operations.lines import Line, LineContext
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
+from . import digest
 from .files import Files
 
 LATEST = "snapshot.txt"
@@ -33,18 +31,16 @@ TYPES = "types"
 
 _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 
-#: Ids of the rules that `migrate --dry-run` says (:mod:`blast`), and that a migration may silence.
+#: Ids of the rules that `migrate --dry-run` prints (:mod:`planner.impact`), and that a migration may silence.
 RULES = (
     *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
     *("data-loss", "no-way-back", "schema-gone", "draft", "objects"),
 )
 
-Tables = dict[TableName, Table]
-
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration of one schema, or its first making.
+    """A migration of one schema; or, with ``makes``, its creation.
 
     Parameters
     ----------
@@ -67,11 +63,15 @@ class Migration:
     silence : dict
         Reason why a rule is not to speak, by the rule's id.
     digest : str
-        64 hexadecimal digits that change with what it does and not with how it is written.
+        Changes with what it does and not with how it is written (:mod:`digest`); empty where it has no file.
     frame : str
-        The same, whatever statements and Python of the lab's own it has.
+        The same, whatever the lab's own statements and Python in it are.
+    digests_v1 : tuple of str
+        The digests that releases up to 0.5.4 recorded for it.
+    frame_v1 : str
+        The frame that they recorded.
     later : definition.Titles, callable or None
-        What tables are called that are made after it.
+        Names of the tables that are made after it.
     """
 
     schema: str
@@ -86,6 +86,8 @@ class Migration:
     silence: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     frame: str = ""
+    digests_v1: tuple[str, ...] = ()
+    frame_v1: str = ""
     later: definition.More = field(default=None, compare=False)
 
     @property
@@ -93,13 +95,21 @@ class Migration:
         """``ephys 1.1.0 add_weight``."""
         return f"{self.schema} {self.version} {self.slug}"
 
+    def has_digest(self, recorded: str) -> bool:
+        """Say whether a digest that any release recorded is that of this file."""
+        return bool(recorded) and recorded in (self.digest, *self.digests_v1)
+
+    def has_frame(self, recorded: str | None) -> bool:
+        """Say whether a frame that any release recorded is that of this file; releases before 0.5 recorded None."""
+        return bool(recorded) and recorded in (self.frame, self.frame_v1)
+
     @property
     def questions(self) -> list[str]:
-        """What a person has still to decide."""
+        """Give what a person still has to decide."""
         return [line.question for line in self.lines if line.question]
 
-    def operations(self, tables: Mapping[TableName, Table]) -> list[ops.Operation]:
-        """Its operations, for these tables.
+    def operations(self, before: Mapping[TableName, Table]) -> list[ops.Operation]:
+        """Give its operations, for the tables before it.
 
         Raises
         ------
@@ -109,13 +119,13 @@ class Migration:
         if self.makes is not None:
             return [ops.CreateTable(table.name, table) for table in self.makes]
         found = []
-        now = dict(tables)
+        tables = dict(before)
         for number, line in enumerate(self.lines, 1):
             try:
-                operation = line.operation(LineContext(now, self.schema, self.later))
+                operation = line.operation(LineContext(tables, self.schema, self.later))
                 if operation is not None:
                     found.append(operation)
-                    now = operation.apply(now)
+                    tables = operation.apply(tables)
             except PipelineError as error:
                 where = f"{self.path.name if self.path else self.title}, operation {number} ({type(line).__name__})"
                 raise PipelineError(f"{where}: {error.what}", error.why, error.do) from error
@@ -124,7 +134,7 @@ class Migration:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a schema looks like at a version; its tables are read when they are asked for.
+    """The tables of a schema at a version; they are read when they are needed.
 
     Parameters
     ----------
@@ -145,17 +155,17 @@ class Snapshot:
 
     @cached_property
     def shape(self) -> Schema:
-        """What it looks like; raises :class:`DeploymentError` where the file cannot be read."""
+        """Read the tables; raise :class:`PipelineError` where the file cannot be read."""
         return self.read()
 
     def is_like(self, shape: Schema) -> bool:
-        """Whether a shape is surely this one, without reading the file's tables."""
+        """Say whether a schema is surely this one, without reading the tables of the file."""
         return self.fingerprint == shape.fingerprint
 
 
 @dataclass
 class History:
-    """What is on disk of one schema; ``revisions`` in the order of their versions."""
+    """What is on disk of one schema; ``migrations`` in the order of their versions."""
 
     schema: str
     folder: Path
@@ -165,13 +175,13 @@ class History:
 
 
 def schemas(files: Files) -> list[str]:
-    """The schemas of ``SCHEMA_VERSIONS``, then those that only have a history."""
+    """List the schemas of ``SCHEMA_VERSIONS``, then those that only have a history."""
     kept = sorted(path.parent.name for path in files.folder.glob(f"*/{LATEST}"))
     return list(dict.fromkeys([*files.versions, *kept]))
 
 
 def pending(files: Files, schema: str, recorded: str) -> tuple[str, ...]:
-    """Versions above a recorded one, from the names of the files alone."""
+    """Give the versions above a recorded one, from the names of the files alone."""
     matches = (_FILE.fullmatch(path.name) for path in (files.folder / schema).glob("*.py"))
     versions = {match["version"] for match in matches if match} | {files.versions[schema]}
     above = [v for v in versions if Version(recorded) < _version(v, schema) <= Version(files.versions[schema])]
@@ -193,7 +203,7 @@ def _version(text: str, schema: str) -> Version:
 
 
 def read(files: Files) -> dict[str, History]:
-    """Everything that is on disk, by schema.
+    """Read everything that is on disk, by schema.
 
     Raises
     ------
@@ -201,10 +211,10 @@ def read(files: Files) -> dict[str, History]:
         If a file cannot be read.
     """
     found = {name: History(name, files.folder / name) for name in schemas(files)}
-    texts: dict[Path, _Text] = {}
+    texts: dict[Path, _SnapshotFile] = {}
     for history in found.values():
         for path in sorted(history.folder.glob("*.txt")):
-            texts[path] = _text(path, history.schema)
+            texts[path] = _read_snapshot_file(path, history.schema)
     new = {path: text for path, text in texts.items() if path.name == LATEST}
     old = {path: text for path, text in texts.items() if path not in new}
     titles = cache(lambda: _titles(new))
@@ -218,12 +228,12 @@ def read(files: Files) -> dict[str, History]:
     for history in found.values():
         paths = [path for path in history.folder.glob("*.py") if not path.name.startswith("_")]
         history.migrations = sorted(
-            (_load(path, history.schema, titles) for path in paths), key=lambda r: Version(r.version)
+            (_load(path, history.schema, titles) for path in paths), key=lambda m: Version(m.version)
         )
     return found
 
 
-class _Text(NamedTuple):
+class _SnapshotFile(NamedTuple):
     """A snapshot's file."""
 
     schema: str
@@ -232,8 +242,8 @@ class _Text(NamedTuple):
     body: str
 
 
-def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> definition.Titles:
-    """What the tables of some snapshots are called."""
+def _titles(texts: Mapping[Path, _SnapshotFile], more: definition.More = None) -> definition.Titles:
+    """Read the names of the tables of some snapshots."""
     titles = definition.Titles(more=more)
     for path, text in texts.items():
         with _speaking_of(path):
@@ -241,7 +251,7 @@ def _titles(texts: Mapping[Path, _Text], more: definition.More = None) -> defini
     return titles
 
 
-def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) -> Snapshot:
+def _snapshot(path: Path, text: _SnapshotFile, titles: Callable[[], definition.Titles]) -> Snapshot:
     def read() -> Schema:
         with _speaking_of(path):
             tables = definition.read_tables(text.body, text.schema, titles())
@@ -251,9 +261,9 @@ def _snapshot(path: Path, text: _Text, titles: Callable[[], definition.Titles]) 
 
 
 def latest(files: Files) -> dict[str, Snapshot]:
-    """The newest snapshot of every schema that has one."""
+    """Read the newest snapshot of every schema that has one."""
     paths = {name: files.folder / name / LATEST for name in schemas(files)}
-    texts = {path: _text(path, name) for name, path in paths.items() if path.is_file()}
+    texts = {path: _read_snapshot_file(path, name) for name, path in paths.items() if path.is_file()}
     titles = cache(lambda: _titles(texts))
     return {text.schema: _snapshot(path, text, titles) for path, text in texts.items()}
 
@@ -272,7 +282,7 @@ class _speaking_of:
             raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
 
 
-def _text(path: Path, schema: str) -> _Text:
+def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
     text = path.read_text(encoding="utf-8")
     if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
         raise PipelineError(
@@ -288,7 +298,7 @@ def _text(path: Path, schema: str) -> _Text:
             "Take it from version control.",
         )
     _version(match[1], path.parent.name)
-    return _Text(schema, match[1], (match[2] or "").strip(), text[match.end() :])
+    return _SnapshotFile(schema, match[1], (match[2] or "").strip(), text[match.end() :])
 
 
 def _load(path: Path, schema: str, titles: definition.More) -> Migration:
@@ -314,7 +324,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
         raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
-    requires, silence = (_said(names, what, name) for what in ("requires", "silence"))
+    requires, silence = (_dictionary(names, what, name) for what in ("requires", "silence"))
     for version in requires.values():
         _version(version, schema)
     if unknown := [id_ for id_ in silence if id_ not in RULES]:
@@ -334,14 +344,16 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
         lines,
         None,
         silence,
-        _digest(lines, source),
-        _frame(lines),
+        digest.digest(lines, source),
+        digest.frame(lines),
+        digest.digests_v1(lines, source),
+        digest.frame_v1(lines),
         titles,
     )
 
 
-def _said(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
-    """``requires`` or ``silence`` of a file: a text by a text."""
+def _dictionary(names: Mapping[str, Any], what: str, name: str) -> dict[str, str]:
+    """Read ``requires`` or ``silence`` of a file: a dictionary of texts."""
     found = names.get(what) or {}
     if not isinstance(found, dict) or not all(
         isinstance(text, str) and text for pair in found.items() for text in pair
@@ -369,23 +381,6 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
     return names
 
 
-def _digest(lines: Iterable[Line], source: str) -> str:
-    """What a migration does, not how its file is laid out; for Python in it, the words of the file count."""
-    text = "\n".join(map(repr, lines))
-    if any(isinstance(line, RunPython) for line in lines):
-        text = re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"<function \w+[^>]*>", "", text))
-        skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-        text += "".join(token.string for token in tokens if token.type not in skipped)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _frame(lines: Iterable[Line]) -> str:
-    own = (RunSQL, RunPython)
-    text = "\n".join(type(line).__name__ if isinstance(line, own) else repr(line) for line in lines)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def tables_of(snapshots: Iterable[Snapshot | None]) -> Tables:
-    """The tables of some snapshots by name."""
+def tables_of(snapshots: Iterable[Snapshot | None]) -> dict[TableName, Table]:
+    """Give the tables of some snapshots by name."""
     return {table.name: table for snapshot in snapshots if snapshot is not None for table in snapshot.shape}

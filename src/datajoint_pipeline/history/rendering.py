@@ -1,38 +1,20 @@
-"""What revise writes: operations as lines of a migration file, the file around them, and snapshots."""
+"""Operations as lines of a migration file; :mod:`operations.lines` reads them back."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.structure import Tables
 from ..schema import definition, values
-from ..schema.model import TIERS, Schema, TableName, table_name
-from .files import Files
+from ..schema.model import TIERS, TableName, table_name
 
 
-@dataclass
-class NewMigration:
-    """A migration that is to be written."""
-
-    schema: str
-    previous: str
-    version: str
-    operations: list[ops.Operation] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    requires: dict[str, str] = field(default_factory=dict)
-    path: Path | None = None
-
-
-def write(
+def render(
     operation: ops.Operation, tables: Tables, schema: str, later: definition.More = None, *, ask: bool = False
 ) -> str:
-    """An operation as a line of a file.
+    """Render an operation as a line of a migration file.
 
     Parameters
     ----------
@@ -43,7 +25,7 @@ def write(
     schema : str
         In whose migration it stands.
     later : definition.Titles, optional
-        What tables are called that are still to come.
+        Names of the tables that are still to come.
     ask : bool
         Whether the value for existing rows is still to be given.
     """
@@ -93,7 +75,7 @@ def write(
 
 
 def _new_name(operation: ops.RenameTable, tables: Tables, schema: str) -> str:
-    """The name that a table is given, as :class:`RenameTable` reads it."""
+    """Give the new name of a table as :class:`RenameTable` reads it."""
     old, new = tables[operation.table], operation.to
     own = definition.title(new)
     master = None if "__" not in new.table.lstrip("_#") else new.table[: -len(new.table.rpartition("__")[2]) - 2]
@@ -129,58 +111,3 @@ def _filling(fill: values.Fill | None, ask: bool, titles: definition.Titles, sch
     if fill is None and not ask:
         return []
     return [f"fill={values.write(None if ask else fill, lambda name: titles.of(name, schema), string)}"]
-
-
-def slug(message: str) -> str:
-    """A message as part of a file's name."""
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in message.lower()).split()
-    return "_".join(words)[:50].rstrip("_") or "change"
-
-
-def file_text(files: Files, draft: NewMigration, message: str) -> str:
-    words = " ".join(message.split()).replace("\\", "\\\\").replace('"""', "'''")
-    words = f"{words} " if words.endswith('"') else words
-    used = {line.partition("(")[0] for line in draft.lines}
-    text = "\n".join(draft.lines)
-    used |= {
-        word
-        for word in ("ASK", "From", "NUMBER", "PARENT", "Sql", "UUID")
-        if re.search(r"=(\{.*: )?" + word + r"\b", text)
-    }
-    names = sorted(used, key=lambda name: (not name.isupper(), name))
-    imports = f"from datajoint_pipeline.migration import {', '.join(names)}"
-    if len(imports) > 120:
-        imports = imports.partition("import ")[0] + "import (\n" + "".join(f"    {n},\n" for n in names) + ")"
-    requires = ", ".join(f'"{name}": "{version}"' for name, version in draft.requires.items())
-    body = "".join(f"    {_indented(line)},\n" for line in draft.lines)
-    parts = [f'"""{words}"""', ""]
-    if names:
-        parts += [imports, ""]
-    parts += [f'follows = "{draft.previous}"', "requires = {" + requires + "}", ""]
-    empty = "operations = []  # what changes here follows from other schemas' migrations"
-    parts.append(f"operations = [\n{body}]" if draft.lines else empty)
-    return "\n".join(parts) + "\n"
-
-
-def _indented(line: str) -> str:
-    """A line within the list; what stands in a block of text keeps its place."""
-    return line if '"""' in line else line.replace("\n", "\n    ")
-
-
-def snapshot_text(files: Files, shape: Schema, version: str, titles: definition.Titles) -> str:
-    """A snapshot as its file has it."""
-    head = (
-        f"# What {shape.name} looks like at its newest version. Written by revise, not to be edited.\n"
-        "# Where git sees a conflict here, two branches changed the schema: keep either side of this file, then run\n"
-        f"# {files.program} renumber {shape.name}\n"
-        f"version {version}\nfingerprint {shape.fingerprint}\n\n"
-    )
-    return head + definition.write_schema(shape, titles) + "\n"
-
-
-def put(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,4 +1,4 @@
-"""Which schema's migration does what: operations of a whole pipeline, divided into one file a schema.
+"""Splits the operations of a whole pipeline into one migration a schema.
 
 A file is read after those of the schemas above it, so what it says of a table of another schema must be true at that
 point, though the operation was found in an order of its own.
@@ -6,33 +6,22 @@ point, though the operation was found in an order of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-
-from packaging.version import Version
 
 from ..diff import changes
 from ..operations import structure as ops
-from ..operations.data import InsertRows
-from ..schema.model import ForeignKey, Schema, Table, TableName
-from . import chain, rendering
+from ..operations.structure import Tables
+from ..schema.model import ForeignKey, Schema, TableName
+from . import bumps, chain
 from .migration_files import History, Migration
-
-Tables = Mapping[TableName, Table]
-
-MAJOR, MINOR, PATCH = "major", "minor", "patch"
-
-
-def shape_of(schema: str, tables: Tables) -> Schema:
-    """The tables of a schema."""
-    own = sorted((table for name, table in tables.items() if name.schema == schema), key=lambda t: t.name.table)
-    return Schema(schema, tuple(own))
+from .writing import NewMigration
 
 
 def split(
     histories: Mapping[str, History], before: Tables, found: changes.Changes, bump: str | None = None
-) -> list[rendering.NewMigration]:
-    """What the migration of each schema is to do, in the order in which they apply.
+) -> list[NewMigration]:
+    """Split changes into one migration for each schema, in the order in which they apply.
 
     Parameters
     ----------
@@ -48,49 +37,49 @@ def split(
     reached = ops.apply(found.operations, before)
     order = list(histories)
     homes: dict[TableName, str] = {}
-    result: dict[str, rendering.NewMigration] = {}
+    result: dict[str, NewMigration] = {}
     kinds: dict[str, set[str]] = {}
-    now: Tables = before
+    tables: Tables = before
     renames: list[tuple[str, ops.Operation, dict[TableName, TableName]]] = []
     for operation in found.operations:
         # What is done to a table that moves stands in one file, that of the schema it leaves.
         home = homes.get(operation.table, operation.table.schema)
         names: dict[TableName, TableName] = {}
         if isinstance(operation, ops.RenameTable):
-            names = operation.names(now)
+            names = operation.names(tables)
             homes |= dict.fromkeys(names.values(), home)
-            kinds.setdefault(operation.to.schema, set()).add(MAJOR)
+            kinds.setdefault(operation.to.schema, set()).add(bumps.MAJOR)
         if isinstance(operation, (ops.RenameTable, ops.RenameAttribute)):
             renames.append((home, operation, names))
-        now = operation.apply(now)
-        kinds.setdefault(home, set()).add(weight(operation))
-        result.setdefault(home, rendering.NewMigration(home, "", "")).operations.append(operation)
+        tables = operation.apply(tables)
+        kinds.setdefault(home, set()).add(bumps.bump_of(operation))
+        result.setdefault(home, NewMigration(home, "", "")).operations.append(operation)
     for name in order:
-        if name in kinds or shape_of(name, before) != shape_of(name, reached):
-            result.setdefault(name, rendering.NewMigration(name, "", ""))
-    for name, draft in result.items():
+        if name in kinds or Schema.of(name, before) != Schema.of(name, reached):
+            result.setdefault(name, NewMigration(name, "", ""))
+    for name, new in result.items():
         latest = histories[name].latest
         assert latest is not None
-        draft.previous = latest.version
-        draft.version = raised(latest.version, bump or worst(kinds.get(name, {PATCH})))
+        new.previous = latest.version
+        new.version = bumps.raised(latest.version, bump or bumps.worst(kinds.get(name, {bumps.PATCH})))
     parents = _parents(before, reached)
-    for name, draft in result.items():
-        draft.requires = {above: result[above].version for above in sorted(parents.get(name, ())) if above in result}
-        draft.requires |= {
+    for name, new in result.items():
+        new.requires = {above: result[above].version for above in sorted(parents.get(name, ())) if above in result}
+        new.requires |= {
             parent: newest.version
-            for parent in sorted({k.parent.schema for o in draft.operations for k in _keys(o)} - set(result) - {name})
+            for parent in sorted({k.parent.schema for o in new.operations for k in _keys(o)} - set(result) - {name})
             if parent in histories and (newest := histories[parent].latest) is not None
         }
         # Where a table moves to has to be there.
-        places = {o.to.schema for o in draft.operations if isinstance(o, ops.RenameTable)} - {name, *draft.requires}
-        draft.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
-    revs = [Migration(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
+        places = {o.to.schema for o in new.operations if isinstance(o, ops.RenameTable)} - {name, *new.requires}
+        new.requires |= {place: there.version for place in places if (there := histories[place].latest) is not None}
+    migrations = [Migration(d.schema, d.version, d.previous, "", requires=d.requires) for d in result.values()]
     have = {name: history.latest.version if history.latest else None for name, history in histories.items()}
-    ordered = [result[migration.schema] for migration in chain.in_order(revs, have, order)]
-    for number, draft in enumerate(ordered):
+    ordered = [result[migration.schema] for migration in chain.in_order(migrations, have, order)]
+    for number, new in enumerate(ordered):
         later = {other.schema for other in ordered[number + 1 :]}
         pending = [(operation, names) for home, operation, names in renames if home in later]
-        draft.operations = [_as_of_then(operation, pending) for operation in draft.operations]
+        new.operations = [_as_of_then(operation, pending) for operation in new.operations]
     return ordered
 
 
@@ -98,7 +87,9 @@ Renames = list[tuple[ops.Operation, dict[TableName, TableName]]]
 
 
 def _as_of_then(operation: ops.Operation, pending: Renames) -> ops.Operation:
-    """An operation where some renames are still to come in other schemas: foreign keys lead to the old names."""
+    """Give an operation for the moment at which some renames of other schemas are still pending: its foreign keys lead
+    to the old names.
+    """
 
     def then(key: ForeignKey) -> ForeignKey:
         for rename, names in reversed(pending):
@@ -119,7 +110,7 @@ def _as_of_then(operation: ops.Operation, pending: Renames) -> ops.Operation:
 
 
 def _parents(*states: Tables) -> dict[str, set[str]]:
-    """The schemas that each schema refers to, in any of the states, as far as they lead in one direction."""
+    """Give the schemas that each schema refers to in any of the states, as far as they lead in one direction."""
     found: dict[str, set[str]] = {}
     for state in reversed(states):
         for table in state.values():
@@ -147,37 +138,3 @@ def _keys(operation: ops.Operation) -> tuple[ForeignKey, ...]:
         case ops.AddForeignKey(key=key):
             return (key,)
     return ()
-
-
-# --- Versions ----------------------------------------------------------------------------------------------------
-
-
-def weight(operation: ops.Operation) -> str:
-    """What an operation does to those who read the tables: ``major`` where code that works may break, ``minor`` where
-    there is more than before, ``patch`` where they see nothing of it."""
-    match operation:
-        case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
-            return PATCH
-        case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
-            return MINOR
-        case ops.AlterAttribute(before=before, after=after):
-            if before.type == after.type or before.inherited or after.inherited:
-                return PATCH if before.nullable == after.nullable else MINOR
-            return MINOR if changes.family(before.type) == changes.family(after.type) else MAJOR
-    return MAJOR
-
-
-def worst(kinds: Iterable[str]) -> str:
-    """The kind of change that counts, of several."""
-    return min(kinds, key=[MAJOR, MINOR, PATCH].index)
-
-
-def raised(version: str, bump: str) -> str:
-    """The next version."""
-    major, minor, patch = (*Version(version).release, 0, 0)[:3]
-    match bump:
-        case "major":
-            return f"{major + 1}.0.0"
-        case "minor":
-            return f"{major}.{minor + 1}.0"
-    return f"{major}.{minor}.{patch + 1}"

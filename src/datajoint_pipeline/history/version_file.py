@@ -35,7 +35,7 @@ class _Text:
 
 
 def add(source: str, name: str, version: str) -> str:
-    """The source with one more entry, at the end and on a line of its own where the others have one.
+    """Give the source with one more entry, at the end and on a line of its own where the others have one.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def add(source: str, name: str, version: str) -> str:
 
 
 def replace(source: str, name: str, version: str) -> str:
-    """The source with another version of a schema that it has.
+    """Give the source with another version of a schema that it has.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What a migration is made of: what each operation does to the tables, its inverse, and its line in a file."""
+"""The operations of a migration: what each does to the tables, its inverse, and its line in a file."""

@@ -1,4 +1,4 @@
-"""What a migration does to rows and leaves the shape of the tables as it is, and what it does while others work."""
+"""Operations that change rows and not the tables; and :class:`Online`, which changes a table while others use it."""
 
 from __future__ import annotations
 

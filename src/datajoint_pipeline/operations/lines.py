@@ -1,4 +1,4 @@
-"""What migration files are written in: one line an operation, with tables called as the code calls them.
+"""The vocabulary of migration files: one line an operation, with tables named as the code names them.
 
 A line is not yet an operation: which table ``Recording`` is, and what its attribute was before, is known once the lines
 before it are done. Written and read back, an operation is the same.
@@ -52,8 +52,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LineContext:
-    """Where a line is read: the tables at this point, and the schema whose migration it stands in; ``later`` knows what
-    tables are called that are still to come."""
+    """The context of a line: the tables before it, and the schema whose migration it stands in; ``later`` has the names
+    of tables that are still to come."""
 
     tables: Tables
     schema: str
@@ -82,13 +82,13 @@ class Line(ABC):
 
     @property
     def question(self) -> str:
-        """What a person still has to decide before this can run; empty where nothing is open."""
+        """Give what a person still has to decide before this can run; empty where nothing is open."""
         asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
         return f"which value existing rows get in {self!r}" if asks else ""
 
     @abstractmethod
-    def operation(self, scene: LineContext) -> ops.Operation | None:
-        """The operation; None for a line that is only for people."""
+    def operation(self, context: LineContext) -> ops.Operation | None:
+        """Give the operation; None for a line that is only for people."""
 
 
 # --- Tables ------------------------------------------------------------------------------------------------------
@@ -100,8 +100,8 @@ class CreateTable(Line):
 
     definition: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        tables = text.read_tables(self.definition, scene.schema, scene.titles)
+    def operation(self, context: LineContext) -> ops.Operation:
+        tables = text.read_tables(self.definition, context.schema, context.titles)
         if len(tables) != 1:
             raise text.unreadable(self.definition.strip().partition("\n")[0], "one table")
         return ops.CreateTable(tables[0].name, tables[0])
@@ -109,12 +109,12 @@ class CreateTable(Line):
 
 @dataclass(frozen=True)
 class DropTable(Line):
-    """Take a table out of sight; it keeps its rows until ``purge``."""
+    """Drop a table softly: it keeps its rows, hidden, until ``purge``."""
 
     table: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return ops.DropTable(scene.table(self.table))
+    def operation(self, context: LineContext) -> ops.Operation:
+        return ops.DropTable(context.table(self.table))
 
 
 @dataclass(frozen=True)
@@ -124,19 +124,19 @@ class RenameTable(Line):
     table: str
     to: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        old = scene.table(self.table)
+    def operation(self, context: LineContext) -> ops.Operation:
+        old = context.table(self.table)
         schema, dot, name = self.to.rpartition(".")
         above = ""
         if dot and schema[:1].isupper():
-            above, schema = schema, scene.schema
+            above, schema = schema, context.schema
         elif "." in schema:
             schema, _, above = schema.partition(".")
-        schema = schema or scene.schema
+        schema = schema or context.schema
         if not name[:1].isupper():
             return ops.RenameTable(old, TableName(schema, name))
-        tier = scene.tables[old].tier if old in scene.tables else "Manual"
-        master = scene.titles.find(above, schema).table if above else None
+        tier = context.tables[old].tier if old in context.tables else "Manual"
+        master = context.titles.find(above, schema).table if above else None
         if (tier == "Part") != bool(above):
             raise text.unreadable(repr(self), "Master.Part for a part, Table for any other table")
         return ops.RenameTable(old, TableName(schema, table_name(tier, name, master)))
@@ -149,8 +149,8 @@ class ChangeTier(Line):
     table: str
     tier: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        old = scene.table(self.table)
+    def operation(self, context: LineContext) -> ops.Operation:
+        old = context.table(self.table)
         prefixes = {tier: prefix for prefix, tier in TIERS.items()}
         if self.tier not in prefixes or "__" in old.table.lstrip("_#"):
             raise text.unreadable(repr(self), f"one of {', '.join(prefixes)}, and not a part")
@@ -159,14 +159,14 @@ class ChangeTier(Line):
 
 @dataclass(frozen=True)
 class ChangeComment(Line):
-    """Change what a table says of itself."""
+    """Change the comment of a table."""
 
     table: str
     comment: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        name = scene.table(self.table)
-        before = scene.tables[name].comment if name in scene.tables else ""
+    def operation(self, context: LineContext) -> ops.Operation:
+        name = context.table(self.table)
+        before = context.tables[name].comment if name in context.tables else ""
         return ops.ChangeComment(name, before, self.comment)
 
 
@@ -182,20 +182,20 @@ class AddAttribute(Line):
     after: str | None = None
     fill: Filling = None
 
-    def operation(self, scene: LineContext) -> ops.Operation:
+    def operation(self, context: LineContext) -> ops.Operation:
         attribute = text.read_attribute(self.definition)
-        return ops.AddAttribute(scene.table(self.table), attribute, self.after, values.fill(self.fill, scene.table))
+        return ops.AddAttribute(context.table(self.table), attribute, self.after, values.fill(self.fill, context.table))
 
 
 @dataclass(frozen=True)
 class DropAttribute(Line):
-    """Take an attribute out of sight; its values stay until ``purge``."""
+    """Drop an attribute softly: its values stay, hidden, until ``purge``."""
 
     table: str
     attribute: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return ops.DropAttribute(scene.table(self.table), self.attribute)
+    def operation(self, context: LineContext) -> ops.Operation:
+        return ops.DropAttribute(context.table(self.table), self.attribute)
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,8 @@ class RenameAttribute(Line):
     old: str
     new: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return ops.RenameAttribute(scene.table(self.table), self.old, self.new)
+    def operation(self, context: LineContext) -> ops.Operation:
+        return ops.RenameAttribute(context.table(self.table), self.old, self.new)
 
 
 @dataclass(frozen=True)
@@ -223,11 +223,11 @@ class AlterAttribute(Line):
     def question(self) -> str:
         return ""  # rows without a value are counted before anything runs; where there are none, nothing is open
 
-    def operation(self, scene: LineContext) -> ops.Operation:
+    def operation(self, context: LineContext) -> ops.Operation:
         after = text.read_attribute(self.definition)
-        before = scene.attribute(self.table, after.name)
+        before = context.attribute(self.table, after.name)
         return ops.AlterAttribute(
-            scene.table(self.table), before, after, values.fill(self.fill, scene.table), self.using
+            context.table(self.table), before, after, values.fill(self.fill, context.table), self.using
         )
 
 
@@ -238,8 +238,8 @@ class OrderAttributes(Line):
     table: str
     order: Sequence[str]
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return ops.OrderAttributes(scene.table(self.table), tuple(self.order))
+    def operation(self, context: LineContext) -> ops.Operation:
+        return ops.OrderAttributes(context.table(self.table), tuple(self.order))
 
 
 # --- Keys and indexes --------------------------------------------------------------------------------------------
@@ -252,9 +252,9 @@ class ChangePrimaryKey(Line):
     table: str
     key: Sequence[str]
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        name = scene.table(self.table)
-        before = scene.tables[name].primary_key if name in scene.tables else ()
+    def operation(self, context: LineContext) -> ops.Operation:
+        name = context.table(self.table)
+        before = context.tables[name].primary_key if name in context.tables else ()
         return ops.ChangePrimaryKey(name, before, tuple(self.key))
 
 
@@ -271,12 +271,12 @@ class AddForeignKey(Line):
     missing: Mapping[str, Filling] | None = None
     online: bool = field(default=False, repr=False, kw_only=True)
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        key = text.read_foreign_key(self.key, scene.titles, scene.schema)
+    def operation(self, context: LineContext) -> ops.Operation:
+        key = text.read_foreign_key(self.key, context.titles, context.schema)
         given = None
         if self.missing is not None:
             given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
-        added = ops.AddForeignKey(scene.table(self.table), key, given)
+        added = ops.AddForeignKey(context.table(self.table), key, given)
         return data.Online(added.table, added) if self.online else added
 
 
@@ -287,9 +287,9 @@ class DropForeignKey(Line):
     table: str
     key: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        key = text.read_foreign_key(self.key, scene.titles, scene.schema)
-        return ops.DropForeignKey(scene.table(self.table), key)
+    def operation(self, context: LineContext) -> ops.Operation:
+        key = text.read_foreign_key(self.key, context.titles, context.schema)
+        return ops.DropForeignKey(context.table(self.table), key)
 
 
 @dataclass(frozen=True)
@@ -300,8 +300,8 @@ class AddIndex(Line):
     index: str
     online: bool = field(default=False, repr=False, kw_only=True)
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        added = ops.AddIndex(scene.table(self.table), text.read_index(self.index))
+    def operation(self, context: LineContext) -> ops.Operation:
+        added = ops.AddIndex(context.table(self.table), text.read_index(self.index))
         return data.Online(added.table, added) if self.online else added
 
 
@@ -312,8 +312,8 @@ class DropIndex(Line):
     table: str
     index: str
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return ops.DropIndex(scene.table(self.table), text.read_index(self.index))
+    def operation(self, context: LineContext) -> ops.Operation:
+        return ops.DropIndex(context.table(self.table), text.read_index(self.index))
 
 
 # --- Data --------------------------------------------------------------------------------------------------------
@@ -326,8 +326,8 @@ class InsertRows(Line):
     table: str
     rows: Sequence[Mapping[str, data.Value]]
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return data.InsertRows(scene.table(self.table), tuple(tuple(row.items()) for row in self.rows))
+    def operation(self, context: LineContext) -> ops.Operation:
+        return data.InsertRows(context.table(self.table), tuple(tuple(row.items()) for row in self.rows))
 
 
 @dataclass(frozen=True)
@@ -337,8 +337,8 @@ class RebuildTable(Line):
     table: str
     values: Mapping[str, Sql]
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return data.RebuildTable(scene.table(self.table), tuple(self.values.items()))
+    def operation(self, context: LineContext) -> ops.Operation:
+        return data.RebuildTable(context.table(self.table), tuple(self.values.items()))
 
 
 @dataclass(frozen=True)
@@ -354,11 +354,11 @@ class RunSQL(Line):
     check: Sql | None = None
     back: Sql | None = None
 
-    def operation(self, scene: LineContext) -> ops.Operation:
+    def operation(self, context: LineContext) -> ops.Operation:
         if not (self.mysql or self.postgresql):
             raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
-        return data.RunSQL(TableName(scene.schema, ""), sql, self.check, self.words, self.back)
+        return data.RunSQL(TableName(context.schema, ""), sql, self.check, self.words, self.back)
 
 
 @dataclass(frozen=True)
@@ -374,8 +374,8 @@ class RunPython(Line):
     check: Callable[..., bool] = field(compare=False)
     run: Callable[..., bool] = field(compare=False)
 
-    def operation(self, scene: LineContext) -> ops.Operation:
-        return data.RunPython(TableName(scene.schema, ""), self.words, self.check, self.run)
+    def operation(self, context: LineContext) -> ops.Operation:
+        return data.RunPython(TableName(context.schema, ""), self.words, self.check, self.run)
 
 
 @dataclass(frozen=True)
@@ -388,5 +388,5 @@ class Decide(Line):
     def question(self) -> str:
         return self.text
 
-    def operation(self, scene: LineContext) -> None:
+    def operation(self, context: LineContext) -> None:
         return None

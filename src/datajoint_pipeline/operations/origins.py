@@ -1,4 +1,4 @@
-"""What operations make of what: every table and attribute, followed through a migration."""
+"""Where the tables and attributes after a migration come from: each is followed through its operations."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .structure import AddAttribute, AddForeignKey, AlterAttribute, Operation, R
 
 @dataclass
 class Origins:
-    """What the operations make of what.
+    """Where tables and attributes come from. Every mapping is keyed by the names afterwards.
 
     Parameters
     ----------
     tables : dict
-        Where each table was before, by where it is afterwards; tables that are made are missing.
+        The name of each table before; tables that are made are missing.
     attributes : dict
-        What each attribute was called before, by table and name afterwards; attributes that are added are missing.
+        The name of each attribute before, by table and name afterwards; attributes that are added are missing.
     fills : dict
         What existing rows get, by table and attribute afterwards.
     converts : dict
@@ -49,21 +49,21 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
     origins : Origins
         Where they come from.
     """
-    now = dict(before)
+    tables = dict(before)
     origins = Origins({name: name for name in before}, {n: {a: a for a in t.attribute} for n, t in before.items()})
     for operation in operations:
-        after = operation.apply(now)
+        after = operation.apply(tables)
         match operation:
             case RenameTable():
-                names = operation.names(now)
+                names = operation.names(tables)
                 origins.tables = {names.get(n, n): old for n, old in origins.tables.items()}
                 origins.attributes = {names.get(n, n): old for n, old in origins.attributes.items()}
                 origins.rows = {names.get(n, n): rows for n, rows in origins.rows.items()}
                 origins.fills = {(names.get(n, n), a): fill for (n, a), fill in origins.fills.items()}
                 origins.converts = {(names.get(n, n), a): sql for (n, a), sql in origins.converts.items()}
             case RenameAttribute(table=name, old=old, new=new):
-                known = origins.attributes.get(name, {})
-                origins.attributes[name] = {new if a == old else a: was for a, was in known.items()}
+                sources = origins.attributes.get(name, {})
+                origins.attributes[name] = {new if a == old else a: was for a, was in sources.items()}
                 if (name, old) in origins.fills:
                     origins.fills[name, new] = origins.fills.pop((name, old))
             case (
@@ -82,27 +82,27 @@ def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableNa
                 origins.converts |= {(name, attribute): sql for attribute, sql in values}
             case _:
                 pass
-        origins.missing = _following(origins.missing, operation, now)
+        origins.missing = _following(origins.missing, operation, tables)
         for name in [n for n in origins.tables if n not in after]:
             del origins.tables[name]
-        for name, known in origins.attributes.items():
+        for name, sources in origins.attributes.items():
             table = after.get(name)
-            if table is None or table is not now.get(name):
-                origins.attributes[name] = {a: was for a, was in known.items() if table and a in table.attribute}
-        now = after
-    return now, origins
+            if table is None or table is not tables.get(name):
+                origins.attributes[name] = {a: was for a, was in sources.items() if table and a in table.attribute}
+        tables = after
+    return tables, origins
 
 
 def _following(
-    missing: dict[tuple[TableName, ForeignKey], dict[str, str]], operation: Operation, now: Tables
+    missing: dict[tuple[TableName, ForeignKey], dict[str, str]], operation: Operation, tables: Tables
 ) -> dict[tuple[TableName, ForeignKey], dict[str, str]]:
-    """Foreign keys by the names that they have after a renaming."""
+    """Give the foreign keys by the names that they have after a rename."""
     if not missing or not isinstance(operation, (RenameTable, RenameAttribute)):
         return missing
     found = {}
     for (name, key), given in missing.items():
         if isinstance(operation, RenameTable):
-            names = operation.names(now)
+            names = operation.names(tables)
             name, key = names.get(name, name), replace(key, parent=names.get(key.parent, key.parent))
         else:
             old, new = operation.old, operation.new
@@ -115,12 +115,12 @@ def _following(
 
 
 def resolved(tables: Tables, name: TableName, attribute: str) -> str:
-    """The type of an attribute; that of the ancestor that declares it, for an inherited one."""
+    """Give the type of an attribute; for an inherited one, that of the ancestor that declares it."""
     return declared(tables, name, attribute)[0]
 
 
 def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
-    """Type and comment of an attribute, as they are where it is declared, and the table where that is."""
+    """Give type and comment of an attribute as they are where it is declared, and the table where that is."""
     seen: set[tuple[TableName, str]] = set()
     while name in tables and attribute in tables[name].attribute and (name, attribute) not in seen:
         seen.add((name, attribute))

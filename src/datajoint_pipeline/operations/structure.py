@@ -1,8 +1,8 @@
-"""What a migration is made of: one value per operation, what it does to the tables, and its inverse.
+"""The operations of a migration: one class each, with what it does to the tables and its inverse.
 
-An operation knows tables as plain values (:mod:`model`) and nothing of databases. It states what is to be; how a server
-gets there is for the rooms above. Applied in order to the tables of one snapshot, the operations of a migration give
-those of the next.
+An operation knows tables as plain values (:mod:`schema.model`) and nothing of databases. It states what is to be; how a
+server gets there is for the layers above. Applied in order to the tables of one snapshot, the operations of a migration
+give those of the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..schema.values import Fill, Missing, Sql
 #: Every table of a pipeline by where it is.
 Tables = Mapping[TableName, Table]
 
-#: What stands before the name of an attribute that was dropped and is kept out of sight.
+#: What stands before the name of an attribute that is soft-deleted: dropped, and kept until `purge`.
 SOFT_DELETED_ATTRIBUTE = "_dropped_"
 
 
@@ -30,20 +30,20 @@ class Operation(ABC):
 
     @abstractmethod
     def apply(self, tables: Tables) -> dict[TableName, Table]:
-        """The tables afterwards; raises :class:`DeploymentError` where they are not such that it can be applied."""
+        """Give the tables after the operation; raise :class:`PipelineError` where it does not fit them."""
 
     @abstractmethod
     def inverse(self, tables: Tables) -> Operation:
-        """The operation that leads back, given the tables before this one was applied."""
+        """Give the operation that undoes this one, given the tables before this one."""
 
     def found(self, tables: Tables) -> Table:
-        """Its table, or a refusal in words."""
+        """Give its table; raise where there is none."""
         if self.table not in tables:
             raise self.refusal(f"there is no table {self.table}")
         return tables[self.table]
 
     def refusal(self, why: str) -> PipelineError:
-        """What is said where the operation does not fit the tables."""
+        """Give the error for tables that the operation does not fit."""
         return PipelineError(
             f"{type(self).__name__} cannot be applied to {self.table}.",
             f"At this point {why}.",
@@ -52,12 +52,12 @@ class Operation(ABC):
 
 
 def _with(tables: Tables, table: Table) -> dict[TableName, Table]:
-    """The tables with one of them replaced or added."""
+    """Give the tables with one of them replaced or added."""
     return {**tables, table.name: table}
 
 
 def sorted_keys(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
-    """Foreign keys in the order that a table has them in."""
+    """Sort foreign keys as a table has them."""
     return tuple(sorted(keys, key=lambda key: (key.parent.schema, key.parent.table, key.attributes)))
 
 
@@ -119,7 +119,7 @@ class RenameTable(Operation):
         }
 
     def names(self, tables: Tables) -> dict[TableName, TableName]:
-        """New names of the table and of its parts."""
+        """Give the new names of the table and of its parts, by their old ones."""
         names = {self.table: self.to}
         for table in tables.values():
             if table.master == self.table and self.to.table.lstrip("_#").find("__") < 0:
@@ -133,7 +133,7 @@ class RenameTable(Operation):
 
 @dataclass(frozen=True)
 class ChangeComment(Operation):
-    """Change what a table says of itself."""
+    """Change the comment of a table."""
 
     before: str
     after: str
@@ -366,7 +366,7 @@ class DropIndex(Operation):
 
 
 def apply(operations: Iterable[Operation], tables: Tables) -> dict[TableName, Table]:
-    """The tables after all operations, in order."""
+    """Give the tables after all operations, applied in order."""
     after = dict(tables)
     for operation in operations:
         after = operation.apply(after)
@@ -374,7 +374,7 @@ def apply(operations: Iterable[Operation], tables: Tables) -> dict[TableName, Ta
 
 
 def inverse(operations: Iterable[Operation], tables: Tables) -> list[Operation]:
-    """The operations that lead back from where these lead, given the tables before the first."""
+    """Give the operations that undo these, given the tables before the first."""
     back: list[Operation] = []
     for operation in operations:
         back.insert(0, operation.inverse(tables))

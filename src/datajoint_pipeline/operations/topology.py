@@ -1,4 +1,4 @@
-"""How the tables of a state depend on each other, and whether that state can be."""
+"""How the tables of a state depend on each other, and whether a database can have that state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .structure import Tables
 
 
 def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
-    """A sentence for each foreign key that leads nowhere in this state, which is no state that a database can have.
+    """Give a sentence for each foreign key of a state that leads nowhere; no database can have such a state.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
 def dependency_order(
     tables: Iterable[Table], more: Mapping[TableName, Iterable[TableName]] | None = None
 ) -> list[TableName]:
-    """Parents before children, masters before parts, and what is in ``more`` before its table; otherwise by name.
+    """Order tables: parents before children, masters before parts, what is in ``more`` before its table; otherwise by
+    name.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dialects import catalog
 from ..diff import changes, questions
-from ..history import migration_files, splitting
+from ..history import bumps, migration_files
 from ..history.files import Files
 from ..operations import structure as ops
 from ..quoting import quoter
@@ -91,8 +91,8 @@ def compare(
             results.append(Comparison(name, files.versions[name], files.versions[name], (), (), texts, {}))
             continue
         operations = [op for op in found.operations if name in (op.table.schema, _new_schema(op))]
-        kinds = [splitting.weight(op) for op in operations]
-        proposed = splitting.raised(latest.version, splitting.worst(kinds)) if kinds else latest.version
+        kinds = [bumps.bump_of(op) for op in operations]
+        proposed = bumps.raised(latest.version, bumps.worst(kinds)) if kinds else latest.version
         differences = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
         if name not in shapes and connection is not None:
             differences.append("It is not there.")

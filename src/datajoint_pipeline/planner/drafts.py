@@ -20,7 +20,7 @@ from ..diff import answering
 from ..diff.changes import difference
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files, splitting
+from ..history import chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import data
@@ -29,7 +29,7 @@ from ..operations.origins import resolved, trace
 from ..operations.structure import Tables
 from ..operations.topology import dangling
 from ..schema import definition
-from ..schema.model import Table, TableName
+from ..schema.model import Schema, Table, TableName
 from ..schema.naming import shorten
 from ..schema.values import Fill
 from . import pending, plan
@@ -197,11 +197,7 @@ def _unanswered(question: Question) -> tuple[str, str, str]:
 def group(deployment: Deployment, operations: list[ops.Operation], lossy: Lossy = frozenset()) -> Group:
     """Plan the steps of a draft. What is soft-deleted under the name of something that is added, comes back."""
     after = ops.apply(operations, deployment.tables)
-    changed = [
-        n
-        for n in deployment.target.versions
-        if splitting.shape_of(n, deployment.tables) != splitting.shape_of(n, after)
-    ]
+    changed = [n for n in deployment.target.versions if Schema.of(n, deployment.tables) != Schema.of(n, after)]
     markers = [pending.as_drafted(name, deployment.records[name].version) for name in changed]
     planned = Group(markers, deployment.tables, instead=operations)
     names = constraints.names(deployment.catalogue)
@@ -276,12 +272,12 @@ def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName
     histories = {name: deployment.histories[name] for name in deployment.records}
     now = migration_files.tables_of(history.oldest for history in histories.values())
     versions = {name: history.oldest.version for name, history in histories.items() if history.oldest}
-    pending_digests = {migration.digest for migration in wanted}
+    ahead = {(migration.schema, migration.version) for migration in wanted}
     applied = [
         migration
         for name, history in histories.items()
         for migration in history.migrations
-        if migration.digest not in pending_digests
+        if (name, migration.version) not in ahead
         and Version(migration.version) <= Version(deployment.records[name].version)
     ]
     for migration in chain.in_order(applied, versions, list(deployment.histories)):

@@ -175,8 +175,12 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
             exit_code=ExitCode.CONFLICT,
         )
     _refuse_other_history(history, record.version, base, applied)
-    digests = {digest for _, _, digest in applied}
-    left = [r for r in history.migrations if Version(r.version) > Version(base) and r.digest not in digests]
+    done: list[Migration] = []
+    for version, _, digest in applied:
+        # Two files may do the same; and one that was renumbered has another version than its record.
+        same = [m for m in history.migrations if m.has_digest(digest) and m not in done]
+        done += [m for m in same if m.version == version] or same[:1]
+    left = [m for m in history.migrations if Version(m.version) > Version(base) and m not in done]
     return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
 
 
@@ -239,9 +243,8 @@ def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[
 
 def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
     """Refuse a database that was changed by migrations that are not these."""
-    known = {migration.digest for migration in history.migrations}
     for version, slug, digest in applied:
-        if digest in known:
+        if any(migration.has_digest(digest) for migration in history.migrations):
             continue
         same = next((r for r in history.migrations if (r.version, r.slug) == (version, slug)), None)
         if same is not None:

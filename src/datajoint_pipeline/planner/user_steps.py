@@ -81,7 +81,10 @@ def corrected(
         If a statement was corrected that has run already.
     """
     migrations = [found for member in head["members"] if (found := _current(member, histories)) is not None]
-    members = [{**m, "digest": r.digest} for m, r in zip(head["members"], migrations, strict=False)]
+    members = [
+        m if r.has_digest(m["digest"]) else {**m, "digest": r.digest}
+        for m, r in zip(head["members"], migrations, strict=False)
+    ]
     if len(migrations) < len(head["members"]) or members == head["members"]:
         return None
     lines = [(line, r) for r in migrations for line in r.lines if isinstance(line, (RunSQL, RunPython))]
@@ -110,8 +113,8 @@ def corrected(
 def _current(member: Mapping[str, Any], histories: Mapping[str, History]) -> Migration | None:
     """Give the migration of a member as its file is now; None where more than its user steps was changed."""
     known = histories[member["schema"]].migrations if member["schema"] in histories else []
-    same = (r for r in known if r.slug == member["slug"] and r.frame == member.get("frame"))
-    return next((r for r in known if r.digest == member["digest"]), None) or next(same, None)
+    same = (r for r in known if r.slug == member["slug"] and r.has_frame(member.get("frame")))
+    return next((r for r in known if r.has_digest(member["digest"])), None) or next(same, None)
 
 
 def _by_operation(steps: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -60,13 +60,13 @@ def _as_folder(store: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _open(config: Any, project: Project, environment: Environment) -> dj.Connection:
     where = describe(config, environment)
-    said: list[logging.LogRecord] = []
+    records: list[logging.LogRecord] = []
 
     def hold_back(record: logging.LogRecord) -> bool:
-        said.append(record)
+        records.append(record)
         return False
 
-    # What DataJoint says on the way to a failure only hides the reason; on the way to a connection it is said.
+    # What DataJoint logs on the way to a failure hides the reason; on the way to a connection it is handed on.
     logger = logging.getLogger("datajoint")
     logger.addFilter(hold_back)
     try:
@@ -75,7 +75,7 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
         raise _unreachable(error, where, config, project, environment) from error
     finally:
         logger.removeFilter(hold_back)
-    for record in said:
+    for record in records:
         logger.handle(record)
     if config["database.use_tls"] is True and not tls.in_force(connection):
         connection.close()
@@ -88,7 +88,7 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
 
 
 def describe(config: Any, environment: Environment) -> str:
-    """The server in words, without a credential."""
+    """Name the server in words, without a credential."""
     if environment.embedded:
         return "the embedded PostgreSQL in .local"
     kind = {"mysql": "MySQL", "postgresql": "PostgreSQL"}[config["database.backend"]]

@@ -1,4 +1,4 @@
-"""A look at everything that decides which database is reached and how: settings, sources, problems, the server."""
+"""Examines everything that decides which database is reached and how: settings, their sources, problems, the server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Report:
     problems: list[Problem]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as one JSON document."""
+        """Give the report as one JSON document."""
         return {
             "environment": self.environment,
             "settings": [vars(setting) for setting in self.settings],
@@ -48,10 +48,10 @@ class Report:
 
 def examine(pipeline: Pipeline, environment: Environment) -> Report:
     """Look at the configuration, then try the server."""
-    own = pipeline.project
+    project = pipeline.project
     try:
         config = pipeline.config
-        found, shown = _problems(own, config), settings.sources(own, config)
+        found, shown = _problems(project, config), settings.sources(project, config)
     except PipelineError as error:
         return Report(environment.name, [], [], [Problem("broken-file", error.what, error.why, error.do, fatal=True)])
     facts = [f"The environment is {environment.name}; its schemas are called {environment.database('<name>')}."]
@@ -104,7 +104,7 @@ def _server_problems(config: Any, connection: Any, encrypted: bool) -> list[Prob
 
 
 def _problems(project: Project, config: Any) -> list[Problem]:
-    """Everything about the configuration that is ignored or wrong, without connecting."""
+    """Find everything about the configuration that is ignored or wrong, without connecting."""
     found = list(settings.file_problems(project)) + list(settings.placeholder_problems(project, config))
     flat = settings.flatten(settings.read(project)[0])
     command = project.command

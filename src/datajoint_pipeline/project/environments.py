@@ -1,4 +1,4 @@
-"""Which database is meant.
+"""The environments of a project: which database a command works on.
 
 ``local`` is the embedded PostgreSQL of the project; ``dev`` and ``prod`` are the server that DataJoint's own
 configuration names. ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own,
@@ -48,7 +48,7 @@ class Environment:
 
 
 def find(project: Project, name: str | None = None, *, explicit: bool = False) -> Environment:
-    """Give an environment of a project; without a name, the one that is meant when nothing is said.
+    """Give an environment of a project; without a name, the one that is meant by default.
 
     Raises
     ------

@@ -82,15 +82,15 @@ class Graph:
     modules: Mapping[str, Module] = field(default_factory=dict)
 
     def module_of(self, schema: str) -> str | None:
-        """The module that opens a schema."""
+        """Find the module that opens a schema."""
         return next((module.name for module in self.modules.values() if schema in module.schemas), None)
 
     def parents(self, name: str) -> set[str]:
-        """The modules that a module's foreign keys lead to."""
+        """Give the modules that a module's foreign keys lead to."""
         return {r.module for r in self.modules[name].references if r.module is not None and r.module in self.modules}
 
     def modules_in_order(self, versions: Mapping[str, str]) -> dict[str, str]:
-        """The module of each schema, in the order of ``SCHEMA_VERSIONS``.
+        """Give the module of each schema, in the order of ``SCHEMA_VERSIONS``.
 
         Raises
         ------
@@ -149,7 +149,7 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
             imports.setdefault(target.partition(".")[0], line)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     lines = source.split("\n")
-    written = "\n".join(line for node in classes for line in lines[node.lineno - 1 : node.end_lineno])
+    definitions = "\n".join(line for node in classes for line in lines[node.lineno - 1 : node.end_lineno])
     schemas = tuple(dict.fromkeys(_opened(tree))) if any(c.decorator_list for c in classes) or not classes else ()
     ignored = {i.strip() for match in _IGNORE.finditer(source) for i in match["ids"].split(",")}
     return Module(
@@ -159,7 +159,7 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
         imports=imports,
         tables=frozenset(node.name for node in classes),
         references=tuple(reference for node in classes for reference in _references(node, aliases)),
-        stores=frozenset(_STORE.findall(written)),
+        stores=frozenset(_STORE.findall(definitions)),
         ignored=frozenset(ignored),
     )
 
@@ -205,19 +205,19 @@ def _references(table: ast.ClassDef, aliases: Mapping[str, str], master: str = "
                         yield Reference(module, target, name, node.value.lineno + offset)
 
 
-def _resolve(written: str, aliases: Mapping[str, str]) -> tuple[str | None, str]:
-    """The module and the class that a reference leads to; module None where it stays inside its own."""
-    written = re.sub(r"\.proj$", "", written)
-    parts = written.split(".")
+def _resolve(reference: str, aliases: Mapping[str, str]) -> tuple[str | None, str]:
+    """Find the module and the class that a reference leads to; module None where it stays inside its own."""
+    reference = re.sub(r"\.proj$", "", reference)
+    parts = reference.split(".")
     for length in range(len(parts), 0, -1):
-        known = aliases.get(".".join(parts[:length]))
-        if known is not None:
-            module, _, inner = known.partition(".")
+        target = aliases.get(".".join(parts[:length]))
+        if target is not None:
+            module, _, inner = target.partition(".")
             return module, ".".join([*filter(None, [inner]), *parts[length:]])
     # An unknown small first word can only be a module that is not imported; tables are in CamelCase.
     if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self"):
         return parts[0], ".".join(parts[1:])
-    return None, written
+    return None, reference
 
 
 def check(graph: Graph, versions: Mapping[str, str]) -> list[Finding]:

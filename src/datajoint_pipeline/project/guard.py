@@ -1,4 +1,4 @@
-"""What stands between a schema module and the database: code meets only the version it was written for.
+"""The guard between a schema module and the database: code meets only the version it was written for.
 
 Old code on a new database reads wrong columns, new code on an old one fails half-way through a `make`. So a process
 asks once, with one query for the whole pipeline, and a schema whose code does not fit refuses in words.
@@ -15,14 +15,14 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 
 
-def require(target: Target, known: Mapping[str, SchemaStatus], name: str) -> None:
+def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> None:
     """Raise unless the database has the version of the schema that the code has.
 
     Parameters
     ----------
     target : Target
         The database.
-    known : mapping
+    statuses : mapping
         What :func:`survey` found.
     name : str
         The schema.
@@ -33,7 +33,7 @@ def require(target: Target, known: Mapping[str, SchemaStatus], name: str) -> Non
             "SCHEMA_VERSIONS in version.py does not name it.",
             f'Add "{name}": "1.0.0" below the schemas it depends on.',
         )
-    found = known[name]
+    found = statuses[name]
     if found.state is status.State.CURRENT:
         return
     command = target.command

@@ -63,7 +63,7 @@ class Pipeline:
         )
         self._environment: Environment | None = None
         self._connection: dj.Connection | None = None
-        self._known: dict[str, SchemaStatus] | None = None
+        self._statuses: dict[str, SchemaStatus] | None = None
         self._opener: Callable[[str], dj.Schema] = self._open_guarded
 
     @classmethod
@@ -78,7 +78,7 @@ class Pipeline:
         module = import_module(package)
         found = getattr(module, "pipeline", None)
         if not isinstance(found, Pipeline):
-            # Projects of releases before 0.6 have theirs where the management code was.
+            # Projects of releases before 0.6 have theirs where this library was.
             found = getattr(getattr(module, "manage", None), "pipeline", None)
         if not isinstance(found, Pipeline):
             raise PipelineError(
@@ -90,7 +90,7 @@ class Pipeline:
 
     @cached_property
     def project(self) -> Project:
-        """What the project says of itself.
+        """Describe the project, once.
 
         Raises
         ------
@@ -160,17 +160,17 @@ class Pipeline:
         from .provenance import code_commit, software
 
         environment = environment or self.select()
-        own, connection = self.project, self.connect(environment)
+        project, connection = self.project, self.connect(environment)
         return Target(
             connection=connection,
-            name=own.package,
+            name=project.package,
             environment=environment.name,
             prefix=environment.prefix,
-            files=own.files,
-            backups=own.root / "backups",
-            program=own.command,
-            commit=partial(code_commit, own.root),
-            software=partial(software, connection, own.package),
+            files=project.files,
+            backups=project.root / "backups",
+            program=project.command,
+            commit=partial(code_commit, project.root),
+            software=partial(software, connection, project.package),
             read_code=self.read_code,
         )
 
@@ -204,7 +204,7 @@ class Pipeline:
         Parameters
         ----------
         environment : str, optional
-            ``local``, ``dev`` or ``prod``; what is meant when nothing is said, otherwise.
+            ``local``, ``dev`` or ``prod``; otherwise the one that is meant by default.
         report : callable, optional
             Called with the name of each schema that is being made.
 
@@ -232,11 +232,13 @@ class Pipeline:
         try:
             yield
         finally:
-            self._opener, self._known = before, None
+            self._opener, self._statuses = before, None
 
     @contextmanager
     def declaring(self) -> Iterator[Callable[[str], ModuleType]]:
-        """While this holds, importing a module makes the tables that are missing; gives what imports a schema's."""
+        """Let importing a module make the tables that are missing, for as long as this holds; gives a function that
+        imports a schema's module.
+        """
         from .declaring import declare
 
         modules = self.modules
@@ -245,7 +247,7 @@ class Pipeline:
 
     @property
     def modules(self) -> dict[str, str]:
-        """The module of each schema, in dependency order."""
+        """Give the module of each schema, in dependency order."""
         from . import graph
 
         return graph.read(self.project.directory).modules_in_order(self.project.versions)
@@ -265,9 +267,9 @@ class Pipeline:
         connection = self.connect(environment)
         if not os.environ.get(self.project.variable("UNGUARDED")):
             target = self.target(environment)
-            if self._known is None:
-                self._known = guard.survey(target)
-            guard.require(target, self._known, name)
+            if self._statuses is None:
+                self._statuses = guard.survey(target)
+            guard.require(target, self._statuses, name)
         return dj.Schema(environment.database(name), connection=connection, create_schema=False)
 
     def _open_and_make(self, name: str) -> dj.Schema:

@@ -1,4 +1,4 @@
-"""What a project says of itself: its package, its folder, its schemas and their versions. Knows no database."""
+"""A project's package, folder, schemas and versions. Knows no database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Project:
     prefix : str
         What stands before every schema's name on the server.
     default_environment : str
-        The environment that is meant when nothing is said.
+        The environment that is meant where neither a command nor a variable names one.
     versions : dict
         Version of each schema, in dependency order, as ``version.py`` has them.
     """
@@ -52,7 +52,7 @@ class Project:
 
     @property
     def files(self) -> Files:
-        """Where the history of the schemas is on disk; an installed wheel is not edited."""
+        """Give the place of the schemas' history on disk; an installed wheel is not edited."""
         return Files(
             self.directory / "migrations",
             self.directory / "version.py",
@@ -63,12 +63,12 @@ class Project:
 
     @property
     def sources(self) -> Sources:
-        """Where the code is."""
+        """Give the place of the code."""
         return Sources(self.package, self.directory, self.root)
 
     @property
     def local_directory(self) -> Path:
-        """The folder of the embedded server and of the stores of ``local``."""
+        """Give the folder of the embedded server and of the stores of ``local``."""
         return self.root / ".local"
 
 
@@ -80,7 +80,7 @@ def describe(
     default_environment: str | None = None,
     command: str | None = None,
 ) -> Project:
-    """Put together what a project says of itself; what is None, its package says (``SCHEMA_VERSIONS`` and so on).
+    """Describe a project; what is None is read from its package (``SCHEMA_VERSIONS`` and so on).
 
     Raises
     ------

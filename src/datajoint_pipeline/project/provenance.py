@@ -1,4 +1,4 @@
-"""What the journal records of the code that a run comes from."""
+"""The commit and the versions of software that the journal records with a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def code_commit(root: Path) -> str:
-    """The git commit of a folder, ``+`` behind it where files differ from it; empty outside a repository."""
+    """Give the git commit of a folder, with ``+`` behind it where files differ from it; empty outside a repository."""
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],

@@ -34,21 +34,21 @@ def record(pipeline: Pipeline) -> Recording:
     """Import every module of a project with a stand-in for the connection; this process cannot connect afterwards."""
     from ..internals import declaration
 
-    own = pipeline.project
-    modules = graph.read(own.directory)
-    names = [*modules.modules_in_order(own.versions).values(), *modules.modules]
-    recording = declaration.install(pipeline.config, own.sources, own.versions, own.prefix)
+    project = pipeline.project
+    modules = graph.read(project.directory)
+    names = [*modules.modules_in_order(project.versions).values(), *modules.modules]
+    recording = declaration.install(pipeline.config, project.sources, project.versions, project.prefix)
     with pipeline.opening(recording.open_schema):
         for name in dict.fromkeys(names):
             try:
-                import_module(f"{own.package}.{name}")
+                import_module(f"{project.package}.{name}")
             except PipelineError:
                 raise
             except (Exception, SystemExit) as error:
                 raise PipelineError(
                     f"{name}.py cannot be imported.",
-                    f"{_where(own.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
-                    f"Correct it, and try python -c 'import {own.package}.{name}'.",
+                    f"{_where(project.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
+                    f"Correct it, and try python -c 'import {project.package}.{name}'.",
                 ) from error
     return recording
 

@@ -138,7 +138,7 @@ def extra_credentials(project: Project, default: str | None) -> Iterator[tuple[s
 
 
 def _reason(error: Exception) -> str:
-    """The first complaint of a pydantic error, without its preamble."""
+    """Give the first complaint of a pydantic error, without its preamble."""
     complaints = error.errors() if hasattr(error, "errors") else []
     return str(complaints[0]["msg"] if complaints else error)
 
@@ -163,7 +163,7 @@ def placeholder_problems(project: Project, config: Any) -> Iterator[Problem]:
 
 
 def read(project: Project) -> tuple[dict[str, Any], str]:
-    """The content of ``datajoint.json`` and, where it cannot be read, why."""
+    """Read ``datajoint.json``; where it cannot be read, give no content and the reason."""
     path = project.root / CONFIG_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -175,7 +175,7 @@ def read(project: Project) -> tuple[dict[str, Any], str]:
 
 
 def flatten(content: dict[str, Any]) -> dict[str, Any]:
-    """``{"database": {"host": …}}`` as ``{"database.host": …}``; stores are left out."""
+    """Give ``{"database": {"host": …}}`` as ``{"database.host": …}``; stores are left out."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if key == "stores" or key.startswith("stores."):
@@ -240,7 +240,7 @@ def _source(project: Project, key: str, flat: dict[str, Any]) -> str:
 
 
 def sources(project: Project, config: Any) -> list[Setting]:
-    """Every setting with its value, credentials masked, and where it comes from."""
+    """Give every setting with its value, credentials masked, and where it comes from."""
     flat = flatten(read(project)[0])
     found = []
     for group in _GROUPS:

@@ -1,4 +1,4 @@
-"""What was edited of the files that the template keeps up to date: they are made anew, as they were, and compared."""
+"""Which files that the template keeps up to date were edited: they are made anew, as they were, and compared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def answers(project: Project) -> dict[str, str]:
 
 
 def edited(project: Project) -> list[Finding]:
-    """A note about files of the template that were edited, or about why nobody can tell; nothing where all is as made.
+    """Give a note about files of the template that were edited, or about why nobody can tell; nothing where none was.
 
     The files are made once for each version of the template, and kept in ``.local/template/``.
     """
@@ -61,7 +61,7 @@ def edited(project: Project) -> list[Finding]:
 
 
 def conflicts(project: Project) -> list[Finding]:
-    """Where an update or a merge left a conflict that nobody has solved yet."""
+    """Find where an update or a merge left a conflict that nobody has solved yet."""
     command = ["git", "grep", "--no-index", "--exclude-standard", "-nI", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
     try:
         grep = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
@@ -113,5 +113,5 @@ def _files(made: Path) -> list[str]:
 
 
 def _differs(made: Path, own: Path) -> bool:
-    """Whether a file is not as it was made. One that was deleted is not missed: an update leaves it so."""
+    """Say whether a file was edited since it was made. One that was deleted does not count: an update leaves it so."""
     return own.is_file() and own.read_bytes() != made.read_bytes()

@@ -1,9 +1,9 @@
-"""How a connection is encrypted: what ``database.use_tls`` says holds on either server, and nothing falls back unasked.
+"""Encrypts connections: what ``database.use_tls`` says holds on either server, and nothing falls back to plain text.
 
 DataJoint 2.3.5 leaves MySQL's TLS to the driver whatever is set, verifies no certificate, and turns to plain text where
 encryption fails and nothing is set. Here ``true`` is an encrypted connection to a server whose certificate is verified,
 ``false`` is plain text, and where nothing is set another machine is only talked to encrypted. What is private in
-DataJoint's connection is used in this room only.
+DataJoint's connection is used in :mod:`internals.connection` only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CA_FILE = "database-ca.crt"
 
 
 def is_near(host: str) -> bool:
-    """Whether what is sent to a host never leaves this machine: a Unix socket, or a loopback address.
+    """Say whether data sent to a host never leaves this machine: a Unix socket, or a loopback address.
 
     A name counts by itself and not by what it is resolved to, since the driver resolves it once more.
     """
@@ -74,7 +74,8 @@ def connect(config: Any, project: Project) -> dj.Connection:
     return encrypted_connection(config, wanted, arguments, around)
 
 
-#: What is wanted where nothing is said and the server is another machine: encryption by whatever certificate it has.
+#: What is wanted where the configuration says nothing and the server is another machine: encryption, by whatever
+#: certificate the server has.
 _ENCRYPTED = "encrypted"
 
 
@@ -113,7 +114,7 @@ def _authorities(ca: Path) -> Iterator[None]:
 
 
 def in_force(connection: Any) -> bool:
-    """Whether a connection is encrypted, by the server's own word."""
+    """Ask the server whether a connection is encrypted."""
     if connection.adapter.backend == "mysql":
         row = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'").fetchone()
         return bool(row and row[1])
@@ -122,7 +123,7 @@ def in_force(connection: Any) -> bool:
 
 
 def explain(error: BaseException, host: str, wanted: object) -> tuple[str, str] | None:
-    """Why a connection failed over TLS, and what to do; None where that was not the reason."""
+    """Say why a connection failed over TLS, and what to do; None where TLS was not the reason."""
     text = " ".join(str(error).split())
     name = host.rpartition(":")[0] or host
     if re.search(r"hostname mismatch|IP address mismatch|does not match host name|is not valid for", text, re.I):

@@ -129,15 +129,15 @@ def _names(module: Module, node: ast.AST) -> Found:
 def _methods(module: Module, node: ast.AST) -> Found:
     if not module.datajoint or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return
-    method, said = node.func.attr, {keyword.arg for keyword in node.keywords if keyword.arg}
+    method, arguments = node.func.attr, {keyword.arg for keyword in node.keywords if keyword.arg}
     if do := _METHODS.get(method):
         yield "removed-method", node.lineno, f"DataJoint 2 has no {method}().", do
     for argument, do in _ARGUMENTS.get(method, {}).items():
-        if argument in said:
+        if argument in arguments:
             yield "removed-argument", node.lineno, f"{method}() takes no {argument} any more.", do
     # All of dj.U cannot be kept, so nothing has changed there.
-    said_so = said & {"exclude_nonmatching", "keep_all_rows"} or _universal(module, node.func.value)
-    if method in ("aggr", "aggregate") and not said_so:
+    explicit = arguments & {"exclude_nonmatching", "keep_all_rows"} or _universal(module, node.func.value)
+    if method in ("aggr", "aggregate") and not explicit:
         what = "aggr() keeps rows that nothing matches; until 2.0 it left them out."
         yield (
             "aggr-rows",
@@ -151,16 +151,16 @@ def _methods(module: Module, node: ast.AST) -> Found:
 
 def _instead(call: ast.Call) -> str:
     """Return what gives the same as a call of ``fetch``."""
-    said = {keyword.arg: keyword.value for keyword in call.keywords}
+    arguments = {keyword.arg: keyword.value for keyword in call.keywords}
     rest = ", ".join(
-        f"{name}={ast.unparse(value)}" for name, value in said.items() if name not in ("as_dict", "format", None)
+        f"{name}={ast.unparse(value)}" for name, value in arguments.items() if name not in ("as_dict", "format", None)
     )
     keyed = [argument for argument in call.args if getattr(argument, "value", None) == "KEY"]
     attributes = ", ".join(ast.unparse(argument) for argument in call.args if argument not in keyed)
-    if isinstance(said.get("as_dict"), ast.Constant) and getattr(said["as_dict"], "value", None):
+    if isinstance(arguments.get("as_dict"), ast.Constant) and getattr(arguments["as_dict"], "value", None):
         before = f".proj({attributes})" if attributes else ""
         return f"{before}.to_dicts({rest})".lstrip(".")
-    if getattr(said.get("format"), "value", None) == "frame":
+    if getattr(arguments.get("format"), "value", None) == "frame":
         return f"to_pandas({rest})"
     if keyed and not attributes:
         return f"keys({rest})"

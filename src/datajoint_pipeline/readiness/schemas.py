@@ -25,8 +25,8 @@ def proposed(module: Module, opening: Opening, prefix: str) -> str:
 def called(module: Module, prefix: str) -> str:
     """Return the name that the schema of a module is to have; one that is activated later has it from there."""
     first = module.openings[0]
-    told = next((opening for opening in module.openings if opening.name), first)
-    return proposed(module, first if first.name else told, prefix)
+    named = next((opening for opening in module.openings if opening.name), first)
+    return proposed(module, first if first.name else named, prefix)
 
 
 def names(modules: Iterable[Module], prefix: str) -> dict[str, str]:

@@ -115,10 +115,10 @@ class Module:
         decorated = any(node.decorator_list for node in self.classes)
         return any(opening.kind != "activate" for opening in self.openings) and (decorated or not self.classes)
 
-    def resolve(self, written: str) -> tuple[str, str]:
+    def resolve(self, reference: str) -> tuple[str, str]:
         """Return the sibling and the class that a reference leads to; no sibling where it stays in this file."""
-        written = re.sub(r"\.proj$", "", written)
-        parts = written.split(".")
+        reference = re.sub(r"\.proj$", "", reference)
+        parts = reference.split(".")
         for length in range(len(parts), 0, -1):
             known = self.aliases.get(".".join(parts[:length]))
             if known is not None:
@@ -126,7 +126,7 @@ class Module:
                 return module, ".".join([*filter(None, [inner]), *parts[length:]])
         if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self"):
             return parts[0], ".".join(parts[1:])
-        return "", written
+        return "", reference
 
 
 def read(path: Path, shown: str, package: str = "", siblings: frozenset[str] = frozenset()) -> Module:
@@ -190,15 +190,15 @@ def _definitions(node: ast.ClassDef, master: str = "") -> Iterator[Definition]:
 
 def _definition(title: str, tier: str, line: int, text: str) -> Definition:
     attributes, references, in_key = list[Line](), list[tuple[int, str]](), True
-    for number, written in enumerate(text.split("\n"), line):
-        plain = written.strip()
+    for number, row in enumerate(text.split("\n"), line):
+        plain = row.strip()
         if plain.startswith(("---", "___")):
             in_key = False
-        elif match := _REFERENCE.match(written):
+        elif match := _REFERENCE.match(row):
             references.append((number, match["target"]))
         elif not plain or plain.startswith("#") or re.match(r"(unique\s+)?index\b", plain, re.I):
             continue
-        elif match := _ATTRIBUTE.match(written):
+        elif match := _ATTRIBUTE.match(row):
             attributes.append(Line(number, match["name"], _type(match["rest"]), in_key))
     return Definition(title, tier, line, tuple(attributes), tuple(references))
 

@@ -22,7 +22,7 @@ More = Union["Titles", Callable[[], "Titles"], None]
 
 
 class Titles:
-    """What the tables of a pipeline are called in its code.
+    """The names that the tables of a pipeline have in its code.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Titles:
             self._names.setdefault(name.schema, []).append(name)
 
     def add(self, name: TableName) -> None:
-        """Take note of one more table."""
+        """Add one more table."""
         self._names.setdefault(name.schema, []).append(name)
         if name.schema in self._titles:
             self._titles[name.schema].setdefault(title(name), set()).add(name)
@@ -57,8 +57,9 @@ class Titles:
         return self._titles[schema].get(text, set())
 
     def of(self, name: TableName, here: str = "") -> str:
-        """What a table is called from within the schema ``here``: ``Recording``, ``session.Session``; as the server
-        calls it where its class would not tell it from another table."""
+        """Give the name of a table as code within the schema ``here`` writes it: ``Recording``, ``session.Session``;
+        the server's name where the class alone would be ambiguous.
+        """
         text = title(name)
         found = self._called(name.schema, text)
         if name not in found and self._more is not None:
@@ -68,7 +69,7 @@ class Titles:
         return text if name.schema == here else f"{name.schema}.{text}"
 
     def find(self, text: str, here: str = "") -> TableName:
-        """The table of that name.
+        """Find a table by the name that code within the schema ``here`` gives it.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Titles:
         return next(iter(found))
 
     def everywhere(self, text: str) -> list[TableName]:
-        """Every table that may be meant by a class, or as the server calls it, with or without its schema."""
+        """Find every table that a class, or a name on the server, may mean, with or without its schema."""
         head, _, rest = text.partition(".")
         names = {name for found in self._names.values() for name in found}
         if self._knows(head):
@@ -108,7 +109,7 @@ class Titles:
 
 @cache
 def title(name: TableName) -> str:
-    """What the class of a table is called."""
+    """Give the name of a table's class."""
     return Table(name, (), ()).title
 
 
@@ -116,7 +117,7 @@ def title(name: TableName) -> str:
 
 
 def write_attribute(attribute: Attribute) -> str:
-    """An attribute as a line of a definition: ``weight = null : float32  # in g``."""
+    """Write an attribute as a line of a definition: ``weight = null : float32  # in g``."""
     text = attribute.name
     if attribute.nullable:
         text += " = null"
@@ -134,7 +135,7 @@ _ATTRIBUTE = re.compile(
 
 
 def read_attribute(line: str) -> Attribute:
-    """The attribute of a line.
+    """Read the attribute of a line.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def _read_comment(text: str | None) -> str:
 
 
 def unreadable(line: str, form: str) -> PipelineError:
-    """What is said of a line that is not of a form."""
+    """Give the error for a line that does not have the expected form."""
     return PipelineError(f"{line.strip()!r} cannot be understood.", f"Expected is: {form}", "Correct that line.")
 
 
@@ -187,14 +188,14 @@ def unreadable(line: str, form: str) -> PipelineError:
 
 
 def write_foreign_key(key: ForeignKey, titles: Titles, here: str) -> str:
-    """A foreign key: ``-> session.Session (subject_id, first_session = session_id)``."""
+    """Write a foreign key: ``-> session.Session (subject_id, first_session = session_id)``."""
     pairs = zip(key.attributes, key.parent_attributes, strict=True)
     names = ", ".join(ours if ours == theirs else f"{ours} = {theirs}" for ours, theirs in pairs)
     return f"-> {titles.of(key.parent, here)} ({names})"
 
 
 def read_foreign_key(line: str, titles: Titles, here: str) -> ForeignKey:
-    """The foreign key of a line."""
+    """Read the foreign key of a line."""
     match = re.fullmatch(r"->\s*(\S+)\s*\((.*)\)", line.strip())
     if match is None:
         raise unreadable(line, "-> schema.Table (attribute, ours = theirs)")
@@ -203,14 +204,14 @@ def read_foreign_key(line: str, titles: Titles, here: str) -> ForeignKey:
 
 
 def write_index(index: Index) -> str:
-    """An index: ``unique index (subject_name)``."""
+    """Write an index: ``unique index (subject_name)``."""
     plain = all(re.fullmatch(r"\w+(\(\d+\))?( desc)?", column) for column in index.columns)
     columns = ", ".join(index.columns if plain else map(json.dumps, index.columns))
     return f"{'unique ' * index.unique}index ({columns})"
 
 
 def read_index(line: str) -> Index:
-    """The index of a line."""
+    """Read the index of a line."""
     match = re.fullmatch(r"(unique\s+)?index\s*\((.*)\)", line.strip())
     if match is None:
         raise unreadable(line, "index (attribute, ...)")
@@ -223,7 +224,7 @@ def read_index(line: str) -> Index:
 
 
 def write_table(table: Table, titles: Titles) -> str:
-    """A table as a block of lines."""
+    """Write a table as a block of lines."""
     here, key = table.name.schema, table.primary_key
     names = tuple(attribute.name for attribute in table.attributes)
     lines = [f"{_head(table, titles)} : {table.tier}{_write_comment(table.comment)}"]
@@ -251,7 +252,7 @@ _HEAD = re.compile(r"(?P<name>\S+)\s*:\s*(?P<tier>\w+)\s*(?:\#\s*(?P<comment>.*)
 
 
 def read_tables(text: str, schema: str, titles: Titles) -> list[Table]:
-    """The tables of a text.
+    """Read the tables of a text.
 
     Parameters
     ----------
@@ -273,7 +274,7 @@ def read_tables(text: str, schema: str, titles: Titles) -> list[Table]:
 
 
 def read_names(text: str, schema: str, titles: Titles) -> None:
-    """Take note of the tables of a text, without what is in them."""
+    """Add the tables of a text to ``titles``, without reading their attributes."""
     for head, _ in _blocks(text):
         _name(head, schema, titles)
 
@@ -333,12 +334,13 @@ def _read_table(name: TableName, head: str, lines: list[str], titles: Titles) ->
 
 
 def write_schema(tables: Iterable[Table], titles: Titles) -> str:
-    """The tables of a schema, one block each."""
+    """Write the tables of a schema, one block each."""
     return "\n\n".join(write_table(table, titles) for table in tables)
 
 
 def titles_of(tables: Mapping[TableName, Table], more: More = None) -> Titles:
-    """The names of all tables of a state, and of those outside of it that foreign keys lead to; ``more`` is where to
-    look for any other."""
+    """Give the names of all tables of a state, and of those outside of it that foreign keys lead to; ``more`` says
+    where to look for any other.
+    """
     outside = {key.parent for table in tables.values() for key in table.foreign_keys} - tables.keys()
     return Titles([*tables, *outside], more)

@@ -2,7 +2,7 @@
 
 What follows from something else is not part of the value: the type and comment of an attribute that a foreign key
 brings are the parent's, and the index that a foreign key needs is implied. Two values are equal exactly when DataJoint
-would declare the same table. This room knows neither databases nor Python classes.
+would declare the same table. This module knows neither databases nor Python classes.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Attribute:
 
     @property
     def hidden(self) -> bool:
-        """Whether DataJoint itself added it."""
+        """Say whether DataJoint itself added it."""
         return self.name.startswith("_")
 
 
 class TableName(NamedTuple):
-    """Where a table is: the schema's name in the code (on the server, for one that the code does not know) and the
+    """The name of a table: the schema's name in the code (on the server, for one that the code does not know) and the
     table's name on the server, tier prefix included.
 
     A tuple, for tables are looked up by it a million times where there are a thousand of them.
@@ -130,7 +130,7 @@ class Table:
 
     @cached_property
     def canonical(self) -> str:
-        """The table as JSON, without what makes no two tables differ."""
+        """Give the table as JSON, without the fields that are not compared."""
         return json.dumps(_plain(self, compared=True), sort_keys=True, ensure_ascii=False)
 
     @property
@@ -152,7 +152,7 @@ class Table:
 
     @property
     def master(self) -> TableName | None:
-        """The master of a part table."""
+        """Give the master of a part table; None for any other."""
         bare = self.name.table.lstrip("_#")
         if "__" not in bare:
             return None
@@ -161,7 +161,7 @@ class Table:
 
     @property
     def title(self) -> str:
-        """What the table's class is called in Python: ``Recording`` or, for a part, ``Recording.Channel``."""
+        """Give the name of the table's class: ``Recording`` or, for a part, ``Recording.Channel``."""
         return ".".join(_camel(part) for part in self.name.table.lstrip("_#").split("__"))
 
 
@@ -171,6 +171,12 @@ class Schema:
 
     name: str
     tables: tuple[Table, ...]
+
+    @classmethod
+    def of(cls, name: str, tables: Mapping[TableName, Table]) -> Schema:
+        """Give a schema of a pipeline, whose tables are given by name."""
+        own = (table for place, table in tables.items() if place.schema == name)
+        return cls(name, tuple(sorted(own, key=lambda table: table.name.table)))
 
     def __iter__(self) -> Iterator[Table]:
         return iter(self.tables)
@@ -191,7 +197,7 @@ def _camel(name: str) -> str:
 
 
 def table_name(tier: str, class_name: str, master: str | None = None) -> str:
-    """The name on the server of a table class, as DataJoint forms it.
+    """Give the name on the server of a table class, as DataJoint forms it.
 
     Parameters
     ----------
@@ -209,7 +215,7 @@ def table_name(tier: str, class_name: str, master: str | None = None) -> str:
 
 
 def encode(schema: Schema) -> dict[str, Any]:
-    """A schema as JSON has it."""
+    """Give a schema as JSON, the form that journals and backups keep it in."""
     return {"name": schema.name, "tables": [_plain(table) for table in schema.tables]}
 
 
@@ -227,13 +233,13 @@ def _plain(value: Any, *, compared: bool = False) -> Any:
 
 @cache
 def _fields(kind: Any, compared: bool) -> tuple[tuple[str, str], ...]:
-    """Names of the fields of a class, and what journals and backups of every release call them."""
+    """Give the names of the fields of a class, and what journals and backups of every release call them."""
     listed = (field for field in fields(kind) if field.compare or not compared)
     return tuple((field.name, field.metadata.get("json", field.name)) for field in listed)
 
 
 def decode(data: Mapping[str, Any]) -> Schema:
-    """The schema that :func:`encode` was given."""
+    """Read the schema that :func:`encode` wrote."""
     return Schema(data["name"], tuple(_decode_table(table) for table in data["tables"]))
 
 
@@ -259,7 +265,7 @@ def _decode_attribute(data: Mapping[str, Any]) -> Attribute:
 def declared_indexes(
     primary_key: tuple[str, ...], foreign_keys: Iterable[ForeignKey], indexes: Iterable[Index]
 ) -> tuple[Index, ...]:
-    """The indexes without those that keys imply, sorted.
+    """Give the indexes without those that keys imply, sorted.
 
     A foreign key needs an index that begins with its attributes. Where the primary key, another index or a longer
     foreign key has none, one over exactly these attributes is made, and one that is declared so cannot be told from it.

@@ -1,7 +1,7 @@
-"""The words of DataJoint definitions, each in the one form in which equal things are equal texts.
+"""Types, defaults and index columns of DataJoint definitions, in the one form in which equal things are equal texts.
 
 A definition, MySQL's catalogue and PostgreSQL's say the same thing differently: ``1`` is ``1.00`` and ``'1'::numeric``.
-Here are the forms that they are compared in. This room knows neither databases nor tables.
+Here are the forms that they are compared in. This module knows neither databases nor tables.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _QUOTED = re.compile(r"""'((?:[^']|'')*)'|"((?:[^"]|"")*)\"""")
 
 @cache
 def enum_values(text: str) -> tuple[str, ...]:
-    """The values of ``enum('a', 'b')``; quotes within a value are doubled in the text."""
+    """Read the values of ``enum('a', 'b')``; quotes within a value are doubled in the text."""
     return tuple(
         match[1].replace("''", "'") if match[1] is not None else match[2].replace('""', '"')
         for match in _QUOTED.finditer(text)
@@ -28,13 +28,13 @@ def enum_values(text: str) -> tuple[str, ...]:
 
 
 def enum_type(values: Iterable[str]) -> str:
-    """The enum of these values, in the normal form of :func:`normal_type`."""
+    """Write the enum of these values, in the normal form of :func:`normal_type`."""
     return "enum(" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + ")"
 
 
 @cache
 def normal_type(text: str) -> str:
-    """A type as a definition writes it, in the one form in which equal types are equal texts.
+    """Give a type as a definition writes it, in the one form in which equal types are equal texts.
 
     Synonyms of native types fall together where a server makes no difference: ``integer`` is ``int``, ``int(11)`` too,
     ``real`` is ``double``. A decimal that DataJoint takes for native, because of its spelling, is ``numeric``.
@@ -58,7 +58,7 @@ _MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}:\d\d)(:\d\d)?(
 
 
 def normal_default(type_: str, text: str) -> str:
-    """A default of an attribute of a type (in normal form), in the one form in which equal values are equal texts.
+    """Give a default of an attribute of a type (in normal form), in the one form in which equal values are equal texts.
 
     Parameters
     ----------
@@ -113,13 +113,13 @@ _MARKER = re.compile(r""":(<[^>]*>|enum\s*\((?:'(?:[^']|'')*'|"[^"]*"|[^'")])*\)
 
 
 def split_comment(text: str) -> tuple[str, str]:
-    """The type at the head of a column's comment as it was written, empty where none is noted, and the comment."""
+    """Split a column's comment into the type that is noted at its head (empty where none is) and the comment."""
     match = _MARKER.fullmatch(text)
     return (match[1], match[2]) if match else ("", text)
 
 
 def unescape(text: str) -> str:
-    """A comment as MySQL reads it: DataJoint escapes double quotes for MySQL, and on PostgreSQL they stay escaped."""
+    """Give a comment as MySQL reads it: DataJoint escapes double quotes, and on PostgreSQL they stay escaped."""
     return re.sub(
         r"\\([^%_])",
         lambda m: {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "Z": "\x1a", "0": "\0"}.get(m[1], m[1]),
@@ -128,7 +128,8 @@ def unescape(text: str) -> str:
 
 
 def normal_expression(text: str) -> str:
-    """A column of an index that is not simply an attribute: ``(j.path:char(20))``, ``(lower(name))``, ``name(10)``.
+    """Give the normal form of a column of an index that is not simply an attribute: ``(j.path:char(20))``,
+    ``(lower(name))``, ``name(10)``.
 
     An expression loses what MySQL adds to it: quotes of names, character sets, parentheses that change nothing.
     """
@@ -148,7 +149,7 @@ def normal_expression(text: str) -> str:
 
 
 def inherits(marker: str, *, foreign: bool) -> bool:
-    """Whether an attribute is a parent's: a foreign key has it, and no type of its own is noted in its comment.
+    """Say whether an attribute is a parent's: a foreign key has it, and its comment notes no type.
 
     On MySQL the children of a ``uuid`` have its marker, so they cannot be told from attributes declared in their own
     right.
@@ -160,13 +161,13 @@ _WHOLE = re.compile(r"(tiny|small|medium|big)?int(eger)?\b|int(8|16|32|64)$|year
 
 
 def text_size(type_: str) -> int | None:
-    """How many characters a text of a core or native type may have; None where the type says none."""
+    """Give how many characters a text of a core or native type may have; None where the type does not limit it."""
     found = re.fullmatch(r"(?:var)?char\((\d+)\)", type_)
     return int(found[1]) if found else None
 
 
 def holds(core: str, text: str) -> bool:
-    """Whether a value, written as a default is, is one of a core or native type."""
+    """Say whether a value, written as a default is, is one of a core or native type."""
     if text.startswith("(") or text.upper().startswith("CURRENT_TIMESTAMP"):
         return True
     try:
@@ -191,3 +192,16 @@ def holds(core: str, text: str) -> bool:
     except (ValueError, ArithmeticError):
         return False
     return True
+
+
+def is_text(core: str) -> bool:
+    """Say whether a core or native type holds text."""
+    return bool(re.match(r"(var)?char|(tiny|medium|long)?text|enum", core))
+
+
+def path_of(column: str) -> tuple[str, str, str] | None:
+    """Read attribute, path and type of ``(document.a.b:char(20))``, an index over a value inside a JSON document."""
+    match = re.fullmatch(r"\((\w+)\.([\w.*\[\]]+)(?::(.*))?\)", column) or re.fullmatch(
+        r"\((\w+)(\[[\w.*\[\]]+)(?::(.*))?\)", column
+    )
+    return (match[1], match[2], match[3] or "") if match else None

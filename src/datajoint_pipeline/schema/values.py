@@ -1,4 +1,4 @@
-"""What stands for the values of rows in a migration file and on the command line, and back."""
+"""Fills: what stands for the values of rows in a migration file and on the command line, read and written."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Fill:
     each: str = ""
 
 
-#: What rows that are put in get, by attribute (None: that is still to be said); None where none may be put in.
+#: What inserted rows of a parent get, by attribute (None: still to be decided); None where none may be inserted.
 Missing = tuple[tuple[str, str | None], ...] | None
 
 
@@ -85,7 +85,7 @@ Filling = str | Sql | Word | From | None
 
 
 def fill(filling: Filling, find: Callable[[str], TableName]) -> Fill | None:
-    """What a file says, with tables found by what the code calls them."""
+    """Read a fill as a migration file writes it; ``find`` gives the table that a name in the file means."""
     match filling:
         case None | Word("ASK"):
             return None
@@ -102,7 +102,7 @@ def fill(filling: Filling, find: Callable[[str], TableName]) -> Fill | None:
 
 
 def write(fill: Fill | None, call: Callable[[TableName], str], quote: Callable[[str], str]) -> str:
-    """A fill as a file says it; ``ASK`` where there is none."""
+    """Write a fill as a migration file does; ``ASK`` where there is none."""
     if fill is None:
         return repr(ASK)
     if fill.parent:
@@ -114,8 +114,10 @@ def write(fill: Fill | None, call: Callable[[TableName], str], quote: Callable[[
     return repr(fill.sql) if fill.sql is not None else quote(fill.value or "")
 
 
-def spoken(text: str, find: Callable[[str], TableName]) -> Fill:
-    """A fill as the command line says it: a value, ``parent()``, ``number()``, ``uuid()`` or ``from(Table.name)``."""
+def parse(text: str, find: Callable[[str], TableName]) -> Fill:
+    """Read a fill as the command line writes it: a value, ``parent()``, ``number()``, ``uuid()`` or
+    ``from(Table.name)``.
+    """
     match = re.fullmatch(r"(parent|number|uuid|from)\((.*)\)", text.strip())
     if match is None or (match[1] == "from") != bool(match[2].strip()):
         return Fill(text)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...schema.model import TableName
-from ...schema.naming import words
 from ..base import Dialect
-from ..steps import Column, Step
+from ..steps import Column, Step, words
 from .texts import noted
 
 #: Algorithms from the cheapest; REBUILD is INPLACE, and writes the whole table.

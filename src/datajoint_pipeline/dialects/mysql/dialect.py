@@ -9,7 +9,8 @@ from dataclasses import replace
 from ...errors import PipelineError
 from ...internals.adapters import adapter
 from ...schema.model import ForeignKey, Index, Table, TableName
-from ...schema.naming import is_text, normal, shorten
+from ...schema.naming import shorten
+from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..conversions import Loss
 from ..steps import (
@@ -50,7 +51,7 @@ class MySQL(Dialect):
         return texts.literal(text)
 
     def value(self, core: str, text: str) -> str:
-        text = normal(core, text)
+        text = normal_default(core, text)
         if re.match(r"date|time", core) and text.upper().startswith("CURRENT_TIMESTAMP"):
             return text
         if core == "uuid":

@@ -6,10 +6,9 @@ import re
 from dataclasses import replace
 
 from ...schema.model import TableName
-from ...schema.naming import words
 from ..base import Dialect
 from ..constraints import index_changes
-from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step
+from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, words
 from . import indexes
 from .columns import comment_on_column, comment_on_table, definition, join_to_parent
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from ...internals.adapters import adapter
 from ...schema.model import ForeignKey, Index, Table, TableName
-from ...schema.naming import is_text, normal, unused
+from ...schema.naming import unused
+from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss
@@ -47,7 +48,7 @@ class PostgreSQL(Dialect):
         return f"{expression}::int"
 
     def value(self, core: str, text: str) -> str:
-        text = normal(core, text)
+        text = normal_default(core, text)
         if re.match(r"date|time", core) and text.upper().startswith("CURRENT_TIMESTAMP"):
             return text
         return text if text.startswith("(") and not is_text(core) else self.literal(text)

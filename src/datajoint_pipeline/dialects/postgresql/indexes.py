@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from ...schema.model import ForeignKey, Index, TableName
-from ...schema.naming import path_of, unused
+from ...schema.naming import unused
+from ...schema.notation import path_of
 from ..base import Dialect
 from ..constraints import IndexName, index_changes
 from ..steps import Step
