@@ -2,9 +2,9 @@
 
 `import datajoint` spends most of its second or more on what it imports itself. The tests start hundreds of commands;
 here each is a process of its own that imports datajoint and the project afresh, forked from one that has datajoint's
-dependencies loaded and nothing else. Where thousands of commands run in one project and on one server, the process is
-that project's alone: it has datajoint and the library loaded, and what the lab owns is read afresh. As a
-program, this file reads one JSON request a line and answers one a line.
+dependencies and the library loaded and nothing else. Where thousands of commands run in one project and on one server,
+the process is that project's alone: it has datajoint loaded, too, and what the lab owns is read afresh. As a program,
+this file reads one JSON request a line and answers one a line.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+#: What imports datajoint when it is imported itself.
+USES_DATAJOINT = ("datajoint_pipeline.internals.declaration",)
 
 
 class Zygote:
@@ -71,6 +74,8 @@ def _serve(package: str) -> None:
         _load(package)
     else:
         _load_dependencies()
+        _load_library(skip=USES_DATAJOINT)
+        assert "datajoint" not in sys.modules
     gc.collect()
     gc.freeze()  # what the forks share stays shared
     for line in sys.stdin:
@@ -86,10 +91,7 @@ def _load(package: str) -> None:
     sys.path[:] = ["", *os.environ["PYTHONPATH"].split(os.pathsep), *sys.path[1:]]
     sys.dont_write_bytecode = True
     importlib.import_module("datajoint.adapters.postgres")
-    library = importlib.import_module("datajoint_pipeline")
-    folder = Path(library.__path__[0])
-    for path in folder.rglob("[a-z]*.py"):
-        importlib.import_module(".".join([library.__name__, *path.relative_to(folder).with_suffix("").parts]))
+    _load_library()
     reader = importlib.import_module("datajoint_pipeline.project.read_code")
     code = importlib.import_module("datajoint_pipeline.internals.code")
 
@@ -110,6 +112,16 @@ def _load(package: str) -> None:
         return SimpleNamespace(stdout=text, stderr="", returncode=0)
 
     code.subprocess = SimpleNamespace(run=read_code, DEVNULL=None)
+
+
+def _load_library(skip: tuple[str, ...] = ()) -> None:
+    """Load the library's modules, which read nothing of a process when they are imported."""
+    library = importlib.import_module("datajoint_pipeline")
+    folder = Path(library.__path__[0])
+    for path in folder.rglob("[a-z]*.py"):
+        name = ".".join([library.__name__, *path.relative_to(folder).with_suffix("").parts])
+        if name not in skip:
+            importlib.import_module(name)
 
 
 def _forget(package: str) -> None:
