@@ -242,10 +242,8 @@ class Stage:
     def begin(self, life: Life) -> list[str]:
         own = self.project
         own.clear()
-        prefix = f"SCHEMA_PREFIX = {life.prefix!r}"
-        own.write(
-            "src/my_pipeline/__init__.py", re.sub(r"^SCHEMA_PREFIX = .*$", lambda _: prefix, self.init, flags=re.M)
-        )
+        prefix = f"    prefix={life.prefix!r},"
+        own.write("src/my_pipeline/__init__.py", re.sub(r"^    prefix=.*$", lambda _: prefix, self.init, flags=re.M))
         for path in sorted((own.folder / "src/my_pipeline/migrations").rglob("*"), reverse=True):
             path.unlink() if path.is_file() else path.rmdir()
         self.lay(life, 0)
