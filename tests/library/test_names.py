@@ -403,7 +403,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(stage: Stage) -> None
 
 def test_longest_names_live_and_longer_ones_change_nothing(stage: Stage) -> None:
     limit = LIMIT[stage.server.backend]
-    # A table, an attribute and the names that follow from both: an index, a primary key, what is put aside.
+    # A table, an attribute and the names that follow from both: an index, a primary key, what is soft-deleted.
     wide, table = "w" * limit, "A" + "b" * (limit - 1)
     try:
         lay_one(stage, f"{wide} : int32\n---\nb : int32\nindex ({wide}, b)", table)
