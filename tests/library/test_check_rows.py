@@ -51,7 +51,8 @@ def edit(project: Project, file: str, old: str, new: str) -> None:
 
 def check(project: Project, code: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     found = ok(project, "check", "--json", code=code).json
-    return found["findings"], found["notes"]
+    # Version and address of the library are those of a working tree here; that is noted, and nothing of rows.
+    return found["findings"], [note for note in found["notes"] if not note["id"].startswith("library-")]
 
 
 def test_a_sound_history_says_nothing_and_takes_seconds(lab: Project) -> None:
