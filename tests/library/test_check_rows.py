@@ -133,7 +133,7 @@ def test_what_hangs_on_values_is_a_note(lab: Project) -> None:
     assert "3 values of name that are none of Ada, Bob" in notes[0]["what"]
     assert "1 rows without note" in notes[1]["what"]
     shown = ok(lab, "check").out
-    assert shown.count("note: ") == 2 and "Everything is in order." in shown
+    assert shown.count("replay-rows note: ") == 2 and "Everything is in order." in shown
 
 
 @pytest.mark.parametrize(("cast", "code"), [("name AS date", 0), ("nome AS date", 1)])
