@@ -143,7 +143,7 @@ class RenameTable(Operation):
         return (self.table.schema, self.title) == (self.to.schema, definition.title(self.to))
 
     def _new_name(self, context: LineContext) -> str:
-        """Give the new name of the table as a line has it: its class, or that on the server where that is unclear."""
+        """Give the new name as a line has it: the class, or the name on the server where the class is unclear."""
         new, old_tier = self.to, context.tables[self.table].tier
         title = definition.title(new)
         master = None if "__" not in new.table.lstrip("_#") else new.table[: -len(new.table.rpartition("__")[2]) - 2]
