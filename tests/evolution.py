@@ -103,7 +103,7 @@ class Stage:
         package = self.project.folder / "src" / self.project.package
         self.project.clear()
         source = (package / "__init__.py").read_text(encoding="utf-8")
-        source = re.sub(r'^SCHEMA_PREFIX = ".*"$', f'SCHEMA_PREFIX = "{self.prefix}"', source, flags=re.MULTILINE)
+        source = re.sub(r'^    prefix=".*",$', f'    prefix="{self.prefix}",', source, flags=re.MULTILINE)
         (package / "__init__.py").write_text(source, encoding="utf-8")
         # Nobody's certificate is looked at here, and to read those of this machine takes longer than to connect.
         quick = {"DJ_LOG_LEVEL": "ERROR", "MY_PIPELINE_ENV": "dev", "SSL_CERT_FILE": os.devnull}

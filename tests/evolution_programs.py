@@ -59,7 +59,7 @@ case_rows.fill(importlib.import_module(sys.argv[1]))
 importlib.import_module(sys.argv[2])
 """
 
-#: The engine's own view, hidden attributes aside, of two sets of databases: ``argv``: two JSON mappings of schemas to databases.
+#: The library's own view, hidden attributes aside, of two sets of databases: ``argv``: two JSON mappings of schemas to databases.
 SHAPES = """
 import json, sys
 from dataclasses import replace

@@ -246,7 +246,7 @@ class Plan:
 
 
 def visible_first(table: Any) -> Any:
-    """A table with its hidden attributes behind the others, and without those that were put aside."""
+    """A table with its hidden attributes behind the others, and without those that are soft-deleted."""
     shown = [a for a in table.attributes if not a.hidden]
     hidden = sorted(
         (a for a in table.attributes if a.hidden and not a.name.startswith("_dropped_")), key=lambda a: a.name

@@ -93,7 +93,7 @@ ENUMS = "SELECT nspname, typname FROM pg_type t JOIN pg_namespace n ON n.oid = t
 def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> None:
     todo = {f"m{number:02}": mutation for number, mutation in enumerate(mutations(server.backend))}
     assert len(todo) >= 50
-    project.environment |= server.variables
+    project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
     project.clear()
     write_versions(project, "above", *todo)
     project.write(project.module("boxes"), ABOVE + "".join(BOX.format(name=name) for name in todo))
@@ -125,7 +125,7 @@ def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> N
 
 @pytest.fixture
 def made(server: Server, project: Project) -> Iterator[Project]:
-    project.environment |= server.variables
+    project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
     assert project.run("init").code == 0
     yield project
     server.drop(*(f"dev_{name}" for name in reversed(SCHEMAS)))

@@ -117,7 +117,7 @@ def test_a_row_that_mysql_would_not_take_stops_it_before_the_first_step(living: 
     assert states(living) == {"life": ("behind", "2.0.0"), "work": ("behind", "1.1.0")}
 
 
-def test_what_is_put_aside_takes_its_room_until_purge(living: Project) -> None:
+def test_what_is_soft_deleted_takes_its_room_until_purge(living: Project) -> None:
     work = living.module("work")
     living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(9000)\n")
     ok(living, "revise", "-m", "longer")
@@ -125,5 +125,5 @@ def test_what_is_put_aside_takes_its_room_until_purge(living: Project) -> None:
     living.replace(work, "    note = null : varchar(9000)\n", "    text = null : varchar(9000)\n")
     ok(living, "revise", "-m", "another", "--drop", "work.Task.note")
     refused = ok(living, "migrate", code=1)
-    assert "1 of them put aside until purge" in refused.err
+    assert "1 of them soft-deleted until purge" in refused.err
     assert states(living)["work"] == ("behind", "1.1.0")

@@ -242,10 +242,8 @@ class Stage:
     def begin(self, life: Life) -> list[str]:
         own = self.project
         own.clear()
-        prefix = f"SCHEMA_PREFIX = {life.prefix!r}"
-        own.write(
-            "src/my_pipeline/__init__.py", re.sub(r"^SCHEMA_PREFIX = .*$", lambda _: prefix, self.init, flags=re.M)
-        )
+        prefix = f"    prefix={life.prefix!r},"
+        own.write("src/my_pipeline/__init__.py", re.sub(r"^    prefix=.*$", lambda _: prefix, self.init, flags=re.M))
         for path in sorted((own.folder / "src/my_pipeline/migrations").rglob("*"), reverse=True):
             path.unlink() if path.is_file() else path.rmdir()
         self.lay(life, 0)
@@ -405,7 +403,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(stage: Stage) -> None
 
 def test_longest_names_live_and_longer_ones_change_nothing(stage: Stage) -> None:
     limit = LIMIT[stage.server.backend]
-    # A table, an attribute and the names that follow from both: an index, a primary key, what is put aside.
+    # A table, an attribute and the names that follow from both: an index, a primary key, what is soft-deleted.
     wide, table = "w" * limit, "A" + "b" * (limit - 1)
     try:
         lay_one(stage, f"{wide} : int32\n---\nb : int32\nindex ({wide}, b)", table)

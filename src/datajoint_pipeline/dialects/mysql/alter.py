@@ -266,7 +266,7 @@ class TableAlteration:
             columns.counted = True
         for name, retained in self.change.kept.items():
             attribute = before.attribute[name]
-            phrase = f"put {name} aside"
+            phrase = f"soft-delete {name}"
             if attribute.nullable:
                 columns.add(f"RENAME COLUMN {self.quote(name)} TO {self.quote(retained)}", INSTANT, phrase)
             else:

@@ -116,7 +116,7 @@ def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int 
     hidden : int
         How many of them are soft-deleted, or are only there while values are converted.
     """
-    note = f", {hidden} of them put aside until purge, or there while values are converted" if hidden else ""
+    note = f", {hidden} of them soft-deleted until purge, or there while values are converted" if hidden else ""
     if len(columns) > COLUMNS:
         raise PipelineError(
             f"{table} would have {len(columns):,} columns{note}.",

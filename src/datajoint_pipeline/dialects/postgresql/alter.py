@@ -102,8 +102,8 @@ class TableAlteration:
             first.append((f"DROP {indexes.constraint(self.dialect, known.primary_key)}", "change the primary key", ""))
         first += [(f"DROP COLUMN {self.dialect.quote(name)}", f"drop {name}", "") for name in change.dropped]
         for old, retained in change.kept.items():
-            first.append((f"ALTER COLUMN {self.dialect.quote(retained)} DROP NOT NULL", f"put {old} aside", ""))
-            first.append((f"ALTER COLUMN {self.dialect.quote(retained)} DROP DEFAULT", f"put {old} aside", ""))
+            first.append((f"ALTER COLUMN {self.dialect.quote(retained)} DROP NOT NULL", f"soft-delete {old}", ""))
+            first.append((f"ALTER COLUMN {self.dialect.quote(retained)} DROP DEFAULT", f"soft-delete {old}", ""))
         for name, column in change.will.items():
             if name in change.was:
                 self._change_column(alteration, change, name, first, late)

@@ -121,7 +121,7 @@ def rename_reordered(dialect: Dialect, alteration: Alteration, change: Change) -
         type_ = dialect.names.table(dialect.place(alteration.before.name)).enums[old]
         other = (type_[0], unused(f"{type_[1]}_was", {used[1] for used in _types(dialect)}))
         sql = f"ALTER TYPE {'.'.join(map(dialect.quote, type_))} RENAME TO {dialect.quote(other[1])}"
-        steps.append(Step(sql, (alteration.after.name,), f"put the type of {old} aside"))
+        steps.append(Step(sql, (alteration.after.name,), f"rename the old type of {old}"))
         for where, column in _users(dialect, type_):
             dialect.names.table(where).enums[column] = other
     return steps
