@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from conftest import PRESENT, ROOT, Project, git
 from upgrading import OWNED, clone, commit, contents, save, start
+
+from datajoint_pipeline.project import template
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="an update begins with uv on PATH")
 
@@ -89,25 +92,55 @@ def test_update_across_a_migration_is_left_to_a_person(history: Path, tmp_path: 
     assert done.returncode == 1 and "uvx copier update --defaults --trust" in done.stderr, done.stderr
 
 
+#: The tests' template is a folder of this machine, and its tags are none of the library's versions.
+OF_TESTS = {"library-version", "library-address"}
+
+
+def notes(project: Project) -> list[dict[str, str]]:
+    """What `check` notes, which finds nothing else."""
+    done = project.run("check", "--json")
+    assert done.code == 0 and done.json["findings"] == [], done.out + done.err
+    found: list[dict[str, str]] = done.json["notes"]
+    return found
+
+
+def test_check_notes_a_library_of_another_version_or_of_this_machine_alone(project: Project) -> None:
+    try:
+        found = {note["id"]: note["what"] for note in notes(project)}
+        assert found.keys() == OF_TESTS
+        assert found["library-version"] == (
+            f"The template of this project is 998.0.0, and the library that runs is {version('datajoint-pipeline')}."
+        )
+        assert found["library-address"].startswith("The library comes from file://")
+        source = re.compile(r"^datajoint-pipeline = .*$", re.MULTILINE)
+        remote = 'datajoint-pipeline = { git = "https://example.org/copier-datajoint", tag = "v0.6.0" }'
+        project.write("pyproject.toml", source.sub(remote, project.read("pyproject.toml")))
+        assert {note["id"] for note in notes(project)} == {"library-version", "template-edited"}
+        project.write("pyproject.toml", source.sub("", project.read("pyproject.toml")))
+        assert {note["id"] for note in notes(project)} == {"library-version", "template-edited"}
+        answers = project.read(".copier-answers.yml").replace(EARLIER, f"v{version('datajoint-pipeline')}")
+        project.write(".copier-answers.yml", answers)
+        assert {note["id"] for note in notes(project)} == {"template-unknown"}
+    finally:
+        project.run("local", "stop")
+
+
 def test_check_names_edited_files_of_the_template_as_a_note(project: Project) -> None:
     try:
-        fresh = project.run("check", "--json")
-        assert fresh.code == 0 and fresh.json == {"findings": [], "notes": []}, fresh.out + fresh.err
+        assert {note["id"] for note in notes(project)} == OF_TESTS
         project.replace("compose.yaml", "# earlier\n", "# ours\n")
         project.write("docs/index.md", "# Ours\n")
         project.write("src/my_pipeline/subject.py", project.read("src/my_pipeline/subject.py") + "\n# ours\n")
         (project.folder / "mkdocs.yml").unlink()
-        with (project.folder / "src/my_pipeline/manage/sql/plan.py").open("a", encoding="utf-8") as file:
+        with (project.folder / "deploy/worker.sbatch").open("a", encoding="utf-8") as file:
             file.write("# ours\n")
         edited = project.run("check")
         assert edited.code == 0, edited.out
         words = " ".join(edited.out.split())
-        assert "note: Files of the template were edited: compose.yaml, src/my_pipeline/manage/sql/plan.py." in words
-        (note,) = project.run("check", "--json").json["notes"]
-        assert note["id"] == "template-edited"
+        assert "note: Files of the template were edited: compose.yaml, deploy/worker.sbatch." in words
+        assert {note["id"] for note in notes(project)} == {*OF_TESTS, "template-edited"}
         project.write(".copier-answers.yml", project.read(".copier-answers.yml").replace(EARLIER, "v0.0.99"))
-        unknown = project.run("check", "--json")
-        assert unknown.code == 0 and [n["id"] for n in unknown.json["notes"]] == ["template-unknown"], unknown.out
+        assert {note["id"] for note in notes(project)} == {*OF_TESTS, "template-unknown"}
     finally:
         project.run("local", "stop")
 
@@ -122,17 +155,15 @@ def test_check_fails_on_what_is_left_of_a_conflict(project: Project, path: str) 
 
 
 def test_check_knows_what_an_update_leaves_alone(default_folder: Path) -> None:
-    """`copier.yml` says it to Copier, and the management code to `check`; no file can be read by both."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
+    """`copier.yml` says it to Copier, and the library to `check`; no file can be read by both."""
     text = (ROOT / "copier.yml").read_text(encoding="utf-8")
-    left = re.findall(r"_copier_operation == 'update' %}(.*?){% endif", text)
-    source = (default_folder / "src/my_pipeline/manage/template.py").read_text(encoding="utf-8")
-    owned = re.compile("".join(re.findall(r'r"(.*?)"', source.partition("_OWNED")[2].partition(")\n\n")[0])))
-    assert spec_from_file_location and module_from_spec and OWNED.pattern
+    left = re.findall(r"{% if _copier_operation == 'update' %}(.*?){% endif", text)
+    adopted = re.findall(r"{% if existing and _copier_operation == 'update' %}(.*?){% endif", text)
     for path in contents_of(default_folder):
         excluded = any(fits(path, pattern) for pattern in left)
-        assert excluded == bool(owned.fullmatch(path)) == bool(OWNED.fullmatch(path)), path
+        assert excluded == bool(template._OWNED.fullmatch(path)) == bool(OWNED.fullmatch(path)), path
+        excluded = any(fits(path, pattern) for pattern in [*left, *adopted])
+        assert excluded == bool(template._ADOPTED.fullmatch(path)), path
 
 
 def contents_of(folder: Path) -> list[str]:

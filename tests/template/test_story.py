@@ -62,7 +62,9 @@ def started(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_readme_runs_what_ci_runs() -> None:
-    assert readme_commands()[1] == "uv run pytest"
+    get_uv, _, test = readme_commands()[1].rpartition(" && ")
+    assert test == "uv run pytest" and readme_commands()[0].startswith(get_uv)
+    assert "pip install uv" in get_uv and "pipx install uv" in get_uv
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("uv run pytest")
 
 

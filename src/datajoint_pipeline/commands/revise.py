@@ -10,11 +10,13 @@ from typing import Any
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, rendering, splitting, version_file, writing
+from ..history import baselines, chain, migration_files, splitting, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History
 from ..operations import structure as ops
 from ..operations.data import InsertRows
+from ..operations.rendering import string
+from ..operations.state import LineContext
 from ..operations.structure import Tables
 from ..operations.topology import dangling, dependency_order
 from ..project.pipeline import Pipeline
@@ -174,7 +176,7 @@ def _write(
         new.lines = _decisions(found.questions, new, tables)
         for operation in new.operations:
             asked = (operation.table, _attribute(operation)) in open_fills
-            new.lines.append(rendering.render(operation, tables, new.schema, later, ask=asked))
+            new.lines.append(operation.render(LineContext(tables, new.schema, later), ask=asked))
             tables = operation.apply(tables)
     if changes.difference(tables, after).operations:
         raise PipelineError(
@@ -231,5 +233,5 @@ def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tab
                 f"Is the table {name} now called {' or '.join(question.candidates)}? Then make this anew with revise "
                 f"--rename-table {name}={question.candidates[0]}. If it is gone, delete this line."
             )
-        lines.append(f"Decide(\n    {rendering.string(text)}\n)")
+        lines.append(f"Decide(\n    {string(text)}\n)")
     return lines

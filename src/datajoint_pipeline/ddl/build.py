@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Alteration, Obstacles, ParentFill, Probe, Step
-from ..operations.origins import Origins, declared, resolved, trace
+from ..operations.origins import Origins, declared, resolved
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE as SOFT_DELETED_ATTRIBUTE
-from ..operations.structure import Operation, Tables
+from ..operations.structure import Operation, Tables, trace
 from ..operations.topology import dependency_order
 from ..schema import notation
 from ..schema.model import Attribute, ForeignKey, Table, TableName

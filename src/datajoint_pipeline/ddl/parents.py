@@ -9,11 +9,10 @@ from dataclasses import replace
 from ..dialects.base import Dialect
 from ..dialects.steps import Column, LiteralFill, ParentFill, Probe, Step
 from ..errors import PipelineError
-from ..operations.data import Value
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, Table, TableName
-from ..schema.values import Fill
+from ..schema.values import Fill, Value
 from . import filling, probes
 from .probes import Side
 

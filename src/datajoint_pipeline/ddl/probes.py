@@ -17,7 +17,7 @@ from ..dialects.steps import (
     Probe,
     Step,
 )
-from ..diff.changes import family
+from ..schema.compatibility import family
 from ..schema.model import TableName
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import PipelineError
-from ..internals.codecs import changes_codec
 from ..operations import structure as ops
-from ..operations.origins import trace
-from ..operations.structure import Operation, Tables
+from ..operations.base import MAJOR, Operation
+from ..operations.state import LineContext, Tables
+from ..operations.structure import trace
+from ..schema.compatibility import changes_codec
 from ..schema.model import Table, TableName
 from ..schema.naming import shorten, unused
 
@@ -31,6 +32,15 @@ class Recode(Operation):
 
     def inverse(self, tables: Tables) -> Operation:
         raise PipelineError("There is no way back.", f"{self.target} only stands in for {self.source}.", "")
+
+    def describe(self) -> str:
+        return f"{self.title}: the values of {self.source} are converted to {self.type}"
+
+    def bump(self) -> str:
+        return MAJOR
+
+    def render(self, context: LineContext, *, ask: bool = False) -> str:
+        raise NotImplementedError("A conversion stands in no file; it follows from the attribute that is altered.")
 
 
 def expanded(

@@ -34,6 +34,7 @@ from ..operations.structure import (
     apply,
 )
 from ..operations.topology import dependency_order
+from ..schema.compatibility import family
 from ..schema.model import Attribute, ForeignKey, Table, TableName
 from .questions import Answers, Question
 from .questions import fill as fill_of
@@ -298,22 +299,6 @@ def _implied(
         for a, b in names(key, other):
             unclear.setdefault(a, []).append(b)
     return found, unclear
-
-
-_FAMILIES = (
-    ("int", ("int", "tinyint", "smallint", "mediumint", "bigint", "bool", "serial")),
-    ("real", ("float", "double", "decimal", "numeric")),
-    ("text", ("char", "varchar", "enum", "tinytext", "text", "mediumtext", "longtext")),
-    ("moment", ("date", "datetime", "timestamp", "time", "year")),
-)
-
-
-def family(type_: str) -> str:
-    """Give the kind of values that a type holds; a rename does not change it."""
-    if type_.startswith("<"):
-        return type_.partition("@")[0].rstrip(">")
-    word = type_.partition("(")[0].split(",")[0].strip().rstrip("0123456789").split(" ")[0]
-    return next((family for family, words in _FAMILIES if word in words), word)
 
 
 def _likely(old: Table, new: Table, gone: str, come: list[str]) -> tuple[str, ...]:

@@ -278,10 +278,8 @@ def _certain(group: Group, violation: plan.Violation) -> bool:
 
 def _computes(operation: ops.Operation) -> bool:
     """Tell whether the result of an operation depends on values in a way that only the server or user steps know."""
-    if isinstance(operation, (data.RunSQL, data.RunPython, data.RebuildTable)):
-        return True
-    fill, using = getattr(operation, "fill", None), getattr(operation, "using", None)
-    return using is not None or (fill is not None and fill.sql is not None)
+    fill = getattr(operation, "fill", None)
+    return operation.changes_rows or (fill is not None and fill.sql is not None)
 
 
 def _file(migration: Migration) -> str:

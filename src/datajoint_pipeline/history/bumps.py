@@ -1,4 +1,4 @@
-"""How far the version of a schema rises with a change of its tables: ``major``, ``minor`` or ``patch``."""
+"""How far the version of a schema rises with several changes of its tables: ``major``, ``minor`` or ``patch``."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ from collections.abc import Iterable
 
 from packaging.version import Version
 
-from ..diff import changes
-from ..operations import structure as ops
-from ..operations.data import InsertRows
-
-MAJOR, MINOR, PATCH = "major", "minor", "patch"
-
-
-def bump_of(operation: ops.Operation) -> str:
-    """Say how far the version rises for an operation: ``major`` where code that reads the tables may break, ``minor``
-    where it finds more than before, ``patch`` where it sees nothing of it.
-    """
-    match operation:
-        case InsertRows() | ops.ChangeComment() | ops.AddIndex() | ops.DropIndex() | ops.OrderAttributes():
-            return PATCH
-        case ops.CreateTable() | ops.AddAttribute() | ops.AddForeignKey() | ops.DropForeignKey():
-            return MINOR
-        case ops.AlterAttribute(before=before, after=after):
-            if before.type == after.type or before.inherited or after.inherited:
-                return PATCH if before.nullable == after.nullable else MINOR
-            return MINOR if changes.family(before.type) == changes.family(after.type) else MAJOR
-    return MAJOR
+from ..operations.base import MAJOR as MAJOR
+from ..operations.base import MINOR as MINOR
+from ..operations.base import PATCH as PATCH
 
 
 def worst(kinds: Iterable[str]) -> str:

@@ -18,7 +18,8 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import PipelineError
 from ..operations import structure as ops
-from ..operations.lines import Line, LineContext
+from ..operations.lines import Line
+from ..operations.state import LineContext
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
 from . import digest

@@ -52,7 +52,7 @@ def split(
         if isinstance(operation, (ops.RenameTable, ops.RenameAttribute)):
             renames.append((home, operation, names))
         tables = operation.apply(tables)
-        kinds.setdefault(home, set()).add(bumps.bump_of(operation))
+        kinds.setdefault(home, set()).add(operation.bump())
         result.setdefault(home, NewMigration(home, "", "")).operations.append(operation)
     for name in order:
         if name in kinds or Schema.of(name, before) != Schema.of(name, reached):

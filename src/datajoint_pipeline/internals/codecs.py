@@ -31,19 +31,6 @@ def blob(value: Any) -> bytes:
     return packed
 
 
-def changes_codec(before: str, after: str) -> bool:
-    """Tell whether a value is stored in another form under one type than under the other.
-
-    Another store makes no difference: where an object is, its value says itself.
-    """
-    if not (before.startswith("<") or after.startswith("<")):
-        return False
-    if before == f"{after[1:-1]}, stored as longblob":
-        return False  # DataJoint 0.14 named a codec without brackets, and wrote the same bytes
-    old, new = (type_.rstrip(">").partition("@") for type_ in (before, after))
-    return (old[0], old[1]) != (new[0], new[1])
-
-
 def not_a_blob(sql: str, *, mysql: bool) -> str:
     """Give the condition that bytes are not what ``<blob>`` stores."""
     head = f"HEX(LEFT({sql}, 4))" if mysql else f"UPPER(encode(substr({sql}, 1, 4), 'hex'))"

@@ -9,16 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from ..errors import PipelineError
 from ..schema import definition as text
 from ..schema import values
-from ..schema.model import TIERS, Attribute, TableName, table_name
+from ..schema.model import TIERS, TableName, table_name
 from ..schema.values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
 from . import data
 from . import structure as ops
-from .structure import Tables
+from .state import LineContext
 
 __all__ = [
     "ASK",
@@ -48,33 +46,6 @@ __all__ = [
     "RunSQL",
     "Sql",
 ]
-
-
-@dataclass(frozen=True)
-class LineContext:
-    """The context of a line: the tables before it, and the schema whose migration it stands in; ``later`` has the names
-    of tables that are still to come."""
-
-    tables: Tables
-    schema: str
-    later: text.More = None
-
-    @cached_property
-    def titles(self) -> text.Titles:
-        return text.titles_of(self.tables, self.later)
-
-    def table(self, name: str) -> TableName:
-        return self.titles.find(name, self.schema)
-
-    def attribute(self, name: str, attribute: str) -> Attribute:
-        found = self.tables.get(self.table(name))
-        if found is None or attribute not in found.attribute:
-            raise PipelineError(
-                f"There is no attribute {attribute} in {name}.",
-                "The migration does not continue the one before it." if found is None else f"{name} has others.",
-                "Correct the line, or make the migration anew with revise.",
-            )
-        return found.attribute[attribute]
 
 
 class Line(ABC):
@@ -277,7 +248,7 @@ class AddForeignKey(Line):
         if self.missing is not None:
             given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
         added = ops.AddForeignKey(context.table(self.table), key, given)
-        return data.Online(added.table, added) if self.online else added
+        return ops.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
@@ -302,7 +273,7 @@ class AddIndex(Line):
 
     def operation(self, context: LineContext) -> ops.Operation:
         added = ops.AddIndex(context.table(self.table), text.read_index(self.index))
-        return data.Online(added.table, added) if self.online else added
+        return ops.Online(added.table, added) if self.online else added
 
 
 @dataclass(frozen=True)
@@ -324,7 +295,7 @@ class InsertRows(Line):
     """Give a table rows, those that it does not have: ``InsertRows("Species", [{"species": "mouse"}])``."""
 
     table: str
-    rows: Sequence[Mapping[str, data.Value]]
+    rows: Sequence[Mapping[str, values.Value]]
 
     def operation(self, context: LineContext) -> ops.Operation:
         return data.InsertRows(context.table(self.table), tuple(tuple(row.items()) for row in self.rows))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..schema.model import ForeignKey, Table, TableName
-from ..schema.values import Fill, Sql
-from .data import InsertRows, RebuildTable, Value
-from .structure import AddAttribute, AddForeignKey, AlterAttribute, Operation, RenameAttribute, RenameTable, Tables
+from ..schema.model import ForeignKey, TableName
+from ..schema.values import Fill, Sql, Value
+from .state import Tables
 
 
 @dataclass
@@ -38,80 +37,45 @@ class Origins:
     rows: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
     missing: dict[tuple[TableName, ForeignKey], dict[str, str]] = field(default_factory=dict)
 
+    def rename_tables(self, names: Mapping[TableName, TableName]) -> None:
+        """Key everything by the new names of some tables, given by their old ones."""
+        self.tables = {names.get(n, n): old for n, old in self.tables.items()}
+        self.attributes = {names.get(n, n): old for n, old in self.attributes.items()}
+        self.rows = {names.get(n, n): rows for n, rows in self.rows.items()}
+        self.fills = {(names.get(n, n), a): fill for (n, a), fill in self.fills.items()}
+        self.converts = {(names.get(n, n), a): sql for (n, a), sql in self.converts.items()}
+        self.missing = {
+            (names.get(n, n), replace(key, parent=names.get(key.parent, key.parent))): given
+            for (n, key), given in self.missing.items()
+        }
 
-def trace(before: Tables, operations: Iterable[Operation]) -> tuple[dict[TableName, Table], Origins]:
-    """Apply the operations and follow every table and attribute through them.
+    def rename_attribute(self, table: TableName, old: str, new: str) -> None:
+        """Key everything by the new name of an attribute."""
 
-    Returns
-    -------
-    tables : dict
-        The tables afterwards.
-    origins : Origins
-        Where they come from.
-    """
-    tables = dict(before)
-    origins = Origins({name: name for name in before}, {n: {a: a for a in t.attribute} for n, t in before.items()})
-    for operation in operations:
-        after = operation.apply(tables)
-        match operation:
-            case RenameTable():
-                names = operation.names(tables)
-                origins.tables = {names.get(n, n): old for n, old in origins.tables.items()}
-                origins.attributes = {names.get(n, n): old for n, old in origins.attributes.items()}
-                origins.rows = {names.get(n, n): rows for n, rows in origins.rows.items()}
-                origins.fills = {(names.get(n, n), a): fill for (n, a), fill in origins.fills.items()}
-                origins.converts = {(names.get(n, n), a): sql for (n, a), sql in origins.converts.items()}
-            case RenameAttribute(table=name, old=old, new=new):
-                sources = origins.attributes.get(name, {})
-                origins.attributes[name] = {new if a == old else a: was for a, was in sources.items()}
-                if (name, old) in origins.fills:
-                    origins.fills[name, new] = origins.fills.pop((name, old))
-            case (
-                AddAttribute(table=name, attribute=attribute, fill=fill)
-                | AlterAttribute(table=name, after=attribute, fill=fill)
-            ):
-                if fill is not None:
-                    origins.fills[name, attribute.name] = fill
-                if isinstance(operation, AlterAttribute) and operation.using is not None:
-                    origins.converts[name, attribute.name] = operation.using
-            case AddForeignKey(table=name, key=key, missing=missing) if missing is not None:
-                origins.missing[name, key] = {a: value for a, value in missing if value is not None}
-            case InsertRows(table=name, rows=rows):
-                origins.rows.setdefault(name, []).extend(map(dict, rows))
-            case RebuildTable(table=name, values=values):
-                origins.converts |= {(name, attribute): sql for attribute, sql in values}
-            case _:
-                pass
-        origins.missing = _following(origins.missing, operation, tables)
-        for name in [n for n in origins.tables if n not in after]:
-            del origins.tables[name]
-        for name, sources in origins.attributes.items():
+        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(new if name == old else name for name in names)
+
+        sources = self.attributes.get(table, {})
+        self.attributes[table] = {new if a == old else a: was for a, was in sources.items()}
+        if (table, old) in self.fills:
+            self.fills[table, new] = self.fills.pop((table, old))
+        missing = {}
+        for (name, key), given in self.missing.items():
+            if name == table:
+                key = replace(key, attributes=renamed(key.attributes))
+            if key.parent == table:
+                key = replace(key, parent_attributes=renamed(key.parent_attributes))
+            missing[name, key] = given
+        self.missing = missing
+
+    def forget(self, before: Tables, after: Tables) -> None:
+        """Forget the tables and attributes that an operation took away, given the tables before and after it."""
+        for name in [n for n in self.tables if n not in after]:
+            del self.tables[name]
+        for name, sources in self.attributes.items():
             table = after.get(name)
-            if table is None or table is not tables.get(name):
-                origins.attributes[name] = {a: was for a, was in sources.items() if table and a in table.attribute}
-        tables = after
-    return tables, origins
-
-
-def _following(
-    missing: dict[tuple[TableName, ForeignKey], dict[str, str]], operation: Operation, tables: Tables
-) -> dict[tuple[TableName, ForeignKey], dict[str, str]]:
-    """Give the foreign keys by the names that they have after a rename."""
-    if not missing or not isinstance(operation, (RenameTable, RenameAttribute)):
-        return missing
-    found = {}
-    for (name, key), given in missing.items():
-        if isinstance(operation, RenameTable):
-            names = operation.names(tables)
-            name, key = names.get(name, name), replace(key, parent=names.get(key.parent, key.parent))
-        else:
-            old, new = operation.old, operation.new
-            if name == operation.table:
-                key = replace(key, attributes=tuple(new if a == old else a for a in key.attributes))
-            if key.parent == operation.table:
-                key = replace(key, parent_attributes=tuple(new if a == old else a for a in key.parent_attributes))
-        found[name, key] = given
-    return found
+            if table is None or table is not before.get(name):
+                self.attributes[name] = {a: was for a, was in sources.items() if table and a in table.attribute}
 
 
 def resolved(tables: Tables, name: TableName, attribute: str) -> str:

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from ..errors import PipelineError
 from ..schema.model import Table, TableName
-from .structure import Tables
+from .state import Tables
 
 
 def dangling(tables: Tables, schemas: Container[str]) -> list[str]:

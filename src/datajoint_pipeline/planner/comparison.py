@@ -91,7 +91,7 @@ def compare(
             results.append(Comparison(name, files.versions[name], files.versions[name], (), (), texts, {}))
             continue
         operations = [op for op in found.operations if name in (op.table.schema, _new_schema(op))]
-        kinds = [bumps.bump_of(op) for op in operations]
+        kinds = [op.bump() for op in operations]
         proposed = bumps.raised(latest.version, bumps.worst(kinds)) if kinds else latest.version
         differences = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
         if name not in shapes and connection is not None:
@@ -105,7 +105,7 @@ def compare(
                 name,
                 latest.version,
                 proposed,
-                tuple(sentence(op) for op in operations),
+                tuple(op.describe() for op in operations),
                 tuple(_question_words(q) for q in found.questions if q.table.schema == name),
                 tuple(differences),
                 _count_rows(connection, databases[name], operations, shapes.get(name))
@@ -140,49 +140,3 @@ def _count_rows(
             full = f"{quote(database)}.{quote(name.table)}"
             rows[definition.title(name)] = int(connection.query(f"SELECT COUNT(*) FROM {full}").fetchone()[0])
     return rows
-
-
-def sentence(operation: ops.Operation) -> str:
-    """Say what an operation does, with the class of its table in front."""
-    return f"{definition.title(operation.table)}: {_words(operation)}"
-
-
-def _words(operation: ops.Operation) -> str:
-    """Say what an operation changes."""
-    match operation:
-        case ops.CreateTable(definition=table):
-            return f"a new table ({table.tier})"
-        case ops.DropTable():
-            return "the table goes"
-        case ops.RenameTable(table=old, to=new):
-            if definition.title(old) == definition.title(new) and old.schema == new.schema:
-                return f"its tier is {Table(new, (), ()).tier} now"
-            return f"is called {_title(new, old.schema)} now"
-        case ops.ChangeComment(after=comment):
-            return f"says of itself {comment!r}"
-        case ops.AddAttribute(attribute=attribute):
-            return f"+ {definition.write_attribute(attribute)}"
-        case ops.DropAttribute(attribute=name):
-            return f"- {name}"
-        case ops.RenameAttribute(old=before, new=after):
-            return f"{before} is called {after} now"
-        case ops.AlterAttribute(before=was, after=will):
-            return f"{definition.write_attribute(was)}  →  {definition.write_attribute(will)}"
-        case ops.OrderAttributes():
-            return "its attributes stand in another order"
-        case ops.ChangePrimaryKey(after=key):
-            return f"its primary key is ({', '.join(key)}) now"
-        case ops.AddForeignKey(key=key):
-            return f"+ -> {_title(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
-        case ops.DropForeignKey(key=key):
-            return f"- -> {_title(key.parent, operation.table.schema)} ({', '.join(key.attributes)})"
-        case ops.AddIndex(index=index):
-            return f"+ {definition.write_index(index)}"
-        case ops.DropIndex(index=index):
-            return f"- {definition.write_index(index)}"
-    return type(operation).__name__
-
-
-def _title(name: TableName, schema: str) -> str:
-    """Give the class of a table, and its schema where it is another than that of the reader."""
-    return definition.title(name) if name.schema == schema else f"{name.schema}.{definition.title(name)}"

@@ -23,10 +23,9 @@ from ..errors import ExitCode, PipelineError
 from ..history import chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
-from ..operations import data
 from ..operations import structure as ops
-from ..operations.origins import resolved, trace
-from ..operations.structure import Tables
+from ..operations.origins import resolved
+from ..operations.structure import Tables, trace
 from ..operations.topology import dangling
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
@@ -297,18 +296,12 @@ def _halves(
     changes_rows = False
     for migration in wanted:
         for operation in migration.operations(now):
-            changes_rows = changes_rows or _changes_rows(operation)
+            changes_rows = changes_rows or operation.changes_rows
             operations.append(operation)
             now = operation.apply(now)
             if not changes_rows and not dangling(now, deployment.databases):
                 whole = len(operations)
     return (operations[:whole], operations[whole:]) if changes_rows else (operations, [])
-
-
-def _changes_rows(operation: ops.Operation) -> bool:
-    if isinstance(operation, ops.AlterAttribute):
-        return operation.using is not None
-    return isinstance(operation, (data.RunSQL, data.RunPython, data.RebuildTable))
 
 
 def _settled(deployment: Deployment, wanted: list[Migration], goal: Tables) -> dict[TableName, Table]:

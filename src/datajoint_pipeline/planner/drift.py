@@ -9,9 +9,7 @@ from ..dialects import catalog
 from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..history import migration_files
-from ..operations import structure as ops
-from ..schema import definition
-from ..schema.model import Attribute, Schema, Table, TableName
+from ..schema.model import Schema
 from .status import SchemaStatus, State
 from .target import Target
 
@@ -84,9 +82,7 @@ def describe(expected: Schema, found: Schema) -> list[str]:
     after = {table.name: table for table in found}
     # A table or attribute that is gone was dropped, and not renamed, whatever the names suggest.
     drops = frozenset((name, None) for name in before)
-    texts = [
-        _difference(operation, expected) for operation in difference(before, after, Answers(drops=drops)).operations
-    ]
+    texts = [operation.deviation() for operation in difference(before, after, Answers(drops=drops)).operations]
     unusual = [(table, deviation) for table in found for deviation in table.deviations]
     return texts + [f"{table.title} is not as DataJoint makes tables: {deviation}." for table, deviation in unusual]
 
@@ -103,64 +99,3 @@ def _lacking(expected: Schema, found: Schema) -> list[str]:
         if attribute.hidden and table.name.table in found.table
         if attribute.name not in found.table[table.name.table].attribute
     ]
-
-
-def _difference(operation: ops.Operation, expected: Schema) -> str:
-    table = expected.table.get(operation.table.table)
-    title = table.title if table else Table(operation.table, (), ()).title
-    return f"{title} {_words(operation)}."
-
-
-def _words(operation: ops.Operation) -> str:
-    match operation:
-        case ops.CreateTable():
-            return "is a table that the code does not have"
-        case ops.DropTable():
-            return "is missing"
-        case ops.RenameTable(to=to):
-            return f"is of the tier {Table(to, (), ()).tier} instead of {Table(operation.table, (), ()).tier}"
-        case ops.ChangeComment(before=before, after=after):
-            return f"says {after!r} of itself instead of {before!r}"
-        case ops.AddAttribute(attribute=attribute):
-            return f"has an attribute {attribute.name} that the code does not have"
-        case ops.DropAttribute(attribute=name):
-            return f"lacks the attribute {name}"
-        case ops.RenameAttribute(old=old, new=new):
-            return f"calls the attribute {old} {new}"
-        case ops.AlterAttribute(before=before, after=after):
-            return f"has {_definition(after)} instead of {_definition(before)}"
-        case ops.OrderAttributes():
-            return "has its attributes in another order"
-        case ops.ChangePrimaryKey(before=before, after=after):
-            has = f"has the primary key ({', '.join(after)})" if after else "has no primary key"
-            return f"{has} instead of ({', '.join(before)})"
-        case ops.AddForeignKey(key=key):
-            return (
-                f"has a foreign key ({', '.join(key.attributes)}) to {_class(key.parent)} that the code does not have"
-            )
-        case ops.DropForeignKey(key=key):
-            return f"lacks the foreign key ({', '.join(key.attributes)}) to {_class(key.parent)}"
-        case ops.AddIndex(index=index):
-            return f"has {_index(index.unique)} ({', '.join(index.columns)}) that the code does not have"
-        case ops.DropIndex(index=index):
-            return f"lacks {_index(index.unique)} ({', '.join(index.columns)})"
-        case _:
-            return f"differs by {type(operation).__name__}"
-
-
-def _class(name: TableName) -> str:
-    return f"{name.schema}.{definition.title(name)}"
-
-
-def _index(unique: bool) -> str:
-    return "a unique index" if unique else "an index"
-
-
-def _definition(attribute: Attribute) -> str:
-    """Give an attribute as a line of a definition."""
-    odd = attribute.nullable and attribute.default is not None  # to DataJoint, what may be null is null by default
-    type_ = "(inherited)" if attribute.inherited and not attribute.type else attribute.type
-    # How a type is spelled says nothing of how it is stored.
-    plain = replace(attribute, type=type_, nullable=attribute.nullable and not odd, spelling="")
-    line = definition.write_attribute(plain)
-    return f"`{line}`{' (nullable)' * odd}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import journal
-from ..internals.codecs import changes_codec
-from ..operations import data
-from ..operations import structure as ops
+from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema import definition
-from ..schema.model import Table, TableName
+from ..schema.model import TableName
 from . import adoption, drafts, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group
@@ -259,34 +256,6 @@ class _Measured:
         return {names[number]: int(count) for number, count in rows}
 
 
-def _objects(operation: ops.Operation, tables: ops.Tables) -> Iterator[str]:
-    """Say which objects in a store DataJoint takes for garbage after an operation.
-
-    Those are all that no attribute which it sees in that schema refers to.
-    """
-    gone = set[str]()
-    match operation:
-        case ops.RenameTable(table=table, to=to) if to.schema != table.schema:
-            for name in sorted(name for name in operation.names(tables) if _stored(tables[name])):
-                title = definition.title(name)
-                yield f"Objects of {title} stay with {table.schema}: collect garbage of both schemas at once, or never."
-            return
-        case ops.DropTable(table=table):
-            gone = _stored(tables[table])
-        case ops.DropAttribute(table=table, attribute=name):
-            gone = _stored(tables[table]) & {name}
-        case ops.AlterAttribute(table=table, before=was, after=will) if changes_codec(was.type, will.type):
-            gone = _stored(tables[table]) & {was.name}
-    for attribute in sorted(gone):
-        title = f"{definition.title(operation.table)}.{attribute}"
-        yield f"Objects of {title} are garbage to DataJoint: collect none before purge, for rollback needs them."
-
-
-def _stored(table: Table) -> set[str]:
-    """Give the attributes whose values are in an object store."""
-    return {attribute.name for attribute in table.attributes if re.match(r"<\w+@", attribute.type)}
-
-
 def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ...]) -> Iterable[Notice]:
     """Give what each rule warns of; a file's ``silence`` holds for its own operations."""
     silence: dict[str, str] = {}
@@ -294,23 +263,11 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
     def notice(id_: str, text: str) -> Notice:
         return Notice(id_, text, silence.get(id_, ""))
 
-    now: ops.Tables = group.before
+    now: Tables = group.before
     for migration, operation in group.operations():
         silence = dict(migration.silence)  # what another file of the group does is not for this one to silence
-        yield from (notice("objects", text) for text in _objects(operation, now))
+        yield from (notice(id_, text) for id_, text in operation.notices(now))
         now = operation.apply(now)
-        name = definition.title(operation.table) if operation.table.table else ""
-        match operation:
-            case ops.DropTable():
-                yield notice("drop-table", f"{name} goes out of sight; purge would delete its rows.")
-            case ops.DropAttribute(attribute=attribute):
-                yield notice("drop-attribute", f"{name}.{attribute} goes out of sight; purge would delete it.")
-            case ops.RenameTable() | ops.RenameAttribute():
-                yield notice("rename", f"Code that still says the old name of something in {name} will fail.")
-            case ops.ChangePrimaryKey():
-                yield notice("primary-key", f"The primary key of {name} changes, and with it every table below.")
-            case data.RunSQL() | data.RunPython():
-                yield notice("no-way-back", f"{operation.words}: rollback cannot undo it by itself.")
     silence = {id_: why for migration in group.migrations for id_, why in migration.silence.items()}
     for schema in group.schemas if group.instead is not None else ():
         record = deployment.records.get(schema)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..operations.origins import resolved, trace
+from ..operations.origins import resolved
+from ..operations.structure import trace
 from ..operations.topology import dependency_order
 from ..schema.model import Table, TableName
 from .plan import Group, Lossy

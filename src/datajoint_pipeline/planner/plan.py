@@ -309,9 +309,9 @@ def add_steps(
     after_user_steps = False
     operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, *what))
     entries: list[steplog.Entry] = []
-    late = [operation.operation for operation in operations if isinstance(operation, data.Online)]
+    late = [operation.operation for operation in operations if isinstance(operation, ops.Online)]
     # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.
-    operations = [op.operation if isinstance(op, data.Online) else op for op in operations]
+    operations = [op.operation if isinstance(op, ops.Online) else op for op in operations]
     operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     recodes = [op for op in operations if isinstance(op, recoding.Recode)]

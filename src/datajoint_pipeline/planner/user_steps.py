@@ -15,7 +15,8 @@ from ..history.migration_files import History, Migration
 from ..journal import steplog
 from ..journal.steplog import Entry
 from ..operations import data
-from ..operations.lines import LineContext, RunPython, RunSQL
+from ..operations.lines import RunPython, RunSQL
+from ..operations.state import LineContext
 from ..quoting import quoter
 
 if TYPE_CHECKING:

@@ -22,6 +22,9 @@ _OWNED = re.compile(
     r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|src/[^/]+/[^/]+\.py|src/[^/]+/(utils|migrations)/.*"
 )
 
+#: The same of a pipeline that was there before the template.
+_ADOPTED = re.compile(rf"pyproject\.toml|{_OWNED.pattern}")
+
 #: Seconds that making the files anew may take; the template may have to be fetched first.
 _PATIENCE = 120
 
@@ -108,8 +111,10 @@ def _make(place: Path, answers: Path, source: str, commit: str) -> None:
 
 
 def _files(made: Path) -> list[str]:
+    adopted = re.search(r"^existing: true$", (made / ANSWERS).read_text(encoding="utf-8"), re.MULTILINE)
+    owned = _ADOPTED if adopted else _OWNED
     paths = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    return [path for path in paths if path != ANSWERS and not _OWNED.fullmatch(path)]
+    return [path for path in paths if path != ANSWERS and not owned.fullmatch(path)]
 
 
 def _differs(made: Path, own: Path) -> bool:

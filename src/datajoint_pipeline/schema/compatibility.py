@@ -1,4 +1,7 @@
-"""Type compatibility: whether a column takes the values of another type, and what a cut or a rounding leaves of one."""
+"""Type compatibility: whether a column takes the values of another type, and what a cut or a rounding leaves of one.
+
+Also which types of definitions hold the same kind of values, and which store them in the same form.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,13 @@ from . import notation
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXT = re.compile(r"(var)?char|(tiny|medium|long)?text")
 _BLOB = re.compile(r"(tiny|medium|long)?blob|varbinary")
+
+_FAMILIES = (
+    ("int", ("int", "tinyint", "smallint", "mediumint", "bigint", "bool", "serial")),
+    ("real", ("float", "double", "decimal", "numeric")),
+    ("text", ("char", "varchar", "enum", "tinytext", "text", "mediumtext", "longtext")),
+    ("moment", ("date", "datetime", "timestamp", "time", "year")),
+)
 
 
 def takes(column: str, source: str) -> bool:
@@ -56,3 +66,24 @@ def left_of(value: object, original: object, target: str) -> bool:
         unit_ = abs(other) / 2**23 if "float" in type_ else Decimal(10) ** -int(digits[1] if len(digits) > 1 else 0)
         return abs(one - other) <= unit_
     return False
+
+
+def family(type_: str) -> str:
+    """Give the kind of values that a type holds; a rename does not change it."""
+    if type_.startswith("<"):
+        return type_.partition("@")[0].rstrip(">")
+    word = type_.partition("(")[0].split(",")[0].strip().rstrip("0123456789").split(" ")[0]
+    return next((family for family, words in _FAMILIES if word in words), word)
+
+
+def changes_codec(before: str, after: str) -> bool:
+    """Tell whether a value is stored in another form under one type than under the other.
+
+    Another store makes no difference: where an object is, its value says itself.
+    """
+    if not (before.startswith("<") or after.startswith("<")):
+        return False
+    if before == f"{after[1:-1]}, stored as longblob":
+        return False  # DataJoint 0.14 named a codec without brackets, and wrote the same bytes
+    old, new = (type_.rstrip(">").partition("@") for type_ in (before, after))
+    return (old[0], old[1]) != (new[0], new[1])

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .model import TableName
+
+#: What a row may have: null, or what a definition could write as a default; lists and dictionaries are for ``<blob>``.
+Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True)
