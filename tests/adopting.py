@@ -52,7 +52,7 @@ def fresh(copied: dict[str, Path], kind: str, place: Path) -> Path:
 
 
 #: What the report may need beside the standard library and the library itself.
-NEEDED = ("click",)
+NEEDED = ("click", "packaging")
 
 #: What the console script does, told where to look for modules.
 RUN = "import sys; sys.path.append({!r}); from datajoint_pipeline.readiness.command import main; main()"

@@ -153,6 +153,7 @@ def test_schemas_are_adopted_one_by_one(legacy: Project, order: tuple[str, str])
 DYING = """
 import os
 import odours
+from datajoint_pipeline import cli
 from datajoint_pipeline.executor import stepping
 run, done = stepping.run, []
 def dying(*arguments):
@@ -161,7 +162,7 @@ def dying(*arguments):
         os._exit(9)
     return run(*arguments)
 stepping.run = dying
-odours.pipeline.main(["--env", "prod", "adopt", "--types"])
+cli.run(odours.pipeline, ["--env", "prod", "adopt", "--types"])
 """
 
 
