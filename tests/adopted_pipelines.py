@@ -83,11 +83,13 @@ class Amplitude(dj.Computed):
 }
 
 #: What runs the command of a project.
-MAIN = """from . import pipeline
+MAIN = """from datajoint_pipeline.cli import run
+
+from . import pipeline
 
 
 def main():
-    pipeline.main()
+    run(pipeline)
 
 
 if __name__ == "__main__":

@@ -138,8 +138,9 @@ def _main(project: Project) -> Iterator[Finding]:
     path = project.own_file("__main__.py")
     if project.has_manage or re.search(r"^def main\b|\bimport\b.*\bmain\b", text_of(path), re.MULTILINE):
         return
-    lines = ("from . import pipeline", "", "", "def main():", "    pipeline.main()", "", "")
-    written = "\n".join(f"    {line}".rstrip() for line in (*lines, 'if __name__ == "__main__":', "    main()"))
+    imports = ("from datajoint_pipeline.cli import run", "", "from . import pipeline", "", "")
+    lines = (*imports, "def main():", "    run(pipeline)", "", "", 'if __name__ == "__main__":', "    main()")
+    written = "\n".join(f"    {line}".rstrip() for line in lines)
     what = f"The command {project.command} and python -m {project.package} have nothing to run."
     yield Finding(project.shown(path), 1, "no-script", what, f"Write there:\n{written}")
 
