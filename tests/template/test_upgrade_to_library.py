@@ -92,7 +92,7 @@ def append(path: Path, text: str) -> None:
 # --- A project that nobody edited ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", releases())
+@pytest.mark.parametrize("version", SOME)  # every release: test_update.py, and with rows test_upgrades.py
 def test_management_code_goes_but_for_what_hands_it_on(
     make: Callable[..., Result], bring: Callable[[Result], str], version: str
 ) -> None:
