@@ -231,7 +231,7 @@ def impact(environment: Environment, found: list[Impact]) -> None:
         for finding in cost.group.violations:
             colour = "red" if finding.loses or finding.blocks else "yellow"
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
-        if not any(finding.loses or finding.blocks or finding.unsure for finding in cost.group.violations):
+        if not any(violation.loses or violation.blocks or violation.unsure for violation in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
             console.print(f"Written to backups/ before: {escape(kept)}")
