@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from conftest import ROOT, git
 
@@ -25,6 +26,13 @@ def test_own_python_is_clean() -> None:
             [sys.executable, "-m", "ruff", *command], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_types_of_the_library_are_sound(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", f"--cache-dir={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_every_release_has_its_section_in_the_changelog() -> None:
