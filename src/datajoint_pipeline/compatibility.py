@@ -7,6 +7,7 @@ my_pipeline.manage.migration import …``, and ``__init__.py`` says ``from .mana
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +30,8 @@ def hand_on(name: str) -> Pipeline:
         That of the package around it, which says its versions, prefix, default environment and command itself.
     """
     pipeline = Pipeline(name.rpartition(".")[0])
+    # `python -m my_pipeline.manage` finds its program there.
+    sys.modules[name].__path__.append(str(Path(__file__).with_name("earlier")))
     _offer(name, "migration", migration)
     _offer(name, "errors", errors)
     _offer(name, "graph", graph)

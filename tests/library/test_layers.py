@@ -16,7 +16,7 @@ LIBRARY = ROOT / "src" / "datajoint_pipeline"
 LAYERS = [
     *("errors", "server_errors", "quoting", "findings", "schema", "operations", "diff", "history", "internals"),
     *("dialects", "ddl", "journal", "planner", "executor", "embedded", "project", "jobs", "commands", "cli"),
-    *("migration", "testing", "compatibility", "readiness", "__init__"),
+    *("migration", "testing", "compatibility", "earlier", "readiness", "__init__"),
 ]
 
 #: The core is given a connection and a map of databases, the embedded server a folder.

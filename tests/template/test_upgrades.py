@@ -131,6 +131,7 @@ def test_project_with_a_database_comes_along(
             "behaviour": "absent",
         }
         assert project.run("--env", "dev", "log").code == 0
+        assert project.python("-m", f"{project.package}.manage", "--env", "dev", "status", "--json").json == stands.json
         assert project.python("-c", FETCH).out == before.out
         revised = project.run("revise", "--message", "behaviour")
         assert revised.code == 0, revised.err
