@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -37,9 +38,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the library once: the commands that tests run write no bytecode, as files change faster than it tells."""
+    """Compile library and dependencies once: commands in tests write no bytecode, as files change faster than it tells."""
     if not hasattr(config, "workerinput"):
-        compileall.compile_dir(ROOT / "src", quiet=2)
+        for folder in (ROOT / "src", sysconfig.get_path("purelib")):
+            compileall.compile_dir(folder, quiet=2, workers=0)
 
 
 @pytest.fixture(scope="session")

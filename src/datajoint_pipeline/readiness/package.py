@@ -31,11 +31,11 @@ def check(project: Project, top: list[Module], schemas: Mapping[str, str]) -> It
 def init_lines(project: Project) -> dict[str, str]:
     """Return what ``__init__.py`` has to hold, by the name that it defines."""
     settings = {"prefix": project.prefix, "default_environment": project.environment, "command": project.command}
-    given = "".join(f', {name}="{value}"' for name, value in settings.items())
+    given = "".join(f'        {name}="{value}",\n' for name, value in settings.items())
     return {
         "Pipeline": "from datajoint_pipeline import Pipeline",
         "SCHEMA_VERSIONS": "from .version import SCHEMA_VERSIONS, __version__",
-        "pipeline": f"pipeline = Pipeline(__name__, versions=SCHEMA_VERSIONS{given})",
+        "pipeline": f"pipeline = Pipeline(\n        __name__,\n        versions=SCHEMA_VERSIONS,\n{given}    )",
         "open_schema": "open_schema = pipeline.open_schema",
         "initialize": "initialize = pipeline.initialize",
     }
