@@ -33,8 +33,9 @@ rewritten, as a migration that has been applied must stay what it was. New proje
 
 To do without it, have `__init__.py` say what it says in a new project: `from datajoint_pipeline import Pipeline`,
 `pipeline = Pipeline(__name__)`, `open_schema = pipeline.open_schema`, `initialize = pipeline.initialize`. Let
-`__main__.py` say `from . import pipeline`, and import from `datajoint_pipeline` itself elsewhere. Once nothing imports
-this folder any more, delete it.
+`__main__.py` say `from . import pipeline`, and import from `datajoint_pipeline` itself elsewhere. Delete this folder
+once nothing imports it. A migration with Python code of yours that has been applied keeps its import, as it must stay
+what it was: with such a one, the folder stays too.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -102,8 +103,9 @@ def after(project: Project) -> None:
     for path in project.naming("manage"):
         if path.endswith((".py", ".ipynb")) and not path.startswith(f"{manage}/"):
             asked += [(path, line, name) for line, name in _imports(project, path, package)]
+    stays = HANDED_ON | {PurePosixPath(path).relative_to(manage).parts[0].removesuffix(".py") for path in own}
     for path, line, name in asked:
-        if name not in HANDED_ON:
+        if name not in stays:
             project.note(
                 f"{path}:{line} imports manage.{name}, which is inside the library now and not handed on: see what you "
                 "need of it in datajoint_pipeline."
@@ -216,36 +218,50 @@ def _write_main(project: Project, source: str) -> None:
 # --- pyproject.toml -------------------------------------------------------------------------------------------------
 #
 # Nearly every lab has added a dependency, and the template changes the lines beside it: that would be a conflict in
-# every project. So lines that were only added to a list are kept apart while the template is rendered. Where there was
-# a pipeline before the template, updates do not touch the file: it gets here, once, what the library needs.
+# every project. So lines that were only added to a list are kept apart while the template is rendered: as comments at
+# the top of the file, where they also outlast an update that was killed and committed. Where there was a pipeline
+# before the template, updates do not touch the file: it gets here, once, what the library needs.
 
 _LISTS = {
     name: re.compile(rf"^({name} = \[\n)(.*?)^(?=\])", re.DOTALL | re.MULTILINE) for name in ("dependencies", "dev")
 }
+_APART = "# Lines of yours, which the update of the template puts back into their list at its end:\n"
+_LINES_APART = re.compile(rf"^{re.escape(_APART)}((?:# (?:{'|'.join(_LISTS)})\|.*\n)*)", re.MULTILINE)
 
 
 def _keep_dependencies_apart(project: Project) -> None:
     text = project.committed("pyproject.toml")
-    if project.answers.get("existing"):
+    if project.answers.get("existing") or text is None or _APART in text:
         return
-    for name, (made, _) in _added(project).items():
-        block = _LISTS[name].search(text or "")
-        if text and block:
+    apart = ""
+    for name, (made, lines) in _added(project).items():
+        block = _LISTS[name].search(text)
+        if block:
             text = text[: block.start(2)] + made + text[block.end(2) :]
-            project.write("pyproject.toml", text)
+            apart += "".join(f"# {name}|{line}" for line in lines)
+    if apart:
+        project.write("pyproject.toml", _APART + apart + text)
 
 
 def _put_dependencies_back(project: Project) -> None:
     if project.answers.get("existing"):
         _adopt(project)
         return
-    for name, (_, lines) in _added(project).items():
-        text = project.read("pyproject.toml") if project.exists("pyproject.toml") else ""
-        block = _LISTS[name].search(text)
-        if block:
-            project.write("pyproject.toml", text[: block.end()] + lines + text[block.end() :])
-        else:
-            project.note(f"pyproject.toml has no list {name} any longer, which had these lines of yours:\n{lines}")
+    text = project.read("pyproject.toml") if project.exists("pyproject.toml") else ""
+    apart = _LINES_APART.search(text)
+    if not apart:
+        return
+    text = text[: apart.start()] + text[apart.end() :]
+    for name, pattern in _LISTS.items():
+        begin, block = f"# {name}|", pattern.search(text)
+        lines = [line.removeprefix(begin) for line in apart[1].splitlines(keepends=True) if line.startswith(begin)]
+        if lines and block:
+            text = text[: block.end()] + "".join(lines) + text[block.end() :]
+        elif lines:
+            project.note(
+                f"pyproject.toml has no list {name} any longer, which had these lines of yours:\n{''.join(lines)}"
+            )
+    project.write("pyproject.toml", text)
 
 
 def _adopt(project: Project) -> None:
@@ -279,10 +295,10 @@ def _adopt(project: Project) -> None:
     )
 
 
-def _added(project: Project) -> dict[str, tuple[str, str]]:
+def _added(project: Project) -> dict[str, tuple[str, list[str]]]:
     """The lists to which lines were added and nothing else: what the template had made of each, and the lines."""
     made, mine = project.original("pyproject.toml"), project.committed("pyproject.toml")
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, list[str]]] = {}
     for name, pattern in _LISTS.items():
         old, new = pattern.search(made or ""), pattern.search(mine or "")
         if not old or not new:
@@ -294,5 +310,5 @@ def _added(project: Project) -> dict[str, tuple[str, str]]:
             else:
                 lines.append(line)
         if lines and not expected:
-            found[name] = (old[2], "".join(lines))
+            found[name] = (old[2], lines)
     return found

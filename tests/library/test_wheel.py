@@ -45,5 +45,12 @@ def test_a_wheel_works_in_an_empty_environment(tmp_path: Path, render: Callable[
         for command in (["--env", "local", "init"], ["add-schema", "behaviour", "--depends", "session"], ["check"]):
             done = run(python, "-m", "my_pipeline", *command, folder=project, **package)
             assert done.returncode == 0, done.stdout + done.stderr
+        # Installed without -e, as on a machine that only runs the pipeline: nothing is written into it.
+        done = run("uv", "pip", "install", "--quiet", "--no-deps", "--python", python, project, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        for command in (["add-schema", "video"], ["revise", "all", "-m", "Change"], ["renumber", "session"]):
+            refused = run(python, "-m", "my_pipeline", *command, folder=tmp_path)
+            assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 3), refused.stderr
+            assert "is installed in" in refused.stderr and "nothing was written" in refused.stderr
     finally:
         run(python, "-m", "my_pipeline", "local", "stop", folder=project, **package)

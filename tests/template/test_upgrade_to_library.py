@@ -211,19 +211,24 @@ def test_update_that_failed_half_way_loses_nothing(history: Path, tmp_path: Path
     template = tmp_path / "template"
     shutil.copytree(history, template)
     migration = template / "migrations/v0_6_0.py"
-    text = migration.read_text(encoding="utf-8")
+    whole = migration.read_text(encoding="utf-8")
     migration.write_text(
-        text.replace("    project.prune(manage)\n", "    raise RuntimeError('no luck')\n"), encoding="utf-8"
+        whole.replace("    project.prune(manage)\n", "    raise RuntimeError('no luck')\n"), encoding="utf-8"
     )
     git(template, "commit", "--quiet", "--all", "--message=Broken")
     git(template, "tag", "--force", PRESENT)
     folder = start(template, tmp_path / "lab", "v0.4.1")
     append(folder / MANAGE / "errors.py", "# ours\n")
+    path = folder / "pyproject.toml"
+    ours = {"dependencies": '    "scipy",  # ours | filters\n', "dev": '    "ipython",\n'}
+    for name, line in ours.items():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(f"{name} = [\n", f"{name} = [\n{line}", 1), encoding="utf-8")
     save(folder)
     failed = update(folder, trust=True)
     assert failed.returncode == 1 and "RuntimeError: no luck" in failed.stderr and "git reset --hard" in failed.stderr
     save(folder, "Half")
-    migration.write_text(text, encoding="utf-8")
+    migration.write_text(whole, encoding="utf-8")
     git(template, "commit", "--quiet", "--all", "--message=Mended")
     git(template, "tag", "--force", PRESENT)
     done = update(folder, trust=True)
@@ -231,6 +236,8 @@ def test_update_that_failed_half_way_loses_nothing(history: Path, tmp_path: Path
     assert manage_of(folder) == LEFT and (folder / "src/my_pipeline/__main__.py").exists()
     assert [path.name for path in folder.glob("*.patch")] == ["manage-edits.patch"]
     assert "+# ours\n" in (folder / "manage-edits.patch").read_text(encoding="utf-8")
+    merged = path.read_text(encoding="utf-8")
+    assert merged.startswith("[project]\n") and all(merged.count(f"{line}]\n") == 1 for line in ours.values())
 
 
 # --- What imports it -----------------------------------------------------------------------------------------------
@@ -242,6 +249,8 @@ def test_imports_that_are_not_handed_on_are_named(make: Callable[..., Result], b
     (folder / "scripts").mkdir()
     lines = {
         "src/my_pipeline/utils/ours.py": "from ..manage import (\n    environment,\n    journal,\n)\n",
+        "src/my_pipeline/manage/ours.py": "X = 1\n",
+        "src/my_pipeline/own.py": "from .manage.ours import X\n",
         "src/my_pipeline/helpers.py": "from . import manage\nfrom .manage.migration import AddAttribute\n",
         "scripts/look.py": "import my_pipeline.manage.model\n\nX = 'my_pipeline.manage.runner'\n",
         "scripts/torn.py": "def (:\nfrom my_pipeline.manage.plan import Plan\n",
@@ -253,6 +262,7 @@ def test_imports_that_are_not_handed_on_are_named(make: Callable[..., Result], b
         (folder / path).write_text(text, encoding="utf-8")
     told = notes(bring(made))
     assert {line.partition(",")[0] for line in told} == {
+        "src/my_pipeline/manage/ours.py is a file of yours: it stays. The files it stood among are in the library now.",
         "src/my_pipeline/utils/ours.py:1 imports manage.journal",
         "scripts/look.py:1 imports manage.model",
         "scripts/look.py:3 imports manage.runner",

@@ -44,8 +44,9 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     Raises
     ------
     PipelineError
-        If the name is not usable, exists, or a dependency is not known.
+        If the name is not usable, exists, a dependency is not known, or the project is an installed wheel.
     """
+    project.require_editable()
     known = graph.read(project.directory)
     depends = list(dict.fromkeys(depends))
     _check_name(project, name)

@@ -35,6 +35,7 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     PipelineError
         If the schema is not known, or the files lead to no state that fits.
     """
+    pipeline.project.require_editable()
     files = pipeline.project.files
     histories = migration_files.read(files)
     history = histories.get(schema)

@@ -74,6 +74,7 @@ def revise(
     PipelineError
         If a schema is not known, or the others do not fit what these would become.
     """
+    pipeline.project.require_editable()
     files = pipeline.project.files
     chosen = list(schemas) or migration_files.schemas(files)
     histories = migration_files.read(files)

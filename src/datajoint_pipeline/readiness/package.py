@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from .findings import Finding
 from .project import Project, line_of, text_of
 from .schemas import parents
-from .source import Module
+from .source import Module, parse
 
 
 def check(project: Project, top: list[Module], schemas: Mapping[str, str]) -> Iterator[Finding]:
@@ -101,8 +101,8 @@ def _in_order(listed: list[str], top: list[Module], schemas: Mapping[str, str]) 
 def _names(text: str) -> set[str]:
     """Return what a file defines or imports at its top level."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+        tree = parse(text)
+    except SyntaxError:
         return set()
     found: set[str] = set()
     for node in tree.body:
@@ -117,8 +117,8 @@ def _names(text: str) -> set[str]:
 def _listed(text: str) -> list[str] | None:
     """Return the schemas that ``SCHEMA_VERSIONS`` names, None where there is no such dictionary."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+        tree = parse(text)
+    except SyntaxError:
         return None
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import ExitCode, PipelineError
 from . import answers, configuration
-from .source import LIBRARY_FOLDERS, NOT_SCHEMAS, Module, known_text, read
+from .source import LIBRARY_FOLDERS, NOT_SCHEMAS, Module, known_text, parse, read
 
 #: Folders whose packages are looked for, in this order; the first is where a package is to be.
 _PLACES = ("src", ".", "python")
@@ -78,7 +78,7 @@ class Project:
 
 def modules_in(folder: Path) -> list[Path]:
     """Return the modules that stand directly in a folder and may hold a schema."""
-    return [path for path in sorted(folder.glob("*.py")) if path.stem not in NOT_SCHEMAS]
+    return [path for path in sorted(folder.glob("*.py")) if path.stem not in NOT_SCHEMAS and path.is_file()]
 
 
 def holds_package(folder: Path) -> bool:
@@ -155,7 +155,7 @@ def _packages(folder: Path) -> list[str]:
         known = inner.name in _NOT_PACKAGES or not inner.name.isidentifier()
         if known or not inner.is_dir() or (inner / "pyvenv.cfg").is_file():
             continue
-        if any(_holds_schema(path) for path in sorted(inner.rglob("*.py")) if not _of_library(path, inner)):
+        if any(_holds_schema(path) for path in files_in(inner) if not _of_library(path, inner)):
             found.append(inner)
     importable = [inner.name for inner in found if (inner / "__init__.py").is_file()]
     return importable or [inner.name for inner in found]
@@ -179,7 +179,7 @@ def _holds_schema(path: Path) -> bool:
 def using_datajoint(root: Path) -> list[str]:
     """Return the folders with files that import DataJoint, as the report names them."""
     found = set()
-    for path in root.rglob("*.py"):
+    for path in files_in(root):
         parts = path.relative_to(root).parts
         if parts[0] in ("tests", "notebooks") or any(part.startswith(".") or part == "manage" for part in parts):
             continue
@@ -208,8 +208,8 @@ def _distribution(root: Path) -> str:
 def _explicit_prefix(project: Project) -> str | None:
     """Return the prefix that ``__init__.py`` gives, None where it gives none."""
     try:
-        tree = ast.parse(text_of(project.folder / "__init__.py"))
-    except (SyntaxError, ValueError):
+        tree = parse(text_of(project.folder / "__init__.py"))
+    except SyntaxError:
         return None
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Pipeline":
@@ -239,7 +239,7 @@ def files(project: Project) -> tuple[list[Module], list[Module], list[tuple[str,
     top, every, unread = list[Module](), list[Module](), list[tuple[str, int, str]]()
     for folder in dict.fromkeys((project.home, project.folder, project.elsewhere)):
         siblings = frozenset(path.stem for path in modules_in(folder))
-        for path in sorted(folder.rglob("*.py")):
+        for path in files_in(folder):
             inside = path.relative_to(folder).parts
             if inside[0] in LIBRARY_FOLDERS and folder == project.home:
                 continue
@@ -257,10 +257,15 @@ def files(project: Project) -> tuple[list[Module], list[Module], list[tuple[str,
 # --- Small things ----------------------------------------------------------------------------------------------------
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return the Python files in a folder and in those within; no dangling links and no pipes, which never end."""
+    return [path for path in sorted(folder.rglob("*.py")) if path.is_file()]
+
+
 def text_of(path: Path) -> str:
     """Return the text of a file, empty where there is none."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     except OSError:
         return ""
 

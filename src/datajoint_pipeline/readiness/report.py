@@ -46,7 +46,7 @@ def grouped(found: list[Finding]) -> Iterator[tuple[str, list[Finding]]]:
 
 def _others(own: project.Project, more: Iterable[Path]) -> Iterator[Module]:
     for path in more:
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for file in project.files_in(path) if path.is_dir() else [path]:
             full = file.resolve()
             shown = full.relative_to(own.root).as_posix() if full.is_relative_to(own.root) else str(file)
             try:

@@ -129,6 +129,20 @@ class Module:
         return "", reference
 
 
+def parse(text: str) -> ast.Module:
+    """Return the syntax tree of a text.
+
+    Raises
+    ------
+    SyntaxError
+        If it is not Python, or nested more deeply than Python can read.
+    """
+    try:
+        return ast.parse(text)
+    except (ValueError, RecursionError, MemoryError) as error:  # MemoryError is said of many brackets
+        raise SyntaxError(str(error) or "too deeply nested") from None
+
+
 def read(path: Path, shown: str, package: str = "", siblings: frozenset[str] = frozenset()) -> Module:
     """Read a file.
 
@@ -138,9 +152,11 @@ def read(path: Path, shown: str, package: str = "", siblings: frozenset[str] = f
         If it is not Python.
     """
     try:
-        tree = ast.parse(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        tree = parse(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise SyntaxError(str(error)) from None
+    except OSError as error:
+        raise SyntaxError(error.strerror or str(error)) from None
     module = Module(path, shown, tree, siblings, package)
     for node in ast.walk(tree):
         for alias, target, line in _imported(node, package, siblings):
