@@ -92,7 +92,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     on_server.write(
         on_server.module("imaging"),
         on_server.read(on_server.module("imaging"))
-        + "\n\nprint('half-way', flush=True)\ntime.sleep(0 if 'scratch' in sys.argv[0] else 60)\n",
+        + "\n\nprint('half-way', flush=True)\ntime.sleep(0 if 'read_code' in sys.argv[0] else 60)\n",
     )
     command = [sys.executable, "-m", "my_pipeline", "init"]
     process = subprocess.Popen(
@@ -107,7 +107,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     assert found == (
         {"absent"} if on_server.environment["DJ_BACKEND"] == "postgresql" else {"current", "interrupted", "absent"}
     )
-    on_server.replace(on_server.module("imaging"), "time.sleep(0 if 'scratch' in sys.argv[0] else 60)", "")
+    on_server.replace(on_server.module("imaging"), "time.sleep(0 if 'read_code' in sys.argv[0] else 60)", "")
     result = on_server.run("init")
     assert result.code == 0, result.err
     assert on_server.python("-c", FILL + READ).out.split()[-1] == "0.4"
