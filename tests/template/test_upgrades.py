@@ -36,11 +36,17 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Earlier(Project):
-    """A project of a release before 0.6, which has its management code in itself."""
+    """A project of a release; of one before 0.6, it has its management code in itself."""
+
+    @property
+    def has_manage(self) -> bool:
+        """Whether it is of a release before 0.6."""
+        return (self.folder / "src" / self.package / "manage").is_dir()
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run the project's command line."""
-        return self.python("-m", f"{self.package}.manage", *arguments, stdin=stdin, timeout=timeout, **variables)
+        program = f"{self.package}.manage" if self.has_manage else self.package
+        return self.python("-m", program, *arguments, stdin=stdin, timeout=timeout, **variables)
 
 
 def living(history: Path, folder: Path, version: str, server: Server) -> Earlier:
@@ -56,7 +62,7 @@ def updated(earlier: Project) -> Project:
     return Project(earlier.folder, environment=earlier.environment)
 
 
-def edit(project: Project) -> dict[str, str]:
+def edit(project: Earlier) -> dict[str, str]:
     """What people do to a project; the files that are theirs, with what they hold."""
     own = {
         "src/my_pipeline/subject.py": project.read("src/my_pipeline/subject.py") + "\n# ours\n",
@@ -72,8 +78,9 @@ def edit(project: Project) -> dict[str, str]:
     (project.folder / "deploy/worker.sbatch").unlink()
     project.replace("pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "scipy",\n')
     project.replace("compose.yaml", "services:\n", "# on our machine\nservices:\n")
-    (settings,) = (project.folder / "src/my_pipeline/manage").rglob("settings.py")
-    settings.write_text(settings.read_text(encoding="utf-8") + "\n\nOURS = True\n", encoding="utf-8")
+    if project.has_manage:
+        (settings,) = (project.folder / "src/my_pipeline/manage").rglob("settings.py")
+        settings.write_text(settings.read_text(encoding="utf-8") + "\n\nOURS = True\n", encoding="utf-8")
     return own
 
 
@@ -94,7 +101,8 @@ def test_project_with_a_database_comes_along(
     history: Path, tmp_path: Path, version: str, backend: str, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(backend)
-    project: Project = living(history, tmp_path / "my_pipeline", version, server)
+    earlier = living(history, tmp_path / "my_pipeline", version, server)
+    project: Project = earlier
     try:
         made = project.run("--env", "dev", "init")
         assert made.code == 0, made.err
@@ -102,7 +110,7 @@ def test_project_with_a_database_comes_along(
         assert project.run("add-schema", "behaviour", "--depends", "session").code == 0
         before = project.python("-c", FETCH)
         assert before.code == 0 and "the first" in before.out, before.err
-        own = edit(project)
+        own = edit(earlier)
         save(project.folder)
         old = Earlier(
             shutil.copytree(project.folder, tmp_path / "old"),
@@ -111,15 +119,16 @@ def test_project_with_a_database_comes_along(
         done = update(project.folder, trust=crosses(version))
         assert done.returncode == 0, done.stderr
         assert git(project.folder, "ls-files", "--unmerged") == ""
-        project = updated(project)
+        project = updated(earlier)
         for path, text in own.items():
             assert project.read(path) == text, path
         for path in ("docs/workers.md", "deploy/worker.sbatch"):
             assert not (project.folder / path).exists(), path
         assert '    "scipy",\n' in project.read("pyproject.toml")
         assert "# on our machine\n" in project.read("compose.yaml")
-        assert "\n+OURS = True\n" in project.read("manage-edits.patch")
-        assert [path.name for path in (project.folder / "src/my_pipeline/manage").glob("*.py")] == ["__init__.py"]
+        if old.has_manage:
+            assert "\n+OURS = True\n" in project.read("manage-edits.patch")
+            assert [path.name for path in (project.folder / "src/my_pipeline/manage").glob("*.py")] == ["__init__.py"]
         assert '"behaviour": "1.0.0"' in project.read("src/my_pipeline/version.py")
         save(project.folder, "Update")
 
@@ -131,7 +140,7 @@ def test_project_with_a_database_comes_along(
             "behaviour": "absent",
         }
         assert project.run("--env", "dev", "log").code == 0
-        assert project.python("-m", f"{project.package}.manage", "--env", "dev", "status", "--json").json == stands.json
+        assert earlier.run("--env", "dev", "status", "--json").json == stands.json
         assert project.python("-c", FETCH).out == before.out
         revised = project.run("revise", "--message", "behaviour")
         assert revised.code == 0, revised.err
@@ -142,7 +151,7 @@ def test_project_with_a_database_comes_along(
         runs = project.run("--env", "dev", "log", "--json").json["runs"]
         assert {run["schema"]: (run["kind"], run["options"]) for run in runs}["behaviour"] == ("init", "")
         # Who has not updated yet, and knows another journal, is refused in words, not misled.
-        for command in ("status", "init") if layout(old.folder) < layout(ROOT / "src") else ():
+        for command in ("status", "init") if old.has_manage and layout(old.folder) < layout(ROOT / "src") else ():
             refused = old.run("--env", "dev", command)
             assert refused.code == 5 and "newer version" in refused.err, refused.out + refused.err
         # The project is not installed here, and one of its tests asks how.
