@@ -51,7 +51,8 @@ class Earlier(Project):
 
 def living(history: Path, folder: Path, version: str, server: Server) -> Earlier:
     """A project of a release, to have tables and rows."""
-    answers = {"backend": server.backend, "schema_prefix": f"up{version[1:].replace('.', '')}_"}
+    prefix = f"up{version[1:].replace('.', '')}_"
+    answers = {"backend": server.backend, "schema_prefix": prefix, "default_environment": "dev"}
     return Earlier(
         start(history, folder, version, **answers), environment={**server.variables, "DJ_LOG_STREAM": "stderr"}
     )
