@@ -61,12 +61,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render(template: Path) -> Callable[..., Path]:
-    """Render the template: ``render(folder, answer=value, …)`` returns the folder."""
+def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Render the template: ``render(folder, answer=value, …)`` returns the folder, which is a copy where the answers
+    were given before."""
+    rendered: dict[str, Path] = {}
 
     def render(folder: Path, **answers: Any) -> Path:
-        copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True, vcs_ref=PRESENT)
-        return folder
+        known = json.dumps(answers, sort_keys=True)
+        if known not in rendered:
+            new = tmp_path_factory.mktemp("rendered") / "project"
+            copier.run_copy(str(template), new, data=answers, defaults=True, quiet=True, vcs_ref=PRESENT)
+            rendered[known] = new
+        return Path(shutil.copytree(rendered[known], folder, symlinks=True, dirs_exist_ok=True))
 
     return render
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -44,11 +46,14 @@ def commit(folder: Path, tag: str) -> None:
 
 
 def start(history: Path, folder: Path, version: str, **answers: object) -> Path:
-    """A project as it was copied from a version, committed."""
-    copier.run_copy(str(history), folder, data=answers, defaults=True, quiet=True, vcs_ref=version)
-    git(folder, "init", "--quiet")
-    save(folder, "Start")
-    return folder
+    """A project as it was copied from a version, committed; it is copied once from each, and with the same answers."""
+    names = json.dumps([str(history), git(history, "rev-parse", version), answers], sort_keys=True)
+    made = history.with_name("projects") / hashlib.sha256(names.encode()).hexdigest()
+    if not made.exists():
+        copier.run_copy(str(history), made, data=answers, defaults=True, quiet=True, vcs_ref=version)
+        git(made, "init", "--quiet")
+        save(made, "Start")
+    return Path(shutil.copytree(made, folder, symlinks=True))
 
 
 def save(folder: Path, message: str = "Mine") -> None:

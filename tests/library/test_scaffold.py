@@ -38,6 +38,19 @@ def test_schema_is_added_in_its_place(project: Project) -> None:
     assert subprocess.run([*ruff, "format", "--check", "."], cwd=project.folder, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(("place", "code"), [("code/python/src", 0), (".venv/lib/python3/site-packages", 1)])
+def test_schema_is_added_wherever_the_package_stands_but_where_it_is_installed(
+    project: Project, place: str, code: int
+) -> None:
+    (project.folder / place).parent.mkdir(parents=True)
+    (project.folder / "src").rename(project.folder / place)
+    before = files(project)
+    result = project.run("add-schema", "behaviour", "--depends", "session", PYTHONPATH=str(project.folder / place))
+    assert result.code == code, result.out + result.err
+    assert (f"{place}/my_pipeline/behaviour.py" in files(project)) == (code == 0)
+    assert code == 0 or (files(project) == before and "is installed in" in result.err)
+
+
 def test_parent_with_other_main_table(project: Project) -> None:
     assert project.run("add-schema", "report", "--depends", "analysis", "--depends", "ephys").code == 0
     module = project.read(project.module("report"))

@@ -201,6 +201,8 @@ def test_every_command_of_the_page_does_what_it_says(history: Path, project: Pro
         assert "New template version available" in run("uvx copier check-update")
         run("uvx copier update --defaults")
         assert "-# earlier" in run("git diff")
+        run("uv lock")
+        assert f"tag={PRESENT}" in project.read("uv.lock")
         run("uv run my-pipeline check")
         assert "passed" in run("uv run pytest")
         run("git add --all")

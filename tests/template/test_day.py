@@ -96,9 +96,8 @@ def template_of_today(template: Path, tmp_path: Path) -> Path:
 
 
 def release(template: Path, tag: str) -> None:
-    """Publish a newer template, in which something of the management code is another."""
-    path = template / "template" / "src" / "{{ package_name }}" / "manage" / "errors.py"
-    path.write_text(path.read_text(encoding="utf-8").replace('"""What', '"""In a newer template, what', 1), "utf-8")
+    """Publish a newer template, in which something of a file is another that an update brings."""
+    edit(template, "template/compose.yaml.jinja", ("services:\n", "# of a newer template\nservices:\n"))
     git(template, "commit", "--quiet", "--all", f"--message=Release {tag}")
     git(template, "tag", tag)
 
@@ -260,6 +259,9 @@ def _the_day(lab: Path, template: Path, prod: Server, server: dict[str, str]) ->
     run("uvx copier update --defaults", lab)
     assert git(lab, "ls-files", "--unmerged") == ""
     changed = git(lab, "status", "--porcelain").split()[1::2]
-    assert sorted(changed) == [".copier-answers.yml", "src/my_pipeline/manage/errors.py"]
+    assert sorted(changed) == [".copier-answers.yml", "compose.yaml", "pyproject.toml"]
+    assert 'tag = "v999.1.0"' in (lab / "pyproject.toml").read_text(encoding="utf-8")
+    run("uv lock", lab)
+    assert "tag=v999.1.0" in (lab / "uv.lock").read_text(encoding="utf-8")
     assert every_schema_current(run("uv run my-pipeline --env prod status", lab, **server), version)
     assert "Everything is in order." in run("uv run my-pipeline check", lab)

@@ -45,12 +45,10 @@ def test_names_that_are_taken_stand_in_both_places_alike() -> None:
     """copier.yml refuses them at the question, `add-schema` later; no file can be read by both."""
     question = (ROOT / "copier.yml").read_text(encoding="utf-8")
     scaffold = ROOT / "src" / "datajoint_pipeline" / "commands" / "add_schema.py"
-    listed = re.search(r"^taken_schema_names:.*?default: \[(.*?)\]", question, re.DOTALL | re.MULTILINE)
-    newly = re.search(r"^newly_taken_schema_names:.*?else \[(.*?)\]", question, re.DOTALL | re.MULTILINE)
+    listed = re.search(r"^taken_schema_names:.*?default: (.*?)$", question, re.DOTALL | re.MULTILINE)
     code = re.search(r'_TAKEN = frozenset\(\s*"""(.*?)"""', scaffold.read_text(encoding="utf-8"), re.DOTALL)
-    assert listed and newly and code
-    named = {*re.split(r",\s*", listed[1]), *(name.strip("'") for name in re.split(r",\s*", newly[1]))}
-    assert named == set(code[1].split())
+    assert listed and code
+    assert {name for text in re.findall("'(.*?)'", listed[1]) for name in text.split()} == set(code[1].split())
 
 
 def test_the_template_asks_for_the_library_of_its_own_version() -> None:

@@ -95,7 +95,7 @@ def append(path: Path, text: str) -> None:
 # --- A project that nobody edited ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", SOME)
+@pytest.mark.parametrize("version", FIRST_AND_LAST)
 def test_management_code_goes_but_for_what_hands_it_on(
     make: Callable[..., Result], bring: Callable[[Result], str], version: str
 ) -> None:

@@ -17,6 +17,9 @@ from ..internals.sources import Sources
 #: DataJoint's own configuration file; the folder that holds it is the project's.
 CONFIG_FILE = "datajoint.json"
 
+#: Folders that packages are installed into; Debian calls its own the second.
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
 
 @dataclass(frozen=True)
 class Project:
@@ -54,13 +57,15 @@ class Project:
 
     @property
     def files(self) -> Files:
-        """Give the place of the schemas' history on disk; an installed wheel is not edited."""
+        """Give the place of the schemas' history on disk; an installed wheel is not edited, also where its environment
+        stands in the project."""
+        ours = self.root in self.directory.parents
         return Files(
             self.directory / "migrations",
             self.directory / "version.py",
             self.versions,
             self.command,
-            editable=self.root in self.directory.parents[:2],
+            editable=ours and _INSTALLED.isdisjoint(self.directory.relative_to(self.root).parts),
         )
 
     def require_editable(self) -> None:
