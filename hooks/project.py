@@ -5,6 +5,8 @@ Everything is planned first and written by :meth:`Project.commit`: a migration t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -72,7 +74,6 @@ class Project:
         self._planned: dict[str, bytes | None] = {}
         self._pruned: list[str] = []
         self._conflicts: dict[str, tuple[str, str, str]] = {}
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     # --- Answers ---------------------------------------------------------------------------------------------------
 
@@ -280,8 +281,10 @@ class Project:
             self._unstage()
         for path, texts in self._conflicts.items():
             self._mark(path, texts)
-        if self._scratch:
-            self._scratch.cleanup()
+
+    def forget(self) -> None:
+        """Delete what was rendered for the migrations, once the last of them is over or one has failed."""
+        shutil.rmtree(self._kept, ignore_errors=True)
 
     def restore_answers(self) -> None:
         """Put the answers back as committed: Copier has noted the new version already, and the next update has to begin
@@ -339,26 +342,42 @@ class Project:
     @cached_property
     def _rendered(self) -> Path:
         """What the template of before makes of the answers of before."""
-        return self._render("before", self.committed(self.answers_file), self.version_from)
+        return self._render(self.committed(self.answers_file), self.version_from)
 
     @cached_property
     def _rendered_now(self) -> Path:
         """What the new template makes of the answers that it has recorded."""
         text = (self.folder / self.answers_file).read_text(encoding="utf-8")
-        return self._render("now", text, str((yaml.safe_load(text) or {}).get("_commit")))
+        return self._render(text, str((yaml.safe_load(text) or {}).get("_commit")))
 
-    def _render(self, name: str, recorded: str | None, version: str) -> Path:
+    @cached_property
+    def _kept(self) -> Path:
+        """Where what is rendered stays until :meth:`forget`: in git's folder, which git and Copier pass over."""
+        shown = self._git("rev-parse", "--git-path", "copier-datajoint").stdout.rstrip(b"\n")
+        return (self.folder / os.fsdecode(shown)).resolve()
+
+    def _render(self, recorded: str | None, version: str) -> Path:
+        """Render a version of the template, once for all stages of an update, each of which is a process of its own."""
         import copier
 
-        self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="template-")
         answers = yaml.safe_load(recorded or "") or {}
         data = {name: value for name, value in answers.items() if not name.startswith("_")}
-        source, folder = answers.get("_src_path"), Path(self._scratch.name) / name
-        if not source:
+        if not (source := answers.get("_src_path")):
             raise MigrationError(f"{self.answers_file} does not say where the template is.", "It has no _src_path.")
-        with warnings.catch_warnings():
+        # The process of Copier that runs the stages is this update; what one left behind that was killed, goes.
+        update = self._kept / str(os.getppid())
+        what = json.dumps([str(source), version, data], sort_keys=True, default=str)
+        folder = update / hashlib.sha256(what.encode()).hexdigest()[:16]
+        if folder.is_dir():
+            return folder
+        if not update.is_dir():
+            self.forget()
+            update.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=update) as scratch, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            copier.run_copy(str(source), folder, data=data, vcs_ref=version, defaults=True, quiet=True)
+            made = Path(scratch) / "project"
+            copier.run_copy(str(source), made, data=data, vcs_ref=version, defaults=True, quiet=True)
+            made.rename(folder)
         return folder
 
     def _merge(self, mine: str, base: str, theirs: str) -> tuple[str, bool]:

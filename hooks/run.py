@@ -16,6 +16,7 @@ what Copier itself depends on are all that is there.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
             if hasattr(migration, "after"):
                 migration.after(project)
         project.commit()
+        if stage == "after" and version == reached()[-1]:
+            project.forget()
     except Exception as error:  # whatever it is, the user has to be told how to get back
         return fail(project, version, error)
     for note in project.notes:
@@ -71,12 +74,17 @@ def versions() -> list[str]:
     return sorted((path.stem.replace("_", ".") for path in MIGRATIONS.glob("v*.py")), key=Version)
 
 
+def reached() -> list[str]:
+    """The releases with a migration up to the one that is being updated to."""
+    target = os.environ.get("VERSION_PEP440_TO")
+    return [version for version in versions() if not target or Version(version) <= Version(target)]
+
+
 def later_moves(version: str) -> dict[str, str]:
     """What later releases call the files that this one names, up to the one that is being updated to."""
-    target = Version(os.environ.get("VERSION_PEP440_TO") or version)
     found: dict[str, str] = {}
-    for later in versions():
-        if Version(version) < Version(later) <= target:
+    for later in reached():
+        if Version(version) < Version(later):
             moves: dict[str, str] = getattr(load(later), "MOVES", {})
             found = {old: moves.get(new, new) for old, new in found.items()} | moves
     return found
@@ -90,6 +98,8 @@ def tell(migration: ModuleType, version: str, stage: str) -> None:
 
 def fail(project: Project, version: str, error: Exception) -> int:
     """Say what happened and how to get back, and leave the version of the template as it was."""
+    with contextlib.suppress(MigrationError):
+        project.forget()
     if isinstance(error, MigrationError):
         what, why = error.what, error.why
     else:

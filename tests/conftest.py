@@ -27,6 +27,10 @@ ROOT = Path(__file__).parent.parent
 #: A version above every release, so that the working tree is what is copied and updated to.
 PRESENT = "v999.0.0"
 
+#: What a person's terminal has none of. With PYTHONDONTWRITEBYTECODE, usual in containers, each command in a project's own
+#: environment would compile DataJoint anew.
+STRIPPED = ("DJ_", "MY_PIPELINE", "VIRTUAL_ENV", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+
 PARTS = ("copier.yml", "template", "hooks", "migrations", "src", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -42,6 +46,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for folder in (ROOT / "src", sysconfig.get_path("purelib")):
             compileall.compile_dir(folder, quiet=2, workers=0)
+
+
+#: The files that take longest, longest first: whoever begins with one last is waited for.
+LONGEST = (
+    *("test_day", "test_upgrades", "test_upgrade_to_library", "test_update", "test_generated", "test_bad_days"),
+    *("test_crash", "test_story", "test_backup", "test_current", "test_security", "test_migrate", "test_servers"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; the option --no-loadscope-reorder hands files out in this order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -229,6 +229,16 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
     ends_right(behind, server.backend)
 
 
+#: `migrate`, with less patience than it has.
+HURRIED = """
+from datajoint_pipeline.executor import stepping
+assert stepping.PATIENCE == 30
+stepping.PATIENCE = 8
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+run(pipeline, ["migrate"])
+"""
+
+
 def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     longest, ended = 0.0, threading.Event()
 
@@ -243,7 +253,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
         reader = threading.Thread(target=read)
         reader.start()
         begun = time.monotonic()
-        refused = behind.run("migrate")
+        refused = behind.python("-c", HURRIED)
         waited = time.monotonic() - begun
         left = server.execute(WAITING[server.backend])
         ended.set()
@@ -251,7 +261,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     is_sentence(refused)
     assert "task is held by " in refused.err and "session " in refused.err
     assert "whose last statement is: SELECT * FROM dev_work.task WHERE note = 'well'" in refused.err
-    assert 25 < waited < 60
+    assert 8 < waited < 30
     # Whoever reads meanwhile gets a turn, and nobody waits for a runner that has given up.
     assert longest < 6 and left == []
     assert states(behind) == {"life": DONE["life"], "work": BEHIND["work"]}

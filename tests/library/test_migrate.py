@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from conftest import Project, Server
+from conftest import Project, Server, git
 from living import FILL, VERSION, lay, ok, rows, states
 
 
@@ -33,6 +34,21 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
 
 
 LIBRARY = f"datajoint-pipeline {version('datajoint-pipeline')}"
+
+
+def test_commit_is_that_of_the_project_whatever_git_is_told_elsewhere(living: Project, tmp_path: Path) -> None:
+    for folder in (living.folder, tmp_path / "elsewhere"):
+        folder.mkdir(exist_ok=True)
+        git(folder, "init", "--quiet")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--allow-empty", f"--message={folder.name}")
+    elsewhere = {"GIT_DIR": str(tmp_path / "elsewhere/.git"), "GIT_WORK_TREE": str(tmp_path / "elsewhere")}
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    assert living.run("migrate", **elsewhere).code == 0
+    runs = json.loads(ok(living, "log", "--json").out)["runs"]
+    commit = git(living.folder, "rev-parse", "HEAD").strip()
+    assert {r["code_commit"] for r in runs if r["kind"] == "migrate"} == {f"{commit}+"}
 
 
 def test_every_run_names_the_version_of_the_library(living: Project) -> None:

@@ -320,6 +320,24 @@ def test_failure_changes_nothing_and_says_how_to_get_back(
     assert (folder / "name.txt").read_text(encoding="utf-8") == "lab, new\n"
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_template_of_before_is_rendered_once_and_not_kept(template: Template, tmp_path: Path, code: int) -> None:
+    stage = "def {}(project):\n    project.note(f'It is in {{project._rendered}}.')\n"
+    template.migration("v2.0.0", stage.format("before") + stage.format("after"))
+    template.migration("v3.0.0", stage.format("before") + stage.format("after") + "    raise OSError\n" * code)
+    template.release("v2.0.0")
+    template.release("v3.0.0")
+    folder = template.project(tmp_path / "project")
+    left = folder / ".git/copier-datajoint/1/0123456789abcdef"
+    left.mkdir(parents=True)
+    (left / "name.txt").write_text("of an update that was killed\n", encoding="utf-8")
+    done = update(folder)
+    assert done.returncode == code, done.stderr
+    places = re.findall(r"It is in (.*)\.$", done.stderr, re.MULTILINE)
+    assert len(places) == 4 - code and len(set(places)) == 1
+    assert not (folder / ".git/copier-datajoint").exists()
+
+
 def test_update_is_taken_up_also_by_who_does_not_go_back(moved: Template, tmp_path: Path) -> None:
     moved.migration("v2.0.0", MOVED + "def after(project):\n    raise RuntimeError('no luck')\n")
     moved.release("v2.0.0")

@@ -117,9 +117,9 @@ def test_an_update_names_the_new_release_and_keeps_a_name_that_has_been_taken_si
     clone: Path, tmp_path: Path
 ) -> None:
     questions = (clone / "copier.yml").read_text(encoding="utf-8")
-    now = "else ['datajoint_pipeline', 'pipeline']"
+    now = "else ' datajoint_pipeline pipeline'"
     assert now in questions
-    (clone / "copier.yml").write_text(questions.replace(now, "else []"), encoding="utf-8")
+    (clone / "copier.yml").write_text(questions.replace(now, "else ''"), encoding="utf-8")
     git(clone, "commit", "--quiet", "--all", "--message=Earlier")
     git(clone, "tag", "v999.0.1")
     project = tmp_path / "project"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, git
+from conftest import ROOT, STRIPPED, git
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the story begins with uv on PATH")
 
@@ -31,7 +31,7 @@ tests/test_session.py tests/test_subject.py
 
 
 def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith(("DJ_", "MY_PIPELINE", "VIRTUAL_ENV", "PYTEST_"))}
+    clean = {n: v for n, v in os.environ.items() if not n.startswith(STRIPPED)}
     return subprocess.run(
         ["bash", "-euc", command],
         cwd=folder,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..git import git
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -17,15 +18,7 @@ if TYPE_CHECKING:
 def code_commit(root: Path) -> str:
     """Give the git commit of a folder, with ``+`` behind it where files differ from it; empty outside a repository."""
     try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
-            cwd=root,
-            env={name: value for name, value in os.environ.items() if not name.startswith("DJ_")},
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        commit = git(root, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+", timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return commit.stdout.strip() if commit.returncode == 0 else ""

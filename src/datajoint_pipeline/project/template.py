@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..findings import Finding
+from ..git import git, variables
 from .project import Project
 
 ANSWERS = ".copier-answers.yml"
@@ -65,16 +65,10 @@ def edited(project: Project) -> list[Finding]:
 
 def conflicts(project: Project) -> list[Finding]:
     """Find where an update or a merge left a conflict that nobody has solved yet."""
-    command = ["git", "grep", "--no-index", "--exclude-standard", "-nI", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
+    marks = ("-e", "^<<<<<<< ", "-e", "^>>>>>>> ")
     try:
-        grep = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
-        listed = subprocess.run(
-            ["git", "ls-files", "--others", "--cached", "--exclude-standard", "*.rej"],
-            cwd=project.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        grep = git(project.root, "grep", "--no-index", "--exclude-standard", "-nI", *marks)
+        listed = git(project.root, "ls-files", "--others", "--cached", "--exclude-standard", "*.rej")
     except OSError:  # no git, no update
         return []
     places = re.findall(r"^(.+?):(\d+):<<<<<<< ", grep.stdout, re.MULTILINE)
@@ -96,11 +90,9 @@ def _make(place: Path, answers: Path, source: str, commit: str) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
         folder = Path(scratch) / "project"
         options = ["--defaults", "--quiet", f"--data-file={answers}", f"--vcs-ref={commit}"]
-        # Passwords are none of Copier's business, nor of what it starts.
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("DJ_")}
         subprocess.run(
             [*copier, "copy", *options, source, str(folder)],
-            env={**variables, "GIT_TERMINAL_PROMPT": "0"},
+            env={**variables(), "GIT_TERMINAL_PROMPT": "0"},
             cwd=place.parent,
             capture_output=True,
             text=True,

@@ -1,0 +1,43 @@
+"""What is asked of git about the repository that a folder is in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+#: What makes git work in another repository than that of the folder; hooks and some editors set it.
+_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES"),
+        *("COMMON_DIR", "PREFIX", "NAMESPACE", "SHALLOW_FILE"),
+    )
+)
+
+
+def variables() -> dict[str, str]:
+    """Give the environment for git and what starts it: no password of DataJoint's, and no other repository."""
+    return {n: value for n, value in os.environ.items() if not n.startswith("DJ_") and n not in _ELSEWHERE}
+
+
+def git(folder: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run git in a folder, whatever it answers.
+
+    Raises
+    ------
+    OSError
+        If there is no git.
+    subprocess.TimeoutExpired
+        If it takes longer than ``timeout`` seconds.
+    """
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env=variables(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
