@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from ..errors import ExitCode, worst
+from .visible import visible
 
 if TYPE_CHECKING:
     from ..planner.status import SchemaStatus
@@ -39,7 +40,7 @@ class Options:
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Write the one document of ``--json``."""
-        print(json.dumps(document, default=str, ensure_ascii=False, indent=2), file=self.output)
+        print(visible(json.dumps(document, default=str, ensure_ascii=False, indent=2)), file=self.output)
 
 
 class _Named:

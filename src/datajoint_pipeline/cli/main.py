@@ -14,6 +14,7 @@ from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import migrations
 from .common import Options, common, example, leave, program, show_status, utc
+from .visible import visible
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
@@ -136,7 +137,11 @@ def worker(options: Options, once: bool, pause: float) -> None:
 
     environment = options.select()
     totals = workers.run(
-        options.pipeline, environment, once=once, pause=pause, report=lambda line: click.echo(line, err=options.json)
+        options.pipeline,
+        environment,
+        once=once,
+        pause=pause,
+        report=lambda line: click.echo(visible(line), err=options.json),
     )
     if options.json:
         options.print_json({"environment": environment.name, "done": totals.done, "errors": totals.errors})
@@ -260,10 +265,10 @@ def _run(options: Options, arguments: list[str]) -> int:
 
 
 def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
-    click.secho(f"Error: {error.what}", fg="red", err=True)
+    click.secho(f"Error: {visible(error.what)}", fg="red", err=True)
     for line in (error.why, error.do):
         if line:
-            click.echo(f"  {line}", err=True)
+            click.echo(f"  {visible(line)}", err=True)
     if "--json" in arguments:
         document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
         options.print_json({"error": document})

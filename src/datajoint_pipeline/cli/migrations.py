@@ -11,6 +11,7 @@ import click
 
 from ..errors import ExitCode
 from .common import Options, common, example, leave, program, show_status
+from .visible import visible
 
 if TYPE_CHECKING:
     from ..planner.impact import Impact
@@ -106,7 +107,9 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
     environment = options.select()
     found, error = diff.diff(options.pipeline, environment, schemas)
     if error is not None:
-        click.echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
+        click.echo(
+            visible(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}"), err=True
+        )
     if options.json:
         options.print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
     else:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from .visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +37,15 @@ if TYPE_CHECKING:
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
 
 
+class _Console(Console):
+    """A console that writes control characters out, whoever the text is from; colours are its own."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
 def _console(**options: Any) -> Console:
-    console = Console(highlight=False, emoji=False, **options)  # the mark :date: is none
+    console = _Console(highlight=False, emoji=False, **options)  # the mark :date: is none
     if not console.is_terminal:
         console.width = 160  # a pipe has no width; nothing that a person greps for should be cut
     return console
@@ -132,7 +142,7 @@ def spinner(word: str) -> Iterator[Callable[[str], None]]:
         yield lambda name: None
         return
     with console.status(f"{word} …") as shown:
-        yield lambda name: shown.update(f"{word} {name} …")
+        yield lambda name: shown.update(escape(visible(f"{word} {name} …")))
 
 
 def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | None:
@@ -146,16 +156,16 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     name = f"{question.table.schema}.{title(question.table)}"
     if question.kind == "fill":
         value = click.prompt(
-            f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)",
+            visible(f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)"),
             default="",
             show_default=False,
             err=True,
         )
         return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
-    click.echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
+    click.echo(visible(f"{subject} is gone. Is it one of these under its new name?"), err=True)
     for number, candidate in enumerate(question.candidates, 1):
-        click.echo(f"  {number}  {candidate}", err=True)
+        click.echo(visible(f"  {number}  {candidate}"), err=True)
     click.echo("  0  no, it is gone", err=True)
     choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
     if choice == 0:

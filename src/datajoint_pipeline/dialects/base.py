@@ -60,6 +60,9 @@ class Dialect(ABC):
     #: ``mysql`` or ``postgresql``.
     backend = ""
 
+    #: Statement for every session, so that nothing which an account or the server has set changes a value or a shape.
+    exact = ""
+
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()
 

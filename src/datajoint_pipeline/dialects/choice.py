@@ -20,7 +20,12 @@ _DIALECTS: dict[str, type[Dialect]] = {dialect.backend: dialect for dialect in (
 
 def dialect_of(connection: dj.Connection) -> type[Dialect]:
     """Give the dialect of a connection's server."""
-    return _DIALECTS[connection.adapter.backend]
+    return dialect_called(connection.adapter.backend)
+
+
+def dialect_called(backend: str) -> type[Dialect]:
+    """Give the dialect that ``mysql`` or ``postgresql`` is the name of."""
+    return _DIALECTS[backend]
 
 
 def make(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -52,10 +53,38 @@ def of(connection: dj.Connection, databases: Iterable[str], statement: str) -> s
         rows = connection.query(query, names, reconnect=False).fetchall()
     except Exception:  # an account may have no rights on what tells it
         return ""
+    mysql = connection.adapter.backend == "mysql"
     # Whoever has had it for longest is to blame; others may have waited for their turn.
     for _, table, who, seconds, text in sorted(rows, key=lambda row: -int(row[3] or 0)):
         if quoted(connection, table) in statement:
-            last = f", whose last statement is: {' '.join(str(text).split())[:120]}" if text else ""
+            last = f", whose last statement is: {without_literals(str(text), mysql=mysql)[:120]}" if text else ""
             since = f" for {int(seconds)} s" if seconds is not None else ""
             return f"{table} is held by {who}{since}{last}"
     return ""
+
+
+def without_literals(text: str, *, mysql: bool) -> str:
+    """Give a statement of somebody else in one line, with ``?`` for each of its values; they are nobody's business.
+
+    The server may have cut it off in the middle of one. Where it has a backslash, what ends a value depends on the
+    settings of that session, so the rest is left out from the first value on.
+    """
+    if "\\" in text:
+        text = re.split(r"['\"$\\]", text)[0] + "…"
+    return " ".join((_MYSQL if mysql else _POSTGRESQL).sub(_shown, text).split())
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found["name"] or ("?" if found["value"] else " ")
+
+
+_TEXT, _QUOTED, _TICKED = (f"{mark}(?:[^{mark}]|{mark}{mark})*(?:{mark}|\\Z)" for mark in "'\"`")
+_NUMBER = r"(?<![\w$])(?:0x[0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)\b"
+_DOLLARS = r"\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)"
+_COMMENT = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+_MYSQL = re.compile(
+    rf"(?P<name>{_TICKED})|(?P<value>(?:\b[xXbBnN])?{_TEXT}|{_QUOTED}|{_NUMBER})|{_COMMENT}|\#[^\n]*", re.DOTALL
+)
+_POSTGRESQL = re.compile(
+    rf"(?P<name>{_QUOTED})|(?P<value>(?:\b[eExXbBnN]|\b[uU]&)?{_TEXT}|{_DOLLARS}|{_NUMBER})|{_COMMENT}", re.DOTALL
+)

@@ -73,9 +73,10 @@ def encrypted_connection(
     wanted: object,
     arguments: Callable[[str], dict[str, Any]],
     around: Callable[[], AbstractContextManager[Any]],
+    settings: str,
 ) -> dj.Connection:
-    """Make a connection that is encrypted alike whenever it is made anew, and let it be DataJoint's own where that has
-    none and the configuration is its own.
+    """Make a connection that is encrypted and set up alike whenever it is made anew, and let it be DataJoint's own
+    where that has none and the configuration is its own.
 
     Parameters
     ----------
@@ -87,6 +88,8 @@ def encrypted_connection(
         Given the backend, what the driver is told of TLS.
     around : callable
         Makes what holds while a connection is being made.
+    settings : str
+        The statement that sets a session up.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def encrypted_connection(
     from datajoint import instance
 
     class Connection(dj.Connection):  # type: ignore[misc]
-        """DataJoint's, with what the driver is told of TLS."""
+        """DataJoint's, with what the driver is told of TLS and the session of values."""
 
         def _build_connect_kwargs(self, use_tls: Any = None) -> dict[str, Any]:
             return {**super()._build_connect_kwargs(use_tls), **arguments(self.adapter.backend)}
@@ -105,6 +108,8 @@ def encrypted_connection(
         def connect(self) -> None:
             with around():
                 super().connect()
+            with self._conn.cursor() as cursor:
+                cursor.execute(settings)
 
     for name in ("user", "password"):
         if config[f"database.{name}"] is None:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dialects.choice import dialect_called
 from ..internals.connection import encrypted_connection
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def connect(config: Any, project: Project) -> dj.Connection:
 
     # Whatever certificate there is will do for libpq only as long as it knows no authority.
     around = partial(_authorities, ca) if wanted is True else nullcontext
-    return encrypted_connection(config, wanted, arguments, around)
+    return encrypted_connection(config, wanted, arguments, around, dialect_called(config["database.backend"]).exact)
 
 
 #: What is wanted where the configuration says nothing and the server is another machine: encryption, by whatever

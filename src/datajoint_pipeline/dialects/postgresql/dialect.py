@@ -36,6 +36,13 @@ class PostgreSQL(Dialect):
 
     failing = "SELECT 1 / CASE WHEN found = 0 THEN 1 ELSE 0 END FROM ({}) AS probe(found)"
 
+    #: Digits of floats, names in what the catalogue shows, bytes and moments as text, and what ``= NULL`` means.
+    exact = (
+        "SET extra_float_digits = 1; SET quote_all_identifiers = off; SET bytea_output = 'hex'; "
+        "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET standard_conforming_strings = on; "
+        "SET transform_null_equals = off; SET array_nulls = on"
+    )
+
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
 
     def literal(self, text: str) -> str:
