@@ -116,12 +116,17 @@ def test_port_of_mysql_for_postgresql_is_named(configured: Project) -> None:
     assert problems(configured) == {"mysql-port"}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"database": {"port": "x"}}', '{"loglevel": "info"}'])
+#: More brackets than Python's reader of JSON goes into.
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"database": {"port": "x"}}', '{"loglevel": "info"}', DEEP], ids=range(5))
 def test_broken_file_stops_every_command_that_connects(configured: Project, text: str) -> None:
     configured.write("datajoint.json", text)
     result = configured.run("status", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="p")
     assert result.code == 1
     assert "datajoint.json" in result.err and "Cannot connect" not in result.err
+    assert len(result.err.splitlines()) == 3 and max(map(len, result.err.splitlines())) < 300
 
 
 def test_secrets_that_datajoint_ignores_are_named(configured: Project) -> None:

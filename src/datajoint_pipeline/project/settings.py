@@ -169,6 +169,8 @@ def read(project: Project) -> tuple[dict[str, Any], str]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}, ""
+    except RecursionError:
+        return {}, "it is nested more deeply than Python reads"
     except (OSError, ValueError) as error:
         return {}, str(error)
     return (content, "") if isinstance(content, dict) else ({}, "it is not a JSON object")

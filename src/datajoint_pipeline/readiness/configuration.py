@@ -50,7 +50,7 @@ def read(root: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         do = f"Mend it (python -m json.tool {LEGACY} shows the place), or move it away."
         raise PipelineError(f"{LEGACY} cannot be read.", f"{error}.", do) from None
     if not isinstance(content, dict):
