@@ -6,6 +6,7 @@ import atexit
 import compileall
 import json
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -45,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile library and dependencies once: commands in tests write no bytecode, as files change faster than it tells."""
     if not hasattr(config, "workerinput"):
         for folder in (ROOT / "src", sysconfig.get_path("purelib")):
-            compileall.compile_dir(folder, quiet=2, workers=0)
+            compileall.compile_dir(folder, quiet=2, workers=0, rx=re.compile(r"[/\\](tests|mypyc?)[/\\]"))
 
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.
