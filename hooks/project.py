@@ -358,8 +358,6 @@ class Project:
 
     def _render(self, recorded: str | None, version: str) -> Path:
         """Render a version of the template, once for all stages of an update, each of which is a process of its own."""
-        import copier
-
         answers = yaml.safe_load(recorded or "") or {}
         data = {name: value for name, value in answers.items() if not name.startswith("_")}
         if not (source := answers.get("_src_path")):
@@ -373,6 +371,8 @@ class Project:
         if not update.is_dir():
             self.forget()
             update.mkdir(parents=True)
+        import copier
+
         with tempfile.TemporaryDirectory(dir=update) as scratch, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made = Path(scratch) / "project"
