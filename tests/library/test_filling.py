@@ -43,6 +43,46 @@ def test_a_new_parent_gets_the_rows_that_are_referred_to(living: Project) -> Non
     assert rows(living, "len(life.Animal * life.Cage)") == 2
 
 
+#: Rows of which those in room 20 and in room 22 do not agree.
+ROOMS = """
+from my_pipeline import work
+rooms = [(20, "twenty"), (20, "zwanzig"), (21, "x"), (21, "x"), (22, "Y"), (22, "y"), (23, None), (23, "z"), (24, None)]
+work.Task.insert(dict(animal_id=1, task=str(n), room=r, room_name=name) for n, (r, name) in enumerate(rooms))
+"""
+
+
+def test_rows_that_would_be_merged_though_they_differ_are_refused(living: Project) -> None:
+    path = living.module(WORK)
+    columns = "    room = null : int32\n    room_name = null : varchar(16)\n"
+    living.replace(path, "    note = null", f"{columns}    note = null")
+    migrated(living, "rooms")
+    filled = living.python("-c", ROOMS)
+    assert filled.code == 0, filled.err
+    after_class(
+        living, WORK, "Task", "@schema", "class Room(dj.Manual):", '    definition = """', "    room : int32", "    ---",
+        "    room_name = null : varchar(16)", '    """',
+    )  # fmt: skip
+    living.replace(path, f"{columns}    note", "    -> [nullable] Room\n    note")
+    ok(living, "revise", "-m", "split")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=7).json["groups"][0]["losses"]
+    assert [loss["count"] for loss in shown if loss["kind"] == "merge"] == [3], shown
+    refused = ok(living, "migrate", code=7).err
+    assert "3 values of (room) whose rows have different values of room_name" in refused
+    assert re.search(r"\('20'\), 'twenty' and 'zwanzig'|\('22'\), 'Y' and 'y'|\('23'\), 'z' and nothing", refused), (
+        refused
+    )
+    assert "--allow-data-loss" not in refused and "missing={...}" in refused
+    assert ok(living, "migrate", "--allow-data-loss", code=7).err == refused
+    assert states(living)[WORK] == ("behind", "1.1.0")
+    # The way out that the sentence names.
+    file = next((living.folder / "src/my_pipeline/migrations/work").glob("*_split.py")).relative_to(living.folder)
+    living.write(str(file), living.read(str(file)).replace("missing={}", 'missing={"room_name": "unknown"}'))
+    ok(living, "migrate")
+    assert rows(living, "[[r['room'], r['room_name']] for r in work.Room.to_dicts(order_by='room')]") == [
+        [room, "unknown"] for room in (20, 21, 22, 23, 24)
+    ]
+
+
 def test_a_new_lookup_has_its_contents_before_rows_refer_to_it(living: Project) -> None:
     after_class(
         living, LIFE, "Animal", "@schema", "class Species(dj.Lookup):", '    definition = """',

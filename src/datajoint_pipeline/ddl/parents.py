@@ -47,6 +47,7 @@ def orphans(
             theirs = {t: ours.get(a) or rows.constant(key.parent, a, given.get(a)) for a, t in pairs}
             found += rows.compared(name, above.parent, theirs)
     found += rows.clashing(name, key.parent, ours, given)
+    found += rows.merging(name, key.parent, ours, given)
     return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
 
 
@@ -202,6 +203,29 @@ class _FutureRows:
                 probed.append((parent, probes.clashes(self._dialect, old, there, str(parent), pairs, columns)))
         return probed
 
+    def merging(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+    ) -> list[tuple[TableName, Probe]]:
+        """Count the inserted rows that take an attribute of rows which differ in it, those of parents' parents too."""
+        pairs = [(mine, theirs) for a, mine in ours.items() if mine and (theirs := self._theirs(parent, a))]
+        if len(pairs) < len(ours):
+            return []
+        old, there = self._origins.tables[name], self._there(parent)
+        taken = {
+            a: Side(f"c.{self._dialect.quote(a)}", type_, a)
+            for a, type_ in leaving(self._before, self._origins, name).items()
+            if a not in ours and a not in given and takes(self._after, parent, a, type_)
+        }
+        found = [(name, probes.merges(self._dialect, old, there, str(parent), pairs, side)) for side in taken.values()]
+        said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
+        known = {**said, **taken, **ours}
+        for key in self._after[parent].foreign_keys:
+            new = key.parent not in self._origins.tables and key.parent in self._after and key.parent != parent
+            if new and set(key.attributes) <= set(known):
+                above = {t: known[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
+                found += self.merging(name, key.parent, above, given)
+        return found
+
     def _there(self, parent: TableName) -> TableName | None:
         """Give a table's name before; None where it is still to be made."""
         return self._origins.tables.get(parent) or self._back.get(parent)
@@ -266,17 +290,25 @@ def insert_missing(
     given = origins.missing.get((name, key))
     if given is None or key.parent not in after:
         return []
-    quote, old = dialect.quote, origins.tables[name]
-    stay = set(origins.attributes.get(name, {}).values())
-    leaving = {
-        attribute.name: f"c.{quote(dialect.retained_name(name, attribute.name))}"
-        for attribute in before[old].attributes
-        if attribute.name not in stay and not attribute.hidden and dialect.retained_name(name, attribute.name)
-    }
+    quote = dialect.quote
+    types = leaving(before, origins, name)
+    values = {a: f"c.{quote(kept)}" for a in types if (kept := dialect.retained_name(name, a))}
     known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
-    types = {attribute: resolved(before, old, attribute) for attribute in leaving}
-    missing = _MissingRows(dialect, name, dict(given), leaving, types, origins, after)
+    missing = _MissingRows(dialect, name, dict(given), values, types, origins, after)
     return missing.steps(after[key.parent], known)
+
+
+def leaving(before: Tables, origins: Origins, name: TableName) -> dict[str, str]:
+    """Give the types of the attributes that a table has no more, by their names before."""
+    old, stay = origins.tables[name], set(origins.attributes.get(name, {}).values())
+    gone = (a for a in before[old].attributes if a.name not in stay and not a.hidden)
+    return {attribute.name: resolved(before, old, attribute.name) for attribute in gone}
+
+
+def takes(after: Tables, parent: TableName, attribute: str, type_: str) -> bool:
+    """Tell whether inserted rows of a table take an attribute of the rows that need them, which has a type there."""
+    known = after[parent].attribute.get(attribute) if parent in after else None
+    return known is not None and not known.hidden and resolved(after, parent, attribute) == type_
 
 
 class _MissingRows:
@@ -287,13 +319,13 @@ class _MissingRows:
         dialect: Dialect,
         name: TableName,
         given: Mapping[str, str],
-        leaving: Mapping[str, str],
+        values: Mapping[str, str],
         types: Mapping[str, str],
         origins: Origins,
         after: Tables,
     ) -> None:
         self._dialect, self._name, self._given = dialect, name, given
-        self._leaving, self._types = leaving, types
+        self._values, self._types = values, types
         self._origins, self._after = origins, after
 
     def steps(self, table: Table, known: Mapping[str, str]) -> list[Step]:
@@ -306,8 +338,8 @@ class _MissingRows:
                 continue
             if name in self._given:
                 more[name] = self._dialect.fill_value(columns[name], LiteralFill(self._given[name])) or ""
-            elif self._types.get(name) == resolved(self._after, table.name, name):
-                more[name] = self._leaving[name]
+            elif name in self._values and takes(self._after, table.name, name, self._types[name]):
+                more[name] = self._values[name]
             elif not attribute.nullable and attribute.default is None:
                 raise PipelineError(
                     f"{self._name} needs rows of {table.name} that nobody has entered.",

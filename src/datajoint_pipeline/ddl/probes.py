@@ -229,6 +229,35 @@ def clashes(
     return Probe("duplicate", (), f"SELECT COUNT(*) FROM ({groups}) AS d", words)
 
 
+def merges(
+    dialect: Dialect,
+    name: TableName,
+    parent: TableName | None,
+    called: str,
+    pairs: list[tuple[Side, Side]],
+    taken: Side,
+) -> Probe:
+    """Count the inserted parents that rows with different values would become.
+
+    Parameters are those of :func:`orphans`; ``taken`` is what the parents take of the rows.
+    """
+    quote = dialect.quote
+    missing = orphans(dialect, name, parent, called, pairs).sql.partition(" FROM ")[2]
+    keys = [ours for ours, _ in pairs if ours.type]
+    names = [quote(f"k{number}") for number in range(len(keys))]
+    listed = [f"{dialect.as_text(key.sql)} AS {name}" for key, name in zip(keys, names, strict=True)]
+    rows = f"SELECT {', '.join([*listed, f'{dialect.as_written(taken.sql, taken.type)} AS v'])} FROM {missing}"
+    group = f" GROUP BY {', '.join(names)}" if names else ""
+    groups = (
+        f"SELECT {', '.join([*names, 'MIN(v) AS least', 'MAX(v) AS most'])} FROM ({rows}) AS r{group} "
+        "HAVING MIN(v) <> MAX(v) OR (COUNT(v) > 0 AND COUNT(v) < COUNT(*))"
+    )
+    of = f" of ({', '.join(key.words for key in keys)})" if keys else ""
+    words = f"values{of} whose rows have different values of {taken.words}, of which one row of {called} can have one"
+    example = f"SELECT * FROM ({groups}) AS d LIMIT 1"
+    return Probe("merge", (taken.words,), f"SELECT COUNT(*) FROM ({groups}) AS d", words, example=example)
+
+
 def guards(dialect: Dialect, alteration: Alteration) -> list[Step]:
     """Give steps that fail where the server would change values without an error."""
     name = alteration.before.name

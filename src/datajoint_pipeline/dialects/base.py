@@ -225,6 +225,10 @@ class Dialect(ABC):
         """Give an expression such that it can be compared with one of another type."""
         return expression
 
+    def as_written(self, expression: str, type_: str) -> str:
+        """Give a column of a type such that two values are equal only where they are the same to the last character."""
+        return self.as_text(expression)
+
     def as_number(self, expression: str) -> str:
         """Give a ``bool`` such that it can be compared with a number."""
         return expression

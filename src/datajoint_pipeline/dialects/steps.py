@@ -154,7 +154,8 @@ class Probe:
     Parameters
     ----------
     kind : str
-        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``parent``, ``missing`` or ``dropped``.
+        ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``merge``, ``parent``, ``missing`` or
+        ``dropped``.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
@@ -167,6 +168,8 @@ class Probe:
         Whether it may name what is still to be made.
     unsure : bool
         Whether the lab's own statements come first, and may change the answer.
+    example : str
+        Of values that would be merged, gives one row: the key that they have in common, and two of them.
     """
 
     kind: str
@@ -176,6 +179,7 @@ class Probe:
     silent: bool = False
     later: bool = False
     unsure: bool = False
+    example: str = ""
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
     using = "Say in the migration how the new values come about (using=...)"
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
+    agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
     adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
     if adopted:
         fill, using = "give the attribute another type", "Give the attribute a type that holds them"
@@ -165,7 +166,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
             raise PipelineError(
                 f"{violation.table} has {violation.count} {violation.words}.",
                 f"{title} would lose them; nothing was changed.",
-                (recode if violation.kind == "codec" else using)
+                {"codec": recode, "merge": agree}.get(violation.kind, using)
                 + (", or say --allow-data-loss." if violation.kind in ALLOWED and not adopted else "."),
                 exit_code=ExitCode.DATA_LOSS,
             )

@@ -73,7 +73,7 @@ class Violation:
     @property
     def loses(self) -> bool:
         """Tell whether values would be changed or cut."""
-        return self.kind in ("long", "rounding", "range", "value", "codec")
+        return self.kind in ("long", "rounding", "range", "value", "codec", "merge")
 
     @property
     def blocks(self) -> bool:
@@ -422,12 +422,33 @@ def count(connection: dj.Connection, group: Group) -> None:
             if server_errors.of(error) or (group.first and not probe.later):
                 raise
             continue
-        words = probe.words + ", before the migration's own statements" * probe.unsure
+        words = probe.words
+        if row[0] and probe.example:
+            words += _example(connection, probe.example)
+        words += ", before the migration's own statements" * probe.unsure
         violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure)
         if row[0] and violation not in group.violations:
             group.violations.append(violation)
     for entry in group.conversions:
         _count_unstorable(connection, group, json.loads(entry.text))
+
+
+#: Characters of a value that an example shows.
+_SHOWN = 40
+
+
+def _example(connection: dj.Connection, sql: str) -> str:
+    """Give one of the rows that a probe counts: a key, and two values; the second is empty where there is none."""
+    *key, least, most = (_shown(value) for value in connection.query(sql, args=None, reconnect=False).fetchone())
+    both = f"{least} and {'nothing' if least == most else most}"
+    return f": of ({', '.join(key)}), {both}" if key else f": {both}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        value = bytes(value).decode(errors="backslashreplace")
+    text = str(value)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _count_unstorable(connection: dj.Connection, group: Group, payload: dict[str, Any]) -> None:

@@ -96,6 +96,11 @@ class MySQL(Dialect):
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return MySQLConversion(column, old, new, self.version).losses()
 
+    def as_written(self, expression: str, type_: str) -> str:
+        # To the collation of a column, texts may be equal that are not the same.
+        blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
+        return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
+
     def typed(self, value: str, core: str) -> str:
         cast = {"float32": "FLOAT", "float64": "DOUBLE"}.get(core, core)
         return f"CAST({value} AS {cast})" if re.match(r"date|decimal|FLOAT|DOUBLE", cast) else value
