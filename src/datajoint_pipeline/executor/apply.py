@@ -175,6 +175,19 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     return frozenset(lossy)
 
 
+def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:
+    """Refuse a schema in the middle of a change, whose tables are known only when that has ended."""
+    for name in schemas:
+        record = deployment.records.get(name)
+        if record is not None and record.status != journal.DONE:
+            raise PipelineError(
+                f"{deployment.databases[name]} is in the middle of a change that {record.kind} began.",
+                "What its tables are is only known when that has ended.",
+                f"Run {deployment.target.command} migrate first.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+
+
 def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
     """Refuse to change a schema that has drifted from what was recorded."""
     for name in dict.fromkeys(migration.schema for migration in wanted):

@@ -113,15 +113,7 @@ def _refuse_other_server(deployment: Deployment, file: Archive) -> None:
     if file.manifest.backend != backend:
         what = f"{file.path.name} is of a {file.manifest.backend} server, and this one is {backend}."
         raise PipelineError(what, "Each has types of its own.", "Name the server that it was taken from.")
-    for name in {part.schema for part in file.manifest.parts}:
-        record = deployment.records.get(name)
-        if record is not None and record.status != journal.DONE:
-            raise PipelineError(
-                f"{deployment.databases[name]} is in the middle of a change that {record.kind} began.",
-                "What its tables are is only known when that has ended.",
-                f"Run {deployment.target.command} migrate first.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+    apply.refuse_unfinished(deployment, {part.schema for part in file.manifest.parts})
 
 
 class _Restoring:

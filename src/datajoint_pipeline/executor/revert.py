@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -11,6 +12,7 @@ from packaging.version import Version
 from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
+from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import chain
 from ..history.migration_files import Migration
@@ -23,7 +25,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply
+from . import apply, stepping
 from .backup import Backups
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def purge(
     PipelineError
         If it holds values, and ``allow_data_loss`` is not given.
     """
-    connection = target.connection
+    connection, chosen = target.connection, frozenset(chosen)
     with apply.alone(target):
         deployment = Deployment.read(target)
         names = constraints.names(deployment.catalogue)
@@ -120,6 +122,7 @@ def purge(
             for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else named.columns)
             if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
+        apply.refuse_unfinished(deployment, {item.schema for item in found})
         full = [item for item in found if item.values]
         if full and not allow_data_loss:
             first = full[0]
@@ -132,18 +135,49 @@ def purge(
         if full:
             (backups or Backups()).of_purge(deployment, list(_losses(deployment, full)))
         dialect = deployment.dialect(names, deployment.tables, deployment.tables)
-        for item in found:
-            name = TableName(item.schema, item.table)
-            if item.attribute:
-                sql = [f"ALTER TABLE {dialect.full(name)} DROP COLUMN {dialect.quote(item.attribute)}"]
-            else:
-                sql = [step.sql for step in dialect.drop_table(name)]
-            for statement in sql:
-                connection.query(statement, args=None, reconnect=False)
-        for schema, shape in Deployment.read(target).shapes.items():
-            if schema in {item.schema for item in found} and schema in deployment.records:
-                journal.restamp(connection, deployment.databases[schema], shape.fingerprint)
+        statements = [statement for item in found for statement in _deleting(dialect, item)]
+        stepping.prepare(connection)
+        _delete(deployment, statements, {item.schema for item in found}, chosen)
         return found
+
+
+def _deleting(dialect: Dialect, item: Purged) -> list[str]:
+    name = TableName(item.schema, item.table)
+    if item.attribute:
+        return [f"ALTER TABLE {dialect.full(name)} DROP COLUMN {dialect.quote(item.attribute)}"]
+    return [step.sql for step in dialect.drop_table(name)]
+
+
+def _delete(deployment: Deployment, statements: list[str], schemas: set[str], chosen: Collection[str]) -> None:
+    """Delete, and record the shapes that are left.
+
+    PostgreSQL does it as a whole. MySQL ends a transaction with each statement: the shapes that were recorded are taken
+    back before the first, and a purge that was killed is gone on with by the next.
+    """
+    connection, databases = deployment.connection, deployment.databases
+    what = "Nothing was deleted." if connection.adapter.backend == "postgresql" else "Not everything was deleted yet."
+
+    def restamp() -> None:
+        for schema, shape in Deployment.read(deployment.target).shapes.items():
+            record = deployment.records.get(schema)
+            unstamped = record is not None and record.fingerprint is None and (not chosen or schema in chosen)
+            if record is not None and (schema in schemas or unstamped):
+                journal.restamp(connection, databases[schema], shape.fingerprint)
+
+    def as_a_whole() -> None:
+        with stepping.transaction(connection):
+            for statement in statements:
+                stepping.send(connection, statement, what)
+            restamp()
+
+    if connection.adapter.backend == "postgresql":
+        stepping.patiently(connection, databases, as_a_whole)
+        return
+    for schema in schemas & deployment.records.keys() if statements else ():
+        journal.restamp(connection, databases[schema], None)
+    for statement in statements:
+        stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
+    restamp()
 
 
 def _losses(deployment: Deployment, items: list[Purged]) -> Iterator[Loss]:

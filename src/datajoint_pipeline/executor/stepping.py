@@ -68,6 +68,19 @@ def prepare(connection: dj.Connection) -> None:
         connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
 
 
+def send(connection: dj.Connection, statement: str, what: str) -> None:
+    """Run a statement that is no step of a plan, for :func:`patiently` to try again where somebody holds its tables."""
+    try:
+        connection.query(statement, args=None, reconnect=False)
+    except Exception as error:
+        found = server_errors.of(error)
+        if found is not server_errors.HELD:
+            raise
+        refused = Refused(what, f"{server_errors.reason(error)}.", f"{found.do}, then run the command again.")
+        refused.waited = statement
+        raise refused from error
+
+
 def upgrade_journals(connection: dj.Connection, databases: Iterable[str]) -> None:
     """Bring the journals of earlier releases to the layout of this one, before anything is added to them."""
     outdated = journal.outdated(connection, databases)

@@ -327,8 +327,8 @@ def stamp(connection: dj.Connection, database: str, number: int, fingerprint: st
     connection.query(query, (fingerprint, number))
 
 
-def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
-    """Record another fingerprint for the version that a schema has, where it has a record."""
+def restamp(connection: dj.Connection, database: str, fingerprint: str | None) -> None:
+    """Record another fingerprint of the version that a schema has, if it has one; None while it is not known."""
     table = _table(connection, database)
     sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s ORDER BY id DESC LIMIT 1"
     if connection.adapter.backend == "postgresql":
