@@ -29,8 +29,10 @@ def main() -> None:
         ours, minimal = folder / "ours", folder / "minimal"
         ours.mkdir()
         for part in ("copier.yml", "template", "src"):
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copy(ROOT / part, ours / part)
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, ours / part, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+            else:
+                shutil.copy(ROOT / part, ours / part)
         (minimal / "template").mkdir(parents=True)
         (minimal / "copier.yml").write_text("_subdirectory: template\nname: {type: str, default: x}\n")
         (minimal / "template" / "README.md.jinja").write_text("{{ name }}\n")
@@ -58,6 +60,7 @@ def commit(folder: Path) -> None:
     who = ["-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.org"]
     for arguments in (["init", "--quiet"], ["add", "--all", "--force"], [*who, "commit", "--quiet", "--message=One"]):
         subprocess.run(["git", *arguments], cwd=folder, check=True)
+    subprocess.run(["git", "gc", "--quiet"], cwd=folder, check=True)  # packed, as a clone from elsewhere is
 
 
 def compare(name: str, ours: list[str], peer: str, theirs: list[str], variables: dict[str, str] | None = None) -> None:
