@@ -28,10 +28,6 @@ ROOT = Path(__file__).parent.parent
 #: A version above every release, so that the working tree is what is copied and updated to.
 PRESENT = "v999.0.0"
 
-#: What a person's terminal has none of. With PYTHONDONTWRITEBYTECODE, usual in containers, each command in a project's own
-#: environment would compile DataJoint anew.
-STRIPPED = ("DJ_", "MY_PIPELINE", "VIRTUAL_ENV", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
-
 PARTS = ("copier.yml", "template", "hooks", "migrations", "src", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -40,6 +36,25 @@ def git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"]
     command = ["git", *who, *arguments]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def terminal() -> dict[str, str]:
+    """The environment of a person's terminal.
+
+    With PYTHONDONTWRITEBYTECODE, usual in containers, each command in a project's own environment would compile
+    DataJoint anew.
+    """
+    others = ("DJ_", "MY_PIPELINE", "VIRTUAL_ENV", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(others)}
+
+
+def copy_parts(folder: Path) -> None:
+    """Copy what makes the template, as it stands in the working tree."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        elif (ROOT / part).exists():
+            shutil.copy(ROOT / part, folder / part)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,11 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, committed and tagged in a repository of its own."""
     clone = tmp_path_factory.mktemp("template")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
-        elif (ROOT / part).exists():
-            shutil.copy(ROOT / part, clone / part)
+    copy_parts(clone)
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "add", "--all", "--force")
     git(clone, "commit", "--quiet", "--message=Present")

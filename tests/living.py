@@ -112,6 +112,18 @@ def is_sentence(result: Result) -> None:
     assert in_words(result.err), result.err
 
 
+def hurried(project: Project, patience: int, *arguments: str) -> Result:
+    """Run a command that has less patience than it has, with those who hold a table."""
+    program = (
+        "from datajoint_pipeline.executor import stepping\n"
+        "assert stepping.PATIENCE == 30\n"
+        f"stepping.PATIENCE = {patience}\n"
+        "from datajoint_pipeline.cli import run; from my_pipeline import pipeline\n"
+        f"run(pipeline, {list(arguments)})"
+    )
+    return project.python("-c", program)
+
+
 def rows(project: Project, expression: str) -> Any:
     program = f"import json\nfrom my_pipeline import life, work\nprint(json.dumps({expression}, default=str))"
     result = project.python("-c", program)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import copier
-from conftest import PARTS, ROOT, Server, private_mysql, private_postgresql
+from conftest import Server, copy_parts, private_mysql, private_postgresql
 from daemons import open_folder
 
 BACKENDS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
@@ -33,10 +33,7 @@ def started(backend: str) -> Iterator[tuple[Path, dict[str, Server]]]:
 def render(place: Path) -> Path:
     """Render the working tree's project into a folder; the folder."""
     with tempfile.TemporaryDirectory() as template:
-        for part in PARTS:
-            if (ROOT / part).exists():
-                copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-                copy(ROOT / part, Path(template) / part)
+        copy_parts(Path(template))
         copier.run_copy(template, place, defaults=True, quiet=True)
     return place
 

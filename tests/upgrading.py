@@ -12,7 +12,7 @@ from pathlib import Path
 
 import copier
 import yaml
-from conftest import PARTS, PRESENT, ROOT, git
+from conftest import PARTS, PRESENT, ROOT, copy_parts, git
 from packaging.version import Version
 
 
@@ -31,10 +31,7 @@ def clone(folder: Path) -> Path:
         git(folder, "tag", version, released)
     for part in PARTS:
         shutil.rmtree(folder / part, ignore_errors=True)
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
-        elif (ROOT / part).exists():
-            shutil.copy(ROOT / part, folder / part)
+    copy_parts(folder)
     return folder
 
 

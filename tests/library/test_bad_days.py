@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, Result, Server, private_mysql, private_postgresql, small_disk
-from living import is_sentence, living, ok, rows, states
+from living import hurried, is_sentence, living, ok, rows, states
 from test_servers import Account
 
 MOOD = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
@@ -229,16 +229,6 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
     ends_right(behind, server.backend)
 
 
-#: `migrate`, with less patience than it has.
-HURRIED = """
-from datajoint_pipeline.executor import stepping
-assert stepping.PATIENCE == 30
-stepping.PATIENCE = 8
-from datajoint_pipeline.cli import run; from my_pipeline import pipeline
-run(pipeline, ["migrate"])
-"""
-
-
 def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     longest, ended = 0.0, threading.Event()
 
@@ -253,7 +243,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
         reader = threading.Thread(target=read)
         reader.start()
         begun = time.monotonic()
-        refused = behind.python("-c", HURRIED)
+        refused = hurried(behind, 8, "migrate")
         waited = time.monotonic() - begun
         left = server.execute(WAITING[server.backend])
         ended.set()

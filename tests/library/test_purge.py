@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, Server
-from living import is_sentence, living, ok, states
+from living import hurried, is_sentence, living, ok, states
 
 #: `purge`, killed before or after one of the statements that delete.
 KILLED = """
@@ -29,13 +29,6 @@ def counting(self, text, *arguments, **options):
     return answer
 dj.Connection.query = counting
 run(pipeline, ["purge", "--allow-data-loss", "--no-backup"])
-"""
-
-HURRIED = """
-from datajoint_pipeline.executor import stepping
-stepping.PATIENCE = 5
-from datajoint_pipeline.cli import run; from my_pipeline import pipeline
-run(pipeline, ["purge", "--allow-data-loss"])
 """
 
 
@@ -86,7 +79,7 @@ def test_purge_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Projec
     kept = left(server)
     with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM dev_life.animal")
-        refused = dropped.python("-c", HURRIED)
+        refused = hurried(dropped, 5, "purge", "--allow-data-loss")
         connection.rollback()
     is_sentence(refused)
     assert "animal is held by " in refused.err and "session " in refused.err, refused.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from conftest import PRESENT, ROOT, STRIPPED, Project, git
+from conftest import PRESENT, ROOT, Project, git, terminal
 from upgrading import OWNED, clone, commit, contents, releases, save, start
 
 from datajoint_pipeline.project import template
@@ -42,9 +41,8 @@ def project(history: Path, tmp_path: Path) -> Project:
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith(STRIPPED)}
     return subprocess.run(
-        ["bash", "-uc", command], cwd=folder, env=clean, capture_output=True, text=True, timeout=600, check=False
+        ["bash", "-uc", command], cwd=folder, env=terminal(), capture_output=True, text=True, timeout=600, check=False
     )
 
 

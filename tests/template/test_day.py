@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import STRIPPED, Server, git
+from conftest import Server, git, terminal
 from test_story import shell
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the day begins with uv on PATH")
@@ -69,9 +69,14 @@ def on_terminal(command: str, folder: Path, typed: str) -> str:
     ours, theirs = pty.openpty()
     try:
         os.write(ours, typed.encode())
-        clean = {n: v for n, v in os.environ.items() if not n.startswith(STRIPPED)}
         done = subprocess.run(
-            ["bash", "-euc", command], cwd=folder, env=clean, stdin=theirs, capture_output=True, text=True, timeout=120
+            ["bash", "-euc", command],
+            cwd=folder,
+            env=terminal(),
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
     finally:
         os.close(ours)
@@ -129,10 +134,9 @@ def changing(server: Server) -> int:
 def kill_in_the_middle(folder: Path, prod: Server) -> None:
     """Start the migration, and kill it while a step waits for somebody who reads the table."""
     command = ["uv", "run", "my-pipeline", "--env", "prod", "migrate"]
-    clean = {n: v for n, v in os.environ.items() if not n.startswith(STRIPPED)}
     with reading(prod):
         runner = subprocess.Popen(
-            command, cwd=folder, env=clean | prod.variables, start_new_session=True, stderr=subprocess.DEVNULL
+            command, cwd=folder, env=terminal() | prod.variables, start_new_session=True, stderr=subprocess.DEVNULL
         )
         try:
             _until(lambda: changing(prod) > 0 or runner.poll() is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, STRIPPED, git
+from conftest import ROOT, git, terminal
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the story begins with uv on PATH")
 
@@ -31,11 +30,10 @@ tests/test_session.py tests/test_subject.py
 
 
 def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {n: v for n, v in os.environ.items() if not n.startswith(STRIPPED)}
     return subprocess.run(
         ["bash", "-euc", command],
         cwd=folder,
-        env={**clean, **variables},
+        env={**terminal(), **variables},
         capture_output=True,
         text=True,
         timeout=600,

@@ -14,7 +14,7 @@ from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import migrations
 from .common import Options, common, example, leave, program, show_status, utc
-from .visible import visible
+from .visible import echo
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
@@ -109,8 +109,8 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
         options.print_json({"name": name, "files": [str(path) for path in written]})
     else:
         for path in written:
-            click.echo(f"wrote {path}")
-        click.echo(f"Next: write the tables, then {project.command} check and {project.command} init.")
+            echo(f"wrote {path}")
+        echo(f"Next: write the tables, then {project.command} check and {project.command} init.")
 
 
 @program.command(**example("my-pipeline secrets"))
@@ -124,7 +124,7 @@ def secrets(options: Options, names: tuple[str, ...]) -> None:
     if options.json:
         options.print_json({"written": written})
     else:
-        click.echo(f"wrote {', '.join(f'.secrets/{name}' for name in written)}" if written else "Nothing was changed.")
+        echo(f"wrote {', '.join(f'.secrets/{name}' for name in written)}" if written else "Nothing was changed.")
 
 
 @program.command(**example("my-pipeline --env prod worker --once"))
@@ -141,7 +141,7 @@ def worker(options: Options, once: bool, pause: float) -> None:
         environment,
         once=once,
         pause=pause,
-        report=lambda line: click.echo(visible(line), err=options.json),
+        report=lambda line: echo(line, err=options.json),
     )
     if options.json:
         options.print_json({"environment": environment.name, "done": totals.done, "errors": totals.errors})
@@ -168,7 +168,7 @@ def local_start(options: Options, port: int | None) -> None:
     if options.json:
         options.print_json({"host": server.host, "port": server.port, "pid": server.pid, "user": servers.USER})
     else:
-        click.echo(f"The embedded PostgreSQL runs: host={server.host} port={server.port} user={servers.USER}")
+        echo(f"The embedded PostgreSQL runs: host={server.host} port={server.port} user={servers.USER}")
 
 
 @local.command("stop", **example("my-pipeline local stop"))
@@ -181,7 +181,7 @@ def local_stop(options: Options) -> None:
     if options.json:
         options.print_json({"stopped": stopped})
     else:
-        click.echo("The embedded PostgreSQL is stopped." if stopped else "No embedded PostgreSQL was running.")
+        echo("The embedded PostgreSQL is stopped." if stopped else "No embedded PostgreSQL was running.")
 
 
 @local.command("shell", **example("my-pipeline local shell"))
@@ -214,7 +214,7 @@ def local_destroy(options: Options, yes: bool) -> None:
     if options.json:
         options.print_json({"destroyed": True})
     else:
-        click.echo("The embedded PostgreSQL and its data are deleted.")
+        echo("The embedded PostgreSQL and its data are deleted.")
 
 
 # --- Leaving ---------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def _run(options: Options, arguments: list[str]) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.exceptions.Abort:
-        click.echo("Stopped; nothing further was done.", err=True)
+        echo("Stopped; nothing further was done.", err=True)
         return 130
     except click.ClickException as error:
         error.show()
@@ -250,7 +250,7 @@ def _run(options: Options, arguments: list[str]) -> int:
             raise
         return _say(options, error, arguments)
     except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
+        echo("Stopped.", err=True)
         return 130
     except Exception as error:
         if "--debug" in arguments:
@@ -265,10 +265,10 @@ def _run(options: Options, arguments: list[str]) -> int:
 
 
 def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
-    click.secho(f"Error: {visible(error.what)}", fg="red", err=True)
+    echo(f"Error: {error.what}", fg="red", err=True)
     for line in (error.why, error.do):
         if line:
-            click.echo(f"  {visible(line)}", err=True)
+            echo(f"  {line}", err=True)
     if "--json" in arguments:
         document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
         options.print_json({"error": document})

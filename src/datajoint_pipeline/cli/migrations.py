@@ -11,7 +11,7 @@ import click
 
 from ..errors import ExitCode
 from .common import Options, common, example, leave, program, show_status
-from .visible import visible
+from .visible import echo
 
 if TYPE_CHECKING:
     from ..planner.impact import Impact
@@ -39,7 +39,7 @@ def _show_impact(options: Options, environment: Environment, found: list[Impact]
         options.print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
     elif sql:
         for group in found:
-            click.echo(group.sql)
+            click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
         render.impact(environment, found)
     loses = any(f.loses for g in found for f in g.group.violations)
@@ -107,9 +107,7 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
     environment = options.select()
     found, error = diff.diff(options.pipeline, environment, schemas)
     if error is not None:
-        click.echo(
-            visible(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}"), err=True
-        )
+        echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
     if options.json:
         options.print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
     else:
@@ -282,6 +280,6 @@ def renumber(options: Options, schema: str) -> None:
     if options.json:
         options.print_json({"schema": schema, "renamed": {str(old): str(new) for old, new in moved.items()}})
     elif not moved:
-        click.echo(f"The migrations of {schema} are in order.")
+        echo(f"The migrations of {schema} are in order.")
     for old, new in ({} if options.json else moved).items():
-        click.echo(f"{old} is {new} now")
+        echo(f"{old} is {new} now")

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .visible import visible
+from .visible import echo, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,10 +163,10 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
         )
         return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
-    click.echo(visible(f"{subject} is gone. Is it one of these under its new name?"), err=True)
+    echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
     for number, candidate in enumerate(question.candidates, 1):
-        click.echo(visible(f"  {number}  {candidate}"), err=True)
-    click.echo("  0  no, it is gone", err=True)
+        echo(f"  {number}  {candidate}", err=True)
+    echo("  0  no, it is gone", err=True)
     choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))

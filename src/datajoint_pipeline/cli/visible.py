@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import click
 
 #: What moves a terminal's cursor, changes its colours or its title, or turns the direction of writing. Ends of lines
 #: and tabs are not among them, since texts of ours have them.
@@ -12,3 +15,8 @@ _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2
 def visible(text: str) -> str:
     """Give a text with its control characters written out, ``\\u001b`` for escape; JSON stays the same JSON."""
     return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def echo(text: str, *, err: bool = False, **style: Any) -> None:
+    """Print a line with its control characters written out; ``style`` is that of :func:`click.secho`."""
+    click.secho(visible(text), err=err, **style)

@@ -155,25 +155,26 @@ def _delete(deployment: Deployment, statements: list[str], schemas: set[str], ch
     back before the first, and a purge that was killed is gone on with by the next.
     """
     connection, databases = deployment.connection, deployment.databases
-    what = "Nothing was deleted." if connection.adapter.backend == "postgresql" else "Not everything was deleted yet."
+    as_a_whole = connection.adapter.backend == "postgresql"
+    what = "Nothing was deleted." if as_a_whole else "Not everything was deleted yet."
 
     def restamp() -> None:
         for schema, shape in Deployment.read(deployment.target).shapes.items():
             record = deployment.records.get(schema)
-            unstamped = record is not None and record.fingerprint is None and (not chosen or schema in chosen)
-            if record is not None and (schema in schemas or unstamped):
+            wanted = not chosen or schema in chosen
+            if record is not None and (schema in schemas or (record.fingerprint is None and wanted)):
                 journal.restamp(connection, databases[schema], shape.fingerprint)
 
-    def as_a_whole() -> None:
+    def delete() -> None:
         with stepping.transaction(connection):
             for statement in statements:
                 stepping.send(connection, statement, what)
             restamp()
 
-    if connection.adapter.backend == "postgresql":
-        stepping.patiently(connection, databases, as_a_whole)
+    if as_a_whole:
+        stepping.patiently(connection, databases, delete)
         return
-    for schema in schemas & deployment.records.keys() if statements else ():
+    for schema in schemas & deployment.records.keys():
         journal.restamp(connection, databases[schema], None)
     for statement in statements:
         stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
