@@ -41,9 +41,10 @@ class Ground:
     statements: list[str] = field(default_factory=list)
     took: dict[int, float] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ("migrate",)
 
     def reset(self) -> None:
-        """Everything as it was before the first migration."""
+        """Everything as it was before the command."""
         if self.server.backend == "postgresql":
             self.server.execute(
                 f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME} TEMPLATE begun"
@@ -58,13 +59,22 @@ class Ground:
                 for statement in statements:
                     cursor.execute(statement)
 
+    def empty(self) -> None:
+        """Nothing of the pipeline."""
+        if self.server.backend == "postgresql":
+            self.server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME}")
+        else:
+            self.server.drop("dev_work", "dev_life")
+
     def keep(self) -> None:
         """Take what is there for the beginning."""
+        self.start = {}
         if self.server.backend == "postgresql":
-            self.server.execute(f"CREATE DATABASE begun TEMPLATE {NAME}")
+            self.server.execute("DROP DATABASE IF EXISTS begun", f"CREATE DATABASE begun TEMPLATE {NAME}")
             return
+        there = {name for (name,) in self.server.execute("SELECT schema_name FROM information_schema.schemata")}
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            for database in ("dev_life", "dev_work"):
+            for database in sorted(there & {"dev_life", "dev_work"}):
                 kept = self.start[database] = []
                 for table in tables(cursor, database):
                     cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
@@ -84,6 +94,8 @@ class Ground:
                     if not table.startswith("~migration"):
                         found[f"{database}.{table}"] = described(self.server, cursor, database, table)
                 quoted = [f"`{database}`.`~migration{end}`" for end in ("", "_step")]
+                if not any(name.startswith("~migration_step") for name in tables(cursor, database)):
+                    continue  # it comes with the first migration
                 runs, steps = [q if self.server.backend == "mysql" else q.replace("`", '"') for q in quoted]
                 cursor.execute(
                     "SELECT kind, status, version, previous_version, fingerprint, code_commit, software "
@@ -111,9 +123,15 @@ class Ground:
         """Run the migrations once, and keep what they say and make."""
         self.reset()
         self.proxy.begin()
-        ok(self.project, "migrate")
+        ok(self.project, *self.command)
         self.statements, self.took = list(self.proxy.statements), dict(self.proxy.took)
         self.end = self.state()
+
+    def play_another(self, *command: str) -> None:
+        """Break off another command from now on, which begins with what is there."""
+        self.command = command
+        self.keep()
+        self.undisturbed()
 
     def points(self) -> list[int]:
         """The statements at which a fault is worth something: those that write, of a run that holds the lock."""
@@ -137,7 +155,7 @@ class Ground:
 
         fault = Fault(number, when, strike, share * self.took.get(number, 0.0))
         self.proxy.begin(fault)
-        first = self.project.python("-c", RUN, str(pid), "migrate")
+        first = self.project.python("-c", RUN, str(pid), *self.command)
         case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
         if not fault.struck.wait(30):
             case.problems.append(f"the statement was never sent: {first.code} {first.err}")
@@ -147,7 +165,7 @@ class Ground:
         self.proxy.begin()
         if what != "runner" and first.code and not in_words(first.err):
             case.problems.append(f"not a sentence: {first.code} {first.err}")
-        again = self.project.run("migrate")
+        again = self.project.run(*self.command)
         if again.code:
             case.problems.append(f"does not go on: {again.code} {again.err}")
             return case

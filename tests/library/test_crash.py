@@ -31,13 +31,31 @@ def test_a_connection_that_is_lost_is_not_the_fault_of_a_value(ground: Ground) -
     assert ground.play(converting[0], "before", "connection").problems == []
 
 
-def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
+def broken_off(ground: Ground, cases: int) -> list[str]:
+    """What goes wrong where a command is broken off at some of its statements, and run again."""
     chance = random.Random(4)
     points = ground.points()
-    assert len(points) > 50
     problems = []
-    for number in range(CASES):
+    for number in range(cases):
         when, what = WHEN[number % 3], FAULTS[number // 3 % 3]
         case = ground.play(chance.choice(points), when, what, share=chance.random())
         problems += [f"{when} {case.statement[:200]} ({what}): {problem}" for problem in case.problems]
-    assert not problems, "\n".join(problems)
+    return problems
+
+
+def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
+    assert len(ground.points()) > 50
+    assert not broken_off(ground, CASES)
+
+
+def test_purge_is_gone_on_with(ground: Ground) -> None:
+    ground.reset()
+    assert ground.project.run("migrate").code == 0
+    ground.play_another("purge", "--allow-data-loss", "--no-backup")
+    assert not broken_off(ground, CASES // 3)
+
+
+def test_init_is_gone_on_with(ground: Ground) -> None:
+    ground.empty()
+    ground.play_another("init")
+    assert not broken_off(ground, CASES // 3)

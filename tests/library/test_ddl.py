@@ -24,6 +24,7 @@ from datajoint_pipeline.dialects import catalog, constraints
 from datajoint_pipeline.dialects import steps as step
 from datajoint_pipeline.dialects.base import without
 from datajoint_pipeline.dialects.choice import dialect_of
+from datajoint_pipeline.dialects.mysql import effects
 from datajoint_pipeline.diff import changes
 from datajoint_pipeline.schema import model, notation
 
@@ -54,11 +55,21 @@ class World:
         return self.places[state]
 
     def run(self, steps: list[Any]) -> None:
+        """Run steps; on MySQL the tables are, after each of them, what its effects say."""
+        before = self.tables(steps)
         for one in steps:
             try:
                 self.connection.query(one.sql, args=one.arguments or None)
             except Exception as error:
                 raise AssertionError(f"{one.words}\n{one.sql}\n{error}") from error
+            after, expected = self.tables(steps), effects.applied(before, one.effects)
+            assert not list(effects.differences(expected, after, {**expected, **after})), one.sql
+            before = after
+
+    def tables(self, steps: list[Any]) -> dict[Any, Any]:
+        """The tables of the databases of steps that have effects."""
+        found = {place[0] for one in steps for effect in one.effects for place in effects.places(effect)}
+        return catalog.find(self.connection, {name: name for name in found}).tables
 
     def fetch(self, place: tuple[str, str], order: str) -> list[dict[str, Any]]:
         quote = self.connection.adapter.quote_identifier

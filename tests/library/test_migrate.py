@@ -303,3 +303,26 @@ def test_a_bad_file_is_a_sentence(default_folder: Path, tmp_path: Path, text: st
     assert refused.code in (1, 5), refused.out
     assert BAD[text] in refused.err
     assert "Traceback" not in refused.err and len(refused.err.strip().splitlines()) <= 3
+
+
+def test_a_dry_run_shows_every_step(living: Project) -> None:
+    """The lab's own statements and Python stand among the others, as they run."""
+    life, path = living.module("life"), "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    own = """    RunSQL("say it", mysql="UPDATE {life}.weight SET mood = 'well'", postgresql="UPDATE {life}.weight SET mood = 'well'"),
+    RunPython("look", check=lambda connection, databases: True, run=lambda connection, databases: False),
+]
+"""
+    living.write(path, living.read(path).replace("import ", "import RunPython, RunSQL, ", 1).replace("]\n", own, 1))
+    (group,) = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    assert [(s["kind"], s["words"]) for s in group["statements"]] == [
+        ("sql", "add mood in life.weight"),
+        *([] if living.environment["DJ_BACKEND"] == "mysql" else [("sql", "note what mood is in life.weight")]),
+        ("own", "say it"),
+        ("python", "look"),
+    ]
+    text = ok(living, "migrate", "--dry-run", code=3).out
+    assert "SET mood = 'well'" in text and "look" in text
+    ok(living, "migrate")
+    assert rows(living, "{r['mood'] for r in life.Weight.to_dicts()} == {'well'}")

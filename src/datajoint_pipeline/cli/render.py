@@ -237,7 +237,8 @@ def impact(environment: Environment, found: list[Impact]) -> None:
         for number, step in enumerate(cost.group.steps, 1):
             algorithm = f" [dim]{step.algorithm}[/]" if step.algorithm else ""
             console.print(f"{number:3}  {escape(step.words)}{algorithm}")
-            console.print(f"[dim]{escape(step.sql)}[/]")
+            for statement in step.script:
+                console.print(f"[dim]{escape(statement)}[/]")
         for finding in cost.group.violations:
             colour = "red" if finding.loses or finding.blocks else "yellow"
             console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..executor import adopt as adopting
-from ..executor.apply import Report
+from ..executor.runs import Report
 from ..planner import impact
 from ..planner.impact import Impact
 from ..planner.status import SchemaStatus

@@ -7,8 +7,8 @@ from contextlib import suppress
 from importlib import import_module
 
 from ..executor import apply
-from ..executor.apply import Report
 from ..executor.backup import Backups
+from ..executor.runs import Report
 from ..internals import job_tables
 from ..planner import drafts, impact, status
 from ..planner.drafts import Answer, Ask

@@ -89,7 +89,7 @@ def revise(
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )
-    found = answering.answered(before, after, answer(before, after), ask)
+    found, _ = answering.answered(before, after, answer(before, after), ask)
     fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
     if fresh:
         settled = _settled(fresh, after, found.operations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..executor import revert
-from ..executor.apply import Report
+from ..executor.runs import Report
 from ..planner.status import SchemaStatus
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline

@@ -6,8 +6,9 @@ It knows neither servers nor DataJoint. :mod:`mysql.catalog` and :mod:`postgresq
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..schema.model import Index
 
@@ -110,3 +111,36 @@ class Catalogue:
     tables: CatalogTables = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
+
+
+def encode(table: CatalogTable) -> dict[str, Any]:
+    """Give a table as JSON."""
+    return {
+        "comment": table.comment,
+        "columns": table.columns,
+        "primary_key": table.primary_key,
+        "references": table.references,
+        "indexes": [[index.columns, index.unique] for index in table.indexes],
+        "deviations": table.deviations,
+        "key_name": table.key_name,
+        "index_names": table.index_names,
+        "enums": table.enums,
+    }
+
+
+def decode(data: Mapping[str, Any]) -> CatalogTable:
+    """Read the table that :func:`encode` gave."""
+    return CatalogTable(
+        data["comment"],
+        [CatalogColumn(*column) for column in data["columns"]],
+        tuple(data["primary_key"]),
+        [
+            Reference(name, tuple(attributes), (parent[0], parent[1]), tuple(parent_attributes), words)
+            for name, attributes, parent, parent_attributes, words in data["references"]
+        ],
+        [Index(tuple(columns), unique) for columns, unique in data["indexes"]],
+        list(data["deviations"]),
+        data["key_name"],
+        list(data["index_names"]),
+        {name: (database, type_) for name, (database, type_) in data["enums"].items()},
+    )

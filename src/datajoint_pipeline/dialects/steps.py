@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from ..schema.model import ForeignKey, Index, Table, TableName
 
@@ -40,6 +41,8 @@ class Step:
     locks : tuple of str
         On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
         changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
+    effects : tuple of Effect
+        On MySQL, what it makes of the tables (:mod:`mysql.effects`).
     """
 
     sql: str
@@ -52,6 +55,7 @@ class Step:
     check: str = ""
     first: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
+    effects: tuple[Any, ...] = field(default=(), repr=False)
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:
         """Give the step with statements before it, under locks that keep others from writing meanwhile."""

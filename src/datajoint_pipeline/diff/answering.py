@@ -11,14 +11,14 @@ from .questions import Answers, Question
 
 def answered(
     before: Tables, after: Tables, answers: Answers, ask: Callable[[Question, Tables], Answers | None] | None
-) -> changes.Changes:
-    """Compare two states until every question is answered or left open."""
+) -> tuple[changes.Changes, Answers]:
+    """Compare two states until every question is answered or left open; give all answers, too."""
     left: set[Question] = set()
     while True:
         found = changes.difference(before, after, answers)
         question = next((q for q in found.questions if q not in left), None)
         if question is None or ask is None:
-            return found
+            return found, answers
         more = ask(question, before)
         if more is None:
             left.add(question)

@@ -11,7 +11,7 @@ from ..planner import adoption, status
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
-from . import apply
+from . import apply, runs
 
 
 def adopt(
@@ -20,7 +20,7 @@ def adopt(
     *,
     again: bool = False,
     types: bool = False,
-    report: apply.Report = lambda words, number, of: None,
+    report: runs.Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
     """Record the version of every schema that has tables and no record, where its shape is that of a version.
 
@@ -43,7 +43,7 @@ def adopt(
         If a schema has the shape of no version; then nothing was recorded.
     """
     with apply.alone(target):
-        apply.resume(target, report)
+        runs.resume(target, report)
         baselines.write(target.files, target.code_tables())
         deployment = Deployment.read(target)
         names = adoption.adoptable(deployment, chosen, again)
@@ -66,7 +66,7 @@ def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
     """Record versions of schemas, by name."""
     connection = deployment.connection
     for name, version in versions.items():
-        apply.make_records(deployment, name)
+        runs.make_records(deployment, name)
         record = deployment.records.get(name)
         number = journal.begin(
             connection,

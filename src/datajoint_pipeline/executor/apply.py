@@ -1,4 +1,4 @@
-"""Apply migrations: plan, record the plan, run it, verify the result; and go on with a run that was interrupted.
+"""Apply migrations: plan them, judge the plan by the rows, and run it (:mod:`runs`).
 
 PostgreSQL runs a group of migrations as one transaction, and after it the steps that have to be outside of any. On
 MySQL each step is one atomic statement. After a crash the database itself says whether a step ran: its table is either
@@ -7,39 +7,25 @@ as it was recorded before the step, or as the step leaves it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from packaging.version import Version
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from .. import journal
-from ..dialects import catalog
-from ..diff import changes, questions
+from ..diff import questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..history.migration_files import Migration
-from ..internals import lineage
 from ..internals.connection import one_session
-from ..journal import steplog
 from ..planner import drafts, drift, pending, plan, status
 from ..planner.deployment import Deployment
 from ..planner.losses import ALLOWED
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
+from ..planner.steps import OnlineStatements
 from ..planner.target import Target
-from ..quoting import quoted
-from ..schema.model import Schema, Table, TableName, decode, encode
-from . import stepping
+from ..schema.model import TableName
+from . import runs, stepping
 from .backup import Backups
-
-if TYPE_CHECKING:
-    import datajoint as dj
-
-Report = Callable[[str, int, int], None]
 
 
 def migrate(
@@ -50,7 +36,7 @@ def migrate(
     answer: drafts.Answer | None = None,
     allow_data_loss: bool = False,
     backups: Backups | None = None,
-    report: Report = lambda words, number, of: None,
+    report: runs.Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -83,7 +69,7 @@ def migrate(
     """
     chosen, backups = list(chosen), backups or Backups()
     with alone(target):
-        resume(target, report)
+        runs.resume(target, report)
         begun = False
         while True:
             deployment = Deployment.read(target)
@@ -109,7 +95,7 @@ def draft(
     ask: drafts.Ask | None = None,
     allow_data_loss: bool = False,
     backups: Backups | None = None,
-    report: Report = lambda words, number, of: None,
+    report: runs.Report = lambda words, number, of: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
 
@@ -125,14 +111,15 @@ def draft(
     drafts.refuse_prod(target.environment, target.program)
     code, backups = target.code_tables(), backups or Backups()
     with alone(target):
-        resume(target, report)
+        runs.resume(target, report)
         deployment = Deployment.read(target)
-        operations = drafts.changes(deployment, code, chosen, answer, ask)
-        if operations:
-            group = drafts.group(deployment, operations)
+        found = drafts.changes(deployment, code, chosen, answer, ask)
+        if found.operations:
+            group = drafts.group(deployment, found)
             if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
-                group = drafts.group(deployment, operations, lossy)
+                group = drafts.group(deployment, found, lossy)
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
+            drafts.keep(target, code)
             apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
         return status.read(target)
 
@@ -228,7 +215,7 @@ def apply(
     deployment: Deployment,
     group: Group,
     kind: str,
-    report: Report,
+    report: runs.Report,
     keep: Callable[[], None] = lambda: None,
     options: str = "",
 ) -> None:
@@ -256,179 +243,31 @@ def apply(
     """
     connection = deployment.connection
     if connection.adapter.backend == "postgresql":
-        online = any(entry.kind == "online" for entry in group.entries)
+        online = any(isinstance(step, OnlineStatements) for step in group.steps)
 
-        def attempt() -> dict[str, Any]:
+        def attempt() -> runs.Run:
             with stepping.transaction(connection):
                 keep()
-                head = _record_plan(deployment, group, kind, options)
-                _run(deployment.target, head, report, online=False)
+                run = _recorded(deployment, group, kind, options)
+                run.carry_out(report, online=False)
                 if not online:
-                    _conclude(connection, head)
-            return head
+                    run.conclude()
+            return run
 
-        head = stepping.patiently(connection, deployment.databases, attempt)
+        run = stepping.patiently(connection, deployment.databases, attempt)
         if online:
-            _continue(deployment.target, head, report)
+            run.finish(report)
     else:
         keep()
-        for name in group.schemas:
-            make_records(deployment, name)
-        with stepping.transaction(connection):
-            head = _record_plan(deployment, group, kind, options)
-        _continue(deployment.target, head, report)
+        run = _recorded(deployment, group, kind, options)
+        run.finish(report)
 
 
-def make_records(deployment: Deployment, name: str) -> None:
-    """Make what is missing of the database of a schema, its journal, and DataJoint's table of lineage."""
-    connection, database = deployment.connection, deployment.databases[name]
-    if database not in deployment.surveys:
-        connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None, reconnect=False)
-    journal.create(connection, database)
-    steplog.create(connection, database)
-    lineage.create(connection, database)
-
-
-def _record_plan(deployment: Deployment, group: Group, kind: str, options: str) -> dict[str, Any]:
-    """Record the plan of a group; give its head, which holds everything that running it needs."""
+def _recorded(deployment: Deployment, group: Group, kind: str, options: str) -> runs.Run:
+    """Make the journals that are missing, and record a group, as a whole."""
+    for name in group.schemas:
+        runs.make_records(deployment, name)
     connection = deployment.connection
-    if connection.adapter.backend == "postgresql":
-        for name in group.schemas:
-            make_records(deployment, name)
-    commit, software = deployment.target.commit(), deployment.target.software()
-    members: list[dict[str, Any]] = []
-    versions: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
-    for migration in group.migrations:
-        database, previous = deployment.databases[migration.schema], versions.get(migration.schema)
-        number = journal.begin(
-            connection,
-            database,
-            kind="init" if migration.makes is not None else kind,
-            version=max(migration.version, (previous or "0") if kind == "migrate" else "0", key=Version),
-            previous_version=previous,
-            code_commit=commit,
-            software=software,
-            options=options,
-        )
-        versions[migration.schema] = migration.version
-        identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
-        members.append({**identity, "run": number})
-    leader: dict[str, Any] = {"schema": members[0]["schema"], "run": members[0]["run"]}
-    changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
-    # What is soft-deleted may have moved to another schema.
-    changed |= {n.schema for step in group.steps for n in step.tables} & deployment.records.keys()
-    shapes: dict[str, list[Table]] = {name: [] for name in (*group.schemas, *sorted(changed - {*group.schemas}))}
-    for table in group.after.values():
-        if table.name.schema in shapes:
-            shapes[table.name.schema].append(table)
-    schemas = dict.fromkeys((*deployment.shapes, *shapes))
-    head = {
-        "leader": leader,
-        "members": members,
-        "databases": {name: deployment.databases[name] for name in schemas if name in deployment.databases},
-        "after": [encode(Schema(name, tuple(tables))) for name, tables in shapes.items()],
-        **({"renamed": drafts.renamed(group)} if kind == journal.DRAFT else {}),
-    }
-    for member in members:
-        database = deployment.databases[member["schema"]]
-        member_head = (
-            {**head, **member}
-            if member["run"] == leader["run"] and member["schema"] == leader["schema"]
-            else {"leader": leader, **member}
-        )
-        entry = steplog.Entry(0, "head", steplog.DONE, member["slug"], json.dumps(member_head))
-        steplog.write(connection, database, member["run"], [entry])
-    entries = [replace(entry, number=number) for number, entry in enumerate(group.entries, 1)]
-    steplog.write(connection, deployment.databases[leader["schema"]], leader["run"], entries)
-    return head
-
-
-def _continue(target: Target, head: Mapping[str, Any], report: Report) -> None:
-    """Run every step that is not done, and conclude."""
-    connection = target.connection
-    _run(target, head, report)
-    mysql = connection.adapter.backend == "mysql"
-    with nullcontext() if mysql else stepping.transaction(connection):
-        _conclude(connection, head)
-
-
-def _run(target: Target, head: Mapping[str, Any], report: Report, *, online: bool = True) -> None:
-    """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
-    connection, databases, leader = target.connection, head["databases"], head["leader"]
-    database = databases[leader["schema"]]
-    entries = steplog.read(connection, database, leader["run"])
-    prepared, last, single = False, 0, connection.adapter.backend == "mysql"
-    for entry in entries:
-        if entry.number > last and entry.state != steplog.DONE and (online or entry.kind != "online"):
-            if not prepared:
-                stepping.prepare(connection)
-            prepared = entry.kind != "online"  # which has more patience
-            report(entry.words, entry.number, len(entries))
-            step = partial(stepping.run, target, databases, database, leader["run"], entry, len(entries))
-            try:
-                # A transaction is tried again as a whole.
-                last = stepping.patiently(connection, databases, step) if single or entry.kind == "online" else step()
-            except stepping.Refused:
-                if entry.number == 1 and single:
-                    for member in head["members"]:  # nothing has been changed, so there is nothing to go on with
-                        journal.withdraw(connection, databases[member["schema"]], member["run"])
-                raise
-
-
-def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:
-    """Verify the result, bring DataJoint's table of lineage to it, and record that the run is done.
-
-    Raises
-    ------
-    PipelineError
-        If the tables are not what was planned.
-    """
-    databases = head["databases"]
-    shapes = catalog.read(connection, databases)
-    wanted = {data["name"]: decode(data) for data in head["after"]}
-    _refuse_other_result({name: shape for name, shape in shapes.items() if name in wanted}, wanted)
-    tables = {table.name: table for shape in shapes.values() for table in shape}
-    lineage.repair(connection, databases, tables)
+    # On PostgreSQL there is a transaction already, and MySQL ends one with each table that it makes.
     with stepping.within(connection):
-        for member in head["members"]:
-            place = databases[member["schema"]]
-            journal.stamp(connection, place, member["run"], shapes[member["schema"]].fingerprint)
-            journal.finish(connection, place, member["run"])
-        for name in shapes.keys() & wanted.keys() - {member["schema"] for member in head["members"]}:
-            # Another schema's tables may have other columns now, though its version is the same.
-            journal.restamp(connection, databases[name], shapes[name].fingerprint)
-
-
-def _refuse_other_result(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> None:
-    """Refuse tables that are not what was planned, with the first operation that is left to do."""
-    have = {table.name: table for shape in shapes.values() for table in drift.visible(shape)}
-    want = {table.name: table for shape in wanted.values() for table in drift.visible(shape)}
-    drops = frozenset((name, None) for name in have)
-    left = changes.difference(have, want, questions.Answers(drops=drops)).operations
-    if left:
-        raise PipelineError(
-            "The database is not what the migration was to make of it.",
-            f"{type(left[0]).__name__} in {left[0].table} would still be left to do.",
-            "Nothing is lost. Report it with the output of log and diff, and do not go on by hand.",
-            exit_code=ExitCode.INTERRUPTED,
-        )
-
-
-def resume(target: Target, report: Report) -> bool:
-    """Go on with runs that were interrupted; tell whether there was one."""
-    connection = target.connection
-    databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
-    surveys = journal.survey(connection, databases.values())
-    with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
-    interrupted = {n: r for n, r in journal.latest(connection, with_journal).items() if r.status != journal.DONE}
-    if not interrupted:
-        return False
-    heads = steplog.heads(connection, with_journal)
-    for name, record in interrupted.items():
-        head = heads.get((name, record.id))
-        if head is None:
-            continue  # init began it, and goes on with it
-        leader = heads[head["leader"]["schema"], head["leader"]["run"]]
-        _continue(target, stepping.corrected(target, leader), report)
-        return resume(target, report)
-    return False
+        return runs.record(deployment, group, kind, options)

@@ -13,7 +13,7 @@ from ..errors import ExitCode, PipelineError
 from ..history import baselines, chain, migration_files
 from ..internals import job_tables
 from ..internals.code import Code
-from ..internals.connection import tolerating_known_types
+from ..internals.connection import one_session, tolerating_known_types
 from ..planner import status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
@@ -55,7 +55,7 @@ def initialize(
     if not _to_make(target, status.read(target)):
         return status.read(target)
     code = _checked(target) if target.files.editable else None
-    with journal.lock(connection, target.lock):
+    with journal.lock(connection, target.lock), one_session(connection):
         stepping.upgrade_journals(connection, target.databases.values())
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))

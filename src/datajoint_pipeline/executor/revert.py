@@ -7,25 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from packaging.version import Version
-
 from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
-from ..history import chain
-from ..history.migration_files import Migration
-from ..operations import structure as ops
-from ..planner import adoption, plan, status
+from ..planner import adoption, rollbacks, status
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
-from ..planner.plan import Group
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, stepping
+from . import apply, runs, stepping
 from .backup import Backups
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    target: Target, schema: str, to: str, report: apply.Report = lambda words, number, of: None
+    target: Target, schema: str, to: str, report: runs.Report = lambda words, number, of: None
 ) -> list[SchemaStatus]:
     """Take a schema back to an earlier version: what was dropped comes back, what was added is soft-deleted.
 
@@ -43,47 +37,17 @@ def rollback(
         If another schema requires what would go, or an operation has no inverse.
     """
     with apply.alone(target):
-        apply.resume(target, report)
+        runs.resume(target, report)
         deployment = Deployment.read(target)
         adoption.refuse_draft(deployment, schema)
-        undone = _undone(deployment, schema, to)
+        undone = rollbacks.undone(deployment, schema, to)
         if not undone:
             return status.read(target)
         apply.refuse_drift(deployment, undone)
-        inverse: list[ops.Operation] = []
-        for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
-            if migration in undone:
-                inverse = [*ops.inverse(migration.operations(before), before), *inverse]
-        marker = Migration(schema, to, undone[-1].version, f"back_to_{to}")
-        group = Group([marker], deployment.tables)
-        names = constraints.names(deployment.catalogue)
-        plan.add_steps(deployment, group, inverse, names, frozenset(), revive=True)
+        group = rollbacks.group(deployment, schema, to, undone)
         apply.judge(deployment, group, allow_data_loss=False)
         apply.apply(deployment, group, "rollback", report)
         return status.read(target)
-
-
-def _undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
-    """Give the migrations to undo."""
-    history, record = deployment.histories.get(schema), deployment.records.get(schema)
-    if history is None or record is None:
-        raise PipelineError(f"There is nothing of {schema} to take back.", "It has no record.", "Run status.")
-    versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
-    if to not in versions:
-        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
-    undone = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
-    gone = {r.version for r in undone}
-    for other in deployment.histories.values():
-        at = deployment.records.get(other.schema)
-        for migration in other.migrations:
-            applied = at is not None and Version(migration.version) <= Version(at.version)
-            if applied and other.schema != schema and migration.requires.get(schema) in gone:
-                raise PipelineError(
-                    f"{schema} cannot go back to {to} alone.",
-                    f"{migration.title} requires {schema} {migration.requires[schema]}.",
-                    f"First say rollback {other.schema} --to {migration.follows}.",
-                )
-    return undone
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import journal, server_errors
 from ..dialects import lock_holders
 from ..dialects.choice import dialect_of
 from ..errors import ExitCode, PipelineError
-from ..history import migration_files
 from ..internals.codecs import convert
 from ..journal import steplog
-from ..operations.lines import RunPython
-from ..planner import user_steps
+from ..planner.steps import (
+    Conversion,
+    LockedStatements,
+    OnlineStatements,
+    PlannedStep,
+    Recoding,
+    UserPython,
+    UserSQL,
+)
 from ..planner.target import Target
 from ..quoting import quoter
 
@@ -119,43 +125,30 @@ def within(connection: dj.Connection) -> Iterator[None]:
         yield
 
 
-def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
-    """Give the head of an interrupted run, once its steps are those that its files have now.
+@dataclass(frozen=True)
+class Place:
+    """Where the steps of a run are recorded, and how many there are."""
 
-    Only user steps may have been corrected. PostgreSQL undoes them with the whole transaction: it has none to correct.
-    """
-    connection, database = target.connection, head["databases"][head["leader"]["schema"]]
-    run = head["leader"]["run"]
-    steps = steplog.read(connection, database, run)
-    found = user_steps.corrected(connection, head, steps, migration_files.read(target.files))
-    if found is None:
-        return head
-    now, entries = found
-    same = next((n for n, pair in enumerate(zip(steps, entries, strict=False)) if pair[0] != pair[1]), len(steps))
-    with transaction(connection):
-        for member in now["members"]:
-            leads = (member["schema"], member["run"]) == (head["leader"]["schema"], run)
-            member_head = {**now, **member} if leads else {"leader": head["leader"], **member}
-            place = head["databases"][member["schema"]]
-            steplog.rewrite(connection, place, member["run"], entries[same:] if leads else (), member_head)
-    return now
+    database: str
+    run: int
+    of: int
 
 
-def run(target: Target, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int) -> int:
+def run(target: Target, databases: Mapping[str, str], place: Place, step: PlannedStep, entry: steplog.Entry) -> int:
     """Run a step and record that it is done; give the number of the last step that is done with it.
 
     Parameters
     ----------
     target : Target
         Where; its session holds the lock.
-    databases : dict
+    databases : mapping
         Name on the server of each schema.
-    database, run : str, int
+    place : Place
         Where the step is recorded.
+    step : PlannedStep
+        What is run.
     entry : Entry
-        The step.
-    of : int
-        How many there are.
+        Its record.
 
     Raises
     ------
@@ -163,60 +156,47 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
         If it cannot be run; :class:`Refused` where the server says so.
     """
     connection, mysql = target.connection, target.connection.adapter.backend == "mysql"
-    now = "\n".join(_describe(connection, *place) for place in entry.tables) if mysql else ""
-    if entry.state == steplog.RUNNING and now != entry.before:
-        _refuse_tampering(entry, now)
-        steplog.finish(connection, database, run, entry.number)
-        return entry.number
+    # Releases before 0.7 go on by what the tables were before the step.
+    before = "\n".join(_describe(connection, *table) for table in step.places) if mysql else ""
     last = entry.number
-    steplog.start(connection, database, run, entry.number, now)
+    steplog.start(connection, place.database, place.run, entry.number, before)
     try:
         # Whether rows were changed cannot be seen of a table, so that is recorded in one transaction with the change.
-        with transaction(connection) if mysql and _changes_rows(entry) else nullcontext():
-            match entry.kind:
-                case "sql":
-                    connection.query(entry.text, args=None, reconnect=False)
-                case "own" | "online":
-                    last += _statements(connection, entry)
-                case "locked":
-                    _locked(connection, entry)
-                case "recode":
-                    _recode(connection, entry)
+        with transaction(connection) if mysql and step.changes_rows else nullcontext():
+            match step:
+                case UserSQL() | OnlineStatements():
+                    last += _unless_done(connection, step)
+                case LockedStatements():
+                    _locked(connection, step)
+                case Recoding():
+                    _recode(connection, step.conversion)
+                case UserPython():
+                    _python(connection, databases, step)
                 case _:
-                    _python(target, databases, entry)
+                    _send(connection, step.statements)
             for number in range(entry.number, last + 1):
-                steplog.finish(connection, database, run, number)
+                steplog.finish(connection, place.database, place.run, number)
     except PipelineError:
         raise
     except Exception as error:
         found = server_errors.of(error)
-        single = mysql or entry.kind == "online"
+        single = mysql or isinstance(step, OnlineStatements)
         unknown = single and found is server_errors.LOST  # nobody knows whether the step ran
         first = not single or (mysql and entry.number == 1 and not unknown)
-        left = f"{entry.number - 1} of {of} steps are done and recorded"
+        left = f"{entry.number - 1} of {place.of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
-        mend = "Correct it in the migration" if entry.kind in ("own", "python") else "See to the reason"
+        mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         refused = (PipelineError if unknown else Refused)(
-            f"Step {entry.number} of {of} failed: {entry.words}.",
+            f"Step {entry.number} of {place.of} failed: {step.words}.",
             f"{server_errors.reason(error)}. {left}",
             f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         )
         if isinstance(refused, Refused) and found is server_errors.HELD:
-            refused.waited = "; ".join(entry.statements)
+            refused.waited = "; ".join(step.statements)
         raise refused from error
     return last
-
-
-_ROWS = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
-)
-
-
-def _changes_rows(entry: steplog.Entry) -> bool:
-    """Tell whether a step only changes rows, so that a transaction can hold it together with its record."""
-    return bool(entry.statements) and all(_ROWS.match(statement) for statement in entry.statements)
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
@@ -229,44 +209,26 @@ def _describe(connection: dj.Connection, database: str, table: str) -> str:
     return re.sub(r" AUTO_INCREMENT=\d+", "", str(text.fetchone()[1]))
 
 
-def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
-    """Refuse a table that is neither as before the step nor as the step leaves it: somebody else changed it."""
-    if not entry.before or not now:
-        return
-    statements = "\n".join(entry.statements)
-    before, after = (set(line.strip().rstrip(",") for line in text.splitlines()) for text in (entry.before, now))
-    for line in before ^ after:
-        names = re.findall(r"`((?:[^`]|``)*)`", line)
-        expected = any(f"`{name}`" in statements for name in names) or line.startswith((")", "PRIMARY KEY"))
-        if not expected:
-            raise PipelineError(
-                f"A table is neither as it was before step {entry.number} nor as that step leaves it.",
-                f"The step was to {entry.words}; what differs is: {line}",
-                "Undo what was done to the table by hand, then run migrate again.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+def _send(connection: dj.Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.query(statement, args=None, reconnect=False)
 
 
-def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
+def _locked(connection: dj.Connection, step: LockedStatements) -> None:
     """Run statements of MySQL between which nobody may write a row, under a lock of their tables.
 
     Where the tables cannot be locked, run them one right after the other.
     """
 
-    def send(*statements: str) -> None:
-        for statement in statements:
-            connection.query(statement, args=None, reconnect=False)
-
     def work() -> None:
-        for conversion in payload["recode"]:
+        for conversion in step.conversions:
             while _convert(connection, conversion):
                 pass
-        send(*entry.statements)
+        _send(connection, step.statements)
 
-    payload = json.loads(entry.text)
     try:
         try:
-            send(f"LOCK TABLES {payload['locks']}")
+            _send(connection, [f"LOCK TABLES {', '.join(step.locks)}"])
         except Exception as error:
             # Otherwise the account may not lock, or a statement uses the name of a table as an alias.
             if server_errors.of(error) in (server_errors.HELD, server_errors.LOST):
@@ -276,59 +238,46 @@ def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
         except Exception as error:
             if server_errors.of(error) is not server_errors.UNLOCKED:
                 raise
-            send("UNLOCK TABLES")  # an expression of a migration reads other tables
+            _send(connection, ["UNLOCK TABLES"])  # an expression of a migration reads other tables
             work()
     finally:
         with suppress(Exception):  # a lost session holds nothing
-            send("UNLOCK TABLES")
+            _send(connection, ["UNLOCK TABLES"])
 
 
-def _statements(connection: dj.Connection, entry: steplog.Entry) -> int:
-    """Run statements of a user step, or outside of any transaction; give how many more steps are done with them."""
-    payload = json.loads(entry.text)
-    if payload.get("check"):
-        row = connection.query(payload["check"], args=None, reconnect=False).fetchone()
+def _unless_done(connection: dj.Connection, step: UserSQL | OnlineStatements) -> int:
+    """Run statements unless their check says that they are done; give how many more steps are done with them."""
+    if step.check:
+        row = connection.query(step.check, args=None, reconnect=False).fetchone()
         if row and row[0]:
-            return int(payload.get("more", 0))
-    for statement in payload["run"]:
-        connection.query(statement, args=None, reconnect=False)
+            return step.more if isinstance(step, UserSQL) else 0
+    _send(connection, step.statements)
     return 0
 
 
-def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
+def _recode(connection: dj.Connection, conversion: Conversion) -> None:
     """Convert values by DataJoint's codecs, batch by batch; those that are converted are not converted again."""
-    payload = json.loads(entry.text)
     more = True
     while more:
         with within(connection):
-            more = _convert(connection, payload)
+            more = _convert(connection, conversion)
 
 
-def _convert(connection: dj.Connection, payload: dict[str, Any]) -> bool:
+def _convert(connection: dj.Connection, what: Conversion) -> bool:
     """Convert a batch of the values of an attribute; tell whether more are left."""
-    return convert(connection, tuple(payload["place"]), payload["source"], payload["target"], payload["type"])
+    return convert(connection, what.place, what.source, what.target, what.type)
 
 
-def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) -> None:
+def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserPython) -> None:
     """Run the Python of a user step, batch by batch."""
-    payload = json.loads(entry.text)
-    connection, history = target.connection, migration_files.read(target.files)[payload["schema"]]
-    found = next((r for r in history.migrations if r.has_digest(payload["digest"])), None)
-    line = found.lines[payload["line"]] if found is not None else None
-    if not isinstance(line, RunPython):
-        raise PipelineError(
-            f"The Python that is to {entry.words} is not in the files any more.",
-            f"A migration of {payload['schema']} was edited while it was being applied.",
-            "Take the file back from version control and run migrate again.",
-            exit_code=ExitCode.INTERRUPTED,
-        )
-    more = not line.check(connection, dict(databases))
+    own = step.operation
+    more = not own.check(connection, dict(databases))
     while more:
         with within(connection):
-            more = bool(line.run(connection, dict(databases)))
-    if not line.check(connection, dict(databases)):
+            more = bool(own.run(connection, dict(databases)))
+    if not own.check(connection, dict(databases)):
         raise PipelineError(
-            f"What was to {entry.words} says that it is not done.",
+            f"What was to {step.words} says that it is not done.",
             "Its check is not true after its last batch.",
             "Correct the migration and run migrate again.",
             exit_code=ExitCode.INTERRUPTED,

@@ -210,8 +210,8 @@ def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Sur
     }
 
 
-def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Record]:
-    """Read the last run of each schema that was not withdrawn, with one query.
+def latest(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool = False) -> dict[str, Record]:
+    """Read the last run of each schema that was not withdrawn, with one query; with ``ended`` the last that is done.
 
     Parameters
     ----------
@@ -225,8 +225,9 @@ def latest(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str,
     PipelineError
         If a journal was written by a newer version of the library.
     """
-    found = {}
-    for record in _read(connection, databases, "WHERE id = (SELECT MAX(id) FROM {table} WHERE status <> 'withdrawn')"):
+    found, status = {}, "= 'done'" if ended else "<> 'withdrawn'"
+    condition = f"WHERE id = (SELECT MAX(id) FROM {{table}} WHERE status {status})"
+    for record in _read(connection, databases, condition):
         found[record.schema] = record
     return found
 

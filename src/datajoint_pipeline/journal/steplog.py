@@ -1,7 +1,8 @@
 """Record every step of every run, in a hidden table beside the journal.
 
-A plan is recorded as a whole before its first step, so that whoever goes on after a crash needs nothing else. Row 0 of
-a run is its head: what it makes of which schemas. Only this module knows the SQL of this table.
+A plan is recorded as a whole before its first step. What is recorded says what was done and how far it came; nothing of
+it is ever run. Row 0 of a run is its head: of which schemas it is, and what it was planned from. Only this module knows
+the SQL of this table.
 """
 
 from __future__ import annotations
@@ -39,9 +40,7 @@ class Entry:
     words : str
         What it does.
     text : str
-        The statement, or JSON: in ``run`` statements; in ``check`` a query that tells whether they are done; in
-        ``more`` how many steps after this one are done with it; in ``locks`` what is locked, and in ``recode`` what
-        DataJoint converts before them. User steps in Python have schema, digest and line of their migration file.
+        The statement, or JSON, for people: what the step was made to do.
     tables : tuple of (str, str)
         Database and name after of the tables whose shape it changes.
     before : str
@@ -55,20 +54,6 @@ class Entry:
     text: str
     tables: tuple[tuple[str, str], ...] = ()
     before: str = ""
-
-    @property
-    def statements(self) -> list[str]:
-        """Give the statements that are sent; none for Python."""
-        if self.kind in ("own", "online", "locked"):
-            return list(json.loads(self.text)["run"])
-        return [self.text] if self.kind == "sql" else []
-
-    @property
-    def script(self) -> list[str]:
-        """Give what one would send by hand."""
-        if self.kind != "locked":
-            return self.statements
-        return [f"LOCK TABLES {json.loads(self.text)['locks']}", *self.statements, "UNLOCK TABLES"]
 
 
 def _table(connection: dj.Connection, database: str) -> str:
@@ -139,7 +124,16 @@ def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple
             parts.append(f"SELECT %s, run, statement FROM {_table(connection, database)} WHERE number = 0")
             arguments.append(schema)
     rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall() if parts else []
-    return {(str(schema), int(run)): json.loads(text) for schema, run, text in rows}
+    return {(str(schema), int(run)): _object(text) for schema, run, text in rows}
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Read an object of JSON; an empty one where the text is none, for anybody may have written it."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def start(connection: dj.Connection, database: str, run: int, number: int, before: str) -> None:

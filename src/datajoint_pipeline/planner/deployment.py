@@ -39,6 +39,8 @@ class Deployment:
         The tables as they are, by schema.
     catalogue : Catalogue
         What the server's catalogue says of them.
+    filled : frozenset, optional
+        Where a run is planned once more: the attributes, by table, that had values to convert when it began.
     """
 
     target: Target
@@ -48,6 +50,7 @@ class Deployment:
     surveys: dict[str, journal.Survey]
     shapes: dict[str, Schema]
     catalogue: catalog.Catalogue
+    filled: frozenset[tuple[TableName, str]] | None = None
 
     @classmethod
     def read(cls, target: Target) -> Deployment:

@@ -7,8 +7,10 @@ them. What became of each table and attribute is recorded of the draft and stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+import json
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -28,13 +30,13 @@ from ..operations.origins import resolved
 from ..operations.structure import Tables, trace
 from ..operations.topology import dangling
 from ..schema import definition
-from ..schema.model import Schema, Table, TableName
+from ..schema.model import Schema, Table, TableName, decode, encode
 from ..schema.naming import shorten
 from ..schema.values import Fill
 from . import pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
-from .target import PROD
+from .target import PROD, Target
 
 #: Given the tables before and after, what became of what.
 Answer = Callable[[Tables, Tables], Answers]
@@ -56,13 +58,61 @@ def refuse_prod(environment: str, program: str) -> None:
         )
 
 
+# --- The code of a draft ---------------------------------------------------------------------------------------------
+
+
+def _kept_in(target: Target) -> Path:
+    return target.backups / f"{target.environment}-draft.json"
+
+
+def keep(target: Target, code: Tables) -> None:
+    """Write down the tables of the code as a draft is about to have them.
+
+    A draft that is interrupted is gone on with by these: whoever tries things out has edited the code by then.
+    """
+    names = dict.fromkeys(name.schema for name in code)
+    target.backups.mkdir(parents=True, exist_ok=True)
+    _kept_in(target).write_text(json.dumps([encode(Schema.of(name, code)) for name in names]), encoding="utf-8")
+
+
+def kept(target: Target) -> dict[TableName, Table]:
+    """Give the tables that :func:`keep` wrote; those of the code where there are none."""
+    path = _kept_in(target)
+    if not path.is_file():
+        return target.code_tables()
+    schemas = [decode(data) for data in json.loads(path.read_text(encoding="utf-8"))]
+    return {table.name: table for schema in schemas for table in schema}
+
+
+def forget(target: Target) -> None:
+    """Remove what :func:`keep` wrote."""
+    _kept_in(target).unlink(missing_ok=True)
+
+
 # --- To the code ---------------------------------------------------------------------------------------------------
 
 
-def changes(
-    deployment: Deployment, code: Tables, chosen: Iterable[str], answer: Answer, ask: Ask | None
-) -> list[ops.Operation]:
-    """Give the operations that bring the tables of some schemas, or of all that are there, to the code.
+@dataclass(frozen=True)
+class Draft:
+    """What brings the tables of some schemas to the code.
+
+    Parameters
+    ----------
+    schemas : tuple of str
+        The schemas.
+    answers : Answers
+        What became of what.
+    operations : list of Operation
+        What is to be done.
+    """
+
+    schemas: tuple[str, ...]
+    answers: Answers
+    operations: list[ops.Operation]
+
+
+def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer: Answer, ask: Ask | None) -> Draft:
+    """Find what brings the tables of some schemas, or of all that are there, to the code.
 
     Raises
     ------
@@ -70,9 +120,7 @@ def changes(
         If migrations are pending, a question is left without an answer, or the schemas cannot be drafted alone.
     """
     names = _draftable(deployment, list(chosen))
-    before = deployment.tables
-    after = {name: table for name, table in code.items() if name.schema in names}
-    after |= {name: table for name, table in before.items() if name.schema not in names}
+    before, after = deployment.tables, _drafted_tables(deployment, code, names)
     _refuse_missing(deployment, names, after)
     with_rows = {name for name in before if _has_rows(deployment, name)}
 
@@ -82,10 +130,27 @@ def changes(
     def ask_if_it_matters(question: Question, tables: Tables) -> Answers | None:
         return ask(question, tables) if ask is not None and matters(question) else None
 
-    found = answering.answered(before, after, answer(before, after), ask_if_it_matters)
+    found, answers = answering.answered(before, after, answer(before, after), ask_if_it_matters)
     for question in filter(matters, found.questions):
         raise PipelineError(*_unanswered(question))
-    return [_with_fill(op) if isinstance(op, ops.AddAttribute) else op for op in found.operations]
+    return Draft(tuple(names), answers, _with_defaults(found.operations))
+
+
+def changes_again(deployment: Deployment, code: Tables, schemas: Iterable[str], answers: Answers) -> Draft:
+    """Find what :func:`changes` found when a draft began, from the tables as they were then and the answers."""
+    names = list(schemas)
+    after = _drafted_tables(deployment, code, names)
+    return Draft(tuple(names), answers, _with_defaults(difference(deployment.tables, after, answers).operations))
+
+
+def _drafted_tables(deployment: Deployment, code: Tables, names: Container[str]) -> dict[TableName, Table]:
+    """Give the tables after a draft of some schemas."""
+    after = {name: table for name, table in code.items() if name.schema in names}
+    return after | {name: table for name, table in deployment.tables.items() if name.schema not in names}
+
+
+def _with_defaults(operations: Iterable[ops.Operation]) -> list[ops.Operation]:
+    return [_with_fill(op) if isinstance(op, ops.AddAttribute) else op for op in operations]
 
 
 def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
@@ -133,7 +198,8 @@ def _refuse_missing(deployment: Deployment, names: list[str], after: Tables) -> 
 
 
 def _has_rows(deployment: Deployment, name: TableName) -> bool:
-    return (
+    """Tell whether a table has rows, for which there may be a question; not where all have been answered."""
+    return deployment.filled is None and (
         deployment.connection.query(f"SELECT 1 FROM {deployment.full(name)} LIMIT 1", args=None).fetchone() is not None
     )
 
@@ -193,12 +259,14 @@ def _unanswered(question: Question) -> tuple[str, str, str]:
     return what, why, f"Say --rename-table {name}={first}, or --drop {name}."
 
 
-def group(deployment: Deployment, operations: list[ops.Operation], lossy: Lossy = frozenset()) -> Group:
+def group(deployment: Deployment, draft: Draft, lossy: Lossy = frozenset()) -> Group:
     """Plan the steps of a draft. What is soft-deleted under the name of something that is added, comes back."""
+    operations = draft.operations
     after = ops.apply(operations, deployment.tables)
     changed = [n for n in deployment.target.versions if Schema.of(n, deployment.tables) != Schema.of(n, after)]
     markers = [pending.as_drafted(name, deployment.records[name].version) for name in changed]
     planned = Group(markers, deployment.tables, instead=operations)
+    planned.inputs.drafted, planned.inputs.answers = draft.schemas, draft.answers
     names = constraints.names(deployment.catalogue)
     plan.add_steps(deployment, planned, operations, names, lossy, revive=True)
     return planned
@@ -214,6 +282,7 @@ def groups(
     answer: Answer | None = None,
     lossy: Lossy = frozenset(),
     one: bool = False,
+    last: bool = True,
 ) -> list[Group]:
     """Plan the groups as :func:`plan.groups`; where schemas are drafts, one group that replaces them and does the rest.
 
@@ -229,6 +298,8 @@ def groups(
         Attributes whose values may change, by the table's name after.
     one : bool
         Whether only the first group is needed.
+    last : bool
+        Whether no other migrations follow.
 
     Raises
     ------
@@ -241,7 +312,7 @@ def groups(
         if answer is not None:
             what, why = "There is no draft that answers could be for.", "Migrations have their answers in their files."
             raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
-        return plan.groups(deployment, wanted, lossy=lossy, one=one)
+        return plan.groups(deployment, wanted, lossy=lossy, one=one, last=last)
     plan.refuse_open_questions(wanted)
     start = _recorded(deployment, wanted)
     early, late = _halves(deployment, start, wanted)
@@ -255,9 +326,10 @@ def groups(
     if wrong := dangling(after, deployment.databases):
         what = f"{', '.join(sorted(involved))} cannot be migrated alone."
         raise PipelineError(what, wrong[0], "Run migrate without naming schemas.")
-    operations = _replacing(deployment, start, early, after, answer)
+    operations, answers = _replacing(deployment, start, early, after, answer)
     recorded = [r for r in wanted if r.slug != journal.DRAFT or [r] == [w for w in wanted if w.schema == r.schema]]
     planned = Group(recorded, before, instead=[*operations, *late])
+    planned.inputs.wanted, planned.inputs.answers = wanted, answers
     names = constraints.names(deployment.catalogue)
     now = plan.add_steps(deployment, planned, operations, names, lossy, revive=True)
     if late:
@@ -320,8 +392,8 @@ def _settled(deployment: Deployment, wanted: list[Migration], goal: Tables) -> d
 
 def _replacing(
     deployment: Deployment, start: Tables, early: list[ops.Operation], after: Tables, answer: Answer | None
-) -> list[ops.Operation]:
-    """Give the operations that lead from the tables of the draft to those of the files.
+) -> tuple[list[ops.Operation], Answers | None]:
+    """Give the operations that lead from the tables of the draft to those of the files, and the answers that it took.
 
     Parameters
     ----------
@@ -368,16 +440,15 @@ def _replacing(
                 first += [ops.RenameAttribute(current, hidden, attribute)] if hidden else []
     now = ops.apply(first, now)
     gone = {(name, None) for name in now} | {(name, a) for name in after for a in _attributes(now, tables, name)}
+    given = None if answer is None else answer(now, after)
     answers = Answers(tables, attributes, {}, frozenset(gone))
-    if answer is not None:
-        answers = answering.merged(answers, answer(now, after))
-    found = difference(now, after, answers)
+    found = difference(now, after, answers if given is None else answering.merged(answers, given))
     with_rows = {name for name in after if name in deployment.tables and _has_rows(deployment, name)}
     for question in found.questions:
         answered = (question.table, question.subject) in origins.fills
         if question.kind == "fill" and not answered and _needs_fill(now, after, with_rows, question):
             raise PipelineError(*_unanswered(question))
-    return first + [_with_fill(operation, fills) for operation in found.operations]
+    return first + [_with_fill(operation, fills) for operation in found.operations], given
 
 
 def _attributes(now: Tables, renamed: Mapping[TableName, TableName], name: TableName) -> Iterator[str]:
@@ -419,10 +490,11 @@ def _drafted(deployment: Deployment) -> Renamed:
     databases = {name: deployment.databases[name] for name in deployment.records}
     heads = steplog.heads(deployment.connection, databases)
     runs = journal.history(deployment.connection, databases)
-    last_migration = {run.schema: number for number, run in enumerate(runs) if run.kind != journal.DRAFT}
+    ended = [(number, run) for number, run in enumerate(runs) if run.status == journal.DONE]
+    last_migration = {run.schema: number for number, run in ended if run.kind != journal.DRAFT}
     found: Renamed = {}
-    for number, run in enumerate(runs):
-        rows = heads.get((run.schema, run.id), {}).get("renamed", ()) if run.status == journal.DONE else ()
+    for number, run in ended:
+        rows = heads.get((run.schema, run.id), {}).get("renamed", ())
         recorded_names = {current: recorded for recorded, (current, _) in found.items()}
         for schema, table, new_schema, new_table, attributes in rows:
             if number < last_migration.get(schema, -1):

@@ -87,8 +87,8 @@ class Impact:
     def sql(self) -> str:
         """Give the statements, one after the other."""
         lines = [f"-- {self.title}"]
-        for entry in self.group.entries:
-            lines += [f"-- {entry.words}", *(statement.rstrip(";") + ";" for statement in entry.script)]
+        for step in self.group.steps:
+            lines += [f"-- {step.words}", *(statement.rstrip(";") + ";" for statement in step.script)]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,7 +111,14 @@ class Impact:
                 for t in self.tables
             ],
             "statements": [
-                {"words": s.words, "sql": s.sql, "rewrites": s.rewrites, "lock": s.lock, "algorithm": s.algorithm}
+                {
+                    "kind": s.kind,
+                    "words": s.words,
+                    "sql": ";\n".join(s.script),
+                    "rewrites": s.rewrites,
+                    "lock": s.lock,
+                    "algorithm": s.algorithm,
+                }
                 for s in self.group.steps
             ],
             "losses": [
@@ -151,8 +158,8 @@ def survey_draft(
     """Find what `migrate --draft` would do; change nothing."""
     deployment = Deployment.read(target)
     code = target.code_tables()
-    operations = drafts.changes(deployment, code, schemas, answer, ask)
-    return _impacts(deployment, [drafts.group(deployment, operations)] if operations else [])
+    draft = drafts.changes(deployment, code, schemas, answer, ask)
+    return _impacts(deployment, [drafts.group(deployment, draft)] if draft.operations else [])
 
 
 def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:

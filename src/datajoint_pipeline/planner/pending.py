@@ -41,8 +41,8 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
     for name in _receiving(pending):
         # Tables that move here are still elsewhere, so this schema is made as it was before they came.
         history = deployment.histories[name]
-        making = replace(_making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
-        pending[name] = [making, *history.migrations]
+        first = replace(making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
+        pending[name] = [first, *history.migrations]
     have = {name: deployment.records[name].version if name in deployment.records else None for name in pending}
     names = list(chosen) or list(pending)
     unknown = [name for name in names if name not in pending]
@@ -158,7 +158,7 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
         if database not in deployment.surveys:
             versions = {other: record.version for other, record in deployment.records.items()}
             chain.refuse_orphans(deployment.histories, name, database, versions)
-        return [_making(deployment, name, history.latest)]
+        return [making(deployment, name, history.latest)]
     if record.status != journal.DONE:
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
@@ -189,7 +189,7 @@ def as_drafted(schema: str, version: str) -> Migration:
     return Migration(schema, version, version, journal.DRAFT)
 
 
-def _making(deployment: Deployment, name: str, snapshot: migration_files.Snapshot | None) -> Migration:
+def making(deployment: Deployment, name: str, snapshot: migration_files.Snapshot | None) -> Migration:
     """Give the making of a schema that is not there, as a snapshot has it."""
     assert snapshot is not None
     parents = {key.parent.schema for table in snapshot.shape for key in table.foreign_keys} - {name}

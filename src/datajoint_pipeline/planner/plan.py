@@ -6,7 +6,6 @@ and what refers to it change in two schemas; any other migration is a group of i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -19,12 +18,12 @@ from .. import server_errors
 from ..ddl import job_tables, online, recoding
 from ..ddl.build import build
 from ..dialects import constraints
-from ..dialects.steps import Probe, Step
+from ..dialects.steps import Probe
 from ..diff.changes import difference
+from ..diff.questions import Answers
 from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..internals.codecs import not_a_blob, unstorable
-from ..journal import steplog
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.origins import Origins
@@ -33,8 +32,8 @@ from ..quoting import quoter
 from ..schema.model import Schema, Table, TableName
 from . import scope
 from .deployment import Deployment
-from .entries import of_data, of_step
 from .pending import newest
+from .steps import PlannedStep, Recoding, of_operation, of_step
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -82,6 +81,37 @@ class Violation:
 
 
 @dataclass
+class Inputs:
+    """What a group was planned from beside files, code and catalogue: with it, it can be planned once more.
+
+    Parameters
+    ----------
+    wanted : list of Migration
+        What it came from, where that is more than its migrations: what replaces a draft has the draft, too.
+    last : bool
+        Whether the tables are to be as the snapshots say afterwards.
+    lossy : frozenset
+        Attributes whose values may change.
+    answers : Answers, optional
+        What a person answered, of a draft.
+    drafted : tuple of str
+        The schemas that a draft brings to the code.
+    involved : set of TableName
+        The tables that have a part in planning it, by their names before or afterwards.
+    filled : set of (TableName, str)
+        The attributes that have values to convert.
+    """
+
+    wanted: list[Migration] = field(default_factory=list)
+    last: bool = True
+    lossy: Lossy = frozenset()
+    answers: Answers | None = None
+    drafted: tuple[str, ...] = ()
+    involved: set[TableName] = field(default_factory=set)
+    filled: set[tuple[TableName, str]] = field(default_factory=set)
+
+
+@dataclass
 class Group:
     """Migrations that are applied together.
 
@@ -91,18 +121,18 @@ class Group:
         In order.
     before, after : dict
         The tables before the first and after the last, by their names then.
-    steps : list of Step
-        The statements on tables.
-    entries : list of Entry
-        Everything that is run, as the journal has it: the steps, conversions of values and user steps.
+    steps : list of PlannedStep
+        Everything that is run: statements on tables, conversions of values and user steps.
     probes : list of (TableName, Probe)
         The queries that find violations, each with its table's name after.
     violations : list of Violation
         What :func:`count` found.
     origins : list of Origins
         What the operations make of what, a run of operations between user steps each.
-    conversions : list of Entry
+    conversions : list of Recoding
         The conversions whose values are there already and can be looked at.
+    inputs : Inputs
+        What it was made from.
     first : bool
         Whether no other group comes before it.
     by_migration : list of (Migration, Operation)
@@ -114,12 +144,12 @@ class Group:
     migrations: list[Migration]
     before: dict[TableName, Table]
     after: dict[TableName, Table] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    entries: list[steplog.Entry] = field(default_factory=list)
+    steps: list[PlannedStep] = field(default_factory=list)
     probes: list[tuple[TableName, Probe]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     origins: list[Origins] = field(default_factory=list)
-    conversions: list[steplog.Entry] = field(default_factory=list)
+    conversions: list[Recoding] = field(default_factory=list)
+    inputs: Inputs = field(default_factory=Inputs)
     first: bool = True
     by_migration: list[tuple[Migration, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
@@ -153,6 +183,7 @@ def groups(
     *,
     lossy: Lossy = frozenset(),
     one: bool = False,
+    last: bool = True,
 ) -> list[Group]:
     """Plan migrations in groups, each with its steps and the probes of its rows.
 
@@ -166,6 +197,8 @@ def groups(
         Attributes whose values may change.
     one : bool
         Whether only the first group is needed.
+    last : bool
+        Whether no others follow, so that the tables are then to be as the snapshots say.
 
     Raises
     ------
@@ -184,6 +217,7 @@ def groups(
         now = ops.apply(more, now)
         if not dangling(now, deployment.databases):
             now = add_steps(deployment, current, [operation for _, operation in current.by_migration], names, lossy)
+            current.inputs.last = last and migration is wanted[-1]
             found.append(current)
             current = None
             if one and migration is not wanted[-1]:
@@ -194,7 +228,8 @@ def groups(
             dangling(now, deployment.databases)[0],
             "Run migrate without naming schemas.",
         )
-    converge(deployment, found, names, lossy)
+    if last:
+        converge(deployment, found, names, lossy)
     _foresee(deployment, found, lossy)
     return found
 
@@ -224,8 +259,8 @@ def _foresee(deployment: Deployment, found: list[Group], lossy: Lossy) -> None:
     for table, probe in whole.probes:
         if probe.sql not in probed and (group := last(table)) is not found[0]:
             group.probes.append((table, probe))
-    seen = [entry for group in found for entry in group.conversions]
-    found[-1].conversions += [entry for entry in whole.conversions if entry not in seen]
+    seen = [step for group in found for step in group.conversions]
+    found[-1].conversions += [step for step in whole.conversions if step not in seen]
 
 
 def refuse_open_questions(wanted: list[Migration]) -> None:
@@ -288,7 +323,7 @@ def add_steps(
     deployment : Deployment
         What is there.
     group : Group
-        The group; its steps, entries, probes, origins and tables after are added to.
+        The group; its steps, probes, origins and tables after are added to.
     operations : list of Operation
         What is to be done.
     names : constraints.Names
@@ -306,9 +341,10 @@ def add_steps(
         The tables after the operations.
     """
     now = group.before if before is None else before
+    group.inputs.lossy = lossy
     after_user_steps = False
-    operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, *what))
-    entries: list[steplog.Entry] = []
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, group, *what))
+    steps: list[PlannedStep] = []
     late = [operation.operation for operation in operations if isinstance(operation, ops.Online)]
     # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.
     operations = [op.operation if isinstance(op, ops.Online) else op for op in operations]
@@ -318,40 +354,44 @@ def add_steps(
     recoded = {op.source for op in recodes}
     for single, part in _segments(operations):
         if single is not None:
-            entries += (more := list(of_data(deployment, single, group.migrations)))
-            recode = isinstance(single, recoding.Recode)
-            if recode and group.before.get(single.table) is deployment.tables.get(single.table):
-                group.conversions += more  # whose values are there to be looked at
-            after_user_steps = after_user_steps or not recode
+            for step in of_operation(deployment, single, group.migrations):
+                steps.append(step)
+                if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
+                    group.conversions.append(step)  # whose values are there to be looked at
+            after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
         after = ops.apply(part, now)
         if wrong := dangling(after, deployment.databases):
             raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
         # What has nothing to do with the change takes no part in planning it.
         involved = scope.of(now, after, part)
+        group.inputs.involved |= involved
         near = {name: table for name, table in now.items() if name in involved}
         dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in involved})
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
-        steps = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
-        group.steps += steps
+        made = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
-                group.probes.append((table, replace(probe, later=bool(entries), unsure=after_user_steps)))
+                group.probes.append((table, replace(probe, later=bool(steps), unsure=after_user_steps)))
         group.origins.append(built.origins)
-        entries += [of_step(step, dialect, recodes, built.origins) for step in steps]
+        steps += [of_step(step, dialect, recodes, built.origins) for step in made]
         now = {**{name: table for name, table in now.items() if name not in involved}, **built.after}
     for operation in late:
-        now = _add_online(deployment, group, operation, names, now, entries)
-    group.entries += entries
+        now = _add_online(deployment, group, operation, names, now, steps)
+    group.steps += steps
     group.after = now
     return now
 
 
-def _holds_values(deployment: Deployment, table: TableName, attribute: str, before: str, after: str) -> bool:
-    """Tell whether an attribute has values that another type writes otherwise.
+def _holds_values(
+    deployment: Deployment, group: Group, table: TableName, attribute: str, before: str, after: str
+) -> bool:
+    """Tell whether an attribute has values that another type writes otherwise, and note it of the group.
 
     Bytes may be what ``<blob>`` writes already. ``before`` and ``after`` are the types.
     """
+    if deployment.filled is not None:
+        return (table, attribute) in deployment.filled
     connection = deployment.connection
     quote, mysql = quoter(connection), connection.adapter.backend == "mysql"
     database = deployment.databases.get(table.schema, table.schema)
@@ -361,7 +401,10 @@ def _holds_values(deployment: Deployment, table: TableName, attribute: str, befo
     if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
         condition += f" AND {not_a_blob(quote(attribute), mysql=mysql)}"
     sql = f"SELECT 1 FROM {deployment.full(table)} WHERE {condition} LIMIT 1"
-    return connection.query(sql, args=None, reconnect=False).fetchone() is not None
+    if connection.query(sql, args=None, reconnect=False).fetchone() is None:
+        return False
+    group.inputs.filled.add((table, attribute))
+    return True
 
 
 def _add_online(
@@ -370,7 +413,7 @@ def _add_online(
     operation: ops.AddIndex | ops.AddForeignKey,
     names: constraints.Names,
     now: dict[TableName, Table],
-    entries: list[steplog.Entry],
+    steps: list[PlannedStep],
 ) -> dict[TableName, Table]:
     """Add the steps of an index or a foreign key that is added while others work; give the tables after."""
     if isinstance(operation, ops.AddIndex):
@@ -386,9 +429,7 @@ def _add_online(
         table_before = replace(table_before, foreign_keys=others)
         if table_before == now[operation.table] or operation.table not in group.before:
             return now  # made with its table
-    steps = online.steps(dialect, table_before, operation)
-    group.steps += steps
-    entries += [of_step(step, dialect) for step in steps]
+    steps += [of_step(step, dialect) for step in online.steps(dialect, table_before, operation)]
     return after
 
 
@@ -429,8 +470,8 @@ def count(connection: dj.Connection, group: Group) -> None:
         violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure)
         if row[0] and violation not in group.violations:
             group.violations.append(violation)
-    for entry in group.conversions:
-        _count_unstorable(connection, group, json.loads(entry.text))
+    for step in group.conversions:
+        _count_unstorable(connection, group, step)
 
 
 #: Characters of a value that an example shows.
@@ -451,10 +492,11 @@ def _shown(value: object) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
-def _count_unstorable(connection: dj.Connection, group: Group, payload: dict[str, Any]) -> None:
+def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -> None:
     """Count values that another codec cannot hold."""
-    (_, table), source, type_ = payload["place"], payload["source"], payload["type"]
-    found, why = unstorable(connection, tuple(payload["place"]), source, type_)
+    what = step.conversion
+    found, why = unstorable(connection, what.place, what.source, what.type)
     if found:
-        words = f"values of {source} that {type_} cannot hold ({why})"
-        group.violations.append(Violation(TableName(payload["schema"], table), "codec", found, words, (source,)))
+        words = f"values of {what.source} that {what.type} cannot hold ({why})"
+        name = TableName(step.table.schema, what.place[1])
+        group.violations.append(Violation(name, "codec", found, words, (what.source,)))

@@ -13,6 +13,15 @@ from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
 from . import indexes
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
+from .effects import (
+    ColumnAdded,
+    ColumnChanged,
+    ColumnDropped,
+    ColumnRenamed,
+    CommentSet,
+    DefaultSet,
+    PrimaryKeySet,
+)
 from .limits import letter_bytes, refuse_row
 from .texts import noted
 
@@ -96,8 +105,10 @@ class TableAlteration:
                 taken = {*self.change.old.values(), *self.change.dropped, *self.change.kept.values()}
                 self.early[name] = unused(f"_new_{name}" if name in taken else name, taken)
                 where = f"AFTER {self.quote(previous)}" if previous else "FIRST"
-                text = definition(self.dialect, replace(column, nullable=True), self.early[name])
-                clauses.add(f"ADD COLUMN {text} {where}", INSTANT, f"add a place for {name}")
+                place_for = replace(column, name=self.early[name], nullable=True)
+                added = ColumnAdded(place_for, previous)
+                text = f"ADD COLUMN {definition(self.dialect, place_for)} {where}"
+                clauses.add(text, INSTANT, f"add a place for {name}", added)
                 if new:
                     place = self.order.index(self._new(previous)) + 1 if previous else 0
                     self.order.insert(place, name)
@@ -172,7 +183,8 @@ class TableAlteration:
         self._removals(columns)
         self._columns(columns, late)
         if after.comment != self.alteration.before.comment:
-            adds.add(f"COMMENT = {noted(str(after.name), after.comment)}", INPLACE, "change the comment")
+            comment = f"COMMENT = {noted(str(after.name), after.comment)}"
+            adds.add(comment, INPLACE, "change the comment", CommentSet(after.comment))
         first = [*self._tightened(columns), *self._key_renames(columns, together)]
         if columns.rank >= REBUILD or together or not columns.sql:
             # The first of these steps gives columns other names than the updates have, or makes them required.
@@ -198,8 +210,9 @@ class TableAlteration:
             required = will is not None and was.nullable and not will.nullable
             if columns.rank < COPY or not required or name in self.converts or not self._in_key(old):
                 continue
-            text = definition(self.dialect, replace(was, nullable=False, default=None), old)
-            clauses.add(f"CHANGE COLUMN {self.quote(old)} {text}", REBUILD, f"require {old}")
+            column = replace(was, name=old, nullable=False, default=None)
+            text = f"CHANGE COLUMN {self.quote(old)} {definition(self.dialect, column)}"
+            clauses.add(text, REBUILD, f"require {old}", ColumnChanged(old, column))
         return alter(self.dialect, self.name, clauses)
 
     def _key_renames(self, columns: Clauses, together: bool) -> list[Step]:
@@ -213,14 +226,23 @@ class TableAlteration:
         for name, old in self.change.old.items():
             if alone or old == name or not self._in_key(old) or name in self.converts:
                 continue
-            renames.add(f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", INPLACE, f"rename {old} to {name}")
-            plain = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"
-            kept = [(sql, phrase) for sql, phrase in zip(columns.sql, columns.words, strict=True) if sql != plain]
-            columns.sql = [
-                sql.replace(f"CHANGE COLUMN {self.quote(old)} ", f"CHANGE COLUMN {self.quote(name)} ", 1)
-                for sql, _ in kept
+            plain, renamed = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", ColumnRenamed(old, name)
+            renames.add(plain, INPLACE, f"rename {old} to {name}", renamed)
+            rest = [
+                (
+                    sql.replace(f"CHANGE COLUMN {self.quote(old)} ", f"CHANGE COLUMN {self.quote(name)} ", 1),
+                    phrase,
+                    made,
+                )
+                for sql, phrase, made in zip(columns.sql, columns.words, columns.effects, strict=True)
+                if made != renamed
             ]
-            columns.words = [phrase for _, phrase in kept]
+            columns.sql = [sql for sql, _, _ in rest]
+            columns.words = [phrase for _, phrase, _ in rest]
+            columns.effects = [
+                replace(made, old=name) if isinstance(made, ColumnChanged) and made.old == old else made
+                for _, _, made in rest
+            ]
         return alter(self.dialect, self.name, renames)
 
     def _index_clauses(self) -> tuple[Clauses, Clauses, bool]:
@@ -248,8 +270,9 @@ class TableAlteration:
             indexes.add(self.dialect, adds, left, index)
         key = self.alteration.after.primary_key
         if change.table.primary_key != key or set(key) & set(self.converts):
-            drops.add("DROP PRIMARY KEY", REBUILD, "change the primary key")
-            adds.add(f"ADD PRIMARY KEY ({self.dialect.listed(key)})", REBUILD, "change the primary key")
+            drops.add("DROP PRIMARY KEY", REBUILD, "change the primary key", PrimaryKeySet(()))
+            added_key = f"ADD PRIMARY KEY ({self.dialect.listed(key)})"
+            adds.add(added_key, REBUILD, "change the primary key", PrimaryKeySet(key))
         self.dialect.follow(change, self.place, left)
         needed = [k.attributes for k in change.table.foreign_keys]
         needs_one = any(index.columns[: len(columns)] == columns for index in dropped for columns in needed)
@@ -259,87 +282,99 @@ class TableAlteration:
         """Add the clauses for columns that are dropped, converted or soft-deleted."""
         before = self.alteration.before
         for name in self.change.dropped:
-            columns.add(f"DROP COLUMN {self.quote(name)}", INSTANT, f"drop {name}")
+            columns.add(f"DROP COLUMN {self.quote(name)}", INSTANT, f"drop {name}", ColumnDropped(name))
             columns.counted = True
         for name in self.converts:
-            columns.add(f"DROP COLUMN {self.quote(self.change.old[name])}", INSTANT, f"convert {name}")
+            old = self.change.old[name]
+            columns.add(f"DROP COLUMN {self.quote(old)}", INSTANT, f"convert {name}", ColumnDropped(old))
             columns.counted = True
         for name, retained in self.change.kept.items():
             attribute = before.attribute[name]
             phrase = f"soft-delete {name}"
             if attribute.nullable:
-                columns.add(f"RENAME COLUMN {self.quote(name)} TO {self.quote(retained)}", INSTANT, phrase)
+                text = f"RENAME COLUMN {self.quote(name)} TO {self.quote(retained)}"
+                columns.add(text, INSTANT, phrase, ColumnRenamed(name, retained))
             else:
                 column = self.dialect.column(self.dialect.before, before, attribute)
-                text = definition(self.dialect, replace(column, nullable=True), retained)
-                columns.add(f"CHANGE COLUMN {self.quote(name)} {text}", REBUILD, phrase)
+                column = replace(column, name=retained, nullable=True)
+                text = f"CHANGE COLUMN {self.quote(name)} {definition(self.dialect, column)}"
+                columns.add(text, REBUILD, phrase, ColumnChanged(name, column))
 
     def _columns(self, clauses: Clauses, late: Clauses) -> None:
         """Add the clauses for columns that are added, moved, renamed or changed, in their order afterwards."""
         moved = self._moved()
         previous = ""
         for name, column in self.change.will.items():
-            where = ""
+            after: str | None = None
             if name in moved or (name not in self.change.was and name not in self.early):
-                where = f" AFTER {self.quote(previous)}" if previous else " FIRST"
-                where = "" if column.name.startswith("_") else where
+                after = None if column.name.startswith("_") else previous
             if not name.startswith("_"):
                 previous = name
             if name in self.converts:
-                text = definition(self.dialect, column)
-                where = where or (f" AFTER {self.quote(self._before_of(name))}" if self._before_of(name) else " FIRST")
-                clauses.add(f"CHANGE COLUMN {self.quote(self.early[name])} {text}{where}", REBUILD, "")
-                clauses.words[-1] = f"convert {name}"
+                after = self._before_of(name) if after is None else after
+                text = f"CHANGE COLUMN {self.quote(self.early[name])} {definition(self.dialect, column)}"
+                changed = ColumnChanged(self.early[name], column, after)
+                clauses.add(f"{text}{self._where(after)}", REBUILD, f"convert {name}", changed)
             elif name in self.early:
-                if not column.nullable or where or self.early[name] != name:
-                    current = self.quote(self.early[name])
-                    rank = REBUILD if where or not column.nullable else INSTANT
-                    clauses.add(
-                        f"CHANGE COLUMN {current} {definition(self.dialect, column)}{where}", rank, f"add {name}"
-                    )
+                if not column.nullable or after is not None or self.early[name] != name:
+                    rank = REBUILD if after is not None or not column.nullable else INSTANT
+                    text = f"CHANGE COLUMN {self.quote(self.early[name])} {definition(self.dialect, column)}"
+                    changed = ColumnChanged(self.early[name], column, after)
+                    clauses.add(f"{text}{self._where(after)}", rank, f"add {name}", changed)
             elif name not in self.change.was:
-                self._add(clauses, late, name, column, where)
+                self._add(clauses, late, name, column, after)
             else:
-                self._modify(clauses, name, column, where)
+                self._modify(clauses, name, column, after)
 
     def _before_of(self, name: str) -> str:
         """Give the column that stands before another afterwards; empty for the first."""
         names = [n for n in self.change.will if not n.startswith("_")]
         return names[names.index(name) - 1] if name in names and names.index(name) else ""
 
-    def _add(self, clauses: Clauses, late: Clauses, name: str, column: Column, where: str) -> None:
+    def _where(self, after: str | None) -> str:
+        """Give the end of a clause that puts a column behind another one, or first where that is empty."""
+        return "" if after is None else f" AFTER {self.quote(after)}" if after else " FIRST"
+
+    def _add(self, clauses: Clauses, late: Clauses, name: str, column: Column, after: str | None) -> None:
         """Add a column, with the value for existing rows as its default where there is one."""
         constant = None if column.nullable and name not in self.alteration.fills else self._constant(name)
         shown = column
         if constant is not None and constant != column.default:
             shown = replace(column, default=constant, nullable=False)
             if column.nullable:
-                late.add(f"MODIFY COLUMN {definition(self.dialect, column)}", REBUILD, f"let {name} be null")
+                text = f"MODIFY COLUMN {definition(self.dialect, column)}"
+                late.add(text, REBUILD, f"let {name} be null", ColumnChanged(name, column))
             else:
-                default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
-                late.add(f"ALTER COLUMN {self.quote(name)} {default}", INSTANT, f"change the default of {name}")
-        clauses.add(f"ADD COLUMN {definition(self.dialect, shown)}{where}", INSTANT, f"add {name}")
+                self._set_default(late, name, column)
+        text = f"ADD COLUMN {definition(self.dialect, shown)}{self._where(after)}"
+        clauses.add(text, INSTANT, f"add {name}", ColumnAdded(shown, after))
         clauses.counted = True
 
-    def _modify(self, clauses: Clauses, name: str, column: Column, where: str) -> None:
+    def _set_default(self, clauses: Clauses, name: str, column: Column) -> None:
+        default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
+        text, effect = f"ALTER COLUMN {self.quote(name)} {default}", DefaultSet(name, column.default)
+        clauses.add(text, INSTANT, f"change the default of {name}", effect)
+
+    def _modify(self, clauses: Clauses, name: str, column: Column, after: str | None) -> None:
         """Change a column where anything of it is another afterwards."""
         was, old = self.change.was[name], self.change.old[name]
-        if was == column and not where:
+        if was == column and after is None:
             if old != name:
                 renaming = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}"
-                clauses.add(renaming, INPLACE if self._in_key(old) else INSTANT, f"rename {old} to {name}")
+                rank = INPLACE if self._in_key(old) else INSTANT
+                clauses.add(renaming, rank, f"rename {old} to {name}", ColumnRenamed(old, name))
             return
         phrase = f"change {name}" if old == name else f"rename {old} to {name}"
-        rank = max(self._rank(was, column), REBUILD if where else INSTANT)
+        rank = max(self._rank(was, column), REBUILD if after is not None else INSTANT)
         rank = max(rank, INPLACE) if old != name and self._in_key(old) else rank
-        plain = replace(was, default=column.default) == column and not where and old == name
+        plain = replace(was, default=column.default) == column and after is None and old == name
         # A default that is computed leaves a mark in the catalogue, unless the whole column is declared anew.
         computed = any((c.default or "").upper().startswith(("CURRENT_TIMESTAMP", "(")) for c in (was, column))
         if plain and not computed:
-            default = "DROP DEFAULT" if column.default is None else f"SET DEFAULT {column.default}"
-            clauses.add(f"ALTER COLUMN {self.quote(name)} {default}", INSTANT, f"change the default of {name}")
+            self._set_default(clauses, name, column)
         else:
-            clauses.add(f"CHANGE COLUMN {self.quote(old)} {definition(self.dialect, column)}{where}", rank, phrase)
+            text = f"CHANGE COLUMN {self.quote(old)} {definition(self.dialect, column)}{self._where(after)}"
+            clauses.add(text, rank, phrase, ColumnChanged(old, column, after))
 
     def _in_key(self, old: str) -> bool:
         """Tell whether a column, by its name before, belongs to a foreign key or is what one leads to."""

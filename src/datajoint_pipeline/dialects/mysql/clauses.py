@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ...schema.model import TableName
 from ..base import Dialect
 from ..steps import Column, Step, words
+from .effects import Altered, Clause
 from .texts import noted
 
 #: Algorithms from the cheapest; REBUILD is INPLACE, and writes the whole table.
@@ -25,6 +26,8 @@ class Clauses:
     ----------
     sql, words : list of str
         The clauses, and what each does, for people.
+    effects : list of Clause
+        What each makes of the table.
     rank : int
         The dearest algorithm that one of them needs.
     counted : bool
@@ -34,12 +37,14 @@ class Clauses:
 
     sql: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    effects: list[Clause] = field(default_factory=list)
     rank: int = INSTANT
     counted: bool = False
 
-    def add(self, sql: str, rank: int, phrase: str) -> None:
-        """Add a clause, with the algorithm that it needs."""
+    def add(self, sql: str, rank: int, phrase: str, effect: Clause) -> None:
+        """Add a clause, with the algorithm that it needs and what it makes of the table."""
         self.sql.append(sql)
+        self.effects.append(effect)
         self.rank = max(self.rank, rank)
         self.words.append(phrase)
 
@@ -64,6 +69,7 @@ def alter(dialect: Dialect, name: TableName, *groups: Clauses) -> list[Step]:
             rewrites=rank >= REBUILD,
             lock="writes" if rank == COPY else "brief",
             algorithm=algorithm,
+            effects=(Altered(dialect.place(name), tuple(effect for group in groups for effect in group.effects)),),
         )
     ]
 

@@ -27,6 +27,7 @@ from . import indexes, limits, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
+from .effects import Created, Dropped, ForeignKeyAdded, ForeignKeyDropped, Renamed
 
 
 class MySQL(Dialect):
@@ -140,7 +141,8 @@ class MySQL(Dialect):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         known = self.names.table(self.place(table.name))
-        parts = [definition(self, column) for column in self.columns(self.after, table).values()]
+        columns = tuple(self.columns(self.after, table).values())
+        parts = [definition(self, column) for column in columns]
         parts.append(f"PRIMARY KEY ({self.listed(table.primary_key)})")
         for index in self.expected(table):
             known.indexes.append(indexes.named(index, known.indexes))
@@ -152,11 +154,20 @@ class MySQL(Dialect):
         comment = f" COMMENT = {texts.noted(str(table.name), table.comment)}" if table.comment else ""
         body = ",\n  ".join(parts)
         sql = f"CREATE TABLE {self.full(table.name)} (\n  {body}\n) ENGINE = InnoDB{comment}"
-        return [Step(sql, (table.name,), f"make {table.name}")]
+        made = Created(
+            self.place(table.name),
+            columns,
+            table.primary_key,
+            tuple(known.indexes),
+            tuple(known.foreign_keys),
+            table.comment,
+        )
+        return [Step(sql, (table.name,), f"make {table.name}", effects=(made,))]
 
     def drop_table(self, name: TableName) -> list[Step]:
         self.names.tables.pop(self.place(name), None)
-        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}")]
+        effects = (Dropped(self.place(name)),)
+        return [Step(f"DROP TABLE {self.full(name)}", (name,), f"drop {name}", effects=effects)]
 
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         self.names.rename_table(self.place(old), self.place(new))
@@ -164,7 +175,8 @@ class MySQL(Dialect):
         # The server renames foreign keys that are called after the table.
         pattern = re.compile(rf"{re.escape(old.table)}(_ibfk_\d+)")
         known.foreign_keys = [replace(key, name=pattern.sub(rf"{new.table}\1", key.name)) for key in known.foreign_keys]
-        return [Step(f"RENAME TABLE {self.full(old)} TO {self.full(new)}", (new,), f"rename {old} to {new}")]
+        sql = f"RENAME TABLE {self.full(old)} TO {self.full(new)}"
+        return [Step(sql, (new,), f"rename {old} to {new}", effects=(Renamed(self.place(old), self.place(new)),))]
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 
@@ -186,7 +198,7 @@ class MySQL(Dialect):
         phrase = f"drop foreign key ({', '.join(key.attributes)}) to {key.parent}"
         # In place, InnoDB does not find every key of a table whose name it encodes, as it does those of Lookup tables.
         rank = INPLACE if re.fullmatch(r"\w+", table.name.table, re.ASCII) else COPY
-        clauses.add(f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase)
+        clauses.add(f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase, ForeignKeyDropped(found.name))
         self.names.table(place).foreign_keys.remove(found)
         reindexed = indexes.reindex(self, table, replace(rest, foreign_keys=(*rest.foreign_keys, key)), rest)
         return alter(self, table.name, clauses, reindexed)
@@ -196,9 +208,10 @@ class MySQL(Dialect):
         clauses = indexes.reindex(self, table, rest, replace(rest, foreign_keys=(*rest.foreign_keys, key)))
         freed = self.freed.get((table.name, key), "")
         name = freed if freed and freed not in self._key_names(table.name) else self._new_key_name(table.name)
-        self.names.table(self.place(table.name)).foreign_keys.append(self.key_name(key, name))
+        known = self.key_name(key, name)
+        self.names.table(self.place(table.name)).foreign_keys.append(known)
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent}"
-        clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self.references(key)}", COPY, phrase)
+        clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self.references(key)}", COPY, phrase, ForeignKeyAdded(known))
         return alter(self, table.name, clauses)
 
     def add_foreign_key_online(self, table: Table, key: ForeignKey) -> list[Step]:

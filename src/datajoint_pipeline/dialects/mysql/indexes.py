@@ -10,6 +10,7 @@ from ...schema.notation import path_of
 from ..base import Dialect
 from ..constraints import IndexName, index_changes
 from .clauses import INPLACE, Clauses
+from .effects import IndexAdded, IndexDropped
 
 
 def named(index: Index, others: list[IndexName]) -> IndexName:
@@ -43,12 +44,14 @@ def add(dialect: Dialect, clauses: Clauses, indexes: list[IndexName], index: Ind
     """Add an index to clauses, and to the indexes that the table has by then."""
     indexes.append(named(index, indexes))
     kind = "unique index" if index.unique else "index"
-    clauses.add(f"ADD {clause(dialect, indexes[-1])}", INPLACE, f"add {kind} ({', '.join(index.columns)})")
+    phrase = f"add {kind} ({', '.join(index.columns)})"
+    clauses.add(f"ADD {clause(dialect, indexes[-1])}", INPLACE, phrase, IndexAdded(indexes[-1]))
 
 
 def drop(dialect: Dialect, clauses: Clauses, name: str, columns: tuple[str, ...]) -> None:
     """Add to clauses that an index is dropped."""
-    clauses.add(f"DROP INDEX {dialect.quote(name)}", INPLACE, f"drop index ({', '.join(columns)})")
+    phrase = f"drop index ({', '.join(columns)})"
+    clauses.add(f"DROP INDEX {dialect.quote(name)}", INPLACE, phrase, IndexDropped(name))
 
 
 def reindex(dialect: Dialect, table: Table, before: Table, after: Table) -> Clauses:

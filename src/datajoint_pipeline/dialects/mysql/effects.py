@@ -1,0 +1,365 @@
+"""What statements of MySQL make of its tables, so that it can be told after a crash whether one of them ran.
+
+Each statement that changes tables comes with its effect. Applied to the tables as they were read, it gives what the
+server's catalogue says afterwards; :func:`differences` compares that with what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ...schema import notation
+from ...schema.model import Index
+from ..constraints import IndexName, KeyName
+from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Place, Reference
+from ..steps import Column
+from . import catalog
+
+# --- Effects -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ColumnAdded:
+    """``after`` is the column that it stands behind: empty for the first place, None for the last."""
+
+    column: Column
+    after: str | None
+
+
+@dataclass(frozen=True)
+class ColumnChanged:
+    """A column is declared anew, under another name if need be; ``after`` None leaves it in its place."""
+
+    old: str
+    column: Column
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class ColumnRenamed:
+    """A column gets another name, also where keys and indexes have it."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class ColumnDropped:
+    """A column goes, also from indexes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DefaultSet:
+    """A column gets a default, as SQL, or none."""
+
+    name: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class PrimaryKeySet:
+    """The primary key is another one; empty while it is dropped."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndexAdded:
+    """An index."""
+
+    known: IndexName
+
+
+@dataclass(frozen=True)
+class IndexDropped:
+    """An index goes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ForeignKeyAdded:
+    """A foreign key."""
+
+    key: KeyName
+
+
+@dataclass(frozen=True)
+class ForeignKeyDropped:
+    """A foreign key goes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class CommentSet:
+    """The table gets another comment."""
+
+    text: str
+
+
+ColumnEffect = ColumnAdded | ColumnChanged | ColumnRenamed | ColumnDropped | DefaultSet
+Clause = ColumnEffect | PrimaryKeySet | IndexAdded | IndexDropped | ForeignKeyAdded | ForeignKeyDropped | CommentSet
+
+
+@dataclass(frozen=True)
+class Altered:
+    """The clauses of one ``ALTER TABLE``."""
+
+    place: Place
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new table."""
+
+    place: Place
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    indexes: tuple[IndexName, ...]
+    foreign_keys: tuple[KeyName, ...]
+    comment: str
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A table goes."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A table gets another name or another database."""
+
+    old: Place
+    new: Place
+
+
+Effect = Altered | Created | Dropped | Renamed
+
+
+def places(effect: Effect) -> tuple[Place, ...]:
+    """Give the tables that an effect is about, by their names before and after."""
+    return (effect.old, effect.new) if isinstance(effect, Renamed) else (effect.place,)
+
+
+# --- Applied -------------------------------------------------------------------------------------------------------
+
+
+def applied(tables: Mapping[Place, CatalogTable], effects: Iterable[Effect]) -> CatalogTables:
+    """Give the tables after some effects; those that were given stay as they are.
+
+    A column that a statement declares stands there as :class:`Column`, since only the server knows how it shows it.
+    """
+    found = dict(tables)
+    for effect in effects:
+        match effect:
+            case Altered(place, clauses):
+                if place in found and found[place].columns:  # not the job tables, whose columns are not read
+                    found[place] = _altered(found, place, clauses)
+            case Created():
+                found[effect.place] = CatalogTable(
+                    effect.comment,
+                    list(effect.columns),  # type: ignore[arg-type]
+                    effect.primary_key,
+                    [_reference(key) for key in effect.foreign_keys],
+                    [known.index for known in effect.indexes],
+                    index_names=[known.name for known in effect.indexes],
+                )
+            case Dropped(place):
+                found.pop(place, None)
+            case Renamed(old, new):
+                _rename(found, old, new)
+    return found
+
+
+def _reference(key: KeyName) -> Reference:
+    return Reference(key.name, key.attributes, key.parent, key.parent_attributes, "")
+
+
+def _rename(tables: CatalogTables, old: Place, new: Place) -> None:
+    table = tables.pop(old, None)
+    if table is None:
+        return
+    # The server renames foreign keys that are called after the table.
+    pattern = re.compile(rf"{re.escape(old[1])}(_ibfk_\d+)")
+    named = [Reference(pattern.sub(rf"{new[1]}\1", r.name), *r[1:]) for r in table.references]
+    tables[new] = replace(table, references=named)
+    for place, other in tables.items():
+        if any(reference.parent == old for reference in other.references):
+            moved = [Reference(r.name, r.attributes, new, *r[3:]) if r.parent == old else r for r in other.references]
+            tables[place] = replace(other, references=moved)
+
+
+def _altered(tables: CatalogTables, place: Place, clauses: tuple[Clause, ...]) -> CatalogTable:
+    table, names = tables[place], dict[str, str]()
+    columns = _columns(table.columns, [clause for clause in clauses if isinstance(clause, ColumnEffect)])
+    for clause in clauses:
+        if isinstance(clause, (ColumnChanged, ColumnRenamed)):
+            names[clause.old] = clause.new if isinstance(clause, ColumnRenamed) else clause.column.name
+    dropped = {clause.name for clause in clauses if isinstance(clause, ColumnDropped)}
+
+    def new(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(text, text) for text in texts if text not in dropped)
+
+    indexes = [
+        (name, replace(index, columns=new(index.columns)))
+        for name, index in zip(table.index_names, table.indexes, strict=True)
+    ]
+    indexes = [(name, index) for name, index in indexes if index.columns]
+    references = [Reference(r.name, new(r.attributes), *r[2:]) for r in table.references]
+    key, comment = new(table.primary_key), table.comment
+    for clause in clauses:
+        match clause:
+            case PrimaryKeySet(found):
+                key = found
+            case IndexDropped(name):
+                indexes = [pair for pair in indexes if pair[0] != name]
+            case IndexAdded(known):
+                indexes.append((known.name, known.index))
+            case ForeignKeyDropped(name):
+                references = [r for r in references if r.name != name]
+            case ForeignKeyAdded(one):
+                references.append(_reference(one))
+            case CommentSet(text):
+                comment = text
+    for other, referring in tables.items():
+        if names and other != place and any(r.parent == place for r in referring.references):
+            led = [
+                Reference(*r[:3], new(r.parent_attributes), r.words) if r.parent == place else r
+                for r in referring.references
+            ]
+            tables[other] = replace(referring, references=led)
+    return replace(
+        table,
+        comment=comment,
+        columns=columns,
+        primary_key=key,
+        references=references,
+        indexes=[index for _, index in indexes],
+        index_names=[name for name, _ in indexes],
+    )
+
+
+def _columns(columns: list[CatalogColumn], effects: list[ColumnEffect]) -> list[CatalogColumn]:
+    """Give the columns after a statement: those that stay keep their places, the others are put in one by one."""
+    found: list[CatalogColumn | Column] = list(columns)
+    by_name = {column.name: column for column in columns}
+    for effect in effects:
+        match effect:
+            case ColumnDropped(name):
+                found = [column for column in found if column.name != name or column is not by_name.get(name)]
+            case ColumnRenamed(old, new):
+                found = [_named(column, new) if column is by_name.get(old) else column for column in found]
+            case DefaultSet(name, default):
+                found = [_with_default(column, default) if column.name == name else column for column in found]
+            case ColumnChanged(old, column, None):
+                found = [column if one is by_name.get(old) else one for one in found]
+            case ColumnChanged(old):
+                found = [one for one in found if one is not by_name.get(old)]
+    for effect in effects:
+        if isinstance(effect, ColumnAdded) or (isinstance(effect, ColumnChanged) and effect.after is not None):
+            names = [column.name for column in found]
+            place = len(found) if effect.after is None else names.index(effect.after) + 1 if effect.after else 0
+            found.insert(place, effect.column)
+    return found  # type: ignore[return-value]
+
+
+def _named(column: CatalogColumn | Column, name: str) -> CatalogColumn | Column:
+    return replace(column, name=name) if isinstance(column, Column) else CatalogColumn(name, *column[1:])
+
+
+def _with_default(column: CatalogColumn | Column, default: str | None) -> CatalogColumn | Column:
+    if isinstance(column, Column):
+        return replace(column, default=default)
+    # The text is SQL from now on, as that of a declared column.
+    return Column(column.name, column.stored, column.stored, column.nullable, default, column.comment)
+
+
+#: What the names of those hidden tables begin with whose columns are read.
+_READ = "~dropped_"
+
+# --- Compared ------------------------------------------------------------------------------------------------------
+
+
+def differences(
+    expected: Mapping[Place, CatalogTable], found: Mapping[Place, CatalogTable], places: Iterable[Place]
+) -> Iterator[str]:
+    """Say in what some tables are not as expected, each difference in a sentence."""
+    for place in places:
+        if not place[1] or (place[1].startswith("~") and not place[1].startswith(_READ)):
+            continue
+        name, want, have = ".".join(place), expected.get(place), found.get(place)
+        if want is None or have is None:
+            if want is not have:
+                yield f"{name} is {'not ' * (have is None)}there"
+            continue
+        names = [column.name for column in want.columns]
+        if names != [column.name for column in have.columns]:
+            yield f"{name} has the columns {', '.join(c.name for c in have.columns)}, not {', '.join(names)}"
+            continue
+        for one, other in zip(want.columns, have.columns, strict=True):
+            if not _is(one, other):
+                yield f"{name}.{other.name} is {_shown(other)}, not {_shown(one)}"
+        pairs: list[tuple[str, object, object]] = [
+            ("primary key", want.primary_key, have.primary_key),
+            ("foreign keys", sorted(map(_key, want.references)), sorted(map(_key, have.references))),
+            ("indexes", sorted(map(_index, *_named_indexes(want))), sorted(map(_index, *_named_indexes(have)))),
+            ("comment", want.comment, have.comment),
+            ("peculiarities", sorted(want.deviations), sorted(have.deviations)),
+        ]
+        yield from (f"{name} has the {what} {is_!r}, not {be!r}" for what, be, is_ in pairs if be != is_)
+
+
+def _named_indexes(table: CatalogTable) -> tuple[list[str], list[Index]]:
+    return table.index_names, table.indexes
+
+
+def _index(name: str, index: Index) -> tuple[str, bool, str]:
+    return ", ".join(index.columns), index.unique, name
+
+
+def _key(reference: Reference) -> tuple[str, ...]:
+    return (
+        ", ".join(reference.attributes),
+        ".".join(reference.parent),
+        ", ".join(reference.parent_attributes),
+        reference.words,
+    )
+
+
+def _is(expected: CatalogColumn | Column, found: CatalogColumn) -> bool:
+    """Tell whether a column is the expected one, which is as it was read or as a statement declares it."""
+    if not isinstance(expected, Column):
+        return expected == found
+    stored = notation.normal_type(expected.sql)
+    same = stored in (found.stored, catalog.native(found.stored)) or catalog.fits(expected.core, found.stored)
+    default = None if expected.nullable else expected.default
+    return (
+        same
+        and (expected.name, expected.nullable, expected.comment) == (found.name, found.nullable, found.comment)
+        and _same_default(expected.core, default, found.default)
+    )
+
+
+def _same_default(core: str, expected: str | None, found: str | None) -> bool:
+    if expected is None or found is None:
+        return expected is found
+    text = re.fullmatch(r"'((?:[^'\\]|''|\\.)*)'", expected, re.DOTALL)
+    if text is None:
+        return True  # an expression, which the server writes in its own words
+    value = re.sub(r"''|\\(.)", lambda match: match[1] or "'", text[1], flags=re.DOTALL)
+    return notation.normal_default(core, value) == notation.normal_default(core, found)
+
+
+def _shown(column: CatalogColumn | Column) -> str:
+    type_ = column.sql if isinstance(column, Column) else f"{column.stored} {column.extra}".rstrip()
+    default = "" if column.default is None else f" default {column.default}"
+    comment = f" comment {column.comment!r}" if column.comment else ""
+    return f"{type_}{'' if column.nullable else ' not null'}{default}{comment}"

@@ -1,0 +1,71 @@
+"""Tell by the tables, after an interruption on MySQL, which steps of a run are done.
+
+What the tables are after each step follows from how the run found them and from the steps, which were planned once
+more. Equal to before the step: it is still to be run. Equal to after it: it is done. Neither: somebody else changed the
+tables, or the record is not true; then nothing is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+from ..dialects.introspection import CatalogTable, Place
+from ..dialects.mysql import effects
+from ..errors import ExitCode, PipelineError
+from ..journal import steplog
+from ..planner.steps import PlannedStep, UserPython, UserSQL
+
+#: How many differences a refusal names.
+_NAMED = 3
+
+
+def is_done(
+    steps: list[PlannedStep],
+    entries: list[steplog.Entry],
+    before: Mapping[Place, CatalogTable],
+    now: Mapping[Place, CatalogTable],
+) -> bool:
+    """Tell whether the step that was under way, or is the next, is done; refuse tables that are neither.
+
+    Parameters
+    ----------
+    steps, entries : list
+        The steps of the run, and their records.
+    before, now : mapping of Place to CatalogTable
+        The tables as the run found them, and as they are.
+
+    Raises
+    ------
+    PipelineError
+        If the tables are neither as before that step nor as it leaves them.
+    """
+    done = sum(entry.state == steplog.DONE for entry in entries)
+    begun = done < len(entries) and entries[done].state == steplog.RUNNING
+    current = steps[done] if done < len(steps) else None
+    made = [effect for step in steps[:done] for effect in step.effects]
+    was = effects.applied(before, made)
+    will = effects.applied(was, current.effects if current is not None and begun else ())
+    places: Iterable[Place] = dict.fromkeys((*_places(made), *_places(current.effects if current else ()), *before))
+    if any(isinstance(step, (UserSQL, UserPython)) for step in steps[: done + begun]):
+        # The lab's own statements may have changed tables, which only the lab knows.
+        places = _places(current.effects) if current is not None else ()
+    missing = list(effects.differences(was, now, places))
+    if not missing:
+        return False
+    left = list(effects.differences(will, now, places))
+    if begun and not left:
+        return True
+    words = f"before step {done + 1} ({current.words})" if current is not None else "after the last step"
+    found = [f"before it: {text}" for text in islice(missing, _NAMED)] if begun else list(islice(missing, _NAMED))
+    found += [f"after it: {text}" for text in islice(left, _NAMED)] if begun else []
+    raise PipelineError(
+        f"The tables are not as {words}{' and not as it leaves them' if begun else ''}; nothing was run.",
+        f"Somebody changed them, or the record of the run. Not as {'; '.join(found)}.",
+        "Undo by hand what is not of the migration, then run migrate again; it goes on from there.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
+
+
+def _places(made: Iterable[effects.Effect]) -> list[Place]:
+    return [place for effect in made for place in effects.places(effect)]

@@ -1,0 +1,61 @@
+"""Plan the way back to an earlier version: what was dropped comes back, what was added is soft-deleted."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from ..dialects import constraints
+from ..errors import PipelineError
+from ..history import chain
+from ..history.migration_files import Migration
+from ..operations import structure as ops
+from . import plan
+from .deployment import Deployment
+from .plan import Group
+
+
+def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
+    """Give the migrations to undo.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such version, or another schema requires what would go.
+    """
+    history, record = deployment.histories.get(schema), deployment.records.get(schema)
+    if history is None or record is None:
+        raise PipelineError(f"There is nothing of {schema} to take back.", "It has no record.", "Run status.")
+    versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
+    if to not in versions:
+        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
+    found = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
+    gone = {r.version for r in found}
+    for other in deployment.histories.values():
+        at = deployment.records.get(other.schema)
+        for migration in other.migrations:
+            applied = at is not None and Version(migration.version) <= Version(at.version)
+            if applied and other.schema != schema and migration.requires.get(schema) in gone:
+                raise PipelineError(
+                    f"{schema} cannot go back to {to} alone.",
+                    f"{migration.title} requires {schema} {migration.requires[schema]}.",
+                    f"First say rollback {other.schema} --to {migration.follows}.",
+                )
+    return found
+
+
+def group(deployment: Deployment, schema: str, to: str, migrations: list[Migration]) -> Group:
+    """Plan the steps that undo migrations.
+
+    Raises
+    ------
+    PipelineError
+        If an operation has no inverse.
+    """
+    inverse: list[ops.Operation] = []
+    for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
+        if migration in migrations:
+            inverse = [*ops.inverse(migration.operations(before), before), *inverse]
+    planned = Group([Migration(schema, to, migrations[-1].version, f"back_to_{to}")], deployment.tables)
+    names = constraints.names(deployment.catalogue)
+    plan.add_steps(deployment, planned, inverse, names, frozenset(), revive=True)
+    return planned

@@ -1,0 +1,219 @@
+"""Nothing is run because it stands in the journal: whoever can write there gains nothing but a refusal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from conftest import Project, Server
+from living import is_sentence, living, ok, states
+
+#: What somebody would like to have run with the rights of whoever migrates.
+EVIL = "CREATE TABLE dev_work.evil (a integer)"
+
+#: A statement of the lab's own that cannot run, between two changes.
+BROKEN = """    RunSQL("count", mysql="SELECT * FROM {work}.absent", postgresql="SELECT * FROM {work}.absent"),
+"""
+
+
+class Journal:
+    """The journal of a schema, as somebody with rights to write there sees it."""
+
+    def __init__(self, server: Server, database: str) -> None:
+        quote = "`" if server.backend == "mysql" else '"'
+        self.server, self.database = server, database
+        self.runs, self.steps = (f"{database}.{quote}~migration{end}{quote}" for end in ("", "_step"))
+
+    def execute(self, statement: str, *values: object) -> list[Any]:
+        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(statement.format(s=self.steps, j=self.runs), values)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    @property
+    def run(self) -> int:
+        return int(self.execute("SELECT MAX(id) FROM {j}")[0][0])
+
+    @property
+    def last(self) -> int:
+        return int(self.execute("SELECT MAX(number) FROM {s} WHERE run = %s", self.run)[0][0])
+
+    def step(self, number: int, **columns: object) -> None:
+        """Write something else of a step."""
+        for name, value in columns.items():
+            self.execute(f"UPDATE {{s}} SET {name} = %s WHERE run = %s AND number = %s", value, self.run, number)
+
+    def head(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Write another head."""
+        text = self.execute("SELECT statement FROM {s} WHERE run = %s AND number = 0", self.run)[0][0]
+        head = json.loads(text)
+        change(head)
+        self.step(0, statement=json.dumps(head))
+
+    def keep(self) -> list[Any]:
+        return self.execute("SELECT * FROM {s} WHERE run = %s ORDER BY number", self.run)
+
+    def put_back(self, rows: list[Any]) -> None:
+        self.execute("DELETE FROM {s} WHERE run = %s", rows[0][0])
+        for row in rows:
+            self.execute(f"INSERT INTO {{s}} VALUES ({', '.join(['%s'] * len(row))})", *row)
+
+
+def another_statement(journal: Journal) -> None:
+    (text,) = journal.execute("SELECT statement FROM {s} WHERE run = %s AND number = %s", journal.run, journal.last)[0]
+    journal.step(journal.last, statement=json.dumps({**json.loads(text), "run": [EVIL]}) if text[0] == "{" else EVIL)
+
+
+def a_further_step(journal: Journal) -> None:
+    journal.execute(
+        "INSERT INTO {s} (run, number, kind, state, words, statement, tables, before_step) "
+        "VALUES (%s, %s, 'sql', 'planned', 'tidy up', %s, '[]', '')",
+        *(journal.run, journal.last + 1, EVIL),
+    )
+
+
+def a_statement_of_the_lab(journal: Journal) -> None:
+    journal.step(journal.last, kind="own", statement=json.dumps({"run": [EVIL], "part": 1}), tables="[]")
+
+
+def a_check_that_is_a_statement(journal: Journal) -> None:
+    journal.step(journal.last, kind="online", statement=json.dumps({"check": EVIL, "run": ["SELECT 1"]}), tables="[]")
+
+
+def a_step_less(journal: Journal) -> None:
+    journal.execute("DELETE FROM {s} WHERE run = %s AND number = %s", journal.run, journal.last)
+
+
+def all_said_to_be_done(journal: Journal) -> None:
+    for number in range(1, journal.last + 1):
+        journal.step(number, state="done")
+
+
+def the_last_said_to_be_done(journal: Journal) -> None:
+    journal.step(journal.last, state="done")
+
+
+def another_database(journal: Journal) -> None:
+    journal.head(lambda head: head["databases"].update(work="mysql" if journal.server.backend == "mysql" else "public"))
+
+
+def another_kind(journal: Journal) -> None:
+    journal.head(lambda head: head["plan"].update(kind="rollback"))
+
+
+def another_migration(journal: Journal) -> None:
+    journal.head(lambda head: head["plan"]["wanted"][0].update(slug="moods", digest="0" * 64, frame="0" * 64))
+
+
+def another_result(journal: Journal) -> None:
+    journal.head(lambda head: head.update(after=[]))
+
+
+def sql_in_what_a_table_was(journal: Journal) -> None:
+    def change(head: dict[str, Any]) -> None:
+        for _, _, table in head["plan"]["before"]:
+            for column in table["columns"]:
+                column[1] = f"int, DROP COLUMN `{column[0]}`"
+
+    journal.head(change)
+
+
+def another_run(journal: Journal) -> None:
+    journal.head(lambda head: head["leader"].update(run=1))
+
+
+def no_head(journal: Journal) -> None:
+    journal.step(0, statement="[" * 5000)
+
+
+def a_record_of_statements(journal: Journal) -> None:
+    """As releases before 0.7 wrote it, complete in itself."""
+    journal.head(lambda head: head.pop("plan"))
+    another_statement(journal)
+
+
+FORGERIES = [
+    *(another_statement, a_further_step, a_statement_of_the_lab, a_check_that_is_a_statement, a_step_less),
+    *(all_said_to_be_done, the_last_said_to_be_done, another_database, another_kind, another_migration),
+    *(another_result, sql_in_what_a_table_was, another_run, no_head, a_record_of_statements),
+]
+
+
+@pytest.fixture
+def interrupted(server: Server, project: Project) -> Iterator[tuple[Project, Journal]]:
+    """A migration that stopped half-way: at a statement of the lab's own, or at a foreign key that is added online."""
+    with living(server, project) as own:
+        work = own.module("work")
+        more = '    -> [nullable] life.Animal.proj(friend="animal_id")\n'
+        more = "    mood = null : varchar(8)\n" if server.backend == "mysql" else more
+        own.replace(work, "    note = null : varchar(64)\n", f"    note = null : varchar(64)\n{more}")
+        own.replace(work, "    score : int32\n", "    score : int32\n    remark = null : varchar(8)\n")
+        ok(own, "revise", "-m", "friends")
+        path = "src/my_pipeline/migrations/work/1.1.0_friends.py"
+        text = own.read(path)
+        if server.backend == "mysql":
+            lines = text.splitlines(keepends=True)
+            at = next(n for n, line in enumerate(lines) if "AddAttribute" in line and "remark" in line)
+            broken = "".join([*lines[:at], BROKEN, *lines[at:]])
+        else:
+            orphan = """    RunSQL("orphan", postgresql="UPDATE {work}.task SET friend = 77"),\n]\n"""
+            broken = re.sub(r"(AddForeignKey\(.*)\)", r"\1, online=True)", text).replace("\n]\n", f"\n{orphan}", 1)
+        own.write(path, broken.replace("import ", "import RunSQL, ", 1))
+        refused = own.run("migrate")
+        assert refused.code == 6, refused.err
+        yield own, Journal(server, "dev_work")
+
+
+def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server: Server) -> None:
+    own, journal = interrupted
+    kept = journal.keep()
+    tables = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'dev_work' ORDER BY 1, 2"
+    )
+    before = server.execute(tables)
+    for forge in FORGERIES:
+        forge(journal)
+        for command in (["migrate"], ["rollback", "work", "--to", "1.0.0"]):
+            refused = own.run(*command)
+            is_sentence(refused)
+            assert refused.code == 6, (forge.__name__, refused.err)
+        assert server.execute(tables) == before, forge.__name__
+        assert states(own)["work"] == ("interrupted", "1.0.0"), forge.__name__
+        journal.put_back(kept)
+    # The true record is gone on with, once what was in its way is gone.
+    if server.backend == "mysql":
+        own.replace("src/my_pipeline/migrations/work/1.1.0_friends.py", BROKEN, BROKEN.replace("absent", "task"))
+    else:
+        server.execute("UPDATE dev_work.task SET friend = NULL")
+    ok(own, "migrate")
+    assert states(own)["work"] == ("current", "1.1.0")
+
+
+def test_a_record_without_a_run_runs_nothing(server: Server, project: Project) -> None:
+    """Somebody copies the record of a run that has ended, and says of the copy that it is under way."""
+    with living(server, project) as own:
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", "    note = null : varchar(99)\n")
+        ok(own, "revise", "-m", "longer")
+        ok(own, "migrate")
+        journal = Journal(server, "dev_work")
+        run = journal.run
+        names = "kind, state, words, statement, tables, before_step, started_at, finished_at"
+        journal.execute(f"INSERT INTO {{s}} SELECT run + 1, number, {names} FROM {{s}} WHERE run = %s", run)
+        rest = (
+            "layout, kind, 'running', version, previous_version, fingerprint, started_at, NULL, database_user, "
+            "os_user, host, code_commit, software, options"
+        )
+        journal.execute(f"INSERT INTO {{j}} SELECT id + 1, {rest} FROM {{j}} WHERE id = %s", run)
+        journal.head(lambda head: (head["leader"].update(run=run + 1), head["members"][0].update(run=run + 1)))
+        changed = "SELECT number, state, started_at FROM {s} WHERE run = %s AND number > 0"
+        journal.step(journal.last, state="planned")
+        before = journal.execute(changed, run + 1)
+        ended = own.run("migrate")
+        # As nothing of it stands in the tables, it is refused, or taken back as a run that began nothing.
+        assert ended.code in (0, 6), ended.err
+        assert journal.execute(changed, run + 1) == before
+        if ended.code == 0:
+            assert states(own)["work"][0] == "current"
