@@ -57,9 +57,26 @@ def copy_parts(folder: Path) -> None:
             shutil.copy(ROOT / part, folder / part)
 
 
+#: Where Linux keeps files in memory.
+MEMORY = Path("/dev/shm")
+
+
+def roomy(folder: Path) -> bool:
+    """Whether a folder has room for all that the tests write, several times, and programs may be started from it."""
+    if not os.access(folder, os.W_OK):
+        return False
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize > 2**33 and not disk.f_flag & os.ST_NOEXEC
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile library and dependencies once: commands in tests write no bytecode, as files change faster than it tells."""
+    """Have temporary files in memory, where there is room and nobody named another place, and compile what is imported.
+
+    Library and dependencies are compiled once: commands in tests write no bytecode, as files change faster than it tells.
+    """
     if not hasattr(config, "workerinput"):
+        if "TMPDIR" not in os.environ and roomy(MEMORY):
+            os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # which the workers inherit
         for folder in (ROOT / "src", sysconfig.get_path("purelib")):
             compileall.compile_dir(folder, quiet=2, workers=0, rx=re.compile(r"[/\\](tests|mypyc?)[/\\]"))
 
