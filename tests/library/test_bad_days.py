@@ -212,6 +212,7 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
         try:
             deadline, found = time.monotonic() + 60, []
             while not found and time.monotonic() < deadline:
+                time.sleep(0.05)
                 found = server.execute(WAITING[server.backend])
             session = found[0][0]
             server.execute(f"KILL {session}" if mysql else f"SELECT pg_terminate_backend({session})")
