@@ -39,15 +39,11 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make(copie: Copie, history: Path) -> Callable[..., Result]:
-    """Make a project of a release, committed: ``make(version, answer=value, …)``."""
+def make(history: Path, tmp_path: Path) -> Callable[..., Result]:
+    """Make a project of a release, committed: ``make(version, answer=value, …)``, once from each in a test."""
 
     def make(version: str, **answers: object) -> Result:
-        made = copie.copy(answers, template_dir=history, vcs_ref=version)
-        assert made.exit_code == 0, made.exception
-        git(folder_of(made), "init", "--quiet")
-        save(folder_of(made), "Start")
-        return made
+        return Result(project_dir=start(history, tmp_path / version, version, **answers))
 
     return make
 
@@ -169,20 +165,21 @@ def test_edits_are_kept_as_a_patch(
     assert notes(bring(made)) == [] and git(folder, "status", "--porcelain") == ""
 
 
-def test_file_that_was_only_added_needs_no_patch(make: Callable[..., Result], bring: Callable[[Result], str]) -> None:
+def test_patch_and_main_of_the_lab_are_not_written_over(
+    make: Callable[..., Result], bring: Callable[[Result], str]
+) -> None:
     made = make("v0.5.4")
-    (folder_of(made) / MANAGE / "ours.py").write_text("OURS = True\n", encoding="utf-8")
-    assert len(notes(bring(made))) == 1
-    assert manage_of(folder_of(made)) == LEFT | {f"{MANAGE}/ours.py"}
-    assert not list(folder_of(made).glob("*.patch"))
-
-
-def test_patch_of_the_lab_is_not_written_over(make: Callable[..., Result], bring: Callable[[Result], str]) -> None:
-    made = make("v0.5.4")
-    (folder_of(made) / "manage-edits.patch").write_text("ours\n", encoding="utf-8")
-    append(folder_of(made) / MANAGE / "errors.py", "# ours\n")
-    assert notes(bring(made))[0].startswith("manage-edits-2.patch keeps")
-    assert (folder_of(made) / "manage-edits.patch").read_text(encoding="utf-8") == "ours\n"
+    folder = folder_of(made)
+    main = folder / "src/my_pipeline/__main__.py"
+    main.write_text("print('ours')\n", encoding="utf-8")
+    (folder / "manage-edits.patch").write_text("ours\n", encoding="utf-8")
+    append(folder / MANAGE / "errors.py", "# ours\n")
+    told = notes(bring(made))
+    assert len(told) == 2
+    assert told[0].startswith("manage-edits-2.patch keeps")
+    assert "calls its function `main`" in told[1]
+    assert (folder / "manage-edits.patch").read_text(encoding="utf-8") == "ours\n"
+    assert main.read_text(encoding="utf-8") == "print('ours')\n"
 
 
 def test_project_within_a_repository_and_rejects_instead_of_conflicts(history: Path, tmp_path: Path) -> None:
@@ -287,48 +284,35 @@ def test_project_that_imports_nothing_of_it_has_no_such_folder(
     assert "from . import pipeline\n" in (folder / "src/my_pipeline/__main__.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("has_main", [True, False])
-def test_main_of_the_lab_stays(make: Callable[..., Result], bring: Callable[[Result], str], has_main: bool) -> None:
-    made = make("v0.5.4")
-    text = "def main():\n    print('ours')\n" if has_main else "print('ours')\n"
-    path = folder_of(made) / "src/my_pipeline/__main__.py"
-    path.write_text(text, encoding="utf-8")
-    told = notes(bring(made))
-    assert path.read_text(encoding="utf-8") == text
-    assert len(told) == (not has_main) and all("calls its function `main`" in note for note in told)
-
-
 @pytest.mark.parametrize("version", FIRST_AND_LAST)
-def test_conftest_that_was_edited_stays(
+def test_what_the_lab_added_and_edited_elsewhere_stays(
     make: Callable[..., Result], bring: Callable[[Result], str], version: str
 ) -> None:
+    """All that needs neither a patch nor a conflict, in one update."""
     made = make(version)
-    conftest = folder_of(made) / "tests/conftest.py"
+    folder = folder_of(made)
+    conftest, path = folder / "tests/conftest.py", folder / "pyproject.toml"
     append(conftest, "\n\n@pytest.fixture\ndef ours():\n    return 1\n")
-    text = conftest.read_text(encoding="utf-8")
-    told = notes(bring(made))
-    assert len(told) == 1 and told[0].startswith("tests/conftest.py stays, since you had edited it.")
-    assert conftest.read_text(encoding="utf-8") == text
-    save(folder_of(made), "Update")
-    assert notes(bring(made)) == [] and conftest.read_text(encoding="utf-8") == text
-
-
-# --- pyproject.toml ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", FIRST_AND_LAST)
-def test_dependencies_of_the_lab_stay_without_a_conflict(
-    make: Callable[..., Result], bring: Callable[[Result], str], version: str
-) -> None:
-    made = make(version)
-    path = folder_of(made) / "pyproject.toml"
+    ours = {
+        folder / MANAGE / "ours.py": "OURS = True\n",
+        folder / "src/my_pipeline/__main__.py": "def main():\n    print('ours')\n",
+        conftest: conftest.read_text(encoding="utf-8"),
+    }
+    for file, text in ours.items():
+        file.write_text(text, encoding="utf-8")
     template = path.read_text(encoding="utf-8")
     text = template.replace("dependencies = [\n", 'dependencies = [\n    "scipy>=1.11",  # for filters\n', 1)
     text = text.replace('    "rich>=13",\n', '    "rich>=13",\n    # pictures\n    "matplotlib",\n', 1)
     text = text.replace('    "types-psutil",\n', '    "types-psutil",\n    "ipython",\n', 1)
     assert len(text) > len(template)
     path.write_text(text + "\n[tool.ours]\nx = 1\n", encoding="utf-8")
-    assert notes(bring(made)) == []
+    told = notes(bring(made))
+    assert len(told) == 2
+    assert told[0].startswith("tests/conftest.py stays, since you had edited it.")
+    assert told[1].startswith(f"{MANAGE}/ours.py is a file of yours: it stays.")
+    assert manage_of(folder) == LEFT | {f"{MANAGE}/ours.py"}
+    assert not list(folder.glob("*.patch"))
+    assert {file: file.read_text(encoding="utf-8") for file in ours} == ours
     merged = path.read_text(encoding="utf-8")
     assert '    "scipy>=1.11",  # for filters\n    # pictures\n    "matplotlib",\n]\n' in merged
     assert '    "ipython",\n]\n' in merged and merged.endswith("\n[tool.ours]\nx = 1\n")
@@ -337,6 +321,9 @@ def test_dependencies_of_the_lab_stay_without_a_conflict(
     fresh = fresh.replace('    "ipython",\n', "").removesuffix("\n[tool.ours]\nx = 1\n")
     other = make(PRESENT)
     assert fresh == (folder_of(other) / "pyproject.toml").read_text(encoding="utf-8")
+    save(folder, "Update")
+    assert notes(bring(made)) == []
+    assert {file: file.read_text(encoding="utf-8") for file in ours} == ours
 
 
 def test_lines_that_both_changed_are_a_conflict_in_plain_sight(history: Path, tmp_path: Path) -> None:
