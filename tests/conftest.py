@@ -83,8 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.
 LONGEST = (
-    *("test_day", "test_upgrades", "test_upgrade_to_library", "test_update", "test_generated", "test_bad_days"),
-    *("test_crash", "test_story", "test_backup", "test_current", "test_security", "test_migrate", "test_servers"),
+    *("test_upgrades", "test_update", "test_generated", "test_day", "test_upgrade_to_library", "test_crash"),
+    *("test_bad_days", "test_security", "test_backup", "test_migrate", "test_hooks", "test_current", "test_servers"),
+    *("test_drafts", "test_story"),
 )
 
 
