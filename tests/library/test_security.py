@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -14,55 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import SECRET, Account, made
 from conftest import Project, Result, Server, git
 from daemons import free_port
 from living import FILL, lay, ok
 
-#: Of this process alone, since tests that run beside this one are watched as well.
-SECRET = f"hush-Qx7Zk-{os.getpid()}"
 NAMES = ("dev_work", "dev_life")
 RECORD = ("~migration", "~migration_step")
 
 
-class Account:
-    """An account of a server with rights that statements gave it."""
-
-    def __init__(self, server: Server, name: str, password: str = SECRET) -> None:
-        self.server, self.name, self.password = server, f"{name}_{os.getpid()}", password
-        self.mysql = server.backend == "mysql"
-        self.user = f"'{self.name}'@'%'" if self.mysql else self.name
-        server.execute(f"CREATE USER {self.user} {'IDENTIFIED BY' if self.mysql else 'PASSWORD'} '{password}'")
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"DJ_USER": self.name, "DJ_PASS": self.password}
-
-    def execute(self, statement: str) -> Any:
-        return self.server.execute(statement, user=self.name, password=self.password)
-
-    def drop(self) -> None:
-        if not self.mysql:
-            self.server.execute(f"DROP OWNED BY {self.user} CASCADE")
-        self.server.execute(f"DROP USER {self.user}")
-
-
 @pytest.fixture
 def accounts(server: Server) -> Iterator[Callable[..., Account]]:
-    made: list[Account] = []
-
-    def make(name: str, *, owns: bool = False) -> Account:
-        made.append(Account(server, name))
-        if owns and server.backend == "mysql":
-            server.execute(f"GRANT ALL ON `dev\\_%`.* TO {made[-1].user}")
-        elif owns:
-            server.execute(f"GRANT CREATE ON DATABASE postgres TO {made[-1].user}")
-        return made[-1]
-
-    server.drop(*NAMES)
-    yield make
-    server.drop(*NAMES)
-    for account in reversed(made):
-        account.drop()
+    with made(server, *NAMES) as make:
+        yield make
 
 
 @pytest.fixture
