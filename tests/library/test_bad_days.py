@@ -117,9 +117,9 @@ RIGHTS = {
     ],
     "postgresql": [
         ("", "may not read which version dev_life has"),
-        ("SELECT", "permission denied for schema dev_life"),
-        ("SELECT, INSERT, UPDATE, DELETE", "permission denied for schema dev_life"),
-        ("SELECT, INSERT, UPDATE, DELETE, CREATE", "must be able to SET ROLE"),
+        ("SELECT", "may not change dev_life, which belongs to"),
+        ("SELECT, INSERT, UPDATE, DELETE", "may not change dev_life, which belongs to"),
+        ("SELECT, INSERT, UPDATE, DELETE, CREATE", "may not change dev_life, which belongs to"),
     ],
 }
 

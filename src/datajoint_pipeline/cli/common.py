@@ -130,6 +130,7 @@ def show_status(
                 "pending": list(s.pending),
                 "drift": list(s.drift),
                 **({"draft": True} if s.draft else {}),
+                **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
             }
             for s in found
         ]

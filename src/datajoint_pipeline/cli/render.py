@@ -67,6 +67,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
         remark = f"pending: {', '.join(schema.pending)}" if schema.pending else "; ".join(schema.drift)
+        if schema.unreadable:
+            remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
         if schema.draft:
             remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
         table.add_row(

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from ..executor import apply
+from ..executor import apply, owners
 from ..executor.backup import Backups
 from ..executor.runs import Report
 from ..internals import job_tables
+from ..internals.connection import one_session
 from ..planner import drafts, impact, status
 from ..planner.drafts import Answer, Ask
 from ..planner.impact import Impact
@@ -99,9 +100,13 @@ def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
     found = status.read(target)
     if any(one.state is not State.CURRENT for one in found):
         return
-    missing = job_tables.missing(target.connection, {one.name: one.database for one in found})
+    connection, databases = target.connection, {one.name: one.database for one in found}
+    missing = job_tables.missing(connection, databases)
     modules = pipeline.modules if missing else {}
     for name in [name for name in modules if name in missing]:
         with suppress(Exception):
             module = import_module(f"{pipeline.package}.{modules[name]}")
-            job_tables.make(target.connection, target.database(name), module)
+            with one_session(connection), owners.acting(connection, databases.values()):
+                owned = owners.require(connection, [databases[name]])
+                job_tables.make(connection, databases[name], module)
+                owners.hand_over(connection, owned)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from ..internals.connection import as_login
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ def of(connection: dj.Connection, databases: Iterable[str], statement: str) -> s
     names = tuple(databases)
     query = _QUERIES[connection.adapter.backend].format(marks=", ".join(["%s"] * len(names)))
     try:
-        rows = connection.query(query, names, reconnect=False).fetchall()
+        # The account may see more of other sessions than the owner of the schemas, for whom it acts.
+        with as_login(connection) if connection.adapter.backend == "postgresql" else nullcontext():
+            rows = connection.query(query, names, reconnect=False).fetchall()
     except Exception:  # an account may have no rights on what tells it
         return ""
     mysql = connection.adapter.backend == "mysql"

@@ -11,7 +11,7 @@ from ..planner import adoption, status
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
-from . import apply, runs
+from . import apply, owners, runs
 
 
 def adopt(
@@ -65,6 +65,7 @@ def adopt(
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
     """Record versions of schemas, by name."""
     connection = deployment.connection
+    owned = owners.require(connection, [deployment.databases[name] for name in versions])
     for name, version in versions.items():
         runs.make_records(deployment, name)
         record = deployment.records.get(name)
@@ -79,5 +80,6 @@ def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
         )
         journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
         journal.finish(connection, deployment.databases[name], number)
+    owners.hand_over(connection, owned)
     if versions:
         lineage.repair(connection, deployment.databases, deployment.tables, only=versions)

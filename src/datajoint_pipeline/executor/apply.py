@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from .. import journal
+from ..dialects.owners import Owner
 from ..diff import questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
@@ -24,7 +25,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import runs, stepping
+from . import owners, runs, stepping
 from .backup import Backups
 
 
@@ -132,6 +133,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     PipelineError
         If the server would refuse a step, or values would be lost and may not.
     """
+    _owned(deployment, group)
     plan.count(deployment.connection, group)
     title, lossy = group.migrations[0].title, set()
     drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
@@ -199,9 +201,10 @@ def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
 
 @contextmanager
 def alone(target: Target) -> Iterator[None]:
-    """Hold the pipeline's lock, on the session that runs the statements."""
-    connection = target.connection
-    with journal.lock(connection, target.lock), one_session(connection):
+    """Hold the pipeline's lock, on the session that runs the statements, and be the owner of the schemas."""
+    connection, names = target.connection, {*target.versions, *migration_files.schemas(target.files)}
+    databases = [target.database(name) for name in sorted(names)]
+    with journal.lock(connection, target.lock), one_session(connection), owners.acting(connection, databases):
         stepping.upgrade_journals(connection, target.databases.values())
         yield
 
@@ -241,7 +244,7 @@ def apply(
     PipelineError
         If a step fails, or the result is not what was planned.
     """
-    connection = deployment.connection
+    connection, owned = deployment.connection, _owned(deployment, group)
     if connection.adapter.backend == "postgresql":
         online = any(isinstance(step, OnlineStatements) for step in group.steps)
 
@@ -252,6 +255,7 @@ def apply(
                 run.carry_out(report, online=False)
                 if not online:
                     run.conclude()
+                owners.hand_over(connection, owned)
             return run
 
         run = stepping.patiently(connection, deployment.databases, attempt)
@@ -261,6 +265,15 @@ def apply(
         keep()
         run = _recorded(deployment, group, kind, options)
         run.finish(report)
+
+
+def _owned(deployment: Deployment, group: Group) -> dict[str, Owner]:
+    """Give the owners of the schemas that a group changes, once it is known that this session may."""
+    names = {name for step in group.steps for name in step.tables}
+    names |= {name for name in {*group.before, *group.after} if group.before.get(name) is not group.after.get(name)}
+    places = {(deployment.databases.get(name.schema, name.schema), name.table) for name in names}
+    databases = {deployment.databases[name] for name in group.schemas} | {database for database, _ in places}
+    return owners.require(deployment.connection, sorted(databases), places)
 
 
 def _recorded(deployment: Deployment, group: Group, kind: str, options: str) -> runs.Run:

@@ -13,12 +13,11 @@ from ..errors import ExitCode, PipelineError
 from ..history import baselines, chain, migration_files
 from ..internals import job_tables
 from ..internals.code import Code
-from ..internals.connection import one_session, tolerating_known_types
+from ..internals.connection import tolerating_known_types
 from ..planner import status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
-from ..quoting import quoted
-from . import stepping
+from . import apply, owners
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -55,8 +54,7 @@ def initialize(
     if not _to_make(target, status.read(target)):
         return status.read(target)
     code = _checked(target) if target.files.editable else None
-    with journal.lock(connection, target.lock), one_session(connection):
-        stepping.upgrade_journals(connection, target.databases.values())
+    with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
         with _one_transaction(connection):
@@ -83,6 +81,12 @@ def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
                 "They were made by somebody else, or before this project recorded versions.",
                 f"Run {target.command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
+            )
+        if schema.state is State.UNREADABLE and schema.database_version is None:
+            raise PipelineError(
+                f"This account may not read which version {schema.database} has.",
+                "The record is in a table of that schema that it has no rights on.",
+                "Ask for the rights that docs/access.md lists.",
             )
         if schema.state is State.AHEAD or schema.state is State.CONFLICT:
             raise PipelineError(
@@ -115,6 +119,7 @@ def _make(
 ) -> None:
     """Make schemas one by one, and record their versions."""
     connection = target.connection
+    owned = owners.require(connection, [schema.database for schema in missing])
     commit, software = target.commit(), target.software()
     numbers: dict[str, int] = {}
     for schema in missing:
@@ -134,6 +139,7 @@ def _make(
         job_tables.make(connection, schema.database, declare(schema.name))
         journal.finish(connection, schema.database, number)
         numbers[schema.name] = number
+    owners.hand_over(connection, owned)
     databases = target.databases
     for name, shape in catalog.read(connection, databases).items():
         if name in numbers:
@@ -145,7 +151,7 @@ def _create_schema(connection: dj.Connection, database: str) -> None:
     if database in journal.survey(connection, [database]):
         return
     try:
-        connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None)
+        owners.create_schema(connection, database)
     except Exception as error:
         raise PipelineError(
             f"The schema {database} could not be made.",

@@ -23,7 +23,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import apply, archive, backup, stepping
+from . import apply, archive, backup, owners, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 
 #: Bytes and rows of one statement that fills the temporary table.
@@ -130,6 +130,8 @@ class _Restoring:
         missing = [part for part in parts if self._missing(part)]
         for part in parts:
             self._refuse_misfit(part)
+        places = {self._place(part) for part in parts}
+        owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         found: list[Restored] = []
         if self.dry_run and self.mysql:  # which cannot take back that something was made
             found = [self._result(part, (part.rows, 0, 0), made=True) for part in missing]
@@ -139,6 +141,7 @@ class _Restoring:
             stepping.prepare(self.connection)
             with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
                 made = self._make([part for part in parts if part in missing])
+                owners.hand_over(self.connection, owned)
                 with backup.utc(self.connection), self._staged(parts), stepping.within(self.connection):
                     found += [
                         self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)

@@ -19,7 +19,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, runs, stepping
+from . import apply, owners, runs, stepping
 from .backup import Backups
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def purge(
             if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
         apply.refuse_unfinished(deployment, {item.schema for item in found})
+        places = {(deployment.databases[item.schema], item.table) for item in found}
+        owners.require(connection, sorted({database for database, _ in places}), places)
         full = [item for item in found if item.values]
         if full and not allow_data_loss:
             first = full[0]

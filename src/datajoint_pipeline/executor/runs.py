@@ -29,9 +29,8 @@ from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.steps import OnlineStatements, Recoding, UserPython, UserSQL
 from ..planner.target import Target
-from ..quoting import quoted
 from ..schema.model import Schema, encode
-from . import recovery, stepping
+from . import owners, recovery, stepping
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -187,7 +186,7 @@ def make_records(deployment: Deployment, name: str) -> None:
     """Make what is missing of the database of a schema, its journal, and DataJoint's table of lineage."""
     connection, database = deployment.connection, deployment.databases[name]
     if database not in deployment.surveys:
-        connection.query(f"CREATE SCHEMA {quoted(connection, database)}", args=None, reconnect=False)
+        owners.create_schema(connection, database)
     journal.create(connection, database)
     steplog.create(connection, database)
     lineage.create(connection, database)
@@ -296,6 +295,7 @@ def _interrupted(target: Target) -> Run | None:
                 raise _untrue(began, "It has statements alone, as before release 0.7; they are not run any more.")
             if not whole:
                 raise _untrue(began, "It says of other runs that they belong to it.")
+            owners.require(connection, databases.values())
             now = Deployment.read(target)
             if resuming.untouched(now, head["plan"], entries):
                 for member in members:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from ..quoting import quoted
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -33,6 +35,47 @@ def one_session(connection: dj.Connection) -> Iterator[None]:
         yield
     finally:
         config["database.reconnect"] = before
+
+
+def login(connection: dj.Connection) -> str:
+    """Give the account that a session logged in as, whatever role it has become since."""
+    if connection.adapter.backend != "postgresql":
+        return str(connection.get_user())
+    return str(connection.query("SELECT session_user", args=None, reconnect=False).fetchone()[0])
+
+
+def current_role(connection: dj.Connection) -> str:
+    """Give the role whose rights a session of PostgreSQL has."""
+    return str(connection.query("SELECT current_user", args=None, reconnect=False).fetchone()[0])
+
+
+@contextmanager
+def as_role(connection: dj.Connection, role: str) -> Iterator[None]:
+    """Be another role of PostgreSQL for a while."""
+    if current_role(connection) == role:
+        yield
+        return
+    connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # a lost session, or a transaction that failed, takes it back by itself
+            connection.query("RESET ROLE", args=None, reconnect=False)
+
+
+@contextmanager
+def as_login(connection: dj.Connection) -> Iterator[None]:
+    """Be the account that logged in for a while, with its rights and not those of the role that it has become."""
+    role = current_role(connection)
+    if role == login(connection):
+        yield
+        return
+    connection.query("RESET ROLE", args=None, reconnect=False)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # as above
+            connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
 
 
 @contextmanager

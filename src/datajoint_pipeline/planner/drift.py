@@ -13,6 +13,9 @@ from ..schema.model import Schema
 from .status import SchemaStatus, State
 from .target import Target
 
+#: States in which the tables should be as they were recorded.
+_AS_RECORDED = (State.CURRENT, State.UNREADABLE)
+
 
 def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     """Compare every schema that is current with the fingerprint recorded with its version, and with its snapshot.
@@ -21,7 +24,7 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     not as the snapshot has it, comes from another migration of the same version.
     """
     shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
-    current = [s for s in statuses if s.state is State.CURRENT and s.name in shapes]
+    current = [s for s in statuses if s.state in _AS_RECORDED and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
     latest = migration_files.latest(target.files)
     conflicts = {

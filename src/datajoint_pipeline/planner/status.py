@@ -25,6 +25,7 @@ class State(str, Enum):
     INTERRUPTED = "interrupted"
     DRIFTED = "drifted"
     CONFLICT = "conflict"
+    UNREADABLE = "unreadable"
 
 
 #: What the command line returns for a state.
@@ -37,6 +38,7 @@ EXIT_CODES = {
     State.INTERRUPTED: ExitCode.INTERRUPTED,
     State.DRIFTED: ExitCode.DRIFT,
     State.CONFLICT: ExitCode.CONFLICT,
+    State.UNREADABLE: ExitCode.PENDING,
 }
 
 
@@ -62,6 +64,10 @@ class SchemaStatus:
         Of the shape, as it was recorded with the version; None where none was recorded.
     draft : bool
         Whether the schema was brought to the code without a migration since it had that version.
+    unreadable : tuple of str
+        The tables, or the journal, that this account may not read.
+    tables : int
+        How many tables there are that are not hidden, as far as that was looked at.
     """
 
     name: str
@@ -73,6 +79,8 @@ class SchemaStatus:
     drift: tuple[str, ...] = field(default=())
     fingerprint: str | None = None
     draft: bool = False
+    unreadable: tuple[str, ...] = ()
+    tables: int = 0
 
 
 def read(target: Target) -> list[SchemaStatus]:
@@ -110,6 +118,8 @@ def judge(
     record : Record or None
         The last run in its journal.
     """
+    if record is None and found is not None and found.unreadable:
+        return SchemaStatus(name, database, code_version, None, State.UNREADABLE, unreadable=(journal.TABLE,))
     if record is None:
         state = State.UNRECORDED if found is not None and found.tables else State.ABSENT
         return SchemaStatus(name, database, code_version, None, state)
@@ -118,5 +128,16 @@ def judge(
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
     pending = migration_files.pending(files, name, record.version) if state is State.BEHIND else ()
-    draft = record.kind == journal.DRAFT
-    return SchemaStatus(name, database, code_version, record.version, state, pending, (), record.fingerprint, draft)
+    closed = found.closed if found is not None else ()
+    return SchemaStatus(
+        name,
+        database,
+        code_version,
+        record.version,
+        State.UNREADABLE if closed and state is State.CURRENT else state,
+        pending,
+        fingerprint=record.fingerprint,
+        draft=record.kind == journal.DRAFT,
+        unreadable=closed,
+        tables=found.tables if found is not None else 0,
+    )

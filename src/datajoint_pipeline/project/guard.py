@@ -6,6 +6,7 @@ asks once, with one query for the whole pipeline, and a schema whose code does n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from .. import journal
@@ -13,6 +14,8 @@ from ..errors import PipelineError
 from ..planner import status
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
+
+_LOG = logging.getLogger(__name__)
 
 
 def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> None:
@@ -36,6 +39,11 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
     found = statuses[name]
     if found.state is status.State.CURRENT:
         return
+    if found.state is status.State.UNREADABLE and len(found.unreadable) < found.tables:
+        # Some rights are given table by table; DataJoint says of the others that they are not defined.
+        count = f"{len(found.unreadable)} of {found.tables} tables of {found.database}"
+        _LOG.warning("This account cannot read %s; %s status names them.", count, target.command)
+        return
     command = target.command
     database = f"the database of {target.environment}"
     match found.state:
@@ -51,6 +59,9 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
         case status.State.AHEAD:
             why = f"The code is older: it has version {found.code_version}, the database {found.database_version}."
             do = "Pull the newer code and restart this process."
+        case status.State.UNREADABLE:
+            why = f"This account can read none of the tables of {found.database}."
+            do = "Ask for the rights that docs/access.md lists."
         case _:
             what = "a draft after" if found.draft else "version"
             why = f"The database is older: it has {what} {found.database_version}, the code {found.code_version}."
@@ -67,14 +78,14 @@ def survey(target: Target) -> dict[str, SchemaStatus]:
     databases = target.databases
     try:
         # One query tells everything about a database in order, which is nearly always the case.
-        records = journal.latest(target.connection, databases)
+        records, found = journal.at_once(target.connection, databases)
     except Exception as error:
         # DataJoint translates most of the drivers' errors, and hands on the others.
         driver = type(error).__module__.partition(".")[0] in ("pymysql", "psycopg2")
         if not driver and not isinstance(error, dj.DataJointError):
             raise
-        return {found.name: found for found in status.read(target)}
+        return {one.name: one for one in status.read(target)}
     return {
-        name: status.judge(target.files, name, database, target.versions[name], None, records.get(name))
+        name: status.judge(target.files, name, database, target.versions[name], found.get(name), records.get(name))
         for name, database in databases.items()
     }
