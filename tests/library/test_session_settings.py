@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from accounts import made
 from conftest import Project, Server
-from living import living, ok, rows, states
+from living import filled, lay, living, ok, rows, states
 
 PI = 3.141592653589793
 
@@ -19,6 +22,10 @@ ROLE = {
     "IntervalStyle": "'sql_standard'",
     "standard_conforming_strings": "off",
     "transform_null_equals": "on",
+    "TimeZone": "'Asia/Kathmandu'",
+    "client_encoding": "'LATIN1'",
+    "default_transaction_isolation": "'repeatable read'",
+    "search_path": "dev_life, dev_work",
 }
 GLOBAL = {
     "sql_select_limit": ("1", "18446744073709551615"),
@@ -27,20 +34,31 @@ GLOBAL = {
     "sql_safe_updates": ("1", "0"),
     "sql_auto_is_null": ("1", "0"),
     "sql_mode": ("'ANSI_QUOTES,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES'", "DEFAULT"),
+    "time_zone": ("'+05:45'", "DEFAULT"),
+    "transaction_isolation": ("'READ-UNCOMMITTED'", "DEFAULT"),
+    "default_storage_engine": ("MyISAM", "DEFAULT"),
+    "unique_checks": ("0", "1"),
+    "foreign_key_checks": ("0", "1"),
+    "character_set_client": ("latin1", "DEFAULT"),
+    "character_set_results": ("NULL", "DEFAULT"),
+    "collation_connection": ("latin1_bin", "DEFAULT"),
+    "init_connect": ("'SET NAMES latin1, time_zone = ''-03:30'', collation_connection = cp1251_bin'", "''"),
 }
 
 
 @pytest.fixture
 def set_up(server: Server) -> Iterator[Server]:
-    """A server that gives every new session other settings."""
-    if server.backend == "mysql":
-        server.execute(*(f"SET GLOBAL {name} = {other}" for name, (other, _) in GLOBAL.items()))
-        yield server
-        server.execute(*(f"SET GLOBAL {name} = {usual}" for name, (_, usual) in GLOBAL.items()))
-    else:
-        server.execute(*(f"ALTER ROLE {server.user} SET {name} = {value}" for name, value in ROLE.items()))
-        yield server
-        server.execute(f"ALTER ROLE {server.user} RESET ALL")
+    """A server that gives every new session of an account other settings, as that account sees it."""
+    with made(server, "dev_work", "dev_life") as make:
+        account = make("odd", owns=True)
+        plain = replace(server, user=account.name, password=account.password)
+        if server.backend == "mysql":
+            server.execute(*(f"SET GLOBAL {name} = {other}" for name, (other, _) in GLOBAL.items()))
+            yield plain
+            server.execute(*(f"SET GLOBAL {name} = {usual}" for name, (_, usual) in GLOBAL.items()))
+        else:
+            server.execute(*(f"ALTER ROLE {account.user} SET {name} = {value}" for name, value in ROLE.items()))
+            yield plain
 
 
 def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project, set_up: Server) -> None:
@@ -70,3 +88,94 @@ def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project
         ((many, longest),) = set_up.execute("SELECT COUNT(*), MAX(CHAR_LENGTH(grams)) FROM dev_life.weight")
         assert (many, longest) == (4, len(str(PI)))
         assert states(own) == {"life": ("behind", version), "work": ("current", "1.0.0")}
+
+
+#: A moment of each kind, a text that needs Unicode, and, once ``ALTER``ed, a fill of each kind.
+MOMENTS = '''"""What lives here."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("life")
+
+
+@schema
+class Moment(dj.Manual):
+    definition = """
+    number : int32
+    ---
+    zoned : timestamp  # native, and of a zone on MySQL
+    since = "2026-05-05 05:05:05" : timestamp
+    plain : datetime
+    day : varchar(32)
+    text : varchar(32)
+    """
+'''
+INSERTED = """
+from my_pipeline import life
+life.Moment.insert([
+    (1, "2026-01-01", "2026-05-05", "2026-03-29 02:30:00", "2026-03-29", "Zażółć €"),
+    (2, "2026-01-01", "2026-05-05", "2026-01-01 23:59:59", "2026-12-31", "naïve 日本"),
+])
+"""
+ADDED = """    begun = "2026-03-29 02:30:00" : datetime
+    made = CURRENT_TIMESTAMP : datetime
+    text : varchar(32)
+"""
+LOOK = {
+    "mysql": (
+        "SELECT number, CAST(zoned AS CHAR), CAST(plain AS CHAR), CAST(day AS CHAR), HEX(text){more} FROM dev_life.moment "
+        "ORDER BY number LIMIT 9",
+        ", CAST(begun AS CHAR), ABS(TIMESTAMPDIFF(SECOND, made, UTC_TIMESTAMP())) < 300",
+    ),
+    "postgresql": (
+        "SELECT number, zoned::text, plain::text, day::text, encode(convert_to(text, 'UTF8'), 'hex'){more} "
+        "FROM dev_life.moment ORDER BY number LIMIT 9",
+        ", begun::text, abs(extract(epoch FROM made - (now() AT TIME ZONE 'UTC'))) < 300",
+    ),
+}
+
+
+@pytest.fixture(params=["usual", "odd"])
+def either(request: pytest.FixtureRequest, server: Server) -> Server:
+    """A server as it is, and one that gives every new session other settings."""
+    return server if request.param == "usual" else request.getfixturevalue("set_up")  # type: ignore[no-any-return]
+
+
+def test_moments_and_texts_are_what_they_are_in_any_zone_and_encoding(project: Project, either: Server) -> None:
+    zone = "SET TIME_ZONE = '+00:00'" if either.backend == "mysql" else "SET TIME ZONE 'UTC'"
+    look, more = LOOK[either.backend]
+
+    def found(more: str = "") -> list[tuple[Any, ...]]:
+        return either.execute(zone, look.format(more=more))
+
+    lay(project)
+    project.write(project.module("life"), MOMENTS)
+    (project.folder / project.module("work")).unlink()
+    project.write(project.module("version"), '__version__ = "0.1.0"\nSCHEMA_VERSIONS = {"life": "1.0.0"}\n')
+    with filled(either, project, INSERTED):
+        # What DataJoint puts there is of the session's zone.
+        either.execute(zone, "UPDATE dev_life.moment SET zoned = plain WHERE number > 0")
+        before = found()
+        assert [bytes.fromhex(row[4]).decode() for row in before] == ["Zażółć €", "naïve 日本"]
+        # A zone is taken away, a text becomes a day, and what is added is the same whoever adds it.
+        project.replace(project.module("life"), "zoned : timestamp", "zoned : datetime")
+        project.replace(project.module("life"), "day : varchar(32)", "day : date")
+        project.replace(project.module("life"), "    text : varchar(32)\n", ADDED)
+        ok(project, "revise", "-m", "moments")
+        ok(project, "migrate")
+        after = found(more)
+        assert [row[:5] for row in after] == before
+        assert {row[5:] for row in after} == {("2026-03-29 02:30:00", True)}
+        assert states(project)["life"][0] == "current"
+        # What is dropped comes back as it was.
+        text = project.read(project.module("life"))
+        project.write(project.module("life"), "\n".join(s for s in text.split("\n") if " zoned :" not in s))
+        project.replace(project.module("life"), "text : varchar(32)", "text : varchar(3)")
+        ok(project, "revise", "-m", "drop", "--drop", "Moment.zoned")
+        ok(project, "migrate", "--allow-data-loss")
+        (path,) = (project.folder / "backups").glob("*.zip")
+        ok(project, "rollback", "life", "--to", "2.0.0")
+        ok(project, "restore", str(path))
+        assert found(more) == after

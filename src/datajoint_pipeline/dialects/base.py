@@ -63,6 +63,10 @@ class Dialect(ABC):
     #: Statement for every session, so that nothing which an account or the server has set changes a value or a shape.
     exact = ""
 
+    #: What else a session is set to while it changes a pipeline: moments are in UTC, and a statement sees what others
+    #: wrote before it. People's own sessions stay in the zone that they chose.
+    changing: Mapping[str, str] = {}
+
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()
 

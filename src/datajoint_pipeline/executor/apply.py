@@ -8,7 +8,7 @@ as it was recorded before the step, or as the step leaves it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from .. import journal
 from ..dialects.owners import Owner
@@ -204,7 +204,11 @@ def alone(target: Target) -> Iterator[None]:
     """Hold the pipeline's lock, on the session that runs the statements, and be the owner of the schemas."""
     connection, names = target.connection, {*target.versions, *migration_files.schemas(target.files)}
     databases = [target.database(name) for name in sorted(names)]
-    with journal.lock(connection, target.lock), one_session(connection), owners.acting(connection, databases):
+    with ExitStack() as stack:
+        stack.enter_context(journal.lock(connection, target.lock))
+        stack.enter_context(one_session(connection))
+        stack.enter_context(stepping.changing(connection))
+        stack.enter_context(owners.acting(connection, databases))
         stepping.upgrade_journals(connection, target.databases.values())
         yield
 

@@ -200,43 +200,25 @@ def stream(connection: dj.Connection, sql: str) -> Iterator[Row]:
 
 
 @contextmanager
-def utc(connection: dj.Connection) -> Iterator[None]:
-    """Have the server give, and take, moments with a time zone in UTC."""
-    mysql = connection.adapter.backend == "mysql"
-    show = "SELECT @@session.time_zone" if mysql else "SHOW TimeZone"
-    set_ = "SET time_zone = %s" if mysql else "SET TimeZone = %s"
-    before = connection.query(show, args=None, reconnect=False).fetchone()[0]
-    connection.query(set_, ("+00:00" if mysql else "UTC",), reconnect=False)
-    try:
-        yield
-    finally:
-        with suppress(Exception):  # after an error PostgreSQL takes nothing but ROLLBACK, which undoes this too
-            connection.query(set_, (before,), reconnect=False)
-
-
-@contextmanager
 def _reading(target: Target, locked: list[str]) -> Iterator[None]:
     """Read every table as it is at one moment; locked tables stay so until the transaction around this ends."""
     connection = target.connection
     if connection.adapter.backend == "mysql":
         start, end = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", "COMMIT"
-        with utc(connection):
-            connection.query(start, args=None, reconnect=False)
-            try:
-                yield
-            finally:
-                with suppress(Exception):
-                    connection.query(end, args=None, reconnect=False)
+        connection.query(start, args=None, reconnect=False)
+        try:
+            yield
+        finally:
+            with suppress(Exception):
+                connection.query(end, args=None, reconnect=False)
         return
     if locked:
         _lock(target, f"LOCK TABLE {', '.join(locked)} IN SHARE MODE")
-        with utc(connection):
-            yield
+        yield
         return
     with stepping.transaction(connection):
         connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", args=None, reconnect=False)
-        with utc(connection):
-            yield
+        yield
 
 
 def _lock(target: Target, sql: str) -> None:

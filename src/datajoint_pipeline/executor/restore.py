@@ -142,7 +142,7 @@ class _Restoring:
             with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
                 made = self._make([part for part in parts if part in missing])
                 owners.hand_over(self.connection, owned)
-                with backup.utc(self.connection), self._staged(parts), stepping.within(self.connection):
+                with self._staged(parts), stepping.within(self.connection):
                     found += [
                         self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
                     ]

@@ -74,6 +74,25 @@ def prepare(connection: dj.Connection) -> None:
         connection.query(text % WAIT if "%d" in text else text, args=None, reconnect=False)
 
 
+@contextmanager
+def changing(connection: dj.Connection) -> Iterator[None]:
+    """Have the session set up for changing a pipeline, whatever an account or the server has set, for a while."""
+    wanted, mysql = dialect_of(connection).changing, connection.adapter.backend == "mysql"
+    show = "SELECT @@SESSION.{}" if mysql else "SHOW {}"
+    before = {name: connection.query(show.format(name), args=None, reconnect=False).fetchone()[0] for name in wanted}
+
+    def set_up(values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            connection.query(f"SET SESSION {name} = %s", (value,), reconnect=False)
+
+    set_up(wanted)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # a lost session has nothing to be set back
+            set_up(before)
+
+
 def send(connection: dj.Connection, statement: str, what: str) -> None:
     """Run a statement that is no step of a plan, for :func:`patiently` to try again where somebody holds its tables."""
     try:

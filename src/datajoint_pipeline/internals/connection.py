@@ -151,6 +151,8 @@ def encrypted_connection(
         def connect(self) -> None:
             with around():
                 super().connect()
+            if self.adapter.backend == "postgresql":  # the driver has to know, too
+                self._conn.set_client_encoding("UTF8")
             with self._conn.cursor() as cursor:
                 cursor.execute(settings)
 

@@ -38,12 +38,17 @@ class MySQL(Dialect):
     #: EXP of more than 709 is out of range.
     failing = "SELECT IF(found = 0, 0, EXP(1000 + found)) FROM ({}) AS probe(found)"
 
-    #: Beside the SQL mode, which DataJoint sets: rows left out, digits of a quotient, names of months, quoted names.
+    #: Beside the SQL mode, which DataJoint sets: rows left out, digits of a quotient, names of months, quoted names,
+    #: where new tables are, what is checked, and how texts are compared.
     exact = (
         "SET SESSION sql_select_limit = 18446744073709551615, SESSION div_precision_increment = 4, "
         "SESSION lc_time_names = 'en_US', SESSION sql_quote_show_create = 1, SESSION sql_auto_is_null = 0, "
-        "SESSION sql_safe_updates = 0"
+        "SESSION sql_safe_updates = 0, SESSION default_storage_engine = InnoDB, SESSION unique_checks = 1, "
+        "SESSION foreign_key_checks = 1, SESSION collation_connection = utf8mb4_0900_ai_ci"
     )
+
+    #: A consistent snapshot, as backups need it, is to be had with this isolation alone.
+    changing: Mapping[str, str] = {"time_zone": "+00:00", "transaction_isolation": "REPEATABLE-READ"}
 
     session = (
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"

@@ -43,6 +43,9 @@ class PostgreSQL(Dialect):
         "SET transform_null_equals = off; SET array_nulls = on"
     )
 
+    #: With any other isolation a table would be copied without the rows that were written before it was locked.
+    changing: Mapping[str, str] = {"TimeZone": "UTC", "default_transaction_isolation": "read committed"}
+
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
 
     def literal(self, text: str) -> str:
