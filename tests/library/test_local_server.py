@@ -593,6 +593,26 @@ def test_any_path_will_do(project, name, beside_data):
     local.destroy(directory)
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "back\rhere", "bytes \udcff"])
+def test_a_path_that_is_not_one_line_of_text_is_refused_before_anything_is_made(project, name):
+    directory = project / name / ".local"
+    directory.parent.mkdir()
+    words = refused(local.start, directory)
+    assert len(words.splitlines()) == 3 and repr(str(directory)) in words and "Rename" in words
+    assert not directory.exists()
+    assert local.find(directory) is None and local.stop(directory) is False
+
+
+@pytest.mark.parametrize("name", ["tab\there", "escape\x1b[31m"])
+def test_other_odd_characters_do_no_harm(project, name):
+    directory = project / name / ".local"
+    server = local.start(directory)
+    put_rows(server)
+    assert has_rows(server) and local.find(directory) == server
+    assert local.stop(directory) is True
+    local.destroy(directory)
+
+
 def test_a_socket_folder_that_somebody_else_made_is_refused(project):
     directory = project / "a:b" / ".local"
     host = Path(local.start(directory).host)

@@ -74,6 +74,7 @@ def start(directory: Path, *, port: int | None = None) -> Server:
     with _in_words(directory):
         if (server := find(directory)) and fits(server):
             return server
+        _refuse_odd(directory)
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
         with _lock(directory):
@@ -87,6 +88,16 @@ def start(directory: Path, *, port: int | None = None) -> Server:
                 if not (directory / "pg" / "PG_VERSION").exists():
                     _initdb(directory, binaries, runner, claim)
                 return _launch(directory, binaries, runner, claim, port)
+
+
+def _refuse_odd(directory: Path) -> None:
+    """Refuse a path that initdb gives to no shell, or that the driver cannot encode."""
+    path = str(directory)
+    broken = {"\n", "\r"} & set(path)
+    if broken or path.encode(errors="replace").decode() != path:
+        what = f"There can be no embedded server in {path!r}."
+        why = f"There {'is a line break' if broken else 'are bytes that are no text in UTF-8'} in this path."
+        raise PipelineError(what, why, "Rename the folder, and run the command again.")
 
 
 def find(directory: Path) -> Server | None:
