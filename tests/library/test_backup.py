@@ -350,3 +350,56 @@ def test_many_rows_are_streamed_and_a_killed_backup_has_changed_nothing(odd: Pro
     assert table(server, "odd") == before
     for small, large in zip(little, much, strict=True):
         assert large - small < 20_000, (little, much)
+
+
+#: A backup that goes wrong in one way, without anybody noticing.
+WRONG = {
+    "a value is another": "archive._encoded = lambda v, good=archive._encoded: good(v).replace('say', 'sad')",
+    "a null is empty": "archive._encoded = lambda v, good=archive._encoded: '' if v is None else good(v)",
+    "a row is missing": """
+good = archive.Writer.add
+archive.Writer.add = lambda self, part, rows: good(self, part, list(rows)[:-1])
+""",
+    "the disk has another byte": r"""
+good = os.fsync
+def other(number):
+    good(number)
+    size = os.fstat(number).st_size
+    if size > 500:
+        byte = os.pread(number, 1, 200)
+        os.pwrite(number, bytes([byte[0] ^ 1]), 200)
+os.fsync = other
+""",
+    # As from an account whose settings get by us.
+    "a text has not all digits": r"""
+good = backup.rows
+def rows(connection, *arguments):
+    connection.query("SET extra_float_digits = 0")
+    return good(connection, *arguments)
+backup.rows = rows
+""",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server: Server, wrong: str) -> None:
+    if "digits" in wrong and server.backend == "mysql":
+        return  # there no setting does that
+    revise(odd, *SMALLER)
+    before, was = table(server, "odd"), states(odd)
+    program = "import os\nfrom datajoint_pipeline.executor import archive, backup\n" + WRONG[wrong]
+    program += "\nfrom datajoint_pipeline.cli import run; from my_pipeline import pipeline\n"
+    refused = odd.python("-c", program + "run(pipeline, ['migrate', '--allow-data-loss'])")
+    is_sentence(refused)
+    assert "othing was changed" in refused.err and "--no-backup" in refused.err, refused.err
+    assert not backups(odd) and not leftovers(odd)
+    assert table(server, "odd") == before and states(odd) == was
+    odd.write(odd.module("life"), odd.read(odd.module("life")).partition("@schema\nclass Odd")[0])
+    ok(odd, "migrate", "--allow-data-loss", "--no-backup")
+    revise(odd, words="drop", said=("--drop", "Odd"))
+    ok(odd, "migrate")
+    before = table(server, "~dropped_odd")
+    refused = odd.python("-c", program + "run(pipeline, ['purge', '--allow-data-loss'])")
+    if "digits" not in wrong:  # what is left of them needs no more
+        is_sentence(refused)
+        assert table(server, "~dropped_odd") == before

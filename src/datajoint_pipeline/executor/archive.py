@@ -17,7 +17,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -113,13 +113,22 @@ class Manifest:
 
 
 @contextmanager
-def writing(path: Path, manifest: Manifest) -> Iterator[Writer]:
-    """Write a file under a hidden name, and rename it once the disk has all of it.
+def writing(path: Path, manifest: Manifest, compare: Callable[[Archive], None]) -> Iterator[Writer]:
+    """Write a file under a hidden name, and rename it once the disk has all of it and it was compared.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    manifest : Manifest
+        What it says of itself, complete once all rows are written.
+    compare : callable
+        Given the file as the disk has it; raises where it does not hold what it should.
 
     Raises
     ------
     PipelineError
-        If the disk does not take it; then no part of it is left.
+        If the disk does not take it, or gives back something else; then no part of it is left.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -135,6 +144,9 @@ def writing(path: Path, manifest: Manifest) -> Iterator[Writer]:
                 writer.close(manifest)
             raw.flush()
             os.fsync(raw.fileno())
+            if hasattr(os, "posix_fadvise"):  # or it would be read from memory, and not from the disk
+                os.posix_fadvise(raw.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        _read_back(temporary, path.name, compare)
         os.replace(temporary, path)
         _sync(path.parent)
     except BaseException as error:
@@ -146,6 +158,23 @@ def writing(path: Path, manifest: Manifest) -> Iterator[Writer]:
                 "See to that, or say --no-backup if the values may go for good.",
             ) from error
         raise
+
+
+def _read_back(temporary: Path, name: str, compare: Callable[[Archive], None]) -> None:
+    """Compare a file as the disk has it."""
+    try:
+        with reading(temporary) as file:
+            compare(file)
+    except Damaged as error:
+        raise PipelineError(
+            f"The backup {name} is not on the disk as it was written.",
+            error.why,
+            "See to the disk, or say --no-backup if the values may go for good.",
+        ) from error
+
+
+class Damaged(PipelineError):
+    """What is in a file is not what was written to it."""
 
 
 #: Errors of a disk or a folder, and not of a server.
@@ -316,8 +345,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
     return Manifest(**{**values, "parts": parts})
 
 
-def _damaged(path: Path, why: str) -> PipelineError:
-    return PipelineError(
+def _damaged(path: Path, why: str) -> Damaged:
+    return Damaged(
         f"{path.name} is damaged, or no backup.",
         f"{why[:1].upper()}{why[1:].rstrip('.')}; nothing was changed.",
         "Take another copy of the file.",

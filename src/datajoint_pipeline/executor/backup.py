@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from ..planner.target import Target
 from ..quoting import quoted
 from ..schema.model import Schema, encode
 from . import archive, stepping
-from .archive import ArchivedColumn, Manifest, Part, Row
+from .archive import Archive, ArchivedColumn, Manifest, Part, Row, Value
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -90,13 +91,18 @@ class Backups:
         Raises
         ------
         PipelineError
-            If the disk would not hold it.
+            If the disk would not hold it, or what is read back from it is not what the tables hold.
         """
         path = _path(deployment.target.backups, manifest)
         with _reading(deployment.target, [deployment.full(loss.table.name) for loss in losses if lock]):
             plans = [(_part(deployment, loss), deployment.full(loss.table.name)) for loss in losses]
             _refuse_small_disk(deployment.connection, path.parent, plans)
-            with archive.writing(path, manifest) as file:
+
+            def compare(file: Archive) -> None:
+                for part, full in plans:
+                    _compare(deployment.connection, file, part, full)
+
+            with archive.writing(path, manifest, compare) as file:
                 for part, full in plans:
                     file.add(part, rows(deployment.connection, part, full))
                     manifest.parts.append(part)
@@ -178,14 +184,60 @@ def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") 
     return f"CAST({f'CAST({name} AS DOUBLE)' if column.type.startswith('float') else name} AS CHAR)"
 
 
-def rows(connection: dj.Connection, part: Part, full: str) -> Iterator[Row]:
-    """Read the rows of a table, in the order of their key."""
+def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Generator[Row]:
+    """Read the rows of a table, and ``more`` expressions over them, in the order of their key."""
     key = ", ".join(quoted(connection, column.name) for column in part.columns if column.key)
-    listed = ", ".join(read_as(connection, column) for column in part.columns)
+    listed = ", ".join([*(read_as(connection, column) for column in part.columns), *more])
     return stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else ""))
 
 
-def stream(connection: dj.Connection, sql: str) -> Iterator[Row]:
+def _compare(connection: dj.Connection, file: Archive, part: Part, full: str) -> None:
+    """Refuse a file that does not hold the rows of a table, value by value, as they are now."""
+    exact = [column for column in part.columns if _ROUNDED.match(column.type)]
+    tests = [_comes_back(connection, column) for column in exact]
+    number, width = 0, len(part.columns)
+    # What is left of it is read before the session does anything else.
+    with closing(rows(connection, part, full, *tests)) as there:
+        for number, (kept, found) in enumerate(zip_longest(file.rows(part), there), 1):
+            if kept is None or found is None:
+                raise _other(part, f"{part} has {'more' if kept is None else 'fewer'} rows than the file")
+            values = [_plain(value) for value in found[:width]]
+            if values != kept:
+                other = next(c.name for c, value, had in zip(part.columns, values, kept, strict=True) if value != had)
+                raise _other(part, f"{other} in row {number} is another")
+            if not all(found[width:]):
+                other = next(c.name for c, same in zip(exact, found[width:], strict=True) if not same)
+                raise _other(part, f"the text of {other} in row {number} does not give its value again")
+    if number != part.rows:
+        raise _other(part, f"{part.rows} rows were written, and {number} are there")
+
+
+#: Types whose values the server may write with fewer digits than they have.
+_ROUNDED = re.compile("float|double|real")
+
+
+def _comes_back(connection: dj.Connection, column: ArchivedColumn) -> str:
+    """Give an expression that tells whether the text of a number in the file is that number again."""
+    name, text = quoted(connection, column.name), read_as(connection, column)
+    if connection.adapter.backend == "postgresql":
+        return f"({text})::{column.type} IS NOT DISTINCT FROM {name}"
+    return f"CAST({text} AS DOUBLE) <=> CAST({name} AS DOUBLE)"
+
+
+def _plain(value: Value | bytearray | memoryview) -> Value:
+    """Give a value of a driver as the file has it."""
+    return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+
+
+def _other(part: Part, why: str) -> PipelineError:
+    return PipelineError(
+        f"The backup of {part} does not hold what the table holds.",
+        f"Read back and compared, {why}. Nothing was changed.",
+        "Run the command again, or say --no-backup if the values may go for good.",
+    )
+
+
+def stream(connection: dj.Connection, sql: str) -> Generator[Row]:
     """Read the rows of a query, a batch in memory at a time; on PostgreSQL within a transaction."""
     if connection.adapter.backend == "postgresql":
         connection.query(f"DECLARE kept NO SCROLL CURSOR FOR {sql}", args=None, reconnect=False)
