@@ -188,7 +188,11 @@ CASES: dict[str, Case] = {
         more={"Task": ("name",)},
     ),
     "rename": Case(
-        (("work", "    room = null", "    place = null"), ("work", "class Task(", "class Job("), ("work", "-> Task", "-> Job")),
+        (
+            ("work", "    room = null", "    place = null"),
+            ("work", "class Task(", "class Job("),
+            ("work", "-> Task", "-> Job"),
+        ),
         ("--rename", "work.Task.room=place", "--rename-table", "work.Task=work.Job"),
     ),
 }
@@ -233,7 +237,13 @@ class Statements:
         self.update(table, key, {name: value})
 
     def delete(self, table: str, key: Row) -> None:
-        tables = ("Weight", "Score", "Task", "Animal") if table == "Animal" else ("Score", "Task") if table == "Task" else (table,)
+        tables = (
+            ("Weight", "Score", "Task", "Animal")
+            if table == "Animal"
+            else ("Score", "Task")
+            if table == "Task"
+            else (table,)
+        )
         self._send("BEGIN")
         try:
             for name in tables:
@@ -251,7 +261,7 @@ class Statements:
         return f"{self._mark}{name}{self._mark}"
 
     def _full(self, table: str) -> str:
-        schema, name = "work.__score".split(".") if table == "Score" else TABLES[table][0].split(".")
+        schema, name = ["work", "__score"] if table == "Score" else TABLES[table][0].split(".")
         return f"{self._quote(f'dev_{schema}')}.{self._quote(name)}"
 
     def _where(self, key: Row) -> str:
@@ -276,7 +286,11 @@ class Client:
             self.rows["Animal"][animal,] = {"name": f"a{animal}", "colour": "grey"}
             for n in range(EACH):
                 self.rows["Weight"][animal, n] = {"grams": 1000.0 * n}
-                self.rows["Task"][animal, n] = {"note": "n" if n else None, "room": n or None, "data": [n] if n else None}
+                self.rows["Task"][animal, n] = {
+                    "note": "n" if n else None,
+                    "room": n or None,
+                    "data": [n] if n else None,
+                }
 
     def write(self) -> None:
         """Write once."""
@@ -358,7 +372,9 @@ class Client:
             self.rows[table][to] = self.rows[table].pop(key)
             if table == "Animal":
                 for other in ("Weight", "Task"):
-                    self.rows[other] = {(new if k[0] == key[0] else k[0], *k[1:]): r for k, r in self.rows[other].items()}
+                    self.rows[other] = {
+                        (new if k[0] == key[0] else k[0], *k[1:]): r for k, r in self.rows[other].items()
+                    }
 
     def _delete(self, table: str, key: Key) -> None:
         if self._try("delete", [(table, key)], lambda: self.doer.delete(table, self._named(table, key))):
@@ -403,6 +419,10 @@ class Outcome:
     why: Counter[str] = field(default_factory=Counter)
 
 
+#: How often the migration pauses before statements that are alike, of which a conversion has one a row.
+_TIMES = 5
+
+
 class Moments:
     """Is told each statement of the migration; gives clients time between them, and knows when it is over."""
 
@@ -410,6 +430,7 @@ class Moments:
         self.over = threading.Event()
         self._mysql, self._pause = mysql, pause
         self._steps, self._done, self._began = 0, 0, False
+        self._paused = Counter[str]()
 
     def __call__(self, text: str) -> None:
         words = text.lstrip()[:4000].upper()
@@ -425,7 +446,9 @@ class Moments:
         elif not self._mysql and self._began and self._done >= self._steps > 0:
             self.over.set()
         elif self._began and words.startswith(("UPDATE", "ALTER", "LOCK", "RENAME", "INSERT", "CREATE TABLE")):
-            time.sleep(self._pause)
+            self._paused[words[:60]] += 1
+            if self._paused[words[:60]] <= _TIMES:
+                time.sleep(self._pause)
 
 
 @contextmanager

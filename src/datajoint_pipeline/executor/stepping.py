@@ -259,7 +259,7 @@ def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
 
     def work() -> None:
         for conversion in payload["recode"]:
-            while _convert(connection, conversion):
+            while _convert(connection, conversion, alone=True):
                 pass
         send(*entry.statements)
 
@@ -301,12 +301,13 @@ def _recode(connection: dj.Connection, entry: steplog.Entry) -> None:
     more = True
     while more:
         with within(connection):
-            more = _convert(connection, payload)
+            more = _convert(connection, payload, alone=connection.adapter.backend == "postgresql")
 
 
-def _convert(connection: dj.Connection, payload: dict[str, Any]) -> bool:
+def _convert(connection: dj.Connection, payload: dict[str, Any], *, alone: bool) -> bool:
     """Convert a batch of the values of an attribute; tell whether more are left."""
-    return convert(connection, tuple(payload["place"]), payload["source"], payload["target"], payload["type"])
+    values = (payload[name] for name in ("source", "target", "type"))
+    return convert(connection, tuple(payload["place"]), *values, mark=payload.get("mark", ""), alone=alone)
 
 
 def _python(target: Target, databases: Mapping[str, str], entry: steplog.Entry) -> None:

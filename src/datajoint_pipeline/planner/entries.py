@@ -71,7 +71,7 @@ def _replaced(
 
 def _conversion(place: tuple[str, str], recode: recoding.Recode) -> dict[str, Any]:
     """Give the payload of values that DataJoint converts; ``place`` is where their table is by then."""
-    return {"place": place, "source": recode.source, "target": recode.target, "type": recode.type}
+    return {"place": place, "source": recode.source, "target": recode.target, "type": recode.type, "mark": recode.mark}
 
 
 def of_data(

@@ -307,7 +307,8 @@ def add_steps(
     """
     now = group.before if before is None else before
     after_user_steps = False
-    operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, *what))
+    marked = deployment.connection.adapter.backend == "mysql"
+    operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, *what), marked=marked)
     entries: list[steplog.Entry] = []
     late = [operation.operation for operation in operations if isinstance(operation, ops.Online)]
     # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.

@@ -133,8 +133,10 @@ class TableAlteration:
                 continue
             value = self.dialect.fill_value(column, fill)
             if name in self.converts:
-                value = self.converts[name] if value is None else f"COALESCE({self.converts[name]}, {value})"
-                condition = f" WHERE {self.quote(old)} IS NOT NULL" if fill is None else ""
+                if value is not None:
+                    value = f"COALESCE({self.converts[name]}, {value})"
+                else:  # a value that somebody sets to null after the first of these updates is null after the last one
+                    value = f"IF({self.quote(old)} IS NULL, NULL, {self.converts[name]})"
             sql = f"UPDATE {self.full} SET {self.quote(target)} = {value}{condition}"
             steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes"))
         return steps
