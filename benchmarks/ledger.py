@@ -5,7 +5,8 @@
 
 For each operation that changes values or keys, several clients insert, update, set to NULL, delete and change keys, one
 of them with DataJoint's classes, another one populates with reservation. Every write that was told as saved
-has to be in the result as if it had come before the first step.
+has to be in the result as if it had come before the first step. Late is what the code of before wrote, with the meaning
+of before, when the tables were free again.
 """
 
 from __future__ import annotations
@@ -48,12 +49,16 @@ def main() -> None:
                             server, own, CASES[name], pause=options.pause, clients=options.clients, bulk=options.rows
                         )
                     shutil.rmtree(own.folder)
-                    counts.update(saved=outcome.saved, refused=outcome.refused, wrong=len(outcome.wrong))
+                    counts.update(
+                        saved=outcome.saved, refused=outcome.refused, late=outcome.late, wrong=len(outcome.wrong)
+                    )
                     for text in [*outcome.wrong[:5], *(f"refused: {why}" for why in outcome.why)]:
                         print(f"{backend} {name}: {text}", file=sys.stderr)
-    print(f"\n{'operation':10} {'server':12} {'saved':>8} {'refused':>8} {'wrong':>8}")
+    print(f"\n{'operation':10} {'server':12} {'saved':>8} {'refused':>8} {'late':>8} {'wrong':>8}")
     for (name, backend), counts in found.items():
-        print(f"{name:10} {backend:12} {counts['saved']:8} {counts['refused']:8} {counts['wrong']:8}")
+        print(
+            f"{name:10} {backend:12} {counts['saved']:8} {counts['refused']:8} {counts['late']:8} {counts['wrong']:8}"
+        )
     sys.exit(any(counts["wrong"] for counts in found.values()))
 
 

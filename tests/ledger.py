@@ -280,8 +280,8 @@ class Client:
         self.rows: Rows = {table: {} for table in TABLES}
         self.saved, self.refused = Counter[str](), Counter[str]()
         self.why: dict[str, str] = {}
-        #: The last writes of each row, for whoever looks into a wrong one.
-        self.last: dict[tuple[str, Key], list[str]] = {}
+        #: The last writes of each row, and when they began: for whoever looks into a wrong one.
+        self.last: dict[tuple[str, Key], list[tuple[float, str]]] = {}
         for animal in range(number * OWNED, number * OWNED + animals):
             self.rows["Animal"][animal,] = {"name": f"a{animal}", "colour": "grey"}
             for n in range(EACH):
@@ -332,7 +332,7 @@ class Client:
             said, done = "saved", True
         for place in places:
             line = f"{began:.4f} to {time.time():.4f} {kind}: {said}"
-            self.last[place] = [*self.last.get(place, [])[-5:], line]
+            self.last[place] = [*self.last.get(place, [])[-5:], (began, line)]
         return done
 
     def _insert(self, table: str) -> None:
@@ -411,10 +411,14 @@ class People:
 
 @dataclass
 class Outcome:
-    """What came of it."""
+    """What came of it.
+
+    ``late`` counts rows that the code of before wrote, as it writes them, after the tables were let go of.
+    """
 
     saved: int = 0
     refused: int = 0
+    late: int = 0
     wrong: list[str] = field(default_factory=list)
     why: Counter[str] = field(default_factory=Counter)
 
@@ -431,9 +435,13 @@ class Moments:
         self._mysql, self._pause = mysql, pause
         self._steps, self._done, self._began = 0, 0, False
         self._paused = Counter[str]()
+        #: When the tables were let go of for the last time.
+        self.open = float("inf")
 
     def __call__(self, text: str) -> None:
         words = text.lstrip()[:4000].upper()
+        if words.startswith("UNLOCK TABLES" if self._mysql else "COMMIT"):
+            self.open = time.time()
         if "~MIGRATION_STEP" in words:
             self._steps += words.startswith("INSERT") and not re.search(r"VALUES \(\d+, 0,", words)
             if words.startswith("UPDATE"):
@@ -541,7 +549,9 @@ def play(server: Server, own: Project, case: Case, *, pause: float, clients: int
         outcome.refused += client.refused.total()
         outcome.why.update(re.sub(r"\d+", "0", text)[:70] for text in client.why.values())
     if not answer.code:
-        outcome.wrong += _differences(server, case, everybody)
+        found = _differences(server, case, everybody)
+        outcome.wrong += [text for began, text in found if began < moments.open]
+        outcome.late = len(found) - len(outcome.wrong)
     return outcome
 
 
@@ -564,11 +574,11 @@ def _read(client: Client, told: Any) -> None:
     client.rows = {table: {tuple(key): row for key, row in rows} for table, rows in told["rows"].items()}
     client.saved, client.refused = Counter(told["saved"]), Counter(told["refused"])
     client.why = told["why"]
-    client.last = {(table, tuple(key)): lines for table, key, lines in told["last"]}
+    client.last = {(table, tuple(key)): [(began, line) for began, line in lines] for table, key, lines in told["last"]}
 
 
-def _differences(server: Server, case: Case, clients: list[Client]) -> list[str]:
-    """Compare what the tables hold with what they have to."""
+def _differences(server: Server, case: Case, clients: list[Client]) -> list[tuple[float, str]]:
+    """Compare what the tables hold with what they have to; give when the last write of a wrong row began, and words."""
     rows: Rows = {table: {} for table in TABLES}
     for client in clients:
         for table in TABLES:
@@ -579,8 +589,11 @@ def _differences(server: Server, case: Case, clients: list[Client]) -> list[str]
         for key in sorted(expected.keys() | found[table].keys()):
             want, have = expected.get(key), found[table].get(key)
             if want != have:
-                lines = [line for client in clients for line in client.last.get((table, key), [])]
-                wrong.append(f"{table} {key} is {have}, not {want}\n    " + "\n    ".join(lines))
+                places = [(table, key), ("Animal", key[:1])]
+                writes = sorted(write for client in clients for place in places for write in client.last.get(place, []))
+                lines = "".join(f"\n    {line}" for _, line in writes)
+                saved = [began for began, line in writes if line.endswith(": saved")]
+                wrong.append((saved[-1] if saved else 0.0, f"{table} {key} is {have}, not {want}{lines}"))
     return wrong
 
 

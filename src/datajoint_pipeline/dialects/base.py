@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from .. import quoting
@@ -71,6 +71,9 @@ class Dialect(ABC):
 
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
+
+    #: Whether new tables are made before everything else where they can be: none can be made while tables are locked.
+    makes_first = False
 
     def __init__(
         self,
@@ -215,6 +218,13 @@ class Dialect(ABC):
 
     def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
         """Give steps that rely on rows inserted for those of ``child``, such that nobody writes any in between."""
+        return steps
+
+    def keep_out(self, steps: list[Step], states: Iterable[Table], valued: Iterable[TableName]) -> list[Step]:
+        """Give steps such that nobody writes with the code of before from the first that disturbs others to the last.
+
+        ``states`` has the tables before and afterwards, ``valued`` those whose rows get values.
+        """
         return steps
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:

@@ -40,6 +40,9 @@ class Step:
     locks : tuple of str
         On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
         changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
+    open : bool
+        On MySQL, whether others may go on writing with the code of before: what it adds is new, and what it fills is
+        filled again under the locks.
     """
 
     sql: str
@@ -52,6 +55,7 @@ class Step:
     check: str = ""
     first: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
+    open: bool = False
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:
         """Give the step with statements before it, under locks that keep others from writing meanwhile."""

@@ -35,6 +35,7 @@ from ..quoting import quoted
 from ..schema.model import Schema, Table, TableName, decode, encode
 from . import stepping
 from .backup import Backups
+from .holding import Hold
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -358,21 +359,27 @@ def _run(target: Target, head: Mapping[str, Any], report: Report, *, online: boo
     database = databases[leader["schema"]]
     entries = steplog.read(connection, database, leader["run"])
     prepared, last, single = False, 0, connection.adapter.backend == "mysql"
-    for entry in entries:
-        if entry.number > last and entry.state != steplog.DONE and (online or entry.kind != "online"):
-            if not prepared:
-                stepping.prepare(connection)
-            prepared = entry.kind != "online"  # which has more patience
-            report(entry.words, entry.number, len(entries))
-            step = partial(stepping.run, target, databases, database, leader["run"], entry, len(entries))
-            try:
-                # A transaction is tried again as a whole.
-                last = stepping.patiently(connection, databases, step) if single or entry.kind == "online" else step()
-            except stepping.Refused:
-                if entry.number == 1 and single:
-                    for member in head["members"]:  # nothing has been changed, so there is nothing to go on with
-                        journal.withdraw(connection, databases[member["schema"]], member["run"])
-                raise
+    hold = Hold(connection, database, entries)
+    try:
+        for entry in entries:
+            if entry.number > last and entry.state != steplog.DONE and (online or entry.kind != "online"):
+                if not prepared:
+                    stepping.prepare(connection)
+                prepared = entry.kind != "online"  # which has more patience
+                report(entry.words, entry.number, len(entries))
+                step = partial(stepping.run, target, databases, database, leader["run"], entry, len(entries), hold)
+                try:
+                    # A transaction is tried again as a whole.
+                    last = (
+                        stepping.patiently(connection, databases, step) if single or entry.kind == "online" else step()
+                    )
+                except stepping.Refused:
+                    if entry.number == 1 and single:
+                        for member in head["members"]:  # nothing has been changed, so there is nothing to go on with
+                            journal.withdraw(connection, databases[member["schema"]], member["run"])
+                    raise
+    finally:
+        hold.release()
 
 
 def _conclude(connection: dj.Connection, head: Mapping[str, Any]) -> None:

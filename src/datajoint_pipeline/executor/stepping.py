@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import journal, server_errors
@@ -20,6 +21,7 @@ from ..operations.lines import RunPython
 from ..planner import user_steps
 from ..planner.target import Target
 from ..quoting import quoter
+from .holding import Hold
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -141,7 +143,9 @@ def corrected(target: Target, head: dict[str, Any]) -> dict[str, Any]:
     return now
 
 
-def run(target: Target, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int) -> int:
+def run(
+    target: Target, databases: Mapping[str, str], database: str, run: int, entry: steplog.Entry, of: int, hold: Hold
+) -> int:
     """Run a step and record that it is done; give the number of the last step that is done with it.
 
     Parameters
@@ -156,6 +160,8 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
         The step.
     of : int
         How many there are.
+    hold : Hold
+        Keeps others from the tables over several steps.
 
     Raises
     ------
@@ -163,6 +169,7 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
         If it cannot be run; :class:`Refused` where the server says so.
     """
     connection, mysql = target.connection, target.connection.adapter.backend == "mysql"
+    hold.before(entry)
     now = "\n".join(_describe(connection, *place) for place in entry.tables) if mysql else ""
     if entry.state == steplog.RUNNING and now != entry.before:
         _refuse_tampering(entry, now)
@@ -172,14 +179,17 @@ def run(target: Target, databases: Mapping[str, str], database: str, run: int, e
     steplog.start(connection, database, run, entry.number, now)
     try:
         # Whether rows were changed cannot be seen of a table, so that is recorded in one transaction with the change.
-        with transaction(connection) if mysql and _changes_rows(entry) else nullcontext():
+        if locked := entry.kind == "locked":
+            hold.take(entry)
+        held = hold.transaction if locked else partial(transaction, connection)
+        with held() if mysql and _changes_rows(entry) else nullcontext():
             match entry.kind:
                 case "sql":
                     connection.query(entry.text, args=None, reconnect=False)
                 case "own" | "online":
                     last += _statements(connection, entry)
                 case "locked":
-                    _locked(connection, entry)
+                    _locked(connection, entry, hold)
                 case "recode":
                     _recode(connection, entry)
                 case _:
@@ -231,7 +241,7 @@ def _describe(connection: dj.Connection, database: str, table: str) -> str:
 
 def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
     """Refuse a table that is neither as before the step nor as the step leaves it: somebody else changed it."""
-    if not entry.before or not now:
+    if not entry.before.strip() or not now.strip():
         return
     statements = "\n".join(entry.statements)
     before, after = (set(line.strip().rstrip(",") for line in text.splitlines()) for text in (entry.before, now))
@@ -247,40 +257,24 @@ def _refuse_tampering(entry: steplog.Entry, now: str) -> None:
             )
 
 
-def _locked(connection: dj.Connection, entry: steplog.Entry) -> None:
-    """Run statements of MySQL between which nobody may write a row, under a lock of their tables.
-
-    Where the tables cannot be locked, run them one right after the other.
-    """
-
-    def send(*statements: str) -> None:
-        for statement in statements:
-            connection.query(statement, args=None, reconnect=False)
+def _locked(connection: dj.Connection, entry: steplog.Entry, hold: Hold) -> None:
+    """Run statements of MySQL between which nobody may write a row."""
 
     def work() -> None:
         for conversion in payload["recode"]:
             while _convert(connection, conversion, alone=True):
                 pass
-        send(*entry.statements)
+        for statement in entry.statements:
+            connection.query(statement, args=None, reconnect=False)
 
     payload = json.loads(entry.text)
     try:
-        try:
-            send(f"LOCK TABLES {payload['locks']}")
-        except Exception as error:
-            # Otherwise the account may not lock, or a statement uses the name of a table as an alias.
-            if server_errors.of(error) in (server_errors.HELD, server_errors.LOST):
-                raise
-        try:
-            work()
-        except Exception as error:
-            if server_errors.of(error) is not server_errors.UNLOCKED:
-                raise
-            send("UNLOCK TABLES")  # an expression of a migration reads other tables
-            work()
-    finally:
-        with suppress(Exception):  # a lost session holds nothing
-            send("UNLOCK TABLES")
+        work()
+    except Exception as error:
+        if server_errors.of(error) is not server_errors.UNLOCKED:
+            raise
+        hold.release()  # an expression of a migration reads other tables
+        work()
 
 
 def _statements(connection: dj.Connection, entry: steplog.Entry) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import PipelineError
@@ -23,7 +23,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import indexes, limits, texts
+from . import indexes, limits, locking, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -53,6 +53,8 @@ class MySQL(Dialect):
     )
 
     invents_values = True
+
+    makes_first = True
 
     def literal(self, text: str) -> str:
         return texts.literal(text)
@@ -130,6 +132,9 @@ class MySQL(Dialect):
         locks = [f"{parent} {how}" for parent in parents for how in ("WRITE", "AS p READ")]
         return with_rows(rows, steps, f"{full} WRITE", f"{full} AS c READ", *locks)
 
+    def keep_out(self, steps: list[Step], states: Iterable[Table], valued: Iterable[TableName]) -> list[Step]:
+        return locking.keep_out(self, steps, states, valued)
+
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns, width = self.columns(tables, table), limits.letter_bytes(self.names, self.place(table.name)[0])
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
@@ -152,7 +157,7 @@ class MySQL(Dialect):
         comment = f" COMMENT = {texts.noted(str(table.name), table.comment)}" if table.comment else ""
         body = ",\n  ".join(parts)
         sql = f"CREATE TABLE {self.full(table.name)} (\n  {body}\n) ENGINE = InnoDB{comment}"
-        return [Step(sql, (table.name,), f"make {table.name}")]
+        return [Step(sql, (table.name,), f"make {table.name}", open=True)]
 
     def drop_table(self, name: TableName) -> list[Step]:
         self.names.tables.pop(self.place(name), None)
@@ -189,7 +194,10 @@ class MySQL(Dialect):
         clauses.add(f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase)
         self.names.table(place).foreign_keys.remove(found)
         reindexed = indexes.reindex(self, table, replace(rest, foreign_keys=(*rest.foreign_keys, key)), rest)
-        return alter(self, table.name, clauses, reindexed)
+        # Nobody may take a parent away, or put in a row without one, until there is a foreign key again.
+        return [
+            step.alone((), f"{self.full(table.name)} WRITE") for step in alter(self, table.name, clauses, reindexed)
+        ]
 
     def add_foreign_key(self, table: Table, key: ForeignKey) -> list[Step]:
         rest = without(table, key)
