@@ -440,8 +440,8 @@ class Moments:
 
     def __call__(self, text: str) -> None:
         words = text.lstrip()[:4000].upper()
-        if words.startswith("UNLOCK TABLES" if self._mysql else "COMMIT"):
-            self.open = time.time()
+        if words.startswith("UNLOCK TABLES") or (words.startswith("COMMIT") and self._began and not self._mysql):
+            self.open = time.time() if self._mysql else min(self.open, time.time())
         if "~MIGRATION_STEP" in words:
             self._steps += words.startswith("INSERT") and not re.search(r"VALUES \(\d+, 0,", words)
             if words.startswith("UPDATE"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -87,7 +88,7 @@ def test_a_row_that_is_written_while_others_are_filled_is_filled(living: Project
 def test_a_row_of_a_child_whose_key_grows_gets_what_its_parent_has(living: Project, mysql: Server) -> None:
     living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
     ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
-    assert "LOCK TABLES `dev_life`.`weight` WRITE, " in ok(living, "migrate", "--sql", code=3).out
+    assert re.search("LOCK TABLES .*`dev_life`.`weight` WRITE, ", ok(living, "migrate", "--sql", code=3).out)
     (group,) = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
     assert {table["table"]: table["lock"] for table in group["tables"]}["life.Weight"] == "all"
     statement = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, FROM_DAYS(730000 + %(n)s), 1)"

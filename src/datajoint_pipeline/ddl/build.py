@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Alteration, Obstacles, ParentFill, Probe, Step
-from ..internals.codecs import MARK
 from ..operations.origins import Origins, declared, resolved
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE as SOFT_DELETED_ATTRIBUTE
 from ..operations.structure import Operation, Tables, trace
@@ -164,20 +163,21 @@ def build(
                     present.add((name, key))
     for name in dropped:
         steps += dialect.drop_table(name) if hard else dialect.rename_table(name, retained_name(dialect, name))
-    steps = dialect.keep_out(steps, [*before.values(), *after.values()], _valued(alterations.values()))
+    steps = dialect.keep_out(steps, before, after, _valued(alterations.values()), renamed)
     return Plan(steps, after, origins, alterations, dropped, probed)
 
 
 def _valued(alterations: Iterable[Alteration]) -> list[TableName]:
-    """Find the tables whose rows get values, by their names afterwards."""
+    """Find the tables whose rows get values, by their names afterwards.
+
+    An attribute that takes the name of one that goes has its values in another form.
+    """
     return [
         alteration.after.name
         for alteration in alterations
         if alteration.converts
         or alteration.fills
-        or any(
-            a.name.startswith(MARK) and a.name not in alteration.after.attribute for a in alteration.before.attributes
-        )
+        or not {*alteration.renamed.values()}.isdisjoint(alteration.before.attribute)
     ]
 
 

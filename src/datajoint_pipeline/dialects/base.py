@@ -220,12 +220,19 @@ class Dialect(ABC):
         """Give steps that rely on rows inserted for those of ``child``, such that nobody writes any in between."""
         return steps
 
-    def keep_out(self, steps: list[Step], states: Iterable[Table], valued: Iterable[TableName]) -> list[Step]:
+    @abstractmethod
+    def keep_out(
+        self,
+        steps: list[Step],
+        before: Tables,
+        after: Tables,
+        valued: Iterable[TableName],
+        renamed: Mapping[TableName, TableName],
+    ) -> list[Step]:
         """Give steps such that nobody writes with the code of before from the first that disturbs others to the last.
 
-        ``states`` has the tables before and afterwards, ``valued`` those whose rows get values.
+        ``valued`` has the tables whose rows get values, ``renamed`` the names afterwards of tables with another one.
         """
-        return steps
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
         """Raise where the server would refuse such columns or indexes in the middle of the steps."""

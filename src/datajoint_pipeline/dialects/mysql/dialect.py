@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ...errors import PipelineError
 from ...internals.adapters import adapter
+from ...operations.structure import Tables
 from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import shorten
 from ...schema.notation import is_text, normal_default
@@ -132,8 +133,15 @@ class MySQL(Dialect):
         locks = [f"{parent} {how}" for parent in parents for how in ("WRITE", "AS p READ")]
         return with_rows(rows, steps, f"{full} WRITE", f"{full} AS c READ", *locks)
 
-    def keep_out(self, steps: list[Step], states: Iterable[Table], valued: Iterable[TableName]) -> list[Step]:
-        return locking.keep_out(self, steps, states, valued)
+    def keep_out(
+        self,
+        steps: list[Step],
+        before: Tables,
+        after: Tables,
+        valued: Iterable[TableName],
+        renamed: Mapping[TableName, TableName],
+    ) -> list[Step]:
+        return locking.keep_out(self, steps, [*before.values(), *after.values()], valued)
 
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns, width = self.columns(tables, table), limits.letter_bytes(self.names, self.place(table.name)[0])
