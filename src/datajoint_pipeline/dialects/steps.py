@@ -43,6 +43,9 @@ class Step:
     open : bool
         On MySQL, whether others may go on writing with the code of before: what it adds is new, and what it fills is
         filled again under the locks.
+    orphans : tuple
+        On MySQL, which rows it fails for where they have no parent: of which table and which parent, what tells them
+        apart, and ``FROM`` where they are.
     """
 
     sql: str
@@ -56,6 +59,7 @@ class Step:
     first: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
     open: bool = False
+    orphans: tuple[tuple[str, str, str, str], ...] = ()
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:
         """Give the step with statements before it, under locks that keep others from writing meanwhile."""

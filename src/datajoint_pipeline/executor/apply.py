@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from .. import journal
-from ..dialects import catalog
+from ..dialects import catalog, may_lock
 from ..diff import changes, questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 Report = Callable[[str, int, int], None]
+Warn = Callable[[str], None]
+
+#: What the record of a run says, beside its options, where others could write between two steps.
+UNLOCKED = "(without LOCK TABLES)"
 
 
 def migrate(
@@ -52,6 +56,7 @@ def migrate(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -71,6 +76,8 @@ def migrate(
         The files that values are written to before they are lost; all are written where there is none.
     report : callable, optional
         Called with what a step does, its number and how many there are.
+    warn : callable, optional
+        Called before the first step with what may go wrong.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def migrate(
             if lossy[0]:
                 groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
             keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
-            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
+            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups), warn)
             answer, begun = None, True
 
 
@@ -111,6 +118,7 @@ def draft(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
 
@@ -134,7 +142,7 @@ def draft(
             if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
                 group = drafts.group(deployment, operations, lossy)
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
-            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
+            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups), warn)
         return status.read(target)
 
 
@@ -232,6 +240,7 @@ def apply(
     report: Report,
     keep: Callable[[], None] = lambda: None,
     options: str = "",
+    warn: Warn = lambda text: None,
 ) -> None:
     """Record the plan of a group and run it.
 
@@ -249,6 +258,8 @@ def apply(
         Writes values to a file; called before the first change, on PostgreSQL in its transaction.
     options : str
         What :func:`allowances` gives.
+    warn : callable, optional
+        Called before the first step with what may go wrong.
 
     Raises
     ------
@@ -272,6 +283,9 @@ def apply(
         if online:
             _continue(deployment.target, head, report)
     else:
+        if denied := may_lock.denied(connection, (deployment.databases[schema] for schema in group.locked)):
+            warn(may_lock.warning(denied))
+            options = f"{options} {UNLOCKED}".strip()
         keep()
         for name in group.schemas:
             make_records(deployment, name)

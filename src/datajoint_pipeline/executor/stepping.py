@@ -21,6 +21,7 @@ from ..operations.lines import RunPython
 from ..planner import user_steps
 from ..planner.target import Target
 from ..quoting import quoter
+from . import orphans
 from .holding import Hold
 
 if TYPE_CHECKING:
@@ -207,9 +208,11 @@ def run(
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if entry.kind in ("own", "python") else "See to the reason"
+        hold.release()
+        why, mend = (None if found else orphans.of(connection, entry)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {of} failed: {entry.words}.",
-            f"{server_errors.reason(error)}. {left}",
+            f"{why}. {left}",
             f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         )

@@ -43,7 +43,14 @@ def of_step(
         step = step.alone((), f"{table} WRITE", f"{lineages} READ")
         payloads.append(_conversion(place, op))
     if step.locks:
-        text = json.dumps({"locks": ", ".join(step.locks), "run": [*step.first, step.sql], "recode": payloads})
+        text = json.dumps(
+            {
+                "locks": ", ".join(step.locks),
+                "run": [*step.first, step.sql],
+                "recode": payloads,
+                "orphans": step.orphans,
+            }
+        )
         return steplog.Entry(0, "locked", steplog.PLANNED, step.words, text, places)
     if not step.check:
         return steplog.Entry(0, "sql", steplog.PLANNED, step.words, step.sql, places)

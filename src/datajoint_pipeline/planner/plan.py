@@ -129,6 +129,11 @@ class Group:
         """Give the schemas of the migrations, in order."""
         return list(dict.fromkeys(migration.schema for migration in self.migrations))
 
+    @property
+    def locked(self) -> list[str]:
+        """Give the schemas whose tables nobody else may write between two statements (MySQL)."""
+        return list(dict.fromkeys(name.schema for step in self.steps if step.locks for name in step.tables))
+
     def operations(self) -> Iterator[tuple[Migration, ops.Operation]]:
         """Give the operations one after the other, each with the migration that it is of."""
         if self.instead is not None:

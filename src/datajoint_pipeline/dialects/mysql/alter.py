@@ -12,7 +12,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import indexes
+from . import indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .limits import letter_bytes, refuse_row
 from .texts import noted
@@ -55,6 +55,8 @@ class TableAlteration:
         self.early: dict[str, str] = {}
         #: What updates call tables, as LOCK TABLES takes it.
         self.aliases: list[str] = []
+        #: The rows that would get nothing of a parent where they need it.
+        self.orphans: list[tuple[str, str, str, str]] = []
 
     def steps(self, guards: Guards) -> list[Step]:
         """Give the steps, those of ``guards`` first."""
@@ -148,6 +150,8 @@ class TableAlteration:
         on = " AND ".join(f"{above}.{self.quote(parent)} = {ours}.{self.quote(a)}" for parent, a in pairs)
         parent, value = self.dialect.full(fill.parent), f"{above}.{self.quote(theirs)}"
         condition = condition.replace("WHERE ", f"WHERE {ours}.")
+        key = self.alteration.before.primary_key
+        self.orphans.append(orphans.rows(self.dialect, self.name, fill.parent, pairs, key))
         self.aliases += [f"{self.full} AS {ours} WRITE", f"{parent} AS {above} READ"]
         column = f"{ours}.{self.quote(target)}"
         if fill.unique:
@@ -201,7 +205,8 @@ class TableAlteration:
 
         Until then a worker with the code of before may give a row a value that would go with its column, or none.
         """
-        return with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
+        found = with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
+        return [replace(step, orphans=tuple(self.orphans)) for step in found[:1]] + found[1:]
 
     def _tightened(self, columns: Clauses) -> list[Step]:
         """Require the columns of foreign keys first that become required: that cannot go with a copy of the table."""

@@ -24,7 +24,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import indexes, limits, locking, texts
+from . import indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -215,7 +215,9 @@ class MySQL(Dialect):
         self.names.table(self.place(table.name)).foreign_keys.append(self.key_name(key, name))
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent}"
         clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self.references(key)}", COPY, phrase)
-        return alter(self, table.name, clauses)
+        pairs = list(zip(key.parent_attributes, key.attributes, strict=True))
+        lost = orphans.rows(self, table.name, key.parent, pairs, table.primary_key)
+        return [replace(step, orphans=(lost,)) for step in alter(self, table.name, clauses)]
 
     def add_foreign_key_online(self, table: Table, key: ForeignKey) -> list[Step]:
         raise PipelineError(

@@ -34,7 +34,8 @@ def keep_out(dialect: Dialect, steps: list[Step], states: Iterable[Table], value
     valued : iterable of TableName
         Tables whose rows get values, by their names afterwards.
     """
-    if not any(step.locks for step in steps):
+    valued = {name for name in valued if any(name in step.tables for step in steps)}
+    if not valued and not any(step.locks for step in steps):
         return steps
     first = next(number for number, step in enumerate(steps) if not step.open)
     disturbed = {name for step in steps[first:] for name in step.tables}
@@ -47,7 +48,7 @@ def keep_out(dialect: Dialect, steps: list[Step], states: Iterable[Table], value
     locks = tuple(dict.fromkeys([*named, *(f"{dialect.full(name)} WRITE" for name in sorted(joined))]))
     # The server makes no table under locks; others are let in for that.
     held = [s if s.sql.startswith("CREATE") else replace(s, locks=locks, lock="all") for s in steps[first:]]
-    return [*steps[:first], *held, *_turn_away(dialect, sorted(set(valued) & disturbed), locks)]
+    return [*steps[:first], *held, *_turn_away(dialect, sorted(valued & disturbed), locks)]
 
 
 def _turn_away(dialect: Dialect, names: list[TableName], locks: tuple[str, ...]) -> list[Step]:
