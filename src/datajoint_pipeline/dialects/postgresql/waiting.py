@@ -69,20 +69,24 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
     full, database = dialect.full(name), dialect.place(name)[0]
     function = f"{dialect.quote(database)}.{dialect.quote(shorten(_FUNCTION + name.table))}"
     known, trigger = f"to_regprocedure({literal(f'{function}()')})", dialect.quote(_TRIGGER)
-    arm = f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {full} FOR EACH ROW EXECUTE FUNCTION {function}()"
+    # A run of operations before may have made it already, and what comes after may give the table another name.
+    arm = (
+        f"DROP TRIGGER IF EXISTS {trigger} ON {full}; "
+        f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {full} FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
     words = f"turn away who waits for {name} with the code of before"
     refuse = _define(function, name, "txid_current()", literal("infinity"))
-    drop = f"DROP TRIGGER {trigger} ON {full}; DROP FUNCTION {function}()"
+    armed = f"SELECT FROM pg_catalog.pg_proc WHERE oid = {known} AND prosrc LIKE '%infinity%'"
     return [
         Step(block(f"BEGIN {refuse} {arm}; END"), (name,), words),
         Step(
             block(f"BEGIN {_define(function, name, '0', 'clock_timestamp()')} END"),
             (name,),
             f"let in who comes to {name} from now on",
-            check=f"SELECT prosrc NOT LIKE '%infinity%' FROM pg_catalog.pg_proc WHERE oid = {known}",
+            check=f"SELECT NOT EXISTS ({armed})",
         ),
         Step(
-            block(_WAIT.format(full=literal(full), looks=_LOOKS, drop=drop)),
+            block(_WAIT.format(full=literal(full), looks=_LOOKS, drop=f"DROP FUNCTION {function}() CASCADE")),
             (name,),
             f"wait for whoever began before, and turn nobody away from {name} any more",
             check=f"SELECT {known} IS NULL",
@@ -106,7 +110,7 @@ def _define(function: str, name: TableName, own: str, moment: str) -> str:
 _WAIT = """DECLARE old text[]; open text; BEGIN
   SELECT array_agg(l.virtualxid) INTO old FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
   WHERE l.locktype = 'virtualxid' AND a.pid <> pg_backend_pid() AND a.datname = current_database()
-    AND has_table_privilege(a.usesysid, {full}::regclass, 'INSERT, UPDATE');
+    AND COALESCE(has_table_privilege(a.usesysid, to_regclass({full}), 'INSERT, UPDATE'), TRUE);
   FOR look IN 1..{looks} LOOP
     SELECT string_agg(pid::text, ', ') INTO open FROM pg_catalog.pg_locks
     WHERE locktype = 'virtualxid' AND granted AND virtualxid = ANY (old);
