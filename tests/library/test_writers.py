@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -34,8 +35,8 @@ class Writer:
             self.written.append(100 + self.tried)
 
 
-def migrate(living: Project, server: Server, statement: str, before: str) -> Writer:
-    """Migrate while somebody writes."""
+def migrate(living: Project, server: Server, statement: str, before: str, least: int = 2) -> Writer:
+    """Migrate while somebody writes, who gets in so often at least and is kept out at least once."""
     proxy, writer = Proxy("mysql", server.port), Writer(server, statement, before)
     proxy.watch = writer
     direct = dict(living.environment)
@@ -46,7 +47,7 @@ def migrate(living: Project, server: Server, statement: str, before: str) -> Wri
         living.environment.clear()
         living.environment |= direct
         proxy.close()
-    assert len(writer.written) >= 2 and writer.tried > len(writer.written)
+    assert len(writer.written) >= least and writer.tried > len(writer.written)
     return writer
 
 
@@ -87,11 +88,11 @@ def test_a_row_that_is_written_while_others_are_filled_is_filled(living: Project
 def test_a_row_of_a_child_whose_key_grows_gets_what_its_parent_has(living: Project, mysql: Server) -> None:
     living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
     ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
-    assert "LOCK TABLES `dev_life`.`weight` WRITE, " in ok(living, "migrate", "--sql", code=3).out
+    assert re.search("LOCK TABLES .*`dev_life`.`weight` WRITE, ", ok(living, "migrate", "--sql", code=3).out)
     (group,) = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
     assert {table["table"]: table["lock"] for table in group["tables"]}["life.Weight"] == "all"
     statement = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, FROM_DAYS(730000 + %(n)s), 1)"
-    writer = migrate(living, mysql, statement, "weight")
+    writer = migrate(living, mysql, statement, "weight", least=1)  # from the first step on, nobody gets in
     found = rows(living, "[[r['animal_id'], r['herd']] for r in life.Weight.to_dicts(order_by='day')]")
     assert len(found) == 3 + len(writer.written) and {r[1] for r in found} == {7}
 
@@ -135,9 +136,45 @@ def test_an_account_that_may_not_lock_tables_does_without(living: Project, mysql
     mysql.execute("CREATE USER unlocking IDENTIFIED BY 'its-secret'", f"GRANT {rights} ON `dev\\_%`.* TO unlocking")
     living.environment |= {"DJ_USER": "unlocking", "DJ_PASS": "its-secret"}
     try:
-        ok(living, "migrate")
+        said = "This account may not lock the tables of dev_work (LOCK TABLES)."
+        (group,) = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+        assert [rule["text"][: len(said)] for rule in group["rules"] if rule["id"] == "may-not-lock"] == [said]
+        assert "may-not-lock" in ok(living, "migrate", "--dry-run", code=3).out
+        assert said in " ".join(ok(living, "migrate", "--json").err.split())
+        assert "(without LOCK TABLES)" in ok(living, "log").out
         assert rows(living, "sorted(r['note'] for r in work.Task.to_dicts())") == ["well", "well"]
     finally:
+        mysql.execute("DROP USER unlocking")
+
+
+def test_rows_that_lost_their_parent_meanwhile_are_named_with_what_takes_them_out(
+    living: Project, mysql: Server
+) -> None:
+    living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+    ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+    rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
+    mysql.execute("CREATE USER unlocking IDENTIFIED BY 'its-secret'", f"GRANT {rights} ON `dev\\_%`.* TO unlocking")
+    proxy = Proxy("mysql", mysql.port)
+
+    def watch(text: str) -> None:
+        if text.startswith("ALTER TABLE `dev_life`.`weight`\n  ADD COLUMN"):  # its foreign key is dropped by then
+            mysql.execute("DELETE FROM dev_life.animal WHERE animal_id = 2")
+
+    proxy.watch = watch
+    own = {"DJ_USER": "unlocking", "DJ_PASS": "its-secret", "DJ_USE_TLS": "false"}
+    living.environment |= {**replace(mysql, port=proxy.port).variables, **own}
+    try:
+        named = []
+        while (answer := living.run("migrate")).code == 6:
+            (why,) = re.findall(r"\d+ rows of (\S+) \(.*\) have no row of \S+: \((.*)\)", answer.err)
+            named.append(why)
+            (statement,) = re.findall("take these out: (DELETE .*), then run", answer.err)
+            mysql.execute(statement)
+        assert answer.code == 0, answer.err
+        assert named == [("life.weight", "2, 2026-01-01"), ("work.task", "2, swim"), ("work.__score", "2, swim")]
+        assert rows(living, "[r['herd'] for r in life.Weight.to_dicts()]") == [7, 7]
+    finally:
+        proxy.close()
         mysql.execute("DROP USER unlocking")
 
 

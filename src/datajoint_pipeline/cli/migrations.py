@@ -173,6 +173,7 @@ def migrate(
                 allow_data_loss=allow_data_loss,
                 backups=backups,
                 report=report,
+                warn=render.warning,
             )
         else:
             statuses = migrate.migrate(
@@ -184,6 +185,7 @@ def migrate(
                 allow_data_loss=allow_data_loss,
                 backups=backups,
                 report=report,
+                warn=render.warning,
             )
     statuses = [s for s in statuses if not schemas or s.name in schemas]
     show_status(options, environment, statuses, backups=[str(path) for path in backups.files])

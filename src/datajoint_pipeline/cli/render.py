@@ -274,6 +274,11 @@ def backup(path: Path, manifest: Manifest) -> None:
     )
 
 
+def warning(text: str) -> None:
+    """Print what may go wrong, where it is in nobody's way."""
+    _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}", soft_wrap=True)
+
+
 def restored(found: list[Restored], *, dry_run: bool) -> None:
     """Print what `restore` put back."""
     console, done = _console(), "would be put back" if dry_run else "put back"

@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from ..executor import apply, owners
+from ..executor.apply import Warn
 from ..executor.backup import Backups
 from ..executor.runs import Report
 from ..internals import job_tables
@@ -30,6 +31,7 @@ def migrate(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
     require_explicit(pipeline.project, environment, "migrate")
@@ -42,6 +44,7 @@ def migrate(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
+        warn=warn,
     )
     _make_job_tables(pipeline, target)
     return found
@@ -57,6 +60,7 @@ def draft(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
@@ -69,6 +73,7 @@ def draft(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
+        warn=warn,
     )
     _make_job_tables(pipeline, target)
     return found

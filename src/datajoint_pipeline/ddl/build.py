@@ -7,7 +7,7 @@ gets another type changes every table below it. This module knows no SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..dialects.base import Dialect
@@ -123,6 +123,9 @@ def build(
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
                 probed += parents.orphans(dialect, name, key, origins, before, after, back)
     steps: list[Step] = []
+    soon = _independent(created, before, after, {*alterations, *renamed.values(), *back}) if dialect.makes_first else []
+    for name in soon:
+        steps += dialect.create_table(after[name])
     for name in reversed(dependency_order(before.values())):
         table, new = before[name], renamed.get(name, name)
         for key in before[name].foreign_keys:
@@ -145,7 +148,7 @@ def build(
         after[name] = _with_retained(after[name], middle[name], retained)
     order = dependency_order(after.values())
     for name in order:
-        if name not in origins.tables:
+        if name not in origins.tables and name not in soon:
             steps += _created(dialect, after[name], back.get(name))
     for name in order:
         steps += parents.insert_rows(dialect, after, name, origins.rows.get(name, []))
@@ -160,7 +163,36 @@ def build(
                     present.add((name, key))
     for name in dropped:
         steps += dialect.drop_table(name) if hard else dialect.rename_table(name, retained_name(dialect, name))
+    steps = dialect.keep_out(steps, before, after, _valued(alterations.values()), renamed)
     return Plan(steps, after, origins, alterations, dropped, probed)
+
+
+def _valued(alterations: Iterable[Alteration]) -> list[TableName]:
+    """Find the tables whose rows get values, by their names afterwards.
+
+    An attribute that takes the name of one that goes has its values in another form.
+    """
+    return [
+        alteration.after.name
+        for alteration in alterations
+        if alteration.converts
+        or alteration.fills
+        or not {*alteration.renamed.values()}.isdisjoint(alteration.before.attribute)
+    ]
+
+
+def _independent(
+    created: Iterable[Table], before: Tables, after: Tables, changed: Collection[TableName]
+) -> list[TableName]:
+    """Find the new tables that can be made before anything else; ``changed`` has the names of tables that change."""
+    found: list[TableName] = []
+    for name in dependency_order(after.values()):
+        table = next((table for table in created if table.name == name), None)
+        if table is not None and not {name} & {*before, *changed}:
+            parents = {key.parent for key in table.foreign_keys} - {name, *found}
+            if all(parent in before and parent in after and parent not in changed for parent in parents):
+                found.append(name)
+    return found
 
 
 def retained_name(dialect: Dialect, name: TableName) -> TableName:

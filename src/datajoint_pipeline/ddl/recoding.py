@@ -2,6 +2,10 @@
 
 The attribute stays while another one beside it takes the values, row by row, as DataJoint fetches and stores them. Then
 the new one takes the name, and the old one is soft-deleted like whatever is dropped.
+
+Where others write meanwhile (MySQL), a hidden attribute says of each row whether it was converted as it is now: whoever
+changes the row sets it to the time. That the new value is null says nothing: null may be what the row was converted to,
+and a value may be of a row that was changed since.
 """
 
 from __future__ import annotations
@@ -10,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import PipelineError
+from ..internals.codecs import MARK
 from ..operations import structure as ops
 from ..operations.base import MAJOR, Operation
 from ..operations.state import LineContext, Tables
 from ..operations.structure import trace
 from ..schema.compatibility import changes_codec
-from ..schema.model import Table, TableName
+from ..schema.model import Attribute, Table, TableName
 from ..schema.naming import shorten, unused
 
 
@@ -26,6 +31,7 @@ class Recode(Operation):
     source: str
     target: str
     type: str
+    mark: str = ""
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         return dict(tables)
@@ -43,8 +49,16 @@ class Recode(Operation):
         raise NotImplementedError("A conversion stands in no file; it follows from the attribute that is altered.")
 
 
+#: The type of what says whether a row was converted; any later change of the row, by anybody, changes it.
+_MARK = "native timestamp(6) ON UPDATE CURRENT_TIMESTAMP(6)"
+
+
 def expanded(
-    operations: Iterable[Operation], before: Tables, needed: Callable[[TableName, str, str, str], bool]
+    operations: Iterable[Operation],
+    before: Tables,
+    needed: Callable[[TableName, str, str, str], bool],
+    *,
+    marked: bool = False,
 ) -> list[Operation]:
     """Give the operations, with those that convert values in front of them.
 
@@ -56,6 +70,8 @@ def expanded(
         The tables before it.
     needed : callable
         Given a table, its attribute and the types before and afterwards: whether there are values to convert.
+    marked : bool
+        Whether others write while values are converted, so that rows have to be marked.
     """
     result, first = list(operations), list[Operation]()
     for (table, name), (number, operation, tables) in reversed(_last(result, before).items()):
@@ -66,9 +82,12 @@ def expanded(
         beside = unused(shorten(f"recoded_{name}"), names)
         between = replace(will, name=beside, nullable=True, default=None)
         first.append(ops.AddAttribute(table, between, before[table].attributes[-1].name))
-        first.append(Recode(table, name, beside, will.type))
+        marks = [Attribute(unused(shorten(f"{MARK}{name}"), names), _MARK, nullable=True)] if marked else []
+        first += [ops.AddAttribute(table, mark, beside) for mark in marks]
+        first.append(Recode(table, name, beside, will.type, *(mark.name for mark in marks)))
         order = tuple(a.name for a in tables[operation.table].attributes if not a.hidden)
         result[number : number + 1] = [
+            *(ops.DropAttribute(operation.table, mark.name) for mark in marks),
             ops.DropAttribute(operation.table, was.name),
             ops.RenameAttribute(operation.table, beside, was.name),
             ops.AlterAttribute(operation.table, replace(between, name=was.name), will, operation.fill),

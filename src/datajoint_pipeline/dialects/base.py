@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from .. import quoting
@@ -75,6 +75,9 @@ class Dialect(ABC):
 
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
+
+    #: Whether new tables are made before everything else where they can be: none can be made while tables are locked.
+    makes_first = False
 
     def __init__(
         self,
@@ -220,6 +223,20 @@ class Dialect(ABC):
     def after_rows(self, rows: list[Step], steps: list[Step], child: TableName) -> list[Step]:
         """Give steps that rely on rows inserted for those of ``child``, such that nobody writes any in between."""
         return steps
+
+    @abstractmethod
+    def keep_out(
+        self,
+        steps: list[Step],
+        before: Tables,
+        after: Tables,
+        valued: Iterable[TableName],
+        renamed: Mapping[TableName, TableName],
+    ) -> list[Step]:
+        """Give steps such that nobody writes with the code of before from the first that disturbs others to the last.
+
+        ``valued`` has the tables whose rows get values, ``renamed`` the names afterwards of tables with another one.
+        """
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
         """Raise where the server would refuse such columns or indexes in the middle of the steps."""

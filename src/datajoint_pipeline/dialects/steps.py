@@ -41,6 +41,12 @@ class Step:
     locks : tuple of str
         On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
         changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
+    open : bool
+        On MySQL, whether others may go on writing with the code of before: what it adds is new, and what it fills is
+        filled again under the locks.
+    orphans : tuple
+        On MySQL, which rows it fails for where they have no parent: of which table and which parent, what tells them
+        apart, and ``FROM`` where they are.
     effects : tuple of Effect
         On MySQL, what it makes of the tables (:mod:`mysql.effects`).
     """
@@ -55,6 +61,8 @@ class Step:
     check: str = ""
     first: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
+    open: bool = False
+    orphans: tuple[tuple[str, str, str, str], ...] = ()
     effects: tuple[Any, ...] = field(default=(), repr=False)
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from .. import journal
+from ..dialects import may_lock
 from ..dialects.owners import Owner
 from ..diff import questions
 from ..errors import ExitCode, PipelineError
@@ -28,6 +29,11 @@ from ..schema.model import TableName
 from . import owners, runs, stepping
 from .backup import Backups
 
+Warn = Callable[[str], None]
+
+#: What the record of a run says, beside its options, where others could write between two steps.
+UNLOCKED = "(without LOCK TABLES)"
+
 
 def migrate(
     target: Target,
@@ -38,6 +44,7 @@ def migrate(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -57,6 +64,8 @@ def migrate(
         The files that values are written to before they are lost; all are written where there is none.
     report : callable, optional
         Called with what a step does, its number and how many there are.
+    warn : callable, optional
+        Called before the first step with what may go wrong.
 
     Returns
     -------
@@ -84,7 +93,7 @@ def migrate(
             if lossy[0]:
                 groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
             keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
-            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
+            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups), warn)
             answer, begun = None, True
 
 
@@ -97,6 +106,7 @@ def draft(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
 
@@ -121,7 +131,7 @@ def draft(
                 group = drafts.group(deployment, found, lossy)
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
             drafts.keep(target, code)
-            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
+            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups), warn)
         return status.read(target)
 
 
@@ -225,6 +235,7 @@ def apply(
     report: runs.Report,
     keep: Callable[[], None] = lambda: None,
     options: str = "",
+    warn: Warn = lambda text: None,
 ) -> None:
     """Record the plan of a group and run it.
 
@@ -242,6 +253,8 @@ def apply(
         Writes values to a file; called before the first change, on PostgreSQL in its transaction.
     options : str
         What :func:`allowances` gives.
+    warn : callable, optional
+        Called before the first step with what may go wrong.
 
     Raises
     ------
@@ -266,6 +279,9 @@ def apply(
         if online:
             run.finish(report)
     else:
+        if denied := may_lock.denied(connection, (deployment.databases[schema] for schema in group.locked)):
+            warn(may_lock.warning(denied))
+            options = f"{options} {UNLOCKED}".strip()
         keep()
         run = _recorded(deployment, group, kind, options)
         run.finish(report)

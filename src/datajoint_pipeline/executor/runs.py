@@ -27,10 +27,11 @@ from ..operations.structure import AddForeignKey, AddIndex, DropIndex
 from ..planner import drafts, drift, resuming
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
-from ..planner.steps import OnlineStatements, Recoding, UserPython, UserSQL
+from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
 from ..planner.target import Target
 from ..schema.model import Schema, encode
 from . import owners, recovery, stepping
+from .holding import Hold
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -98,26 +99,35 @@ class Run:
 
     def carry_out(self, report: Report, *, online: bool = True) -> None:
         """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
-        connection, leader = self.target.connection, self.members[0]
-        prepared, single = False, connection.adapter.backend == "mysql"
-        for number, step in enumerate(self.group.steps):
-            entry, later = self.entries[number], isinstance(step, OnlineStatements)
-            if entry.state != steplog.DONE and (online or not later):
-                if not prepared:
-                    stepping.prepare(connection)
-                prepared = not later  # which has more patience
-                report(step.words, entry.number, len(self.entries))
-                place = stepping.Place(self.databases[leader.schema], leader.run, len(self.entries))
-                run = partial(stepping.run, self.target, self.databases, place, step, entry)
-                try:
-                    # A transaction is tried again as a whole.
-                    last = stepping.patiently(connection, self.databases, run) if single or later else run()
-                except stepping.Refused:
-                    if entry.number == 1 and single:
-                        self.withdraw()  # nothing has been changed, so there is nothing to go on with
-                    raise
-                done = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
-                self.entries[number:last] = done
+        place = stepping.Place(self.databases[self.members[0].schema], self.members[0].run, len(self.entries))
+        hold = Hold(self.target.connection, place.database, self.group.steps)
+        prepared = False
+        try:
+            for number, step in enumerate(self.group.steps):
+                later = isinstance(step, OnlineStatements)
+                if self.entries[number].state != steplog.DONE and (online or not later):
+                    if not prepared:
+                        stepping.prepare(self.target.connection)
+                    prepared = not later  # which has more patience
+                    report(step.words, number + 1, len(self.entries))
+                    self._carry_out(number, partial(stepping.run, self.target, self.databases, place, hold))
+        finally:
+            hold.release()
+
+    def _carry_out(self, number: int, run: Callable[[PlannedStep, steplog.Entry], int]) -> None:
+        """Run one step, and note those that are done with it."""
+        connection, step, entry = self.target.connection, self.group.steps[number], self.entries[number]
+        single = connection.adapter.backend == "mysql"
+        try:
+            # A transaction is tried again as a whole.
+            alone = single or isinstance(step, OnlineStatements)
+            work = partial(run, step, entry)
+            last = stepping.patiently(connection, self.databases, work) if alone else work()
+        except stepping.Refused:
+            if number == 0 and single:
+                self.withdraw()  # nothing has been changed, so there is nothing to go on with
+            raise
+        self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
 
     def conclude(self) -> None:
         """Verify the result, bring DataJoint's table of lineage to it, and record that the run is done.
@@ -303,7 +313,7 @@ def _interrupted(target: Target) -> Run | None:
                 return _interrupted(target)  # whatever is asked for now is planned from the start
             deployment, group = resuming.planned(now, head["plan"], entries)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
-            raise _untrue(found, f"It cannot be read: {type(error).__name__}, {error}.") from error
+            raise _untrue(found, f"It cannot be read ({type(error).__name__}).") from error
         return _compared(Run(target, deployment, group, members, entries), head, began, now)
     return None
 

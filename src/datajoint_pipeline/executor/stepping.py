@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import journal, server_errors
@@ -26,6 +27,8 @@ from ..planner.steps import (
 )
 from ..planner.target import Target
 from ..quoting import quoter
+from . import orphans
+from .holding import Hold
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -153,7 +156,14 @@ class Place:
     of: int
 
 
-def run(target: Target, databases: Mapping[str, str], place: Place, step: PlannedStep, entry: steplog.Entry) -> int:
+def run(
+    target: Target,
+    databases: Mapping[str, str],
+    place: Place,
+    hold: Hold,
+    step: PlannedStep,
+    entry: steplog.Entry,
+) -> int:
     """Run a step and record that it is done; give the number of the last step that is done with it.
 
     Parameters
@@ -164,6 +174,8 @@ def run(target: Target, databases: Mapping[str, str], place: Place, step: Planne
         Name on the server of each schema.
     place : Place
         Where the step is recorded.
+    hold : Hold
+        Keeps others from the tables over several steps.
     step : PlannedStep
         What is run.
     entry : Entry
@@ -175,18 +187,22 @@ def run(target: Target, databases: Mapping[str, str], place: Place, step: Planne
         If it cannot be run; :class:`Refused` where the server says so.
     """
     connection, mysql = target.connection, target.connection.adapter.backend == "mysql"
+    hold.before(step)
     # Releases before 0.7 go on by what the tables were before the step.
     before = "\n".join(_describe(connection, *table) for table in step.places) if mysql else ""
     last = entry.number
     steplog.start(connection, place.database, place.run, entry.number, before)
     try:
         # Whether rows were changed cannot be seen of a table, so that is recorded in one transaction with the change.
-        with transaction(connection) if mysql and step.changes_rows else nullcontext():
+        if locked := isinstance(step, LockedStatements):
+            hold.take(step)
+        held = hold.transaction if locked else partial(transaction, connection)
+        with held() if mysql and step.changes_rows else nullcontext():
             match step:
                 case UserSQL() | OnlineStatements():
                     last += _unless_done(connection, step)
                 case LockedStatements():
-                    _locked(connection, step)
+                    _locked(connection, step, hold)
                 case Recoding():
                     _recode(connection, step.conversion)
                 case UserPython():
@@ -206,9 +222,11 @@ def run(target: Target, databases: Mapping[str, str], place: Place, step: Planne
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
+        hold.release()
+        why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {place.of} failed: {step.words}.",
-            f"{server_errors.reason(error)}. {left}",
+            f"{why}. {left}",
             f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
         )
@@ -233,35 +251,22 @@ def _send(connection: dj.Connection, statements: Iterable[str]) -> None:
         connection.query(statement, args=None, reconnect=False)
 
 
-def _locked(connection: dj.Connection, step: LockedStatements) -> None:
-    """Run statements of MySQL between which nobody may write a row, under a lock of their tables.
-
-    Where the tables cannot be locked, run them one right after the other.
-    """
+def _locked(connection: dj.Connection, step: LockedStatements, hold: Hold) -> None:
+    """Run statements of MySQL between which nobody may write a row."""
 
     def work() -> None:
         for conversion in step.conversions:
-            while _convert(connection, conversion):
+            while _convert(connection, conversion, alone=True):
                 pass
         _send(connection, step.statements)
 
     try:
-        try:
-            _send(connection, [f"LOCK TABLES {', '.join(step.locks)}"])
-        except Exception as error:
-            # Otherwise the account may not lock, or a statement uses the name of a table as an alias.
-            if server_errors.of(error) in (server_errors.HELD, server_errors.LOST):
-                raise
-        try:
-            work()
-        except Exception as error:
-            if server_errors.of(error) is not server_errors.UNLOCKED:
-                raise
-            _send(connection, ["UNLOCK TABLES"])  # an expression of a migration reads other tables
-            work()
-    finally:
-        with suppress(Exception):  # a lost session holds nothing
-            _send(connection, ["UNLOCK TABLES"])
+        work()
+    except Exception as error:
+        if server_errors.of(error) is not server_errors.UNLOCKED:
+            raise
+        hold.release()  # an expression of a migration reads other tables
+        work()
 
 
 def _unless_done(connection: dj.Connection, step: UserSQL | OnlineStatements) -> int:
@@ -279,12 +284,12 @@ def _recode(connection: dj.Connection, conversion: Conversion) -> None:
     more = True
     while more:
         with within(connection):
-            more = _convert(connection, conversion)
+            more = _convert(connection, conversion, alone=connection.adapter.backend == "postgresql")
 
 
-def _convert(connection: dj.Connection, what: Conversion) -> bool:
+def _convert(connection: dj.Connection, what: Conversion, *, alone: bool) -> bool:
     """Convert a batch of the values of an attribute; tell whether more are left."""
-    return convert(connection, what.place, what.source, what.target, what.type)
+    return convert(connection, what.place, what.source, what.target, what.type, mark=what.mark, alone=alone)
 
 
 def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserPython) -> None:

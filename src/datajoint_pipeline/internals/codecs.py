@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 #: Rows that are converted in one transaction.
 BATCH = 200
 
+#: What the names of attributes begin with that say whether a row was converted.
+MARK = "_converted_"
+
+#: The mark of a converted row, whatever the session's time zone is; nobody changes a row at that time.
+_CONVERTED = "FROM_UNIXTIME(31536001)"
+
 #: What bytes begin with that ``<blob>`` has written.
 _HEADS = (b"mYm\0", b"dj0\0", b"ZL123\0")
 
@@ -38,8 +44,31 @@ def not_a_blob(sql: str, *, mysql: bool) -> str:
     return f"({head} NOT IN ({marks}) OR OCTET_LENGTH({sql}) <= 4)"
 
 
-def convert(connection: dj.Connection, place: tuple[str, str], source: str, target: str, type_: str) -> bool:
+def convert(
+    connection: dj.Connection,
+    place: tuple[str, str],
+    source: str,
+    target: str,
+    type_: str,
+    *,
+    mark: str = "",
+    alone: bool = True,
+) -> bool:
     """Convert one batch of rows to a type, and tell whether any may be left.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session.
+    place : tuple of str
+        Database and name of the table.
+    source, target, type_ : str
+        The attribute whose values are converted, that which gets them, and its type.
+    mark : str
+        The hidden attribute that any change of a row sets to the time, where others write meanwhile (MySQL).
+    alone : bool
+        Whether nobody else writes at this moment. Otherwise rows that were changed since they were converted are left
+        for later: who writes without a pause would be run after without an end.
 
     Raises
     ------
@@ -50,17 +79,87 @@ def convert(connection: dj.Connection, place: tuple[str, str], source: str, targ
 
     quote = quoter(connection)
     table = dj.FreeTable(connection, ".".join(map(quote, place)))
-    waiting = table & f"{quote(target)} IS NULL" & f"{quote(source)} IS NOT NULL"
-    keys = waiting.keys(limit=BATCH)
-    for key in keys:
+    rows = _Marked(table, source, target, mark, alone) if mark else _Locked(table, source, target)
+    keys = rows.waiting()
+    for key, version in keys:
         with downloads(connection):
             try:
-                table.update1({**key, target: _converted(table, key, source, type_)})
+                if value := _converted(table, key, source, type_):
+                    rows.store(key, version, value[0])
             except Exception as error:
                 if server_errors.of(error):
                     raise  # the value is not to blame
                 raise _unstorable(place, source, key, _reason(error)) from error
-    return len(keys) == BATCH
+    if len(keys) == BATCH:
+        return True
+    if alone:
+        rows.clear()
+    return False
+
+
+class _Locked:
+    """The rows of a table that nobody else writes: the new value says whether a row was converted."""
+
+    def __init__(self, table: dj.FreeTable, source: str, target: str) -> None:
+        self._table, self._target, self._quote = table, target, quoter(table.connection)
+        self._rows = table & f"{self._quote(target)} IS NULL" & f"{self._quote(source)} IS NOT NULL"
+
+    def waiting(self) -> list[tuple[dict[str, Any], object]]:
+        """Give keys of rows that are to be converted, each with the version of the row."""
+        return [(key, None) for key in self._rows.keys(limit=BATCH)]
+
+    def store(self, key: dict[str, Any], version: object, value: Any) -> None:
+        """Store the new value of a row, if the row is still of that version."""
+        self._table.update1({**key, self._target: value})
+
+    def clear(self) -> None:
+        """Take the new value from rows that have no old one any more; here there are none."""
+
+
+class _Marked:
+    """The rows of a table that others write meanwhile: their mark says whether a row was converted as it is now.
+
+    An update by anybody sets the mark to the time, as the server does by itself where a statement does not assign it; a
+    row that was inserted has none.
+    """
+
+    def __init__(self, table: dj.FreeTable, source: str, target: str, mark: str, alone: bool) -> None:
+        self._table, self._target, self._alone = table, target, alone
+        self._full, quote = table.full_table_name, quoter(table.connection)
+        self._source, self._quoted, self._mark = quote(source), quote(target), quote(mark)
+        # To assign the other marks keeps them: the row is not changed for them.
+        hidden = table.heading.attributes and table.heading._attributes  # which are there once the others are read
+        others = [name for name in hidden if name.startswith(MARK) and name != mark]
+        self._others = "".join(f", {quote(name)} = {quote(name)}" for name in others)
+
+    def waiting(self) -> list[tuple[dict[str, Any], object]]:
+        """Give keys of rows that are to be converted, each with the version of the row."""
+        rows = self._table & f"{self._source} IS NOT NULL" & f"NOT ({self._mark} <=> {_CONVERTED})"
+        if not self._alone:
+            rows &= f"{self._quoted} IS NULL"
+        version = f"{self._target}_version"
+        found = rows.proj(**{version: f"COALESCE(UNIX_TIMESTAMP({self._mark}), 0)"}).to_dicts(limit=BATCH)
+        return [({name: row[name] for name in self._table.primary_key}, row[version]) for row in found]
+
+    def store(self, key: dict[str, Any], version: object, value: Any) -> None:
+        """Store the new value of a row, if the row is still of that version."""
+        from datajoint.condition import make_condition
+
+        _, place, stored = self._table._Table__make_placeholder(self._target, value)
+        where = make_condition(self._table, key, set())
+        sql = (
+            f"UPDATE {self._full} SET {self._quoted} = {place}, {self._mark} = {_CONVERTED}{self._others} "
+            f"WHERE ({where}) AND COALESCE(UNIX_TIMESTAMP({self._mark}), 0) = {version}"
+        )
+        self._table.connection.query(sql, args=() if stored is None else (stored,), reconnect=False)
+
+    def clear(self) -> None:
+        """Take the new value from rows that have no old one any more."""
+        sql = (
+            f"UPDATE {self._full} SET {self._quoted} = NULL{self._others} "
+            f"WHERE {self._source} IS NULL AND {self._quoted} IS NOT NULL"
+        )
+        self._table.connection.query(sql, args=None, reconnect=False)
 
 
 def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> tuple[int, str]:
@@ -77,7 +176,8 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     for key in keys:
         with downloads(connection):
             try:
-                _try(connection, type_, _converted(table, key, source, type_))
+                for value in _converted(table, key, source, type_):
+                    _try(connection, type_, value)
             except Exception as error:
                 if server_errors.of(error):
                     raise
@@ -106,12 +206,18 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> None:
         raise ValueError(f"It is {type(value).__name__}")
 
 
-def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> Any:
-    """Give a value as the new type takes it: the content of a file or an object, except for a type for files."""
+def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> list[Any]:
+    """Give the value of a row as the new type takes it; none where somebody deleted the row or its value meanwhile."""
+    found = (table & key).proj(source).to_dicts()
+    return [_as_taken(table, row[source], source, type_) for row in found if row[source] is not None]
+
+
+def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:
+    """Give a value as a type takes it: the content of a file or an object, except for a type for files."""
     import datajoint as dj
     from datajoint.objectref import ObjectRef
 
-    value, codec = (table & key).fetch1(source), table.heading.attributes[source].codec
+    codec = table.heading.attributes[source].codec
     if hasattr(value, "load"):  # an array that is fetched when it is asked for
         value = value.load()
     elif isinstance(value, ObjectRef):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import journal
+from ..dialects import may_lock
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema import definition
@@ -289,6 +290,9 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
             yield notice("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
         if table.workers:
             yield notice("running-workers", f"Workers hold {table.workers} jobs of {title}; stop them first.")
+    databases = (deployment.databases[schema] for schema in group.locked)
+    if denied := may_lock.denied(deployment.connection, databases):
+        yield notice("may-not-lock", may_lock.warning(denied))
     for violation in group.violations:
         if violation.loses:
             yield notice("data-loss", f"{violation.table} has {violation.count} {violation.words}.")

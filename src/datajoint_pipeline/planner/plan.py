@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -33,7 +34,7 @@ from ..schema.model import Schema, Table, TableName
 from . import scope
 from .deployment import Deployment
 from .pending import newest
-from .steps import PlannedStep, Recoding, of_operation, of_step
+from .steps import LockedStatements, PlannedStep, Recoding, of_operation, of_step
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -158,6 +159,15 @@ class Group:
     def schemas(self) -> list[str]:
         """Give the schemas of the migrations, in order."""
         return list(dict.fromkeys(migration.schema for migration in self.migrations))
+
+    @property
+    def locked(self) -> list[str]:
+        """Give the schemas whose tables nobody else may write between two statements (MySQL)."""
+        return list(
+            dict.fromkeys(
+                name.schema for step in self.steps if isinstance(step, LockedStatements) for name in step.tables
+            )
+        )
 
     def operations(self) -> Iterator[tuple[Migration, ops.Operation]]:
         """Give the operations one after the other, each with the migration that it is of."""
@@ -343,7 +353,9 @@ def add_steps(
     now = group.before if before is None else before
     group.inputs.lossy = lossy
     after_user_steps = False
-    operations = recoding.expanded(operations, now, lambda *what: _holds_values(deployment, group, *what))
+    holds = partial(_holds_values, deployment, group)
+    marked = deployment.connection.adapter.backend == "mysql"
+    operations = recoding.expanded(operations, now, holds, marked=marked)
     steps: list[PlannedStep] = []
     late = [operation.operation for operation in operations if isinstance(operation, ops.Online)]
     # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from ..ddl import recoding
@@ -102,27 +102,34 @@ class Conversion:
         The attribute, and that which takes the values.
     type : str
         What they become.
+    mark : str
+        On MySQL, the hidden attribute that says whether a row was converted as it is.
     """
 
     place: Place
     source: str
     target: str
     type: str
+    mark: str
 
     @property
     def payload(self) -> dict[str, Any]:
         """Give it as the record shows it."""
-        return {"place": list(self.place), "source": self.source, "target": self.target, "type": self.type}
+        return {**asdict(self), "place": list(self.place)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockedStatements(PlannedStep):
-    """Statements of MySQL between which nobody may write a row: under ``locks``, after ``conversions``."""
+    """Statements of MySQL between which nobody may write a row: under ``locks``, after ``conversions``.
+
+    ``orphans`` are as of :class:`datajoint_pipeline.dialects.steps.Step`.
+    """
 
     kind = "locked"
 
     locks: tuple[str, ...]
     conversions: tuple[Conversion, ...] = ()
+    orphans: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def script(self) -> tuple[str, ...]:
@@ -222,7 +229,7 @@ def of_step(
         # DataJoint reads the lineage of a table that it converts values in.
         table, lineages = (".".join(map(dialect.quote, (place[0], name))) for name in (place[1], lineage.TABLE))
         step = step.alone((), f"{table} WRITE", f"{lineages} READ")
-        conversions.append(Conversion(place, op.source, op.target, op.type))
+        conversions.append(Conversion(place, op.source, op.target, op.type, op.mark))
     common: dict[str, Any] = {
         "words": step.words,
         "statements": (*step.first, step.sql),
@@ -234,7 +241,7 @@ def of_step(
         "effects": step.effects,
     }
     if step.locks:
-        return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions))
+        return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions), orphans=step.orphans)
     return OnlineStatements(**common, check=step.check) if step.check else Statement(**common)
 
 
@@ -276,7 +283,7 @@ def of_operation(
         yield Recoding(
             words=f"convert the values of {operation.source} in {name} to {operation.type}",
             table=name,
-            conversion=Conversion(place, operation.source, operation.target, operation.type),
+            conversion=Conversion(place, operation.source, operation.target, operation.type, operation.mark),
         )
     elif isinstance(operation, data.RunPython):
         found = ((r, i) for r in migrations for i, x in enumerate(r.lines) if getattr(x, "run", 0) is operation.run)

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from ...operations.structure import SOFT_DELETED_ATTRIBUTE
 from ...schema import notation
+from ...schema.model import TableName
 from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import indexes
+from . import indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     ColumnAdded,
@@ -63,6 +64,8 @@ class TableAlteration:
         self.early: dict[str, str] = {}
         #: What updates call tables, as LOCK TABLES takes it.
         self.aliases: list[str] = []
+        #: The rows that would get nothing of a parent where they need it.
+        self.orphans: list[tuple[str, str, str, str]] = []
 
     def steps(self, guards: Guards) -> list[Step]:
         """Give the steps, those of ``guards`` first."""
@@ -70,7 +73,7 @@ class TableAlteration:
         first = guards(self.dialect, replace(self.alteration, before=before))
         early, updates = self._early(), self._updates()
         self._refuse_too_large()
-        return [*first, *early, *updates, *self._main(updates)]
+        return [*early, *updates, *first, *self._main(updates)]
 
     def _refuse_too_large(self) -> None:
         """Raise where what is soft-deleted, or stays while values are converted, leaves no room for the rest."""
@@ -116,7 +119,7 @@ class TableAlteration:
             elif not new:
                 previous = self.change.old[name]
         clauses.counted = True
-        return alter(self.dialect, self.name, clauses)
+        return [replace(step, open=True) for step in alter(self.dialect, self.name, clauses)]
 
     def _new(self, current: str) -> str:
         """Give the name afterwards of a column, by its present one."""
@@ -125,7 +128,7 @@ class TableAlteration:
 
     def _updates(self) -> list[Step]:
         """Give rows their values."""
-        steps = []
+        steps: list[Step] = []
         for name, column in self.change.will.items():
             fill = self.alteration.fills.get(name)
             if name in self.early:
@@ -144,36 +147,50 @@ class TableAlteration:
                 continue
             value = self.dialect.fill_value(column, fill)
             if name in self.converts:
-                value = self.converts[name] if value is None else f"COALESCE({self.converts[name]}, {value})"
-                condition = f" WHERE {self.quote(old)} IS NOT NULL" if fill is None else ""
+                if value is not None:
+                    value = f"COALESCE({self.converts[name]}, {value})"
+                else:  # a value that somebody sets to null after the first of these updates is null after the last one
+                    value = f"IF({self.quote(old)} IS NULL, NULL, {self.converts[name]})"
             sql = f"UPDATE {self.full} SET {self.quote(target)} = {value}{condition}"
-            steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes"))
+            steps.append(Step(sql, (self.name,), f"fill {name} in {self.name}", lock="writes", open=name in self.early))
         return steps
 
     def _from_parent(self, name: str, target: str, fill: ParentFill, condition: str) -> Step:
         theirs, pairs = self.dialect.from_parent(fill)
-        on = " AND ".join(f"p.{self.quote(parent)} = c.{self.quote(ours)}" for parent, ours in pairs)
-        parent, value = self.dialect.full(fill.parent), f"p.{self.quote(theirs)}"
-        condition = condition.replace("WHERE ", "WHERE c.")
-        self.aliases += [f"{self.full} AS c WRITE", f"{parent} AS p READ"]
+        ours, above = self._alias(self.name, "c"), self._alias(fill.parent, "p")
+        on = " AND ".join(f"{above}.{self.quote(parent)} = {ours}.{self.quote(a)}" for parent, a in pairs)
+        parent, value = self.dialect.full(fill.parent), f"{above}.{self.quote(theirs)}"
+        condition = condition.replace("WHERE ", f"WHERE {ours}.")
+        key = self.alteration.before.primary_key
+        self.orphans.append(orphans.rows(self.dialect, self.name, fill.parent, pairs, key))
+        self.aliases += [f"{self.full} AS {ours} WRITE", f"{parent} AS {above} READ"]
+        column = f"{ours}.{self.quote(target)}"
         if fill.unique:
-            sql = f"UPDATE {self.full} c JOIN {parent} p ON {on} SET c.{self.quote(target)} = {value}{condition}"
+            sql = f"UPDATE {self.full} {ours} JOIN {parent} {above} ON {on} SET {column} = {value}{condition}"
         else:
             # A second row of the parent is an error here, not a choice.
-            value = f"(SELECT {value} FROM {parent} p WHERE {on})"
-            sql = f"UPDATE {self.full} c SET c.{self.quote(target)} = {value}{condition}"
-        return Step(sql, (self.name,), f"fill {name} in {self.name} from {fill.parent}", lock="writes")
+            value = f"(SELECT {value} FROM {parent} {above} WHERE {on})"
+            sql = f"UPDATE {self.full} {ours} SET {column} = {value}{condition}"
+        words = f"fill {name} in {self.name} from {fill.parent}"
+        return Step(sql, (self.name,), words, lock="writes", open=name in self.early)
+
+    def _alias(self, table: TableName, letter: str) -> str:
+        """Give what an update calls a table; of tables that are locked together, no two may have the same alias."""
+        return self.quote(f"{letter}~{table.table}")
 
     def _each(self, name: str, target: str, column: Column, fill: GeneratedFill, condition: str) -> Step:
         sql = f"UPDATE {self.full} SET {self.quote(target)} = {self.dialect.unique_id(column)}{condition}"
         if fill.kind == "number":
             key = [self.quote(a) for a in self.alteration.before.primary_key]
+            ours = self._alias(self.name, "c")
             numbered = f"SELECT {', '.join(key)}, ROW_NUMBER() OVER (ORDER BY {', '.join(key)}) AS `~` FROM {self.full}"
-            on = " AND ".join(f"n.{a} = c.{a}" for a in key)
-            condition = condition.replace("WHERE ", "WHERE c.")
-            self.aliases.append(f"{self.full} AS c WRITE")
-            sql = f"UPDATE {self.full} c JOIN ({numbered}) n ON {on} SET c.{self.quote(target)} = n.`~`{condition}"
-        return Step(sql, (self.name,), f"give each row of {self.name} its own {name}", lock="writes")
+            on = " AND ".join(f"n.{a} = {ours}.{a}" for a in key)
+            condition = condition.replace("WHERE ", f"WHERE {ours}.")
+            self.aliases.append(f"{self.full} AS {ours} WRITE")
+            place = f"{ours}.{self.quote(target)}"
+            sql = f"UPDATE {self.full} {ours} JOIN ({numbered}) n ON {on} SET {place} = n.`~`{condition}"
+        words = f"give each row of {self.name} its own {name}"
+        return Step(sql, (self.name,), words, lock="writes", open=name in self.early)
 
     def _main(self, updates: list[Step]) -> list[Step]:
         """Do everything else, in one statement where it takes long."""
@@ -200,7 +217,8 @@ class TableAlteration:
 
         Until then a worker with the code of before may give a row a value that would go with its column, or none.
         """
-        return with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
+        found = with_rows(updates, steps, f"{self.full} WRITE", *self.aliases)
+        return [replace(step, orphans=tuple(self.orphans)) for step in found[:1]] + found[1:]
 
     def _tightened(self, columns: Clauses) -> list[Step]:
         """Require the columns of foreign keys first that become required: that cannot go with a copy of the table."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import PipelineError
 from ...internals.adapters import adapter
+from ...operations.structure import Tables
 from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import shorten
 from ...schema.notation import is_text, normal_default
@@ -23,7 +24,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import indexes, limits, texts
+from . import indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -59,6 +60,8 @@ class MySQL(Dialect):
     )
 
     invents_values = True
+
+    makes_first = True
 
     def literal(self, text: str) -> str:
         return texts.literal(text)
@@ -136,6 +139,16 @@ class MySQL(Dialect):
         locks = [f"{parent} {how}" for parent in parents for how in ("WRITE", "AS p READ")]
         return with_rows(rows, steps, f"{full} WRITE", f"{full} AS c READ", *locks)
 
+    def keep_out(
+        self,
+        steps: list[Step],
+        before: Tables,
+        after: Tables,
+        valued: Iterable[TableName],
+        renamed: Mapping[TableName, TableName],
+    ) -> list[Step]:
+        return locking.keep_out(self, steps, [*before.values(), *after.values()], valued)
+
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
         columns, width = self.columns(tables, table), limits.letter_bytes(self.names, self.place(table.name)[0])
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
@@ -167,7 +180,7 @@ class MySQL(Dialect):
             tuple(known.foreign_keys),
             table.comment,
         )
-        return [Step(sql, (table.name,), f"make {table.name}", effects=(made,))]
+        return [Step(sql, (table.name,), f"make {table.name}", open=True, effects=(made,))]
 
     def drop_table(self, name: TableName) -> list[Step]:
         self.names.tables.pop(self.place(name), None)
@@ -206,7 +219,10 @@ class MySQL(Dialect):
         clauses.add(f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase, ForeignKeyDropped(found.name))
         self.names.table(place).foreign_keys.remove(found)
         reindexed = indexes.reindex(self, table, replace(rest, foreign_keys=(*rest.foreign_keys, key)), rest)
-        return alter(self, table.name, clauses, reindexed)
+        # Nobody may take a parent away, or put in a row without one, until there is a foreign key again.
+        return [
+            step.alone((), f"{self.full(table.name)} WRITE") for step in alter(self, table.name, clauses, reindexed)
+        ]
 
     def add_foreign_key(self, table: Table, key: ForeignKey) -> list[Step]:
         rest = without(table, key)
@@ -217,7 +233,9 @@ class MySQL(Dialect):
         self.names.table(self.place(table.name)).foreign_keys.append(known)
         phrase = f"add foreign key ({', '.join(key.attributes)}) to {key.parent}"
         clauses.add(f"ADD CONSTRAINT {self.quote(name)} {self.references(key)}", COPY, phrase, ForeignKeyAdded(known))
-        return alter(self, table.name, clauses)
+        pairs = list(zip(key.parent_attributes, key.attributes, strict=True))
+        lost = orphans.rows(self, table.name, key.parent, pairs, table.primary_key)
+        return [replace(step, orphans=(lost,)) for step in alter(self, table.name, clauses)]
 
     def add_foreign_key_online(self, table: Table, key: ForeignKey) -> list[Step]:
         raise PipelineError(

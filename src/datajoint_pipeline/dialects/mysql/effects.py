@@ -339,7 +339,8 @@ def _is(expected: CatalogColumn | Column, found: CatalogColumn) -> bool:
     if not isinstance(expected, Column):
         return expected == found
     stored = notation.normal_type(expected.sql)
-    same = stored in (found.stored, catalog.native(found.stored)) or catalog.fits(expected.core, found.stored)
+    whole = f"{found.stored} {found.extra}".rstrip()
+    same = stored in (whole, catalog.native(whole)) or catalog.fits(expected.core, whole)
     default = None if expected.nullable else expected.default
     return (
         same

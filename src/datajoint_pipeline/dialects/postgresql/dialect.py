@@ -7,10 +7,11 @@ built anew and the rows are copied; rights, owner and replica identity go with i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ...internals.adapters import adapter
+from ...operations.structure import Tables
 from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import unused
 from ...schema.notation import is_text, normal_default
@@ -18,7 +19,7 @@ from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Step
-from . import enums, indexes, texts
+from . import enums, indexes, texts, waiting
 from .alter import TableAlteration
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion
@@ -215,6 +216,16 @@ class PostgreSQL(Dialect):
 
     def add_index_online(self, table: Table, index: Index) -> list[Step]:
         return list(online(self, table.name, indexes.add(self, table.name, index)))
+
+    def keep_out(
+        self,
+        steps: list[Step],
+        before: Tables,
+        after: Tables,
+        valued: Iterable[TableName],
+        renamed: Mapping[TableName, TableName],
+    ) -> list[Step]:
+        return waiting.keep_out(self, steps, before, valued, renamed)
 
     # --- Alterations -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,651 @@
+"""Clients of the code of before that write all through a migration, and a ledger of what they were told is saved.
+
+Each client owns a range of animals, so what it was told is in order for every row. After the migration, what the tables
+must hold follows from the rows at first, the ledger, and what the migration makes of a row; a write that was refused is
+in neither. As a program, this file is a client that writes as people do, with DataJoint.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from conftest import Project, Server
+
+LIFE = '''"""What lives here."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("life")
+
+
+@schema
+class Animal(dj.Manual):
+    definition = """
+    animal : int32
+    ---
+    name : varchar(32)
+    colour = "grey" : enum('grey', 'white')
+    """
+
+
+@schema
+class Weight(dj.Manual):
+    definition = """
+    # A weight
+    -> Animal
+    day : int32
+    ---
+    grams : float64
+    """
+'''
+
+WORK = '''"""What is done here."""
+
+import datajoint as dj
+
+from . import life, open_schema
+
+schema = open_schema("work")
+
+
+@schema
+class Task(dj.Manual):
+    definition = """
+    -> life.Animal
+    task : int32
+    ---
+    note = null : varchar(64)
+    room = null : int32
+    data = null : <blob>
+    """
+
+
+@schema
+class Score(dj.Computed):
+    definition = """
+    -> Task
+    ---
+    score : int32
+    """
+
+    def make(self, key):
+        self.insert1(dict(key, score=key["task"]))
+'''
+
+VERSION = '__version__ = "0.1.0"\n\nSCHEMA_VERSIONS = {"life": "1.0.0", "work": "1.0.0"}\n'
+
+#: What the tables are called, their keys, and what else they have.
+TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "Animal": ("life.animal", ("animal",), ("name", "colour")),
+    "Weight": ("life.weight", ("animal", "day"), ("grams",)),
+    "Task": ("work.task", ("animal", "task"), ("note", "room", "data")),
+}
+
+#: Animals of one client, and what each of them has at first.
+OWNED, EACH = 1000, 3
+
+Key = tuple[int, ...]
+Row = dict[str, Any]
+Rows = dict[str, dict[Key, Row]]
+
+
+# --- What is migrated ------------------------------------------------------------------------------------------------
+
+
+def _same(rows: Rows) -> Rows:
+    return rows
+
+
+def _each(table: str, change: Callable[[Row], Row]) -> Callable[[Rows], Rows]:
+    """What a migration makes of rows, where it makes the same of each row of a table."""
+    return lambda rows: {**rows, table: {key: change(row) for key, row in rows[table].items()}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation that changes values or keys.
+
+    Parameters
+    ----------
+    edits : tuple of (str, str, str)
+        Module, what was there, what comes in its place.
+    answers : tuple of str
+        What `revise` is told.
+    line : tuple of (str, str, str)
+        In the migration of a schema: what stands there, and what a person makes of it.
+    expected : callable
+        Given the rows by the tables and attributes of before, those of after.
+    more : mapping
+        The attributes that tables have afterwards in addition.
+    """
+
+    edits: tuple[tuple[str, str, str], ...]
+    answers: tuple[str, ...] = ()
+    line: tuple[str, str, str] = ("", "", "")
+    expected: Callable[[Rows], Rows] = _same
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ROOM = '@schema\nclass Room(dj.Manual):\n    definition = """\n    room : int32\n    """\n\n\n@schema\nclass Task('
+THOUSANDTH = 'Sql(mysql="grams / 1000", postgresql="grams / 1000")'
+FURTHER = 'Sql(mysql="room + 1000000", postgresql="room + 1000000")'
+
+
+def _named_after(rows: Rows) -> Rows:
+    tasks = {key: {**row, "name": rows["Animal"][key[:1]]["name"]} for key, row in rows["Task"].items()}
+    return {**rows, "Task": tasks}
+
+
+CASES: dict[str, Case] = {
+    "codec": Case((("work", "    data = null : <blob>\n", "    data = null : json\n"),)),
+    "using": Case(
+        (("work", "    room = null : int32\n", "    room = null : int64\n"),),
+        line=("work", 'null : int64"', f'null : int64", using={FURTHER}'),
+        expected=_each("Task", lambda row: {**row, "room": row["room"] and row["room"] + 1_000_000}),
+    ),
+    "rebuild": Case(
+        (("life", "    # A weight\n", "    # A weight in kilograms\n"),),
+        line=("life", "\n]", f'\n    RebuildTable("Weight", {{"grams": {THOUSANDTH}}}),\n]'),
+        expected=_each("Weight", lambda row: {**row, "grams": row["grams"] / 1000}),
+    ),
+    "fill": Case(
+        (("work", "    note = null : varchar(64)\n", "    note : varchar(64)\n"),),
+        ("--fill", "Task.note=well"),
+        expected=_each("Task", lambda row: {**row, "note": "well" if row["note"] is None else row["note"]}),
+    ),
+    "type": Case(
+        (("work", "    room = null : int32\n", "    room = null : varchar(12)\n"),),
+        expected=_each("Task", lambda row: {**row, "room": None if row["room"] is None else str(row["room"])}),
+    ),
+    "key": Case(
+        (("life", "    animal : int32\n    ---\n", "    animal : int32\n    herd : int16\n    ---\n"),),
+        ("--fill", "life.Animal.herd=7"),
+        expected=lambda rows: {t: {k: {**row, "herd": 7} for k, row in of.items()} for t, of in rows.items()},
+        more={table: ("herd",) for table in TABLES},
+    ),
+    "split": Case(
+        (("work", "@schema\nclass Task(", ROOM), ("work", "    room = null : int32\n", "    -> [nullable] Room\n")),
+    ),
+    "from": Case(
+        (("work", "    note = null", "    name : varchar(32)\n    note = null"),),
+        ("--fill", "work.Task.name=x"),
+        line=("work", '"x"', 'From("life.Animal", "name")'),
+        expected=_named_after,
+        more={"Task": ("name",)},
+    ),
+    "rename": Case(
+        (
+            ("work", "    room = null", "    place = null"),
+            ("work", "class Task(", "class Job("),
+            ("work", "-> Task", "-> Job"),
+        ),
+        ("--rename", "work.Task.room=place", "--rename-table", "work.Task=work.Job"),
+    ),
+}
+
+
+# --- Who writes ------------------------------------------------------------------------------------------------------
+
+
+class Doer(Protocol):
+    """How a client says to a server what is to be written."""
+
+    def insert(self, table: str, row: Row) -> None: ...
+
+    def update(self, table: str, key: Row, values: Row) -> None: ...
+
+    def rekey(self, table: str, key: Row, name: str, value: int) -> None: ...
+
+    def delete(self, table: str, key: Row) -> None: ...
+
+
+class Statements:
+    """Statements as DataJoint sends them, on a connection of its own."""
+
+    def __init__(self, server: Server) -> None:
+        from datajoint.blob import pack
+
+        self._pack, self._mark = pack, "`" if server.backend == "mysql" else '"'
+        self._connection = server.connect()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def insert(self, table: str, row: Row) -> None:
+        names, values = ", ".join(map(self._quote, row)), ", ".join(["%s"] * len(row))
+        self._send(f"INSERT INTO {self._full(table)}({names}) VALUES ({values})", self._stored(row))
+
+    def update(self, table: str, key: Row, values: Row) -> None:
+        assigned = ", ".join(f"{self._quote(name)}=%s" for name in values)
+        self._send(f"UPDATE {self._full(table)} SET {assigned} WHERE {self._where(key)}", self._stored(values))
+
+    def rekey(self, table: str, key: Row, name: str, value: int) -> None:
+        self.update(table, key, {name: value})
+
+    def delete(self, table: str, key: Row) -> None:
+        tables = (
+            ("Weight", "Score", "Task", "Animal")
+            if table == "Animal"
+            else ("Score", "Task")
+            if table == "Task"
+            else (table,)
+        )
+        self._send("BEGIN")
+        try:
+            for name in tables:
+                self._send(f"DELETE FROM {self._full(name)} WHERE {self._where(key)}")
+            self._send("COMMIT")
+        except Exception:
+            self._send("ROLLBACK")
+            raise
+
+    def _send(self, statement: str, values: list[Any] | None = None) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+
+    def _quote(self, name: str) -> str:
+        return f"{self._mark}{name}{self._mark}"
+
+    def _full(self, table: str) -> str:
+        schema, name = ["work", "__score"] if table == "Score" else TABLES[table][0].split(".")
+        return f"{self._quote(f'dev_{schema}')}.{self._quote(name)}"
+
+    def _where(self, key: Row) -> str:
+        return " AND ".join(f"{self._quote(name)}={value}" for name, value in key.items())
+
+    def _stored(self, row: Row) -> list[Any]:
+        packed = {name: self._pack(value) for name, value in row.items() if name == "data" and value is not None}
+        return list({**row, **packed}.values())
+
+
+class Client:
+    """Writes what comes to its mind, row by row, and keeps in mind what it was told is saved."""
+
+    def __init__(self, number: int, doer: Doer, *, animals: int = 6, keys: bool = True) -> None:
+        self.number, self.doer, self._random, self._keys = number, doer, random.Random(number), keys
+        self.rows: Rows = {table: {} for table in TABLES}
+        self.saved, self.refused = Counter[str](), Counter[str]()
+        self.why: dict[str, str] = {}
+        #: The last writes of each row, and when they began: for whoever looks into a wrong one.
+        self.last: dict[tuple[str, Key], list[tuple[float, str]]] = {}
+        for animal in range(number * OWNED, number * OWNED + animals):
+            self.rows["Animal"][animal,] = {"name": f"a{animal}", "colour": "grey"}
+            for n in range(EACH):
+                self.rows["Weight"][animal, n] = {"grams": 1000.0 * n}
+                self.rows["Task"][animal, n] = {
+                    "note": "n" if n else None,
+                    "room": n or None,
+                    "data": [n] if n else None,
+                }
+
+    def write(self) -> None:
+        """Write once."""
+        kinds = ["update"] * 5 + ["none"] * 3 + ["insert"] * 4 + ["delete"] * 2 + ["key"] * self._keys
+        kind = self._random.choice(kinds)
+        table = self._random.choice(["Task", "Task", "Task", "Weight", "Weight", "Animal"])
+        keys = list(self.rows[table])
+        if kind == "insert" or len(keys) < 3:
+            self._insert(table)
+            return
+        key = self._random.choice(keys)
+        if kind == "delete":
+            self._delete(table, key)
+        elif kind == "key":
+            self._rekey(table, key)
+        elif kind == "none":
+            self._update("Task", self._random.choice(list(self.rows["Task"]) or [key]), none=True)
+        else:
+            self._update(table, key)
+
+    def _values(self, table: str, *, none: bool = False) -> Row:
+        n = self._random.randrange(1, 1000)
+        if table == "Animal":
+            return {"name": f"n{n}", "colour": self._random.choice(["grey", "white"])}
+        if table == "Weight":
+            return {"grams": 1000.0 * n}
+        return {"note": None if none else f"n{n}", "room": None if none else n, "data": None if none else [n]}
+
+    def _try(self, kind: str, places: list[tuple[str, Key]], write: Callable[[], None]) -> bool:
+        began = time.time()
+        try:
+            write()
+        except Exception as error:
+            self.refused[kind] += 1
+            self.why[kind] = f"{type(error).__name__}: {error}"[:200]
+            said, done = self.why[kind], False
+        else:
+            self.saved[kind] += 1
+            said, done = "saved", True
+        for place in places:
+            line = f"{began:.4f} to {time.time():.4f} {kind}: {said}"
+            self.last[place] = [*self.last.get(place, [])[-5:], (began, line)]
+        return done
+
+    def _insert(self, table: str) -> None:
+        animals = list(self.rows["Animal"])
+        if table == "Animal" or not animals:
+            number = self._random.randrange(self.number * OWNED + 100, (self.number + 1) * OWNED)
+            table, key = "Animal", (number,)
+        else:
+            key = (*self._random.choice(animals), self._random.randrange(100, 1_000_000))
+        if key in self.rows[table]:
+            return
+        values = self._values(table, none=table == "Task" and self._random.random() < 0.2)
+        row = {**self._named(table, key), **values}
+        if self._try(f"insert {values}", [(table, key)], lambda: self.doer.insert(table, row)):
+            self.rows[table][key] = values
+
+    def _update(self, table: str, key: Key, *, none: bool = False) -> None:
+        if key not in self.rows[table]:
+            return
+        values = self._values(table, none=none)
+        name = self._random.choice(list(values))
+        values = {name: values[name]}
+        if self._try(
+            f"update {values}", [(table, key)], lambda: self.doer.update(table, self._named(table, key), values)
+        ):
+            self.rows[table][key] = {**self.rows[table][key], **values}
+
+    def _rekey(self, table: str, key: Key) -> None:
+        name, new = TABLES[table][1][-1], self._random.randrange(100, 1_000_000)
+        if table == "Animal":
+            new = self._random.randrange(self.number * OWNED + 100, (self.number + 1) * OWNED)
+        to = (*key[:-1], new)
+        if to in self.rows[table]:
+            return
+        places = [(table, key), (table, to)]
+        if self._try(f"key to {to}", places, lambda: self.doer.rekey(table, self._named(table, key), name, new)):
+            self.rows[table][to] = self.rows[table].pop(key)
+            if table == "Animal":
+                for other in ("Weight", "Task"):
+                    self.rows[other] = {
+                        (new if k[0] == key[0] else k[0], *k[1:]): r for k, r in self.rows[other].items()
+                    }
+
+    def _delete(self, table: str, key: Key) -> None:
+        if self._try("delete", [(table, key)], lambda: self.doer.delete(table, self._named(table, key))):
+            for other in ("Animal", "Weight", "Task") if table == "Animal" else (table,):
+                self.rows[other] = {k: row for k, row in self.rows[other].items() if k[: len(key)] != key}
+
+    def _named(self, table: str, key: Key) -> Row:
+        return dict(zip(TABLES[table][1], key, strict=True))
+
+
+class People:
+    """Writes as people do, with the tables' classes."""
+
+    def __init__(self) -> None:
+        from my_pipeline import life, work  # type: ignore[import-not-found]
+
+        self._tables = {"Animal": life.Animal, "Weight": life.Weight, "Task": work.Task}
+
+    def insert(self, table: str, row: Row) -> None:
+        self._tables[table].insert1(row)
+
+    def update(self, table: str, key: Row, values: Row) -> None:
+        self._tables[table].update1({**key, **values})
+
+    def rekey(self, table: str, key: Row, name: str, value: int) -> None:
+        raise NotImplementedError("DataJoint has no word for it.")
+
+    def delete(self, table: str, key: Row) -> None:
+        (self._tables[table] & key).delete(prompt=False)
+
+
+# --- One migration -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    ``late`` counts rows that the code of before wrote, as it writes them, after the tables were let go of.
+    """
+
+    saved: int = 0
+    refused: int = 0
+    late: int = 0
+    wrong: list[str] = field(default_factory=list)
+    why: Counter[str] = field(default_factory=Counter)
+
+
+#: How often the migration pauses before statements that are alike, of which a conversion has one a row.
+_TIMES = 5
+
+
+class Moments:
+    """Is told each statement of the migration; gives clients time between them, and knows when it is over."""
+
+    def __init__(self, *, mysql: bool, pause: float) -> None:
+        self.over = threading.Event()
+        self._mysql, self._pause = mysql, pause
+        self._steps, self._done, self._began = 0, 0, False
+        self._paused = Counter[str]()
+        #: When the tables were let go of for the last time.
+        self.open = float("inf")
+
+    def __call__(self, text: str) -> None:
+        words = text.lstrip()[:4000].upper()
+        if words.startswith("UNLOCK TABLES") or (words.startswith("COMMIT") and self._began and not self._mysql):
+            self.open = time.time() if self._mysql else min(self.open, time.time())
+        if "~MIGRATION_STEP" in words:
+            self._steps += words.startswith("INSERT") and not re.search(r"VALUES \(\d+, 0,", words)
+            if words.startswith("UPDATE"):
+                self._began = True
+                self._done += bool(re.search(r"SET STATE = 'DONE'", words))
+                if self._mysql and self._done >= self._steps:
+                    self.over.set()
+        elif not self._mysql and words.startswith("COMMIT") and self._began:
+            self._done = self._steps
+        elif not self._mysql and self._began and self._done >= self._steps > 0:
+            self.over.set()
+        elif self._began and words.startswith(("UPDATE", "ALTER", "LOCK", "RENAME", "INSERT", "CREATE TABLE")):
+            self._paused[words[:60]] += 1
+            if self._paused[words[:60]] <= _TIMES:
+                time.sleep(self._pause)
+
+
+@contextmanager
+def ready(server: Server, own: Project) -> Iterator[Project]:
+    """A project with its tables, in ``dev``; they are gone at the end."""
+    lay(own)
+    own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR", "DJ_USE_TLS": "false"}
+    server.drop("dev_work", "dev_life")
+    try:
+        answer = own.run("init")
+        assert answer.code == 0, answer.err
+        yield own
+    finally:
+        server.drop("dev_work", "dev_life")
+
+
+def lay(own: Project) -> None:
+    """The pipeline as it is at the start."""
+    own.clear()
+    for name, text in (("life", LIFE), ("work", WORK), ("version", VERSION)):
+        own.write(own.module(name), text)
+
+
+def revise(own: Project, case: Case) -> None:
+    """Write the migration of a case."""
+    for module, old, new in case.edits:
+        own.replace(own.module(module), old, new)
+    answer = own.run("revise", "-m", "next", *case.answers)
+    assert answer.code == 0, answer.err
+    schema, old, new = case.line
+    if schema:
+        (path,) = (own.folder / f"src/my_pipeline/migrations/{schema}").glob("*_next.py")
+        text = path.read_text(encoding="utf-8")
+        assert old in text, text
+        text = text.replace("import (", "import RebuildTable, Sql, From, (", 1)
+        text = re.sub(r"import ([^(\n]*), \($", r"import (\n    \1,", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"(pipeline\.migration import )(?!\()", r"\1RebuildTable, Sql, From, ", text, count=1)
+        path.write_text(text[::-1].replace(old[::-1], new[::-1], 1)[::-1], encoding="utf-8")
+
+
+def play(server: Server, own: Project, case: Case, *, pause: float, clients: int = 3, bulk: int = 300) -> Outcome:
+    """Migrate while clients write; what they were told, and what of it is not so."""
+    from proxy import Proxy
+
+    writers = [Client(n + 1, Statements(server)) for n in range(clients)]
+    person = Client(clients + 1, Statements(server), keys=False)
+    quiet = Client(0, Statements(server), animals=bulk // EACH)
+    for client in (*writers, person, quiet):
+        _put(client)
+    old = subprocess.Popen(
+        [sys.executable, "-B", __file__, str(person.number), str(own.folder / "src")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own.variables(),
+    )  # fmt: skip
+    assert old.stdin is not None and old.stdout is not None
+    assert old.stdout.readline() == "ready\n"  # it has loaded the code of before
+    revise(own, case)
+    proxy, moments = Proxy(server.backend, server.port), Moments(mysql=server.backend == "mysql", pause=pause)
+    proxy.watch = moments
+
+    def work(client: Client) -> None:
+        while not moments.over.is_set():
+            client.write()
+            time.sleep(0.002)
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in writers]
+    stopping = threading.Thread(target=lambda: (moments.over.wait(), _tell(old, "stop")))
+    direct = dict(own.environment)
+    try:
+        for thread in (*threads, stopping):
+            thread.start()
+        _tell(old, "go")
+        own.environment |= replace(server, port=proxy.port).variables
+        answer = own.run("migrate")
+    finally:
+        moments.over.set()
+        for thread in (*threads, stopping):
+            thread.join()
+        proxy.close()
+        own.environment.clear()
+        own.environment |= direct
+        told = old.communicate()[0]
+    assert old.returncode == 0, told
+    _read(person, json.loads(told))
+    outcome = Outcome()
+    if answer.code:
+        outcome.wrong.append(f"migrate ended with {answer.code}: {answer.err}")
+    everybody = [*writers, person, quiet]
+    for client in everybody:
+        outcome.saved += client.saved.total()
+        outcome.refused += client.refused.total()
+        outcome.why.update(re.sub(r"\d+", "0", text)[:70] for text in client.why.values())
+    if not answer.code:
+        found = _differences(server, case, everybody)
+        outcome.wrong += [text for began, text in found if began < moments.open]
+        outcome.late = len(found) - len(outcome.wrong)
+    return outcome
+
+
+def _tell(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(f"{word}\n")
+        process.stdin.flush()
+
+
+def _put(client: Client) -> None:
+    """Put the rows that a client has at first into the tables."""
+    for table, rows in client.rows.items():
+        for key, row in rows.items():
+            client.doer.insert(table, {**client._named(table, key), **row})
+
+
+def _read(client: Client, told: Any) -> None:
+    """Take over what a client in another process kept in mind."""
+    client.rows = {table: {tuple(key): row for key, row in rows} for table, rows in told["rows"].items()}
+    client.saved, client.refused = Counter(told["saved"]), Counter(told["refused"])
+    client.why = told["why"]
+    client.last = {(table, tuple(key)): [(began, line) for began, line in lines] for table, key, lines in told["last"]}
+
+
+def _differences(server: Server, case: Case, clients: list[Client]) -> list[tuple[float, str]]:
+    """Compare what the tables hold with what they have to; give when the last write of a wrong row began, and words."""
+    rows: Rows = {table: {} for table in TABLES}
+    for client in clients:
+        for table in TABLES:
+            rows[table] |= client.rows[table]
+    found = _held(server, case)
+    wrong = []
+    for table, expected in case.expected(rows).items():
+        for key in sorted(expected.keys() | found[table].keys()):
+            want, have = expected.get(key), found[table].get(key)
+            if want != have:
+                places = [(table, key), ("Animal", key[:1])]
+                writes = sorted(write for client in clients for place in places for write in client.last.get(place, []))
+                lines = "".join(f"\n    {line}" for _, line in writes)
+                saved = [began for began, line in writes if line.endswith(": saved")]
+                wrong.append((saved[-1] if saved else 0.0, f"{table} {key} is {have}, not {want}{lines}"))
+    return wrong
+
+
+def _held(server: Server, case: Case) -> Rows:
+    """Read what the tables hold afterwards, by the names of before."""
+    mark = "`" if server.backend == "mysql" else '"'
+    names = {"Task": "work.job", "room": "place"} if "--rename-table" in case.answers else {}
+    result: Rows = {}
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        for table, (place, key, others) in TABLES.items():
+            attributes = (*key, *others, *case.more.get(table, ()))
+            schema, name = names.get(table, place).split(".")
+            listed = ", ".join(f"{mark}{names.get(a, a)}{mark}" for a in attributes)
+            cursor.execute(f"SELECT {listed} FROM {mark}dev_{schema}{mark}.{mark}{name}{mark}")
+            result[table] = {
+                tuple(row[: len(key)]): dict(zip(attributes[len(key) :], map(_meant, row[len(key) :]), strict=True))
+                for row in cursor.fetchall()
+            }
+    return result
+
+
+def _meant(value: Any) -> Any:
+    """What a stored value means: a blob, or a list in JSON, is the list."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        from datajoint.blob import unpack
+
+        return [int(n) for n in unpack(bytes(value))]
+    if isinstance(value, str) and value.startswith("["):
+        return json.loads(value)
+    return value
+
+
+def main() -> None:
+    """Write with DataJoint until told to stop, then tell what was saved."""
+    sys.path.insert(0, sys.argv[2])
+    client = Client(int(sys.argv[1]), People(), keys=False)
+    print("ready", flush=True)
+    assert sys.stdin.readline() == "go\n"
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), over.set()), daemon=True).start()
+    while not over.is_set():
+        client.write()
+        time.sleep(0.002)
+    told = {
+        "rows": {table: list(rows.items()) for table, rows in client.rows.items()},
+        "saved": client.saved,
+        "refused": client.refused,
+        "why": client.why,
+        "last": [(table, key, lines) for (table, key), lines in client.last.items()],
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Every write that a client of the code of before was told is saved is in the result, as if it had come before."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Project, Server
+from ledger import CASES, play, ready
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, case: str) -> None:
+    with ready(server, project):
+        outcome = play(server, project, CASES[case], pause=0.1, bulk=60)
+    assert not outcome.wrong, "\n".join([f"{len(outcome.wrong)} of {outcome.saved} are wrong", *outcome.wrong[:5]])
+    assert outcome.saved > 50
