@@ -46,7 +46,13 @@ def main() -> None:
                     own = Project(shutil.copytree(folder / "my_pipeline", folder / "own"))
                     with ready(server, own):
                         outcome = play(
-                            server, own, CASES[name], pause=options.pause, clients=options.clients, bulk=options.rows
+                            server,
+                            own,
+                            CASES[name],
+                            pause=options.pause,
+                            clients=options.clients,
+                            bulk=options.rows,
+                            populate=True,
                         )
                     shutil.rmtree(own.folder)
                     counts.update(

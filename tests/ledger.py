@@ -212,6 +212,8 @@ class Doer(Protocol):
 
     def delete(self, table: str, key: Row) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class Statements:
     """Statements as DataJoint sends them, on a connection of its own."""
@@ -405,6 +407,9 @@ class People:
     def delete(self, table: str, key: Row) -> None:
         (self._tables[table] & key).delete(prompt=False)
 
+    def close(self) -> None:
+        """The connection ends with the process."""
+
 
 # --- One migration -----------------------------------------------------------------------------------------------------
 
@@ -497,7 +502,39 @@ def revise(own: Project, case: Case) -> None:
         path.write_text(text[::-1].replace(old[::-1], new[::-1], 1)[::-1], encoding="utf-8")
 
 
-def play(server: Server, own: Project, case: Case, *, pause: float, clients: int = 3, bulk: int = 300) -> Outcome:
+class Old:
+    """A process that has loaded the code of before, and works with DataJoint until it is told to stop."""
+
+    def __init__(self, own: Project, what: str) -> None:
+        command = [sys.executable, "-B", __file__, what, str(own.folder / "src")]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=own.variables())
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def tell(self, word: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{word}\n")
+            self._process.stdin.flush()
+
+    def told(self) -> Any:
+        """What it kept in mind."""
+        text = self._process.communicate()[0]
+        assert self._process.returncode == 0, text
+        return json.loads(text)
+
+
+def play(
+    server: Server,
+    own: Project,
+    case: Case,
+    *,
+    pause: float,
+    clients: int = 3,
+    bulk: int = 300,
+    populate: bool = False,
+) -> Outcome:
     """Migrate while clients write; what they were told, and what of it is not so."""
     from proxy import Proxy
 
@@ -506,12 +543,7 @@ def play(server: Server, own: Project, case: Case, *, pause: float, clients: int
     quiet = Client(0, Statements(server), animals=bulk // EACH)
     for client in (*writers, person, quiet):
         _put(client)
-    old = subprocess.Popen(
-        [sys.executable, "-B", __file__, str(person.number), str(own.folder / "src")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own.variables(),
-    )  # fmt: skip
-    assert old.stdin is not None and old.stdout is not None
-    assert old.stdout.readline() == "ready\n"  # it has loaded the code of before
+    olds = [Old(own, what) for what in (str(person.number), *["populate"] * populate)]
     revise(own, case)
     proxy, moments = Proxy(server.backend, server.port), Moments(mysql=server.backend == "mysql", pause=pause)
     proxy.watch = moments
@@ -522,12 +554,13 @@ def play(server: Server, own: Project, case: Case, *, pause: float, clients: int
             time.sleep(0.002)
 
     threads = [threading.Thread(target=work, args=(client,)) for client in writers]
-    stopping = threading.Thread(target=lambda: (moments.over.wait(), _tell(old, "stop")))
+    stopping = threading.Thread(target=lambda: (moments.over.wait(), [old.tell("stop") for old in olds]))
     direct = dict(own.environment)
     try:
         for thread in (*threads, stopping):
             thread.start()
-        _tell(old, "go")
+        for old in olds:
+            old.tell("go")
         own.environment |= replace(server, port=proxy.port).variables
         answer = own.run("migrate")
     finally:
@@ -537,9 +570,10 @@ def play(server: Server, own: Project, case: Case, *, pause: float, clients: int
         proxy.close()
         own.environment.clear()
         own.environment |= direct
-        told = old.communicate()[0]
-    assert old.returncode == 0, told
-    _read(person, json.loads(told))
+        told = [old.told() for old in olds]
+        for client in (*writers, person, quiet):
+            client.doer.close()
+    _read(person, told[0])
     outcome = Outcome()
     if answer.code:
         outcome.wrong.append(f"migrate ended with {answer.code}: {answer.err}")
@@ -552,14 +586,21 @@ def play(server: Server, own: Project, case: Case, *, pause: float, clients: int
         found = _differences(server, case, everybody)
         outcome.wrong += [text for began, text in found if began < moments.open]
         outcome.late = len(found) - len(outcome.wrong)
+    for computed in told[1:]:
+        outcome.saved += computed["saved"]
+        outcome.refused += computed["refused"]
+        outcome.wrong += [] if answer.code else _uncomputed(server, computed["saved"])
     return outcome
 
 
-def _tell(process: subprocess.Popen[str], word: str) -> None:
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):
-        process.stdin.write(f"{word}\n")
-        process.stdin.flush()
+def _uncomputed(server: Server, saved: int) -> list[str]:
+    """Compare the rows that were computed for tasks that nobody writes with how many it was told that there are."""
+    mark = "`" if server.backend == "mysql" else '"'
+    place = f"FROM {mark}dev_work{mark}.{mark}__score{mark} WHERE animal < {OWNED}"
+    ((found, right),) = server.execute(f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN score = task THEN 1 END), 0) {place}")
+    return (
+        [] if found == right == saved else [f"{saved} rows were computed, {found} are there, {right} as they should be"]
+    )
 
 
 def _put(client: Client) -> None:
@@ -627,13 +668,13 @@ def _meant(value: Any) -> Any:
 
 
 def main() -> None:
-    """Write with DataJoint until told to stop, then tell what was saved."""
+    """Write or compute with DataJoint until told to stop, then tell what was saved."""
     sys.path.insert(0, sys.argv[2])
+    if sys.argv[1] == "populate":
+        print(json.dumps(_compute()))
+        return
     client = Client(int(sys.argv[1]), People(), keys=False)
-    print("ready", flush=True)
-    assert sys.stdin.readline() == "go\n"
-    over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), over.set()), daemon=True).start()
+    over = _started()
     while not over.is_set():
         client.write()
         time.sleep(0.002)
@@ -645,6 +686,32 @@ def main() -> None:
         "last": [(table, key, lines) for (table, key), lines in client.last.items()],
     }
     print(json.dumps(told))
+
+
+def _started() -> threading.Event:
+    """Wait for the word to begin; what is set at the word to stop."""
+    print("ready", flush=True)
+    assert sys.stdin.readline() == "go\n"
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), over.set()), daemon=True).start()
+    return over
+
+
+def _compute() -> dict[str, int]:
+    """Populate a few rows at a time, each reserved, for tasks that nobody writes."""
+    from my_pipeline import work
+
+    over, told = _started(), {"saved": 0, "refused": 0}
+    while not over.is_set():
+        try:
+            done = work.Score.populate(f"animal < {OWNED}", reserve_jobs=True, max_calls=2, suppress_errors=True)
+        except Exception:
+            told["refused"] += 1
+        else:
+            told["saved"] += done["success_count"]
+            told["refused"] += len(done["error_list"])
+        time.sleep(0.02)
+    return told
 
 
 if __name__ == "__main__":

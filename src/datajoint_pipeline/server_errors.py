@@ -32,7 +32,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((1053, 2006, 2013, 2055, 4031, "57P01", "57P02", "57P03", "08000", "08003", "08006"), LOST),
     **dict.fromkeys((1290, 1792, 1836, "25006"), READ_ONLY),
     **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
-    **dict.fromkeys((1205, "55P03"), HELD),
+    **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
 }
 

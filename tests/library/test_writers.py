@@ -1,12 +1,15 @@
-"""What workers with the code of before write while a migration runs on MySQL is refused, or gets what other rows get."""
+"""What workers with the code of before write while a migration runs is refused, or gets what other rows get."""
 
 from __future__ import annotations
 
 import re
+import time
 from contextlib import closing, suppress
 from dataclasses import replace
+from threading import Thread
 
 from conftest import Project, Server
+from living import living as alive
 from living import ok, rows
 from proxy import Proxy
 from test_limits import living as living
@@ -189,3 +192,41 @@ def test_a_table_that_is_called_as_another_one_in_a_statement(living: Project) -
     ok(living, "revise", "-m", "numbers", "--fill", "work.C.number=number()")
     ok(living, "migrate")
     assert rows(living, "[[r['c'], r['number']] for r in work.C.to_dicts(order_by='c')]") == [[3, 1], [5, 2]]
+
+
+def test_who_waited_for_a_migration_writes_nothing_with_the_meaning_of_before(
+    postgresql: Server, project: Project
+) -> None:
+    said: list[str] = []
+
+    def write() -> None:
+        with closing(postgresql.connect()) as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, '2026-02-01', 21000)")
+            except Exception as error:
+                said.append(str(error))
+
+    proxy, waiting = Proxy("postgresql", postgresql.port), Thread(target=write)
+
+    def watch(text: str) -> None:
+        if "dev_life" in text and text.startswith(("ALTER TABLE", "UPDATE")) and waiting.ident is None:
+            waiting.start()
+            time.sleep(0.5)  # it waits for the lock by then
+
+    with alive(postgresql, project) as own:
+        own.replace(own.module("life"), "    grams : float64  # on that day", "    grams : float64  # in kilograms")
+        ok(own, "revise", "-m", "kilograms")
+        (path,) = (own.folder / LIFE).glob("*_kilograms.py")
+        text = path.read_text(encoding="utf-8").replace("import ", "import RebuildTable, Sql, ", 1)
+        line = '    RebuildTable("Weight", {"grams": Sql(mysql="grams / 1000", postgresql="grams / 1000")}),\n]'
+        path.write_text(text.rstrip().removesuffix("]") + line, encoding="utf-8")
+        proxy.watch = watch
+        try:
+            ok(own, "migrate", **{**replace(postgresql, port=proxy.port).variables, "DJ_USE_TLS": "false"})
+        finally:
+            proxy.close()
+        waiting.join()
+        assert "life.weight was migrated while this waited" in said[0] and "Update the code" in said[0]
+        assert rows(own, "sorted(r['grams'] for r in life.Weight.to_dicts())") == [0.019, 0.0205, 0.021]
+        assert postgresql.execute("SELECT COUNT(*) FROM pg_proc WHERE proname LIKE '~migrated%'") == [(0,)]
+        assert rows(own, "life.Weight.insert1((1, '2026-02-01', 0.02)) or len(life.Weight())") == 4
