@@ -1,4 +1,5 @@
-"""`purge` among others: it waits as `migrate` does, and killed at any statement and run again it ends as undisturbed."""
+"""`purge` and `restore` among others: they wait as `migrate` does, and killed at any statement and run again they end
+as undisturbed."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from conftest import Project, Server
+from conftest import Project, Result, Server
 from living import hurried, is_sentence, living, ok, states
 
-#: `purge`, killed before or after one of the statements that delete.
+#: A command, killed before or after one of the statements that begin with these words.
 KILLED = """
 import os, signal
 import datajoint as dj
@@ -19,17 +20,46 @@ from datajoint_pipeline.cli import run; from my_pipeline import pipeline
 seen, query = 0, dj.Connection.query
 def counting(self, text, *arguments, **options):
     global seen
-    deletes = text.startswith(("ALTER TABLE", "DROP TABLE"))
-    seen += deletes
-    if deletes and (seen, "before") == {when}:
+    counts = text.startswith({words})
+    seen += counts
+    if counts and (seen, "before") == {when}:
         os.kill(os.getpid(), signal.SIGKILL)
     answer = query(self, text, *arguments, **options)
-    if deletes and (seen, "after") == {when}:
+    if counts and (seen, "after") == {when}:
         os.kill(os.getpid(), signal.SIGKILL)
     return answer
 dj.Connection.query = counting
-run(pipeline, ["purge", "--allow-data-loss", "--no-backup"])
+try:
+    run(pipeline, {command})
+finally:
+    print(seen)
 """
+
+
+#: `restore`, where the second table is held on MySQL, which makes the first one's column at once.
+HELD = """
+import datajoint as dj, pymysql
+from datajoint_pipeline.executor import stepping
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+
+stepping.PATIENCE, tried, query = 6, 0, dj.Connection.query
+def held(self, text, *arguments, **options):
+    global tried
+    if text.startswith("ALTER TABLE `dev_work`") and "ADD" in text:
+        tried += 1
+        raise pymysql.err.OperationalError(1205, "Lock wait timeout exceeded; try restarting transaction")
+    return query(self, text, *arguments, **options)
+dj.Connection.query = held
+try:
+    run(pipeline, ["restore", {path}])
+finally:
+    print(tried > 1)
+"""
+
+
+def killed(own: Project, words: tuple[str, ...], when: tuple[int, str], *command: str) -> Result:
+    program = KILLED.replace("{when}", repr(when)).replace("{words}", repr(words))
+    return own.python("-c", program.replace("{command}", repr(list(command))))
 
 
 @pytest.fixture
@@ -60,7 +90,9 @@ def test_purge_is_killed_at_any_statement_and_run_again(dropped: Project, server
     assert sum("dropped" in "".join(row) for row in kept) > 3
     for number in (1, 2, 3):
         for when in ("before", "after"):
-            done = dropped.python("-c", KILLED.replace("{when}", repr((number, when))))
+            done = killed(
+                dropped, ("ALTER TABLE", "DROP TABLE"), (number, when), "purge", "--allow-data-loss", "--no-backup"
+            )
             if done.code == 0:  # so many there are no more
                 continue
             assert done.code == -9, done.err
@@ -96,3 +128,74 @@ def test_purge_is_refused_in_the_middle_of_a_migration(dropped: Project, server:
     refused = dropped.run("purge", "--allow-data-loss")
     assert refused.code == 6 and "in the middle of a change" in refused.err, refused.err
     assert left(server) == kept
+
+
+CHANGES = ("CREATE T", "ALTER", "INSERT", "UPDATE", "DELETE", "DROP", "COMMIT", "RESET", "SET ROLE")
+
+
+def values(server: Server) -> tuple[Any, ...]:
+    """What is soft-deleted, with its values."""
+    quote = "`" if server.backend == "mysql" else '"'
+    queries = (
+        f"SELECT animal_id, {quote}_dropped_colour{quote} FROM dev_life.animal ORDER BY 1",
+        f"SELECT animal_id, {quote}_dropped_note{quote} FROM dev_work.task ORDER BY 1",
+        f"SELECT animal_id, score FROM dev_work.{quote}~dropped___score{quote} ORDER BY 1",
+    )
+    return tuple(tuple(server.execute(query)) for query in queries)
+
+
+def test_restore_is_killed_at_any_statement_and_run_again(dropped: Project, server: Server) -> None:
+    kept, had = left(server), values(server)
+    ok(dropped, "purge", "--allow-data-loss")
+    (path,) = (dropped.folder / "backups").glob("*.zip")
+    purged = left(server)
+    many = int(killed(dropped, CHANGES, (0, ""), "restore", str(path)).out.split()[-1])
+    assert many > 8 and (left(server), values(server)) == (kept, had)
+    # PostgreSQL undoes the whole of it, wherever that is.
+    for number in range(1, many + 1, 1 if server.backend == "mysql" else 4):
+        ok(dropped, "purge", "--allow-data-loss", "--no-backup")
+        done = killed(dropped, CHANGES, (number, "before"), "restore", str(path))
+        assert done.code == -9, (number, done)
+        assert server.backend == "mysql" or left(server) == purged
+        # Until it is run again, and after it, nothing seems to have been changed by hand.
+        assert {state for state, _ in states(dropped).values()} == {"current"}, number
+        ok(dropped, "restore", str(path))
+        assert (left(server), values(server)) == (kept, had), number
+        assert {state for state, _ in states(dropped).values()} == {"current"}, number
+    server.execute("ALTER TABLE dev_life.animal ADD COLUMN sneaked int")
+    assert states(dropped)["life"][0] == "drifted"
+
+
+def test_restore_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Project, server: Server) -> None:
+    kept, had = left(server), values(server)
+    ok(dropped, "purge", "--allow-data-loss")
+    (path,) = (dropped.folder / "backups").glob("*.zip")
+    purged = left(server)
+    quote = "`" if server.backend == "mysql" else '"'
+    with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.animal")
+        refused = hurried(dropped, 5, "restore", str(path))
+        connection.rollback()
+    is_sentence(refused)
+    assert "animal is held by " in refused.err and "session " in refused.err, refused.err
+    if server.backend == "mysql":  # what was made for one table goes again where another is held
+        refused = dropped.python("-c", HELD.replace("{path}", repr(str(path))))
+        is_sentence(refused)
+        assert refused.out == "True\n", "it is tried again"
+    assert left(server) == purged and {state for state, _ in states(dropped).values()} == {"current"}
+    for name in ("dev_life", "dev_work"):
+        last = f"SELECT fingerprint FROM {name}.{quote}~migration{quote} ORDER BY id DESC LIMIT 1"
+        assert server.execute(last) != [(None,)], "what somebody changes is still seen"
+    ok(dropped, "restore", str(path))
+    assert (left(server), values(server)) == (kept, had)
+    # Nor does it wait without end for whoever changes a row.
+    with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"UPDATE dev_life.animal SET {quote}_dropped_colour{quote} = NULL")
+        connection.commit()
+        cursor.execute("UPDATE dev_life.animal SET name = 'X' WHERE animal_id = 1")
+        refused = hurried(dropped, 5, "restore", str(path))
+        connection.rollback()
+    is_sentence(refused)
+    assert "animal is held by " in refused.err, refused.err
+    ok(dropped, "restore", str(path))
+    assert (left(server), values(server)) == (kept, had)

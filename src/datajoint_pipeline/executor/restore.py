@@ -7,15 +7,17 @@ columns by one statement a table, all of them in one transaction. What somebody 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .. import journal, server_errors
 from ..dialects import constraints
 from ..dialects.introspection import CatalogTable
+from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..planner.deployment import Deployment
@@ -125,32 +127,40 @@ class _Restoring:
         self.mysql = self.connection.adapter.backend == "mysql"
 
     def run(self) -> list[Restored]:
+        """Put the values back; while others hold the tables, try again for a while as `migrate` does."""
+        for part in self.file.manifest.parts:
+            self._refuse_misfit(part)
+        places = {self._place(part) for part in self.file.manifest.parts}
+        owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
+        stepping.prepare(self.connection)
+        databases = self.deployment.databases
+        return stepping.patiently(self.connection, databases, partial(self._attempt, owned))
+
+    def _attempt(self, owned: Mapping[str, Owner]) -> list[Restored]:
         """Make what is missing, put the values back, and undo all of it in a dry run."""
         parts = self.file.manifest.parts
         missing = [part for part in parts if self._missing(part)]
-        for part in parts:
-            self._refuse_misfit(part)
-        places = {self._place(part) for part in parts}
-        owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         found: list[Restored] = []
         if self.dry_run and self.mysql:  # which cannot take back that something was made
             found = [self._result(part, (part.rows, 0, 0), made=True) for part in missing]
             parts = [part for part in parts if part not in missing]
         made: list[Step] = []
         try:
-            stepping.prepare(self.connection)
+            self._unstamp(missing)
             with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
-                made = self._make([part for part in parts if part in missing])
+                self._make([part for part in parts if part in missing], made)
                 owners.hand_over(self.connection, owned)
                 with self._staged(parts), stepping.within(self.connection):
                     found += [
                         self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
                     ]
-                    self._restamp(missing)
+                    self._restamp()
                     if self.dry_run:
                         raise _Undone
         except Exception as error:
             self._take_back(made)
+            with suppress(Exception):  # as there; the next run sees to it
+                self._restamp()
             if isinstance(error, PipelineError) or server_errors.of(error):
                 raise
             raise PipelineError(
@@ -161,7 +171,7 @@ class _Restoring:
         return found
 
     def _query(self, sql: str, *arguments: object) -> Any:
-        return self.connection.query(sql, arguments or None, reconnect=False)
+        return stepping.send(self.connection, sql, "The values cannot be put back.", *arguments)
 
     def _result(self, part: Part, counts: tuple[int, int, int], made: bool) -> Restored:
         """Give what became of the rows of a part; ``counts`` are those restored, the same and gone."""
@@ -228,26 +238,27 @@ class _Restoring:
 
     # --- What has to be made ---------------------------------------------------------------------------------------
 
-    def _make(self, parts: list[Part]) -> list[Step]:
-        """Make what was deleted as it was; give the steps that undo it, where the server does not by itself."""
-        tables, undo = self.deployment.tables, list[Step]()
+    def _make(self, parts: list[Part], made: list[Step]) -> None:
+        """Make what was deleted as it was; add the steps that undo it to ``made``, where the server does not itself."""
+        tables = self.deployment.tables
         dialect = self.deployment.dialect(constraints.names(self.deployment.catalogue), tables, dict(tables))
         for part in parts:
             (model,) = decode(part.model)
             name = TableName(part.schema, part.table)
             if part.whole and self._on_server(part) is None:
                 steps = dialect.create_table(replace(model, foreign_keys=()))
-                undo += [Step(f"DROP TABLE {self._full(part)}", (), "")] if self.mysql else []
+                undo = f"DROP TABLE {self._full(part)}"
             else:
                 old, missing = tables[name], self._missing(part)
                 new = replace(old, attributes=(*old.attributes, *(model.attribute[column] for column in missing)))
                 dialect.state(tables, {**tables, name: new})
                 steps = dialect.alter_table(Alteration(old, new))
                 drops = ", ".join(f"DROP COLUMN {self.quote(column)}" for column in missing)
-                undo += [Step(f"ALTER TABLE {self._full(part)} {drops}", (), "")] if self.mysql else []
-            for step in steps:
+                undo = f"ALTER TABLE {self._full(part)} {drops}"
+            for number, step in enumerate(steps):
                 self._query(step.sql)
-        return undo
+                if self.mysql and number == 0:
+                    made.append(Step(undo, (), ""))
 
     def _take_back(self, made: list[Step]) -> None:
         """Undo what was made."""
@@ -255,14 +266,23 @@ class _Restoring:
             with suppress(Exception):  # the error that led here is raised
                 self._query(step.sql)
 
-    def _restamp(self, missing: list[Part]) -> None:
-        """Record the fingerprint of the shape with what was made again."""
-        names = {part.schema for part in missing if not part.whole}
+    def _unstamp(self, missing: list[Part]) -> None:
+        """Record on MySQL that the shape is not known while something is made: who is killed leaves no drift."""
+        for name in {part.schema for part in missing if not part.whole} if self.mysql and not self.dry_run else ():
+            if self._as_recorded(name):
+                journal.restamp(self.connection, self.deployment.databases[name], None)
+
+    def _restamp(self) -> None:
+        """Record the fingerprint of the shape with what was made again, by this run or by one that was killed."""
+        names = {part.schema for part in self.file.manifest.parts if self._as_recorded(part.schema)}
         shapes = Deployment.read(self.deployment.target).shapes if names else {}
         for name in names:
-            record, before = self.deployment.records.get(name), self.deployment.shapes[name].fingerprint
-            if record is not None and record.fingerprint == before:
-                journal.restamp(self.connection, self.deployment.databases[name], shapes[name].fingerprint)
+            journal.restamp(self.connection, self.deployment.databases[name], shapes[name].fingerprint)
+
+    def _as_recorded(self, name: str) -> bool:
+        """Tell whether the shape of a schema was as it was recorded, or not known, before this run."""
+        record, shape = self.deployment.records.get(name), self.deployment.shapes.get(name)
+        return record is not None and shape is not None and record.fingerprint in (None, shape.fingerprint)
 
     # --- Rows ------------------------------------------------------------------------------------------------------
 

@@ -96,10 +96,10 @@ def changing(connection: dj.Connection) -> Iterator[None]:
             set_up(before)
 
 
-def send(connection: dj.Connection, statement: str, what: str) -> None:
+def send(connection: dj.Connection, statement: str, what: str, *arguments: object) -> Any:
     """Run a statement that is no step of a plan, for :func:`patiently` to try again where somebody holds its tables."""
     try:
-        connection.query(statement, args=None, reconnect=False)
+        return connection.query(statement, arguments or None, reconnect=False)
     except Exception as error:
         found = server_errors.of(error)
         if found is not server_errors.HELD:
