@@ -522,7 +522,7 @@ class Old:
         """What it kept in mind."""
         text = self._process.communicate()[0]
         assert self._process.returncode == 0, text
-        return json.loads(text)
+        return json.loads(text.splitlines()[-1])  # DataJoint's own words come before
 
 
 def play(
