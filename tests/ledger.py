@@ -522,7 +522,7 @@ class Old:
         """What it kept in mind."""
         text = self._process.communicate()[0]
         assert self._process.returncode == 0, text
-        return json.loads(text)
+        return json.loads(text.splitlines()[-1])  # DataJoint's own words come before
 
 
 def play(
@@ -598,8 +598,9 @@ def _uncomputed(server: Server, saved: int) -> list[str]:
     mark = "`" if server.backend == "mysql" else '"'
     place = f"FROM {mark}dev_work{mark}.{mark}__score{mark} WHERE animal < {OWNED}"
     ((found, right),) = server.execute(f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN score = task THEN 1 END), 0) {place}")
+    # A call that fails in the middle does not tell what it computed before.
     return (
-        [] if found == right == saved else [f"{saved} rows were computed, {found} are there, {right} as they should be"]
+        [] if found == right >= saved else [f"{saved} rows were computed, {found} are there, {right} as they should be"]
     )
 
 
