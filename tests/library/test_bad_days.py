@@ -193,7 +193,7 @@ def held(server: Server, statement: str) -> Iterator[None]:
 
 WAITING = {
     "mysql": "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%'",
-    "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER%'",
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '^(ALTER|LOCK)'",
 }
 
 

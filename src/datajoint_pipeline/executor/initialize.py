@@ -11,7 +11,7 @@ from .. import journal, server_errors
 from ..dialects import catalog
 from ..errors import ExitCode, PipelineError
 from ..history import baselines, chain, migration_files
-from ..internals import job_tables
+from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
 from ..planner import status
@@ -141,9 +141,13 @@ def _make(
         numbers[schema.name] = number
     owners.hand_over(connection, owned)
     databases = target.databases
-    for name, shape in catalog.read(connection, databases).items():
+    shapes = catalog.read(connection, databases)
+    for name, shape in shapes.items():
         if name in numbers:
             journal.stamp(connection, databases[name], numbers[name], shape.fingerprint)
+    # A table of an earlier call that was broken off may lack its origins.
+    tables = {table.name: table for shape in shapes.values() for table in shape}
+    lineage.repair(connection, databases, tables, only=numbers)
 
 
 def _create_schema(connection: dj.Connection, database: str) -> None:

@@ -147,10 +147,11 @@ def _before(now: Deployment, recorded: Mapping[str, Any], touched: set[Place]) -
     )
 
 
-#: Types and defaults that may stand in a statement as they are, whoever wrote them.
+#: Types, parts of indexes and defaults that may stand in a statement as they are, whoever wrote them.
 _PLAIN_TYPE = re.compile(
     r"[a-z]\w*(?: unsigned| precision| varying)*(?:\(\d+(?:,\d+)?\))?(?: unsigned| with(?:out)? time zone)*"
 )
+_PLAIN_PART = re.compile(r"\w+(?:\(\d+\))?(?: desc)?")
 _PLAIN_DEFAULT = re.compile(r"(?!\(|CURRENT|NOW|X'|.*[(';]).*|CURRENT_TIMESTAMP(?:\(\d\))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -165,13 +166,12 @@ def _refuse_odd(before: introspection.CatalogTables, now: introspection.CatalogT
     known = {text for table in now.values() for c in table.columns for text in (c.stored, c.extra, c.default)}
     known |= {text for table in now.values() for index in table.indexes for text in index.columns}
     for table in before.values():
-        names = {column.name for column in table.columns}
         enums = {c.stored for c in table.columns if c.stored.startswith("enum(") and normal_type(c.stored) == c.stored}
         odd = [c.stored for c in table.columns if c.stored not in enums and not _PLAIN_TYPE.fullmatch(c.stored)]
         values = [c.default for c in table.columns if c.default is not None and not is_text(c.stored)]
         odd += [value for value in values if not _PLAIN_DEFAULT.fullmatch(value)]
         odd += [c.extra for c in table.columns if c.extra]
-        odd += [text for index in table.indexes for text in index.columns if text not in names]
+        odd += [text for index in table.indexes for text in index.columns if not _PLAIN_PART.fullmatch(text)]
         if not {*odd} <= known:
             raise ValueError(f"no table has {sorted({*odd} - known)[0]!r}")
 
