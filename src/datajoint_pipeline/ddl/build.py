@@ -163,22 +163,29 @@ def build(
                     present.add((name, key))
     for name in dropped:
         steps += dialect.drop_table(name) if hard else dialect.rename_table(name, retained_name(dialect, name))
-    steps = dialect.keep_out(steps, before, after, _valued(alterations.values()), renamed)
+    touched = {name for step in steps for name in step.tables}
+    valued = {
+        name: _sources(alteration, origins)
+        for name, alteration in alterations.items()
+        if name in touched and _gives_values(alteration)
+    }
+    steps = dialect.keep_out(steps, before, after, valued, renamed)
     return Plan(steps, after, origins, alterations, dropped, probed)
 
 
-def _valued(alterations: Iterable[Alteration]) -> list[TableName]:
-    """Find the tables whose rows get values, by their names afterwards.
+def _gives_values(alteration: Alteration) -> bool:
+    """Tell whether the rows of a table get values.
 
     An attribute that takes the name of one that goes has its values in another form.
     """
-    return [
-        alteration.after.name
-        for alteration in alterations
-        if alteration.converts
-        or alteration.fills
-        or not {*alteration.renamed.values()}.isdisjoint(alteration.before.attribute)
-    ]
+    takes = not {*alteration.renamed.values()}.isdisjoint(alteration.before.attribute)
+    return bool(alteration.converts or alteration.fills or takes)
+
+
+def _sources(alteration: Alteration, origins: Origins) -> set[TableName]:
+    """Give the tables that the values are taken from and that are there before, by their names afterwards."""
+    parents = {fill.parent for fill in alteration.fills.values() if isinstance(fill, ParentFill)}
+    return parents & origins.tables.keys()
 
 
 def _independent(

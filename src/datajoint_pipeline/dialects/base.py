@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from .. import quoting
@@ -230,12 +230,13 @@ class Dialect(ABC):
         steps: list[Step],
         before: Tables,
         after: Tables,
-        valued: Iterable[TableName],
+        valued: Mapping[TableName, set[TableName]],
         renamed: Mapping[TableName, TableName],
     ) -> list[Step]:
         """Give steps such that nobody writes with the code of before from the first that disturbs others to the last.
 
-        ``valued`` has the tables whose rows get values, ``renamed`` the names afterwards of tables with another one.
+        ``valued`` has the tables whose rows get values, each with those that they are taken from, and ``renamed`` the
+        names afterwards of tables with another one.
         """
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:

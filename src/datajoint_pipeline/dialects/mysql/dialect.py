@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import PipelineError
@@ -144,7 +144,7 @@ class MySQL(Dialect):
         steps: list[Step],
         before: Tables,
         after: Tables,
-        valued: Iterable[TableName],
+        valued: Mapping[TableName, set[TableName]],
         renamed: Mapping[TableName, TableName],
     ) -> list[Step]:
         return locking.keep_out(self, steps, [*before.values(), *after.values()], valued)

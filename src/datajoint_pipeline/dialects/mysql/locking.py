@@ -8,7 +8,7 @@ name for the instant in which they are let in, and the server refuses them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ...schema.model import Table, TableName
@@ -21,7 +21,9 @@ from .effects import Renamed
 _AWAY = "_away"
 
 
-def keep_out(dialect: Dialect, steps: list[Step], states: Iterable[Table], valued: Iterable[TableName]) -> list[Step]:
+def keep_out(
+    dialect: Dialect, steps: list[Step], states: Iterable[Table], valued: Mapping[TableName, set[TableName]]
+) -> list[Step]:
     """Give steps such that nobody writes between the first that disturbs others and the last.
 
     Parameters
@@ -32,15 +34,16 @@ def keep_out(dialect: Dialect, steps: list[Step], states: Iterable[Table], value
         The steps.
     states : iterable of Table
         The tables before and afterwards.
-    valued : iterable of TableName
-        Tables whose rows get values, by their names afterwards.
+    valued : mapping of TableName to set of TableName
+        Tables whose rows get values, each with those that these are taken from, by their names afterwards.
     """
-    valued = {name for name in valued if any(name in step.tables for step in steps)}
     if not valued and not any(step.locks for step in steps):
         return steps
     first = next(number for number, step in enumerate(steps) if not step.open)
     disturbed = {name for step in steps[first:] for name in step.tables}
-    joined = set(disturbed)
+    turned = {name for name in valued if name in disturbed}
+    turned |= {source for name in turned for source in valued[name]}
+    joined = disturbed | turned
     for table in states:
         parents = {key.parent for key in table.foreign_keys}
         joined |= parents if table.name in disturbed else set()
@@ -49,7 +52,7 @@ def keep_out(dialect: Dialect, steps: list[Step], states: Iterable[Table], value
     locks = tuple(dict.fromkeys([*named, *(f"{dialect.full(name)} WRITE" for name in sorted(joined))]))
     # The server makes no table under locks; others are let in for that.
     held = [s if s.sql.startswith("CREATE") else replace(s, locks=locks, lock="all") for s in steps[first:]]
-    return [*steps[:first], *held, *_turn_away(dialect, sorted(valued & disturbed), locks)]
+    return [*steps[:first], *held, *_turn_away(dialect, sorted(turned), locks)]
 
 
 def _turn_away(dialect: Dialect, names: list[TableName], locks: tuple[str, ...]) -> list[Step]:

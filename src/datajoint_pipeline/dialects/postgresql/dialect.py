@@ -7,7 +7,7 @@ built anew and the rows are copied; rights, owner and replica identity go with i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...internals.adapters import adapter
@@ -222,7 +222,7 @@ class PostgreSQL(Dialect):
         steps: list[Step],
         before: Tables,
         after: Tables,
-        valued: Iterable[TableName],
+        valued: Mapping[TableName, set[TableName]],
         renamed: Mapping[TableName, TableName],
     ) -> list[Step]:
         return waiting.keep_out(self, steps, before, valued, renamed)

@@ -8,7 +8,7 @@ the last of those is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ...operations.structure import Tables
 from ...schema.model import TableName
@@ -28,7 +28,7 @@ def keep_out(
     dialect: Dialect,
     steps: list[Step],
     before: Tables,
-    valued: Iterable[TableName],
+    valued: Mapping[TableName, set[TableName]],
     renamed: Mapping[TableName, TableName],
 ) -> list[Step]:
     """Give steps such that nobody writes meanwhile, and nobody afterwards what was meant for the tables before.
@@ -41,15 +41,15 @@ def keep_out(
         The steps.
     before : mapping of TableName to Table
         The tables before.
-    valued : iterable of TableName
-        Tables whose rows get values, by their names afterwards.
+    valued : mapping of TableName to set of TableName
+        Tables whose rows get values, each with those that these are taken from, by their names afterwards.
     renamed : mapping of TableName to TableName
         The names afterwards of tables that are renamed.
     """
-    turned = [name for name in sorted(valued) if any(name in step.tables for step in steps)]
+    turned = sorted({*valued, *(source for sources in valued.values() for source in sources)})
     if not turned and all(step.lock == "brief" for step in steps):
         return steps
-    disturbed = {name for step in steps for name in step.tables}
+    disturbed = {*turned, *(name for step in steps for name in step.tables)}
     changed = {name for name in before if {name, renamed.get(name, name)} & disturbed}
     read = {key.parent for name in changed for key in before[name].foreign_keys} & before.keys() - changed
     locks = [_lock(dialect, names, mode) for names, mode in ((changed, "ACCESS EXCLUSIVE"), (read, "SHARE")) if names]
