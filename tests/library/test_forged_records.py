@@ -135,10 +135,23 @@ def a_record_of_statements(journal: Journal) -> None:
     another_statement(journal)
 
 
+def databases_that_are_a_text(journal: Journal) -> None:
+    journal.head(lambda head: head.update(databases="work"))
+
+
+def a_state_that_is_none(journal: Journal) -> None:
+    journal.step(journal.last, state="begun")
+
+
+def a_statement_that_is_no_json(journal: Journal) -> None:
+    journal.step(journal.last, kind="own", statement=EVIL)
+
+
 FORGERIES = [
     *(another_statement, a_further_step, a_statement_of_the_lab, a_check_that_is_a_statement, a_step_less),
     *(all_said_to_be_done, the_last_said_to_be_done, another_database, another_kind, another_migration),
     *(another_result, sql_in_what_a_table_was, another_run, no_head, a_record_of_statements),
+    *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json),
 ]
 
 

@@ -11,7 +11,7 @@ from ..planner import adoption, status
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
-from . import apply, owners, runs
+from . import apply, owners, resume, runs
 
 
 def adopt(
@@ -43,7 +43,7 @@ def adopt(
         If a schema has the shape of no version; then nothing was recorded.
     """
     with apply.alone(target):
-        runs.resume(target, report)
+        resume.resume(target, report)
         baselines.write(target.files, target.code_tables())
         deployment = Deployment.read(target)
         names = adoption.adoptable(deployment, chosen, again)

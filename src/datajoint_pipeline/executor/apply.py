@@ -26,7 +26,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import owners, runs, stepping
+from . import owners, resume, runs, stepping
 from .backup import Backups
 
 Warn = Callable[[str], None]
@@ -79,7 +79,7 @@ def migrate(
     """
     chosen, backups = list(chosen), backups or Backups()
     with alone(target):
-        runs.resume(target, report)
+        resume.resume(target, report)
         begun = False
         while True:
             deployment = Deployment.read(target)
@@ -122,7 +122,7 @@ def draft(
     drafts.refuse_prod(target.environment, target.program)
     code, backups = target.code_tables(), backups or Backups()
     with alone(target):
-        runs.resume(target, report)
+        resume.resume(target, report)
         deployment = Deployment.read(target)
         found = drafts.changes(deployment, code, chosen, answer, ask)
         if found.operations:

@@ -19,7 +19,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, owners, runs, stepping
+from . import apply, owners, resume, runs, stepping
 from .backup import Backups
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def rollback(
         If another schema requires what would go, or an operation has no inverse.
     """
     with apply.alone(target):
-        runs.resume(target, report)
+        resume.resume(target, report)
         deployment = Deployment.read(target)
         adoption.refuse_draft(deployment, schema)
         undone = rollbacks.undone(deployment, schema, to)

@@ -1,0 +1,167 @@
+"""Go on with a run that was interrupted.
+
+The record has what was done. What is still to be done is planned once more from files, code and library, and compared
+with the record and the tables; nothing is run because it stands in a database. Whoever may write to the journal can so
+have a run refused, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import journal
+from ..errors import ExitCode, PipelineError
+from ..history import migration_files
+from ..journal import steplog
+from ..operations.structure import AddForeignKey, AddIndex, DropIndex
+from ..planner import resuming
+from ..planner.deployment import Deployment
+from ..planner.steps import OnlineStatements
+from ..planner.target import Target
+from . import owners, recovery, runs, stepping
+from .runs import Member, Run
+
+#: The states of steps, in the order in which they follow each other in a record.
+_STATES = (steplog.DONE, steplog.RUNNING, steplog.PLANNED)
+
+
+@dataclass(frozen=True)
+class _Interrupted:
+    """A run that was interrupted, as the journal has it: its record there, its head, its members and its steps."""
+
+    record: journal.Record
+    head: dict[str, Any]
+    members: list[Member]
+    entries: list[steplog.Entry]
+
+
+def resume(target: Target, report: runs.Report) -> None:
+    """Go on with the runs that were interrupted.
+
+    Raises
+    ------
+    PipelineError
+        If one cannot be gone on with, or a step of it fails.
+    """
+    while (began := _interrupted(target)) is not None:
+        try:
+            run = _planned(target, began)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+            raise _untrue(began.record, f"It cannot be read ({type(error).__name__}).") from error
+        if run is None or run.untouched:
+            # Whatever is asked for now is planned from the start.
+            runs.withdraw(target.connection, target.database, began.members)
+        else:
+            run.finish(report)
+
+
+def _interrupted(target: Target) -> _Interrupted | None:
+    """Read the first run that was interrupted; None where there is none."""
+    connection = target.connection
+    databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
+    surveys = journal.survey(connection, databases.values())
+    with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
+    running = {n: r for n, r in journal.latest(connection, with_journal).items() if r.status != journal.DONE}
+    heads = steplog.heads(connection, with_journal) if running else {}
+    for name, found in running.items():
+        own = heads.get((name, found.id))
+        if own is None:
+            continue  # init began it, and goes on with it
+        owners.require(connection, databases.values())
+        try:
+            leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
+            head = heads[leader.schema, leader.run]
+            members = [Member(str(member["schema"]), int(member["run"])) for member in head["members"]]
+            whole = leader == members[0] and all(running[m.schema].id == m.run for m in members)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise _untrue(found, f"It cannot be read ({type(error).__name__}).") from error
+        if not whole:
+            raise _untrue(found, "It says of other runs that they belong to it.")
+        if "plan" not in head:
+            raise _untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
+        entries = steplog.read(connection, databases[leader.schema], leader.run)
+        return _Interrupted(running[leader.schema], head, members, entries)
+    return None
+
+
+def _untrue(began: journal.Record, why: str) -> PipelineError:
+    """Give the refusal of a record that no run of this version leaves."""
+    return PipelineError(
+        "The record of the interrupted run is none that this version can go on with; nothing was run.",
+        why,
+        f"Go on with the versions that began it ({began.software or 'see log'}), then update. If it was this one, "
+        "somebody wrote to the journal: ask who may.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
+
+
+def _planned(target: Target, interrupted: _Interrupted) -> Run | None:
+    """Plan a run once more and compare it with its record and the tables; None where it did nothing.
+
+    User steps are recorded as their files have them now, where they were corrected. PostgreSQL undoes user steps with
+    the whole transaction, so there they have been run or were never recorded.
+    """
+    began, head, entries = interrupted.record, interrupted.head, interrupted.entries
+    now = Deployment.read(target)
+    if resuming.untouched(now, head["plan"], entries):
+        return None
+    deployment, group = resuming.planned(now, head["plan"], entries)
+    recorded = [str(member["digest"]) for member in head["members"]]
+    same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
+    if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
+        raise _untrue(began, "It is of other schemas than its migrations.")
+    result = json.loads(json.dumps(runs.result(deployment, group, str(head["plan"]["kind"]))))
+    if any(head.get(key) != value for key, value in result.items() if key != "databases"):
+        raise _untrue(began, "What it is to lead to is not what its migrations lead to.")
+    if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
+        raise _untrue(began, "It is of other databases.")
+    known = resuming.compared(group.steps, entries, not same, began.software)
+    run = Run(target, deployment, group, interrupted.members, known)
+    if target.connection.adapter.backend == "postgresql":
+        _see_what_the_transaction_left(run, began, now)
+    elif known[:1] and known[0].state != steplog.PLANNED:
+        _see_what_is_done(run, began, now)
+    if not same:
+        _correct(run, head, entries)
+    return run
+
+
+def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deployment) -> None:
+    """Have the steps of PostgreSQL run that come after the transaction; the record came with it, as all others did."""
+    left = {type(op) for op in runs.left_to_do(now.shapes, runs.shapes_after(run.deployment, run.group))}
+    others = any(e.state != steplog.DONE for e in run.entries if e.kind != OnlineStatements.kind)
+    if others or not left <= {AddIndex, DropIndex, AddForeignKey}:  # an index that is not built to its end is odd
+        raise _untrue(began, "The tables are not as its steps leave them.")
+    # What is done of these, the server says: each has a query that asks it.
+    run.entries = [replace(e, state=steplog.RUNNING) if e.kind == OnlineStatements.kind else e for e in run.entries]
+
+
+def _see_what_is_done(run: Run, began: journal.Record, now: Deployment) -> None:
+    """Note the step of MySQL that was under way, if the tables say that it is done."""
+    states = [entry.state for entry in run.entries]
+    if states != sorted(states, key=_STATES.index) or states.count(steplog.RUNNING) > 1:
+        raise _untrue(began, "It says of steps that they are done, though steps before them are not.")
+    before, present = run.deployment.catalogue.tables, now.catalogue.tables
+    if recovery.is_done(run.group.steps, run.entries, before, present):
+        number, leader = states.index(steplog.RUNNING), run.members[0]
+        run.entries[number] = replace(run.entries[number], state=steplog.DONE)
+        steplog.finish(run.target.connection, run.databases[leader.schema], leader.run, number + 1)
+
+
+def _correct(run: Run, head: Mapping[str, Any], recorded: list[steplog.Entry]) -> None:
+    """Record the user steps of a run as their files have them now."""
+    pairs = zip(recorded, run.entries, strict=False)
+    first = next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(recorded), len(run.entries)))
+    heads = [
+        {**member, "digest": migration.digest}
+        for member, migration in zip(head["members"], run.group.migrations, strict=True)
+    ]
+    connection = run.target.connection
+    with stepping.transaction(connection):
+        for number, member in enumerate(run.members):
+            now = {**head, "members": heads} if number == 0 else runs.led(run.members)
+            entries, own = run.entries[first:] if number == 0 else [], {**now, **heads[number]}
+            steplog.rewrite(connection, run.databases[member.schema], member.run, entries, own)
