@@ -81,6 +81,11 @@ def pytest_configure(config: pytest.Config) -> None:
             compileall.compile_dir(folder, quiet=2, workers=0, rx=re.compile(r"[/\\](tests|mypyc?)[/\\]"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: a quarter of a worker's time is waiting for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
 #: The files that take longest, longest first: whoever begins with one last is waited for.
 LONGEST = (
     *("test_upgrades", "test_update", "test_generated", "test_day", "test_upgrade_to_library", "test_crash"),

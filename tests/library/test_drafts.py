@@ -216,7 +216,9 @@ def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server,
         cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
         command = [sys.executable, "-m", "my_pipeline", "migrate", "--draft", "--drop", "Animal.colour"]
         runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
-        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%dev_life%'"
+        waiting = (
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info REGEXP '^(ALTER|LOCK) TABLE.*dev_life'"
+        )
         try:
             for _ in range(300):
                 if runner.poll() is not None or mysql.execute(waiting)[0][0]:

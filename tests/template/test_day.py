@@ -125,9 +125,9 @@ def reading(server: Server) -> Iterator[None]:
 def changing(server: Server) -> int:
     """How many sessions are changing a table."""
     if server.backend == "mysql":
-        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%'"
+        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE info REGEXP '^(ALTER|LOCK) TABLE'"
     else:
-        query = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE%' AND state = 'active'"
+        query = "SELECT COUNT(*) FROM pg_stat_activity WHERE query ~ '^(ALTER|LOCK) TABLE' AND state = 'active'"
     return int(server.execute(query)[0][0])
 
 

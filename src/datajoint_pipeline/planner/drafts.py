@@ -343,7 +343,8 @@ def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName
     histories = {name: deployment.histories[name] for name in deployment.records}
     now = migration_files.tables_of(history.oldest for history in histories.values())
     versions = {name: history.oldest.version for name, history in histories.items() if history.oldest}
-    ahead = {(migration.schema, migration.version) for migration in wanted}
+    # What stands for the draft has the recorded version, which the migration to it has been applied for.
+    ahead = {(migration.schema, migration.version) for migration in wanted if migration.digest}
     applied = [
         migration
         for name, history in histories.items()
