@@ -76,7 +76,7 @@ class TableAlteration:
         return [*early, *updates, *first, *self._main(updates)]
 
     def _refuse_too_large(self) -> None:
-        """Raise where what is soft-deleted, or stays while values are converted, leaves no room for the rest."""
+        """Raise where what is soft-deleted, or stays while values are converted, leaves too little for the rest."""
         before, change = self.alteration.before, self.change
         dropped, retained = (
             [self.dialect.column(self.dialect.before, before, before.attribute[name]) for name in names]

@@ -21,8 +21,8 @@ def constraint_name(dialect: Dialect, name: TableName, columns: tuple[str, ...],
     """Give the name that the server gives a constraint of a table, such as ``table_columns_fkey``."""
     database, table = dialect.place(name)
     middle = "".join(f"_{column}" for column in columns)
-    room = 63 - len(label) - 1
-    while len(table.encode()) + len(middle.encode()) > room:
+    longest = 63 - len(label) - 1
+    while len(table.encode()) + len(middle.encode()) > longest:
         table, middle = (table[:-1], middle) if len(table) >= len(middle) else (table, middle[:-1])
     return unused(f"{table}{middle}_{label}", dialect.names.in_use(database))
 
