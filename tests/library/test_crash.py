@@ -31,6 +31,13 @@ def test_a_connection_that_is_lost_is_not_the_fault_of_a_value(ground: Ground) -
     assert ground.play(converting[0], "before", "connection").problems == []
 
 
+def test_a_table_that_is_away_for_an_instant_comes_back(ground: Ground) -> None:
+    away = [n for n, text in enumerate(ground.statements) if re.match(r"RENAME TABLE .*_away` TO", text, re.S)]
+    assert away or ground.server.backend == "postgresql"
+    for number in away[:2]:
+        assert ground.play(number, "before", "runner").problems == []
+
+
 def broken_off(ground: Ground, cases: int) -> list[str]:
     """What goes wrong where a command is broken off at some of its statements, and run again."""
     chance = random.Random(4)

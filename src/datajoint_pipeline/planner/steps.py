@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from ..ddl import recoding
 from ..dialects.base import Dialect
 from ..dialects.introspection import Place
+from ..dialects.mysql import effects
 from ..dialects.steps import Step
 from ..history.migration_files import Migration
 from ..internals import lineage
@@ -44,7 +45,7 @@ class PlannedStep:
     tables : tuple of TableName
         Whose shape or rows it changes, as they are called afterwards.
     places : tuple of Place
-        Where these are on the server.
+        Where these are on the server, before and afterwards.
     rewrites, lock, algorithm, effects
         As of :class:`datajoint_pipeline.dialects.steps.Step`.
     """
@@ -230,6 +231,8 @@ def of_step(
         table, lineages = (".".join(map(dialect.quote, (place[0], name))) for name in (place[1], lineage.TABLE))
         step = step.alone((), f"{table} WRITE", f"{lineages} READ")
         conversions.append(Conversion(place, op.source, op.target, op.type, op.mark))
+    # A table may have another name for an instant.
+    places = tuple(dict.fromkeys((*places, *(place for effect in step.effects for place in effects.places(effect)))))
     common: dict[str, Any] = {
         "words": step.words,
         "statements": (*step.first, step.sql),
