@@ -147,11 +147,19 @@ def a_statement_that_is_no_json(journal: Journal) -> None:
     journal.step(journal.last, kind="own", statement=EVIL)
 
 
+def another_version(journal: Journal) -> None:
+    journal.execute("UPDATE {j} SET version = '9.9.9' WHERE id = %s", journal.run)
+
+
+def no_steps_at_all(journal: Journal) -> None:
+    journal.execute("DELETE FROM {s} WHERE run = %s", journal.run)
+
+
 FORGERIES = [
     *(another_statement, a_further_step, a_statement_of_the_lab, a_check_that_is_a_statement, a_step_less),
     *(all_said_to_be_done, the_last_said_to_be_done, another_database, another_kind, another_migration),
     *(another_result, sql_in_what_a_table_was, another_run, no_head, a_record_of_statements),
-    *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json),
+    *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json, another_version, no_steps_at_all),
 ]
 
 
@@ -196,6 +204,7 @@ def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server
         assert server.execute(tables) == before, forge.__name__
         assert states(own)["work"] == ("interrupted", "1.0.0"), forge.__name__
         journal.put_back(kept)
+        journal.execute("UPDATE {j} SET version = '1.1.0' WHERE id = %s", journal.run)
     # The true record is gone on with, once what was in its way is gone.
     if server.backend == "mysql":
         own.replace("src/my_pipeline/migrations/work/1.1.0_friends.py", BROKEN, BROKEN.replace("absent", "task"))

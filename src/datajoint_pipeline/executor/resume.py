@@ -30,11 +30,12 @@ _STATES = (steplog.DONE, steplog.RUNNING, steplog.PLANNED)
 
 @dataclass(frozen=True)
 class _Interrupted:
-    """A run that was interrupted, as the journal has it: its record there, its head, its members and its steps."""
+    """A run that was interrupted, as the journal has it; ``versions`` are those that its members lead to."""
 
     record: journal.Record
     head: dict[str, Any]
     members: list[Member]
+    versions: list[str]
     entries: list[steplog.Entry]
 
 
@@ -68,8 +69,10 @@ def _interrupted(target: Target) -> _Interrupted | None:
     heads = steplog.heads(connection, with_journal) if running else {}
     for name, found in running.items():
         own = heads.get((name, found.id))
+        if own is None and found.kind == "init":
+            continue  # which goes on with it
         if own is None:
-            continue  # init began it, and goes on with it
+            raise _untrue(found, "It has no head, which says what it is to do.")
         owners.require(connection, databases.values())
         try:
             leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
@@ -83,7 +86,8 @@ def _interrupted(target: Target) -> _Interrupted | None:
         if "plan" not in head:
             raise _untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
         entries = steplog.read(connection, databases[leader.schema], leader.run)
-        return _Interrupted(running[leader.schema], head, members, entries)
+        versions = [running[member.schema].version for member in members]
+        return _Interrupted(running[leader.schema], head, members, versions, entries)
     return None
 
 
@@ -113,6 +117,8 @@ def _planned(target: Target, interrupted: _Interrupted) -> Run | None:
     same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise _untrue(began, "It is of other schemas than its migrations.")
+    if runs.versions_after(deployment, group, str(head["plan"]["kind"])) != interrupted.versions:
+        raise _untrue(began, "It leads to other versions than its migrations.")
     result = json.loads(json.dumps(runs.result(deployment, group, str(head["plan"]["kind"]))))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
         raise _untrue(began, "What it is to lead to is not what its migrations lead to.")

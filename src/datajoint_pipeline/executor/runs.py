@@ -216,13 +216,13 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     commit, software = target.commit(), target.software()
     members, heads = list[Member](), list[dict[str, Any]]()
     versions: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
-    for migration in group.migrations:
+    for migration, version in zip(group.migrations, versions_after(deployment, group, kind), strict=True):
         previous = versions.get(migration.schema)
         number = journal.begin(
             connection,
             deployment.databases[migration.schema],
             kind="init" if migration.makes is not None else kind,
-            version=max(migration.version, (previous or "0") if kind == "migrate" else "0", key=Version),
+            version=version,
             previous_version=previous,
             code_commit=commit,
             software=software,
@@ -241,6 +241,17 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     entries = [replace(resuming.entry(step), number=number) for number, step in enumerate(group.steps, 1)]
     steplog.write(connection, deployment.databases[members[0].schema], members[0].run, entries)
     return Run(target, deployment, group, members, entries)
+
+
+def versions_after(deployment: Deployment, group: Group, kind: str) -> list[str]:
+    """Give the version that each migration of a group leads to; it stays the higher where one comes out of order."""
+    now: dict[str, str] = {name: record.version for name, record in deployment.records.items()}
+    found = []
+    for migration in group.migrations:
+        least = now.get(migration.schema, "0") if kind == "migrate" else "0"
+        found.append(max(migration.version, least, key=Version))
+        now[migration.schema] = migration.version
+    return found
 
 
 def result(deployment: Deployment, group: Group, kind: str) -> dict[str, Any]:

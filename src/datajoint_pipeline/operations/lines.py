@@ -326,7 +326,7 @@ class RunSQL(Line):
     back: Sql | None = None
 
     def operation(self, context: LineContext) -> ops.Operation:
-        if not (self.mysql or self.postgresql):
+        if not (self.mysql or self.postgresql) or not all(isinstance(t, str) for t in (self.mysql, self.postgresql)):
             raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
         return data.RunSQL(TableName(context.schema, ""), sql, self.check, self.words, self.back)
