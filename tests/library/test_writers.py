@@ -230,3 +230,20 @@ def test_who_waited_for_a_migration_writes_nothing_with_the_meaning_of_before(
         assert rows(own, "sorted(r['grams'] for r in life.Weight.to_dicts())") == [0.019, 0.0205, 0.021]
         assert postgresql.execute("SELECT COUNT(*) FROM pg_proc WHERE proname LIKE '~migrated%'") == [(0,)]
         assert rows(own, "life.Weight.insert1((1, '2026-02-01', 0.02)) or len(life.Weight())") == 4
+
+
+def test_a_table_that_goes_while_another_one_is_filled(living: Project) -> None:
+    """Both are renamed or filled under one lock, by the names that they have until then."""
+    work, aside = (
+        living.module("work"),
+        '\n\n@schema\nclass Aside(dj.Manual):\n    definition = """\n    aside : int32\n    """\n',
+    )
+    living.write(work, living.read(work) + aside + aside.replace("Aside", "Other"))
+    ok(living, "revise", "-m", "aside")
+    ok(living, "migrate")
+    living.write(work, living.read(work).replace(aside, "").replace("class Other", "class Another"))
+    living.replace(work, "    note = null : varchar(64)\n", "    note : varchar(64)\n")
+    answers = ["--fill", "Task.note=well", "--rename-table", "work.Other=Another", "--drop", "Aside"]
+    ok(living, "revise", "-m", "gone", *answers)
+    ok(living, "migrate")
+    assert rows(living, "[{r['note'] for r in work.Task.to_dicts()} == {'well'}, len(work.Another())]") == [True, 0]

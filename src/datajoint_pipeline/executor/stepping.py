@@ -242,7 +242,12 @@ def _describe(connection: dj.Connection, database: str, table: str) -> str:
     if not connection.query(query, (database, table), reconnect=False).fetchone()[0]:
         return ""
     quote = quoter(connection)
-    text = connection.query(f"SHOW CREATE TABLE {quote(database)}.{quote(table)}", args=None, reconnect=False)
+    try:
+        text = connection.query(f"SHOW CREATE TABLE {quote(database)}.{quote(table)}", args=None, reconnect=False)
+    except Exception as error:
+        if server_errors.of(error) is server_errors.UNLOCKED:
+            return ""
+        raise
     return re.sub(r" AUTO_INCREMENT=\d+", "", str(text.fetchone()[1]))
 
 

@@ -49,6 +49,9 @@ def keep_out(
         joined |= parents if table.name in disturbed else set()
         joined |= {table.name} if parents & disturbed else set()
     named = [lock for step in steps[first:] for lock in step.locks]
+    # A table that is renamed or soft-deleted is locked by the name that it has until then.
+    moved = [effect.old for step in steps[first:] for effect in step.effects if isinstance(effect, Renamed)]
+    named += [f"{'.'.join(map(dialect.quote, place))} WRITE" for place in moved]
     locks = tuple(dict.fromkeys([*named, *(f"{dialect.full(name)} WRITE" for name in sorted(joined))]))
     # The server makes no table under locks; others are let in for that.
     held = [s if s.sql.startswith("CREATE") else replace(s, locks=locks, lock="all") for s in steps[first:]]
