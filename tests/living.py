@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from conftest import Project, Result, Server
@@ -122,6 +127,27 @@ def hurried(project: Project, patience: int, *arguments: str) -> Result:
         f"run(pipeline, {list(arguments)})"
     )
     return project.python("-c", program)
+
+
+def kill_while_it_waits(project: Project, mysql: Server, statement: str, *arguments: str) -> None:
+    """Run a command on MySQL, and kill it while a statement of it, by a regular expression, waits for who reads weights."""
+    waiting = f"SELECT id FROM information_schema.processlist WHERE info REGEXP '{statement}'"
+    with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
+        command = [sys.executable, "-m", "my_pipeline", *arguments]
+        runner = subprocess.Popen(command, cwd=project.folder, env=project.variables(), start_new_session=True)
+        try:
+            deadline = time.monotonic() + 30
+            while runner.poll() is None and not mysql.execute(waiting) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert runner.poll() is None, "it was to wait for the reader"
+        finally:
+            if runner.poll() is None:
+                os.killpg(runner.pid, signal.SIGKILL)
+            runner.wait(30)
+        deadline = time.monotonic() + 30
+        while mysql.execute(waiting) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def rows(project: Project, expression: str) -> Any:

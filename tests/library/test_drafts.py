@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 
-import pymysql
 import pytest
 from conftest import Project, Server
-from living import ok, rows, states
+from living import kill_while_it_waits, ok, rows, states
 from test_migrate import living as living
 
 assert living  # a fixture
@@ -211,28 +205,8 @@ def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server,
     before = living.read(living.module("life"))
     life(living, "    colour = \"grey\" : enum('grey', 'white')\n", "    size = 1 : int32\n")
     life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
-    reader = pymysql.connect(host=mysql.host, port=mysql.port, user=mysql.user, password=mysql.password)
-    with reader, reader.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
-        command = [sys.executable, "-m", "my_pipeline", "migrate", "--draft", "--drop", "Animal.colour"]
-        runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
-        waiting = (
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE info REGEXP '^(ALTER|LOCK) TABLE.*dev_life'"
-        )
-        try:
-            for _ in range(300):
-                if runner.poll() is not None or mysql.execute(waiting)[0][0]:
-                    break
-                time.sleep(0.1)
-            assert runner.poll() is None, "it was to wait for the reader"
-        finally:
-            if runner.poll() is None:
-                os.killpg(runner.pid, signal.SIGKILL)
-            runner.wait(30)
-    for _ in range(300):
-        if not mysql.execute(waiting)[0][0]:
-            break
-        time.sleep(0.1)
+    statement = "^(ALTER|LOCK) TABLE.*dev_life"
+    kill_while_it_waits(living, mysql, statement, "migrate", "--draft", "--drop", "Animal.colour")
     assert states(living)["life"] == ("interrupted", "1.0.0")
     if not again:
         living.write(living.module("life"), before)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from contextlib import closing
-
 from conftest import Project, Server
-from living import is_sentence, ok, rows, states
+from living import is_sentence, kill_while_it_waits, ok, rows, states
 from test_limits import living as living
 
 assert living  # a fixture
@@ -62,21 +55,7 @@ def kill_half_way(living: Project, mysql: Server, *arguments: str) -> None:
     living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     if not arguments:
         ok(living, "revise", "-m", "more")
-    waiting = "SELECT id FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE%weight%'"
-    with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")
-        command = [sys.executable, "-m", "my_pipeline", "migrate", *arguments]
-        runner = subprocess.Popen(command, cwd=living.folder, env=living.variables(), start_new_session=True)
-        try:
-            deadline = time.monotonic() + 60
-            while not mysql.execute(waiting) and time.monotonic() < deadline:
-                assert runner.poll() is None
-                time.sleep(0.05)
-        finally:
-            os.killpg(runner.pid, signal.SIGKILL)
-            runner.wait(30)
-        while mysql.execute(waiting):
-            time.sleep(0.05)
+    kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", "migrate", *arguments)
     assert states(living)["life"] == ("interrupted", "1.1.0")
 
 
