@@ -111,7 +111,9 @@ def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
     for name in [name for name in modules if name in missing]:
         with suppress(Exception):
             module = import_module(f"{pipeline.package}.{modules[name]}")
-            with one_session(connection), owners.acting(connection, databases.values()):
-                owned = owners.require(connection, [databases[name]])
+            acting, own = (
+                owners.acting(connection, databases.values()),
+                owners.handing_over(connection, [databases[name]]),
+            )
+            with one_session(connection), acting, own:
                 job_tables.make(connection, databases[name], module)
-                owners.hand_over(connection, owned)

@@ -65,21 +65,20 @@ def adopt(
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
     """Record versions of schemas, by name."""
     connection = deployment.connection
-    owned = owners.require(connection, [deployment.databases[name] for name in versions])
-    for name, version in versions.items():
-        runs.make_records(deployment, name)
-        record = deployment.records.get(name)
-        number = journal.begin(
-            connection,
-            deployment.databases[name],
-            kind="adopt",
-            version=version,
-            previous_version=record.version if record else None,
-            code_commit=deployment.target.commit(),
-            software=deployment.target.software(),
-        )
-        journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
-        journal.finish(connection, deployment.databases[name], number)
-    owners.hand_over(connection, owned)
+    with owners.handing_over(connection, [deployment.databases[name] for name in versions]):
+        for name, version in versions.items():
+            runs.make_records(deployment, name)
+            record = deployment.records.get(name)
+            number = journal.begin(
+                connection,
+                deployment.databases[name],
+                kind="adopt",
+                version=version,
+                previous_version=record.version if record else None,
+                code_commit=deployment.target.commit(),
+                software=deployment.target.software(),
+            )
+            journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
+            journal.finish(connection, deployment.databases[name], number)
     if versions:
         lineage.repair(connection, deployment.databases, deployment.tables, only=versions)

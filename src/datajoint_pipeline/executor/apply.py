@@ -1,8 +1,7 @@
 """Apply migrations: plan them, judge the plan by the rows, and run it (:mod:`runs`).
 
 PostgreSQL runs a group of migrations as one transaction, and after it the steps that have to be outside of any. On
-MySQL each step is one atomic statement. After a crash the database itself says whether a step ran: its table is either
-as it was recorded before the step, or as the step leaves it.
+MySQL each step is one atomic statement, and after a crash the tables say which of them ran (:mod:`recovery`).
 """
 
 from __future__ import annotations

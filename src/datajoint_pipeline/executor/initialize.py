@@ -119,27 +119,26 @@ def _make(
 ) -> None:
     """Make schemas one by one, and record their versions."""
     connection = target.connection
-    owned = owners.require(connection, [schema.database for schema in missing])
     commit, software = target.commit(), target.software()
     numbers: dict[str, int] = {}
-    for schema in missing:
-        if report is not None:
-            report(schema.name)
-        _create_schema(connection, schema.database)
-        journal.create(connection, schema.database)
-        number = journal.begin(
-            connection,
-            schema.database,
-            kind="init",
-            version=schema.code_version,
-            previous_version=None,
-            code_commit=commit,
-            software=software,
-        )
-        job_tables.make(connection, schema.database, declare(schema.name))
-        journal.finish(connection, schema.database, number)
-        numbers[schema.name] = number
-    owners.hand_over(connection, owned)
+    with owners.handing_over(connection, [schema.database for schema in missing]):
+        for schema in missing:
+            if report is not None:
+                report(schema.name)
+            _create_schema(connection, schema.database)
+            journal.create(connection, schema.database)
+            number = journal.begin(
+                connection,
+                schema.database,
+                kind="init",
+                version=schema.code_version,
+                previous_version=None,
+                code_commit=commit,
+                software=software,
+            )
+            job_tables.make(connection, schema.database, declare(schema.name))
+            journal.finish(connection, schema.database, number)
+            numbers[schema.name] = number
     databases = target.databases
     shapes = catalog.read(connection, databases)
     for name, shape in shapes.items():

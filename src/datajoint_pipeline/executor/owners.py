@@ -106,6 +106,14 @@ def hand_over(connection: dj.Connection, owned: Mapping[str, Owner]) -> None:
             connection.query(sql, args=None, reconnect=False)
 
 
+@contextmanager
+def handing_over(connection: dj.Connection, databases: Iterable[str]) -> Iterator[None]:
+    """Give what is made in databases meanwhile to their owners; refuse beforehand, as :func:`require` does."""
+    owned = require(connection, databases)
+    yield
+    hand_over(connection, owned)
+
+
 def create_schema(connection: dj.Connection, database: str) -> None:
     """Make a database that is missing, for whom this session acts; its account needs the right to, or the owner."""
     sql = f"CREATE SCHEMA {quoted(connection, database)}"

@@ -54,7 +54,7 @@ def resume(target: Target, report: runs.Report) -> None:
             raise _untrue(began.record, f"It cannot be read ({type(error).__name__}).") from error
         if run is None or run.untouched:
             # Whatever is asked for now is planned from the start.
-            runs.withdraw(target.connection, target.database, began.members)
+            runs.withdraw(target, began.members)
         else:
             run.finish(report)
 
@@ -117,9 +117,10 @@ def _planned(target: Target, interrupted: _Interrupted) -> Run | None:
     same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise _untrue(began, "It is of other schemas than its migrations.")
-    if runs.versions_after(deployment, group, str(head["plan"]["kind"])) != interrupted.versions:
+    kind = str(head["plan"]["kind"])
+    if [after for _, after in runs.versions(deployment, group, kind)] != interrupted.versions:
         raise _untrue(began, "It leads to other versions than its migrations.")
-    result = json.loads(json.dumps(runs.result(deployment, group, str(head["plan"]["kind"]))))
+    result = json.loads(json.dumps(runs.result(deployment, group, kind)))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
         raise _untrue(began, "What it is to lead to is not what its migrations lead to.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.version import Version
 
@@ -26,9 +26,6 @@ from ..planner.target import Target
 from ..schema.model import Schema, encode
 from . import owners, stepping
 from .holding import Hold
-
-if TYPE_CHECKING:
-    import datajoint as dj
 
 Report = Callable[[str, int, int], None]
 
@@ -88,8 +85,9 @@ class Run:
 
     def carry_out(self, report: Report, *, online: bool = True) -> None:
         """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
-        place = stepping.Place(self.databases[self.members[0].schema], self.members[0].run, len(self.entries))
-        hold = Hold(self.target.connection, place.database, self.group.steps)
+        leader = self.members[0]
+        log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries))
+        hold = Hold(self.target.connection, log.database, self.group.steps)
         prepared = False
         try:
             for number, step in enumerate(self.group.steps):
@@ -99,7 +97,7 @@ class Run:
                         stepping.prepare(self.target.connection)
                     prepared = not later  # which has more patience
                     report(step.words, number + 1, len(self.entries))
-                    self._carry_out(number, partial(stepping.run, self.target, self.databases, place, hold))
+                    self._carry_out(number, partial(stepping.run, self.target, self.databases, log, hold))
         finally:
             hold.release()
 
@@ -115,7 +113,7 @@ class Run:
         except stepping.Refused:
             if number == 0 and single:
                 # Nothing has been changed, so there is nothing to go on with.
-                withdraw(connection, self.target.database, self.members)
+                withdraw(self.target, self.members)
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
 
@@ -179,10 +177,10 @@ def left_to_do(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> li
     return changes.difference(have, want, questions.Answers(drops=drops)).operations
 
 
-def withdraw(connection: dj.Connection, database: Callable[[str], str], members: Iterable[Member]) -> None:
-    """Record of a run that nothing of it was done; ``database`` gives the name on the server of a schema."""
+def withdraw(target: Target, members: Iterable[Member]) -> None:
+    """Record of a run that nothing of it was done."""
     for member in members:
-        journal.withdraw(connection, database(member.schema), member.run)
+        journal.withdraw(target.connection, target.database(member.schema), member.run)
 
 
 # --- Recording -----------------------------------------------------------------------------------------------------
@@ -215,9 +213,7 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     connection, target = deployment.connection, deployment.target
     commit, software = target.commit(), target.software()
     members, heads = list[Member](), list[dict[str, Any]]()
-    versions: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
-    for migration, version in zip(group.migrations, versions_after(deployment, group, kind), strict=True):
-        previous = versions.get(migration.schema)
+    for migration, (previous, version) in zip(group.migrations, versions(deployment, group, kind), strict=True):
         number = journal.begin(
             connection,
             deployment.databases[migration.schema],
@@ -228,7 +224,6 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
             software=software,
             options=options,
         )
-        versions[migration.schema] = migration.version
         members.append(Member(migration.schema, number))
         identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
         heads.append({**identity, "run": number})
@@ -243,13 +238,14 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     return Run(target, deployment, group, members, entries)
 
 
-def versions_after(deployment: Deployment, group: Group, kind: str) -> list[str]:
-    """Give the version that each migration of a group leads to; it stays the higher where one comes out of order."""
-    now: dict[str, str] = {name: record.version for name, record in deployment.records.items()}
+def versions(deployment: Deployment, group: Group, kind: str) -> list[tuple[str | None, str]]:
+    """Give the versions before and after each migration of a group; where one comes out of order, the higher stays."""
+    now: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
     found = []
     for migration in group.migrations:
-        least = now.get(migration.schema, "0") if kind == "migrate" else "0"
-        found.append(max(migration.version, least, key=Version))
+        previous = now.get(migration.schema)
+        least = (previous or "0") if kind == "migrate" else "0"
+        found.append((previous, max(migration.version, least, key=Version)))
         now[migration.schema] = migration.version
     return found
 

@@ -148,7 +148,7 @@ def within(connection: dj.Connection) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Place:
+class StepLog:
     """Where the steps of a run are recorded, and how many there are."""
 
     database: str
@@ -159,7 +159,7 @@ class Place:
 def run(
     target: Target,
     databases: Mapping[str, str],
-    place: Place,
+    log: StepLog,
     hold: Hold,
     step: PlannedStep,
     entry: steplog.Entry,
@@ -172,7 +172,7 @@ def run(
         Where; its session holds the lock.
     databases : mapping
         Name on the server of each schema.
-    place : Place
+    log : StepLog
         Where the step is recorded.
     hold : Hold
         Keeps others from the tables over several steps.
@@ -191,7 +191,7 @@ def run(
     # Releases before 0.7 go on by what the tables were before the step.
     before = "\n".join(_describe(connection, *table) for table in step.places) if mysql else ""
     last = entry.number
-    steplog.start(connection, place.database, place.run, entry.number, before)
+    steplog.start(connection, log.database, log.run, entry.number, before)
     try:
         # Whether rows were changed cannot be seen of a table, so that is recorded in one transaction with the change.
         if locked := isinstance(step, LockedStatements):
@@ -210,7 +210,7 @@ def run(
                 case _:
                     _send(connection, step.statements)
             for number in range(entry.number, last + 1):
-                steplog.finish(connection, place.database, place.run, number)
+                steplog.finish(connection, log.database, log.run, number)
     except PipelineError:
         raise
     except Exception as error:
@@ -218,14 +218,14 @@ def run(
         single = mysql or isinstance(step, OnlineStatements)
         unknown = single and found is server_errors.LOST  # nobody knows whether the step ran
         first = not single or (mysql and entry.number == 1 and not unknown)
-        left = f"{entry.number - 1} of {place.of} steps are done and recorded"
+        left = f"{entry.number - 1} of {log.of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         hold.release()
         why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
-            f"Step {entry.number} of {place.of} failed: {step.words}.",
+            f"Step {entry.number} of {log.of} failed: {step.words}.",
             f"{why}. {left}",
             f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,

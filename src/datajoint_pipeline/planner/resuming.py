@@ -29,10 +29,6 @@ from .deployment import Deployment
 from .plan import Group
 from .steps import LockedStatements, OnlineStatements, PlannedStep, Statement, UserPython, UserSQL
 
-#: The kinds of runs that have steps.
-MIGRATE, ROLLBACK, DRAFT, ADOPT = "migrate", "rollback", journal.DRAFT, "adopt"
-
-
 # --- What is recorded ------------------------------------------------------------------------------------------------
 
 
@@ -115,12 +111,12 @@ def planned(now: Deployment, recorded: Mapping[str, Any], entries: Iterable[Entr
     lossy = frozenset((TableName(a, b), name) for a, b, name in recorded["lossy"])
     answers = None if recorded["answers"] is None else _decode(recorded["answers"])
     wanted, kind = [_found(deployment, identity) for identity in recorded["wanted"]], recorded["kind"]
-    if kind == DRAFT and answers is not None:
+    if kind == journal.DRAFT and answers is not None:
         draft = drafts.changes_again(deployment, drafts.kept(now.target), recorded["drafted"], answers)
         return deployment, drafts.group(deployment, draft, lossy)
-    if kind == ADOPT:
+    if kind == "adopt":
         return deployment, adoption.group(deployment, [migration.schema for migration in wanted])
-    if kind == ROLLBACK:
+    if kind == "rollback":
         (marker,) = wanted
         migrations = rollbacks.undone(deployment, marker.schema, marker.version)
         return deployment, rollbacks.group(deployment, marker.schema, marker.version, migrations)
@@ -129,13 +125,21 @@ def planned(now: Deployment, recorded: Mapping[str, Any], entries: Iterable[Entr
     return deployment, group
 
 
+def _tables(recorded: Mapping[str, Any]) -> introspection.CatalogTables:
+    """Give the tables that a run touches, as it found them."""
+    return {(database, table): introspection.decode(data) for database, table, data in recorded["before"]}
+
+
 def _before(now: Deployment, recorded: Mapping[str, Any], touched: set[Place]) -> Deployment:
     """Give the deployment as a run found it: the tables that it touches as recorded, all others as they are."""
-    before = {(place, table): introspection.decode(data) for place, table, data in recorded["before"]}
+    before = _tables(recorded)
     _refuse_odd(before, now.catalogue.tables)
-    others = {place: table for place, table in now.catalogue.tables.items() if place not in touched}
-    hidden = {place for place, _ in before}
-    others = {p: t for p, t in others.items() if not (p[0] in hidden and p[1].startswith("~"))}
+    databases = {database for database, _ in before}  # of which all hidden tables are recorded
+    others = {
+        place: table
+        for place, table in now.catalogue.tables.items()
+        if place not in touched and not (place[0] in databases and place[1].startswith("~"))
+    }
     catalogue = replace(now.catalogue, tables={**others, **before})
     records = journal.latest(now.connection, {n: now.databases[n] for n in now.records}, ended=True)
     return replace(
@@ -211,8 +215,7 @@ def untouched(now: Deployment, recorded: Mapping[str, Any], entries: Sequence[En
     begun = [e for e in entries if e.state != steplog.PLANNED]
     if any(e.state == steplog.DONE or e.kind not in (Statement.kind, LockedStatements.kind) for e in begun):
         return False
-    before = {(place, table): introspection.decode(data) for place, table, data in recorded["before"]}
-    tables = now.catalogue.tables
+    before, tables = _tables(recorded), now.catalogue.tables
     places = {*before, *(place for e in entries for place in e.tables)}
     return not begun or all(before.get(place) == tables.get(place) for place in places)
 
