@@ -72,8 +72,7 @@ class Watch:
     def _processes(self) -> None:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                command = (folder / "cmdline").read_bytes()
-                environment = (folder / "environ").read_bytes()
+                command, environment = self._process(folder)
             except OSError:
                 continue
             if SECRET.encode() in command:
@@ -81,6 +80,19 @@ class Watch:
             # The command itself was given it there; whom it starts has no need of it.
             if SECRET.encode() in environment and b"my_pipeline\0" not in command:
                 self.found.add(f"the environment of {command!r}")
+
+    @staticmethod
+    def _process(folder: Path) -> tuple[bytes, bytes]:
+        """The command line of a process and its environment; both of one program, where it becomes another meanwhile."""
+        command, environment, before = b"", b"", None
+        for _ in range(1000):
+            environment = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes()
+            # A program that just starts has its environment a moment before its command line.
+            if command == before and (command or not environment):
+                break
+            before = command
+        return command, environment
 
 
 def program(project: Project, *arguments: str, stdin: str = "", **variables: str) -> Result:
