@@ -1,11 +1,11 @@
 """Runs Python commands in forks of one warm process.
 
-`import datajoint` spends most of its second or more on what it imports itself. The tests start hundreds of commands;
-here each is a process of its own that imports datajoint and the project afresh, forked from one that has datajoint's
-dependencies and the library loaded and nothing else. The processes that a command starts in turn, of modules of the
-library, are forked from it, too. Where thousands of commands run in one project and on one server, the process is that
-project's alone: it has datajoint loaded, too, and what the lab owns is read afresh. As a program, this file reads one
-JSON request a line and answers one a line.
+`import datajoint` takes a second or more. The tests start thousands of commands; here each is a process of its own that
+imports the project afresh, forked from one that has the library loaded. What DataJoint reads of a process when it is
+imported, its configuration and where it logs to, it reads when a command imports it; until then, it is not to be seen
+there. The processes that a command starts in turn, of modules of the library, are forked from it, too. Where thousands of
+commands run in one project and on one server, the process is that project's alone, and has read the configuration. As a
+program, this file reads one JSON request a line and answers one a line.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.abc
+import importlib.machinery
 import json
 import os
 import runpy
@@ -24,7 +26,10 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 #: What imports datajoint when it is imported itself.
@@ -78,7 +83,7 @@ def _serve(package: str) -> None:
     if package:
         _load(package)
     else:
-        _load_dependencies()
+        sys.meta_path.insert(0, _Loaded())
         _load_library(skip=USES_DATAJOINT)
         assert "datajoint" not in sys.modules
     gc.collect()
@@ -112,27 +117,47 @@ def _forget(package: str) -> None:
     importlib.invalidate_caches()
 
 
-def _load_dependencies() -> None:
-    for name in _imported_by("import datajoint, datajoint.adapters.postgres, click, rich.console, rich.table"):
-        if not name.startswith("datajoint"):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+class _Loaded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Has DataJoint's modules loaded, and gives them to whoever imports them, with the configuration of the process."""
 
+    def __init__(self) -> None:
+        for name in ("click", "rich.console", "rich.table", "rich.progress"):
+            importlib.import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module("datajoint")
+            self._with_datajoint = self._names()
+            importlib.import_module("datajoint.adapters.postgres")
+        self._modules = {name: sys.modules.pop(name) for name in self._names()}
 
-def _imported_by(code: str) -> list[str]:
-    """The modules that a statement loads, found out in a fork."""
-    before, (reading, writing) = set(sys.modules), os.pipe()
-    if os.fork() == 0:
-        with open(os.devnull, "w") as nothing, open(writing, "w") as answer:
-            sys.stdout = sys.stderr = nothing
-            exec(code, {})
-            json.dump([name for name in sys.modules if name not in before], answer)
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as answer:
-        found: list[str] = json.load(answer)
-    os.wait()
-    return found
+    @staticmethod
+    def _names() -> list[str]:
+        return [name for name in sys.modules if name.partition(".")[0] == "datajoint"]
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in self._modules else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module is not self._modules["datajoint"]:
+            return
+        sys.modules.update({name: self._modules[name] for name in self._with_datajoint})
+        settings, logging = (self._modules[f"datajoint.{name}"] for name in ("settings", "logging"))
+        code = importlib.machinery.SourceFileLoader("datajoint.logging", str(logging.__file__)).get_code(
+            "datajoint.logging"
+        )
+        exec(code, vars(logging))
+        kind, config = settings.Config, settings.config
+
+        def again() -> Any:
+            config.__init__()
+            return config
+
+        settings.Config = again
+        assert settings._create_config() is config
+        settings.Config = kind
 
 
 def _run(request: dict[str, Any], package: str) -> int:
