@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import crash_pipeline
-from conftest import Project, Server
+from conftest import Project, Result, Server
 from daemons import Mysqld, Postmaster, open_folder
 from living import in_words, ok
 from proxy import Fault, Proxy
 
 WHEN = ("before", "while", "after")
 FAULTS = ("runner", "server", "connection")
+
+#: What takes an interrupted run back.
+UNDO = ("rollback", "--interrupted")
 
 #: A command that says which process it is.
 RUN = """
@@ -40,6 +43,7 @@ class Ground:
     start: dict[str, list[str]] = field(default_factory=dict)
     statements: list[str] = field(default_factory=list)
     took: dict[int, float] = field(default_factory=dict)
+    begun: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ("migrate",)
 
@@ -94,34 +98,40 @@ class Ground:
                     if not table.startswith("~migration"):
                         found[f"{database}.{table}"] = described(self.server, cursor, database, table)
                 quoted = [f"`{database}`.`~migration{end}`" for end in ("", "_step")]
-                if not any(name.startswith("~migration_step") for name in tables(cursor, database)):
-                    continue  # it comes with the first migration
+                there = tables(cursor, database)
+                if "~migration" not in there:
+                    continue
                 runs, steps = [q if self.server.backend == "mysql" else q.replace("`", '"') for q in quoted]
                 cursor.execute(
                     "SELECT kind, status, version, previous_version, fingerprint, code_commit, software "
                     f"FROM {runs} WHERE status <> 'withdrawn' ORDER BY id"
                 )
-                found[f"{database} runs"] = cursor.fetchall()
+                found[f"{database} runs"], found[f"{database} steps"] = list(cursor.fetchall()), []
+                if "~migration_step" not in there:
+                    continue  # it comes with the first migration
                 cursor.execute(
                     f"SELECT s.number, s.kind, s.state, s.words FROM {steps} s JOIN {runs} r ON r.id = s.run "
                     "WHERE r.status <> 'withdrawn' ORDER BY s.run, s.number"
                 )
-                found[f"{database} steps"] = cursor.fetchall()
+                found[f"{database} steps"] = list(cursor.fetchall())
         found["status"] = self.project.run("status", "--json").json["schemas"]
         return found
 
-    def wrong(self) -> list[str]:
-        """What is not as an undisturbed run makes it."""
-        end = self.state()
+    def wrong(self, right: dict[str, Any]) -> list[str]:
+        """What is not as an undisturbed run makes it, or as it was before."""
+        now = self.state()
+        if right is not self.end:
+            right, now = without_jobs(right), without_jobs(now)
         return [
-            f"{key}: {differing(end.get(key), self.end.get(key))}"
-            for key in {**self.end, **end}
-            if end.get(key) != self.end.get(key)
+            f"{key}: {differing(now.get(key), right.get(key))}"
+            for key in {**right, **now}
+            if now.get(key) != right.get(key)
         ]
 
     def undisturbed(self) -> None:
         """Run the migrations once, and keep what they say and make."""
         self.reset()
+        self.begun = self.state()
         self.proxy.begin()
         ok(self.project, *self.command)
         self.statements, self.took = list(self.proxy.statements), dict(self.proxy.took)
@@ -143,7 +153,59 @@ class Ground:
 
         ``while`` it runs is after this share of the time that it took in an undisturbed run.
         """
+        case = self._broken(number, when, what, share)
+        if case.problems:
+            return case
+        again = self.project.run(*self.command)
+        if again.code:
+            case.problems.append(f"does not go on: {again.code} {again.err}")
+            return case
+        case.problems += self.wrong(self.end)
+        return case
+
+    def take_back(self, number: int, when: str, what: str, share: float = 0.0, second: int | None = None) -> Case:
+        """Let a fault happen at a statement, and take back what was done; where there is no way back, go on.
+
+        At the statement ``second`` of that, where it has so many, the same happens once more.
+        """
+        case = self._broken(number, when, what, share)
+        if case.problems:
+            return case
+        if second is not None:
+            self._strike(Fault(second, "before", lambda: None), what, UNDO)
+        found = self.project.run(*UNDO)
+        case.back = not found.code
+        if found.code:
+            if not (in_words(found.err) and re.search(r"no interrupted run|no way back|All of the", found.err)):
+                case.problems.append(f"cannot be taken back: {found.code} {found.err}")
+            found = self.project.run(*self.command)
+        if found.code:
+            case.problems.append(f"does not go on: {found.code} {found.err}")
+        else:
+            case.problems += self.wrong(self._before_work() if case.back else self.end)
+        return case
+
+    def _before_work(self) -> dict[str, Any]:
+        """What is right where the last run was taken back: that of ``work``, or that of ``life`` before it."""
+        done = self.state()["dev_life runs"] == self.end["dev_life runs"]
+        right = {**self.begun, **({k: v for k, v in self.end.items() if k.startswith("dev_life")} if done else {})}
+        gone = {k for k in self.begun if done and k.startswith("dev_life") and k not in self.end}
+        return {key: value for key, value in right.items() if key not in gone}
+
+    def _broken(self, number: int, when: str, what: str, share: float) -> Case:
+        """Let a fault happen at a statement of the command."""
         self.reset()
+        fault = Fault(number, when, lambda: None, share * self.took.get(number, 0.0))
+        first = self._strike(fault, what, self.command)
+        case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
+        if not fault.struck.is_set():
+            case.problems.append(f"the statement was never sent: {first.code} {first.err}")
+        elif what != "runner" and first.code and not in_words(first.err):
+            case.problems.append(f"not a sentence: {first.code} {first.err}")
+        return case
+
+    def _strike(self, fault: Fault, what: str, command: tuple[str, ...]) -> Result:
+        """Run a command that a fault happens to."""
         pid = self.project.folder / "pid"
         pid.unlink(missing_ok=True)
 
@@ -153,24 +215,14 @@ class Ground:
             elif what == "server":
                 self.daemon.kill()
 
-        fault = Fault(number, when, strike, share * self.took.get(number, 0.0))
+        fault.strike = strike
         self.proxy.begin(fault)
-        first = self.project.python("-c", RUN, str(pid), *self.command)
-        case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
-        if not fault.struck.wait(30):
-            case.problems.append(f"the statement was never sent: {first.code} {first.err}")
-            return case
-        if what == "server":
+        result = self.project.python("-c", RUN, str(pid), *command)
+        # What happens while a statement runs may come after the command has ended.
+        if fault.struck.wait(30 if command is self.command else 1) and what == "server":
             self.daemon.start()
         self.proxy.begin()
-        if what != "runner" and first.code and not in_words(first.err):
-            case.problems.append(f"not a sentence: {first.code} {first.err}")
-        again = self.project.run(*self.command)
-        if again.code:
-            case.problems.append(f"does not go on: {again.code} {again.err}")
-            return case
-        case.problems += self.wrong()
-        return case
+        return result
 
 
 READS = re.compile(r"\s*(SELECT|SHOW|SET|START TRANSACTION|BEGIN)\b", re.IGNORECASE)
@@ -186,6 +238,7 @@ class Case:
     what: str
     statement: str
     running: bool
+    back: bool = False
     problems: list[str] = field(default_factory=list)
 
 
@@ -194,6 +247,14 @@ DURABLE = ("--innodb-doublewrite=ON", "--innodb-flush-log-at-trx-commit=1", "--a
 
 #: The database of PostgreSQL that the pipeline is in.
 NAME = "crashed"
+
+
+def without_jobs(state: dict[str, Any]) -> dict[str, Any]:
+    """What is there but for tables of jobs, which DataJoint makes anew, and for ``status``."""
+    kept = {key: value for key, value in state.items() if key != "status" and ".~~" not in key}
+    for key in [key for key in kept if key.endswith("~lineage")]:
+        kept[key] = kept[key][0], [row for row in kept[key][1] if "~~" not in row]
+    return kept
 
 
 def differing(one: Any, other: Any) -> str:

@@ -78,7 +78,7 @@ class Race:
                 result.problems.append(f"{answer.code}: {answer.err}")
             elif answer.code and len(commands) == 1 and "Somebody else is changing" not in answer.err:
                 result.problems.append(answer.err)
-        result.problems += self.ground.wrong()
+        result.problems += self.ground.wrong(self.ground.end)
         return result
 
     def _look_at(self, reading: Result, result: Round) -> None:

@@ -55,6 +55,17 @@ def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES)
 
 
+def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
+    """Most of the statements are of a run with a way back; there, everything is as it was, or the refusal says why."""
+    chance, points, cases = random.Random(5), ground.points(), []
+    for number in range(CASES // 3 if ground.server.backend == "mysql" else 2):
+        when, what = WHEN[number % 3], FAULTS[number // 3 % 3]
+        second = chance.randrange(20, 80) if number % 2 else None
+        cases.append(ground.take_back(chance.choice(points), when, what, chance.random(), second))
+    assert not [case for case in cases if case.problems]
+    assert any(case.back for case in cases) or ground.server.backend == "postgresql"
+
+
 def test_purge_is_gone_on_with(ground: Ground) -> None:
     ground.reset()
     assert ground.project.run("migrate").code == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from conftest import Project, Server
-from living import is_sentence, kill_while_it_waits, ok, rows, states
+from living import hurried, is_sentence, kill_while_it_waits, ok, rows, states
 from test_limits import living as living
 
 assert living  # a fixture
@@ -79,6 +81,71 @@ def test_a_step_that_somebody_did_by_hand_counts(living: Project, mysql: Server)
     )
     ok(living, "migrate")
     assert states(living)["life"] == ("current", "1.2.0") and ok(living, "status").code == 0
+
+
+BACK = ("rollback", "--interrupted")
+
+
+def test_a_run_is_taken_back_and_says_so(living: Project, mysql: Server) -> None:
+    """Also a step that somebody did by hand after it, and a key that changes: what was put in meanwhile stays."""
+    assert "no interrupted run" in ok(living, *BACK, code=1).err
+    before = mysql.execute("SHOW CREATE TABLE dev_life.weight")
+    kill_half_way(living, mysql)
+    mysql.execute("ALTER TABLE dev_life.weight ADD COLUMN note int")
+    refused = ok(living, "migrate", code=6)
+    assert "Or take back what it did: my-pipeline --env dev rollback --interrupted." in refused.err
+    is_sentence(living.run(*BACK))  # for the table is not as it was to be
+    mysql.execute("ALTER TABLE dev_life.weight DROP COLUMN note")
+    mysql.execute("INSERT INTO dev_life.aside (aside, what, size) VALUES (7, 'meanwhile', 3)")
+    ok(living, *BACK)
+    assert (
+        states(living)["life"] == ("behind", "1.1.0") and mysql.execute("SHOW CREATE TABLE dev_life.weight") == before
+    )
+    assert mysql.execute("SELECT aside, what FROM dev_life.aside") == [(7, "meanwhile")]
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.2.0") and ok(living, "status").code == 0
+    assert [run["status"] for run in ok(living, "log", "--json").json["runs"]].count("withdrawn") == 1
+
+
+def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:
+    life = living.module("life")
+    living.write(life, living.read(life) + ASIDE)
+    ok(living, "revise", "-m", "aside")
+    ok(living, "migrate")
+    living.replace(life, "    what : varchar(9)\n", "    what : varchar(9)\n    size = null : int32\n")
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "more")
+    path = "src/my_pipeline/migrations/life/1.2.0_more.py"
+    text = living.read(path).replace("import ", "import RunSQL, ", 1)
+    own = 'RunSQL("tell", mysql="INSERT INTO {life}.aside (aside, what) VALUES (1, \'x\')", postgresql=""),'
+    text = text.replace("= [", f"= [\n    {own}", 1)
+    living.write(path, text)
+    kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", "migrate")
+    refused = ok(living, *BACK, code=6)
+    is_sentence(refused)
+    assert (
+        "no way back" in refused.err
+        and "it ran the lab's own statements, which have none that lead back (tell)" in refused.err
+    )
+    living.write(
+        path,
+        text.replace('postgresql="")', 'postgresql="", back=Sql(mysql="DELETE FROM {life}.aside"))').replace(
+            "RunSQL,", "RunSQL, Sql,", 1
+        ),
+    )
+    ok(living, *BACK)
+    assert states(living)["life"] == ("behind", "1.1.0") and mysql.execute("SELECT * FROM dev_life.aside") == []
+
+
+def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(living: Project, mysql: Server) -> None:
+    kill_half_way(living, mysql)
+    with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.aside")
+        hurried(living, 1, *BACK)
+    assert "is being taken back" in ok(living, "migrate", code=6).err
+    ok(living, *BACK)
+    assert states(living)["life"] == ("behind", "1.1.0")
+    assert "no interrupted run" in ok(living, *BACK, code=1).err
 
 
 def test_a_draft_goes_on_by_the_code_as_it_was(living: Project, mysql: Server) -> None:

@@ -192,15 +192,26 @@ def migrate(
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
-@click.argument("schema")
-@click.option("--to", required=True, metavar="VERSION", help="The version to go back to.")
+@click.argument("schema", required=False)
+@click.option("--to", metavar="VERSION", help="The version to go back to.")
+@click.option("--interrupted", is_flag=True, help="Take back the run that was interrupted, instead.")
 @common
-def rollback(options: Options, schema: str, to: str) -> None:
+def rollback(options: Options, schema: str | None, to: str | None, interrupted: bool) -> None:
     """Take a schema back to an earlier version, where that loses nothing."""
     from ..commands import rollback
     from . import render
 
+    if interrupted and (schema or to):
+        raise click.UsageError("--interrupted takes back the whole run; no schema and no --to go with it.")
+    if not interrupted and not (schema and to):
+        raise click.UsageError("Say which schema, and --to which version, or --interrupted.")
     environment = options.select()
+    if interrupted:
+        with render.steps() as report:
+            found = rollback.interrupted(options.pipeline, environment, report)
+        show_status(options, environment, found, pending_is_fine=True)
+        return
+    assert schema and to
     with render.steps() as report:
         statuses = rollback.rollback(options.pipeline, environment, schema, to, report)
     show_status(options, environment, [s for s in statuses if s.name == schema], pending_is_fine=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..executor import revert
+from ..executor import revert, undo
 from ..executor.runs import Report
 from ..planner.status import SchemaStatus
 from ..project.environments import Environment, require_explicit
@@ -19,3 +19,11 @@ def rollback(
     """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
     return revert.rollback(pipeline.target(environment), schema, to, report)
+
+
+def interrupted(
+    pipeline: Pipeline, environment: Environment, report: Report = lambda words, number, of: None
+) -> list[SchemaStatus]:
+    """Take the run back that was interrupted; see :func:`datajoint_pipeline.executor.undo.undo`."""
+    require_explicit(pipeline.project, environment, "rollback")
+    return undo.undo(pipeline.target(environment), report)

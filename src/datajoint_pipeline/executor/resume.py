@@ -17,19 +17,22 @@ from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
 from ..operations.structure import AddForeignKey, AddIndex, DropIndex
-from ..planner import resuming
+from ..planner import resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from . import owners, recovery, runs, stepping
 from .runs import Member, Run
 
+#: What the head of a run has that is being taken back: how many of its steps were done.
+UNDO = "undo"
+
 #: The states of steps, in the order in which they follow each other in a record.
 _STATES = (steplog.DONE, steplog.RUNNING, steplog.PLANNED)
 
 
 @dataclass(frozen=True)
-class _Interrupted:
+class Interrupted:
     """A run that was interrupted, as the journal has it; ``versions`` are those that its members lead to."""
 
     record: journal.Record
@@ -37,6 +40,11 @@ class _Interrupted:
     members: list[Member]
     versions: list[str]
     entries: list[steplog.Entry]
+
+    @property
+    def undo(self) -> int | None:
+        """Give from how many done steps it is being taken back; None where it is not."""
+        return self.head.get(UNDO)
 
 
 def resume(target: Target, report: runs.Report) -> None:
@@ -47,11 +55,15 @@ def resume(target: Target, report: runs.Report) -> None:
     PipelineError
         If one cannot be gone on with, or a step of it fails.
     """
-    while (began := _interrupted(target)) is not None:
-        try:
-            run = _planned(target, began)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
-            raise _untrue(began.record, f"It cannot be read ({type(error).__name__}).") from error
+    while (began := interrupted(target)) is not None:
+        if began.undo is not None:
+            raise PipelineError(
+                "An interrupted run is being taken back, and that was interrupted, too.",
+                "It cannot be gone on with from there.",
+                f"Run {target.command} rollback --interrupted once more.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+        run = planned(target, began)
         if run is None or run.untouched:
             # Whatever is asked for now is planned from the start.
             runs.withdraw(target, began.members)
@@ -59,7 +71,7 @@ def resume(target: Target, report: runs.Report) -> None:
             run.finish(report)
 
 
-def _interrupted(target: Target) -> _Interrupted | None:
+def interrupted(target: Target) -> Interrupted | None:
     """Read the first run that was interrupted; None where there is none."""
     connection = target.connection
     databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
@@ -87,7 +99,7 @@ def _interrupted(target: Target) -> _Interrupted | None:
             raise _untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
         entries = steplog.read(connection, databases[leader.schema], leader.run)
         versions = [running[member.schema].version for member in members]
-        return _Interrupted(running[leader.schema], head, members, versions, entries)
+        return Interrupted(running[leader.schema], head, members, versions, entries)
     return None
 
 
@@ -102,8 +114,24 @@ def _untrue(began: journal.Record, why: str) -> PipelineError:
     )
 
 
-def _planned(target: Target, interrupted: _Interrupted) -> Run | None:
+def planned(target: Target, interrupted: Interrupted) -> Run | None:
     """Plan a run once more and compare it with its record and the tables; None where it did nothing.
+
+    Where it is being taken back, its steps are those that were done, and those of the way back.
+
+    Raises
+    ------
+    PipelineError
+        If its record is not that of this run, or the tables are not as it says.
+    """
+    try:
+        return _planned(target, interrupted)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+        raise _untrue(interrupted.record, f"It cannot be read ({type(error).__name__}).") from error
+
+
+def _planned(target: Target, interrupted: Interrupted) -> Run | None:
+    """Do what :func:`planned` says.
 
     User steps are recorded as their files have them now, where they were corrected. PostgreSQL undoes user steps with
     the whole transaction, so there they have been run or were never recorded.
@@ -125,12 +153,19 @@ def _planned(target: Target, interrupted: _Interrupted) -> Run | None:
         raise _untrue(began, "What it is to lead to is not what its migrations lead to.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
         raise _untrue(began, "It is of other databases.")
+    if interrupted.undo is not None:
+        done = int(interrupted.undo)
+        if any(entry.state != steplog.DONE for entry in entries[:done]):
+            raise _untrue(began, "It is taken back from steps that were not done.")
+        back = undoing.way_back(deployment, group, done)
+        back.require(target.command)
+        group.steps[done:] = back.steps
     known = resuming.compared(group.steps, entries, not same, began.software)
     run = Run(target, deployment, group, interrupted.members, known)
     if target.connection.adapter.backend == "postgresql":
         _see_what_the_transaction_left(run, began, now)
     elif known[:1] and known[0].state != steplog.PLANNED:
-        _see_what_is_done(run, began, now)
+        _see_what_is_done(run, began, now, head)
     if not same:
         _correct(run, head, entries)
     return run
@@ -146,13 +181,20 @@ def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deploym
     run.entries = [replace(e, state=steplog.RUNNING) if e.kind == OnlineStatements.kind else e for e in run.entries]
 
 
-def _see_what_is_done(run: Run, began: journal.Record, now: Deployment) -> None:
+def _see_what_is_done(run: Run, began: journal.Record, now: Deployment, head: Mapping[str, Any]) -> None:
     """Note the step of MySQL that was under way, if the tables say that it is done."""
     states = [entry.state for entry in run.entries]
     if states != sorted(states, key=_STATES.index) or states.count(steplog.RUNNING) > 1:
         raise _untrue(began, "It says of steps that they are done, though steps before them are not.")
     before, present = run.deployment.catalogue.tables, now.catalogue.tables
-    if recovery.is_done(run.group.steps, run.entries, before, present):
+    try:
+        done = recovery.is_done(run.group.steps, run.entries, before, present)
+    except PipelineError as error:
+        if UNDO not in head:
+            way = undoing.way_back(run.deployment, run.group, states.count(steplog.DONE))
+            error.do += f" {way.offer(run.target.command)}"
+        raise
+    if done:
         number, leader = states.index(steplog.RUNNING), run.members[0]
         run.entries[number] = replace(run.entries[number], state=steplog.DONE)
         steplog.finish(run.target.connection, run.databases[leader.schema], leader.run, number + 1)

@@ -18,7 +18,7 @@ from ..errors import ExitCode, PipelineError
 from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
-from ..planner import drafts, drift, resuming
+from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
@@ -54,6 +54,8 @@ class Run:
         Its migrations; the steps are recorded with the first of them.
     entries : list of Entry
         The steps as recorded, in the order of the group's.
+    command : str
+        What runs the steps once more, where one fails.
     """
 
     target: Target
@@ -61,6 +63,7 @@ class Run:
     group: Group
     members: list[Member]
     entries: list[steplog.Entry]
+    command: str = "migrate"
 
     @property
     def databases(self) -> dict[str, str]:
@@ -86,7 +89,7 @@ class Run:
     def carry_out(self, report: Report, *, online: bool = True) -> None:
         """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
         leader = self.members[0]
-        log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries))
+        log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries), self.command)
         hold = Hold(self.target.connection, log.database, self.group.steps)
         prepared = False
         try:
@@ -110,10 +113,12 @@ class Run:
             alone = single or isinstance(step, OnlineStatements)
             work = partial(run, step, entry)
             last = stepping.patiently(connection, self.databases, work) if alone else work()
-        except stepping.Refused:
+        except stepping.Refused as refused:
             if number == 0 and single:
                 # Nothing has been changed, so there is nothing to go on with.
                 withdraw(self.target, self.members)
+            elif single and self.command == "migrate":
+                refused.do += f" {undoing.way_back(self.deployment, self.group, number).offer(self.target.command)}"
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
 

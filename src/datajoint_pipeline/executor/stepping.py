@@ -149,11 +149,12 @@ def within(connection: dj.Connection) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class StepLog:
-    """Where the steps of a run are recorded, and how many there are."""
+    """Where the steps of a run are recorded, how many there are, and which command runs them once more."""
 
     database: str
     run: int
     of: int
+    command: str = "migrate"
 
 
 def run(
@@ -220,7 +221,7 @@ def run(
         first = not single or (mysql and entry.number == 1 and not unknown)
         left = f"{entry.number - 1} of {log.of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
-        again = f"run {target.program} migrate again" + ("." if first else "; it goes on from there.")
+        again = f"run {target.program} {log.command} again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         hold.release()
         why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)

@@ -151,6 +151,11 @@ def finish(connection: dj.Connection, database: str, run: int, number: int) -> N
     connection.query(sql, (DONE, now(), run, number), reconnect=False)
 
 
+def drop(connection: dj.Connection, database: str, run: int, first: int) -> None:
+    """Take the steps of a run out of the record from a number on: they are not going to be run."""
+    connection.query(f"DELETE FROM {_table(connection, database)} WHERE run = %s AND number >= %s", (run, first))
+
+
 def rewrite(
     connection: dj.Connection, database: str, run: int, entries: Iterable[Entry], head: Mapping[str, Any]
 ) -> None:
@@ -158,5 +163,5 @@ def rewrite(
     steps, table = list(entries), _table(connection, database)
     connection.query(f"UPDATE {table} SET statement = %s WHERE run = %s AND number = 0", (json.dumps(head), run))
     if steps:
-        connection.query(f"DELETE FROM {table} WHERE run = %s AND number >= %s", (run, steps[0].number))
+        drop(connection, database, run, steps[0].number)
         write(connection, database, run, steps)

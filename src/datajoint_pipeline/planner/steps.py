@@ -48,6 +48,8 @@ class PlannedStep:
         Where these are on the server, before and afterwards.
     rewrites, lock, algorithm, effects
         As of :class:`datajoint_pipeline.dialects.steps.Step`.
+    fresh : bool
+        Whether what it gives rows is in columns that the same run adds.
     """
 
     kind: ClassVar[str]
@@ -60,6 +62,7 @@ class PlannedStep:
     lock: str = "brief"
     algorithm: str = ""
     effects: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    fresh: bool = field(default=False, compare=False, repr=False)
 
     @property
     def script(self) -> tuple[str, ...]:
@@ -176,15 +179,23 @@ class UserSQL(PlannedStep):
         Which statement of its ``RunSQL``, from 1.
     check : str
         Before the first, a query that tells whether all of them are done; empty where there is none.
-    more : int
-        How many steps after this one are done with it then.
+    of : int
+        How many statements that has.
+    back : tuple of str, optional
+        The statements that undo all of them; None where the lab gave none.
     """
 
     kind = "own"
 
     part: int
     check: str = ""
-    more: int = 0
+    of: int = 1
+    back: tuple[str, ...] | None = field(default=None, compare=False)
+
+    @property
+    def more(self) -> int:
+        """Give how many steps after this one are done with it where its check says so."""
+        return self.of - 1 if self.check else 0
 
     def _payload(self) -> dict[str, Any]:
         checked = {"check": self.check, "more": self.more} if self.check else {}
@@ -242,6 +253,7 @@ def of_step(
         "lock": step.lock,
         "algorithm": step.algorithm,
         "effects": step.effects,
+        "fresh": step.open and not step.effects,
     }
     if step.locks:
         return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions), orphans=step.orphans)
@@ -311,9 +323,12 @@ def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQ
             text = text.replace("{" + schema + "}", quoted(deployment.connection, database))
         return text
 
-    text = with_databases(getattr(operation.sql, backend))
+    def split(text: str) -> tuple[str, ...]:
+        return tuple(part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";"))
+
+    statements = split(with_databases(getattr(operation.sql, backend)))
     check = with_databases(getattr(operation.check, backend)) if operation.check else ""
-    statements = [part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";")]
+    back = split(with_databases(getattr(operation.back, backend))) if operation.back is not None else None
     # One check, before the first statement, is for all of them.
     for number, statement in enumerate(statements, 1):
         yield UserSQL(
@@ -321,5 +336,6 @@ def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQ
             statements=(statement,),
             part=number,
             check=check if number == 1 else "",
-            more=len(statements) - 1 if check and number == 1 else 0,
+            of=len(statements),
+            back=back,
         )

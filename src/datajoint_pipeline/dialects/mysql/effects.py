@@ -256,7 +256,7 @@ def _columns(columns: list[CatalogColumn], effects: list[ColumnEffect]) -> list[
             case ColumnDropped(name):
                 found = [column for column in found if column.name != name or column is not by_name.get(name)]
             case ColumnRenamed(old, new):
-                found = [_named(column, new) if column is by_name.get(old) else column for column in found]
+                found = [named(column, new) if column is by_name.get(old) else column for column in found]
             case DefaultSet(name, default):
                 found = [_with_default(column, default) if column.name == name else column for column in found]
             case ColumnChanged(old, column, None):
@@ -271,7 +271,8 @@ def _columns(columns: list[CatalogColumn], effects: list[ColumnEffect]) -> list[
     return found  # type: ignore[return-value]
 
 
-def _named(column: CatalogColumn | Column, name: str) -> CatalogColumn | Column:
+def named(column: CatalogColumn | Column, name: str) -> CatalogColumn | Column:
+    """Give a column under another name."""
     return replace(column, name=name) if isinstance(column, Column) else CatalogColumn(name, *column[1:])
 
 
@@ -305,7 +306,7 @@ def differences(
             yield f"{name} has the columns {', '.join(c.name for c in have.columns)}, not {', '.join(names)}"
             continue
         for one, other in zip(want.columns, have.columns, strict=True):
-            if not _is(one, other):
+            if not is_same(one, other):
                 yield f"{name}.{other.name} is {_shown(other)}, not {_shown(one)}"
         pairs: list[tuple[str, object, object]] = [
             ("primary key", want.primary_key, have.primary_key),
@@ -334,8 +335,10 @@ def _key(reference: Reference) -> tuple[str, ...]:
     )
 
 
-def _is(expected: CatalogColumn | Column, found: CatalogColumn) -> bool:
-    """Tell whether a column is the expected one, which is as it was read or as a statement declares it."""
+def is_same(expected: CatalogColumn | Column, found: CatalogColumn | Column) -> bool:
+    """Tell whether a column is the expected one; either is as it was read or as a statement declares it."""
+    if isinstance(found, Column):
+        return expected == found if isinstance(expected, Column) else is_same(found, expected)
     if not isinstance(expected, Column):
         return expected == found
     stored = notation.normal_type(expected.sql)

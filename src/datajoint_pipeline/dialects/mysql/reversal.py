@@ -1,0 +1,359 @@
+"""The way back from what statements made of tables of MySQL, where nothing that was there is gone.
+
+Statements have effects (:mod:`effects`). Followed one by one, they tell which table and which column is which of
+before, and so how each becomes again what it was. It takes no more statements than tables were changed, and four.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ...errors import ExitCode, PipelineError
+from ...internals.job_tables import PREFIX
+from ...schema import notation
+from ...schema.model import Index, TableName
+from ..base import Dialect
+from ..catalog import core_of
+from ..constraints import IndexName, KeyName
+from ..conversions import Loss
+from ..introspection import CatalogColumn, CatalogTable, Place, Reference
+from ..steps import Column, Step
+from . import indexes, orphans, texts
+from .clauses import definition
+from .effects import (
+    Altered,
+    Clause,
+    ColumnChanged,
+    ColumnDropped,
+    ColumnRenamed,
+    CommentSet,
+    Created,
+    Dropped,
+    Effect,
+    ForeignKeyAdded,
+    ForeignKeyDropped,
+    IndexAdded,
+    IndexDropped,
+    PrimaryKeySet,
+    Renamed,
+    applied,
+    is_same,
+    named,
+)
+from .effects import places as touched
+
+Tables = Mapping[Place, CatalogTable]
+
+
+def _is_job_table(place: Place) -> bool:
+    """Tell whether it is DataJoint's table of jobs, which is made anew where it is missing."""
+    return place[1].startswith(PREFIX)
+
+
+class Reversal:
+    """What some statements made of tables, and the way back.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        MySQL's, for names and literals.
+    before : mapping of Place to CatalogTable
+        The tables before the statements.
+    """
+
+    def __init__(self, dialect: Dialect, before: Tables) -> None:
+        self._dialect, self._before, self._now = dialect, before, dict(before)
+        self._schemas = {database: schema for schema, database in dialect.databases.items()}
+        #: By its name now, the name before of each table that was there; and of each column of it.
+        self._tables = {place: place for place in before}
+        self._columns = {p: {c.name: c.name for c in table.columns} for p, table in before.items()}
+        self._jobs = set[Place]()
+
+    @property
+    def now(self) -> Tables:
+        """Give the tables after the statements that were followed."""
+        return self._now
+
+    def is_new(self, place: Place) -> bool:
+        """Tell whether the statements made a table."""
+        return place in self._now and place not in self._tables
+
+    @property
+    def made(self) -> list[Place]:
+        """Give the tables that the statements made."""
+        return sorted(place for place in self._now if self.is_new(place))
+
+    def follow(self, effects: Iterable[Effect]) -> str:
+        """Take a statement as done; say what of it has no way back, with nothing where all of it has."""
+        lost = ""
+        for effect in effects:
+            match effect:
+                case Altered(place, clauses):
+                    lost = lost or self._altered(place, clauses)
+                case Dropped(place):
+                    if self._tables.pop(place, None) and not _is_job_table(place):
+                        lost = lost or f"dropped {'.'.join(place)}"
+                    self._columns.pop(place, None)
+                case Renamed(old, new):
+                    if old in self._tables:
+                        self._tables[new] = self._tables.pop(old)
+                        self._columns[new] = self._columns.pop(old)
+                case Created():
+                    pass
+        self._now = applied(self._now, effects)
+        return lost
+
+    def _altered(self, place: Place, clauses: Iterable[Clause]) -> str:
+        names, lost, new = self._columns.get(place, {}), "", dict[str, str]()
+        for clause in clauses:
+            match clause:
+                case ColumnDropped(name):
+                    if names.pop(name, None):
+                        lost = lost or f"dropped {name} of {'.'.join(place)}"
+                case ColumnRenamed(old, name) | ColumnChanged(old, Column(name=name)):
+                    if old in names:
+                        new[name] = names.pop(old)
+        names |= new
+        return lost
+
+    def follow_jobs(self, place: Place) -> None:
+        """Take it that a table of jobs was changed, which then goes."""
+        if _is_job_table(place):
+            self._jobs.add(place)
+
+    # --- The way back --------------------------------------------------------------------------------------------
+
+    def losses(self) -> Iterator[tuple[str, str, Loss]]:
+        """Give the table, the column and the condition of values that the type of before would not hold."""
+        for place, origin in self._tables.items():
+            for column in self._now[place].columns if place[1] else ():
+                was = self._was(place, column.name)
+                if was is None or self._keeps_type(column, was):
+                    continue
+                quoted = self._dialect.quote(column.name)
+                for loss in self._dialect.losses(quoted, _core(column), _core(was)):
+                    yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss
+
+    def steps(self) -> list[Step]:
+        """Give the steps of the way back, under locks that keep others from writing until the last of them."""
+        was, called = dict(self._now), {origin: place for place, origin in self._tables.items()}
+        made = list(self._made())
+        places = {place for step in made for effect in step.effects for place in touched(effect)}
+        joined = {p for p, t in was.items() if p in places or any(r.parent in places for r in t.references)}
+        for tables in (was, self._before):
+            joined |= {called.get(r.parent, r.parent) for p in places & tables.keys() for r in tables[p].references}
+        locks = tuple(f"{self._full(place)} WRITE" for place in sorted(joined & was.keys()))
+        return [replace(step, locks=locks, lock="all") for step in made]
+
+    def _made(self) -> Iterator[Step]:
+        yield from self._keys_dropped()
+        for place in self.made:
+            yield self._step(f"DROP TABLE {self._full(place)}", [place], f"drop {self._title(place)}", Dropped(place))
+        for place in sorted(self._jobs):
+            sql = f"DROP TABLE IF EXISTS {self._full(place)}"
+            yield Step(sql, (), f"drop the jobs of {self._title(place)}", effects=(Dropped(place),))
+        yield from self._renamed()
+        for place in sorted(place for place in self._before if place[1] and place in self._now):
+            yield from self._restored(place)
+        yield from self._keys_added()
+
+    def _step(self, sql: str, places: list[Place], words: str, *effects: Effect) -> Step:
+        step = Step(sql, tuple(map(self._name, places)), words, effects=effects)
+        lost = self.follow(effects)
+        assert not lost, lost
+        return step
+
+    def _keys_dropped(self) -> Iterator[Step]:
+        """Drop the foreign keys that were not there, and those of columns and indexes that change."""
+        for place, table in sorted(self._now.items(), key=_by_name):
+            gone = [key for key in sorted(table.references) if not self._stays(place, key)]
+            if gone:
+                sql = ", ".join(f"DROP FOREIGN KEY {self._dialect.quote(key.name)}" for key in gone)
+                # In place, InnoDB does not find every key of a table whose name it encodes, as those of Lookup tables.
+                sql += "" if re.fullmatch(r"\w+", place[1], re.ASCII) else ", ALGORITHM = COPY"
+                clauses = tuple(ForeignKeyDropped(key.name) for key in gone)
+                words = f"drop foreign keys of {self._title(place)}"
+                yield self._step(f"ALTER TABLE {self._full(place)} {sql}", [place], words, Altered(place, clauses))
+
+    def _stays(self, place: Place, key: Reference) -> bool:
+        origin, above = self._tables.get(place), self._tables.get(key.parent, key.parent)
+        if origin is None or (key.parent not in self._tables and key.parent in self._now):
+            return False
+        same = (key.attributes, above, key.parent_attributes)
+        found = [(r.attributes, r.parent, r.parent_attributes) for r in self._before[origin].references]
+        return same in found and self._is_steady(place, key.attributes) and self._is_steady(key.parent, same[2])
+
+    def _is_steady(self, place: Place, columns: tuple[str, ...]) -> bool:
+        """Tell whether key, indexes and some columns of a table are as they were."""
+        if place not in self._tables:
+            return True  # of a database that is not ours
+        now, was = self._now[place], self._before[self._tables[place]]
+        if now is was:
+            return True
+        known = {column.name: column for column in was.columns}
+        same = all(c.name in known and is_same(c, known[c.name]) for c in now.columns if c.name in columns)
+        order = [column.name for column in now.columns] == [column.name for column in was.columns]
+        pairs = [sorted(zip(t.index_names, t.indexes, strict=True), key=str) for t in (now, was)]
+        return same and order and now.primary_key == was.primary_key and pairs[0] == pairs[1]
+
+    def _renamed(self) -> Iterator[Step]:
+        """Give tables their names again."""
+        wrong = {place: origin for place, origin in sorted(self._tables.items()) if place != origin}
+        texts_, effects = list[str](), list[Renamed]()
+        while wrong:
+            free = next((p for p, origin in wrong.items() if origin not in wrong), None)
+            if free is None:  # two tables changed names
+                free = next(iter(wrong))
+                away = (free[0], f"{free[1][:58]}_back_")
+                effects.append(Renamed(free, away))
+                wrong[away] = wrong.pop(free)
+            else:
+                effects.append(Renamed(free, wrong.pop(free)))
+            texts_.append(f"{self._full(effects[-1].old)} TO {self._full(effects[-1].new)}")
+        if effects:
+            places = [effect.new for effect in effects]
+            words = f"give {', '.join(self._title(place) for place in places)} their names again"
+            yield self._step(f"RENAME TABLE {', '.join(texts_)}", places, words, *effects)
+
+    def _restored(self, place: Place) -> Iterator[Step]:
+        """Change a table to what it was, apart from its foreign keys."""
+        now, was = self._now[place], self._before[place]
+        if now is was or not was.columns:
+            return
+        sql, clauses = list[str](), list[Clause]()
+
+        def add(text: str, clause: Clause) -> None:
+            sql.append(text)
+            clauses.append(clause)
+
+        quote, names = self._dialect.quote, self._columns[place]
+        mapped = [
+            (name, replace(index, columns=tuple(names.get(c, c) for c in index.columns)))
+            for name, index in zip(now.index_names, now.indexes, strict=True)
+        ]
+        wanted = list(zip(was.index_names, was.indexes, strict=True))
+        for name, index in mapped:
+            if (name, index) not in wanted:
+                add(f"DROP INDEX {quote(name)}", IndexDropped(name))
+        key_changes = tuple(names.get(c, c) for c in now.primary_key) != was.primary_key
+        if key_changes:
+            add("DROP PRIMARY KEY", PrimaryKeySet(()))
+        self._restore_columns(place, add)
+        if key_changes:
+            columns = self._dialect.listed(was.primary_key)
+            add(f"ADD PRIMARY KEY ({columns})", PrimaryKeySet(was.primary_key))
+        for name, index in wanted:
+            if (name, index) not in mapped:
+                known = IndexName(name, Index(tuple(index.columns), index.unique))
+                add(f"ADD {indexes.clause(self._dialect, known)}", IndexAdded(known))
+        if now.comment != was.comment:
+            add(f"COMMENT = {texts.literal(was.comment)}", CommentSet(was.comment))
+        if sql:
+            text = f"ALTER TABLE {self._full(place)}\n  " + ",\n  ".join(sql)
+            words = f"make {self._title(place)} what it was"
+            yield self._step(text, [place], words, Altered(place, tuple(clauses)))
+
+    def _restore_columns(self, place: Place, add: Callable[[str, Clause], None]) -> None:
+        now, was, quote = self._now[place], self._before[place], self._dialect.quote
+        names = self._columns[place]
+        for column in now.columns:
+            if column.name not in names:
+                add(f"DROP COLUMN {quote(column.name)}", ColumnDropped(column.name))
+        present = {names[column.name]: column for column in now.columns if column.name in names}
+        moved = list(present) != [column.name for column in was.columns]
+        previous = ""
+        for column in was.columns:
+            one = present[column.name]
+            after = previous if moved else None
+            where = "" if after is None else f" AFTER {quote(after)}" if after else " FIRST"
+            if is_same(named(one, column.name), column) and not moved:
+                if one.name != column.name:
+                    text = f"RENAME COLUMN {quote(one.name)} TO {quote(column.name)}"
+                    add(text, ColumnRenamed(one.name, column.name))
+            else:
+                declared = self._declared(column)
+                text = f"CHANGE COLUMN {quote(one.name)} {definition(self._dialect, declared)}{where}"
+                add(text, ColumnChanged(one.name, declared, after))
+            previous = column.name
+
+    def _declared(self, column: CatalogColumn | Column) -> Column:
+        """Give a column as a statement declares it."""
+        if isinstance(column, Column):
+            return column
+        if "generated" in column.extra:
+            raise PipelineError(
+                f"{column.name} cannot be made what it was.",
+                f"It is {column.stored} {column.extra}, which is not of DataJoint's making.",
+                "Go on with migrate, or make it what it was by hand.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+        default = column.default
+        expression = default is not None and (
+            (default.startswith("(") and default.endswith(")"))
+            or (not notation.is_text(column.stored) and default.upper().startswith("CURRENT_TIMESTAMP"))
+        )
+        if default is not None and not expression:
+            binary = re.fullmatch(r"0x([0-9A-Fa-f]*)", default) if column.stored.startswith("binary") else None
+            default = f"X'{binary[1]}'" if binary else self._dialect.literal(default)
+        sql = f"{column.stored} {column.extra.replace('collation', 'COLLATE')}".rstrip()
+        return Column(column.name, sql, _core(column), column.nullable, default, column.comment)
+
+    def _keys_added(self) -> Iterator[Step]:
+        """Add the foreign keys that were there."""
+        for place, was in sorted(self._before.items(), key=_by_name):
+            table = self._now.get(place)
+            there = {(r.attributes, r.parent, r.parent_attributes) for r in table.references} if table else set()
+            for key in sorted(was.references) if table is not None and table is not was else ():
+                if (key.attributes, key.parent, key.parent_attributes) in there:
+                    continue
+                quote, listed = self._dialect.quote, self._dialect.listed
+                rule = key.words.removeprefix("is ").upper() or "ON UPDATE CASCADE ON DELETE RESTRICT"
+                sql = (
+                    f"ALTER TABLE {self._full(place)} ADD CONSTRAINT {quote(key.name)} FOREIGN KEY "
+                    f"({listed(key.attributes)}) REFERENCES {self._full(key.parent)} ({listed(key.parent_attributes)}) "
+                    f"{rule}"
+                )
+                known = KeyName(key.name, key.attributes, key.parent, key.parent_attributes)
+                words = f"add foreign key ({', '.join(key.attributes)}) of {self._title(place)}"
+                step = self._step(sql, [place], words, Altered(place, (ForeignKeyAdded(known),)))
+                pairs = zip(key.parent_attributes, key.attributes, strict=True)
+                lost = orphans.rows(self._dialect, self._name(place), self._name(key.parent), pairs, was.primary_key)
+                yield replace(step, orphans=(lost,))
+
+    # --- Names -----------------------------------------------------------------------------------------------------
+
+    def _was(self, place: Place, column: str) -> CatalogColumn | Column | None:
+        """Give the column of before that a column is; None for one that was added."""
+        name = self._columns[place].get(column)
+        return next((c for c in self._before[self._tables[place]].columns if c.name == name), None)
+
+    def _keeps_type(self, one: CatalogColumn | Column, other: CatalogColumn | Column) -> bool:
+        renamed = named(one, other.name)
+        return is_same(renamed, other) or _stored(one) == _stored(other)
+
+    def _name(self, place: Place) -> TableName:
+        return TableName(self._schemas.get(place[0], place[0]), place[1])
+
+    def _title(self, place: Place) -> str:
+        return str(self._name(place))
+
+    def _full(self, place: Place) -> str:
+        return ".".join(map(self._dialect.quote, place))
+
+
+def _by_name(pair: tuple[Place, CatalogTable]) -> Place:
+    return pair[0]
+
+
+def _stored(column: CatalogColumn | Column) -> str:
+    return notation.normal_type(column.sql) if isinstance(column, Column) else column.stored
+
+
+def _core(column: CatalogColumn | Column) -> str:
+    """Give the core type that DataJoint noted of a column, or the server's."""
+    if isinstance(column, Column):
+        return column.core
+    marker = notation.normal_type(notation.split_comment(column.comment)[0])
+    return (core_of(marker) if marker else "") or column.stored

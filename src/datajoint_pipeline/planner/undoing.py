@@ -1,0 +1,123 @@
+"""Plan the way back from an interrupted run of MySQL: to the tables as the run found them.
+
+Only where nothing is gone. What the run added goes, what it changed becomes what it was; what it dropped, and values
+that it wrote over, it cannot have back. PostgreSQL needs none of this: it undoes a migration as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ..dialects import constraints
+from ..dialects.mysql.reversal import Reversal
+from ..errors import ExitCode, PipelineError
+from .deployment import Deployment
+from .plan import Group
+from .steps import PlannedStep, Recoding, UserPython, UserSQL, of_step
+
+
+@dataclass
+class WayBack:
+    """The way back.
+
+    Parameters
+    ----------
+    steps : list of PlannedStep
+        What is run.
+    questions : list of (str, str)
+        Queries that must count nothing before the first of them, each with what it counts, for people.
+    hindrance : str
+        What of the run has no way back, in words; empty where there is one.
+    """
+
+    steps: list[PlannedStep] = field(default_factory=list)
+    questions: list[tuple[str, str]] = field(default_factory=list)
+    hindrance: str = ""
+
+    def offer(self, command: str) -> str:
+        """Say whether the run can be taken back, and how."""
+        if self.hindrance:
+            return f"It cannot be taken back: {self.hindrance}."
+        return f"Or take back what it did: {command} rollback --interrupted."
+
+    def require(self, command: str) -> None:
+        """Refuse a way that there is not.
+
+        Raises
+        ------
+        PipelineError
+            If there is none.
+        """
+        if self.hindrance:
+            raise PipelineError(
+                "There is no way back from the interrupted run; nothing was changed.",
+                f"{self.hindrance}.",
+                f"See to what stopped it, then run {command} migrate, which goes on from there.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+
+
+def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
+    """Plan the way back from the first steps of a group.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What was there before the group.
+    group : Group
+        The group.
+    done : int
+        How many of its steps are done.
+    """
+    found, own, lossy = WayBack(), list[Sequence[UserSQL]](), {attribute for _, attribute in group.inputs.lossy}
+    dialect = deployment.dialect(constraints.names(deployment.catalogue), group.before, group.after)
+    # Between the lab's own statements, each part is taken back by itself.
+    parts = [Reversal(dialect, deployment.catalogue.tables)]
+    number = 0
+    while number < done:
+        step = group.steps[number]
+        number += 1
+        why = ""
+        if isinstance(step, UserSQL):
+            number += step.of - 1
+            if step.back is None:
+                why = f"it ran the lab's own statements, which have none that lead back ({step.words})"
+            elif number > done:
+                why = f"it ran some of the lab's own statements and not all ({step.words})"
+            else:
+                own.append(_undone(step))
+                parts.append(Reversal(dialect, parts[-1].now))
+        elif isinstance(step, UserPython):
+            why = f"it ran the lab's own Python ({step.words})"
+        elif isinstance(step, Recoding) or step.fresh:
+            pass  # what it wrote is in a column that goes
+        elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
+            why = f"it gave rows values in place of others ({step.words})"
+        else:
+            lost = parts[-1].follow(step.effects)
+            why = f"it {lost}" if lost else ""
+            for place in step.places:
+                parts[-1].follow_jobs(place)
+        found.hindrance = found.hindrance or why
+    if found.hindrance:
+        return found
+    for part in reversed(parts):
+        for table, column, loss in part.losses():
+            if column.rpartition(".")[2] in lossy:
+                found.hindrance = f"it was allowed to change values of {column}"
+            sql = f"SELECT COUNT(*) FROM {table} WHERE {loss.condition}"
+            found.questions.append((sql, f"values of {column} that {loss.words}"))
+        found.steps += [replace(of_step(step, dialect), words=f"take back: {step.words}") for step in part.steps()]
+        found.steps += own.pop() if own else ()
+    return found
+
+
+def _undone(step: UserSQL) -> list[UserSQL]:
+    """Give the steps that undo the lab's own statements."""
+    back, words = step.back or (), re.sub(r" \(\d+ of \d+\)$", "", step.words)
+    return [
+        UserSQL(words=f"take back: {words}", statements=(statement,), part=part, of=len(back))
+        for part, statement in enumerate(back, 1)
+    ]
