@@ -130,6 +130,31 @@ def test_purge_is_refused_in_the_middle_of_a_migration(dropped: Project, server:
     assert left(server) == kept
 
 
+def test_purge_and_restore_stand_in_the_journal(dropped: Project, server: Server) -> None:
+    """Who deleted what and who put it back; versions stay, and what somebody changed by hand is still seen."""
+
+    def last(many: int) -> list[tuple[str, ...]]:
+        runs = ok(dropped, "log", "--json").json["runs"][-many:]
+        return sorted((r["schema"], r["kind"], r["options"], r["status"], r["version"]) for r in runs)
+
+    version = {name: str(found) for name, (_, found) in states(dropped).items()}
+    assert dropped.run("purge").code == 7 and len(ok(dropped, "log", "--json").json["runs"]) == 4
+    ok(dropped, "purge", "life", "--allow-data-loss")
+    assert last(1) == [("life", "purge", "--allow-data-loss", "done", version["life"])]
+    server.execute("ALTER TABLE dev_work.task ADD COLUMN sneaked int")
+    ok(dropped, "purge", "--allow-data-loss", "--no-backup", code=0)
+    assert last(1) == [("work", "purge", "--allow-data-loss --no-backup", "done", version["work"])]
+    assert states(dropped)["work"][0] == "drifted"
+    (path,) = (dropped.folder / "backups").glob("*life*.zip")
+    ok(dropped, "restore", str(path), "--dry-run")
+    assert last(1)[0][1] == "purge"
+    ok(dropped, "restore", str(path))
+    assert last(1) == [("life", "restore", "", "done", version["life"])]
+    assert states(dropped)["life"] == ("current", version["life"])
+    told = " ".join(ok(dropped, "log").out.split())
+    assert "purge --allow-data-loss --no-backup" in told and "restore" in told
+
+
 CHANGES = ("CREATE T", "ALTER", "INSERT", "UPDATE", "DELETE", "DROP", "COMMIT", "RESET", "SET ROLE")
 
 
@@ -184,7 +209,7 @@ def test_restore_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Proj
         assert refused.out == "True\n", "it is tried again"
     assert left(server) == purged and {state for state, _ in states(dropped).values()} == {"current"}
     for name in ("dev_life", "dev_work"):
-        last = f"SELECT fingerprint FROM {name}.{quote}~migration{quote} ORDER BY id DESC LIMIT 1"
+        last = f"SELECT fingerprint FROM {name}.{quote}~migration{quote} WHERE status = 'done' ORDER BY id DESC LIMIT 1"
         assert server.execute(last) != [(None,)], "what somebody changes is still seen"
     ok(dropped, "restore", str(path))
     assert (left(server), values(server)) == (kept, had)

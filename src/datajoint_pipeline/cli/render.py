@@ -84,13 +84,16 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 def log(records: list[Record]) -> None:
     """Print one line a run, oldest first."""
+    from ..journal import DONE
+
     console = _console()
     if not records:
         console.print("Nothing is recorded yet.")
         return
     table = _table("when (UTC)", "schema", "what", "from", "to", "took", "who", "commit")
     for r in records:
-        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else r.status
+        under_way = "not ended" if r.status == DONE else r.status
+        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else under_way
         who = f"{r.os_user}@{r.host} as {r.database_user}"
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",

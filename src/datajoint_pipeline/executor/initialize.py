@@ -17,7 +17,7 @@ from ..internals.connection import tolerating_known_types
 from ..planner import status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
-from . import apply, owners
+from . import apply, owners, stepping
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -118,35 +118,46 @@ def _make(
     report: Callable[[str], None] | None,
 ) -> None:
     """Make schemas one by one, and record their versions."""
-    connection = target.connection
-    commit, software = target.commit(), target.software()
-    numbers: dict[str, int] = {}
+    connection, numbers = target.connection, dict[str, int]()
     with owners.handing_over(connection, [schema.database for schema in missing]):
         for schema in missing:
             if report is not None:
                 report(schema.name)
             _create_schema(connection, schema.database)
-            journal.create(connection, schema.database)
-            number = journal.begin(
-                connection,
-                schema.database,
-                kind="init",
-                version=schema.code_version,
-                previous_version=None,
-                code_commit=commit,
-                software=software,
-            )
+            numbers[schema.name] = _begun(target, schema)
             job_tables.make(connection, schema.database, declare(schema.name))
-            journal.finish(connection, schema.database, number)
-            numbers[schema.name] = number
+            # The last is done when all have their fingerprints, which follow from other schemas, too.
+            if schema is not missing[-1]:
+                journal.finish(connection, schema.database, numbers[schema.name])
     databases = target.databases
     shapes = catalog.read(connection, databases)
-    for name, shape in shapes.items():
-        if name in numbers:
-            journal.stamp(connection, databases[name], numbers[name], shape.fingerprint)
     # A table of an earlier call that was broken off may lack its origins.
     tables = {table.name: table for shape in shapes.values() for table in shape}
     lineage.repair(connection, databases, tables, only=numbers)
+    with stepping.within(connection):
+        for name, record in journal.latest(connection, databases).items():
+            if record.kind == "init" and record.fingerprint is None:
+                journal.stamp(connection, databases[name], record.id, shapes[name].fingerprint)
+        for schema in missing[-1:]:
+            journal.finish(connection, schema.database, numbers[schema.name])
+
+
+def _begun(target: Target, schema: SchemaStatus) -> int:
+    """Record that a schema is being made, unless a call that was broken off did; give the number of the run."""
+    connection = target.connection
+    journal.create(connection, schema.database)
+    found = journal.latest(connection, {schema.name: schema.database}).get(schema.name)
+    if found is not None and found.version == schema.code_version:
+        return found.id
+    return journal.begin(
+        connection,
+        schema.database,
+        kind="init",
+        version=schema.code_version,
+        previous_version=None,
+        code_commit=target.commit(),
+        software=target.software(),
+    )
 
 
 def _create_schema(connection: dj.Connection, database: str) -> None:

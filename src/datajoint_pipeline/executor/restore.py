@@ -27,6 +27,7 @@ from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
 from . import apply, archive, backup, owners, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
+from .noting import Note
 
 #: Bytes and rows of one statement that fills the temporary table.
 SIZE, ROWS = 4 << 20, 500
@@ -145,22 +146,24 @@ class _Restoring:
             found = [self._result(part, (part.rows, 0, 0), made=True) for part in missing]
             parts = [part for part in parts if part not in missing]
         made: list[Step] = []
+        note = self._note() if self.mysql else None
         try:
-            self._unstamp(missing)
             with suppress(_Undone), nullcontext() if self.mysql else stepping.transaction(self.connection):
+                note = note or self._note()
                 self._make([part for part in parts if part in missing], made)
                 owners.hand_over(self.connection, owned)
                 with self._staged(parts), stepping.within(self.connection):
                     found += [
                         self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
                     ]
-                    self._restamp()
                     if self.dry_run:
                         raise _Undone
+                    note.end()
         except Exception as error:
             self._take_back(made)
-            with suppress(Exception):  # as there; the next run sees to it
-                self._restamp()
+            if self.mysql and note is not None:
+                with suppress(Exception):  # as there
+                    note.withdraw()
             if isinstance(error, PipelineError) or server_errors.of(error):
                 raise
             raise PipelineError(
@@ -266,23 +269,11 @@ class _Restoring:
             with suppress(Exception):  # the error that led here is raised
                 self._query(step.sql)
 
-    def _unstamp(self, missing: list[Part]) -> None:
-        """Record on MySQL that the shape is not known while something is made: who is killed leaves no drift."""
-        for name in {part.schema for part in missing if not part.whole} if self.mysql and not self.dry_run else ():
-            if self._as_recorded(name):
-                journal.restamp(self.connection, self.deployment.databases[name], None)
-
-    def _restamp(self) -> None:
-        """Record the fingerprint of the shape with what was made again, by this run or by one that was killed."""
-        names = {part.schema for part in self.file.manifest.parts if self._as_recorded(part.schema)}
-        shapes = Deployment.read(self.deployment.target).shapes if names else {}
-        for name in names:
-            journal.restamp(self.connection, self.deployment.databases[name], shapes[name].fingerprint)
-
-    def _as_recorded(self, name: str) -> bool:
-        """Tell whether the shape of a schema was as it was recorded, or not known, before this run."""
-        record, shape = self.deployment.records.get(name), self.deployment.shapes.get(name)
-        return record is not None and shape is not None and record.fingerprint in (None, shape.fingerprint)
+    def _note(self) -> Note:
+        """Record that this is under way; a dry run leaves no record."""
+        schemas = dict.fromkeys(part.schema for part in self.file.manifest.parts)
+        options = "--overwrite" if self.overwrite else ""
+        return Note.take(self.deployment, () if self.dry_run else schemas, "restore", options)
 
     # --- Rows ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from ..quoting import quoter
 from ..schema.model import TableName
 from . import apply, owners, resume, runs, stepping
 from .backup import Backups
+from .noting import Note
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -102,8 +103,12 @@ def purge(
             (backups or Backups()).of_purge(deployment, list(_losses(deployment, full)))
         dialect = deployment.dialect(names, deployment.tables, deployment.tables)
         statements = [statement for item in found for statement in _deleting(dialect, item)]
-        stepping.prepare(connection)
-        _delete(deployment, statements, {item.schema for item in found}, chosen)
+        deleted = {item.schema for item in found}
+        if statements:
+            stepping.prepare(connection)
+            options = apply.allowances(allow_data_loss, backups or Backups())
+            _delete(deployment, statements, sorted(deleted), options)
+        _end_what_was_killed(deployment, [n for n in deployment.records if n not in deleted and n in (chosen or {n})])
         return found
 
 
@@ -114,37 +119,41 @@ def _deleting(dialect: Dialect, item: Purged) -> list[str]:
     return [step.sql for step in dialect.drop_table(name)]
 
 
-def _delete(deployment: Deployment, statements: list[str], schemas: set[str], chosen: Collection[str]) -> None:
-    """Delete, and record the shapes that are left.
-
-    PostgreSQL does it as a whole. MySQL ends a transaction with each statement: the shapes that were recorded are taken
-    back before the first, and a purge that was killed is gone on with by the next.
-    """
+def _delete(deployment: Deployment, statements: list[str], schemas: list[str], options: str) -> None:
+    """Delete, and record it. PostgreSQL does it as a whole; killed on MySQL, it is gone on with by the next purge."""
     connection, databases = deployment.connection, deployment.databases
-    as_a_whole = connection.adapter.backend == "postgresql"
-    what = "Nothing was deleted." if as_a_whole else "Not everything was deleted yet."
 
-    def restamp() -> None:
-        for schema, shape in Deployment.read(deployment.target).shapes.items():
-            record = deployment.records.get(schema)
-            wanted = not chosen or schema in chosen
-            if record is not None and (schema in schemas or (record.fingerprint is None and wanted)):
-                journal.restamp(connection, databases[schema], shape.fingerprint)
-
-    def delete() -> None:
+    def as_a_whole() -> None:
         with stepping.transaction(connection):
+            note = Note.take(deployment, schemas, "purge", options)
             for statement in statements:
-                stepping.send(connection, statement, what)
-            restamp()
+                stepping.send(connection, statement, "Nothing was deleted.")
+            note.end()
 
-    if as_a_whole:
-        stepping.patiently(connection, databases, delete)
+    if connection.adapter.backend == "postgresql":
+        stepping.patiently(connection, databases, as_a_whole)
         return
-    for schema in schemas & deployment.records.keys():
-        journal.restamp(connection, databases[schema], None)
-    for statement in statements:
-        stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
-    restamp()
+    note = Note.take(deployment, schemas, "purge", options)
+    for number, statement in enumerate(statements):
+        what = "Not everything was deleted yet." if number else "Nothing was deleted."
+        try:
+            stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
+        except stepping.Refused:
+            if number == 0:
+                note.withdraw()
+            raise
+    note.end()
+
+
+def _end_what_was_killed(deployment: Deployment, schemas: Iterable[str]) -> None:
+    """Record the shapes of schemas whose purge was killed after the last statement for them."""
+    for name in schemas:
+        record, shape = deployment.records[name], deployment.shapes.get(name)
+        if record.fingerprint is None and shape is not None:
+            database = deployment.databases[name]
+            journal.stamp(deployment.connection, database, record.id, shape.fingerprint)
+            if record.finished_at is None and record.status == journal.DONE:
+                journal.finish(deployment.connection, database, record.id)
 
 
 def _losses(deployment: Deployment, items: list[Purged]) -> Iterator[Loss]:

@@ -67,9 +67,11 @@ class Record:
     layout : int
         Layout of the journal that the row was written in.
     kind : str
-        ``init``, ``adopt``, ``migrate``, ``rollback`` or ``draft``.
+        ``init``, ``adopt``, ``migrate``, ``rollback`` or ``draft``; ``purge`` and ``restore``, which lead to no other
+        version and are ``done`` from the start.
     status : str
-        ``running`` until the run has ended, then ``done``; ``withdrawn`` where its first step failed.
+        ``running`` until the run has ended, then ``done``; ``withdrawn`` where nothing is left of it: its first
+        step failed, or it was taken back.
     version, previous_version : str or None
         The schema's version after the run and before it; None where there was none.
     fingerprint : str or None
@@ -321,6 +323,8 @@ def begin(
     code_commit: str,
     software: str,
     options: str = "",
+    fingerprint: str | None = None,
+    status: str = RUNNING,
 ) -> int:
     """Record a run that is under way; give its number."""
     table, number = _table(connection, database), following(connection, database)
@@ -328,10 +332,10 @@ def begin(
         "id": number,
         "layout": LAYOUT,
         "kind": kind,
-        "status": RUNNING,
+        "status": status,
         "version": version,
         "previous_version": previous_version,
-        "fingerprint": None,
+        "fingerprint": fingerprint,
         "started_at": now(),
         "finished_at": None,
         "database_user": login(connection),
@@ -342,7 +346,8 @@ def begin(
         "options": options,
     }
     marks = ", ".join(["%s"] * len(values))
-    connection.query(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
+    connection.query(sql, tuple(values.values()), reconnect=False)
     return number
 
 
@@ -355,7 +360,7 @@ def finish(connection: dj.Connection, database: str, number: int) -> None:
 
 
 def withdraw(connection: dj.Connection, database: str, number: int) -> None:
-    """Record that a run ended before anything was changed."""
+    """Record that nothing is left of a run: it ended before anything was changed, or was taken back."""
     query = f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s"
     connection.query(query, (WITHDRAWN, now(), number), reconnect=False)
 
@@ -366,12 +371,13 @@ def stamp(connection: dj.Connection, database: str, number: int, fingerprint: st
     connection.query(query, (fingerprint, number))
 
 
-def restamp(connection: dj.Connection, database: str, fingerprint: str | None) -> None:
-    """Record another fingerprint of the version that a schema has, if it has one; None while it is not known."""
+def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
+    """Record another fingerprint of the version that a schema has, if it has one."""
     table = _table(connection, database)
     sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s ORDER BY id DESC LIMIT 1"
     if connection.adapter.backend == "postgresql":
-        sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s AND id = (SELECT MAX(id) FROM {table})"
+        last = f"SELECT MAX(id) FROM {table} WHERE status <> 'withdrawn'"
+        sql = f"UPDATE {table} SET fingerprint = %s WHERE status = %s AND id = ({last})"
     connection.query(sql, (fingerprint, DONE), reconnect=False)
 
 
