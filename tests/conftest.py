@@ -163,12 +163,17 @@ class Result:
 
 @dataclass
 class Project:
-    """A rendered project whose commands run with this interpreter, without installing it."""
+    """A rendered project whose commands run with this interpreter, without installing it.
+
+    To read the certificates of all authorities that a machine knows takes longer than most commands, so only with
+    ``authorities`` they find them.
+    """
 
     folder: Path
     package: str = "my_pipeline"
     environment: dict[str, str] = field(default_factory=dict)
     warm: Zygote | None = None
+    authorities: bool = False
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120, **variables: str) -> Result:
         """Run the project's command line."""
@@ -188,8 +193,8 @@ class Project:
         """The environment of a process: nothing of DataJoint's from outside."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJ_", "MY_PIPELINE"))}
         clean |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-        # No server of the tests has a certificate that the machine knows; to read all of them takes long.
-        clean |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+        if not self.authorities:
+            clean |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
         return clean | self.environment | more
 
     def read(self, path: str) -> str:

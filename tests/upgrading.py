@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,13 @@ def releases() -> dict[str, str]:
     """Commit of each release by its version, oldest first, from the subjects `Release vX.Y.Z` on main."""
     log = git(ROOT, "log", "--reverse", "--format=%H %s")
     return {version: commit for commit, version in re.findall(r"^(\w+) Release (v\d+\.\d+\.\d+)$", log, re.MULTILINE)}
+
+
+def sample() -> list[str]:
+    """The first release and the last of each minor version; all of them with EVERY_RELEASE."""
+    every = list(releases())
+    last = {version.rpartition(".")[0]: version for version in every}
+    return every if os.environ.get("EVERY_RELEASE") else list(dict.fromkeys([every[0], *last.values()]))
 
 
 def clone(folder: Path) -> Path:

@@ -144,11 +144,13 @@ class _Loaded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if module is not self._modules["datajoint"]:
             return
         sys.modules.update({name: self._modules[name] for name in self._with_datajoint})
+        logger = self._modules["datajoint.logging"].logger
+        logger.handlers = []  # until it has the configuration, it logs as any other does
+        logger.setLevel(0)
         settings, logging = (self._modules[f"datajoint.{name}"] for name in ("settings", "logging"))
         code = importlib.machinery.SourceFileLoader("datajoint.logging", str(logging.__file__)).get_code(
             "datajoint.logging"
         )
-        exec(code, vars(logging))
         kind, config = settings.Config, settings.config
 
         def again() -> Any:
@@ -158,6 +160,7 @@ class _Loaded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         settings.Config = again
         assert settings._create_config() is config
         settings.Config = kind
+        exec(code, vars(logging))
 
 
 def _run(request: dict[str, Any], package: str) -> int:

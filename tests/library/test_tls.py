@@ -194,6 +194,7 @@ def secured(request: pytest.FixtureRequest) -> Secured:
 @pytest.fixture
 def own(secured: Secured, project: Project) -> Project:
     project.environment |= {**secured.server.variables, "MY_PIPELINE_ENV": "dev"}
+    project.authorities = True
     project.write("database-ca.crt", LAB.certificate.decode())
     return project
 
