@@ -105,6 +105,8 @@ class Recording:
     def __init__(self, sources: Sources, versions: Mapping[str, str], prefix: str) -> None:
         self._sources, self._versions, self._prefix = sources, versions, prefix
         self._tables: dict[str, dict[str, Table]] = {name: {} for name in versions}
+        #: Where attributes come from, by the table's name in statements and the attribute, as DataJoint notes it.
+        self._lineages: dict[tuple[str, str], str] = {}
         #: Stands in the place of a connection.
         self.connection: Any = None
         #: Rows that Lookup tables come with, as far as JSON can say them, by schema and table.
@@ -157,7 +159,7 @@ class Recording:
             table_class.database, table_class._connection = schema.database, schema.connection
             table_class._support = [table_class.full_table_name]
             table_class.declaration_context = context
-            table, table_class._heading = _compile(table_class, context, self._schema, self._note)
+            table, table_class._heading = _compile(table_class, context, self._schema, self._note, self._lineages)
         except PipelineError:
             raise
         except Exception as error:
@@ -216,7 +218,9 @@ def _line(sources: Sources, table_class: Any, error: BaseException) -> str:
     return sources.place([(str(inspect.getsourcefile(table_class)), lines[0] if lines else first)])
 
 
-def _compile(table_class: Any, context: dict[str, Any], schema_of: Any, note: Any) -> tuple[Table, Heading]:
+def _compile(
+    table_class: Any, context: dict[str, Any], schema_of: Any, note: Any, lineages: dict[tuple[str, str], str]
+) -> tuple[Table, Heading]:
     connection, adapter = table_class._connection, table_class._connection.adapter
     table = table_class()
     name = TableName(schema_of(table_class.database), table_class.table_name)
@@ -241,6 +245,11 @@ def _compile(table_class: Any, context: dict[str, Any], schema_of: Any, note: An
     for attribute in key:
         if columns[attribute].type.endswith(("blob", "json")):
             raise _Refused("Blob or JSON attributes are not allowed in the primary key.", attribute)
+    place = (table_class.database, name.table)
+    lineage = {attribute: ".".join((*place, attribute)) for attribute in key}
+    lineage |= {attribute: lineages[parent] for attribute, parent in origins.items()}
+    # With these, queries may stand in a class body, as those of a key source do.
+    lineages |= {(table_class.full_table_name, attribute): text for attribute, text in lineage.items()}
     return compiled, Heading(
         dict(
             default_attribute_properties,
@@ -249,6 +258,7 @@ def _compile(table_class: Any, context: dict[str, Any], schema_of: Any, note: An
             in_key=attribute in key,
             nullable=column.nullable,
             comment=_read(column.comment),
+            lineage=lineage.get(attribute),
             is_hidden=attribute.startswith("_"),
         )
         for attribute, column in columns.items()
