@@ -90,6 +90,73 @@ def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project
         assert states(own) == {"life": ("behind", version), "work": ("current", "1.0.0")}
 
 
+#: How long an administrator lets statements and sessions of an account take, by the server.
+LIMITS = {
+    "mysql": {"max_execution_time": ("400", "0"), "wait_timeout": ("1", "28800")},
+    "postgresql": {
+        "statement_timeout": ("'400ms'", ""),
+        "idle_in_transaction_session_timeout": ("'400ms'", ""),
+        "idle_session_timeout": ("'900ms'", ""),
+    },
+}
+
+SLOW = """    RunSQL(
+        "take long",
+        mysql="SELECT animal_id, SLEEP(0.4) FROM {life}.animal",
+        postgresql="SELECT pg_sleep(0.9)",
+    ),
+    RunPython("think", thought, think),
+]
+"""
+
+THINKING = """import time
+
+done = []
+
+
+def thought(connection, databases):
+    return bool(done)
+
+
+def think(connection, databases):
+    time.sleep(1.5)
+    done.append(True)
+    return False
+
+
+follows"""
+
+
+def test_a_time_limit_of_an_account_does_not_stop_a_migration(project: Project, server: Server) -> None:
+    limits = LIMITS[server.backend]
+    with made(server, "dev_work", "dev_life") as make:
+        account = make("hurried", owns=True)
+        plain = replace(server, user=account.name, password=account.password)
+        with living(plain, project) as own:
+            own.replace(own.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+            ok(own, "revise", "-m", "moods")
+            path = "src/my_pipeline/migrations/life/1.1.0_moods.py"
+            text = (
+                own.read(path)
+                .replace("import ", "import RunPython, RunSQL, ", 1)
+                .replace("\nfollows", f"\n{THINKING}", 1)
+            )
+            own.write(path, text.rstrip().removesuffix("]") + SLOW)
+            try:
+                for name, (value, _) in limits.items():
+                    server.execute(
+                        f"SET GLOBAL {name} = {value}"
+                        if server.backend == "mysql"
+                        else f"ALTER ROLE {account.user} SET {name} = {value}"
+                    )
+                ok(own, "migrate", "--dry-run", code=3)
+                ok(own, "migrate")
+            finally:
+                if server.backend == "mysql":
+                    server.execute(*(f"SET GLOBAL {name} = {usual}" for name, (_, usual) in limits.items()))
+            assert states(own)["life"] == ("current", "1.1.0")
+
+
 #: A moment of each kind, a text that needs Unicode, and, once ``ALTER``ed, a fill of each kind.
 MOMENTS = '''"""What lives here."""
 

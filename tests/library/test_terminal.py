@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from conftest import Project, Server
@@ -52,3 +54,32 @@ def test_statements_of_others_are_shown_without_their_values(
 ) -> None:
     for is_mysql, expected in ((True, mysql), (False, postgresql)):
         assert expected is None or without_literals(text, mysql=is_mysql) == expected
+
+
+ODD = ("cp1252", "ascii", "latin-1:strict")
+
+
+@pytest.mark.parametrize("encoding", ODD)
+def test_what_a_terminal_cannot_show_is_replaced(project: Project, server: Server, encoding: str) -> None:
+    """Characters of a lab in comments, names and values: commands do the same, and only the picture is poorer."""
+    with living(server, project) as own:
+        own.replace(own.module("life"), "# An animal", "# An animal → 動物 ✓")
+        own.replace(own.module("life"), "# on that day", "# on that day, in µg ± δ")
+        variables = {**own.variables(), "PYTHONIOENCODING": encoding}
+
+        def said(*arguments: str, code: int = 0) -> tuple[str, str]:
+            command = [sys.executable, "-m", "my_pipeline", *arguments]
+            done = subprocess.run(command, cwd=own.folder, env=variables, capture_output=True, check=False)
+            out, err = (text.decode(encoding.partition(":")[0]) for text in (done.stdout, done.stderr))
+            assert done.returncode == code and "Unicode" not in err, (arguments, out, err)
+            return out, err
+
+        assert "?" in said("diff", code=3)[0]
+        said("revise", "-m", "longer")
+        assert "?" in said("migrate", "--dry-run", code=3)[0]
+        shown = json.loads(said("migrate", "--dry-run", "--json", code=3)[0])
+        assert "動物" in json.dumps(shown, ensure_ascii=False)
+        said("migrate")
+        said("check")
+        assert said("status")[0] and said("log")[0]
+    assert "動物" in own.read("src/my_pipeline/migrations/life/snapshot.txt")

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -29,7 +29,7 @@ class Options:
     """The options of every command, the pipeline that it is for, and where its JSON goes."""
 
     pipeline: Pipeline
-    output: IO[str]
+    output: TextIO
     environment: str | None = None
     json: bool = False
     debug: bool = False
@@ -40,7 +40,8 @@ class Options:
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Write the one document of ``--json``."""
-        print(visible(json.dumps(document, default=str, ensure_ascii=False, indent=2)), file=self.output)
+        plain = "utf" not in (self.output.encoding or "").lower()  # which a program reads as it is
+        print(visible(json.dumps(document, default=str, ensure_ascii=plain, indent=2)), file=self.output)
 
 
 class _Named:

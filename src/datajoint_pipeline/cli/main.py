@@ -14,7 +14,7 @@ from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import migrations
 from .common import Options, common, example, leave, program, show_status, utc
-from .visible import echo
+from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
@@ -226,6 +226,7 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
     # DataJoint logs to standard output unless told otherwise before it is imported.
     os.environ.setdefault("DJ_LOG_STREAM", "stderr")
     settings.quiet()
+    tolerate(sys.stdout, sys.stderr)
     options = Options(pipeline, sys.stdout)
     # With --json, whatever a module or a library prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr) if "--json" in arguments else contextlib.nullcontext():

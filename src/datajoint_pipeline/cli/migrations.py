@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ExitCode
+from ..errors import ExitCode, worst
 from .common import Options, common, example, leave, program, show_status
 from .visible import echo
 
@@ -31,19 +31,36 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _show_impact(options: Options, environment: Environment, found: list[Impact], *, sql: bool = False) -> None:
-    """Show what would be done, and leave."""
+def _show_impact(
+    options: Options,
+    environment: Environment,
+    found: list[Impact],
+    *,
+    sql: bool = False,
+    allow_data_loss: bool = False,
+) -> None:
+    """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named."""
+    from ..commands import status
+    from ..planner import judging
     from . import render
 
+    refused = [pair for g in found for pair in judging.refusals(g.group, allow_data_loss=allow_data_loss)]
+    drifted = [] if found else [s for s in status.status(options.pipeline, environment) if s.drift]
+    if drifted and not options.json:
+        show_status(options, environment, drifted)
     if options.json:
-        options.print_json({"environment": environment.name, "groups": [g.as_dict() for g in found]})
+        errors = [{"what": error.what, "why": error.why, "do": error.do} for _, error in refused]
+        groups = [g.as_dict() for g in found]
+        options.print_json({"environment": environment.name, "groups": groups, "refused": errors})
     elif sql:
         for group in found:
             click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
-        render.impact(environment, found)
-    loses = any(f.loses for g in found for f in g.group.violations)
-    leave(ExitCode.DATA_LOSS if loses else ExitCode.PENDING if found else ExitCode.OK)
+        render.impact(environment, found, refused)
+    codes = [error.exit_code for _, error in refused]
+    if ExitCode.ERROR in codes:
+        leave(ExitCode.ERROR)
+    leave(worst([*codes, ExitCode.DRIFT if drifted else ExitCode.PENDING if found else ExitCode.OK]))
 
 
 _no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
@@ -159,7 +176,7 @@ def migrate(
             found = migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
         else:
             found = migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
-        _show_impact(options, environment, found, sql=sql)
+        _show_impact(options, environment, found, sql=sql, allow_data_loss=allow_data_loss)
         return
     backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..commands.revise import Revised
     from ..diff.questions import Answers, Question
+    from ..errors import PipelineError
     from ..executor.archive import Manifest
     from ..executor.restore import Restored
     from ..executor.revert import Purged
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..journal.runs import Record
     from ..planner.comparison import Comparison
     from ..planner.impact import Impact
+    from ..planner.plan import Violation
     from ..planner.status import SchemaStatus
     from ..project.doctor import Report
     from ..project.environments import Environment
@@ -66,7 +69,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     table = _table("schema", "on the server", "code", "database", "state", "")
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
-        remark = f"pending: {', '.join(schema.pending)}" if schema.pending else "; ".join(schema.drift)
+        pending = [f"pending: {', '.join(schema.pending)}"] if schema.pending else []
+        remark = "; ".join([*schema.drift, *pending])
         if schema.unreadable:
             remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
         if schema.draft:
@@ -218,9 +222,12 @@ def differences(found: list[Comparison]) -> None:
             console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
 
 
-def impact(environment: Environment, found: list[Impact]) -> None:
-    """Print what `migrate` would do."""
+def impact(environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]]) -> None:
+    """Print what `migrate` would do; first, what stands in the way."""
     console = _console()
+    for _, error in refused:
+        console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
+    stands = [violation for violation, _ in refused]
     if not found:
         console.print(f"[green]Nothing is pending on {environment.name}.[/]")
     for cost in found:
@@ -245,8 +252,8 @@ def impact(environment: Environment, found: list[Impact]) -> None:
             for statement in step.script:
                 console.print(f"[dim]{escape(statement)}[/]")
         for finding in cost.group.violations:
-            colour = "red" if finding.loses or finding.blocks else "yellow"
-            console.print(f"[{colour}]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+            if finding not in stands:
+                console.print(f"[yellow]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
         if not any(violation.loses or violation.blocks or violation.unsure for violation in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
@@ -294,6 +301,16 @@ def restored(found: list[Restored], *, dry_run: bool) -> None:
 
 @contextmanager
 def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on a terminal which step runs."""
+    """Show on a terminal which step runs, and in the end how many did."""
+    begun, done = time.monotonic(), 0
+
+    def report(words: str, number: int, of: int) -> None:
+        nonlocal done
+        done += 1
+        show(f"{number} of {of}: {words}")
+
     with spinner("Step") as show:
-        yield lambda words, number, of: show(f"{number} of {of}: {words}")
+        yield report
+    if done:
+        steps = "1 step" if done == 1 else f"{done} steps"
+        _console().print(f"{steps} done in {time.monotonic() - begun:.1f} s.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from io import TextIOWrapper
+from typing import IO, Any
 
 import click
 
@@ -15,6 +16,13 @@ _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2
 def visible(text: str) -> str:
     """Give a text with its control characters written out, ``\\u001b`` for escape; JSON stays the same JSON."""
     return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def tolerate(*streams: IO[str]) -> None:
+    """Have characters that a stream's encoding lacks replaced by question marks, instead of an error in the middle."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def echo(text: str, *, err: bool = False, **style: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..executor import adopt as adopting
+from ..executor import stepping
 from ..executor.runs import Report
 from ..planner import impact
 from ..planner.impact import Impact
@@ -29,4 +30,6 @@ def adopt(
 
 def plan_types(pipeline: Pipeline, environment: Environment, schemas: Iterable[str] = ()) -> list[Impact]:
     """Give what ``types`` would do; change no database."""
-    return impact.survey_types(pipeline.target(environment), schemas)
+    target = pipeline.target(environment)
+    with stepping.changing(target.connection):
+        return impact.survey_types(target, schemas)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from ..executor import apply, owners
+from ..executor import apply, owners, stepping
 from ..executor.apply import Warn
 from ..executor.backup import Backups
 from ..executor.runs import Report
@@ -88,7 +88,9 @@ def plan(
     answer: Answer | None = None,
 ) -> list[Impact]:
     """Give what :func:`migrate` would do; change nothing."""
-    return impact.survey(pipeline.target(environment), schemas, to, answer=answer)
+    target = pipeline.target(environment)
+    with stepping.changing(target.connection):
+        return impact.survey(target, schemas, to, answer=answer)
 
 
 def plan_draft(
@@ -96,7 +98,9 @@ def plan_draft(
 ) -> list[Impact]:
     """Give what :func:`draft` would do; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
-    return impact.survey_draft(pipeline.target(environment), schemas, answer, ask)
+    target = pipeline.target(environment)
+    with stepping.changing(target.connection):
+        return impact.survey_draft(target, schemas, answer, ask)
 
 
 def _make_job_tables(pipeline: Pipeline, target: Target) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..planner import drift
-from ..planner import status as statuses
 from ..planner.status import SchemaStatus
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
@@ -11,5 +10,4 @@ from ..project.pipeline import Pipeline
 
 def status(pipeline: Pipeline, environment: Environment) -> list[SchemaStatus]:
     """Give, for each schema, the version in the code and in the database, and what was changed behind its back."""
-    target = pipeline.target(environment)
-    return drift.examine(target, statuses.read(target))
+    return drift.read(pipeline.target(environment))

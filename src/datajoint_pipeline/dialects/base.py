@@ -63,9 +63,9 @@ class Dialect(ABC):
     #: Statement for every session, so that nothing which an account or the server has set changes a value or a shape.
     exact = ""
 
-    #: What else a session is set to while it changes a pipeline: moments are in UTC, and a statement sees what others
-    #: wrote before it. People's own sessions stay in the zone that they chose.
-    changing: Mapping[str, str] = {}
+    #: What else a session is set to while it changes a pipeline or counts its rows: moments are in UTC, a statement
+    #: sees what others wrote before it, and takes as long as it takes. People's own sessions are as they chose.
+    changing: Mapping[str, str | int] = {}
 
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()

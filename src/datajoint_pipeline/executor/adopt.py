@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from .. import journal
 from ..history import baselines
 from ..internals import lineage
-from ..planner import adoption, status
+from ..planner import adoption, drift
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
@@ -59,7 +59,7 @@ def adopt(
         _record(deployment, like)
         if retyping is not None:
             apply.apply(deployment, retyping, "adopt", report)
-        return status.read(target)
+        return drift.read(target)
 
 
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:

@@ -15,11 +15,9 @@ from ..dialects.owners import Owner
 from ..diff import questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
-from ..history.migration_files import Migration
 from ..internals.connection import one_session
-from ..planner import drafts, drift, pending, plan, status
+from ..planner import drafts, drift, judging, pending, plan
 from ..planner.deployment import Deployment
-from ..planner.losses import ALLOWED
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
@@ -84,8 +82,8 @@ def migrate(
             deployment = Deployment.read(target)
             wanted = pending.pending_migrations(deployment, chosen, to)
             if not wanted:
-                return status.read(target)
-            refuse_drift(deployment, wanted)
+                return drift.read(target)
+            drift.refuse(deployment, wanted)
             # Everything is judged before the first step, and then again each time what is next.
             groups = drafts.groups(deployment, wanted, answer=answer, one=begun)
             lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in groups]
@@ -131,7 +129,7 @@ def draft(
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
             drafts.keep(target, code)
             apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups), warn)
-        return status.read(target)
+        return drift.read(target)
 
 
 def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:
@@ -144,33 +142,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     """
     _owned(deployment, group)
     plan.count(deployment.connection, group)
-    title, lossy = group.migrations[0].title, set()
-    drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
-    fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
-    using = "Say in the migration how the new values come about (using=...)"
-    recode = "Correct them, or give the values in Python (RunPython) to another attribute"
-    agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
-    adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
-    if adopted:
-        fill, using = "give the attribute another type", "Give the attribute a type that holds them"
-    for violation in group.violations:
-        if violation.blocks:
-            raise PipelineError(
-                f"{title} cannot be applied: {violation.table} has {violation.count} {violation.words}.",
-                "The server would refuse the change; nothing was changed.",
-                f"Correct these rows, or {fill}.",
-            )
-        if violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
-            raise PipelineError(
-                f"{violation.table} has {violation.count} {violation.words}.",
-                f"{title} would lose them; nothing was changed.",
-                {"codec": recode, "merge": agree}.get(violation.kind, using)
-                + (", or say --allow-data-loss." if violation.kind in ALLOWED and not adopted else "."),
-                exit_code=ExitCode.DATA_LOSS,
-            )
-        if violation.loses:
-            lossy |= {(violation.table, attribute) for attribute in violation.attributes}
-    return frozenset(lossy)
+    return judging.lossy(group, allow_data_loss=allow_data_loss)
 
 
 def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:
@@ -184,25 +156,6 @@ def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:
                 f"Run {deployment.target.command} migrate first.",
                 exit_code=ExitCode.INTERRUPTED,
             )
-
-
-def refuse_drift(deployment: Deployment, wanted: list[Migration]) -> None:
-    """Refuse to change a schema that has drifted from what was recorded."""
-    for name in dict.fromkeys(migration.schema for migration in wanted):
-        record, shape = deployment.records.get(name), deployment.shapes.get(name)
-        if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
-            continue
-        if record.kind == journal.DRAFT:
-            continue  # which is replaced by what the files say, whatever it has become
-        history = deployment.histories[name]
-        expected = history.latest if history.latest and history.latest.version == record.version else None
-        texts = drift.explain(expected.shape, shape) if expected is not None else ()
-        raise PipelineError(
-            f"{deployment.databases[name]} is not as {name} {record.version} was recorded.",
-            texts[0] if texts else "Somebody changed its tables by other means.",
-            f"Put it right, or record it as it is with adopt --again {name}.",
-            exit_code=ExitCode.DRIFT,
-        )
 
 
 # --- One group -----------------------------------------------------------------------------------------------------

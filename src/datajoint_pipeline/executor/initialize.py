@@ -14,7 +14,7 @@ from ..history import baselines, chain, migration_files
 from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
-from ..planner import status
+from ..planner import drift, status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
 from . import apply, owners, stepping
@@ -52,7 +52,7 @@ def initialize(
     """
     connection = target.connection
     if not _to_make(target, status.read(target)):
-        return status.read(target)
+        return drift.read(target)
     code = _checked(target) if target.files.editable else None
     with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
@@ -61,7 +61,7 @@ def initialize(
             _make(target, missing, declare, report)
     if code is not None:
         baselines.write(target.files, code.tables(target.versions))
-    return status.read(target)
+    return drift.read(target)
 
 
 def _checked(target: Target) -> Code:
@@ -136,7 +136,7 @@ def _make(
     lineage.repair(connection, databases, tables, only=numbers)
     with stepping.within(connection):
         for name, record in journal.latest(connection, databases).items():
-            if record.kind == "init" and record.fingerprint is None:
+            if name in numbers or (record.kind == "init" and record.fingerprint is None):
                 journal.stamp(connection, databases[name], record.id, shapes[name].fingerprint)
         for schema in missing[-1:]:
             journal.finish(connection, schema.database, numbers[schema.name])

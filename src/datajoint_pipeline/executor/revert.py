@@ -12,7 +12,7 @@ from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
-from ..planner import adoption, rollbacks, status
+from ..planner import adoption, drift, pending, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.status import SchemaStatus
@@ -43,12 +43,12 @@ def rollback(
         adoption.refuse_draft(deployment, schema)
         undone = rollbacks.undone(deployment, schema, to)
         if not undone:
-            return status.read(target)
-        apply.refuse_drift(deployment, undone)
+            return drift.read(target)
+        drift.refuse(deployment, undone)
         group = rollbacks.group(deployment, schema, to, undone)
         apply.judge(deployment, group, allow_data_loss=False)
         apply.apply(deployment, group, "rollback", report)
-        return status.read(target)
+        return drift.read(target)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def purge(
     connection, chosen = target.connection, frozenset(chosen)
     with apply.alone(target):
         deployment = Deployment.read(target)
+        pending.refuse_unknown(sorted(chosen), deployment.databases)
         names = constraints.names(deployment.catalogue)
         schemas = {database: name for name, database in deployment.databases.items()}
         found = [

@@ -80,11 +80,15 @@ def prepare(connection: dj.Connection) -> None:
 @contextmanager
 def changing(connection: dj.Connection) -> Iterator[None]:
     """Have the session set up for changing a pipeline, whatever an account or the server has set, for a while."""
-    wanted, mysql = dialect_of(connection).changing, connection.adapter.backend == "mysql"
-    show = "SELECT @@SESSION.{}" if mysql else "SHOW {}"
-    before = {name: connection.query(show.format(name), args=None, reconnect=False).fetchone()[0] for name in wanted}
+    mysql = connection.adapter.backend == "mysql"
+    show = "SELECT @@SESSION.{}" if mysql else "SELECT current_setting('{}', true)"
+    wanted, before = dict[str, str | int](), dict[str, str | int]()
+    for name, value in dialect_of(connection).changing.items():
+        (found,) = connection.query(show.format(name), args=None, reconnect=False).fetchone()
+        if found is not None:
+            wanted[name], before[name] = value, found
 
-    def set_up(values: Mapping[str, str]) -> None:
+    def set_up(values: Mapping[str, str | int]) -> None:
         for name, value in values.items():
             connection.query(f"SET SESSION {name} = %s", (value,), reconnect=False)
 

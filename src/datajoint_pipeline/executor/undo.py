@@ -10,7 +10,7 @@ from ..dialects.mysql import effects
 from ..errors import ExitCode, PipelineError
 from ..internals import lineage
 from ..journal import steplog
-from ..planner import drafts, resuming, status, undoing
+from ..planner import drafts, drift, resuming, undoing
 from ..planner.status import SchemaStatus
 from ..planner.steps import UserPython, UserSQL
 from ..planner.target import Target
@@ -35,7 +35,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
         run = resume.planned(target, began)
         if run is None or run.untouched:
             runs.withdraw(target, began.members)
-            return status.read(target)
+            return drift.read(target)
         if target.connection.adapter.backend == "postgresql":
             raise PipelineError(
                 "All of the interrupted run is there but what it adds online; nothing was changed.",
@@ -48,7 +48,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
         run.command = "rollback --interrupted"
         run.carry_out(report)
         _conclude(run)
-        return status.read(target)
+        return drift.read(target)
 
 
 def _begin(run: Run, began: resume.Interrupted) -> None:

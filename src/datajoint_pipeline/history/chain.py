@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from ..errors import ExitCode, PipelineError
 from ..operations import structure as ops
-from ..schema.model import Table, TableName
+from ..schema.model import Schema, Table, TableName
 from .migration_files import History, Migration, tables_of
 
 
@@ -44,6 +44,17 @@ def problems(history: History, code_version: str | None) -> Iterator[tuple[str, 
     elif code_version is not None and Version(code_version) != Version(previous):
         sentence = f"SCHEMA_VERSIONS gives {name} {code_version}, its snapshot {previous}."
         yield "version-mismatch", sentence, f'Run revise {name}, or write "{name}": "{previous}" in version.py.'
+
+
+def shapes(histories: Mapping[str, History], name: str) -> dict[str, Schema]:
+    """Give the shape that a schema has at each of its versions, as far as snapshots and migrations tell."""
+    history = histories[name]
+    found = {snapshot.version: snapshot.shape for snapshot in (history.oldest, history.latest) if snapshot is not None}
+    for migration, _, after in replay(histories, list(histories)):
+        if migration.schema == name:
+            tables = sorted((t for n, t in after.items() if n.schema == name), key=lambda t: t.name.table)
+            found.setdefault(migration.version, Schema(name, tuple(tables)))
+    return found
 
 
 def refuse_orphans(

@@ -20,7 +20,7 @@ from ..history.migration_files import Migration
 from ..operations import structure as ops
 from ..schema import notation
 from ..schema.model import Attribute, Schema, Table, TableName
-from . import drift, plan
+from . import drift, pending, plan
 from .deployment import Deployment
 from .plan import Group
 
@@ -47,6 +47,7 @@ def adoptable(deployment: Deployment, chosen: Iterable[str], again: bool) -> lis
         If one of them is a draft.
     """
     chosen = list(chosen)
+    pending.refuse_unknown(chosen, deployment.histories)
     names = [name for name in deployment.histories if name in deployment.shapes and (not chosen or name in chosen)]
     names = [n for n in names if deployment.shapes[n].tables and (again or n not in deployment.records)]
     for name in names:
@@ -68,14 +69,7 @@ def refuse_draft(deployment: Deployment, schema: str) -> None:
 
 def version_of(deployment: Deployment, name: str) -> str | None:
     """Give the newest version whose shape a schema has; None where it has that of no version."""
-    history, shape = deployment.histories[name], drift.visible(deployment.shapes[name])
-    shapes = {history.latest.version: history.latest.shape} if history.latest else {}
-    if history.oldest:
-        shapes.setdefault(history.oldest.version, history.oldest.shape)
-    for migration, _, after in chain.replay(deployment.histories, list(deployment.histories)):
-        if migration.schema == name:
-            tables = sorted((t for n, t in after.items() if n.schema == name), key=lambda t: t.name.table)
-            shapes.setdefault(migration.version, Schema(name, tuple(tables)))
+    shape, shapes = drift.visible(deployment.shapes[name]), chain.shapes(deployment.histories, name)
     for version in sorted(shapes, key=Version, reverse=True):
         if not _remaining({t.name: t for t in shape}, {t.name: t for t in shapes[version]}):
             return version

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE
 from ..dialects import catalog
 from ..diff.changes import difference
 from ..diff.questions import Answers
-from ..history import migration_files
+from ..errors import ExitCode, PipelineError
+from ..history import chain, migration_files
+from ..history.migration_files import Migration
 from ..schema.model import Schema
+from . import status
+from .deployment import Deployment
 from .status import SchemaStatus, State
 from .target import Target
 
 #: States in which the tables should be as they were recorded.
-_AS_RECORDED = (State.CURRENT, State.UNREADABLE)
+_AS_RECORDED = (State.CURRENT, State.UNREADABLE, State.BEHIND)
+
+#: How many differences a refusal names.
+_NAMED = 8
+
+
+def read(target: Target) -> list[SchemaStatus]:
+    """Find where every schema stands, by its record and by its tables."""
+    return examine(target, status.read(target))
 
 
 def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
-    """Compare every schema that is current with the fingerprint recorded with its version, and with its snapshot.
+    """Compare every schema with the fingerprint recorded with its version, and one that is current with its snapshot.
 
     Reads the catalogue, once for all schemas. What differs from the record has drifted. What is as it was recorded, but
     not as the snapshot has it, comes from another migration of the same version.
@@ -30,25 +44,60 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     conflicts = {
         name: texts
         for s in current
-        if not s.draft  # which is like no snapshot, and need not be
+        if s.state is not State.BEHIND
+        and not s.draft  # which is like no snapshot, and need not be
         and (name := s.name) not in drifted
         and name in latest
         and latest[name].version == s.database_version
         and not latest[name].is_like(shapes[name])
         and (texts := tuple(describe(latest[name].shape, visible(shapes[name]))))
     }
-    if drifted - set(latest):
-        code = target.read_code()
     found = []
     for s in statuses:
         if s.name in drifted:
-            expected = latest[s.name].shape if s.name in latest else code.get(s.name)
-            texts = explain(expected, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
+            texts = _explained(target, s, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in conflicts:
             s = replace(s, state=State.CONFLICT, drift=conflicts[s.name])
         found.append(s)
     return found
+
+
+def _explained(target: Target, schema: SchemaStatus, found: Schema) -> tuple[str, ...]:
+    """Say how a schema that has drifted differs from the version that was recorded."""
+    if schema.name not in migration_files.schemas(target.files):
+        return explain(target.read_code().get(schema.name), found)
+    known = chain.shapes(migration_files.read(target.files), schema.name)
+    return explain(known.get(schema.database_version or ""), found)
+
+
+def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
+    """Refuse to change a schema that has drifted from what was recorded.
+
+    Raises
+    ------
+    PipelineError
+        If one of those that some migrations change has.
+    """
+    for name in dict.fromkeys(migration.schema for migration in wanted):
+        record, shape = deployment.records.get(name), deployment.shapes.get(name)
+        if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
+            continue
+        if record.kind == journal.DRAFT or record.status != journal.DONE:
+            continue  # which is replaced by what the files say, whatever it has become; or is gone on with
+        known = chain.shapes(deployment.histories, name)
+        texts = explain(known.get(record.version), shape)
+        more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
+        latest = deployment.histories[name].latest
+        adopt = latest is not None and latest.version == record.version
+        raise PipelineError(
+            f"{deployment.databases[name]} is not as {name} {record.version} was recorded.",
+            " ".join(texts[:_NAMED]) + more,
+            f"Put it right, or record it as it is with adopt --again {name}."
+            if adopt
+            else "Somebody changed it by other means: undo that by hand, then run the command again.",
+            exit_code=ExitCode.DRIFT,
+        )
 
 
 def explain(expected: Schema | None, found: Schema) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema import definition
 from ..schema.model import TableName
-from . import adoption, drafts, losses, pending, plan
+from . import adoption, drafts, drift, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group
 from .target import Target
@@ -147,6 +147,7 @@ def survey(
     """Find what `migrate` would do, in its order; change nothing."""
     deployment = Deployment.read(target)
     wanted = pending.pending_migrations(deployment, schemas, to)
+    drift.refuse(deployment, wanted)
     return _impacts(deployment, drafts.groups(deployment, wanted, answer=answer) if wanted else [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -45,14 +46,7 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
         pending[name] = [first, *history.migrations]
     have = {name: deployment.records[name].version if name in deployment.records else None for name in pending}
     names = list(chosen) or list(pending)
-    unknown = [name for name in names if name not in pending]
-    if unknown:
-        raise PipelineError(
-            f"There is no schema {unknown[0]}.",
-            f"The project has {', '.join(deployment.target.versions)}.",
-            "Correct the name.",
-            exit_code=ExitCode.USAGE,
-        )
+    refuse_unknown(names, pending)
     if to is None:
         wanted = [migration for name in names for migration in pending[name]]
     else:
@@ -60,6 +54,26 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
     if len(names) < len(pending):
         _add_required(wanted, pending, have)
     return chain.in_order(wanted, have, list(pending))
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that is no schema's.
+
+    Raises
+    ------
+    PipelineError
+        If there is one; it names the schema that is called most like it.
+    """
+    schemas = list(known)
+    for name in names:
+        if name not in schemas:
+            near = difflib.get_close_matches(name, schemas, 1)
+            raise PipelineError(
+                f"There is no schema {name}.",
+                f"The project has {', '.join(schemas)}.",
+                f"Did you mean {near[0]}?" if near else "Correct the name.",
+                exit_code=ExitCode.USAGE,
+            )
 
 
 def _up_to(

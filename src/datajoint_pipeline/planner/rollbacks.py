@@ -5,11 +5,11 @@ from __future__ import annotations
 from packaging.version import Version
 
 from ..dialects import constraints
-from ..errors import PipelineError
+from ..errors import ExitCode, PipelineError
 from ..history import chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
-from . import plan
+from . import pending, plan
 from .deployment import Deployment
 from .plan import Group
 
@@ -22,12 +22,33 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
     PipelineError
         If there is no such version, or another schema requires what would go.
     """
-    history, record = deployment.histories.get(schema), deployment.records.get(schema)
-    if history is None or record is None:
-        raise PipelineError(f"There is nothing of {schema} to take back.", "It has no record.", "Run status.")
+    pending.refuse_unknown([schema], deployment.histories)
+    history, record = deployment.histories[schema], deployment.records.get(schema)
+    if record is None:
+        raise PipelineError(
+            f"There is nothing of {schema} to take back.",
+            f"{deployment.databases[schema]} has no record of a version.",
+            f"Run {deployment.target.command} status.",
+        )
     versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
     if to not in versions:
         raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
+    if record.version not in versions:
+        commit = record.code_commit.rstrip("+")
+        raise PipelineError(
+            f"{schema} has version {record.version} in the database, and this code does not know it.",
+            "How to take it back stands in the migration that led there.",
+            f"Use the code that has it (git checkout {commit[:10]}), and run rollback there."
+            if commit
+            else "Use the code that has it, and run rollback there.",
+            exit_code=ExitCode.CONFLICT,
+        )
+    if Version(to) > Version(record.version):
+        raise PipelineError(
+            f"{schema} {to} is not behind it: the database has {record.version}.",
+            "rollback goes back only.",
+            f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
+        )
     found = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
     gone = {r.version for r in found}
     for other in deployment.histories.values():

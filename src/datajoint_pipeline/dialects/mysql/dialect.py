@@ -49,7 +49,12 @@ class MySQL(Dialect):
     )
 
     #: A consistent snapshot, as backups need it, is to be had with this isolation alone.
-    changing: Mapping[str, str] = {"time_zone": "+00:00", "transaction_isolation": "REPEATABLE-READ"}
+    changing: Mapping[str, str | int] = {
+        "time_zone": "+00:00",
+        "transaction_isolation": "REPEATABLE-READ",
+        "max_execution_time": 0,
+        "wait_timeout": 28800,
+    }
 
     session = (
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"

@@ -45,7 +45,15 @@ class PostgreSQL(Dialect):
     )
 
     #: With any other isolation a table would be copied without the rows that were written before it was locked.
-    changing: Mapping[str, str] = {"TimeZone": "UTC", "default_transaction_isolation": "read committed"}
+    #: Not every version has all of them.
+    changing: Mapping[str, str | int] = {
+        "TimeZone": "UTC",
+        "default_transaction_isolation": "read committed",
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "idle_session_timeout": "0",
+        "transaction_timeout": "0",
+    }
 
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
 

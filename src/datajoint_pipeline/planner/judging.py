@@ -1,0 +1,74 @@
+"""Judge a group of migrations by what its rows say: which violations refuse it, and what answers each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import journal
+from ..errors import ExitCode, PipelineError
+from ..history import migration_files
+from .losses import ALLOWED
+from .plan import Group, Lossy, Violation
+
+
+def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation, PipelineError]]:
+    """Give each violation that stands in the way, with the refusal that says what to do about it.
+
+    Parameters
+    ----------
+    group : Group
+        Whose violations are counted.
+    allow_data_loss : bool
+        Whether values may be cut or rounded where a new type cannot hold them.
+    """
+    title = group.migrations[0].title
+    drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
+    fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
+    using = "Say in the migration how the new values come about (using=...)"
+    recode = "Correct them, or give the values in Python (RunPython) to another attribute"
+    agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
+    adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
+    if adopted:
+        fill, using = "give the attribute another type", "Give the attribute a type that holds them"
+    for violation in group.violations:
+        if violation.blocks:
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has {violation.count} {violation.words}.",
+                    "The server would refuse the change; nothing was changed.",
+                    f"Correct these rows, or {fill}.",
+                ),
+            )
+        elif violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
+            error = PipelineError(
+                f"{violation.table} has {violation.count} {violation.words}.",
+                f"{title} would lose them; nothing was changed.",
+                {"codec": recode, "merge": agree}.get(violation.kind, using)
+                + (", or say --allow-data-loss." if violation.kind in ALLOWED and not adopted else "."),
+                exit_code=ExitCode.DATA_LOSS,
+            )
+            yield violation, error
+
+
+def lossy(group: Group, *, allow_data_loss: bool) -> Lossy:
+    """Give the attributes whose values may change, by their tables' names after.
+
+    Raises
+    ------
+    PipelineError
+        If something stands in the way; it names the first, and how many more there are.
+    """
+    found = [error for _, error in refusals(group, allow_data_loss=allow_data_loss)]
+    if found:
+        first, more = found[0], len(found) - 1
+        if more:
+            others = "is one more" if more == 1 else f"are {more} more"
+            first.why += f" There {others} like it; migrate --dry-run names them."
+        raise first
+    return frozenset(
+        (violation.table, attribute)
+        for violation in group.violations
+        if violation.loses
+        for attribute in violation.attributes
+    )

@@ -1,0 +1,94 @@
+"""Every command that shows where schemas stand shows the same, with what was changed by other means, and leads on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Project, Server
+from living import living, ok, states
+
+GONE = "Animal lacks the attribute colour."
+
+
+@pytest.fixture
+def alive(project: Project, server: Server) -> Iterator[Project]:
+    with living(server, project) as own:
+        yield own
+
+
+def by_hand(server: Server) -> None:
+    """What a colleague does in a database tool."""
+    server.execute("ALTER TABLE dev_life.animal DROP COLUMN colour")
+
+
+def test_all_commands_show_the_same_state(alive: Project, server: Server) -> None:
+    by_hand(server)
+    for command in (("status",), ("migrate",), ("init",), ("migrate", "--dry-run"), ("purge",), ("status", "life")):
+        shown = alive.run(*command)
+        if command[0] == "purge":
+            assert shown.code == 0  # which shows no state
+        elif len(command) == 2 and command[1] == "life":
+            assert shown.code == 2
+        else:
+            assert shown.code == 4 and GONE in shown.out and "drifted" in shown.out, (command, shown)
+    for command in (("migrate", "--json"), ("init", "--json"), ("status", "--json")):
+        (life, work) = ok(alive, *command, code=4).json["schemas"]
+        assert (life["state"], life["drift"], work["state"]) == ("drifted", [GONE], "current")
+    assert ok(alive, "migrate", "--dry-run", "--json", code=4).json["groups"] == []
+    server.execute("ALTER TABLE dev_life.weight ADD COLUMN note int")
+    shown = " ".join(alive.run("migrate").out.split())
+    assert GONE in shown and "attribute note" in shown
+
+
+def test_what_was_changed_by_hand_is_named_while_a_migration_is_pending(alive: Project, server: Server) -> None:
+    """By status, the dry run and the refusal alike, each difference from the version that the database has."""
+    life = alive.module("life")
+    alive.replace(life, "    name : varchar(32)", "    nickname : varchar(32)")
+    alive.replace(life, "    grams : float64  # on that day\n", "    how = null : varchar(8)\n")
+    ok(alive, "revise", "-m", "names", "--rename", "Animal.name=nickname", "--drop", "Weight.grams")
+    alive.replace(life, "    how = null : varchar(8)\n", "    how = null : varchar(9)\n")
+    ok(alive, "revise", "-m", "longer")
+    server.execute(
+        "ALTER TABLE dev_life.animal ADD CONSTRAINT sound CHECK (animal_id > 0)",
+        "CREATE INDEX by_day ON dev_life.weight (day)",
+        "CREATE TABLE dev_life.stray (id int PRIMARY KEY)",
+    )
+    named = ("check (", "Weight has an index (day)", "Stray")
+    shown = ok(alive, "status", code=4).out
+    assert all(text in shown for text in named) and "1.0.0" in shown, shown
+    assert states(alive)["life"] == ("drifted", "1.0.0")
+    for command in (("migrate", "--dry-run"), ("migrate",), ("migrate", "--sql")):
+        refused = ok(alive, *command, code=4)
+        assert all(text in refused.err for text in named) and "undo that by hand" in refused.err, refused.err
+        assert "nickname" not in refused.err and "Correct the migration" not in refused.err
+    drop = "ALTER TABLE dev_life.animal DROP " + ("CHECK" if server.backend == "mysql" else "CONSTRAINT") + " sound"
+    index = "DROP INDEX by_day ON dev_life.weight" if server.backend == "mysql" else "DROP INDEX dev_life.by_day"
+    server.execute(drop, index, "DROP TABLE dev_life.stray")
+    ok(alive, "migrate")
+    assert states(alive)["life"][0] == "current"
+
+
+def test_rollback_says_what_it_cannot(alive: Project, server: Server) -> None:
+    alive.replace(alive.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    before = {path: path.read_text() for path in (alive.folder / "src/my_pipeline").rglob("*.py")}
+    snapshot = alive.folder / "src/my_pipeline/migrations/life/snapshot.txt"
+    before[snapshot] = snapshot.read_text()
+    ok(alive, "revise", "-m", "moods")
+    ok(alive, "migrate")
+    assert "There is no schema lief." in (refused := ok(alive, "rollback", "lief", "--to", "1.0.0", code=2)).err
+    assert "Did you mean life?" in refused.err
+    for command in (("purge", "lief"), ("adopt", "--again", "lief"), ("migrate", "lief")):
+        assert "There is no schema lief." in ok(alive, *command, code=2).err
+    assert "has no version 0.9.0" in ok(alive, "rollback", "life", "--to", "0.9.0", code=1).err
+    assert ok(alive, "rollback", "life", "--to", "1.1.0").code == 0
+    ok(alive, "rollback", "life", "--to", "1.0.0")
+    assert "is not behind it" in ok(alive, "rollback", "life", "--to", "1.1.0", code=1).err
+    ok(alive, "migrate")
+    # A colleague with the code of before.
+    (alive.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py").unlink()
+    for path, text in before.items():
+        path.write_text(text)
+    assert states(alive)["life"] == ("ahead", "1.1.0")
+    refused = ok(alive, "rollback", "life", "--to", "1.0.0", code=5)
+    assert "this code does not know it" in refused.err and "Use the code that has it" in refused.err
