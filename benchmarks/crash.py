@@ -2,11 +2,14 @@
 
     uv run benchmarks/crash.py
     uv run benchmarks/crash.py --backend mysql --every 10
+    uv run benchmarks/crash.py --backend mysql --back
 
 Migrations that use every operation run through a proxy that knows statements. For each statement that writes,
 before the server gets it, while it runs and after it was answered, the runner is killed, the server is killed and
 started again, or the connection is cut; then `migrate` runs again. What that ends in has to be what an undisturbed run
-ends in: tables as the server describes them, every row, the journal, every step, and `status`.
+ends in: tables as the server describes them, every row, the journal, every step, and `status`. With `--back` the run is
+taken back by `rollback --interrupted` where it can be, which is broken off as well in half of the cases; then all has
+to be what it was before.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth case")
+    parser.add_argument("--back", action="store_true", help="take back what was broken off")
     parser.add_argument("--rows", type=int, default=2000, metavar="N", help="in the tables that change")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="servers at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
@@ -66,7 +70,11 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
         random.Random(0).shuffle(every)  # lest each Nth case be of one kind
         share = every[:: options.every][mine :: options.jobs]
         for number, (point, when, what) in enumerate(share, 1):
-            cases.append(ground.play(point, when, what, share=chance.random()))
+            if options.back:
+                second = chance.randrange(20, 120) if number % 2 else None
+                cases.append(ground.take_back(point, when, what, chance.random(), second))
+            else:
+                cases.append(ground.play(point, when, what, share=chance.random()))
             if number % 50 == 0 or cases[-1].problems:
                 said = cases[-1].problems[0][:300] if cases[-1].problems else ""
                 print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)
@@ -85,6 +93,8 @@ def tell(title: str, cases: list[Case]) -> None:
             hit = f", {sum(case.running for case in mine)} running" if when == "while" else ""
             words.append(f"{right} of {len(mine)} right{hit}")
         print(f"  {what:12}" + "".join(f"{text:>32}" for text in words))
+    if back := sum(case.back for case in cases):
+        print(f"  {back} were taken back; the others had done nothing, or have no way back")
     problems = Counter(problem for case in cases for problem in case.problems)
     for problem, count in problems.most_common(20):
         print(f"  {count} x {problem[:300]}")

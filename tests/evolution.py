@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,6 +157,19 @@ class Stage:
         """Run commands in one process, up to the first that fails."""
         listed = [[*command, "--json"] for command in commands]
         return [Result(*found) for found in self.snippet(programs.COMMANDS, json.dumps(listed))]
+
+
+def stages(folder: Path, render: Callable[..., Path], prefix: str) -> Callable[[Server], Stage]:
+    """A project for each server, in which cases are played one after the other."""
+    made: dict[str, Stage] = {}
+
+    def stage_on(server: Server) -> Stage:
+        if server.backend not in made:
+            project = Project(render(folder / server.backend / "my_pipeline"))
+            made[server.backend] = Stage(project, server, prefix)
+        return made[server.backend]
+
+    return stage_on
 
 
 def said(result: Result) -> str:

@@ -7,11 +7,12 @@ server has to take the others without a word, and each has to be what it was.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -51,8 +52,25 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "datetime": ("2020-01-02 03:04:05", "2020-01-02 00:00:00"),
     "datetime(3)": ("2020-01-02 03:04:05.678", "2020-01-02 03:04:59.999", "2020-01-02 00:00:00.001"),
     "json": ('{"a": 1}', "5", '"x"', "null"),
-    "bytes": (b"abc", b"\0\xff"),
+    "bytes": (b"abc", b"\0\xff", b"a" * 300, b"a" * 70000),
+    "time": ("00:00:00", "09:30:00", "23:59:59"),
+    "time(3)": ("09:30:00.125", "23:59:59.999", "10:00:00"),
 }
+
+#: Types that a definition may still name, and only MySQL has.
+NATIVE: dict[str, tuple[Any, ...]] = {
+    "timestamp": ("2020-01-02 03:04:05", "1970-01-02 00:00:00", "2038-01-19 03:14:07"),
+    "tinytext": ("", "a", "2020-01-02", "é" * 100, "12:30"),
+    "varchar(300)": ("a" * 299, "é" * 150, "25:99", "838:59:59", "2039-03-31", "1969-12-31 23:59:59"),
+    "year": ("1901", "2000", "2155"),
+    "mediumint": (0, 5, 70, 1901, 3000, -8388608),
+    "tinyblob": (b"", b"abc"),
+    "blob": (b"abc", b"b" * 300),
+}
+
+#: Moments that not every type of them reaches.
+VALUES["date"] += ("1960-01-01", "2039-03-31")
+VALUES["datetime"] += ("2039-03-31 00:00:00", "1969-12-31 23:59:59")
 
 
 #: What holds all that the first type holds, so that nothing may be found against it.
@@ -63,17 +81,22 @@ WIDER = [
 ]
 
 
+def values(backend: str) -> dict[str, tuple[Any, ...]]:
+    """The types of a server, with values of each."""
+    return {**VALUES, **(NATIVE if backend == "mysql" else {})}
+
+
 @pytest.fixture
 def table(server: Server) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A connection to a schema with a table for each type, and the tables by type."""
     server.drop("conv")
     dj, connection = connect(server)
     schema = dj.Schema("conv", connection=connection)
-    for number, type_ in enumerate(VALUES):
+    for number, type_ in enumerate(values(server.backend)):
         definition = f"a : int32\n---\nx = null : {type_}"
         schema(type(f"T{number}", (dj.Manual,), {"definition": definition}), context={})
     shape = catalog.read(connection, {"s": "conv"})["s"]
-    yield connection, {type_: shape.table[f"t{number}"] for number, type_ in enumerate(VALUES)}
+    yield connection, {type_: shape.table[f"t{number}"] for number, type_ in enumerate(values(server.backend))}
     connection.close()
     server.drop("conv")
 
@@ -90,6 +113,10 @@ def meaning(value: Any) -> Any:
         return value
     if isinstance(value, (bool, int, float, Decimal)):
         return Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
+    if isinstance(value, time):
+        value = timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
+    if isinstance(value, timedelta):
+        return value
     if isinstance(value, (date, datetime)):
         return datetime.fromisoformat(value.isoformat())
     if isinstance(value, str):
@@ -97,6 +124,8 @@ def meaning(value: Any) -> Any:
         for read in (Decimal, datetime.fromisoformat):
             with suppress(ValueError, ArithmeticError):
                 return meaning(read(text))
+        if found := re.fullmatch(r"(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?", text):
+            return timedelta(hours=int(found[1]), minutes=int(found[2]), seconds=float(found[3] or 0))
         with suppress(ValueError):
             return str(uuid.UUID(text))
         return {"true": Decimal(1), "false": Decimal(0)}.get(text, text.strip('"'))
@@ -128,7 +157,7 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
             dialect = lowering({}, {name: own})
             for step in dialect.create_table(own):
                 connection.query(step.sql, args=None)
-            for number, value in enumerate(VALUES[old]):
+            for number, value in enumerate(values(connection.adapter.backend)[old]):
                 value = bool(value) if old == "bool" and not mysql else value
                 value = uuid.UUID(value).bytes if old == "uuid" and mysql else value
                 connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
@@ -137,7 +166,9 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
                 listed = ", ".join(str(key) for (key,) in found)
                 connection.query(f"DELETE FROM {full} WHERE a IN ({listed or 'NULL'})", args=None)
             had = connection.query(f"SELECT a, x FROM {full}").fetchall()
-            assert (old, new) not in WIDER or len(had) == len(VALUES[old]), f"{old} to {new}: {had}"
+            assert (old, new) not in WIDER or len(had) == len(values(connection.adapter.backend)[old]), (
+                f"{old} to {new}: {had}"
+            )
             dialect = lowering({name: own}, {name: after})
             try:
                 built = build({name: own}, [ops.AlterAttribute(name, own.attribute["x"], will)], dialect)

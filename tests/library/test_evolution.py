@@ -13,7 +13,7 @@ import corpus
 import evolution
 import evolution_oracle as oracle
 import pytest
-from conftest import Project, Server
+from conftest import Server
 
 #: What must come of a case, and what is told of it.
 HANDFUL = {
@@ -27,16 +27,8 @@ CASES = list(corpus.cases()) if os.environ.get("CORPUS_ALL") else [name for name
 def stage_on(
     tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]
 ) -> Callable[[Server], evolution.Stage]:
-    """A project for each server, in which the cases are played one after the other."""
-    stages: dict[str, evolution.Stage] = {}
-
-    def stage_on(server: Server) -> evolution.Stage:
-        if server.backend not in stages:
-            project = Project(render(tmp_path_factory.mktemp("evolution") / "my_pipeline"))
-            stages[server.backend] = evolution.Stage(project, server, "evolution_")
-        return stages[server.backend]
-
-    return stage_on
+    """A project for each server."""
+    return evolution.stages(tmp_path_factory.mktemp("evolution"), render, "evolution_")
 
 
 @pytest.mark.skipif(bool(corpus.MISSING), reason=corpus.MISSING)

@@ -152,6 +152,10 @@ def test_purge_and_restore_stand_in_the_journal(dropped: Project, server: Server
     assert last(1) == [("life", "restore", "", "done", version["life"])]
     assert states(dropped)["life"] == ("current", version["life"])
     told = " ".join(ok(dropped, "log").out.split())
+    # What was applied before it is still known: an edit of its file is a conflict.
+    path = "src/my_pipeline/migrations/life/2.0.0_drop.py"
+    dropped.replace(path, "colour", "color")
+    assert dropped.run("migrate", "life").code == 5
     assert "purge --allow-data-loss --no-backup" in told and "restore" in told
 
 

@@ -156,7 +156,14 @@ def build(
         if name in origins.tables:
             for key in after[name].keys_in_order:
                 if (name, key) not in present | later:
-                    rows = parents.insert_missing(dialect, name, key, origins, before, after)
+                    # Rows that are put in need their own parents first, which another of these keys may put in.
+                    others = [k for k in after[name].foreign_keys if k != key and (name, k) not in present | later]
+                    first = [k for k in others if k.parent in parents.above(after, key.parent)]
+                    rows = [
+                        step
+                        for k in (*first, key)
+                        for step in parents.insert_missing(dialect, name, k, origins, before, after)
+                    ]
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     added = dialect.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     steps += [*rows, *dialect.after_rows(rows, added, name)]

@@ -43,12 +43,38 @@ def orphans(
         return found
     for above in after[key.parent].foreign_keys if key.parent in after else ():
         if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
+            if _also_inserted(after[name], key, above, origins):
+                continue
             pairs = zip(above.attributes, above.parent_attributes, strict=True)
             theirs = {t: ours.get(a) or rows.constant(key.parent, a, given.get(a)) for a, t in pairs}
             found += rows.compared(name, above.parent, theirs)
     found += rows.clashing(name, key.parent, ours, given)
     found += rows.merging(name, key.parent, ours, given)
     return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
+
+
+def _also_inserted(table: Table, key: ForeignKey, above: ForeignKey, origins: Origins) -> bool:
+    """Tell whether the parents of inserted rows are inserted, too, by another foreign key of the same table."""
+    ours = dict(zip(key.parent_attributes, key.attributes, strict=True))
+    needed = {t: ours.get(a, "") for a, t in zip(above.attributes, above.parent_attributes, strict=True)}
+    return any(
+        other.parent == above.parent
+        and (table.name, other) in origins.missing
+        and dict(zip(other.parent_attributes, other.attributes, strict=True)) == needed
+        for other in table.foreign_keys
+    )
+
+
+def above(tables: Tables, name: TableName) -> set[TableName]:
+    """Give every table that one refers to, directly or by way of others."""
+    found: set[TableName] = set()
+    waiting = [name]
+    while waiting:
+        table = tables.get(waiting.pop())
+        more = {key.parent for key in table.foreign_keys} - found if table is not None else set()
+        found |= more
+        waiting += more
+    return found
 
 
 def unfound(
@@ -72,6 +98,9 @@ def unfound(
         return []
     return [(name, probes.orphans(dialect, origins.tables[name], above, str(found.parent), sides, nulls=True))]
 
+
+#: What the number is called that a row of a parent will get.
+_NUMBER = "~number"
 
 #: Over how many tables a value may come, which is how long the alias of a row then is.
 _FAR = 5
@@ -178,7 +207,8 @@ class _FutureRows:
             pairs.append((mine or Side("", "", attribute), theirs))
         if not pairs:
             return []
-        found = probes.orphans(self._dialect, self._origins.tables[name], there, str(parent), pairs)
+        source = self._source(parent)
+        found = probes.orphans(self._dialect, self._origins.tables[name], there, str(parent), pairs, source=source)
         return [(name, found)]
 
     def clashing(
@@ -200,7 +230,12 @@ class _FutureRows:
             columns = known(c for c in index.columns if c in table.attribute)
             if index.unique and len(columns) == len(index.columns):
                 old, there = self._origins.tables[name], self._there(parent)
-                probed.append((parent, probes.clashes(self._dialect, old, there, str(parent), pairs, columns)))
+                probed.append(
+                    (
+                        parent,
+                        probes.clashes(self._dialect, old, there, str(parent), pairs, columns, self._source(parent)),
+                    )
+                )
         return probed
 
     def merging(
@@ -216,7 +251,11 @@ class _FutureRows:
             for a, type_ in leaving(self._before, self._origins, name).items()
             if a not in ours and a not in given and takes(self._after, parent, a, type_)
         }
-        found = [(name, probes.merges(self._dialect, old, there, str(parent), pairs, side)) for side in taken.values()]
+        source = self._source(parent)
+        found = [
+            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source))
+            for side in taken.values()
+        ]
         said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
         known = {**said, **taken, **ours}
         for key in self._after[parent].foreign_keys:
@@ -239,7 +278,25 @@ class _FutureRows:
             type_ = resolved(self._after, parent, attribute)
             return Side(f"p.{self._dialect.quote(attribute)}", type_, attribute)
         fill = self._origins.fills.get((parent, attribute))
-        return None if fill is not None and fill.each else self.future(parent, attribute, "p")
+        if fill is not None and fill.each and attribute in self._origins.attributes.get(parent, {}):
+            return None  # some rows keep what they have
+        if fill is not None and fill.each:
+            # Nobody can have said which identifier is made up; numbers are counted.
+            number = f"p.{self._dialect.quote(_NUMBER)}"
+            type_ = resolved(self._after, parent, attribute)
+            return Side(number if fill.each == "number" else "NULL", type_, attribute)
+        return self.future(parent, attribute, "p")
+
+    def _source(self, parent: TableName) -> str:
+        """Give the rows of a parent with the numbers that they will get; empty where they get none."""
+        numbered = any(name == parent and fill.each == "number" for (name, _), fill in self._origins.fills.items())
+        there = self._origins.tables.get(parent)
+        if not numbered or there is None:
+            return ""
+        quote = self._dialect.quote
+        key = self._dialect.listed(self._before[there].primary_key)
+        number = f"ROW_NUMBER() OVER (ORDER BY {key}) AS {quote(_NUMBER)}"
+        return f"(SELECT t.*, {number} FROM {self._dialect.full(there)} t)"
 
 
 def renamed(tables: Tables, names: Mapping[TableName, TableName]) -> dict[TableName, Table]:

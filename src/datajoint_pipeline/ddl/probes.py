@@ -162,6 +162,7 @@ def orphans(
     pairs: list[tuple[Side, Side]],
     *,
     nulls: bool = False,
+    source: str = "",
 ) -> Probe:
     """Count the rows that a new foreign key would find no parent for.
 
@@ -177,6 +178,8 @@ def orphans(
         Our sides, over the row ``c``, and the parent's, over ``p``.
     nulls : bool
         Whether rows without a value count: they have no parent either.
+    source : str
+        What stands for the parent's rows, where it is more than the table.
     """
 
     def equal(ours: Side, theirs: Side) -> str:
@@ -193,7 +196,7 @@ def orphans(
     sql = f"SELECT COUNT(*) FROM {dialect.full(name)} c WHERE {' AND '.join(known) or 'TRUE'}"
     if parent is not None:
         on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
-        sql += f" AND NOT EXISTS (SELECT 1 FROM {dialect.full(parent)} p WHERE {on})"
+        sql += f" AND NOT EXISTS (SELECT 1 FROM {source or dialect.full(parent)} p WHERE {on})"
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
     return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
@@ -206,6 +209,7 @@ def clashes(
     called: str,
     pairs: list[tuple[Side, Side]],
     columns: list[tuple[Side, Side]],
+    source: str,
 ) -> Probe:
     """Count the values that inserted parents would share with other rows, where a unique index forbids it.
 
@@ -216,14 +220,14 @@ def clashes(
         texts = [dialect.as_text(side.sql) for side in sides]
         return ", ".join(f"{text} AS {dialect.quote(f'k{number}')}" for number, text in enumerate(texts))
 
-    missing = orphans(dialect, name, parent, called, pairs).sql.partition(" FROM ")[2]
+    missing = orphans(dialect, name, parent, called, pairs, source=source).sql.partition(" FROM ")[2]
     ours = [side for side, _ in columns] + [side for side, _ in pairs]
     marks = ", ".join(dialect.quote(f"k{number}") for number in range(len(columns)))
     rows = f"SELECT {marks} FROM (SELECT DISTINCT {listed(ours)} FROM {missing}) AS m"
     if parent is not None:
         known = " AND ".join(f"{side.sql} IS NOT NULL" for _, side in columns if side.type) or "TRUE"
         theirs = listed([side for _, side in columns])
-        rows += f" UNION ALL SELECT {theirs} FROM {dialect.full(parent)} p WHERE {known}"
+        rows += f" UNION ALL SELECT {theirs} FROM {source or dialect.full(parent)} p WHERE {known}"
     groups = f"SELECT COUNT(*) AS n FROM ({rows}) AS r GROUP BY {marks} HAVING COUNT(*) > 1"
     words = f"values of ({', '.join(side.words for _, side in columns)}) that rows of {called} would have in common"
     return Probe("duplicate", (), f"SELECT COUNT(*) FROM ({groups}) AS d", words)
@@ -236,13 +240,14 @@ def merges(
     called: str,
     pairs: list[tuple[Side, Side]],
     taken: Side,
+    source: str,
 ) -> Probe:
     """Count the inserted parents that rows with different values would become.
 
     Parameters are those of :func:`orphans`; ``taken`` is what the parents take of the rows.
     """
     quote = dialect.quote
-    missing = orphans(dialect, name, parent, called, pairs).sql.partition(" FROM ")[2]
+    missing = orphans(dialect, name, parent, called, pairs, source=source).sql.partition(" FROM ")[2]
     keys = [ours for ours, _ in pairs if ours.type]
     names = [quote(f"k{number}") for number in range(len(keys))]
     listed = [f"{dialect.as_text(key.sql)} AS {name}" for key, name in zip(keys, names, strict=True)]

@@ -37,15 +37,22 @@ _NUMBER = ("bool", "int", "real")
 
 #: By kind of type, the kinds none of whose values it can become, though a server may convert them to something.
 _NEVER = {
-    **dict.fromkeys(_NUMBER, ("uuid", "moment", "bytes")),
-    "moment": (*_NUMBER, "uuid", "json", "bytes"),
-    "uuid": (*_NUMBER, "moment", "enum", "json"),
-    "json": (*_NUMBER, "uuid", "moment", "enum"),
-    "bytes": (*_NUMBER, "uuid", "moment", "enum", "json"),
+    **dict.fromkeys(_NUMBER, ("uuid", "moment", "clock", "bytes")),
+    "moment": (*_NUMBER, "clock", "year", "uuid", "json", "bytes"),
+    "clock": (*_NUMBER, "moment", "year", "uuid", "json", "bytes"),
+    "year": ("bool", "moment", "clock", "uuid", "json", "bytes"),
+    "uuid": (*_NUMBER, "moment", "clock", "year", "enum", "json"),
+    "json": (*_NUMBER, "uuid", "moment", "clock", "year", "enum"),
+    "bytes": (*_NUMBER, "uuid", "moment", "clock", "year", "enum", "json"),
 }
+
+#: How many bytes a native type holds.
+_BYTES = {"tinytext": 2**8 - 1, "text": 2**16 - 1, "mediumtext": 2**24 - 1}
+_BYTES |= {"tinyblob": 2**8 - 1, "blob": 2**16 - 1, "mediumblob": 2**24 - 1}
 
 _WHOLE = "^[[:space:]]*[+-]?[0-9]+[[:space:]]*$"
 _DECIMAL = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?[[:space:]]*$"
+_YEAR = "^[[:space:]]*(19(0[1-9]|[1-9][0-9])|20[0-9][0-9]|21([0-4][0-9]|5[0-5]))[[:space:]]*$"
 _UUID = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
 _DAY = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _MOMENT = f"^{_DAY}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9][0-9]?[0-9]?[0-9]?[0-9]?[0-9]?)?)?)?$"
@@ -63,7 +70,13 @@ def kind_of(core: str) -> str:
         return "int"
     if real_kind(core):
         return "real"
-    kinds = {"date|timestamp": "moment", "json": "json", ".*blob|.*binary|byte": "bytes"}
+    kinds = {
+        "date|timestamp": "moment",
+        "time": "clock",
+        "year": "year",
+        "json": "json",
+        ".*blob|.*binary|byte": "bytes",
+    }
     return next((kind for pattern, kind in kinds.items() if re.match(pattern, core)), "")
 
 
@@ -113,8 +126,14 @@ class Conversion(ABC):
     #: The type of moments, to which a number of digits is added.
     moment_type = ""
 
+    #: The text of a time of day that the server takes.
+    clock = ""
+
     #: Bits of the smallest integer type.
     smallest_integer = 8
+
+    #: Whether texts and moments of native types have the limits of MySQL's.
+    counts_bytes = False
 
     #: Whether a decimal in JSON is a binary number.
     json_rounds_decimals = False
@@ -182,6 +201,12 @@ class Conversion(ABC):
             yield Loss("value", f"{self.column} IS NOT NULL", f"cannot become {self.new}", True)
         elif was == "bytes" and will == "text":
             yield Loss("value", self.bytes_without_text, "are no text", False)
+            yield from self._too_many_bytes(self.column)
+            if size := notation.text_size(self.new):
+                long = f"CHAR_LENGTH(CONVERT({self.column} USING utf8mb4)) > {size}"
+                yield Loss("value", long, f"are longer than {size} characters", False)
+        elif will == "bytes":
+            yield from self._too_many_bytes(self.column if was == "bytes" else self.as_text)
         elif will == "enum":
             yield from self._enum()
         elif was == "enum" and will != "text":
@@ -190,8 +215,12 @@ class Conversion(ABC):
             yield from self._text()
         elif was == "text":
             yield from self._from_text(will)
-        elif was == "moment" == will:
-            yield from self._moment()
+        elif was == will and was in ("moment", "clock"):
+            yield from self._moment(will)
+        elif was == "year" and will in _NUMBER:
+            yield from self._number(self.column, "int16")
+        elif will == "year" and was in _NUMBER:
+            yield Loss("range", f"NOT ({self.column} = 0 OR {self.column} BETWEEN 1901 AND 2155)", "are no year", True)
         elif was in _NUMBER and will in _NUMBER:
             yield from self._number(self.column, self.old)
         elif was in _NUMBER and will == "json" and self.json_rounds_decimals and real_kind(self.old) == "decimal":
@@ -222,11 +251,19 @@ class Conversion(ABC):
         before = notation.text_size(self.old)
         if size and not (before is not None and before <= int(size[1])):
             yield Loss("long", f"CHAR_LENGTH({text}) > {size[1]}", f"are longer than {size[1]} characters", False)
+        yield from self._too_many_bytes(text)
         if self.new.startswith("char(") and not self.old.startswith("char("):
             yield Loss("value", f"{text} LIKE '% '", "end with a space, which a char does not keep", True)
 
+    def _too_many_bytes(self, value: str) -> Iterator[Loss]:
+        """Tell which texts or bytes are longer than a native type holds, which on MySQL are counted in bytes."""
+        most = _BYTES.get(self.new) if self.counts_bytes else None
+        if most is not None and most < _BYTES.get(self.old, 2**32):
+            yield Loss("value", f"LENGTH({value}) > {most}", f"are longer than {most} bytes", False)
+
     def _from_text(self, will: str) -> Iterator[Loss]:
         patterns = {"bool": "^[[:space:]]*[01][[:space:]]*$", "int": _WHOLE, "real": _DECIMAL, "uuid": _UUID}
+        patterns |= {"clock": self.clock, "year": _YEAR}
         if will == "moment":
             yield from self._text_to_moment()
         elif will == "json":
@@ -234,6 +271,9 @@ class Conversion(ABC):
                 yield Loss("value", f"NOT {self.valid_json}", "are not JSON", False)
         elif will in patterns:
             yield Loss("value", f"NOT ({self.matches(patterns[will])})", f"are no {self.new}", True)
+            if will == "clock":
+                lost = self.matches("[.]" + "[0-9]" * int(self._fraction) + "0*[1-9]")
+                yield Loss("rounding", lost, "lose a part of the moment", True)
             if will in ("int", "real"):
                 number = self.number(self.as_text, binary=real_kind(self.new) in ("single", "double"))
                 number = f"CASE WHEN {self.matches(patterns[will])} THEN {number} END"
@@ -247,13 +287,23 @@ class Conversion(ABC):
         else:
             lost = self.matches("[.]" + "[0-9]" * int(self._fraction) + "0*[1-9]")
         yield Loss("rounding", f"{moment} AND {lost}", "lose a part of the moment", True)
+        yield from self._outside(f"CASE WHEN {moment} AND NOT ({wrong}) THEN {self.as_text} END")
 
     # Moments.
 
-    def _moment(self) -> Iterator[Loss]:
-        type_ = "DATE" if self.new == "date" else f"{self.moment_type}({self._fraction})"
+    def _moment(self, kind: str) -> Iterator[Loss]:
+        type_ = "TIME" if kind == "clock" else self.moment_type
+        type_ = "DATE" if self.new == "date" else f"{type_}({self._fraction})"
         cast = f"CAST({self.column} AS {type_})"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
+        yield from self._outside(self.column)
+
+    def _outside(self, moment: str) -> Iterator[Loss]:
+        """Tell which moments a native type of MySQL does not reach."""
+        if self.counts_bytes and self.new.startswith("timestamp") and not self.old.startswith("timestamp"):
+            moment = f"CAST({moment} AS DATETIME(6))"
+            outside = f"({moment} < '1970-01-01 00:00:01' OR {moment} > '2038-01-19 03:14:07.499999')"
+            yield Loss("range", outside, f"are before or after what {self.new} holds", False)
 
     # Numbers: ``c`` is the column or the number that its text says, ``old`` the type of that.
 

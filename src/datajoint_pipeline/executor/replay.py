@@ -19,7 +19,6 @@ from ..history.migration_files import Migration
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.structure import Tables
-from ..operations.topology import dangling
 from ..planner import drift, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
@@ -52,7 +51,7 @@ class _Replay:
                 deployment = Deployment.read(self.target)
                 if self._make(deployment):
                     continue
-                wanted = _first(deployment, _ready(deployment))
+                wanted = _ready(deployment)
                 if not wanted:
                     break
                 try:
@@ -100,7 +99,7 @@ class _Replay:
     def _apply(self, deployment: Deployment, wanted: list[Migration]) -> None:
         """Apply a group to tables with rows; without those that are in its way, where other rows would not be."""
         while True:
-            group = plan.groups(deployment, wanted)[0]
+            group = plan.groups(deployment, wanted, one=True)[0]
             plan.count(self.connection, group)
             violations = [violation for violation in group.violations if violation.blocks or violation.loses]
             for violation in violations:
@@ -131,7 +130,7 @@ class _Replay:
 
     def _try_without_rows(self, deployment: Deployment, wanted: list[Migration], error: PipelineError) -> None:
         """Apply a group without rows that failed with some: it may fail for their values, but not without any."""
-        group = plan.groups(deployment, wanted)[0]
+        group = plan.groups(deployment, wanted, one=True)[0]
         depends = any(_computes(operation) for _, operation in group.operations())
         what = f"{error.what} {error.why}".replace(" Nothing was changed.", "")
         do = "Try it on a database with rows like yours (dev)." if depends else "Correct the migration."
@@ -219,16 +218,6 @@ def _ready(deployment: Deployment) -> list[Migration]:
             return chain.in_order(left, have, list(deployment.histories))
         first = {r.schema: min(Version(o.version) for o in late if o.schema == r.schema) for r in late}
         left = [r for r in left if r.schema not in first or Version(r.version) < first[r.schema]]
-
-
-def _first(deployment: Deployment, ready: list[Migration]) -> list[Migration]:
-    """Give the migrations of the first group: those after which every foreign key leads somewhere again."""
-    now = deployment.tables
-    for number, migration in enumerate(ready, 1):
-        now = ops.apply(migration.operations(now), now)
-        if not dangling(now, deployment.histories):
-            return ready[:number]
-    return ready
 
 
 def _reached(left: list[Migration], have: Mapping[str, str], schema: str, version: str) -> bool:

@@ -23,7 +23,7 @@ from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
 from ..planner.target import Target
-from ..schema.model import Schema, encode
+from ..schema.model import Schema, TableName, encode
 from . import owners, stepping
 from .holding import Hold
 
@@ -143,7 +143,7 @@ class Run:
                 exit_code=ExitCode.INTERRUPTED,
             )
         tables = {table.name: table for shape in shapes.values() for table in shape}
-        lineage.repair(connection, {name: databases[name] for name in names}, tables)
+        lineage.repair(connection, {name: databases[name] for name in names}, tables, moved=self._moved())
         own = {member.schema for member in self.members}
         with stepping.within(connection):
             for member in self.members:
@@ -154,6 +154,17 @@ class Run:
                 # Another schema's tables may have other columns now, though its version is the same.
                 journal.restamp(connection, databases[name], shapes[name].fingerprint)
         drafts.forget(self.target)
+
+    def _moved(self) -> dict[str, str]:
+        """Give the places before of the tables that have another one afterwards."""
+        names = {name: name for name in self.group.before}
+        for origins in self.group.origins:
+            names = {new: names[old] for new, old in origins.tables.items() if old in names}
+
+        def place(name: TableName) -> str:
+            return f"{self.databases.get(name.schema, name.schema)}.{name.table}"
+
+        return {place(new): place(old) for new, old in names.items() if new != old}
 
     def finish(self, report: Report) -> None:
         """Run every step that is not done, and conclude."""

@@ -71,7 +71,11 @@ def _inherited(
 
 
 def repair(
-    connection: dj.Connection, databases: Mapping[str, str], tables: Tables, only: Container[str] | None = None
+    connection: dj.Connection,
+    databases: Mapping[str, str],
+    tables: Tables,
+    only: Container[str] | None = None,
+    moved: Mapping[str, str] | None = None,
 ) -> int:
     """Make the origins in the databases right, and return how many rows were wrong.
 
@@ -87,6 +91,9 @@ def repair(
         Every table of the pipeline.
     only : container of str, optional
         The schemas whose origins may be changed.
+    moved : mapping, optional
+        Of tables that have another name or place by now, that of before (``ephys.recording``). What is noted of them
+        there tells which of several foreign keys an attribute comes from.
     """
     outside = {key.parent.schema for t in tables.values() for key in t.foreign_keys if key.parent not in tables}
     places = {**databases, **{name: name for name in outside - set(databases)}}
@@ -100,6 +107,14 @@ def repair(
         if place.split(".", 1)[0] not in pipeline
     }
     noted = {(place, name): origin for place, name, origin in present}
+    now = {old: new for new, old in (moved or {}).items()}
+    for new, old in (moved or {}).items():
+        for (place, name), origin in list(noted.items()):
+            if place == old:
+                noted.setdefault((new, name), origin)
+    for where, origin in list(noted.items()):  # which may be in a table that moved
+        above, _, attribute = origin.rpartition(".")
+        noted[where] = f"{now.get(above, above)}.{attribute}"
     wanted = {
         (*where, noted[where] if noted.get(where) in origins else origins[0])
         for where, origins in expected(tables, databases, known).items()

@@ -242,6 +242,10 @@ def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[
         match record.kind:
             case _ if record.status == journal.WITHDRAWN:
                 pass
+            case "purge" | "restore":
+                pass  # which change no version
+            case "draft" if not head:
+                pass  # one of these while the tables are a draft
             case "migrate" if head.get("digest"):
                 applied.append((record.version, head["slug"], head["digest"]))
             case "rollback":

@@ -118,7 +118,11 @@ def planned(now: Deployment, recorded: Mapping[str, Any], entries: Iterable[Entr
         return deployment, adoption.group(deployment, [migration.schema for migration in wanted])
     if kind == "rollback":
         (marker,) = wanted
-        migrations = rollbacks.undone(deployment, marker.schema, marker.version)
+        try:
+            migrations = rollbacks.undone(deployment, marker.schema, marker.version)
+        except PipelineError as error:
+            error.exit_code = ExitCode.INTERRUPTED
+            raise
         return deployment, rollbacks.group(deployment, marker.schema, marker.version, migrations)
     answer = None if answers is None else lambda before, after: answers
     (group,) = drafts.groups(deployment, wanted, answer=answer, lossy=lossy, last=bool(recorded["last"]))

@@ -12,6 +12,8 @@ class MySQLConversion(Conversion):
     default_fraction = "0"
     moment_type = "DATETIME"
     json_rounds_decimals = True
+    counts_bytes = True
+    clock = "^-?([0-9]{1,2}|[0-7][0-9]{2}|8[0-2][0-9]|83[0-7]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
 
     def literal(self, text: str) -> str:
         return texts.literal(text)

@@ -12,6 +12,7 @@ class PostgreSQLConversion(Conversion):
     default_fraction = "6"
     moment_type = "TIMESTAMP"
     smallest_integer = 16
+    clock = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
 
     def literal(self, text: str) -> str:
         return texts.literal(text)
