@@ -121,6 +121,19 @@ def sql_in_what_a_table_was(journal: Journal) -> None:
     journal.head(change)
 
 
+def sql_in_what_a_foreign_key_was(journal: Journal) -> None:
+    def change(head: dict[str, Any]) -> None:
+        for _, _, table in head["plan"]["before"]:
+            for reference in table["references"]:
+                reference[4] = "is on delete cascade, DROP COLUMN `note`"
+
+    journal.head(change)
+
+
+def a_way_back_that_nobody_began(journal: Journal) -> None:
+    journal.head(lambda head: head.update(undo=journal.last))
+
+
 def another_run(journal: Journal) -> None:
     journal.head(lambda head: head["leader"].update(run=1))
 
@@ -158,7 +171,15 @@ def no_steps_at_all(journal: Journal) -> None:
 FORGERIES = [
     *(another_statement, a_further_step, a_statement_of_the_lab, a_check_that_is_a_statement, a_step_less),
     *(all_said_to_be_done, the_last_said_to_be_done, another_database, another_kind, another_migration),
-    *(another_result, sql_in_what_a_table_was, another_run, no_head, a_record_of_statements),
+    *(
+        another_result,
+        sql_in_what_a_table_was,
+        sql_in_what_a_foreign_key_was,
+        a_way_back_that_nobody_began,
+        another_run,
+        no_head,
+        a_record_of_statements,
+    ),
     *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json, another_version, no_steps_at_all),
 ]
 
@@ -197,7 +218,7 @@ def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server
     before = server.execute(tables)
     for forge in FORGERIES:
         forge(journal)
-        for command in (["migrate"], ["rollback", "work", "--to", "1.0.0"]):
+        for command in (["migrate"], ["rollback", "work", "--to", "1.0.0"], ["rollback", "--interrupted"]):
             refused = own.run(*command)
             is_sentence(refused)
             assert refused.code == 6, (forge.__name__, refused.err)

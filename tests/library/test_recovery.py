@@ -137,6 +137,23 @@ def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:
     assert states(living)["life"] == ("behind", "1.1.0") and mysql.execute("SELECT * FROM dev_life.aside") == []
 
 
+def test_a_statement_of_the_lab_that_failed_is_no_hindrance(living: Project, mysql: Server) -> None:
+    """It did nothing, which the server said; what the steps before it did is taken back."""
+    life = living.module("life")
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    before = mysql.execute("SHOW CREATE TABLE dev_life.weight")
+    ok(living, "revise", "-m", "moods")
+    path = "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    text = living.read(path).replace("import ", "import RunSQL, ", 1)
+    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
+    living.write(path, text.rstrip().removesuffix("]") + broken)
+    refused = ok(living, "migrate", code=6)
+    assert "Or take back what it did" in refused.err
+    ok(living, *BACK)
+    assert states(living)["life"] == ("behind", "1.0.0")
+    assert mysql.execute("SHOW CREATE TABLE dev_life.weight") == before
+
+
 def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(living: Project, mysql: Server) -> None:
     kill_half_way(living, mysql)
     with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:

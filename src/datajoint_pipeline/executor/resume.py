@@ -84,7 +84,7 @@ def interrupted(target: Target) -> Interrupted | None:
         if own is None and found.kind == "init":
             continue  # which goes on with it
         if own is None:
-            raise _untrue(found, "It has no head, which says what it is to do.")
+            raise untrue(found, "It has no head, which says what it is to do.")
         owners.require(connection, databases.values())
         try:
             leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
@@ -92,18 +92,18 @@ def interrupted(target: Target) -> Interrupted | None:
             members = [Member(str(member["schema"]), int(member["run"])) for member in head["members"]]
             whole = leader == members[0] and all(running[m.schema].id == m.run for m in members)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise _untrue(found, f"It cannot be read ({type(error).__name__}).") from error
+            raise untrue(found, f"It cannot be read ({type(error).__name__}).") from error
         if not whole:
-            raise _untrue(found, "It says of other runs that they belong to it.")
+            raise untrue(found, "It says of other runs that they belong to it.")
         if "plan" not in head:
-            raise _untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
+            raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
         entries = steplog.read(connection, databases[leader.schema], leader.run)
         versions = [running[member.schema].version for member in members]
         return Interrupted(running[leader.schema], head, members, versions, entries)
     return None
 
 
-def _untrue(began: journal.Record, why: str) -> PipelineError:
+def untrue(began: journal.Record, why: str) -> PipelineError:
     """Give the refusal of a record that no run of this version leaves."""
     return PipelineError(
         "The record of the interrupted run is none that this version can go on with; nothing was run.",
@@ -127,7 +127,7 @@ def planned(target: Target, interrupted: Interrupted) -> Run | None:
     try:
         return _planned(target, interrupted)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
-        raise _untrue(interrupted.record, f"It cannot be read ({type(error).__name__}).") from error
+        raise untrue(interrupted.record, f"It cannot be read ({type(error).__name__}).") from error
 
 
 def _planned(target: Target, interrupted: Interrupted) -> Run | None:
@@ -144,19 +144,19 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     recorded = [str(member["digest"]) for member in head["members"]]
     same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
-        raise _untrue(began, "It is of other schemas than its migrations.")
+        raise untrue(began, "It is of other schemas than its migrations.")
     kind = str(head["plan"]["kind"])
     if [after for _, after in runs.versions(deployment, group, kind)] != interrupted.versions:
-        raise _untrue(began, "It leads to other versions than its migrations.")
+        raise untrue(began, "It leads to other versions than its migrations.")
     result = json.loads(json.dumps(runs.result(deployment, group, kind)))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
-        raise _untrue(began, "What it is to lead to is not what its migrations lead to.")
+        raise untrue(began, "What it is to lead to is not what its migrations lead to.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
-        raise _untrue(began, "It is of other databases.")
+        raise untrue(began, "It is of other databases.")
     if interrupted.undo is not None:
         done = int(interrupted.undo)
         if any(entry.state != steplog.DONE for entry in entries[:done]):
-            raise _untrue(began, "It is taken back from steps that were not done.")
+            raise untrue(began, "It is taken back from steps that were not done.")
         back = undoing.way_back(deployment, group, done)
         back.require(target.command)
         group.steps[done:] = back.steps
@@ -176,7 +176,7 @@ def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deploym
     left = {type(op) for op in runs.left_to_do(now.shapes, runs.shapes_after(run.deployment, run.group))}
     others = any(e.state != steplog.DONE for e in run.entries if e.kind != OnlineStatements.kind)
     if others or not left <= {AddIndex, DropIndex, AddForeignKey}:  # an index that is not built to its end is odd
-        raise _untrue(began, "The tables are not as its steps leave them.")
+        raise untrue(began, "The tables are not as its steps leave them.")
     # What is done of these, the server says: each has a query that asks it.
     run.entries = [replace(e, state=steplog.RUNNING) if e.kind == OnlineStatements.kind else e for e in run.entries]
 
@@ -185,7 +185,7 @@ def _see_what_is_done(run: Run, began: journal.Record, now: Deployment, head: Ma
     """Note the step of MySQL that was under way, if the tables say that it is done."""
     states = [entry.state for entry in run.entries]
     if states != sorted(states, key=_STATES.index) or states.count(steplog.RUNNING) > 1:
-        raise _untrue(began, "It says of steps that they are done, though steps before them are not.")
+        raise untrue(began, "It says of steps that they are done, though steps before them are not.")
     before, present = run.deployment.catalogue.tables, now.catalogue.tables
     try:
         done = recovery.is_done(run.group.steps, run.entries, before, present)

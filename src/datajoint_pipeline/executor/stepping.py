@@ -228,6 +228,9 @@ def run(
         again = f"run {target.program} {log.command} again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         hold.release()
+        if mysql and isinstance(step, UserSQL) and not unknown:
+            with suppress(Exception):  # one statement that failed changed nothing
+                steplog.take_back(connection, log.database, log.run, entry.number)
         why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {entry.number} of {log.of} failed: {step.words}.",

@@ -55,7 +55,10 @@ def _begin(run: Run, began: resume.Interrupted) -> None:
     """Record the steps of the way back in place of those that were not done."""
     target, leader = run.target, run.members[0]
     done = sum(entry.state == steplog.DONE for entry in run.entries)
-    back = undoing.way_back(run.deployment, run.group, done)
+    try:
+        back = undoing.way_back(run.deployment, run.group, done)
+    except ValueError as error:
+        raise resume.untrue(began.record, f"It cannot be read ({error}).") from error
     following = run.group.steps[done : done + 1] if run.entries[done:] else []
     if following and run.entries[done].state == steplog.RUNNING and isinstance(following[0], (UserSQL, UserPython)):
         back.hindrance = f"nobody knows whether the lab's own statements ran ({following[0].words})"

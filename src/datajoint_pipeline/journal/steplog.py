@@ -145,6 +145,12 @@ def start(connection: dj.Connection, database: str, run: int, number: int, befor
     connection.query(sql, (RUNNING, before, now(), run, number), reconnect=False)
 
 
+def take_back(connection: dj.Connection, database: str, run: int, number: int) -> None:
+    """Record that a step that was about to run did nothing."""
+    sql = f"UPDATE {_table(connection, database)} SET state = %s, started_at = NULL WHERE run = %s AND number = %s"
+    connection.query(sql, (PLANNED, run, number), reconnect=False)
+
+
 def finish(connection: dj.Connection, database: str, run: int, number: int) -> None:
     """Record that a step is done."""
     sql = f"UPDATE {_table(connection, database)} SET state = %s, finished_at = %s WHERE run = %s AND number = %s"

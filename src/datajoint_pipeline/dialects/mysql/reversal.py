@@ -46,6 +46,13 @@ from .effects import places as touched
 
 Tables = Mapping[Place, CatalogTable]
 
+#: Defaults that are no literals.
+_EXPRESSION = re.compile(r"\(.*\)$|CURRENT_TIMESTAMP", re.IGNORECASE | re.DOTALL)
+
+#: What a foreign key may do, where DataJoint would have declared something else.
+_ACTION = r"(?:cascade|restrict|no action|set null|set default)"
+_RULE = re.compile(rf"is on update {_ACTION} on delete {_ACTION}")
+
 
 def _is_job_table(place: Place) -> bool:
     """Tell whether it is DataJoint's table of jobs, which is made anew where it is missing."""
@@ -290,11 +297,7 @@ class Reversal:
                 exit_code=ExitCode.INTERRUPTED,
             )
         default = column.default
-        expression = default is not None and (
-            (default.startswith("(") and default.endswith(")"))
-            or (not notation.is_text(column.stored) and default.upper().startswith("CURRENT_TIMESTAMP"))
-        )
-        if default is not None and not expression:
+        if default is not None and not (_EXPRESSION.match(default) and not notation.is_text(column.stored)):
             binary = re.fullmatch(r"0x([0-9A-Fa-f]*)", default) if column.stored.startswith("binary") else None
             default = f"X'{binary[1]}'" if binary else self._dialect.literal(default)
         sql = f"{column.stored} {column.extra.replace('collation', 'COLLATE')}".rstrip()
@@ -309,6 +312,8 @@ class Reversal:
                 if (key.attributes, key.parent, key.parent_attributes) in there:
                     continue
                 quote, listed = self._dialect.quote, self._dialect.listed
+                if key.words and not _RULE.fullmatch(key.words):
+                    raise ValueError(f"no foreign key {key.words!r}")  # somebody may have written it into the record
                 rule = key.words.removeprefix("is ").upper() or "ON UPDATE CASCADE ON DELETE RESTRICT"
                 sql = (
                     f"ALTER TABLE {self._full(place)} ADD CONSTRAINT {quote(key.name)} FOREIGN KEY "
