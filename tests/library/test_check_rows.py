@@ -94,11 +94,11 @@ def test_what_any_row_would_meet_is_found(lab: Project) -> None:
     life(lab, "    unit : varchar(4)\n", "    unit : varchar(4)\n    unique index (unit)\n")
     ok(lab, "revise", "-m", "one unit")
     found, (note,) = check(lab, 0)
-    assert found == [] and "1 values of (unit) that rows have in common" in note["what"]
+    assert found == [] and "1 value of (unit) that rows have in common" in note["what"]
     life(lab, "    unique index (unit)\n", "    code : varchar(4)\n    unique index (code)\n")
     ok(lab, "revise", "-m", "codes", "--fill", "Weight.code=x")
     (finding,), _ = check(lab, 1)
-    assert "1 values of (code) that rows have in common" in finding["what"]
+    assert "1 value of (code) that rows have in common" in finding["what"]
     assert finding["module"].startswith("migrations/life/1.2.0")
 
 
@@ -131,7 +131,7 @@ def test_what_hangs_on_values_is_a_note(lab: Project) -> None:
     found, notes = check(lab, 0)
     assert found == [] and len(notes) == 2
     assert "3 values of name that are none of Ada, Bob" in notes[0]["what"]
-    assert "1 rows without note" in notes[1]["what"]
+    assert "1 row without note" in notes[1]["what"]
     shown = ok(lab, "check").out
     assert shown.count("replay-rows note: ") == 2 and "Everything is in order." in shown
 

@@ -42,9 +42,7 @@ def test_what_the_server_would_refuse_to_a_later_migration_stops_the_first(livin
     )
     ok(living, "revise", "-m", "each its own", "--fill", "Task.remark=well")
     refused = ok(living, "migrate", code=1)
-    assert "work.Task has 1 values of (remark) that rows have in common" in refused.err.replace(
-        "work.task", "work.Task"
-    )
+    assert "work.Task has 1 value of (remark) that rows have in common" in refused.err.replace("work.task", "work.Task")
     assert states(living)["work"] == ("behind", "1.0.0")
 
 
@@ -56,7 +54,7 @@ def test_a_value_for_all_is_counted_against_the_unique_index_that_is_there(livin
     living.replace(work, "    note = null : varchar(64)\n", "    note : varchar(64)\n")
     ok(living, "revise", "-m", "always", "--fill", "Task.note=well")
     refused = ok(living, "migrate", code=1)
-    assert "1 values of (note) that rows have in common" in refused.err and "nothing was changed" in refused.err
+    assert "1 value of (note) that rows have in common" in refused.err and "nothing was changed" in refused.err
 
 
 def test_what_a_statement_of_the_lab_puts_right_stands_against_nothing(living: Project) -> None:
@@ -70,7 +68,7 @@ def test_what_a_statement_of_the_lab_puts_right_stands_against_nothing(living: P
     text = text.replace("operations = [", own, 1).replace(", fill=ASK", "").replace("import ", "import RunSQL, ", 1)
     living.write(str(path), text)
     shown = ok(living, "migrate", "--dry-run", code=3).out
-    assert "1 rows without note, which is required from then on, before the migration's own statements" in shown
+    assert "1 row without note, which is required from then on, before the migration's own statements" in shown
     ok(living, "migrate")
     assert rows(living, "[r['note'] for r in work.Task.to_dicts(order_by='animal_id')]") == ["well", "none"]
 

@@ -111,7 +111,7 @@ CASES = {
         },
         {"M": [("x",), ("y",)], "C": [(1, "x"), (2, "y")]},
         "--fill T.p=0",
-        r"1 values? whose rows have different values of m.*: 'x' and 'y'",
+        r"1 value whose rows have different values of m.*: 'x' and 'y'",
         code=7,
     ),
     "rows that need a parent, which needs one itself": Evolution(

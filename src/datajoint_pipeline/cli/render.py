@@ -253,7 +253,7 @@ def impact(environment: Environment, found: list[Impact], refused: Sequence[tupl
                 console.print(f"[dim]{escape(statement)}[/]")
         for finding in cost.group.violations:
             if finding not in stands:
-                console.print(f"[yellow]![/] {escape(str(finding.table))}: {finding.count:,} {escape(finding.words)}")
+                console.print(f"[yellow]![/] {escape(str(finding.table))}: {escape(finding.counted)}")
         if not any(violation.loses or violation.blocks or violation.unsure for violation in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:

@@ -120,7 +120,7 @@ class _Replay:
 
     def _judge(self, group: Group, violation: plan.Violation) -> None:
         """Report a violation; stop where any rows would have it."""
-        what = f"{violation.table} has {violation.count} {violation.words}"
+        what = f"{violation.table} has {violation.counted}"
         if _certain(group, violation):
             do = "Say in the migration what the rows are to get (fill=..., using=..., RunSQL, RunPython)."
             self._report_group(group, f"It cannot be applied where there are rows: {what}.", do)

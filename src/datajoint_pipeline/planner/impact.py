@@ -296,7 +296,7 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
         yield notice("may-not-lock", may_lock.warning(denied))
     for violation in group.violations:
         if violation.loses:
-            yield notice("data-loss", f"{violation.table} has {violation.count} {violation.words}.")
+            yield notice("data-loss", f"{violation.table} has {violation.counted}.")
     for name in group.schemas:
         if name not in deployment.target.versions:
             yield notice("schema-gone", f"The code has no schema {name} any more; its tables are soft-deleted.")

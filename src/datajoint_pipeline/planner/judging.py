@@ -35,14 +35,14 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
             yield (
                 violation,
                 PipelineError(
-                    f"{title} cannot be applied: {violation.table} has {violation.count} {violation.words}.",
+                    f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
                     f"Correct these rows, or {fill}.",
                 ),
             )
         elif violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
             error = PipelineError(
-                f"{violation.table} has {violation.count} {violation.words}.",
+                f"{violation.table} has {violation.counted}.",
                 f"{title} would lose them; nothing was changed.",
                 {"codec": recode, "merge": agree}.get(violation.kind, using)
                 + (", or say --allow-data-loss." if violation.kind in ALLOWED and not adopted else "."),

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 Lossy = frozenset[tuple[TableName, str]]
 
 
+#: Verbs of what is counted, for many and for one.
+_ONE = {"are": "is", "have": "has", "lose": "loses", "do": "does", "end": "ends", "go": "goes"}
+
+
 @dataclass(frozen=True)
 class Violation:
     """Something that rows say against a step.
@@ -69,6 +73,16 @@ class Violation:
     words: str
     attributes: tuple[str, ...]
     unsure: bool = False
+
+    @property
+    def counted(self) -> str:
+        """Give how many of what, for people."""
+        if self.count != 1:
+            return f"{self.count:,} {self.words}"
+        words = re.sub(r"^(value|row)s\b", r"\1", self.words)
+        for many, one in _ONE.items():
+            words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
+        return f"1 {words}"
 
     @property
     def loses(self) -> bool:
