@@ -66,6 +66,13 @@ def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
     assert any(case.back for case in cases) or ground.server.backend == "postgresql"
 
 
+def test_rollback_is_gone_on_with(ground: Ground) -> None:
+    ground.reset()
+    assert ground.project.run("migrate").code == 0
+    ground.play_another("rollback", "work", "--to", "1.0.0")
+    assert not broken_off(ground, CASES // 4)
+
+
 def test_purge_is_gone_on_with(ground: Ground) -> None:
     ground.reset()
     assert ground.project.run("migrate").code == 0
