@@ -82,7 +82,7 @@ class Ground:
                 kept = self.start[database] = []
                 for table in tables(cursor, database):
                     cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
-                    kept.append(cursor.fetchone()[1])
+                    kept.append(as_declared(cursor.fetchone()[1]))
                     cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
                     rows = [cursor.mogrify("(" + ", ".join(["%s"] * len(row)) + ")", row) for row in cursor.fetchall()]
                     for start in range(0, len(rows), 500):
@@ -121,7 +121,7 @@ class Ground:
         """What is not as an undisturbed run makes it, or as it was before."""
         now = self.state()
         if right is not self.end:
-            right, now = without_jobs(right), without_jobs(now)
+            right, now = plain(right), plain(now)
         return [
             f"{key}: {differing(now.get(key), right.get(key))}"
             for key in {**right, **now}
@@ -249,11 +249,14 @@ DURABLE = ("--innodb-doublewrite=ON", "--innodb-flush-log-at-trx-commit=1", "--a
 NAME = "crashed"
 
 
-def without_jobs(state: dict[str, Any]) -> dict[str, Any]:
-    """What is there but for tables of jobs, which DataJoint makes anew, and for ``status``."""
+def plain(state: dict[str, Any]) -> dict[str, Any]:
+    """What is there but for tables of jobs, which DataJoint makes anew, for ``status``, and for the order of indexes."""
     kept = {key: value for key, value in state.items() if key != "status" and ".~~" not in key}
-    for key in [key for key in kept if key.endswith("~lineage")]:
-        kept[key] = kept[key][0], [row for row in kept[key][1] if "~~" not in row]
+    for key in [key for key in kept if "." in key]:
+        words, rows = kept[key]
+        kept[key] = sorted(line.rstrip(",") for text in words for line in text.splitlines()), rows
+        if key.endswith("~lineage"):
+            kept[key] = kept[key][0], [row for row in rows if "~~" not in row]
     return kept
 
 
@@ -262,6 +265,20 @@ def differing(one: Any, other: Any) -> str:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
         return "; ".join(differing(a, b) for a, b in zip(one, other, strict=True) if a != b)
     return f"{one} instead of {other}"
+
+
+def as_declared(text: str) -> str:
+    """The statement for a table of MySQL as DataJoint writes it: without indexes that a foreign key makes itself.
+
+    The server may rename such an index when the key is added again, and does not when the index was written down.
+    """
+    indexes = dict(re.findall(r"^  KEY (`\w+`) (\(.+?\)),?$", text, re.MULTILINE))
+    columns = {columns: name for name, columns in indexes.items()}
+    for key in re.finditer(r"CONSTRAINT `\w+_ibfk_\d+` FOREIGN KEY (\(.+?\)) REFERENCES", text):
+        if name := columns.pop(key[1], None):
+            text = text.replace(f"  KEY {name} {key[1]},\n", "")
+            text = text.replace(key[0], f"FOREIGN KEY {name} {key[1]} REFERENCES")
+    return text
 
 
 def tables(cursor: Any, database: str) -> list[str]:

@@ -129,11 +129,13 @@ def hurried(project: Project, patience: int, *arguments: str) -> Result:
     return project.python("-c", program)
 
 
-def kill_while_it_waits(project: Project, mysql: Server, statement: str, *arguments: str) -> None:
-    """Run a command on MySQL, and kill it while a statement of it, by a regular expression, waits for who reads weights."""
+def kill_while_it_waits(
+    project: Project, mysql: Server, statement: str, *arguments: str, reads: str = "dev_life.weight"
+) -> None:
+    """Run a command on MySQL, and kill it while a statement of it, by a regular expression, waits for who reads a table."""
     waiting = f"SELECT id FROM information_schema.processlist WHERE info REGEXP '{statement}'"
     with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")  # so nobody can change it, or what it refers to
+        cursor.execute(f"SELECT COUNT(*) FROM {reads}")  # so nobody can change it, or what it refers to
         command = [sys.executable, "-m", "my_pipeline", *arguments]
         runner = subprocess.Popen(command, cwd=project.folder, env=project.variables(), start_new_session=True)
         try:

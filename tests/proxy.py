@@ -21,8 +21,8 @@ class Fault:
 
     Parameters
     ----------
-    number : int
-        At which statement, from 0.
+    number : int or str
+        At which statement, from 0, or the first that begins with these words.
     when : str
         ``before`` the server gets it, ``while`` it runs, or ``after`` it has been answered, of which the client never
         hears.
@@ -36,7 +36,7 @@ class Fault:
         Set once it has happened.
     """
 
-    number: int
+    number: int | str
     when: str
     strike: Callable[[], None]
     patience: float = 0.0
@@ -103,7 +103,11 @@ class Proxy:
         with self._lock:
             number = len(self.statements)
             self.statements.append(text)
-            return number, self._fault if self._fault is not None and self._fault.number == number else None
+            fault = self._fault
+            if fault is None or fault.struck.is_set():
+                return number, None
+            due = text.startswith(fault.number) if isinstance(fault.number, str) else fault.number == number
+            return number, fault if due else None
 
     def _answered(self, number: int, seconds: float) -> None:
         with self._lock:

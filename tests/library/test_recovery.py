@@ -6,6 +6,7 @@ from contextlib import closing
 
 from conftest import Project, Server
 from living import hurried, is_sentence, kill_while_it_waits, ok, rows, states
+from proxy import Fault, Proxy
 from test_limits import living as living
 
 assert living  # a fixture
@@ -107,6 +108,23 @@ def test_a_run_is_taken_back_and_says_so(living: Project, mysql: Server) -> None
     assert [run["status"] for run in ok(living, "log", "--json").json["runs"]].count("withdrawn") == 1
 
 
+def test_what_a_run_changes_of_another_schema_is_interrupted_with_it(living: Project, mysql: Server) -> None:
+    """Its version stays, and nobody else changed it; when the run is taken back, it is as it was."""
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    proxy = Proxy("mysql", mysql.port)
+    try:
+        proxy.begin(Fault("ALTER TABLE `dev_life`.`animal`", "before", lambda: None))
+        is_sentence(living.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+    finally:
+        proxy.close()
+    assert "FOREIGN KEY" not in str(mysql.execute("SHOW CREATE TABLE dev_work.task"))
+    shown = ok(living, "status", code=6).out
+    assert shown.count("interrupted  migrate goes on with it, rollback --interrupted takes it back") == 2, shown
+    ok(living, *BACK)
+    assert {state for state, _ in states(living).values()} == {"behind", "current"}
+
+
 def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:
     life = living.module("life")
     living.write(life, living.read(life) + ASIDE)
@@ -135,6 +153,45 @@ def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:
     )
     ok(living, *BACK)
     assert states(living)["life"] == ("behind", "1.1.0") and mysql.execute("SELECT * FROM dev_life.aside") == []
+
+
+def keys(mysql: Server, table: str) -> list[str]:
+    """The columns, indexes and foreign keys of a table; the order of indexes means nothing."""
+    ((_, text),) = mysql.execute(f"SHOW CREATE TABLE {table}")
+    return sorted(line.strip().rstrip(",") for line in text.splitlines())
+
+
+def test_an_index_that_the_server_made_for_a_foreign_key_keeps_its_name(living: Project, mysql: Server) -> None:
+    """As DataJoint declares them; where such a key is added again, the server would call its index after the key."""
+    life = living.module("life")
+    shelf = '\n\n@schema\nclass Shelf(dj.Manual):\n    definition = "shelf : varchar(8)"\n'
+    living.write(life, living.read(life) + shelf + ASIDE.replace("    what :", "    -> [nullable] Shelf\n    what :"))
+    ok(living, "revise", "-m", "shelves")
+    ok(living, "migrate")
+    # Declared by DataJoint itself, and not by a migration, which names its indexes.
+    mysql.execute(
+        "ALTER TABLE dev_life.aside DROP FOREIGN KEY aside_ibfk_1, DROP INDEX shelf",
+        "ALTER TABLE dev_life.aside ADD FOREIGN KEY shelf (shelf) REFERENCES dev_life.shelf (shelf) "
+        "ON UPDATE CASCADE ON DELETE RESTRICT",
+        "INSERT INTO dev_life.shelf (shelf) VALUES ('top')",
+        "INSERT INTO dev_life.aside (aside, shelf, what) VALUES (1, 'top', 'x'), (2, NULL, 'y')",
+    )
+    before = keys(mysql, "dev_life.aside"), mysql.execute("SELECT aside, shelf, what FROM dev_life.aside")
+    assert "KEY `shelf` (`shelf`)" in before[0] and states(living)["life"] == ("current", "1.1.0")
+    place = "    -> [nullable] Shelf.proj(place='shelf')\n    size = null : int32\n"
+    living.replace(life, "    -> [nullable] Shelf\n", place)
+    ok(living, "revise", "-m", "places", "--rename", "Aside.shelf=place")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_places.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1)
+    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
+    path.write_text(text.rstrip().removesuffix("]") + broken)
+    ok(living, "migrate", code=6)
+    assert "KEY `shelf` (`shelf`)" not in keys(mysql, "dev_life.aside")
+    ok(living, *BACK)
+    assert (keys(mysql, "dev_life.aside"), mysql.execute("SELECT aside, shelf, what FROM dev_life.aside")) == before
+    path.write_text(text)
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current" and ok(living, "status").code == 0
 
 
 def test_a_statement_of_the_lab_that_failed_is_no_hindrance(living: Project, mysql: Server) -> None:

@@ -73,6 +73,9 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         remark = "; ".join([*schema.drift, *pending])
         if schema.unreadable:
             remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
+        if schema.state.value == "interrupted":
+            back = ", rollback --interrupted takes it back" if backend == "mysql" else ""
+            remark = f"migrate goes on with it{back}"
         if schema.draft:
             remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
         table.add_row(

@@ -97,7 +97,8 @@ def _conclude(run: Run) -> None:
         raise PipelineError(
             "The tables are not what they were before the run.",
             f"{left}.",
-            "Nothing is lost. Report it with the output of log and diff, and do not go on by hand.",
+            "Nothing of before is lost. Make that what it was, then run "
+            f"{target.command} rollback --interrupted again, which ends it.",
             exit_code=ExitCode.INTERRUPTED,
         )
     shapes = catalog.read(target.connection, run.databases)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter
+from typing import Any
 
 from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE
@@ -13,6 +15,7 @@ from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
 from ..history import chain, migration_files
 from ..history.migration_files import Migration
+from ..journal import steplog
 from ..schema.model import Schema
 from . import status
 from .deployment import Deployment
@@ -35,11 +38,13 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     """Compare every schema with the fingerprint recorded with its version, and one that is current with its snapshot.
 
     Reads the catalogue, once for all schemas. What differs from the record has drifted. What is as it was recorded, but
-    not as the snapshot has it, comes from another migration of the same version.
+    not as the snapshot has it, comes from another migration of the same version. What an interrupted run of another
+    schema changes is interrupted with it.
     """
     shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
     current = [s for s in statuses if s.state in _AS_RECORDED and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
+    with_others = _changed_by_others(target, statuses) if drifted else set()
     latest = migration_files.latest(target.files)
     conflicts = {
         name: texts
@@ -54,13 +59,29 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     }
     found = []
     for s in statuses:
-        if s.name in drifted:
+        if s.name in drifted & with_others:
+            s = replace(s, state=State.INTERRUPTED, pending=())
+        elif s.name in drifted:
             texts = _explained(target, s, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in conflicts:
             s = replace(s, state=State.CONFLICT, drift=conflicts[s.name])
         found.append(s)
     return found
+
+
+def _changed_by_others(target: Target, statuses: Iterable[SchemaStatus]) -> set[str]:
+    """Find the schemas that the interrupted runs of others change, by the heads of these."""
+    databases = {s.name: s.database for s in statuses if s.state is State.INTERRUPTED}
+    last = dict[str, tuple[int, dict[str, Any]]]()
+    for (name, run), head in (steplog.heads(target.connection, databases) if databases else {}).items():
+        last[name] = max(last.get(name, (0, {})), (run, head), key=itemgetter(0))
+    shapes = [shape for _, head in last.values() for shape in _list(head.get("after"))]
+    return {str(shape.get("name")) for shape in shapes if isinstance(shape, dict)}
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []  # anybody may have written it
 
 
 def _explained(target: Target, schema: SchemaStatus, found: Schema) -> tuple[str, ...]:

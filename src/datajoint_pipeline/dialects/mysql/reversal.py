@@ -315,17 +315,29 @@ class Reversal:
                 if key.words and not _RULE.fullmatch(key.words):
                     raise ValueError(f"no foreign key {key.words!r}")  # somebody may have written it into the record
                 rule = key.words.removeprefix("is ").upper() or "ON UPDATE CASCADE ON DELETE RESTRICT"
-                sql = (
-                    f"ALTER TABLE {self._full(place)} ADD CONSTRAINT {quote(key.name)} FOREIGN KEY "
-                    f"({listed(key.attributes)}) REFERENCES {self._full(key.parent)} ({listed(key.parent_attributes)}) "
-                    f"{rule}"
+                texts_, clauses = list[str](), list[Clause]()
+                # An index that the server once made for the key would be called after it, unless it is declared.
+                for known in self._indexes(place):
+                    if known.index == Index(key.attributes):
+                        declared = indexes.clause(self._dialect, known)
+                        texts_ += [f"DROP INDEX {quote(known.name)}", f"ADD {declared}"]
+                        clauses += [IndexDropped(known.name), IndexAdded(known)]
+                texts_.append(
+                    f"ADD CONSTRAINT {quote(key.name)} FOREIGN KEY ({listed(key.attributes)}) REFERENCES "
+                    f"{self._full(key.parent)} ({listed(key.parent_attributes)}) {rule}"
                 )
-                known = KeyName(key.name, key.attributes, key.parent, key.parent_attributes)
+                added = KeyName(key.name, key.attributes, key.parent, key.parent_attributes)
+                sql = f"ALTER TABLE {self._full(place)}\n  " + ",\n  ".join(texts_)
                 words = f"add foreign key ({', '.join(key.attributes)}) of {self._title(place)}"
-                step = self._step(sql, [place], words, Altered(place, (ForeignKeyAdded(known),)))
+                step = self._step(sql, [place], words, Altered(place, (*clauses, ForeignKeyAdded(added))))
                 pairs = zip(key.parent_attributes, key.attributes, strict=True)
                 lost = orphans.rows(self._dialect, self._name(place), self._name(key.parent), pairs, was.primary_key)
                 yield replace(step, orphans=(lost,))
+
+    def _indexes(self, place: Place) -> list[IndexName]:
+        """Give the indexes that a table has by now."""
+        table = self._now[place]
+        return [IndexName(name, index) for name, index in zip(table.index_names, table.indexes, strict=True)]
 
     # --- Names -----------------------------------------------------------------------------------------------------
 
