@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from conftest import Project, Server
+from living import is_sentence, ok, states
 from living import living as made
-from living import ok, states
 
 from datajoint_pipeline.dialects import steps as step
 from datajoint_pipeline.dialects.mysql import limits
@@ -115,6 +115,67 @@ def test_a_row_that_mysql_would_not_take_stops_it_before_the_first_step(living: 
         refused = ok(living, *arguments, code=1)
         assert "A row of work." in refused.err and "MySQL takes 65,535" in refused.err
     assert states(living) == {"life": ("behind", "2.0.0"), "work": ("behind", "1.1.0")}
+
+
+#: A line of a definition that the server refuses, and what the refusal says of it.
+DEFAULTS = [
+    ("created = CURRENT_TIMESTAMP : datetime(3)", "CURRENT_TIMESTAMP(3)"),
+    ("created = CURRENT_TIMESTAMP(6) : datetime", "wants as many digits"),
+    ("created = CURRENT_TIMESTAMP : date", "for datetime and timestamp only"),
+    ("size = 300 : int8", "holds -128 to 127"),
+    ("tag = 'toolong' : varchar(3)", "7 letters"),
+    ("tag = 'abcd' : char(2)", "4 letters"),
+    ("part = 12345.6 : decimal(4,2)", "holds less than 100"),
+    ("more = '{}' : json", "none but null"),
+    ("kind = 'c' : enum('a', 'b')", "none of the values"),
+    ("kind = 'A' : enum('a', 'b')", "none of the values"),
+    ("born = '2020-13-01' : date", "no value of date"),
+]
+
+#: Lines that it takes.
+TAKEN = [
+    "at = CURRENT_TIMESTAMP : datetime",
+    "ms = CURRENT_TIMESTAMP(3) : datetime(3)",
+    "size = -128 : int8",
+    "tag = 'äöü' : varchar(3)",
+    "part = 99.99 : decimal(4,2)",
+    "more = null : json",
+    "kind = 'it''s' : enum('a', 'it''s')",
+    "born = '2020-02-29' : date",
+    "share = '1e3' : float64",
+    "yes = true : bool",
+    "word = 'CURRENT_TIMESTAMP' : varchar(17)",
+]
+
+
+def test_a_default_that_mysql_would_not_take_stops_it_before_the_first_step(living: Project) -> None:
+    """In a table that is made, after which others would have been, and in one that is changed."""
+    life = living.module("life")
+    text, version = living.read(life), living.read(living.module("version"))
+    table = '\n\n@schema\nclass Early(dj.Manual):\n    definition = """\n    early : int32\n    ---\n    {}\n    """\n'
+    before = {
+        path: path.read_text() for path in (living.folder / "src/my_pipeline/migrations").rglob("*") if path.is_file()
+    }
+    for number, (line, why) in enumerate(DEFAULTS):
+        if number % 2:
+            living.write(life, text + table.format(line))
+        else:
+            living.write(life, text.replace("    grams : float64", f"    {line}\n    grams : float64"))
+        ok(living, "revise", "-m", "another")
+        for arguments in (("migrate", "--dry-run"), ("migrate",)):
+            refused = ok(living, *arguments, code=1)
+            is_sentence(refused)
+            assert "cannot have the default" in refused.err and why in refused.err, (line, refused.err)
+        living.write(living.module("version"), version)
+        for path in (living.folder / "src/my_pipeline/migrations").rglob("*"):
+            if path.is_file() and path not in before:
+                path.unlink()
+        for path, content in before.items():
+            path.write_text(content)
+    living.write(life, text + table.format("\n    ".join(TAKEN)))
+    ok(living, "revise", "-m", "another")
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current" and ok(living, "status").code == 0
 
 
 def test_what_is_soft_deleted_takes_its_room_until_purge(living: Project) -> None:

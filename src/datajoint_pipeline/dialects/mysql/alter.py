@@ -12,7 +12,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import indexes, orphans
+from . import defaults, indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     ColumnAdded,
@@ -73,6 +73,10 @@ class TableAlteration:
         first = guards(self.dialect, replace(self.alteration, before=before))
         early, updates = self._early(), self._updates()
         self._refuse_too_large()
+        was = {(c.name, c.sql, c.default) for c in self.change.was.values()}
+        # What the server has by now, whoever made it, it took.
+        fresh = [c for c in self.change.will.values() if (c.name, c.sql, c.default) not in was]
+        defaults.refuse(str(self.name), fresh)
         return [*early, *updates, *first, *self._main(updates)]
 
     def _refuse_too_large(self) -> None:

@@ -24,7 +24,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import indexes, limits, locking, orphans, texts
+from . import defaults, indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -165,6 +165,7 @@ class MySQL(Dialect):
             table = replace(table, foreign_keys=())
         known = self.names.table(self.place(table.name))
         columns = tuple(self.columns(self.after, table).values())
+        defaults.refuse(str(table.name), columns)
         parts = [definition(self, column) for column in columns]
         parts.append(f"PRIMARY KEY ({self.listed(table.primary_key)})")
         for index in self.expected(table):

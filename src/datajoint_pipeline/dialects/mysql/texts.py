@@ -11,6 +11,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def of_literal(literal: str) -> str:
+    """Give the text of a literal that :func:`literal` made."""
+    return literal[1:-1].replace("''", "'").replace("\\\\", "\\")
+
+
 def noted(what: str, text: str) -> str:
     """Give a text for the server's catalogue as a literal.
 
