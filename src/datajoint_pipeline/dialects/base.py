@@ -21,7 +21,7 @@ from ..schema.values import Sql
 from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .conversions import Loss
-from .steps import Alteration, Change, Column, ColumnFill, Obstacles, ParentFill, Step
+from .steps import Alteration, Change, Column, ColumnFill, Obstacles, ParentFill, Probe, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -173,6 +173,16 @@ class Dialect(ABC):
     @abstractmethod
     def obstacles(self, alteration: Alteration) -> Obstacles:
         """Tell which foreign keys must be dropped before an alteration."""
+
+    @abstractmethod
+    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
+        """Give the queries for what hangs on a table and DataJoint does not know: triggers, views and the like.
+
+        Parameters
+        ----------
+        alteration : Alteration
+            What changes, with the table's name before.
+        """
 
     @abstractmethod
     def conversion(self, column: str, was: Column, will: Column) -> str | None:

@@ -167,11 +167,12 @@ class Probe:
     ----------
     kind : str
         ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``merge``, ``parent``, ``missing`` or
-        ``dropped``.
+        ``dropped``; ``object`` and ``named`` of what hangs on the table and DataJoint does not know: what stands in the
+        way, and what is only to be known.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
-        Gives one number.
+        Gives one number; of objects also their names.
     words : str
         What is counted: ``values of weight that would be rounded``.
     silent : bool
@@ -259,6 +260,11 @@ class Change:
     retyped: set[str] = field(default_factory=set)
     indexes: list[Index] = field(default_factory=list)
     target: list[Index] = field(default_factory=list)
+
+    @property
+    def gone(self) -> set[str]:
+        """Give the names before of columns that are called so no longer: dropped, soft-deleted or renamed."""
+        return {*self.dropped, *self.kept, *(old for name, old in self.old.items() if name != old)}
 
 
 def words(phrases: list[str], table: TableName) -> str:

@@ -31,7 +31,17 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     if adopted:
         fill, using = "give the attribute another type", "Give the attribute a type that holds them"
     for violation in group.violations:
-        if violation.blocks:
+        if violation.kind == "object" and violation.blocks:
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has {violation.counted}.",
+                    "DataJoint knows nothing of them; they would be lost, or refuse the change or later writes. "
+                    "Nothing was changed.",
+                    "Drop them, run the command again, and make them anew as they are to be then.",
+                ),
+            )
+        elif violation.blocks:
             yield (
                 violation,
                 PipelineError(

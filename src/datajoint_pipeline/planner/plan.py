@@ -44,7 +44,18 @@ Lossy = frozenset[tuple[TableName, str]]
 
 
 #: Verbs of what is counted, for many and for one.
-_ONE = {"are": "is", "have": "has", "lose": "loses", "do": "does", "end": "ends", "go": "goes"}
+_ONE = {
+    "are": "is",
+    "have": "has",
+    "lose": "loses",
+    "do": "does",
+    "name": "names",
+    "read": "reads",
+    "fire": "fires",
+    "lead": "leads",
+    "end": "ends",
+    "go": "goes",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Violation:
         """Give how many of what, for people."""
         if self.count != 1:
             return f"{self.count:,} {self.words}"
-        words = re.sub(r"^(value|row)s\b", r"\1", self.words)
+        words = re.sub(r"^(value|row|trigger|view|object|foreign key)s\b", r"\1", self.words)
         for many, one in _ONE.items():
             words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
         return f"1 {words}"
@@ -92,7 +103,7 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        return self.kind in ("null", "duplicate", "parent") and not self.unsure
+        return self.kind in ("null", "duplicate", "parent", "object") and not self.unsure
 
 
 @dataclass
@@ -490,6 +501,8 @@ def count(connection: dj.Connection, group: Group) -> None:
                 raise
             continue
         words = probe.words
+        if len(row) > 1:
+            words += f" ({row[1]})"
         if row[0] and probe.example:
             words += _example(connection, probe.example)
         words += ", before the migration's own statements" * probe.unsure

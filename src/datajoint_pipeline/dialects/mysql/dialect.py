@@ -21,10 +21,11 @@ from ..steps import (
     ExpressionFill,
     LiteralFill,
     Obstacles,
+    Probe,
     Step,
     with_rows,
 )
-from . import defaults, indexes, limits, locking, orphans, texts
+from . import defaults, dependents, indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -266,6 +267,9 @@ class MySQL(Dialect):
             tuple(key for key in before.foreign_keys if changed & set(key.attributes)),
             change.table.primary_key != alteration.after.primary_key or bool(moved & set(before.primary_key)),
         )
+
+    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
+        return dependents.probes(self, alteration, self.change(alteration))
 
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:
         renaming = alteration.before.name != alteration.after.name

@@ -18,8 +18,8 @@ from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss
-from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Step
-from . import enums, indexes, texts, waiting
+from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Probe, Step
+from . import dependents, enums, indexes, texts, waiting
 from .alter import TableAlteration
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion
@@ -257,6 +257,10 @@ class PostgreSQL(Dialect):
         standing += [name for name in change.will if name not in change.was]
         visible = [name for name in change.will if not name.startswith("_")]
         return [name for name in standing if not name.startswith("_")] != visible
+
+    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
+        change = self.change(alteration)
+        return dependents.probes(self, alteration, change, rebuild=self._rebuilds(change, alteration.before))
 
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:
         steps, name = [], alteration.after.name

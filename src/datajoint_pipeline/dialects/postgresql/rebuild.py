@@ -1,5 +1,5 @@
 """Builds a table of PostgreSQL anew: a new table, its rows copied in one statement, then the new one in the old one's
-place, with its indexes, foreign keys, rights, owner and replica identity."""
+place, with its indexes, foreign keys, rights, owner, options and replica identity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from . import indexes
 from .columns import comments, join_to_parent, make_table
 from .texts import block, literal
 
-#: Gives a table the rights, owner and replica identity of another; ``old`` and ``new`` are literals of their names.
+#: Gives a table the rights, owner, options and replica identity of another; ``old`` and ``new`` are literals of their
+#: names, ``columns`` rows with those of each column before and afterwards.
 _RIGHTS = """DECLARE r record; BEGIN
   FOR r IN SELECT a.*, c.relowner FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = {old}::regclass LOOP
     IF r.grantee <> r.relowner THEN
@@ -22,8 +23,17 @@ _RIGHTS = """DECLARE r record; BEGIN
         || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
     END IF;
   END LOOP;
+  FOR r IN SELECT a.*, n.will FROM (VALUES {columns}) n (was, will)
+      JOIN pg_attribute p ON p.attrelid = {old}::regclass AND p.attname = n.was, aclexplode(p.attacl) a LOOP
+    EXECUTE 'GRANT ' || r.privilege_type || ' (' || quote_ident(r.will) || ') ON ' || {new} || ' TO '
+      || CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r.grantee)) END
+      || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+  END LOOP;
   FOR r IN SELECT * FROM pg_class WHERE oid = {old}::regclass LOOP
     IF r.relreplident = 'f' THEN EXECUTE 'ALTER TABLE ' || {new} || ' REPLICA IDENTITY FULL'; END IF;
+    IF r.reloptions IS NOT NULL THEN
+      EXECUTE 'ALTER TABLE ' || {new} || ' SET (' || array_to_string(r.reloptions, ', ') || ')';
+    END IF;
     IF pg_get_userbyid(r.relowner) <> current_user THEN
       EXECUTE 'ALTER TABLE ' || {new} || ' OWNER TO ' || quote_ident(pg_get_userbyid(r.relowner));
     END IF;
@@ -69,7 +79,9 @@ class Rebuild:
         targets = dialect.listed([column.name for column in columns])
         copy = f"INSERT INTO {new} ({targets})\nSELECT {', '.join(values)}\nFROM {source}{''.join(self.joins)}"
         steps.append(Step(copy, (name,), f"copy the rows of {name}", rewrites=True, lock="all"))
-        rights = block(_RIGHTS.format(old=literal(full), new=literal(new)))
+        named = {**{old: name for name, old in self.change.old.items()}, **self.change.kept}
+        pairs = ", ".join(f"({literal(old)}, {literal(name)})" for old, name in named.items())
+        rights = block(_RIGHTS.format(old=literal(full), new=literal(new), columns=pairs))
         steps.append(Step(rights, (name,), f"give the rights of {name} again"))
         steps.append(Step(f"DROP TABLE {full}", (name,), f"drop the old {name}", lock="all"))
         steps.append(Step(f"ALTER TABLE {new} RENAME TO {quote(self.place[1])}", (name,), f"put {name} in its place"))

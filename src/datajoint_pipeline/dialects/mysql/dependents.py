@@ -1,0 +1,79 @@
+"""Finds what hangs on a table of MySQL that DataJoint does not know: foreign keys from elsewhere, triggers and views.
+
+The server lets triggers and views go on naming what is gone, and they fail when they are next used; a foreign key from
+elsewhere makes it refuse a step. All of them are looked for before the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..base import Dialect
+from ..steps import Alteration, Change, LiteralFill, Probe
+from .texts import literal
+
+
+def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator[Probe]:
+    """Give the queries for an alteration, each of which gives a number and names.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        MySQL's.
+    alteration : Alteration
+        What changes, with the table's name before.
+    change : Change
+        The same, column by column.
+    """
+    before, after = alteration.before, alteration.after
+    (database, table), place = dialect.place(before.name), dialect.place(after.name)
+    gone = change.gone
+    moved = {*change.retyped, *alteration.converts}
+    changed = {*change.dropped, *change.kept, *(old for name, old in change.old.items() if name in moved)}
+    if change.table.primary_key != after.primary_key:
+        changed |= {*before.primary_key}
+    if changed:
+        ours = ", ".join(literal(name) for name in sorted({database, *(place[0] for place in dialect.names.tables)}))
+        yield Probe(
+            "object",
+            tuple(sorted(changed)),
+            "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
+            "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
+            f"FROM information_schema.key_column_usage WHERE referenced_table_schema = {literal(database)} "
+            f"AND referenced_table_name = {literal(table)} AND referenced_column_name IN ({_listed(changed)}) "
+            f"AND (table_schema NOT IN ({ours}) OR (table_name LIKE '~%' AND table_name NOT LIKE '~dropped_%'))",
+            f"foreign keys from outside of the pipeline that lead to {', '.join(sorted(changed))}",
+        )
+    on_table = (
+        "SELECT COUNT(*), GROUP_CONCAT(trigger_name ORDER BY trigger_name SEPARATOR ', ') "
+        f"FROM information_schema.triggers WHERE event_object_schema = {literal(database)} "
+        f"AND event_object_table = {literal(table)}"
+    )
+    if place[0] != database:
+        yield Probe("object", (), on_table, "triggers that cannot move to another schema")
+    elif gone:
+        named = f"{on_table} AND action_statement REGEXP {_any(gone)}"
+        yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {', '.join(sorted(gone))}")
+    # A new column with one value for all is made with it as its default.
+    filled = {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
+    if filled := filled | {*alteration.converts}:
+        fires = f"{on_table} AND event_manipulation = 'UPDATE'"
+        yield Probe("named", (), fires, f"triggers that fire for each row when {', '.join(sorted(filled))} is filled")
+    if gone or place != (database, table):
+        reads = (
+            "SELECT COUNT(*), GROUP_CONCAT(table_schema, '.', table_name ORDER BY table_name SEPARATOR ', ') "
+            f"FROM information_schema.views WHERE INSTR(view_definition, {literal(dialect.full(before.name))}) > 0"
+        )
+        what = "it under its name of before"
+        if place == (database, table):
+            reads, what = f"{reads} AND view_definition REGEXP {_any(gone)}", ", ".join(sorted(gone))
+        yield Probe("object", tuple(sorted(gone)), reads, f"views that read {what}")
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(literal(name) for name in sorted(names))
+
+
+def _any(names: set[str]) -> str:
+    """Give a regular expression for any of some names as a word."""
+    return literal(rf"\b({'|'.join(sorted(names))})\b")

@@ -1,0 +1,114 @@
+"""Finds what hangs on a table of PostgreSQL that DataJoint does not know: views, triggers, policies, rules,
+publications, statistics, foreign keys from elsewhere.
+
+Where a table is built anew they would be lost, or the server would refuse to drop the old one; where it is altered, the
+server refuses another type of what they read, and functions of triggers go on naming what is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..base import Dialect
+from ..steps import Alteration, Change, LiteralFill, Probe
+from .texts import literal
+
+#: Everything that hangs on a table ``t``: what it is, and the number of the column that it reads, if it is one.
+_OBJECTS = """
+    SELECT 'trigger ' || g.tgname AS what, d.refobjsubid AS number FROM pg_trigger g
+        LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = g.oid AND d.refobjid = g.tgrelid
+        WHERE g.tgrelid = {t} AND NOT g.tgisinternal
+    UNION SELECT 'policy ' || p.polname, d.refobjsubid FROM pg_policy p
+        LEFT JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refobjid = p.polrelid
+        WHERE p.polrelid = {t}
+    UNION SELECT 'rule ' || w.rulename, d.refobjsubid FROM pg_rewrite w
+        LEFT JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refobjid = w.ev_class
+        WHERE w.ev_class = {t}
+    UNION SELECT 'publication ' || p.pubname, 0 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+        WHERE r.prrelid = {t}
+    UNION SELECT 'statistics ' || s.stxname, d.refobjsubid FROM pg_statistic_ext s
+        LEFT JOIN pg_depend d
+            ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refobjid = s.stxrelid
+        WHERE s.stxrelid = {t}
+    UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {t} AND c.relrowsecurity
+    UNION SELECT 'table ' || i.inhrelid::regclass || ', which inherits from it', 0 FROM pg_inherits i
+        WHERE i.inhparent = {t}
+    UNION SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || v.relname,
+            d.refobjsubid
+        FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
+        JOIN pg_namespace n ON n.oid = v.relnamespace
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {t}
+        AND v.oid <> {t}
+"""
+
+_KEYS = """
+    SELECT 'foreign key ' || k.conname || ' of ' || n.nspname || '.' || c.relname FROM pg_constraint k
+        JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE k.contype = 'f' AND k.confrelid = {t} AND n.nspname NOT IN ({ours})
+"""
+
+
+def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild: bool) -> Iterator[Probe]:
+    """Give the queries for an alteration, each of which gives a number and names.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        PostgreSQL's.
+    alteration : Alteration
+        What changes, with the table's name before.
+    change : Change
+        The same, column by column.
+    rebuild : bool
+        Whether the table is built anew.
+    """
+    before, full = alteration.before, literal(dialect.full(alteration.before.name))
+    table = f"to_regclass({full})"
+    moved = {*change.retyped, *alteration.converts}
+    objects = _OBJECTS.format(t=table)
+    changed = {*change.dropped, *(old for name, old in change.old.items() if name in moved)}
+    if rebuild:
+        yield Probe("object", (), _named(f"SELECT DISTINCT what FROM ({objects}) o"), "objects that would be lost")
+    elif changed:
+        columns = (
+            f"SELECT DISTINCT what FROM ({objects}) o JOIN pg_attribute a ON a.attrelid = {table} "
+            f"AND a.attnum = o.number WHERE a.attname IN ({_listed(changed)})"
+        )
+        yield Probe("object", tuple(sorted(changed)), _named(columns), f"objects that read {_words(changed)}")
+    if rebuild or change.table.primary_key != alteration.after.primary_key:
+        ours = _listed({place[0] for place in dialect.names.tables} | {dialect.place(before.name)[0]})
+        keys = _KEYS.format(t=table, ours=ours)
+        yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
+    if gone := change.gone:
+        body = (
+            "SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid "
+            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal "
+            f"AND f.prosrc ~* {literal(_any(gone))}"
+        )
+        yield Probe("object", tuple(sorted(gone)), _named(body), f"triggers that name {_words(gone)}")
+    # A new column with one value for all is made with it as its default, another type with its expression.
+    filled = {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
+    if filled and not rebuild:
+        fires = (
+            "SELECT 'trigger ' || g.tgname FROM pg_trigger g "
+            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND g.tgtype & 16 <> 0"
+        )
+        yield Probe("named", (), _named(fires), f"triggers that fire for each row when {_words(filled)} is filled")
+
+
+def _named(query: str) -> str:
+    """Give how many names a query gives, and these."""
+    return f"SELECT COUNT(*), string_agg(what, ', ' ORDER BY what) FROM ({query}) AS named (what)"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(literal(name) for name in sorted(names))
+
+
+def _any(names: set[str]) -> str:
+    """Give a regular expression for any of some names as a word."""
+    return rf"\y({'|'.join(sorted(names))})\y"
+
+
+def _words(names: set[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,138 @@
+"""What hangs on a table and DataJoint does not know is named before the first step, on both servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Project, Server
+from living import is_sentence, ok, states
+from living import living as made
+
+
+@pytest.fixture
+def living(project: Project, server: Server) -> Iterator[Project]:
+    with made(server, project) as own:
+        yield own
+    server.drop("notes")
+
+
+def revise(living: Project, old: str, new: str, *arguments: str) -> None:
+    living.replace(living.module("life"), old, new)
+    ok(living, "revise", "-m", "another", *arguments)
+
+
+def refused(living: Project, *words: str) -> None:
+    """Both the dry run and the migration name it, and nothing is changed."""
+    for arguments in (("migrate", "--dry-run"), ("migrate",)):
+        result = ok(living, *arguments, code=1)
+        if "--dry-run" not in arguments:
+            is_sentence(result)
+        said = " ".join((result.out + result.err).split())
+        assert all(word in said for word in words), said
+    assert states(living)["life"] == ("behind", "1.0.0")
+
+
+def make(server: Server, mysql: str, *postgresql: str) -> None:
+    server.execute(*([mysql] if server.backend == "mysql" else postgresql))
+
+
+FUNCTION = (
+    "CREATE FUNCTION dev_life.loud() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN NEW.name = upper(NEW.name); RETURN NEW; END $$"
+)
+TRIGGER = "CREATE TRIGGER loud BEFORE UPDATE ON dev_life.animal FOR EACH ROW "
+
+
+def loud(server: Server) -> None:
+    """A trigger that names the attribute ``name``."""
+    make(
+        server,
+        TRIGGER.replace(" loud", " dev_life.loud") + "SET NEW.name = UPPER(NEW.name)",
+        FUNCTION,
+        f"{TRIGGER} EXECUTE FUNCTION dev_life.loud()",
+    )
+
+
+def test_a_trigger_that_names_what_goes(living: Project, server: Server) -> None:
+    loud(server)
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    refused(living, "1 trigger that names name", "loud")
+    make(server, "DROP TRIGGER dev_life.loud", "DROP TRIGGER loud ON dev_life.animal")
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current"
+
+
+def test_a_trigger_that_fires_where_values_are_filled_is_named(living: Project, server: Server) -> None:
+    loud(server)
+    revise(living, "    colour = ", "    size : int32\n    colour = ", "--fill", "Animal.size=number()")
+    if server.backend == "postgresql":  # which builds the table anew, for the order of its attributes
+        refused(living, "1 object that would be lost", "trigger loud")
+        return
+    shown = ok(living, "migrate", "--dry-run", code=3).out
+    assert "1 trigger that fires for each row when size is filled (loud)" in " ".join(shown.split())
+    ok(living, "migrate")
+    assert server.execute("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'dev_life'")
+
+
+def test_a_view_that_reads_what_changes(living: Project, server: Server) -> None:
+    server.execute("CREATE VIEW dev_life.called AS SELECT animal_id, name FROM dev_life.animal")
+    if server.backend == "mysql":
+        revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+        refused(living, "1 view that reads name", "dev_life.called")
+    else:
+        revise(living, "    name : varchar(32)", "    name : varchar(64)")
+        refused(living, "1 object that reads name", "view dev_life.called")
+    server.execute("DROP VIEW dev_life.called")
+    ok(living, "migrate")
+
+
+def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, server: Server) -> None:
+    server.execute("CREATE VIEW dev_life.numbers AS SELECT animal_id FROM dev_life.animal")
+    revise(living, "    name : varchar(32)", "    name : varchar(64)")
+    ok(living, "migrate")
+    assert len(server.execute("SELECT * FROM dev_life.numbers")) == 2
+
+
+def test_a_foreign_key_from_outside(living: Project, server: Server) -> None:
+    server.drop("notes")
+    make(server, "CREATE DATABASE notes", "CREATE SCHEMA notes")
+    server.execute(
+        "CREATE TABLE notes.note (animal_id int, FOREIGN KEY (animal_id) REFERENCES dev_life.animal (animal_id))"
+    )
+    if server.backend == "mysql":
+        revise(living, "animal_id : int32", "animal_id : int64")
+    else:
+        revise(living, "    name : varchar(32)", "    size = 0 : int32\n    name : varchar(32)")
+    refused(living, "foreign key from outside of the pipeline that leads to", "of notes.note")
+    server.execute("DROP TABLE notes.note")
+    ok(living, "migrate")
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Server) -> None:
+    """It is named; rights, also those of columns, and options go with it."""
+    server.execute(
+        "CREATE RULE quiet AS ON DELETE TO dev_life.animal WHERE OLD.animal_id < 0 DO INSTEAD NOTHING",
+        "CREATE POLICY mine ON dev_life.animal USING (true)",
+        "CREATE STATISTICS dev_life.together ON name, colour FROM dev_life.animal",
+        "CREATE PUBLICATION told FOR TABLE dev_life.animal",
+        "GRANT SELECT ON dev_life.animal TO PUBLIC",
+        "GRANT REFERENCES (name) ON dev_life.animal TO PUBLIC",
+        "ALTER TABLE dev_life.animal SET (fillfactor = 70)",
+    )
+    try:
+        revise(living, "    name : varchar(32)", "    size = 0 : int32\n    name : varchar(32)")
+        refused(
+            living, "4 objects that would be lost", "policy mine, publication told, rule quiet, statistics together"
+        )
+    finally:
+        server.execute("DROP PUBLICATION told")
+    server.execute(
+        "DROP RULE quiet ON dev_life.animal", "DROP POLICY mine ON dev_life.animal", "DROP STATISTICS dev_life.together"
+    )
+    ok(living, "migrate")
+    assert server.execute(
+        "SELECT reloptions::text, (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'name') "
+        "FROM pg_class c WHERE c.oid = 'dev_life.animal'::regclass"
+    ) == [("{fillfactor=70}", "{=x/postgres}")]
