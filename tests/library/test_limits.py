@@ -117,6 +117,46 @@ def test_a_row_that_mysql_would_not_take_stops_it_before_the_first_step(living: 
     assert states(living) == {"life": ("behind", "2.0.0"), "work": ("behind", "1.1.0")}
 
 
+@pytest.mark.parametrize(
+    ("row_format", "old", "new", "named"),
+    [
+        ("COMPACT", '"lab : varchar(100)"', '"lab : varchar(255)"', "lab of life.room"),
+        ("REDUNDANT", "note : varchar(20)", "note : varchar(200)", "note of life.room"),
+    ],
+)
+def test_a_column_that_an_old_row_format_does_not_take_in_an_index(
+    living: Project, mysql: Server, row_format: str, old: str, new: str, named: str
+) -> None:
+    """In a foreign key, of which other steps would have run before, and in an index."""
+    life = living.module("life")
+    room = '''
+
+@schema
+class Room(dj.Manual):
+    definition = """
+    room : int32
+    ---
+    -> [nullable] Lab
+    note : varchar(20)
+    index (note)
+    """
+'''
+    lab = '\n\n@schema\nclass Lab(dj.Manual):\n    definition = "lab : varchar(100)"\n'
+    living.write(life, living.read(life) + lab + room)
+    ok(living, "revise", "-m", "rooms")
+    ok(living, "migrate")
+    mysql.execute(f"ALTER TABLE dev_life.room ROW_FORMAT={row_format}")
+    living.replace(life, old, new)
+    ok(living, "revise", "-m", "longer")
+    for arguments in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(living, *arguments, code=1)
+        is_sentence(refused)
+        assert named in refused.err and "takes 767" in refused.err, refused.err
+    assert states(living)["life"] == ("behind", "1.1.0")
+    mysql.execute("ALTER TABLE dev_life.room ROW_FORMAT=DYNAMIC")
+    ok(living, "migrate")
+
+
 #: A line of a definition that the server refuses, and what the refusal says of it.
 DEFAULTS = [
     ("created = CURRENT_TIMESTAMP : datetime(3)", "CURRENT_TIMESTAMP(3)"),

@@ -53,6 +53,8 @@ class TableNames:
         With their names.
     enums : dict
         Database and name of the type of each enum attribute (PostgreSQL).
+    compact : bool
+        Whether its row format takes little of a column in an index (MySQL).
     """
 
     primary_key: str = "PRIMARY"
@@ -60,6 +62,7 @@ class TableNames:
     foreign_keys: list[KeyName] = field(default_factory=list)
     indexes: list[IndexName] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
+    compact: bool = False
 
 
 @dataclass
@@ -186,4 +189,5 @@ def _of(found: CatalogTable) -> TableNames:
         [KeyName(r.name, r.attributes, r.parent, r.parent_attributes) for r in found.references],
         [IndexName(name, index) for name, index in zip(found.index_names, found.indexes, strict=True)],
         dict(found.enums),
+        found.compact,
     )

@@ -77,6 +77,8 @@ class CatalogTable:
         Names of the indexes, in the order of ``indexes``.
     enums : dict
         Database and name of the type of each enum column (PostgreSQL).
+    compact : bool
+        Whether its row format takes little of a column in an index (MySQL).
     """
 
     comment: str
@@ -88,6 +90,7 @@ class CatalogTable:
     key_name: str = "PRIMARY"
     index_names: list[str] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
+    compact: bool = field(default=False, compare=False)
 
 
 #: Tables by database and name; a database without tables is there as ``(database, "")``.

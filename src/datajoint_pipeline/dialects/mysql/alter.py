@@ -23,7 +23,7 @@ from .effects import (
     DefaultSet,
     PrimaryKeySet,
 )
-from .limits import letter_bytes, refuse_row
+from .limits import letter_bytes, refuse_parts, refuse_row
 from .texts import noted
 
 
@@ -88,6 +88,9 @@ class TableAlteration:
         )
         places = [replace(change.will[name], nullable=True) for name in self.early]
         width = letter_bytes(self.dialect.names, self.place[0])
+        if self.dialect.names.table(self.place).compact:
+            keys = [change.after.primary_key, *(index.columns for index in self.dialect.expected(change.after))]
+            refuse_parts(str(self.name), change.will, keys, width)
         hidden = len(retained) + sum(name.startswith(SOFT_DELETED_ATTRIBUTE) for name in change.will)
         nullable = [replace(column, nullable=True) for column in retained]
         refuse_row(str(self.name), [*change.will.values(), *nullable], width, hidden)

@@ -40,6 +40,9 @@ def native(stored: str) -> str:
     return stored.replace("decimal(", "numeric(")
 
 
+#: Row formats that take 767 bytes of a column in an index.
+_COMPACT = ("Compact", "Redundant")
+
 #: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted.
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
 
@@ -58,14 +61,14 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     catalogue, collations = Catalogue(), {}
     tables = catalogue.tables
-    for database, charset, collation, name, comment, engine, own_collation, options in rows(
+    for database, charset, collation, name, comment, engine, own_collation, options, row_format in rows(
         "s.schema_name, default_character_set_name, default_collation_name, table_name, table_comment, engine, "
-        "table_collation, create_options",
+        "table_collation, create_options, row_format",
         "schemata s LEFT JOIN information_schema.tables t "
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
     ):
-        found = tables[database, name or ""] = CatalogTable(comment or "")
+        found = tables[database, name or ""] = CatalogTable(comment or "", compact=row_format in _COMPACT)
         if charset not in ("utf8mb4", "utf8mb3", "utf8"):
             catalogue.narrow.add(database)
         collations[database, name] = own_collation

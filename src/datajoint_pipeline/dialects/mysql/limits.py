@@ -17,6 +17,9 @@ from ..steps import Column
 #: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
 KEY_BYTES, ROW_BYTES, PAGE_BYTES = 3072, 65_535, 8125
 
+#: Bytes of one column in an index of a table whose row format is COMPACT or REDUNDANT, as MySQL 5.6 made them.
+PART_BYTES = 767
+
 #: Of one table, not counting the primary key.
 COLUMNS, INDEXES = 1017, 64
 
@@ -99,6 +102,17 @@ def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collectio
                 f"An index over ({', '.join(names)}) of {table} takes up to {total:,} bytes.",
                 f"MySQL takes {KEY_BYTES:,}, and a letter has up to four; nothing was changed.",
                 "Make these texts shorter, or refer to them by a number or a hash.",
+            )
+
+
+def refuse_parts(table: str, columns: Mapping[str, Column], indexes: Iterable[tuple[str, ...]], width: int) -> None:
+    """Raise where a column that is indexed, or in the key, would be too long for a table in an old row format."""
+    for name in dict.fromkeys(name for names in indexes for name in names if name in columns):
+        if (total := size(columns[name].sql, width)) > PART_BYTES:
+            raise PipelineError(
+                f"{name} of {table}, which has an index, would take up to {total:,} bytes.",
+                f"MySQL takes {PART_BYTES} in an index of a table in the row format of MySQL 5.6; nothing was changed.",
+                "Give it the format of new tables, which writes it anew: ALTER TABLE … ROW_FORMAT=DYNAMIC.",
             )
 
 
