@@ -38,3 +38,10 @@ def quoter(connection: dj.Connection) -> Callable[..., str]:
     """Give the function that quotes for the server of a connection."""
     backend: str = connection.adapter.backend
     return lambda *names: quote(backend, *names)
+
+
+def union_text(connection: dj.Connection, name: str) -> str:
+    """Give a column of texts as ``UNION`` takes it beside those of tables whose collation is another."""
+    if connection.adapter.backend != "mysql":
+        return name
+    return f"CONVERT({name} USING utf8mb4) COLLATE utf8mb4_bin AS {name}"

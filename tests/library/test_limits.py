@@ -157,6 +157,47 @@ class Room(dj.Manual):
     ok(living, "migrate")
 
 
+def collate(mysql: Server, collation: str) -> None:
+    """Give all of a schema's texts another collation."""
+    tables = [table for (table,) in mysql.execute("SHOW TABLES FROM dev_work")]
+    change = f"CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}"
+    mysql.execute(
+        "SET foreign_key_checks = 0",
+        f"ALTER DATABASE dev_work COLLATE {collation}",
+        *(f"ALTER TABLE dev_work.`{table}` {change}" for table in tables),
+    )
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_foreign_key_between_two_collations(living: Project, mysql: Server, new: bool) -> None:
+    """From a table that is made, and from an attribute that becomes one."""
+    life, work = living.module("life"), living.module("work")
+    rig = '\n\n@schema\nclass Rig(dj.Manual):\n    definition = "rig : varchar(20)"\n'
+    visit = '\n\n@schema\nclass Visit(dj.Manual):\n    definition = """\n    visit : int32\n    ---\n    {}\n    """\n'
+    living.write(life, living.read(life) + rig)
+    before = living.read(work)
+    if not new:
+        living.write(work, before + visit.format('rig = "" : varchar(20)'))
+    ok(living, "revise", "-m", "rigs")
+    ok(living, "migrate")
+    collate(mysql, "utf8mb4_general_ci")
+    # It may be so, as long as no key of texts leads over.
+    assert ok(living, "status").out.count("current") == 2
+    living.write(work, living.read(work).replace("    note = null", "    more = null : varchar(9)\n    note = null"))
+    ok(living, "revise", "-m", "more")
+    ok(living, "migrate")
+    assert ok(living, "status").out.count("current") == 2 and ok(living, "log").code == 0
+    before = before.replace("    note = null", "    more = null : varchar(9)\n    note = null")
+    living.write(work, before + visit.format("-> life.Rig"))
+    ok(living, "revise", "-m", "visits", *([] if new else ["--insert", "life.Rig"]))
+    for arguments in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(living, *arguments, code=1)
+        is_sentence(refused)
+        assert "cannot refer to life.rig by rig" in refused.err and "utf8mb4_general_ci" in refused.err, refused.err
+    collate(mysql, "utf8mb4_0900_ai_ci")
+    ok(living, "migrate")
+
+
 #: A line of a definition that the server refuses, and what the refusal says of it.
 DEFAULTS = [
     ("created = CURRENT_TIMESTAMP : datetime(3)", "CURRENT_TIMESTAMP(3)"),

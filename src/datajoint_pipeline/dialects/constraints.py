@@ -55,6 +55,8 @@ class TableNames:
         Database and name of the type of each enum attribute (PostgreSQL).
     compact : bool
         Whether its row format takes little of a column in an index (MySQL).
+    collation : str
+        Of its texts (MySQL).
     """
 
     primary_key: str = "PRIMARY"
@@ -63,6 +65,7 @@ class TableNames:
     indexes: list[IndexName] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
     compact: bool = False
+    collation: str = ""
 
 
 @dataclass
@@ -77,15 +80,23 @@ class Names:
         By database, other names that a new table, index or constraint cannot have.
     narrow : set
         Databases whose characters take one byte (MySQL).
+    collations : dict
+        Of the texts of new tables, by database (MySQL).
     """
 
     tables: dict[Place, TableNames] = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
+    collations: dict[str, str] = field(default_factory=dict)
 
     def table(self, place: Place) -> TableNames:
         """Give the names of a table; for one that is still to be made, an entry to be filled."""
         return self.tables.setdefault(place, TableNames())
+
+    def collation(self, place: Place) -> str:
+        """Give the collation of a table's texts, or of a new table's; empty where it is not known."""
+        known = self.tables.get(place)
+        return known.collation if known and known.collation else self.collations.get(place[0], "")
 
     def key(self, place: Place, attributes: tuple[str, ...], parent: Place) -> KeyName:
         """Find a foreign key by its attributes and its parent.
@@ -179,6 +190,7 @@ def names(catalogue: Catalogue) -> Names:
         {place: _of(found) for place, found in catalogue.tables.items() if place[1]},
         {database: set(taken) for database, taken in catalogue.taken.items()},
         set(catalogue.narrow),
+        dict(catalogue.collations),
     )
 
 
@@ -190,4 +202,5 @@ def _of(found: CatalogTable) -> TableNames:
         [IndexName(name, index) for name, index in zip(found.index_names, found.indexes, strict=True)],
         dict(found.enums),
         found.compact,
+        found.collation,
     )

@@ -79,6 +79,8 @@ class CatalogTable:
         Database and name of the type of each enum column (PostgreSQL).
     compact : bool
         Whether its row format takes little of a column in an index (MySQL).
+    collation : str
+        Of its texts (MySQL).
     """
 
     comment: str
@@ -91,6 +93,7 @@ class CatalogTable:
     index_names: list[str] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
     compact: bool = field(default=False, compare=False)
+    collation: str = field(default="", compare=False)
 
 
 #: Tables by database and name; a database without tables is there as ``(database, "")``.
@@ -109,11 +112,14 @@ class Catalogue:
         By database, names that a table or index cannot have, apart from those of tables and indexes.
     narrow : set
         Databases whose characters take one byte (MySQL).
+    collations : dict
+        Of the texts of new tables, by database (MySQL).
     """
 
     tables: CatalogTables = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
+    collations: dict[str, str] = field(default_factory=dict)
 
 
 def encode(table: CatalogTable) -> dict[str, Any]:

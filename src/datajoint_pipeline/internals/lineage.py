@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..operations.structure import Tables
 from ..operations.topology import dependency_order
-from ..quoting import quoter
+from ..quoting import quoter, union_text
 from ..schema.model import ForeignKey
 from . import job_tables
 
@@ -159,6 +159,7 @@ def _read(connection: dj.Connection, databases: Mapping[str, str]) -> tuple[set[
     jobs = {f"{database}.{table}" for database, table in tables if table.startswith(job_tables.PREFIX)}
     with_table = {database for database, table in tables if table == TABLE}
     listed = sorted(with_table)
-    parts = [f"SELECT %s, table_name, attribute_name, lineage FROM {quote(database, TABLE)}" for database in listed]
+    columns = ", ".join(union_text(connection, name) for name in ("table_name", "attribute_name", "lineage"))
+    parts = [f"SELECT %s, {columns} FROM {quote(database, TABLE)}" for database in listed]
     rows = connection.query(" UNION ALL ".join(parts), tuple(listed)).fetchall() if parts else []
     return {(f"{database}.{table}", name, origin) for database, table, name, origin in rows}, jobs, with_table

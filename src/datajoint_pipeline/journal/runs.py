@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import login
-from ..quoting import quoter
+from ..quoting import quoter, union_text
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -52,6 +52,9 @@ _COLUMNS = (
     "code_commit",
     "software",
 )
+
+#: Those that have no texts.
+_PLAIN = ("id", "layout", "started_at", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -290,9 +293,11 @@ def _read(
         return
     readable = _READABLE if look else "NULL"
     parts, arguments = [], []
+    every = [name if name in _PLAIN else union_text(connection, name) for name in _COLUMNS]
     for schema, database in databases.items():
-        table, last = _table(connection, database), "options" if database in complete else "''"
-        columns = ", ".join(["%s AS schema_name", *_COLUMNS, f"{last} AS options", f"{readable} AS readable"])
+        table = _table(connection, database)
+        last = union_text(connection, "options") if database in complete else "'' AS options"
+        columns = ", ".join(["%s AS schema_name", *every, last, f"{readable} AS readable"])
         parts.append(f"SELECT {columns} FROM {table} {condition.format(table=table)}")
         arguments += [schema, database] if look else [schema]
     for *row, tables in connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall():

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..quoting import quoter
+from ..quoting import quoter, union_text
 from .runs import now, protect
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
 def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple[str, int], dict[str, Any]]:
     """Read the heads of all runs, by schema and run, with one query."""
     with_table = present(connection, databases.values())
-    parts, arguments = [], []
+    parts, arguments, statement = [], [], union_text(connection, "statement")
     for schema, database in databases.items():
         if database in with_table:
-            parts.append(f"SELECT %s, run, statement FROM {_table(connection, database)} WHERE number = 0")
+            parts.append(f"SELECT %s, run, {statement} FROM {_table(connection, database)} WHERE number = 0")
             arguments.append(schema)
     rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall() if parts else []
-    return {(str(schema), int(run)): _object(text) for schema, run, text in rows}
+    return {(str(schema), int(run)): _object(found) for schema, run, found in rows}
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         )
         return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
 
-    catalogue, collations = Catalogue(), {}
+    catalogue = Catalogue()
     tables = catalogue.tables
     for database, charset, collation, name, comment, engine, own_collation, options, row_format in rows(
         "s.schema_name, default_character_set_name, default_collation_name, table_name, table_comment, engine, "
@@ -71,7 +71,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         found = tables[database, name or ""] = CatalogTable(comment or "", compact=row_format in _COMPACT)
         if charset not in ("utf8mb4", "utf8mb3", "utf8"):
             catalogue.narrow.add(database)
-        collations[database, name] = own_collation
+        found.collation, catalogue.collations[database] = own_collation or "", collation
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")
         if name and own_collation != collation:
@@ -93,7 +93,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             if "DEFAULT_GENERATED" in extra and default and not default.upper().startswith("CURRENT_TIMESTAMP"):
                 default = f"({default})"
             words = [extra.replace("DEFAULT_GENERATED", "").strip().lower()]
-            if collation and collation != collations[database, table]:
+            if collation and collation != tables[database, table].collation:
                 words.append(f"collation {collation}")
             tables[database, table].columns.append(
                 CatalogColumn(

@@ -25,7 +25,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import defaults, dependents, indexes, limits, locking, orphans, texts
+from . import collations, defaults, dependents, indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -160,6 +160,7 @@ class MySQL(Dialect):
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
         limits.refuse_indexes(str(table.name), columns, keys, width)
         limits.refuse_row(str(table.name), columns.values(), width)
+        collations.refuse(self, tables, table)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:
