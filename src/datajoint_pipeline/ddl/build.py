@@ -118,8 +118,9 @@ def build(
     created = [table for name, table in after.items() if name not in origins.tables]
     back = {table.name: old for table in created if (old := _retained(dialect, table))} if revive else {}
     for name in dependency_order(after.values()):
-        for key in after[name].foreign_keys if name in origins.tables else ():
-            fresh = key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
+        for key in after[name].foreign_keys if name in origins.tables or name in back else ():
+            # Parents of a table that comes back may have gone meanwhile.
+            fresh = name in back or key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
                 probed += parents.orphans(dialect, name, key, origins, before, after, back)
     steps: list[Step] = []

@@ -31,7 +31,7 @@ def orphans(
     Where missing rows are inserted, those are counted too for which the inserted ones would find no parent. ``back``
     has the present names of soft-deleted tables that come back, by their names afterwards.
     """
-    known = origins.attributes.get(name, {})
+    known = after[name].attribute if name in back else origins.attributes.get(name, {})
     for attribute in (after[name].attribute[a] for a in key.attributes):
         if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
             return []  # rows have nothing there, and refer to nothing
@@ -122,6 +122,8 @@ class _FutureRows:
 
     def future(self, table: TableName, attribute: str, row: str = "c") -> Side | None:
         """Give what a row of a table that is there will have, by names afterwards; None where it cannot be known."""
+        if table in self._back:
+            return Side(f"{row}.{self._dialect.quote(attribute)}", resolved(self._after, table, attribute), attribute)
         fill = self._origins.fills.get((table, attribute))
         old = self._origins.attributes.get(table, {}).get(attribute)
         if (table, attribute) in self._origins.converts or (fill is not None and fill.sql is not None):
@@ -208,7 +210,8 @@ class _FutureRows:
         if not pairs:
             return []
         source = self._source(parent)
-        found = probes.orphans(self._dialect, self._origins.tables[name], there, str(parent), pairs, source=source)
+        here = self._back.get(name) or self._origins.tables[name]
+        found = probes.orphans(self._dialect, here, there, str(parent), pairs, source=source)
         return [(name, found)]
 
     def clashing(

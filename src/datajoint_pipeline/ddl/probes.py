@@ -88,6 +88,8 @@ class _Probes:
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
             keys.append(key)
         for columns in keys:
+            if any(self._stays_null(column) for column in columns):
+                continue  # and nulls are not equal
             values = [self._future(column) for column in columns]
             if any(column.startswith("(") for column in columns) or None in values:
                 continue
@@ -102,6 +104,13 @@ class _Probes:
             inner = f"SELECT COUNT(*) AS n FROM ({inner}) AS r{group} HAVING COUNT(*) > 1"
             sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
             yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
+
+    def _stays_null(self, name: str) -> bool:
+        """Tell whether an attribute is a new one that is null in every row."""
+        column = self.change.will.get(name)
+        if column is None or name in self.change.was or name in self.alteration.fills:
+            return False
+        return column.nullable and column.default is None
 
     def _future(self, column: str) -> str | None:
         """Give what a row ``c`` will have, by the name afterwards.
