@@ -58,5 +58,6 @@ def reason(error: BaseException) -> str:
     texts = [str(part) for part in error.args if str(part).strip()] or [str(error) or type(error).__name__]
     # DataJoint says before a refusal that it is one, and puts the statement behind it.
     text = texts[1] if type(error).__name__ == "AccessError" and len(texts) > 1 else texts[-1]
-    text = re.sub(r"\nLINE \d+:.*\n *\^", "", text).partition("\nCONTEXT:")[0]
+    text = re.sub(r"\nLINE \d+:.*\n *\^", "", text)
+    text = re.split("\n(?:QUERY|CONTEXT):", text)[0]
     return " ".join(text.split()).rstrip(".")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from conftest import Project, Server
+from living import is_sentence, ok, rows, states
 from living import living as made
-from living import ok, rows, states
 
 FOLDER = "src/my_pipeline/migrations"
 
@@ -138,3 +139,38 @@ def test_an_index_that_mysql_would_not_take_stops_it_before_the_first_step(livin
     refused = ok(living, "migrate", code=1)
     assert "An index over (animal_id, task) of work." in refused.err and "up to 3,204 bytes." in refused.err
     assert states(living)["work"] == ("behind", "1.0.0")
+
+
+#: What somebody writes for a new ``grams : int32`` over ``grams : float64``, and what the server says of it.
+EXPRESSIONS = [
+    ("grms * 2", "grms"),
+    ("concat(grams", "(syntax|SQL)"),
+    ("1 / (grams - grams)", "(?i)division by (0|zero)"),
+    ("grams * 1e300", "(?i)out of range"),
+    ("concat('a', grams)", "(?i)incorrect integer|is of type integer|of type text"),
+]
+
+
+def test_an_expression_that_fails_is_tried_before_the_first_step(living: Project, server: Server) -> None:
+    """The conversion of values, and values for a new attribute."""
+    living.replace(living.module("life"), "    grams : float64", "    grams : int32")
+    ok(living, "revise", "-m", "whole")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_whole.py")
+    text = path.read_text().replace("import ", "import Sql, ", 1)
+
+    def written(expression: str) -> None:
+        sql = f"Sql(mysql={expression!r}, postgresql={expression!r})"
+        path.write_text(text.replace('on that day"', f'on that day", using={sql}', 1))
+
+    for expression, said in EXPRESSIONS:
+        written(expression)
+        dry, run = ok(living, "migrate", "--dry-run", code=1), ok(living, "migrate", code=1)
+        is_sentence(run)
+        for shown in (dry.out + dry.err, run.err):
+            shown = " ".join(shown.split())
+            assert "life.weight has an expression for grams that fails" in shown and re.search(said, shown), shown
+        assert states(living)["life"] == ("behind", "1.0.0")
+    written("round(grams / 10)")
+    ok(living, "migrate")
+    assert rows(living, "sorted(r['grams'] for r in life.Weight.to_dicts())") == [2, 2, 2]
+    assert ok(living, "status").code == 0

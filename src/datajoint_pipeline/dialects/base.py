@@ -175,6 +175,22 @@ class Dialect(ABC):
         """Tell which foreign keys must be dropped before an alteration."""
 
     @abstractmethod
+    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
+        """Give statements that compute a column's values for the rows of a table, and keep none of them.
+
+        Parameters
+        ----------
+        table : TableName
+            As it is called before.
+        column : Column
+            What the values are for.
+        expression : str
+            Over a row, in the server's words.
+        of : str
+            The column whose values it converts; empty for a new one.
+        """
+
+    @abstractmethod
     def dependents(self, alteration: Alteration) -> Iterator[Probe]:
         """Give the queries for what hangs on a table and DataJoint does not know: triggers, views and the like.
 

@@ -168,7 +168,7 @@ class Probe:
     kind : str
         ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``merge``, ``parent``, ``missing`` or
         ``dropped``; ``object`` and ``named`` of what hangs on the table and DataJoint does not know: what stands in the
-        way, and what is only to be known.
+        way, and what is only to be known; ``using`` of an expression of the lab's, which is tried.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
@@ -183,6 +183,9 @@ class Probe:
         Whether the lab's own statements come first, and may change the answer.
     example : str
         Of values that would be merged, gives one row: the key that they have in common, and two of them.
+    trial : tuple of str
+        Instead of a query, statements that leave nothing behind; the last takes away what the others made. What the
+        server refuses of them it would refuse of the alteration.
     """
 
     kind: str
@@ -193,6 +196,7 @@ class Probe:
     later: bool = False
     unsure: bool = False
     example: str = ""
+    trial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

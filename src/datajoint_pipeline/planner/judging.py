@@ -41,6 +41,15 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     "Drop them, run the command again, and make them anew as they are to be then.",
                 ),
             )
+        elif violation.kind == "using":
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has an {violation.words}.",
+                    "It was tried on the rows that are there; nothing was changed.",
+                    "Correct it in the migration (using=..., fill=...), or the rows.",
+                ),
+            )
         elif violation.blocks:
             yield (
                 violation,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -103,7 +104,7 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        return self.kind in ("null", "duplicate", "parent", "object") and not self.unsure
+        return self.kind in ("null", "duplicate", "parent", "object", "using") and not self.unsure
 
 
 @dataclass
@@ -488,12 +489,18 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
 # --- What the rows say ---------------------------------------------------------------------------------------------
 
 
-def count(connection: dj.Connection, group: Group) -> None:
+def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> None:
     """Count what the steps of a group would lose or be refused for, and add it to the group's violations.
 
-    A probe of what an earlier group is still to make finds nothing.
+    A probe of what an earlier group is still to make finds nothing. Expressions of the lab are tried with ``trials``.
     """
     for table, probe in group.probes:
+        if probe.trial:
+            sure = trials and group.first and not probe.later and not probe.unsure
+            if sure and (failure := _tried(connection, probe.trial)):
+                words = f"{probe.words}: {failure}"
+                group.violations.append(Violation(table, probe.kind, 1, words, probe.attributes))
+            continue
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
         except Exception as error:
@@ -511,6 +518,25 @@ def count(connection: dj.Connection, group: Group) -> None:
             group.violations.append(violation)
     for step in group.conversions:
         _count_unstorable(connection, group, step)
+
+
+def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
+    """Run statements that leave nothing behind; give what the server refuses, or nothing."""
+    *trial, end = statements
+    try:
+        for sql in trial:
+            connection.query(sql, args=None, reconnect=False)
+    except Exception as error:
+        found = server_errors.of(error)
+        if found in (server_errors.ACCESS, server_errors.READ_ONLY):
+            return ""  # then it cannot be tried
+        if found:
+            raise
+        return server_errors.reason(error)
+    finally:
+        with suppress(Exception):
+            connection.query(end, args=None, reconnect=False)
+    return ""
 
 
 #: Characters of a value that an example shows.

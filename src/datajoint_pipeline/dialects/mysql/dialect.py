@@ -269,6 +269,19 @@ class MySQL(Dialect):
             change.table.primary_key != alteration.after.primary_key or bool(moved & set(before.primary_key)),
         )
 
+    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
+        database, name = self.place(table)
+        place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{name}'))}"
+        rows = f" WHERE {self.quote(of)} IS NOT NULL" if of else ""
+        null = "NULL" if of or column.nullable else "NOT NULL"
+        return (
+            f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql} {null})",
+            # Which would otherwise keep others from changing the rows that it reads.
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            f"INSERT INTO {place} SELECT {expression} FROM {self.full(table)}{rows}",
+            f"DROP TEMPORARY TABLE IF EXISTS {place}",
+        )
+
     def dependents(self, alteration: Alteration) -> Iterator[Probe]:
         return dependents.probes(self, alteration, self.change(alteration))
 

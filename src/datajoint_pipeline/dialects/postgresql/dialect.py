@@ -258,6 +258,15 @@ class PostgreSQL(Dialect):
         visible = [name for name in change.will if not name.startswith("_")]
         return [name for name in standing if not name.startswith("_")] != visible
 
+    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
+        if column.core.startswith("enum("):
+            return ()  # the type may be still to be made
+        place, null = '"~try"', "" if column.nullable else " NOT NULL"
+        make = f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql}{null})"
+        fill = f"INSERT INTO {place} SELECT {expression} FROM {self.full(table)}"
+        body = f"BEGIN {make}; EXECUTE {texts.literal(fill)}; DROP TABLE {place}; END"
+        return texts.block(body), "SELECT 1"  # for nothing is left of a statement that failed
+
     def dependents(self, alteration: Alteration) -> Iterator[Probe]:
         change = self.change(alteration)
         return dependents.probes(self, alteration, change, rebuild=self._rebuilds(change, alteration.before))
