@@ -24,6 +24,9 @@ READ_ONLY = ServerError(
 )
 FULL = ServerError("The server has no room left on its disk.", "Make room there")
 HELD = ServerError("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
+DEPENDED = ServerError(
+    "Something that DataJoint does not know depends on it.", "Drop what is named, or have it read something else"
+)
 UNLOCKED = ServerError("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
@@ -34,6 +37,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
     **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
+    "2BP01": DEPENDED,
 }
 
 _NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": LOST}

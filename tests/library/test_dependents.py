@@ -136,3 +136,15 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
         "SELECT reloptions::text, (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'name') "
         "FROM pg_class c WHERE c.oid = 'dev_life.animal'::regclass"
     ) == [("{fillfactor=70}", "{=x/postgres}")]
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_view_of_what_is_soft_deleted_stands_in_the_way_of_purge(living: Project, server: Server) -> None:
+    server.execute("CREATE VIEW dev_life.heavy AS SELECT animal_id, grams FROM dev_life.weight")
+    revise(living, "    grams : float64  # on that day\n", "", "--drop", "Weight.grams")
+    ok(living, "migrate")
+    refused = ok(living, "purge", "--allow-data-loss", "--no-backup", code=1)
+    is_sentence(refused)
+    assert "depends on it" in refused.err and "view dev_life.heavy" in refused.err
+    server.execute("DROP VIEW dev_life.heavy")
+    ok(living, "purge", "--allow-data-loss", "--no-backup")
