@@ -120,7 +120,7 @@ def test_what_a_run_changes_of_another_schema_is_interrupted_with_it(living: Pro
         proxy.close()
     assert "FOREIGN KEY" not in str(mysql.execute("SHOW CREATE TABLE dev_work.task"))
     shown = ok(living, "status", code=6).out
-    assert shown.count("interrupted  migrate goes on with it, rollback --interrupted takes it back") == 2, shown
+    assert shown.count("interrupted  migrate goes on with it, rollback --interrupted takes it back where") == 2, shown
     ok(living, *BACK)
     assert {state for state, _ in states(living).values()} == {"behind", "current"}
 
@@ -213,9 +213,7 @@ def test_a_statement_of_the_lab_that_failed_is_no_hindrance(living: Project, mys
 
 def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(living: Project, mysql: Server) -> None:
     kill_half_way(living, mysql)
-    with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM dev_life.aside")
-        hurried(living, 1, *BACK)
+    kill_while_it_waits(living, mysql, "^(LOCK|ALTER).*aside", *BACK, reads="dev_life.aside")
     assert "is being taken back" in ok(living, "migrate", code=6).err
     ok(living, *BACK)
     assert states(living)["life"] == ("behind", "1.1.0")
@@ -231,3 +229,91 @@ def test_a_draft_goes_on_by_the_code_as_it_was(living: Project, mysql: Server) -
     assert states(living)["life"] == ("current", "1.1.0") and ok(living, "status").code == 0
     assert rows(living, "[len(life.Aside.heading.names), len(life.Weight.heading.names)]") == [2, 3]
     assert not list((living.folder / "backups").glob("*-draft.json"))
+
+
+def interrupted(living: Project, old: str, new: str, *arguments: str) -> None:
+    """Change the code of ``life``, and break the migration off at its end."""
+    living.replace(living.module("life"), old, new)
+    ok(living, "revise", "-m", "broken", *arguments)
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_broken.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1)
+    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
+    path.write_text(text.rstrip().removesuffix("]") + broken)
+    ok(living, "migrate", code=6)
+
+
+#: A change, what somebody writes before it is taken back, what the refusal names, and what puts it right.
+MEANWHILE = [
+    (
+        ("    what : varchar(9)", "    what = null : varchar(9)"),
+        "INSERT INTO dev_life.aside (aside, what) VALUES (7, NULL)",
+        "1 row of life.aside without what",
+        "DELETE FROM dev_life.aside WHERE aside = 7",
+    ),
+    (
+        ("    unique index (size)", "    index (size)"),
+        "INSERT INTO dev_life.aside (aside, size, what) VALUES (7, 1, ''), (8, 1, '')",
+        "1 value of (size) that rows of life.aside have in common",
+        "DELETE FROM dev_life.aside WHERE aside = 7",
+    ),
+    (
+        ("    -> [nullable] Animal", "    animal_id = null : int32"),
+        "INSERT INTO dev_life.aside (aside, animal_id, what) VALUES (7, 99, '')",
+        "1 row of life.aside whose (animal_id) is in no row of life.animal",
+        "UPDATE dev_life.aside SET animal_id = NULL",
+    ),
+]
+
+
+def test_rows_that_the_tables_of_before_do_not_take_are_counted_before_anything_is_taken_back(
+    living: Project, mysql: Server
+) -> None:
+    """And so the run can still be gone on with."""
+    life = living.module("life")
+    more = "    -> [nullable] Animal\n    size = null : int32\n    what : varchar(9)\n    unique index (size)\n"
+    living.write(life, living.read(life) + ASIDE.replace("    what : varchar(9)\n", more))
+    ok(living, "revise", "-m", "aside")
+    ok(living, "migrate")
+    folder = living.folder / "src/my_pipeline"
+    code = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".py", ".dj", ".json", ".txt")}
+    before = keys(mysql, "dev_life.aside")
+    for (old, new), written, named, corrected in MEANWHILE:
+        interrupted(living, old, new)
+        now = keys(mysql, "dev_life.aside")
+        mysql.execute(written)
+        refused = ok(living, *BACK, code=6)
+        is_sentence(refused)
+        assert named in refused.err and "nothing was changed" in refused.err, refused.err
+        assert keys(mysql, "dev_life.aside") == now and states(living)["life"][0] == "interrupted"
+        mysql.execute(corrected)
+        ok(living, *BACK)
+        assert keys(mysql, "dev_life.aside") == before
+        for path in set(folder.rglob("*.*")) - code.keys():
+            if path.parent.name == "life" and path.is_file():
+                path.unlink()
+        for path, content in code.items():
+            path.write_bytes(content)
+
+
+def test_where_nothing_was_taken_back_the_run_can_be_gone_on_with(living: Project, mysql: Server) -> None:
+    """Somebody holds a table that is locked with the others; it is named, whatever the step is about."""
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_wider.py")
+    text = path.read_text()
+    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
+    path.write_text(text.replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]") + broken)
+    with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")
+        held = hurried(living, 1, "migrate")
+        assert held.code == 1 and "weight is held by" in held.err and "Nothing was changed" in held.err, held.err
+        cursor.execute("ROLLBACK")
+        ok(living, "migrate", code=6)
+        cursor.execute("SELECT COUNT(*) FROM dev_life.weight")
+        refused = hurried(living, 1, *BACK)
+        is_sentence(refused)
+        assert refused.code == 6 and "Step 1 of " in refused.err and "Nothing was changed" in refused.err, refused.err
+        assert "weight is held by" in refused.err, refused.err
+    path.write_text(path.read_text().replace("UPDATE {life}.absent SET a = 1", "DO 0"))
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current" and ok(living, "status").code == 0

@@ -74,7 +74,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         if schema.unreadable:
             remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
         if schema.state.value == "interrupted":
-            back = ", rollback --interrupted takes it back" if backend == "mysql" else ""
+            back = ", rollback --interrupted takes it back where it can" if backend == "mysql" else ""
             remark = f"migrate goes on with it{back}"
         if schema.draft:
             remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
@@ -91,7 +91,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 def log(records: list[Record]) -> None:
     """Print one line a run, oldest first."""
-    from ..journal import DONE
+    from ..journal import WITHDRAWN
 
     console = _console()
     if not records:
@@ -99,8 +99,9 @@ def log(records: list[Record]) -> None:
         return
     table = _table("when (UTC)", "schema", "what", "from", "to", "took", "who", "commit")
     for r in records:
-        under_way = "not ended" if r.status == DONE else r.status
-        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else under_way
+        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "not ended"
+        if r.status == WITHDRAWN:  # its first step failed, or it was taken back
+            took = "undone"
         who = f"{r.os_user}@{r.host} as {r.database_user}"
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",

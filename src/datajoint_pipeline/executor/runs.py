@@ -56,6 +56,8 @@ class Run:
         The steps as recorded, in the order of the group's.
     command : str
         What runs the steps once more, where one fails.
+    before : int
+        How many of the steps were done before the way back, where it is being taken back.
     """
 
     target: Target
@@ -64,6 +66,7 @@ class Run:
     members: list[Member]
     entries: list[steplog.Entry]
     command: str = "migrate"
+    before: int = 0
 
     @property
     def databases(self) -> dict[str, str]:
@@ -89,7 +92,7 @@ class Run:
     def carry_out(self, report: Report, *, online: bool = True) -> None:
         """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
         leader = self.members[0]
-        log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries), self.command)
+        log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries), self.command, self.before)
         hold = Hold(self.target.connection, log.database, self.group.steps)
         prepared = False
         try:
@@ -99,7 +102,7 @@ class Run:
                     if not prepared:
                         stepping.prepare(self.target.connection)
                     prepared = not later  # which has more patience
-                    report(step.words, number + 1, len(self.entries))
+                    report(step.words, number + 1 - self.before, len(self.entries) - self.before)
                     self._carry_out(number, partial(stepping.run, self.target, self.databases, log, hold))
         finally:
             hold.release()

@@ -153,12 +153,16 @@ def within(connection: dj.Connection) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class StepLog:
-    """Where the steps of a run are recorded, how many there are, and which command runs them once more."""
+    """Where the steps of a run are recorded, how many there are, and which command runs them once more.
+
+    ``before`` is how many of them were done before the way back begins, where the run is being taken back.
+    """
 
     database: str
     run: int
     of: int
     command: str = "migrate"
+    before: int = 0
 
 
 def run(
@@ -222,8 +226,9 @@ def run(
         found = server_errors.of(error)
         single = mysql or isinstance(step, OnlineStatements)
         unknown = single and found is server_errors.LOST  # nobody knows whether the step ran
-        first = not single or (mysql and entry.number == 1 and not unknown)
-        left = f"{entry.number - 1} of {log.of} steps are done and recorded"
+        number, of = entry.number - log.before, log.of - log.before
+        first = not single or (mysql and number == 1 and not unknown)
+        left = f"{number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
         again = f"run {target.program} {log.command} again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
@@ -233,13 +238,13 @@ def run(
                 steplog.take_back(connection, log.database, log.run, entry.number)
         why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
-            f"Step {entry.number} of {log.of} failed: {step.words}.",
+            f"Step {number} of {of} failed: {step.words}.",
             f"{why}. {left}",
             f"{found.do if found else mend}, then {again}",
-            exit_code=ExitCode.ERROR if first else ExitCode.INTERRUPTED,
+            exit_code=ExitCode.ERROR if first and not log.before else ExitCode.INTERRUPTED,
         )
         if isinstance(refused, Refused) and found is server_errors.HELD:
-            refused.waited = "; ".join(step.statements)
+            refused.waited = "; ".join((*step.statements, *getattr(step, "locks", ())))
         raise refused from error
     return last
 

@@ -11,6 +11,7 @@ from ..errors import ExitCode, PipelineError
 from ..internals import lineage
 from ..journal import steplog
 from ..planner import drafts, drift, resuming, undoing
+from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.steps import UserPython, UserSQL
 from ..planner.target import Target
@@ -43,16 +44,20 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
                 f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
                 exit_code=ExitCode.INTERRUPTED,
             )
-        if began.undo is None:
-            _begin(run, began)
-        run.command = "rollback --interrupted"
-        run.carry_out(report)
+        run.command, fresh = "rollback --interrupted", began.undo is None
+        run.before = _begin(run, began) if began.undo is None else began.undo
+        try:
+            run.carry_out(report)
+        except stepping.Refused:
+            if fresh and run.entries[run.before].state != steplog.DONE:
+                _leave(run, began)
+            raise
         _conclude(run)
         return drift.read(target)
 
 
-def _begin(run: Run, began: resume.Interrupted) -> None:
-    """Record the steps of the way back in place of those that were not done."""
+def _begin(run: Run, began: resume.Interrupted) -> int:
+    """Record the steps of the way back in place of those that were not done; give how many were."""
     target, leader = run.target, run.members[0]
     done = sum(entry.state == steplog.DONE for entry in run.entries)
     try:
@@ -67,8 +72,8 @@ def _begin(run: Run, began: resume.Interrupted) -> None:
         (count,) = target.connection.query(sql, args=None, reconnect=False).fetchone()
         if count:
             raise PipelineError(
-                f"The interrupted run cannot be taken back: there are {count} {words}.",
-                "Somebody wrote them since; nothing was changed.",
+                f"The interrupted run cannot be taken back: it would meet {counted(count, words)}.",
+                "Somebody made them since; nothing was changed.",
                 f"Correct them, or go on with {target.command} migrate.",
                 exit_code=ExitCode.INTERRUPTED,
             )
@@ -79,6 +84,16 @@ def _begin(run: Run, began: resume.Interrupted) -> None:
     with stepping.transaction(target.connection):
         steplog.drop(target.connection, run.databases[leader.schema], leader.run, done + 1)
         steplog.rewrite(target.connection, run.databases[leader.schema], leader.run, fresh, head)
+    return done
+
+
+def _leave(run: Run, began: resume.Interrupted) -> None:
+    """Record the run as it was interrupted, for nothing of it was taken back."""
+    connection, leader = run.target.connection, run.members[0]
+    database, forward = run.databases[leader.schema], began.entries[run.before :]
+    with stepping.transaction(connection):
+        steplog.drop(connection, database, leader.run, run.before + 1)
+        steplog.rewrite(connection, database, leader.run, forward, began.head)
 
 
 def _conclude(run: Run) -> None:

@@ -177,7 +177,8 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
             f"It was to become {record.version}.",
-            f"Run {deployment.target.command} {'migrate' if record.kind == journal.DRAFT else record.kind} again.",
+            f"Run {deployment.target.command} {'migrate' if record.kind == journal.DRAFT else record.kind} again, "
+            "or on MySQL rollback --interrupted, where there is a way back.",
             exit_code=ExitCode.INTERRUPTED,
         )
     newest = history.latest.version if history.latest else record.version

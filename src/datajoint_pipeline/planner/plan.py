@@ -59,6 +59,16 @@ _ONE = {
 }
 
 
+def counted(count: int, words: str) -> str:
+    """Give how many of what, for people."""
+    if count != 1:
+        return f"{count:,} {words}"
+    words = re.sub(r"^(value|row|trigger|view|object|foreign key)s\b", r"\1", words)
+    for many, one in _ONE.items():
+        words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
+    return f"1 {words}"
+
+
 @dataclass(frozen=True)
 class Violation:
     """Something that rows say against a step.
@@ -89,12 +99,7 @@ class Violation:
     @property
     def counted(self) -> str:
         """Give how many of what, for people."""
-        if self.count != 1:
-            return f"{self.count:,} {self.words}"
-        words = re.sub(r"^(value|row|trigger|view|object|foreign key)s\b", r"\1", self.words)
-        for many, one in _ONE.items():
-            words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
-        return f"1 {words}"
+        return counted(self.count, self.words)
 
     @property
     def loses(self) -> bool:

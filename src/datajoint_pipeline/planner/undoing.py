@@ -109,6 +109,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
                 found.hindrance = f"it was allowed to change values of {column}"
             sql = f"SELECT COUNT(*) FROM {table} WHERE {loss.condition}"
             found.questions.append((sql, f"values of {column} that {loss.words}"))
+        if part is parts[-1]:  # what is there now
+            found.questions += part.questions()
         found.steps += [replace(of_step(step, dialect), words=f"take back: {step.words}") for step in part.steps()]
         found.steps += own.pop() if own else ()
     return found

@@ -15,7 +15,10 @@ from . import texts
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
 
 #: A day, or a moment, as far as it is written in the usual way; the server knows others.
-_MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,6})?)?)?")
+_MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,6})?)?)?", re.ASCII)
+
+#: What a timestamp holds, less a day on either side for time zones.
+_FIRST, _LAST = datetime(1970, 1, 2), datetime(2038, 1, 18)
 
 
 def refuse(table: str, columns: Iterable[Column]) -> None:
@@ -64,15 +67,36 @@ def _unfit(column: Column, default: str) -> str | None:
         if kind in _BITS:
             bits, unsigned = _BITS[kind], "unsigned" in sql.lower()
             least, most = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-            return None if least <= round(Decimal(text)) <= most else f"{sql} holds {least} to {most}"
+            return None if least <= round(_number(text)) <= most else f"{sql} holds {least} to {most}"
         if kind == "decimal":
             most = 10 ** ((first or 10) - second)
-            return None if abs(round(Decimal(text), second)) < most else f"{sql} holds less than {most}"
+            return None if abs(round(_number(text), second)) < most else f"{sql} holds less than {most}"
         if kind in ("float", "double"):
-            return None if Decimal(text).is_finite() else f"A {kind} of MySQL is a number"
-        if kind in ("date", "datetime", "timestamp") and (moment := _MOMENT.fullmatch(text)):
-            year, month, day, hour, minute, second = (int(part or 0) for part in moment.groups())
-            datetime(year, month, day, hour, minute, second)
+            return None if _number(text).is_finite() else f"A {kind} of MySQL is a number"
+        if kind in ("date", "datetime", "timestamp"):
+            return _unfit_moment(kind, sql, text)
     except (InvalidOperation, ValueError, OverflowError):
         return f"It is no value of {sql}"
     return None
+
+
+def _unfit_moment(kind: str, sql: str, text: str) -> str | None:
+    """Say why the server refuses a date or a moment; a ``ValueError`` where there is no such day."""
+    moment = _MOMENT.fullmatch(text)
+    if moment is None:
+        # The server reads a date in other ways, too, but none without digits.
+        return None if re.search("[0-9]", text) else f"It is no value of {sql}"
+    year, month, day, hour, minute, second = (int(part or 0) for part in moment.groups())
+    if year == 0:
+        return None  # which the server knows, and Python does not
+    found = datetime(year, month, day, hour, minute, second)
+    if kind == "timestamp" and not _FIRST <= found < _LAST:
+        return "A timestamp holds 1970-01-02 to 2038-01-17; a datetime holds it"
+    return None
+
+
+def _number(text: str) -> Decimal:
+    """Read a number as the server does, which knows no other digits than these."""
+    if not text.isascii():
+        raise ValueError(text)
+    return Decimal(text)

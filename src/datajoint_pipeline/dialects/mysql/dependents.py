@@ -32,6 +32,13 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     changed = {*change.dropped, *change.kept, *(old for name, old in change.old.items() if name in moved)}
     if change.table.primary_key != after.primary_key:
         changed |= {*before.primary_key}
+    # A foreign key from elsewhere may lead to an index that goes, too.
+    now = {old: name for name, old in change.old.items()}
+    kept = [index.columns for index in change.target]
+    known = dialect.names.tables.get((database, table))
+    for index in known.indexes if known else ():
+        if tuple(now.get(column, column) for column in index.index.columns) not in kept:
+            changed |= {column for column in index.index.columns if column in before.attribute}
     if changed:
         ours = ", ".join(literal(name) for name in sorted({database, *(place[0] for place in dialect.names.tables)}))
         yield Probe(

@@ -143,6 +143,55 @@ class Reversal:
                 for loss in self._dialect.losses(quoted, _core(column), _core(was)):
                     yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss
 
+    def questions(self) -> Iterator[tuple[str, str]]:
+        """Give queries that count what the keys and columns of before do not take, each with what it counts."""
+        called = {origin: place for place, origin in self._tables.items()}
+        for place, origin in sorted(self._tables.items()):
+            now, was = self._now[place], self._before[origin]
+            if place[1] and now is not was:
+                yield from self._rows_refused(place, origin, called)
+        ours = ", ".join(texts.literal(database) for database in sorted({place[0] for place in self._before}))
+        for place in self.made:
+            database, table = map(texts.literal, place)
+            sql = (
+                "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name) "
+                f"FROM information_schema.key_column_usage WHERE referenced_table_schema = {database} "
+                f"AND referenced_table_name = {table} AND table_schema NOT IN ({ours})"
+            )
+            yield sql, f"foreign keys from outside of the pipeline that lead to {self._title(place)}"
+
+    def _rows_refused(self, place: Place, origin: Place, called: Mapping[Place, Place]) -> Iterator[tuple[str, str]]:
+        """Count the rows of one table that lack a value, have one in common, or refer to none."""
+        now, was, quote = self._now[place], self._before[origin], self._dialect.quote
+        full, title = self._full(place), self._title(origin)
+        names = {old: name for name, old in self._columns[place].items()}
+        present = {column.name: column for column in now.columns}
+        for column in was.columns:
+            if not column.nullable and column.name in names and present[names[column.name]].nullable:
+                sql = f"SELECT COUNT(*) FROM {full} WHERE {quote(names[column.name])} IS NULL"
+                yield sql, f"rows of {title} without {column.name}"
+        unique = {tuple(index.columns) for index in now.indexes if index.unique} | {tuple(now.primary_key)}
+        for columns in [was.primary_key, *(tuple(index.columns) for index in was.indexes if index.unique)]:
+            key = tuple(names.get(column, "") for column in columns)
+            if columns and all(key) and key not in unique:
+                listed, known = self._dialect.listed(key), " AND ".join(f"{quote(name)} IS NOT NULL" for name in key)
+                inner = f"SELECT 1 FROM {full} WHERE {known} GROUP BY {listed} HAVING COUNT(*) > 1"
+                words = f"values of ({', '.join(columns)}) that rows of {title} have in common"
+                yield f"SELECT COUNT(*) FROM ({inner}) AS d", words
+        there = {(r.attributes, r.parent, r.parent_attributes) for r in now.references}
+        for reference in was.references:
+            above = called.get(reference.parent, reference.parent)
+            back = {old: name for name, old in self._columns.get(above, {}).items()}
+            ours = tuple(names.get(a, "") for a in reference.attributes)
+            theirs = tuple(back.get(a, "") for a in reference.parent_attributes)
+            if all(ours) and all(theirs) and (ours, above, theirs) not in there:
+                known = " AND ".join(f"c.{quote(a)} IS NOT NULL" for a in ours)
+                on = " AND ".join(f"p.{quote(t)} = c.{quote(a)}" for a, t in zip(ours, theirs, strict=True))
+                parent = f"SELECT 1 FROM {self._full(above)} AS p WHERE {on}"
+                attributes, parent_title = ", ".join(reference.attributes), self._title(reference.parent)
+                words = f"rows of {title} whose ({attributes}) is in no row of {parent_title}"
+                yield f"SELECT COUNT(*) FROM {full} AS c WHERE {known} AND NOT EXISTS ({parent})", words
+
     def steps(self) -> list[Step]:
         """Give the steps of the way back, under locks that keep others from writing until the last of them."""
         was, called = dict(self._now), {origin: place for place, origin in self._tables.items()}
