@@ -87,6 +87,30 @@ def test_a_view_that_reads_what_changes(living: Project, server: Server) -> None
     ok(living, "migrate")
 
 
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> None:
+    """A trigger of another table, where an attribute or the class gets another name; a view, where the table is dropped."""
+    server.execute(
+        "CREATE TRIGGER dev_life.weighed AFTER INSERT ON dev_life.weight FOR EACH ROW "
+        "UPDATE dev_life.animal SET name = 'heavy' WHERE animal_id = NEW.animal_id AND 'Weight' <> 'WEIGHT'",
+        "CREATE VIEW dev_life.grams AS SELECT grams FROM dev_life.weight",
+    )
+    life = living.module("life")
+    text = living.read(life)
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    refused(living, "1 trigger of other tables that names name", "dev_life.weighed")
+    server.execute("DROP TRIGGER dev_life.weighed")
+    ok(living, "migrate")
+    living.write(
+        life, text.replace("    name : varchar(32)", "    title : varchar(32)").partition("@schema\nclass Weight")[0]
+    )
+    ok(living, "revise", "-m", "no weights", "--drop", "Weight")
+    result = ok(living, "migrate", code=1)
+    assert "1 view that reads it under its name of before (dev_life.grams)" in " ".join(result.err.split())
+    server.execute("DROP VIEW dev_life.grams")
+    ok(living, "migrate")
+
+
 def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, server: Server) -> None:
     server.execute("CREATE VIEW dev_life.numbers AS SELECT animal_id FROM dev_life.animal")
     revise(living, "    name : varchar(32)", "    name : varchar(64)")

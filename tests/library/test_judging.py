@@ -141,6 +141,23 @@ def test_an_index_that_mysql_would_not_take_stops_it_before_the_first_step(livin
     assert states(living)["work"] == ("behind", "1.0.0")
 
 
+def test_a_schema_that_there_is_not_is_named_before_the_first_step(living: Project, server: Server) -> None:
+    """And braces within a text are the text's."""
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
+    ok(living, "revise", "-m", "mood")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_mood.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    for schema, code in (("schema", 1), ("life", 0)):
+        sql = f"UPDATE {{{schema}}}.weight SET mood = '{{what}}.'"
+        path.write_text(f'{text}    RunSQL("tell", mysql="{sql}", postgresql="{sql}"),\n]\n')
+        result = ok(living, "migrate", code=code)
+        if code:
+            is_sentence(result)
+            assert "{schema} in the RunSQL 'tell'" in result.err and "{life}" in result.err, result.err
+            assert "{schema}" in living.run("check").out
+    assert set(rows(living, "[r['mood'] for r in life.Weight.to_dicts()]")) == {"{what}."}
+
+
 #: What somebody writes for a new ``grams : int32`` over ``grams : float64``, and what the server says of it.
 EXPRESSIONS = [
     ("grms * 2", "grms"),

@@ -317,3 +317,17 @@ def test_where_nothing_was_taken_back_the_run_can_be_gone_on_with(living: Projec
     path.write_text(path.read_text().replace("UPDATE {life}.absent SET a = 1", "DO 0"))
     ok(living, "migrate")
     assert states(living)["life"][0] == "current" and ok(living, "status").code == 0
+
+
+def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysql: Server) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
+    ok(living, "revise", "-m", "mood")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_mood.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    path.write_text(text + '    RunSQL("own", mysql="CREATE TABLE {life}.own (i int)", postgresql=""),\n]\n')
+    refused = ok(living, "migrate", code=6)
+    is_sentence(refused)
+    assert "a table life.own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
+    mysql.execute("DROP TABLE dev_life.own")
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current" and ok(living, "status").code == 0

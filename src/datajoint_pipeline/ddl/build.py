@@ -116,6 +116,7 @@ def build(
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     dropped = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     created = [table for name, table in after.items() if name not in origins.tables]
+    probed += [(name, found) for name in dropped if not hard for found in dialect.dropped(name)]
     back = {table.name: old for table in created if (old := _retained(dialect, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables or name in back else ():

@@ -174,6 +174,10 @@ class Dialect(ABC):
     def obstacles(self, alteration: Alteration) -> Obstacles:
         """Tell which foreign keys must be dropped before an alteration."""
 
+    def dropped(self, table: TableName) -> Iterator[Probe]:
+        """Give the queries for what reads a table that gets another name because it is soft-deleted, and would fail."""
+        return iter(())
+
     @abstractmethod
     def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
         """Give statements that compute a column's values for the rows of a table, and keep none of them.

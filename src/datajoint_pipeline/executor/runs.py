@@ -18,6 +18,7 @@ from ..errors import ExitCode, PipelineError
 from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
+from ..operations.structure import DropTable
 from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
@@ -138,6 +139,13 @@ class Run:
         names = [name for name in {**self.deployment.shapes, **wanted} if name in databases]
         shapes = catalog.read(connection, {name: databases[name] for name in names})
         left = left_to_do(shapes, wanted)
+        if left and isinstance(left[0], DropTable):
+            raise PipelineError(
+                f"There is a table {left[0].table} that the code does not have.",
+                "The migration's own statements made it, or somebody else while it ran. Everything else is done.",
+                f"Drop it, or move it to another database, then run {self.target.command} migrate again to end it.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
         if left:
             raise PipelineError(
                 "The database is not what the migration was to make of it.",

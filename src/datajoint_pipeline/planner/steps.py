@@ -17,6 +17,7 @@ from ..dialects.base import Dialect
 from ..dialects.introspection import Place
 from ..dialects.mysql import effects
 from ..dialects.steps import Step
+from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..internals import lineage
 from ..operations import data
@@ -322,6 +323,18 @@ def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQ
         for schema, database in deployment.databases.items():
             text = text.replace("{" + schema + "}", quoted(deployment.connection, database))
         return text
+
+    for text in (operation.sql, operation.check, operation.back):
+        for one in (text.mysql, text.postgresql) if text is not None else ():
+            # Braces within a text are the text's.
+            for name in re.findall(r"\{(\w+)\}\s*\.", re.sub(r"'(?:[^']|'')*'", "''", one)):
+                if name not in deployment.databases:
+                    known = ", ".join(f"{{{schema}}}" for schema in deployment.databases)
+                    raise PipelineError(
+                        f"{{{name}}} in the RunSQL {operation.words!r} is none of the pipeline's schemas.",
+                        "A name in braces stands for a schema's name on the server; nothing was changed.",
+                        f"Write one of {known}.",
+                    )
 
     def split(text: str) -> tuple[str, ...]:
         return tuple(part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";"))

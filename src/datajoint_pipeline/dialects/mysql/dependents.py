@@ -6,8 +6,10 @@ elsewhere makes it refuse a step. All of them are looked for before the first st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from ...schema.model import TableName
 from ..base import Dialect
 from ..steps import Alteration, Change, LiteralFill, Probe
 from .texts import literal
@@ -61,20 +63,50 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     elif gone:
         named = f"{on_table} AND action_statement REGEXP {_any(gone)}"
         yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {', '.join(sorted(gone))}")
+    moves = place != (database, table)
+    if gone or moves:
+        yield _elsewhere(dialect, before.name, set() if moves else gone)
+        yield _views(dialect, before.name, set() if moves else gone)
     # A new column with one value for all is made with it as its default.
     filled = {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
     if filled := filled | {*alteration.converts}:
         fires = f"{on_table} AND event_manipulation = 'UPDATE'"
         yield Probe("named", (), fires, f"triggers that fire for each row when {', '.join(sorted(filled))} is filled")
-    if gone or place != (database, table):
-        reads = (
-            "SELECT COUNT(*), GROUP_CONCAT(table_schema, '.', table_name ORDER BY table_name SEPARATOR ', ') "
-            f"FROM information_schema.views WHERE INSTR(view_definition, {literal(dialect.full(before.name))}) > 0"
-        )
-        what = "it under its name of before"
-        if place == (database, table):
-            reads, what = f"{reads} AND view_definition REGEXP {_any(gone)}", ", ".join(sorted(gone))
-        yield Probe("object", tuple(sorted(gone)), reads, f"views that read {what}")
+
+
+def of_dropped(dialect: Dialect, name: TableName) -> Iterator[Probe]:
+    """Give the queries for what names a table that is to be soft-deleted, and so gets another name."""
+    yield _elsewhere(dialect, name, set())
+    yield _views(dialect, name, set())
+
+
+def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
+    """Ask for the views that read a table, or some columns of it."""
+    reads = (
+        "SELECT COUNT(*), GROUP_CONCAT(table_schema, '.', table_name ORDER BY table_name SEPARATOR ', ') "
+        f"FROM information_schema.views WHERE INSTR(view_definition, {literal(dialect.full(name))}) > 0"
+    )
+    if columns:
+        reads += f" AND view_definition REGEXP {_any(columns)}"
+    what = ", ".join(sorted(columns)) or "it under its name of before"
+    return Probe("object", tuple(sorted(columns)), reads, f"views that read {what}")
+
+
+def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
+    """Ask for the triggers of other tables that name a table, and one of some columns if any."""
+    database, table = dialect.place(name)
+    ours = _listed({database, *(place[0] for place in dialect.names.tables)})
+    sql = (
+        "SELECT COUNT(*), GROUP_CONCAT(trigger_schema, '.', trigger_name ORDER BY trigger_name SEPARATOR ', ') "
+        f"FROM information_schema.triggers WHERE trigger_schema IN ({ours}) "
+        f"AND NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)}) "
+        # A table's name is often a word of SQL in capital letters.
+        f"AND action_statement REGEXP {literal(rf'(?-i)(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')}"
+    )
+    if columns:
+        sql += f" AND action_statement REGEXP {_any(columns)}"
+    what = ", ".join(sorted(columns)) or "it under its name of before"
+    return Probe("object", tuple(sorted(columns)), sql, f"triggers of other tables that name {what}")
 
 
 def _listed(names: set[str]) -> str:

@@ -269,6 +269,9 @@ class MySQL(Dialect):
             change.table.primary_key != alteration.after.primary_key or bool(moved & set(before.primary_key)),
         )
 
+    def dropped(self, table: TableName) -> Iterator[Probe]:
+        return dependents.of_dropped(self, table)
+
     def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
         database, name = self.place(table)
         place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{name}'))}"
