@@ -211,6 +211,9 @@ DEFAULTS = [
     ("kind = 'c' : enum('a', 'b')", "none of the values"),
     ("kind = 'A' : enum('a', 'b')", "none of the values"),
     ("born = '2020-13-01' : date", "no value of date"),
+    ("born = 'soon' : date", "no value of date"),
+    ("at = '' : datetime", "no value of datetime"),
+    ("at = '1969-01-01' : timestamp", "A timestamp holds 1970-01-01 00:00:01"),
 ]
 
 #: Lines that it takes.
@@ -223,6 +226,9 @@ TAKEN = [
     "more = null : json",
     "kind = 'it''s' : enum('a', 'it''s')",
     "born = '2020-02-29' : date",
+    "first = '0000-01-01' : date",
+    "since = '1970-01-01 00:00:01' : timestamp",
+    "until = '2038-01-19 03:14:07' : timestamp",
     "share = '1e3' : float64",
     "yes = true : bool",
     "word = 'CURRENT_TIMESTAMP' : varchar(17)",

@@ -190,6 +190,8 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
 
 def revised(project: Project, found: Revised) -> None:
     """Print the files that `revise` wrote, and what is still open."""
+    from ..commands.answers import spoken
+
     console = _console()
     for name in found.baselines:
         console.print(f"The first snapshot of [bold]{name}[/] is written, as version {project.versions[name]}.")
@@ -202,9 +204,9 @@ def revised(project: Project, found: Revised) -> None:
     if not found.migrations and not found.baselines:
         console.print("The code is as the snapshots have it; there is nothing to write.")
     for question in found.questions:
-        console.print(
-            f"[yellow]Still open[/]: {question.kind} {question.table} {question.subject}; decide it in the file."
-        )
+        what = ".".join(filter(None, (spoken(question.table), question.subject)))
+        wanted = "the value" if question.kind == "fill" else "the new name"
+        console.print(f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file.")
     if found.migrations:
         console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
 

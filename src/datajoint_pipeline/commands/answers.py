@@ -54,11 +54,11 @@ def read(
         """Split ``Table.attribute`` into the tables it may mean, by their names afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
-            raise _unclear(option, text, "It names no table.")
+            raise _unclear(f"Correct {option}", text, "It names no table.")
         found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
         meant = [n for n in sorted(found, key=str) if n in after]
         if not meant:
-            raise _unclear(option, text, f"There is no table {title}.")
+            raise _unclear(f"Correct {option}", text, f"There is no table {title}.")
         return meant, attribute
 
     attributes: dict[tuple[TableName, str], str] = {}
@@ -70,6 +70,10 @@ def read(
             for n in meant
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
+        if meant and not fits:
+            why = f"{' or '.join(map(spoken, meant))} had no {attribute} before, or has no {right} now."
+            do = "Correct the option; if an earlier revise has written it down, decide what is open in its file"
+            raise _unclear(do, text, why)
         attributes[_one(text, fits, "with these attributes"), attribute] = right
 
     def find(text: str) -> TableName:
@@ -106,7 +110,7 @@ def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables
 def _halves(text: str, form: str, *, strip: bool = True) -> tuple[str, str]:
     left, sign, right = text.partition("=")
     if not sign or not left.strip() or (strip and not right.strip()):
-        raise _unclear(form.partition(" ")[0], text, f"It is not of the form {form}.")
+        raise _unclear(f"Correct {form.partition(' ')[0]}", text, f"It is not of the form {form}.")
     return left.strip(), right.strip() if strip else right
 
 
@@ -114,14 +118,16 @@ def _one(text: str, found: list[TableName], which: str) -> TableName:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise _unclear("the option", text, f"There is no such table {which}.")
-    raise _unclear("the option", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front.")
+        raise _unclear("Correct the option", text, f"There is no such table {which}.")
+    raise _unclear(
+        "Correct the option", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front."
+    )
 
 
-def _unclear(option: str, text: str, why: str) -> PipelineError:
+def _unclear(do: str, text: str, why: str) -> PipelineError:
     return PipelineError(
         f"{text!r} is not clear.",
         why,
-        f"Correct {option}; nothing was written.",
+        f"{do}; nothing was written.",
         exit_code=ExitCode.USAGE,
     )

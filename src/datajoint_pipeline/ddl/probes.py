@@ -78,7 +78,7 @@ class _Probes:
         """Count the rows that have no value for a new attribute."""
         fill = self.alteration.fills.get(name)
         if isinstance(fill, ExpressionFill):
-            yield from self._tried(column, fill.mysql if self.dialect.backend == "mysql" else fill.postgresql)
+            yield from self._tried(column, self.dialect.fill_value(column, fill) or "NULL")
         if fill is None and not column.nullable and column.default is None:
             words = f"rows that have no value for {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)

@@ -36,9 +36,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
-                    "DataJoint knows nothing of them; they would be lost, or refuse the change or later writes. "
-                    "Nothing was changed.",
-                    "Drop them, run the command again, and make them anew as they are to be then.",
+                    "DataJoint does not know what is named: it would be lost, refuse the change, or fail when it is "
+                    "next used. Nothing was changed.",
+                    "Keep its definition and drop it, run the command again, and make it as it is to be then.",
                 ),
             )
         elif violation.kind == "using":

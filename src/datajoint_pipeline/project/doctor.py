@@ -75,7 +75,7 @@ def _encryption(config: Any, encrypted: bool) -> str:
         return "The connection is not encrypted."
     if config["database.use_tls"] is True:
         return "The connection is encrypted, and the server's certificate is verified."
-    return "The connection is encrypted; the server's certificate is not verified, as database.use_tls: true has it."
+    return "The connection is encrypted, but the certificate is not verified; with database.use_tls: true it is."
 
 
 def _server_problems(config: Any, connection: Any, encrypted: bool) -> list[Problem]:

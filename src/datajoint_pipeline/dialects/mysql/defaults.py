@@ -17,8 +17,8 @@ _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32
 #: A day, or a moment, as far as it is written in the usual way; the server knows others.
 _MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,6})?)?)?", re.ASCII)
 
-#: What a timestamp holds, less a day on either side for time zones.
-_FIRST, _LAST = datetime(1970, 1, 2), datetime(2038, 1, 18)
+#: What a timestamp holds, in UTC, which the session of a migration is in.
+_FIRST, _LAST = datetime(1970, 1, 1, 0, 0, 1), datetime(2038, 1, 19, 3, 14, 7)
 
 
 def refuse(table: str, columns: Iterable[Column]) -> None:
@@ -90,8 +90,8 @@ def _unfit_moment(kind: str, sql: str, text: str) -> str | None:
     if year == 0:
         return None  # which the server knows, and Python does not
     found = datetime(year, month, day, hour, minute, second)
-    if kind == "timestamp" and not _FIRST <= found < _LAST:
-        return "A timestamp holds 1970-01-02 to 2038-01-17; a datetime holds it"
+    if kind == "timestamp" and not _FIRST <= found <= _LAST:
+        return f"A timestamp holds {_FIRST} to {_LAST}"
     return None
 
 
