@@ -272,10 +272,9 @@ def as_declared(text: str) -> str:
 
     The server may rename such an index when the key is added again, and does not when the index was written down.
     """
-    indexes = dict(re.findall(r"^  KEY (`\w+`) (\(.+?\)),?$", text, re.MULTILINE))
-    columns = {columns: name for name, columns in indexes.items()}
+    names = {columns: name for name, columns in re.findall(r"^  KEY (`\w+`) (\(.+?\)),?$", text, re.MULTILINE)}
     for key in re.finditer(r"CONSTRAINT `\w+_ibfk_\d+` FOREIGN KEY (\(.+?\)) REFERENCES", text):
-        if name := columns.pop(key[1], None):
+        if name := names.pop(key[1], None):
             text = text.replace(f"  KEY {name} {key[1]},\n", "")
             text = text.replace(key[0], f"FOREIGN KEY {name} {key[1]} REFERENCES")
     return text

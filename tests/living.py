@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from conftest import Project, Result, Server
@@ -150,6 +151,24 @@ def kill_while_it_waits(
         deadline = time.monotonic() + 30
         while mysql.execute(waiting) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def add_sql(path: Path, mysql: str) -> None:
+    """Add a statement of the lab's own to the end of a migration."""
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    path.write_text(f'{text}    RunSQL("own", mysql="{mysql}", postgresql=""),\n]\n')
+
+
+@contextmanager
+def put_back(folder: Path) -> Iterator[None]:
+    """Have the files of a folder as they were at the end."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    yield
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in before:
+            path.unlink()
+    for path, content in before.items():
+        path.write_bytes(content)
 
 
 def rows(project: Project, expression: str) -> Any:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from conftest import Project, Server
 from living import is_sentence, ok, states
-from living import living as made
+from test_judging import living as living
 
-
-@pytest.fixture
-def living(project: Project, server: Server) -> Iterator[Project]:
-    with made(server, project) as own:
-        yield own
-
+assert living  # a fixture
 
 SHELF = '\n\n@schema\nclass Shelf(dj.Manual):\n    definition = "shelf : varchar(8)"\n'
 BOX = '''

@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 
 from conftest import Project, Server
-from living import hurried, is_sentence, kill_while_it_waits, ok, rows, states
+from living import add_sql, hurried, is_sentence, kill_while_it_waits, ok, put_back, rows, states
 from proxy import Fault, Proxy
 from test_limits import living as living
 
 assert living  # a fixture
+
+#: A statement that fails, for the table is not there.
+ABSENT = "UPDATE {life}.absent SET a = 1"
 
 #: A table that no foreign key joins to the others, so that it can be changed while somebody reads those.
 ASIDE = '''
@@ -182,9 +185,8 @@ def test_an_index_that_the_server_made_for_a_foreign_key_keeps_its_name(living: 
     living.replace(life, "    -> [nullable] Shelf\n", place)
     ok(living, "revise", "-m", "places", "--rename", "Aside.shelf=place")
     (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_places.py")
-    text = path.read_text().replace("import ", "import RunSQL, ", 1)
-    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
-    path.write_text(text.rstrip().removesuffix("]") + broken)
+    text = path.read_text()
+    add_sql(path, ABSENT)
     ok(living, "migrate", code=6)
     assert "KEY `shelf` (`shelf`)" not in keys(mysql, "dev_life.aside")
     ok(living, *BACK)
@@ -236,9 +238,7 @@ def interrupted(living: Project, old: str, new: str, *arguments: str) -> None:
     living.replace(living.module("life"), old, new)
     ok(living, "revise", "-m", "broken", *arguments)
     (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_broken.py")
-    text = path.read_text().replace("import ", "import RunSQL, ", 1)
-    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
-    path.write_text(text.rstrip().removesuffix("]") + broken)
+    add_sql(path, ABSENT)
     ok(living, "migrate", code=6)
 
 
@@ -274,25 +274,19 @@ def test_rows_that_the_tables_of_before_do_not_take_are_counted_before_anything_
     living.write(life, living.read(life) + ASIDE.replace("    what : varchar(9)\n", more))
     ok(living, "revise", "-m", "aside")
     ok(living, "migrate")
-    folder = living.folder / "src/my_pipeline"
-    code = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".py", ".dj", ".json", ".txt")}
     before = keys(mysql, "dev_life.aside")
     for (old, new), written, named, corrected in MEANWHILE:
-        interrupted(living, old, new)
-        now = keys(mysql, "dev_life.aside")
-        mysql.execute(written)
-        refused = ok(living, *BACK, code=6)
-        is_sentence(refused)
-        assert named in refused.err and "nothing was changed" in refused.err, refused.err
-        assert keys(mysql, "dev_life.aside") == now and states(living)["life"][0] == "interrupted"
-        mysql.execute(corrected)
-        ok(living, *BACK)
-        assert keys(mysql, "dev_life.aside") == before
-        for path in set(folder.rglob("*.*")) - code.keys():
-            if path.parent.name == "life" and path.is_file():
-                path.unlink()
-        for path, content in code.items():
-            path.write_bytes(content)
+        with put_back(living.folder / "src"):
+            interrupted(living, old, new)
+            now = keys(mysql, "dev_life.aside")
+            mysql.execute(written)
+            refused = ok(living, *BACK, code=6)
+            is_sentence(refused)
+            assert named in refused.err and "nothing was changed" in refused.err, refused.err
+            assert keys(mysql, "dev_life.aside") == now and states(living)["life"][0] == "interrupted"
+            mysql.execute(corrected)
+            ok(living, *BACK)
+            assert keys(mysql, "dev_life.aside") == before
 
 
 def test_where_nothing_was_taken_back_the_run_can_be_gone_on_with(living: Project, mysql: Server) -> None:
@@ -300,9 +294,7 @@ def test_where_nothing_was_taken_back_the_run_can_be_gone_on_with(living: Projec
     living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
     ok(living, "revise", "-m", "wider")
     (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_wider.py")
-    text = path.read_text()
-    broken = '    RunSQL("tell", mysql="UPDATE {life}.absent SET a = 1", postgresql=""),\n]\n'
-    path.write_text(text.replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]") + broken)
+    add_sql(path, ABSENT)
     with closing(mysql.connect(autocommit=False)) as reader, reader.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM dev_life.weight")
         held = hurried(living, 1, "migrate")
@@ -314,7 +306,7 @@ def test_where_nothing_was_taken_back_the_run_can_be_gone_on_with(living: Projec
         is_sentence(refused)
         assert refused.code == 6 and "Step 1 of " in refused.err and "Nothing was changed" in refused.err, refused.err
         assert "weight is held by" in refused.err, refused.err
-    path.write_text(path.read_text().replace("UPDATE {life}.absent SET a = 1", "DO 0"))
+    path.write_text(path.read_text().replace(ABSENT, "DO 0"))
     ok(living, "migrate")
     assert states(living)["life"][0] == "current" and ok(living, "status").code == 0
 
@@ -323,8 +315,7 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
     ok(living, "revise", "-m", "mood")
     (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_mood.py")
-    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
-    path.write_text(text + '    RunSQL("own", mysql="CREATE TABLE {life}.own (i int)", postgresql=""),\n]\n')
+    add_sql(path, "CREATE TABLE {life}.own (i int)")
     refused = ok(living, "migrate", code=6)
     is_sentence(refused)
     assert "a table life.own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err

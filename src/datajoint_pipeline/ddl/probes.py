@@ -58,7 +58,7 @@ class _Probes:
                     words = f"values of {old} that {loss.words}"
                     yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
         yield from self._duplicates()
-        yield from self.dialect.dependents(self.alteration)
+        yield from self.dialect.dependents(self.alteration, self.change)
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)

@@ -195,13 +195,15 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
+    def dependents(self, alteration: Alteration, change: Change) -> Iterator[Probe]:
         """Give the queries for what hangs on a table and DataJoint does not know: triggers, views and the like.
 
         Parameters
         ----------
         alteration : Alteration
             What changes, with the table's name before.
+        change : Change
+            The same, column by column.
         """
 
     @abstractmethod

@@ -66,7 +66,7 @@ def kind_of(core: str) -> str:
         return "text"
     if core in ("bool", "uuid"):
         return core
-    if _bits(core):
+    if integer_bits(core):
         return "int"
     if real_kind(core):
         return "real"
@@ -80,8 +80,14 @@ def kind_of(core: str) -> str:
     return next((kind for pattern, kind in kinds.items() if re.match(pattern, core)), "")
 
 
-def _bits(core: str) -> int:
+def integer_bits(core: str) -> int:
+    """Give the bits of a type of whole numbers; 0 for any other."""
     return _BITS.get(core.partition(" ")[0].partition("(")[0], 0)
+
+
+def integer_range(bits: int, *, unsigned: bool) -> tuple[int, int]:
+    """Give the least and the largest whole number of so many bits."""
+    return (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def real_kind(core: str) -> str:
@@ -319,7 +325,7 @@ class Conversion(ABC):
             yield from self._single(c, old)
         elif self.of_text or (real_kind(old) == "decimal" and _scale(old)[0] > 15):
             yield from self._double(c)
-        elif _bits(old) > 32:
+        elif integer_bits(old) > 32:
             yield Loss("rounding", f"({c} > {2**53} OR {c} < {-(2**53)})", _DIGITS.format("float64"), True)
 
     def _whole(self, c: str, old: str) -> Iterator[Loss]:
@@ -328,9 +334,9 @@ class Conversion(ABC):
         if self.new == "bool":
             yield Loss("range", f"{c} NOT IN (0, 1)", "are neither 0 nor 1", True)
             return
-        bits, unsigned = max(_bits(self.new), self.smallest_integer), "unsigned" in self.new
-        low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        if real_kind(old) or _bits(old) > bits or "unsigned" in old or unsigned:
+        bits, unsigned = max(integer_bits(self.new), self.smallest_integer), "unsigned" in self.new
+        low, high = integer_range(bits, unsigned=unsigned)
+        if real_kind(old) or integer_bits(old) > bits or "unsigned" in old or unsigned:
             yield Loss("range", f"({c} < {low} OR {c} > {high})", f"do not fit {self.new}", False)
 
     def _decimal(self, c: str, old: str) -> Iterator[Loss]:
@@ -343,7 +349,7 @@ class Conversion(ABC):
     def _single(self, c: str, old: str) -> Iterator[Loss]:
         words = _DIGITS.format("float32")
         if not real_kind(old):
-            if _bits(old) > 16:
+            if integer_bits(old) > 16:
                 yield Loss("rounding", f"({c} > {2**24} OR {c} < {-(2**24)})", words, True)
             return
         if real_kind(old) == "single":

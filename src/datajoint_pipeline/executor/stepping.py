@@ -244,7 +244,8 @@ def run(
             exit_code=ExitCode.ERROR if first and not log.before else ExitCode.INTERRUPTED,
         )
         if isinstance(refused, Refused) and found is server_errors.HELD:
-            refused.waited = "; ".join((*step.statements, *getattr(step, "locks", ())))
+            locks = step.locks if isinstance(step, LockedStatements) else ()
+            refused.waited = "; ".join((*step.statements, *locks))
         raise refused from error
     return last
 

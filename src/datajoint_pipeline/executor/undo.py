@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .. import journal
 from ..dialects import catalog
@@ -44,22 +45,26 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
                 f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
                 exit_code=ExitCode.INTERRUPTED,
             )
-        run.command, fresh = "rollback --interrupted", began.undo is None
-        run.before = _begin(run, began) if began.undo is None else began.undo
+        if began.undo is None:
+            _begin(run, began)
+        else:
+            run.before = began.undo
+        run.command = "rollback --interrupted"
         try:
             run.carry_out(report)
         except stepping.Refused:
-            if fresh and run.entries[run.before].state != steplog.DONE:
-                _leave(run, began)
+            if began.undo is None and run.entries[run.before].state != steplog.DONE:
+                # Nothing was taken back, so the run is what it was.
+                _record(run, began.entries[run.before :], began.head)
             raise
         _conclude(run)
         return drift.read(target)
 
 
-def _begin(run: Run, began: resume.Interrupted) -> int:
-    """Record the steps of the way back in place of those that were not done; give how many were."""
-    target, leader = run.target, run.members[0]
-    done = sum(entry.state == steplog.DONE for entry in run.entries)
+def _begin(run: Run, began: resume.Interrupted) -> None:
+    """Record the steps of the way back in place of those that were not done."""
+    target = run.target
+    run.before = done = sum(entry.state == steplog.DONE for entry in run.entries)
     try:
         back = undoing.way_back(run.deployment, run.group, done)
     except ValueError as error:
@@ -80,20 +85,16 @@ def _begin(run: Run, began: resume.Interrupted) -> int:
     run.group.steps[done:] = back.steps
     fresh = [replace(resuming.entry(step), number=n) for n, step in enumerate(back.steps, done + 1)]
     run.entries[done:] = fresh
-    head = {**began.head, resume.UNDO: done}
-    with stepping.transaction(target.connection):
-        steplog.drop(target.connection, run.databases[leader.schema], leader.run, done + 1)
-        steplog.rewrite(target.connection, run.databases[leader.schema], leader.run, fresh, head)
-    return done
+    _record(run, fresh, {**began.head, resume.UNDO: done})
 
 
-def _leave(run: Run, began: resume.Interrupted) -> None:
-    """Record the run as it was interrupted, for nothing of it was taken back."""
+def _record(run: Run, entries: list[steplog.Entry], head: dict[str, Any]) -> None:
+    """Record other steps in place of those after the first that are done, and another head."""
     connection, leader = run.target.connection, run.members[0]
-    database, forward = run.databases[leader.schema], began.entries[run.before :]
+    database = run.databases[leader.schema]
     with stepping.transaction(connection):
         steplog.drop(connection, database, leader.run, run.before + 1)
-        steplog.rewrite(connection, database, leader.run, forward, began.head)
+        steplog.rewrite(connection, database, leader.run, entries, head)
 
 
 def _conclude(run: Run) -> None:

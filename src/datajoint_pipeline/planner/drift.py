@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any
 
 from .. import journal
@@ -73,10 +72,9 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
 def _changed_by_others(target: Target, statuses: Iterable[SchemaStatus]) -> set[str]:
     """Find the schemas that the interrupted runs of others change, by the heads of these."""
     databases = {s.name: s.database for s in statuses if s.state is State.INTERRUPTED}
-    last = dict[str, tuple[int, dict[str, Any]]]()
-    for (name, run), head in (steplog.heads(target.connection, databases) if databases else {}).items():
-        last[name] = max(last.get(name, (0, {})), (run, head), key=itemgetter(0))
-    shapes = [shape for _, head in last.values() for shape in _list(head.get("after"))]
+    heads = steplog.heads(target.connection, databases) if databases else {}
+    last = {name: heads[name, run] for name, run in sorted(heads)}
+    shapes = [shape for head in last.values() for shape in _list(head.get("after"))]
     return {str(shape.get("name")) for shape in shapes if isinstance(shape, dict)}
 
 

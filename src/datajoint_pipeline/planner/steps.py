@@ -315,6 +315,21 @@ def of_operation(
         yield from _user_sql(deployment, operation)
 
 
+def _refuse_unknown_schemas(deployment: Deployment, operation: data.RunSQL) -> None:
+    """Raise where a statement for either server names a schema in braces that the pipeline does not have."""
+    given = [sql for sql in (operation.sql, operation.check, operation.back) if sql is not None]
+    for text in [text for sql in given for text in (sql.mysql, sql.postgresql)]:
+        # Braces within a text are the text's.
+        named = re.findall(r"\{(\w+)\}\s*\.", re.sub(r"'(?:[^']|'')*'", "''", text))
+        if unknown := [name for name in named if name not in deployment.databases]:
+            known = ", ".join(f"{{{schema}}}" for schema in deployment.databases)
+            raise PipelineError(
+                f"{{{unknown[0]}}} in the RunSQL {operation.words!r} is none of the pipeline's schemas.",
+                "A name in braces stands for a schema's name on the server; nothing was changed.",
+                f"Write one of {known}.",
+            )
+
+
 def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQL]:
     """Make the steps of ``RunSQL``; each statement is one, so that none runs twice."""
     backend = deployment.connection.adapter.backend
@@ -324,21 +339,10 @@ def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQ
             text = text.replace("{" + schema + "}", quoted(deployment.connection, database))
         return text
 
-    for text in (operation.sql, operation.check, operation.back):
-        for one in (text.mysql, text.postgresql) if text is not None else ():
-            # Braces within a text are the text's.
-            for name in re.findall(r"\{(\w+)\}\s*\.", re.sub(r"'(?:[^']|'')*'", "''", one)):
-                if name not in deployment.databases:
-                    known = ", ".join(f"{{{schema}}}" for schema in deployment.databases)
-                    raise PipelineError(
-                        f"{{{name}}} in the RunSQL {operation.words!r} is none of the pipeline's schemas.",
-                        "A name in braces stands for a schema's name on the server; nothing was changed.",
-                        f"Write one of {known}.",
-                    )
-
     def split(text: str) -> tuple[str, ...]:
         return tuple(part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";"))
 
+    _refuse_unknown_schemas(deployment, operation)
     statements = split(with_databases(getattr(operation.sql, backend)))
     check = with_databases(getattr(operation.check, backend)) if operation.check else ""
     back = split(with_databases(getattr(operation.back, backend))) if operation.back is not None else None

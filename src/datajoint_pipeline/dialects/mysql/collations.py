@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...errors import PipelineError
 from ...schema.model import Table
 from ...schema.notation import is_text
-from ..base import Dialect, Tables
+from ..base import Dialect
+from ..steps import Column
 
 
-def refuse(dialect: Dialect, tables: Tables, table: Table) -> None:
+def refuse(dialect: Dialect, table: Table, columns: Mapping[str, Column]) -> None:
     """Raise where a new foreign key of a table would lead to texts of another collation.
 
     Parameters
     ----------
     dialect : Dialect
         MySQL's.
-    tables : dict
-        All tables, as they are to be.
     table : Table
-        One of them.
+        As it is to be.
+    columns : mapping
+        Its columns then, by name.
     """
-    columns = dialect.columns(tables, table)
     here, known = dialect.place(table.name), dialect.names.tables.get(dialect.place(table.name))
     had = {(key.attributes, key.parent) for key in known.foreign_keys} if known else set()
     for key in table.foreign_keys:

@@ -9,10 +9,9 @@ from decimal import Decimal, InvalidOperation
 
 from ...errors import PipelineError
 from ...schema import notation
+from ..conversions import integer_bits, integer_range
 from ..steps import Column
-from . import texts
-
-_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
+from . import limits, texts
 
 #: A day, or a moment, as far as it is written in the usual way; the server knows others.
 _MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,6})?)?)?", re.ASCII)
@@ -43,10 +42,7 @@ def refuse(table: str, columns: Iterable[Column]) -> None:
 def _unfit(column: Column, default: str) -> str | None:
     """Say why the server refuses a default; None where it takes it, or only it knows."""
     sql = column.sql
-    match = re.match(r"([a-z]+)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?", sql.lower())
-    if match is None:
-        return None
-    kind, first, second = match[1], int(match[2] or 0), int(match[3] or 0)
+    kind, first, second = limits.parsed(sql)
     if not default.startswith("'"):
         now = re.fullmatch(r"CURRENT_TIMESTAMP(?:\((\d*)\))?", default, re.IGNORECASE)
         if now and kind in ("datetime", "timestamp") and int(now[1] or 0) != first:
@@ -64,9 +60,8 @@ def _unfit(column: Column, default: str) -> str | None:
         # The server takes one that differs in case, and notes the other.
         return None if text in notation.enum_values(column.core) else "It is none of the values of the enum"
     try:
-        if kind in _BITS:
-            bits, unsigned = _BITS[kind], "unsigned" in sql.lower()
-            least, most = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        if bits := integer_bits(kind):
+            least, most = integer_range(bits, unsigned="unsigned" in sql.lower())
             return None if least <= round(_number(text)) <= most else f"{sql} holds {least} to {most}"
         if kind == "decimal":
             most = 10 ** ((first or 10) - second)

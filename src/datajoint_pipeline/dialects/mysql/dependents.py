@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from ...schema.model import TableName
 from ..base import Dialect
-from ..steps import Alteration, Change, LiteralFill, Probe
+from ..constraints import Place
+from ..dependents import converted, filled, literals, ours, words
+from ..steps import Alteration, Change, Probe
 from .texts import literal
 
 
@@ -30,8 +32,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     before, after = alteration.before, alteration.after
     (database, table), place = dialect.place(before.name), dialect.place(after.name)
     gone = change.gone
-    moved = {*change.retyped, *alteration.converts}
-    changed = {*change.dropped, *change.kept, *(old for name, old in change.old.items() if name in moved)}
+    changed = {*change.dropped, *change.kept, *converted(alteration, change)}
     if change.table.primary_key != after.primary_key:
         changed |= {*before.primary_key}
     # A foreign key from elsewhere may lead to an index that goes, too.
@@ -42,16 +43,14 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         if tuple(now.get(column, column) for column in index.index.columns) not in kept:
             changed |= {column for column in index.index.columns if column in before.attribute}
     if changed:
-        ours = ", ".join(literal(name) for name in sorted({database, *(place[0] for place in dialect.names.tables)}))
         yield Probe(
             "object",
             tuple(sorted(changed)),
             "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
             "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
-            f"FROM information_schema.key_column_usage WHERE referenced_table_schema = {literal(database)} "
-            f"AND referenced_table_name = {literal(table)} AND referenced_column_name IN ({_listed(changed)}) "
-            f"AND (table_schema NOT IN ({ours}) OR (table_name LIKE '~%' AND table_name NOT LIKE '~dropped_%'))",
-            f"foreign keys from outside of the pipeline that lead to {', '.join(sorted(changed))}",
+            f"{keys_from_outside(dialect, (database, table))} "
+            f"AND referenced_column_name IN ({literals(dialect, changed)})",
+            f"foreign keys from outside of the pipeline that lead to {words(changed)}",
         )
     on_table = (
         "SELECT COUNT(*), GROUP_CONCAT(trigger_name ORDER BY trigger_name SEPARATOR ', ') "
@@ -62,16 +61,24 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield Probe("object", (), on_table, "triggers that cannot move to another schema")
     elif gone:
         named = f"{on_table} AND action_statement REGEXP {_any(gone)}"
-        yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {', '.join(sorted(gone))}")
+        yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {words(gone)}")
     moves = place != (database, table)
     if gone or moves:
         yield _elsewhere(dialect, before.name, set() if moves else gone)
         yield _views(dialect, before.name, set() if moves else gone)
-    # A new column with one value for all is made with it as its default.
-    filled = {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
-    if filled := filled | {*alteration.converts}:
+    if given := filled(alteration, change) | {*alteration.converts}:
         fires = f"{on_table} AND event_manipulation = 'UPDATE'"
-        yield Probe("named", (), fires, f"triggers that fire for each row when {', '.join(sorted(filled))} is filled")
+        yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
+
+
+def keys_from_outside(dialect: Dialect, place: Place) -> str:
+    """Give the rows of ``information_schema`` for the foreign keys that others have to a table of the pipeline."""
+    database, table = map(literal, place)
+    return (
+        f"FROM information_schema.key_column_usage WHERE referenced_table_schema = {database} "
+        f"AND referenced_table_name = {table} AND (table_schema NOT IN ({ours(dialect, place)}) "
+        "OR (table_name LIKE '~%' AND table_name NOT LIKE '~dropped_%'))"
+    )
 
 
 def of_dropped(dialect: Dialect, name: TableName) -> Iterator[Probe]:
@@ -88,29 +95,24 @@ def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     )
     if columns:
         reads += f" AND view_definition REGEXP {_any(columns)}"
-    what = ", ".join(sorted(columns)) or "it under its name of before"
+    what = words(columns) or "it under its name of before"
     return Probe("object", tuple(sorted(columns)), reads, f"views that read {what}")
 
 
 def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     """Ask for the triggers of other tables that name a table, and one of some columns if any."""
     database, table = dialect.place(name)
-    ours = _listed({database, *(place[0] for place in dialect.names.tables)})
     sql = (
         "SELECT COUNT(*), GROUP_CONCAT(trigger_schema, '.', trigger_name ORDER BY trigger_name SEPARATOR ', ') "
-        f"FROM information_schema.triggers WHERE trigger_schema IN ({ours}) "
+        f"FROM information_schema.triggers WHERE trigger_schema IN ({ours(dialect, (database, table))}) "
         f"AND NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)}) "
         # A table's name is often a word of SQL in capital letters.
         f"AND action_statement REGEXP {literal(rf'(?-i)(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')}"
     )
     if columns:
         sql += f" AND action_statement REGEXP {_any(columns)}"
-    what = ", ".join(sorted(columns)) or "it under its name of before"
+    what = words(columns) or "it under its name of before"
     return Probe("object", tuple(sorted(columns)), sql, f"triggers of other tables that name {what}")
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(literal(name) for name in sorted(names))
 
 
 def _any(names: set[str]) -> str:

@@ -16,6 +16,7 @@ from ..base import Dialect, Guards, no_guards, without
 from ..conversions import Loss
 from ..steps import (
     Alteration,
+    Change,
     Column,
     ColumnFill,
     ExpressionFill,
@@ -160,7 +161,7 @@ class MySQL(Dialect):
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
         limits.refuse_indexes(str(table.name), columns, keys, width)
         limits.refuse_row(str(table.name), columns.values(), width)
-        collations.refuse(self, tables, table)
+        collations.refuse(self, table, columns)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:
@@ -285,8 +286,8 @@ class MySQL(Dialect):
             f"DROP TEMPORARY TABLE IF EXISTS {place}",
         )
 
-    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
-        return dependents.probes(self, alteration, self.change(alteration))
+    def dependents(self, alteration: Alteration, change: Change) -> Iterator[Probe]:
+        return dependents.probes(self, alteration, change)
 
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:
         renaming = alteration.before.name != alteration.after.name

@@ -39,6 +39,12 @@ def letter_bytes(names: Names, database: str) -> int:
     return 1 if database in names.narrow else 4
 
 
+def parsed(sql: str) -> tuple[str, int, int]:
+    """Give the name of a type and its two sizes, ``("decimal", 4, 2)``, with 0 for one that it has not."""
+    match = re.match(r"(\w+)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?", sql.lower())
+    return (match[1], int(match[2] or 0), int(match[3] or 0)) if match else ("", 0, 0)
+
+
 def size(sql: str, width: int) -> int:
     """Give the bytes that a value of a type takes at most.
 
@@ -49,10 +55,7 @@ def size(sql: str, width: int) -> int:
     width : int
         Bytes of a letter.
     """
-    match = re.match(r"(\w+)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?", sql.lower())
-    if match is None:
-        return 8
-    kind, first, second = match[1], int(match[2] or 0), int(match[3] or 0)
+    kind, first, second = parsed(sql)
     if kind in ("varchar", "char"):
         return first * width
     if kind in ("varbinary", "binary"):

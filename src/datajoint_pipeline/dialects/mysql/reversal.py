@@ -20,7 +20,7 @@ from ..constraints import IndexName, KeyName
 from ..conversions import Loss
 from ..introspection import CatalogColumn, CatalogTable, Place, Reference
 from ..steps import Column, Step
-from . import indexes, orphans, texts
+from . import dependents, indexes, orphans, texts
 from .clauses import definition
 from .effects import (
     Altered,
@@ -149,19 +149,15 @@ class Reversal:
         for place, origin in sorted(self._tables.items()):
             now, was = self._now[place], self._before[origin]
             if place[1] and now is not was:
-                yield from self._rows_refused(place, origin, called)
-        ours = ", ".join(texts.literal(database) for database in sorted({place[0] for place in self._before}))
+                yield from self._rows_refused(place, origin)
+                yield from self._orphans(place, origin, called)
         for place in self.made:
-            database, table = map(texts.literal, place)
-            sql = (
-                "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name) "
-                f"FROM information_schema.key_column_usage WHERE referenced_table_schema = {database} "
-                f"AND referenced_table_name = {table} AND table_schema NOT IN ({ours})"
-            )
+            keys = dependents.keys_from_outside(self._dialect, place)
+            sql = f"SELECT COUNT(DISTINCT table_schema, table_name, constraint_name) {keys}"
             yield sql, f"foreign keys from outside of the pipeline that lead to {self._title(place)}"
 
-    def _rows_refused(self, place: Place, origin: Place, called: Mapping[Place, Place]) -> Iterator[tuple[str, str]]:
-        """Count the rows of one table that lack a value, have one in common, or refer to none."""
+    def _rows_refused(self, place: Place, origin: Place) -> Iterator[tuple[str, str]]:
+        """Count the rows of one table that lack a value, or have one in common."""
         now, was, quote = self._now[place], self._before[origin], self._dialect.quote
         full, title = self._full(place), self._title(origin)
         names = {old: name for name, old in self._columns[place].items()}
@@ -178,19 +174,22 @@ class Reversal:
                 inner = f"SELECT 1 FROM {full} WHERE {known} GROUP BY {listed} HAVING COUNT(*) > 1"
                 words = f"values of ({', '.join(columns)}) that rows of {title} have in common"
                 yield f"SELECT COUNT(*) FROM ({inner}) AS d", words
+
+    def _orphans(self, place: Place, origin: Place, called: Mapping[Place, Place]) -> Iterator[tuple[str, str]]:
+        """Count the rows of one table that would refer to none, by the foreign keys that are to come back."""
+        now, names = self._now[place], {old: name for name, old in self._columns[place].items()}
         there = {(r.attributes, r.parent, r.parent_attributes) for r in now.references}
-        for reference in was.references:
+        for reference in self._before[origin].references:
             above = called.get(reference.parent, reference.parent)
             back = {old: name for name, old in self._columns.get(above, {}).items()}
             ours = tuple(names.get(a, "") for a in reference.attributes)
             theirs = tuple(back.get(a, "") for a in reference.parent_attributes)
             if all(ours) and all(theirs) and (ours, above, theirs) not in there:
-                known = " AND ".join(f"c.{quote(a)} IS NOT NULL" for a in ours)
-                on = " AND ".join(f"p.{quote(t)} = c.{quote(a)}" for a, t in zip(ours, theirs, strict=True))
-                parent = f"SELECT 1 FROM {self._full(above)} AS p WHERE {on}"
-                attributes, parent_title = ", ".join(reference.attributes), self._title(reference.parent)
-                words = f"rows of {title} whose ({attributes}) is in no row of {parent_title}"
-                yield f"SELECT COUNT(*) FROM {full} AS c WHERE {known} AND NOT EXISTS ({parent})", words
+                pairs = zip(theirs, ours, strict=True)
+                *_, lost = orphans.rows(self._dialect, self._name(place), self._name(above), pairs, now.primary_key)
+                attributes, parent = ", ".join(reference.attributes), self._title(reference.parent)
+                title = self._title(origin)
+                yield f"SELECT COUNT(*) {lost}", f"rows of {title} whose ({attributes}) is in no row of {parent}"
 
     def steps(self) -> list[Step]:
         """Give the steps of the way back, under locks that keep others from writing until the last of them."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..base import Dialect
-from ..steps import Alteration, Change, LiteralFill, Probe
+from ..dependents import converted, filled, literals, ours, words
+from ..steps import Alteration, Change, Probe
 from .texts import literal
 
 #: Everything that hangs on a table ``t``: what it is, and the number of the column that it reads, if it is one.
@@ -64,20 +65,18 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     """
     before, full = alteration.before, literal(dialect.full(alteration.before.name))
     table = f"to_regclass({full})"
-    moved = {*change.retyped, *alteration.converts}
     objects = _OBJECTS.format(t=table)
-    changed = {*change.dropped, *(old for name, old in change.old.items() if name in moved)}
+    changed = {*change.dropped, *converted(alteration, change)}
     if rebuild:
         yield Probe("object", (), _named(f"SELECT DISTINCT what FROM ({objects}) o"), "objects that would be lost")
     elif changed:
         columns = (
             f"SELECT DISTINCT what FROM ({objects}) o JOIN pg_attribute a ON a.attrelid = {table} "
-            f"AND a.attnum = o.number WHERE a.attname IN ({_listed(changed)})"
+            f"AND a.attnum = o.number WHERE a.attname IN ({literals(dialect, changed)})"
         )
-        yield Probe("object", tuple(sorted(changed)), _named(columns), f"objects that read {_words(changed)}")
+        yield Probe("object", tuple(sorted(changed)), _named(columns), f"objects that read {words(changed)}")
     if rebuild or change.table.primary_key != alteration.after.primary_key:
-        ours = _listed({place[0] for place in dialect.names.tables} | {dialect.place(before.name)[0]})
-        keys = _KEYS.format(t=table, ours=ours)
+        keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
     if gone := change.gone:
         body = (
@@ -85,15 +84,14 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
             f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal "
             f"AND f.prosrc ~* {literal(_any(gone))}"
         )
-        yield Probe("object", tuple(sorted(gone)), _named(body), f"triggers that name {_words(gone)}")
-    # A new column with one value for all is made with it as its default, another type with its expression.
-    filled = {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
-    if filled and not rebuild:
+        yield Probe("object", tuple(sorted(gone)), _named(body), f"triggers that name {words(gone)}")
+    # Another type comes with its expression, and no update.
+    if (given := filled(alteration, change)) and not rebuild:
         fires = (
             "SELECT 'trigger ' || g.tgname FROM pg_trigger g "
             f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND g.tgtype & 16 <> 0"
         )
-        yield Probe("named", (), _named(fires), f"triggers that fire for each row when {_words(filled)} is filled")
+        yield Probe("named", (), _named(fires), f"triggers that fire for each row when {words(given)} is filled")
 
 
 def _named(query: str) -> str:
@@ -101,14 +99,6 @@ def _named(query: str) -> str:
     return f"SELECT COUNT(*), string_agg(what, ', ' ORDER BY what) FROM ({query}) AS named (what)"
 
 
-def _listed(names: set[str]) -> str:
-    return ", ".join(literal(name) for name in sorted(names))
-
-
 def _any(names: set[str]) -> str:
     """Give a regular expression for any of some names as a word."""
     return rf"\y({'|'.join(sorted(names))})\y"
-
-
-def _words(names: set[str]) -> str:
-    return ", ".join(sorted(names))

@@ -267,8 +267,7 @@ class PostgreSQL(Dialect):
         body = f"BEGIN {make}; EXECUTE {texts.literal(fill)}; DROP TABLE {place}; END"
         return texts.block(body), "SELECT 1"  # for nothing is left of a statement that failed
 
-    def dependents(self, alteration: Alteration) -> Iterator[Probe]:
-        change = self.change(alteration)
+    def dependents(self, alteration: Alteration, change: Change) -> Iterator[Probe]:
         return dependents.probes(self, alteration, change, rebuild=self._rebuilds(change, alteration.before))
 
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:

@@ -16,16 +16,13 @@ from .texts import block, literal
 #: Gives a table the rights, owner, options and replica identity of another; ``old`` and ``new`` are literals of their
 #: names, ``columns`` rows with those of each column before and afterwards.
 _RIGHTS = """DECLARE r record; BEGIN
-  FOR r IN SELECT a.*, c.relowner FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = {old}::regclass LOOP
-    IF r.grantee <> r.relowner THEN
-      EXECUTE 'GRANT ' || r.privilege_type || ' ON ' || {new} || ' TO '
-        || CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r.grantee)) END
-        || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
-    END IF;
-  END LOOP;
-  FOR r IN SELECT a.*, n.will FROM (VALUES {columns}) n (was, will)
-      JOIN pg_attribute p ON p.attrelid = {old}::regclass AND p.attname = n.was, aclexplode(p.attacl) a LOOP
-    EXECUTE 'GRANT ' || r.privilege_type || ' (' || quote_ident(r.will) || ') ON ' || {new} || ' TO '
+  FOR r IN
+    SELECT a.*, '' AS part FROM pg_class c, aclexplode(c.relacl) a
+      WHERE c.oid = {old}::regclass AND a.grantee <> c.relowner
+    UNION ALL SELECT a.*, ' (' || quote_ident(n.will) || ')' FROM (VALUES {columns}) n (was, will)
+      JOIN pg_attribute p ON p.attrelid = {old}::regclass AND p.attname = n.was, aclexplode(p.attacl) a
+  LOOP
+    EXECUTE 'GRANT ' || r.privilege_type || r.part || ' ON ' || {new} || ' TO '
       || CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r.grantee)) END
       || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
   END LOOP;

@@ -1,0 +1,34 @@
+"""What the queries for what hangs on a table have in common; what each server can be asked is in its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .base import Dialect
+from .constraints import Place
+from .steps import Alteration, Change, LiteralFill
+
+
+def converted(alteration: Alteration, change: Change) -> set[str]:
+    """Give the names before of the columns that get another type, or values that an expression gives."""
+    return {old for name, old in change.old.items() if name in change.retyped or name in alteration.converts}
+
+
+def filled(alteration: Alteration, change: Change) -> set[str]:
+    """Give the columns that rows are updated for; a new one with one value for all is made with it as its default."""
+    return {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
+
+
+def ours(dialect: Dialect, place: Place) -> str:
+    """Give the databases of the pipeline, that of a table among them, as literals for ``IN``."""
+    return literals(dialect, {place[0], *(database for database, _ in dialect.names.tables)})
+
+
+def literals(dialect: Dialect, names: Iterable[str]) -> str:
+    """Give names as literals for ``IN``."""
+    return ", ".join(map(dialect.literal, sorted(names)))
+
+
+def words(names: Iterable[str]) -> str:
+    """Give names for people."""
+    return ", ".join(sorted(names))
