@@ -106,7 +106,7 @@ def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> N
     )
     ok(living, "revise", "-m", "no weights", "--drop", "Weight")
     result = ok(living, "migrate", code=1)
-    assert "1 view that reads it under its name of before (dev_life.grams)" in " ".join(result.err.split())
+    assert "1 view that reads life.weight (dev_life.grams)" in " ".join(result.err.split())
     server.execute("DROP VIEW dev_life.grams")
     ok(living, "migrate")
 

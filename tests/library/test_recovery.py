@@ -262,6 +262,18 @@ MEANWHILE = [
         "1 row of life.aside whose (animal_id) is in no row of life.animal",
         "UPDATE dev_life.aside SET animal_id = NULL",
     ),
+    (
+        ("    what : varchar(9)", "    mood = null : int32\n    what : varchar(9)"),
+        "CREATE VIEW dev_life.moods AS SELECT mood FROM dev_life.aside",
+        "1 view that reads mood of life.aside: dev_life.moods",
+        "DROP VIEW dev_life.moods",
+    ),
+    (
+        ("    what : varchar(9)", "    that : varchar(9)", "--rename", "Aside.what=that"),
+        "CREATE TRIGGER dev_life.thats BEFORE INSERT ON dev_life.aside FOR EACH ROW SET NEW.that = UPPER(NEW.that)",
+        "1 trigger that names that of life.aside: thats",
+        "DROP TRIGGER dev_life.thats",
+    ),
 ]
 
 
@@ -275,9 +287,9 @@ def test_rows_that_the_tables_of_before_do_not_take_are_counted_before_anything_
     ok(living, "revise", "-m", "aside")
     ok(living, "migrate")
     before = keys(mysql, "dev_life.aside")
-    for (old, new), written, named, corrected in MEANWHILE:
+    for (old, new, *options), written, named, corrected in MEANWHILE:
         with put_back(living.folder / "src"):
-            interrupted(living, old, new)
+            interrupted(living, old, new, *options)
             now = keys(mysql, "dev_life.aside")
             mysql.execute(written)
             refused = ok(living, *BACK, code=6)

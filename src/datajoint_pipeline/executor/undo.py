@@ -74,10 +74,11 @@ def _begin(run: Run, began: resume.Interrupted) -> None:
         back.hindrance = f"nobody knows whether the lab's own statements ran ({following[0].words})"
     back.require(target.command)
     for sql, words in back.questions:
-        (count,) = target.connection.query(sql, args=None, reconnect=False).fetchone()
+        count, *names = target.connection.query(sql, args=None, reconnect=False).fetchone()
         if count:
+            met = ": ".join((counted(count, words), *map(str, names)))
             raise PipelineError(
-                f"The interrupted run cannot be taken back: it would meet {counted(count, words)}.",
+                f"The interrupted run cannot be taken back: it would meet {met}.",
                 "Somebody made them since; nothing was changed.",
                 f"Correct them, or go on with {target.command} migrate.",
                 exit_code=ExitCode.INTERRUPTED,

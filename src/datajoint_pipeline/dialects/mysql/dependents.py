@@ -52,23 +52,45 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
             f"AND referenced_column_name IN ({literals(dialect, changed)})",
             f"foreign keys from outside of the pipeline that lead to {words(changed)}",
         )
-    on_table = (
+    yield from naming(dialect, before.name, gone, place)
+    if given := filled(alteration, change) | {*alteration.converts}:
+        fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
+        yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
+
+
+def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iterator[Probe]:
+    """Give the queries for the triggers and views that name what goes of a table: some columns, or its own name.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        MySQL's.
+    name : TableName
+        The table, as it is called.
+    gone : set of str
+        Its columns that go, or get another name.
+    to : tuple of str
+        What it will be called.
+    """
+    database, table = dialect.place(name)
+    if to[0] != database:
+        yield Probe("object", (), _triggers(database, table), "triggers that cannot move to another schema")
+    elif gone:
+        named = f"{_triggers(database, table)} AND action_statement REGEXP {_any(gone)}"
+        yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {words(gone)}")
+    moves = to != (database, table)
+    if gone or moves:
+        yield _elsewhere(dialect, name, set() if moves else gone)
+        yield _views(dialect, name, set() if moves else gone)
+
+
+def _triggers(database: str, table: str) -> str:
+    """Ask for the triggers of a table."""
+    return (
         "SELECT COUNT(*), GROUP_CONCAT(trigger_name ORDER BY trigger_name SEPARATOR ', ') "
         f"FROM information_schema.triggers WHERE event_object_schema = {literal(database)} "
         f"AND event_object_table = {literal(table)}"
     )
-    if place[0] != database:
-        yield Probe("object", (), on_table, "triggers that cannot move to another schema")
-    elif gone:
-        named = f"{on_table} AND action_statement REGEXP {_any(gone)}"
-        yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {words(gone)}")
-    moves = place != (database, table)
-    if gone or moves:
-        yield _elsewhere(dialect, before.name, set() if moves else gone)
-        yield _views(dialect, before.name, set() if moves else gone)
-    if given := filled(alteration, change) | {*alteration.converts}:
-        fires = f"{on_table} AND event_manipulation = 'UPDATE'"
-        yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
 
 
 def keys_from_outside(dialect: Dialect, place: Place) -> str:
@@ -95,7 +117,7 @@ def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     )
     if columns:
         reads += f" AND view_definition REGEXP {_any(columns)}"
-    what = words(columns) or "it under its name of before"
+    what = words(columns) or str(name)
     return Probe("object", tuple(sorted(columns)), reads, f"views that read {what}")
 
 
@@ -111,7 +133,7 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     )
     if columns:
         sql += f" AND action_statement REGEXP {_any(columns)}"
-    what = words(columns) or "it under its name of before"
+    what = words(columns) or str(name)
     return Probe("object", tuple(sorted(columns)), sql, f"triggers of other tables that name {what}")
 
 

@@ -144,17 +144,27 @@ class Reversal:
                     yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss
 
     def questions(self) -> Iterator[tuple[str, str]]:
-        """Give queries that count what the keys and columns of before do not take, each with what it counts."""
+        """Give queries that count what the tables of before do not take, each with what it counts.
+
+        Those that count what somebody else made, and not rows, also give its names.
+        """
         called = {origin: place for place, origin in self._tables.items()}
         for place, origin in sorted(self._tables.items()):
             now, was = self._now[place], self._before[origin]
             if place[1] and now is not was:
                 yield from self._rows_refused(place, origin)
                 yield from self._orphans(place, origin, called)
+                columns = self._columns[place]
+                gone = {column.name for column in now.columns if columns.get(column.name) != column.name}
+                for probe in dependents.naming(self._dialect, self._name(place), gone, origin):
+                    of = f" of {self._title(origin)}" if probe.attributes else ""
+                    yield probe.sql, f"{probe.words}{of}"
         for place in self.made:
             keys = dependents.keys_from_outside(self._dialect, place)
             sql = f"SELECT COUNT(DISTINCT table_schema, table_name, constraint_name) {keys}"
             yield sql, f"foreign keys from outside of the pipeline that lead to {self._title(place)}"
+            for probe in dependents.of_dropped(self._dialect, self._name(place)):
+                yield probe.sql, probe.words
 
     def _rows_refused(self, place: Place, origin: Place) -> Iterator[tuple[str, str]]:
         """Count the rows of one table that lack a value, or have one in common."""
