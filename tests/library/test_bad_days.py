@@ -68,6 +68,24 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
         lambda text: text.replace("import ", "import RunSQL, ", 1).replace("= [", '= [RunSQL("look"),', 1),
         "look",
     ),
+    "no expression": (
+        lambda text: text.replace("import ", "import RunSQL, ", 1).replace(
+            "= [", '= [RunSQL("look", mysql="DO 1", back="DO 2"),', 1
+        ),
+        'Line 8: back of RunSQL is \'DO 2\' and should be Sql(mysql="...", postgresql="...") or None.',
+    ),
+    "no list": (
+        lambda text: text.replace("= [", '= [OrderAttributes("Weight", "day"),', 1).replace(
+            "import ", "import OrderAttributes, ", 1
+        ),
+        "order of OrderAttributes is 'day' and should be a list",
+    ),
+    "no values": (
+        lambda text: text.replace("= [", '= [RebuildTable("Weight", {"grams": "1"}),', 1).replace(
+            "import ", "import RebuildTable, ", 1
+        ),
+        "should be a dictionary, each Sql(",
+    ),
     "no SQL": (
         lambda text: text.replace("import ", "import RunSQL, ", 1).replace(
             "= [", '= [RunSQL("look", mysql="SELEC 1", postgresql="SELEC 1"),', 1

@@ -140,7 +140,7 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     now = Deployment.read(target)
     if resuming.untouched(now, head["plan"], entries):
         return None
-    deployment, group = resuming.planned(now, head["plan"], entries)
+    deployment, group = resuming.planned(now, head, entries)
     recorded = [str(member["digest"]) for member in head["members"]]
     same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:

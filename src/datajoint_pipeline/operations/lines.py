@@ -9,6 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..schema import definition as text
 from ..schema import values
@@ -49,7 +52,18 @@ __all__ = [
 
 
 class Line(ABC):
-    """One line of ``operations`` in a migration file."""
+    """One line of ``operations`` in a migration file.
+
+    Raises
+    ------
+    TypeError
+        If an argument is none that it can have.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in _hints(type(self)).items():
+            if not _fits(value := getattr(self, name), hint):
+                raise TypeError(f"{name} of {type(self).__name__} is {value!r} and should be {_words(hint)}")
 
     @property
     def question(self) -> str:
@@ -60,6 +74,43 @@ class Line(ABC):
     @abstractmethod
     def operation(self, context: LineContext) -> ops.Operation | None:
         """Give the operation; None for a line that is only for people."""
+
+
+#: What arguments can be, and how that is called. Of anything else, as what rows get, most can be read as a text.
+_KINDS: dict[Any, str] = {
+    str: "a text in quotes",
+    bool: "True or False",
+    Sql: 'Sql(mysql="...", postgresql="...")',
+    Sequence: "a list",
+    Mapping: "a dictionary",
+    Callable: "a function",
+    NoneType: "None",
+}
+
+_hints = cache(get_type_hints)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether an argument is what its annotation says."""
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind not in _KINDS:
+        return True
+    if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str)):
+        return False
+    if isinstance(value, Mapping):
+        return all(_fits(name, parts[0]) and _fits(one, parts[1]) for name, one in value.items())
+    return not isinstance(value, Sequence) or all(_fits(one, parts[0]) for one in value if parts)
+
+
+def _words(hint: Any) -> str:
+    """Say what an annotation asks for."""
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_words, parts))
+    inner = _words(parts[-1]) if kind in (Sequence, Mapping) and parts else ""
+    return f"{_KINDS.get(kind, 'a value')}{f', each {inner}' if inner else ''}"
 
 
 # --- Tables ------------------------------------------------------------------------------------------------------
@@ -326,7 +377,7 @@ class RunSQL(Line):
     back: Sql | None = None
 
     def operation(self, context: LineContext) -> ops.Operation:
-        if not (self.mysql or self.postgresql) or not all(isinstance(t, str) for t in (self.mysql, self.postgresql)):
+        if not (self.mysql or self.postgresql):
             raise text.unreadable(repr(self), 'RunSQL("what it does", mysql="...", postgresql="...").')
         sql = Sql(self.mysql, self.postgresql)
         return data.RunSQL(TableName(context.schema, ""), sql, self.check, self.words, self.back)

@@ -90,15 +90,15 @@ def _decode(data: Mapping[str, Any]) -> Answers:
 # --- And planned from ------------------------------------------------------------------------------------------------
 
 
-def planned(now: Deployment, recorded: Mapping[str, Any], entries: Iterable[Entry]) -> tuple[Deployment, Group]:
+def planned(now: Deployment, head: Mapping[str, Any], entries: Iterable[Entry]) -> tuple[Deployment, Group]:
     """Plan a run once more; give the deployment as it was before, and the group.
 
     Parameters
     ----------
     now : Deployment
         What is there.
-    recorded : mapping
-        What :func:`record` gave.
+    head : mapping
+        The head of the run: what :func:`record` gave as its ``plan``, and the schemas that it leads to as ``after``.
     entries : iterable of Entry
         The steps as recorded, for the places of the tables that they change.
 
@@ -107,7 +107,8 @@ def planned(now: Deployment, recorded: Mapping[str, Any], entries: Iterable[Entr
     PipelineError
         If files and code do not lead to a plan any more.
     """
-    deployment = _before(now, recorded, {place for entry in entries for place in entry.tables})
+    recorded = head["plan"]
+    deployment = _before(now, head, {place for entry in entries for place in entry.tables})
     lossy = frozenset((TableName(a, b), name) for a, b, name in recorded["lossy"])
     answers = None if recorded["answers"] is None else _decode(recorded["answers"])
     wanted, kind = [_found(deployment, identity) for identity in recorded["wanted"]], recorded["kind"]
@@ -134,15 +135,23 @@ def _tables(recorded: Mapping[str, Any]) -> introspection.CatalogTables:
     return {(database, table): introspection.decode(data) for database, table, data in recorded["before"]}
 
 
-def _before(now: Deployment, recorded: Mapping[str, Any], touched: set[Place]) -> Deployment:
-    """Give the deployment as a run found it: the tables that it touches as recorded, all others as they are."""
+def _before(now: Deployment, head: Mapping[str, Any], touched: set[Place]) -> Deployment:
+    """Give the deployment as a run found it: the tables that it touches as recorded, all others as they are.
+
+    A table that is in no schema that it leads to came since: the lab's own statements made it, or somebody else. It is
+    left out here, and named at the end of the run.
+    """
+    recorded, schemas = head["plan"], {now.databases.get(schema["name"]): schema for schema in head["after"]}
+    known = {(database, table["name"]["table"]) for database, schema in schemas.items() for table in schema["tables"]}
     before = _tables(recorded)
     _refuse_odd(before, now.catalogue.tables)
     databases = {database for database, _ in before}  # of which all hidden tables are recorded
     others = {
         place: table
         for place, table in now.catalogue.tables.items()
-        if place not in touched and not (place[0] in databases and place[1].startswith("~"))
+        if place not in touched
+        and not (place[0] in databases and place[1].startswith("~"))
+        and (place[0] not in schemas or place in known or place[1].startswith("~"))
     }
     catalogue = replace(now.catalogue, tables={**others, **before})
     records = journal.latest(now.connection, {n: now.databases[n] for n in now.records}, ended=True)

@@ -20,6 +20,11 @@ class Sql:
     mysql: str = ""
     postgresql: str = ""
 
+    def __post_init__(self) -> None:
+        for text in (self.mysql, self.postgresql):
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} in Sql should be a text in quotes")
+
 
 @dataclass(frozen=True)
 class Fill:
