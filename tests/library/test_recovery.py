@@ -233,6 +233,18 @@ def test_a_draft_goes_on_by_the_code_as_it_was(living: Project, mysql: Server) -
     assert not list((living.folder / "backups").glob("*-draft.json"))
 
 
+def test_a_draft_with_answers_is_ended_by_the_command_that_began_it(living: Project, mysql: Server) -> None:
+    life = living.module("life")
+    living.replace(life, "    name : varchar(32)", "    called : varchar(32)")
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    draft = ("migrate", "--draft", "--rename", "Animal.name=called")
+    kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", *draft)
+    assert states(living)["life"][0] == "interrupted"
+    ok(living, *draft)
+    assert rows(living, "[r['called'] for r in life.Animal.to_dicts()]") == ["Ada", "Bob"]
+    assert "name" in ok(living, *draft, code=2).err  # now there is nothing to rename
+
+
 def interrupted(living: Project, old: str, new: str, *arguments: str) -> None:
     """Change the code of ``life``, and break the migration off at its end."""
     living.replace(living.module("life"), old, new)

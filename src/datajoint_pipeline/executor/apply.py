@@ -119,8 +119,10 @@ def draft(
     drafts.refuse_prod(target.environment, target.program)
     code, backups = target.code_tables(), backups or Backups()
     with alone(target):
-        resume.resume(target, report)
+        resumed = resume.resume(target, report)
         deployment = Deployment.read(target)
+        if resumed and drafts.is_done(deployment, code, chosen):
+            return drift.read(target)  # the answers were for what the interrupted run has done
         found = drafts.changes(deployment, code, chosen, answer, ask)
         if found.operations:
             group = drafts.group(deployment, found)

@@ -47,14 +47,15 @@ class Interrupted:
         return self.head.get(UNDO)
 
 
-def resume(target: Target, report: runs.Report) -> None:
-    """Go on with the runs that were interrupted.
+def resume(target: Target, report: runs.Report) -> bool:
+    """Go on with the runs that were interrupted; tell whether there was any.
 
     Raises
     ------
     PipelineError
         If one cannot be gone on with, or a step of it fails.
     """
+    found = False
     while (began := interrupted(target)) is not None:
         if began.undo is not None:
             raise PipelineError(
@@ -69,6 +70,8 @@ def resume(target: Target, report: runs.Report) -> None:
             runs.withdraw(target, began.members)
         else:
             run.finish(report)
+            found = True
+    return found
 
 
 def interrupted(target: Target) -> Interrupted | None:

@@ -136,6 +136,13 @@ def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer:
     return Draft(tuple(names), answers, _with_defaults(found.operations))
 
 
+def is_done(deployment: Deployment, code: Tables, chosen: Iterable[str]) -> bool:
+    """Tell whether the tables of some schemas, or of all that are there, are those of the code."""
+    after = _drafted_tables(deployment, code, _draftable(deployment, list(chosen)))
+    found = difference(deployment.tables, after, Answers())
+    return not found.operations and not found.questions
+
+
 def changes_again(deployment: Deployment, code: Tables, schemas: Iterable[str], answers: Answers) -> Draft:
     """Find what :func:`changes` found when a draft began, from the tables as they were then and the answers."""
     names = list(schemas)
