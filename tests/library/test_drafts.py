@@ -99,7 +99,7 @@ def test_migrations_replace_whatever_the_draft_made(living: Project) -> None:
     life(living, "    label : varchar(32)\n", "    name2 : varchar(48)\n    tint = \"grey\" : enum('grey', 'white')\n")
     living.write(living.module("work"), task)
     ok(living, "revise", "-m", "names", "--rename", "Animal.name=name2", "--rename", "Animal.colour=tint")
-    assert states(living) == {"life": ("behind", "1.0.0"), "work": ("current", "1.0.0")}
+    assert states(living) == {"life": ("behind", "1.0.0"), "work": ("behind", "1.0.0")}
     ok(living, "migrate")
     assert states(living) == {"life": ("current", "2.0.0"), "work": ("current", "1.0.0")}
     assert not drafts(living) and ok(living, "diff").out.count("nothing changed") == 2
@@ -186,6 +186,24 @@ def test_prod_knows_no_drafts(living: Project) -> None:
         assert "prod knows no drafts" in refused and "revise" in refused
     assert ok(living, "migrate", "--draft", "--to", "1.0.0", code=2).err
     assert living.run("log", "--json").json == before
+
+
+def test_a_draft_of_other_code_is_behind_and_says_so(living: Project) -> None:
+    """As a colleague's branch, whose versions are the same, sees it."""
+    before = living.read(living.module("life"))
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    ok(living, "migrate", "--draft")
+    drafted = living.read(living.module("life"))
+    assert (states(living)["life"], ok(living, "status").code) == (("current", "1.0.0"), 0)
+    living.write(living.module("life"), before)
+    told = " ".join(ok(living, "status", code=3).out.split())
+    assert "behind" in told and "a draft after 1.0.0; It is of other code than this." in told, told
+    found = ok(living, "status", "--json", code=3).json["schemas"][0]
+    assert found["drift"][1:] == ["Weight has an attribute mood that the code does not have."]
+    warned = living.python("-c", "from my_pipeline import life", DJ_LOG_LEVEL="WARNING").err
+    assert "is a draft after 1.0.0; my-pipeline --env" in " ".join(warned.split()), warned
+    living.write(living.module("life"), drafted)
+    assert ok(living, "status").code == 0
 
 
 def test_a_change_behind_a_drafts_back_is_drift(living: Project) -> None:

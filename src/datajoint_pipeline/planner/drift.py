@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,8 +37,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     """Compare every schema with the fingerprint recorded with its version, and one that is current with its snapshot.
 
     Reads the catalogue, once for all schemas. What differs from the record has drifted. What is as it was recorded, but
-    not as the snapshot has it, comes from another migration of the same version. What an interrupted run of another
-    schema changes is interrupted with it.
+    not as the snapshot has it, comes from another migration of the same version. A draft that is not as the code has it
+    is behind. What an interrupted run of another schema changes is interrupted with it.
     """
     shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
     current = [s for s in statuses if s.state in _AS_RECORDED and s.name in shapes]
@@ -56,6 +56,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
         and not latest[name].is_like(shapes[name])
         and (texts := tuple(describe(latest[name].shape, visible(shapes[name]))))
     }
+    drafts = [s for s in current if s.draft and s.state is State.CURRENT and s.name not in drifted]
+    others = _of_other_code(target, drafts, shapes)
     found = []
     for s in statuses:
         if s.name in drifted & with_others:
@@ -65,8 +67,24 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in conflicts:
             s = replace(s, state=State.CONFLICT, drift=conflicts[s.name])
+        elif s.name in others:
+            s = replace(s, state=State.BEHIND, drift=others[s.name])
         found.append(s)
     return found
+
+
+def _of_other_code(
+    target: Target, drafts: Iterable[SchemaStatus], shapes: Mapping[str, Schema]
+) -> dict[str, tuple[str, ...]]:
+    """Say of drafts how they differ from the code, as that of another branch or one that was edited since."""
+    if not (drafts := list(drafts)):
+        return {}
+    try:
+        code = target.code_tables()
+    except PipelineError:
+        return {}  # code that cannot be read has no tables to compare with, and check says why
+    texts = {s.name: describe(Schema.of(s.name, code), visible(shapes[s.name])) for s in drafts}
+    return {name: ("It is of other code than this.", *found) for name, found in texts.items() if found}
 
 
 def _changed_by_others(target: Target, statuses: Iterable[SchemaStatus]) -> set[str]:
