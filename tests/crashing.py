@@ -16,6 +16,7 @@ from conftest import Project, Result, Server
 from daemons import Mysqld, Postmaster, open_folder
 from living import in_words, ok
 from proxy import Fault, Proxy
+from resets import DATABASES, Reset, described, tables
 
 WHEN = ("before", "while", "after")
 FAULTS = ("runner", "server", "connection")
@@ -40,60 +41,18 @@ class Ground:
     daemon: Mysqld | Postmaster
     proxy: Proxy
     project: Project
-    start: dict[str, list[str]] = field(default_factory=dict)
+    places: Reset
     statements: list[str] = field(default_factory=list)
     took: dict[int, float] = field(default_factory=dict)
     begun: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ("migrate",)
 
-    def reset(self) -> None:
-        """Everything as it was before the command."""
-        if self.server.backend == "postgresql":
-            self.server.execute(
-                f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME} TEMPLATE begun"
-            )
-            return
-        self.server.drop("dev_work", "dev_life")
-        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
-            for database, statements in self.start.items():
-                cursor.execute(f"CREATE DATABASE `{database}`")
-                cursor.execute(f"USE `{database}`")
-                for statement in statements:
-                    cursor.execute(statement)
-
-    def empty(self) -> None:
-        """Nothing of the pipeline."""
-        if self.server.backend == "postgresql":
-            self.server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME}")
-        else:
-            self.server.drop("dev_work", "dev_life")
-
-    def keep(self) -> None:
-        """Take what is there for the beginning."""
-        self.start = {}
-        if self.server.backend == "postgresql":
-            self.server.execute("DROP DATABASE IF EXISTS begun", f"CREATE DATABASE begun TEMPLATE {NAME}")
-            return
-        there = {name for (name,) in self.server.execute("SELECT schema_name FROM information_schema.schemata")}
-        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            for database in sorted(there & {"dev_life", "dev_work"}):
-                kept = self.start[database] = []
-                for table in tables(cursor, database):
-                    cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
-                    kept.append(as_declared(cursor.fetchone()[1]))
-                    cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
-                    rows = [cursor.mogrify("(" + ", ".join(["%s"] * len(row)) + ")", row) for row in cursor.fetchall()]
-                    for start in range(0, len(rows), 500):
-                        kept.append(f"INSERT INTO `{table}` VALUES {', '.join(rows[start : start + 500])}")
-
     def state(self) -> dict[str, Any]:
         """All that is there: tables as the server describes them, their rows, which version and by which steps."""
         found: dict[str, Any] = {}
-        catalogue = NAME if self.server.backend == "postgresql" else ""
-        with closing(self.server.connect(dbname=catalogue)) as connection, connection.cursor() as cursor:
-            for database in ("dev_life", "dev_work"):
+        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+            for database in DATABASES:
                 for table in tables(cursor, database):
                     if not table.startswith("~migration"):
                         found[f"{database}.{table}"] = described(self.server, cursor, database, table)
@@ -130,7 +89,7 @@ class Ground:
 
     def undisturbed(self) -> None:
         """Run the migrations once, and keep what they say and make."""
-        self.reset()
+        self.places.reset()
         self.begun = self.state()
         self.proxy.begin()
         ok(self.project, *self.command)
@@ -140,7 +99,7 @@ class Ground:
     def play_another(self, *command: str) -> None:
         """Break off another command from now on, which begins with what is there."""
         self.command = command
-        self.keep()
+        self.places.keep()
         self.undisturbed()
 
     def points(self) -> list[int]:
@@ -194,7 +153,7 @@ class Ground:
 
     def _broken(self, number: int, when: str, what: str, share: float) -> Case:
         """Let a fault happen at a statement of the command."""
-        self.reset()
+        self.places.reset()
         fault = Fault(number, when, lambda: None, share * self.took.get(number, 0.0))
         first = self._strike(fault, what, self.command)
         case = Case(self.server.backend, number, when, what, self.statements[number], fault.running)
@@ -245,9 +204,6 @@ class Case:
 #: A server that is killed and not the machine keeps what it has written; without certificates nothing is encrypted.
 DURABLE = ("--innodb-doublewrite=ON", "--innodb-flush-log-at-trx-commit=1", "--auto-generate-certs=OFF")
 
-#: The database of PostgreSQL that the pipeline is in.
-NAME = "crashed"
-
 
 def plain(state: dict[str, Any]) -> dict[str, Any]:
     """What is there but for tables of jobs, which DataJoint makes anew, for ``status``, and for the order of indexes."""
@@ -265,54 +221,6 @@ def differing(one: Any, other: Any) -> str:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
         return "; ".join(differing(a, b) for a, b in zip(one, other, strict=True) if a != b)
     return f"{one} instead of {other}"
-
-
-def as_declared(text: str) -> str:
-    """The statement for a table of MySQL as DataJoint writes it: without indexes that a foreign key makes itself.
-
-    The server may rename such an index when the key is added again, and does not when the index was written down.
-    """
-    names = {columns: name for name, columns in re.findall(r"^  KEY (`\w+`) (\(.+?\)),?$", text, re.MULTILINE)}
-    for key in re.finditer(r"CONSTRAINT `\w+_ibfk_\d+` FOREIGN KEY (\(.+?\)) REFERENCES", text):
-        if name := names.pop(key[1], None):
-            text = text.replace(f"  KEY {name} {key[1]},\n", "")
-            text = text.replace(key[0], f"FOREIGN KEY {name} {key[1]} REFERENCES")
-    return text
-
-
-def tables(cursor: Any, database: str) -> list[str]:
-    """The tables of a database, hidden ones too."""
-    cursor.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY table_name", (database,)
-    )
-    return [str(row[0]) for row in cursor.fetchall()]
-
-
-def described(server: Server, cursor: Any, database: str, table: str) -> Any:
-    """A table as the server describes it, and its rows, sorted."""
-    if server.backend == "mysql":
-        cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
-        words = [re.sub(r" AUTO_INCREMENT=\d+", "", cursor.fetchone()[1])]
-        full = f"`{database}`.`{table}`"
-    else:
-        full, words = f'"{database}"."{table}"', []
-        for query in DESCRIBED:
-            cursor.execute(query, (full,))
-            words += [repr(row) for row in cursor.fetchall()]
-    cursor.execute(f"SELECT * FROM {full}")
-    plain = ([bytes(value) if isinstance(value, memoryview) else value for value in row] for row in cursor.fetchall())
-    return words, sorted(map(repr, plain))
-
-
-DESCRIBED = (
-    "SELECT attname, format_type(atttypid, atttypmod), attnotnull, col_description(attrelid, attnum), "
-    "(SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum) "
-    "FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-    "SELECT conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint WHERE conrelid = %s::regclass "
-    "AND contype <> 'n' ORDER BY conname",
-    "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index WHERE indrelid = %s::regclass ORDER BY 1",
-    "SELECT obj_description(%s::regclass, 'pg_class')",
-)
 
 
 @contextmanager
@@ -344,16 +252,16 @@ def _ready(
         through = Server(backend, "127.0.0.1", proxy.port, user, password)
         quick = {"MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR", "PYTHONHASHSEED": "0"}
         project.environment |= {**through.variables, **quick}
-        if backend == "postgresql":
-            server.execute(f"CREATE DATABASE {NAME}")
-            project.environment["DJ_DATABASE_NAME"] = NAME
+        places = Reset(server, "crashed")
+        places.empty()
+        project.environment |= places.variables
         crash_pipeline.lay(project)
         ok(project, "init")
         crash_pipeline.fill(project, rows)
         crash_pipeline.evolve(project)
         project.warm_up()
-        made = Ground(server, daemon, proxy, project)
-        made.keep()
+        made = Ground(server, daemon, proxy, project, places)
+        places.keep()
         made.undisturbed()
         yield made
     finally:

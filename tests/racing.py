@@ -61,7 +61,7 @@ class Race:
 
     def run(self, *commands: list[str]) -> Round:
         """Let everybody begin at once; of several commands, those that do not migrate may decline in words."""
-        self.ground.reset()
+        self.ground.places.reset()
         result = Round()
         with ThreadPoolExecutor(len(self.runners) + 1) as pool:
             reading = pool.submit(self.reader.python, "-c", READ, "3")
@@ -107,7 +107,7 @@ def race(ground: Ground, runners: int) -> Iterator[Race]:
     crash_pipeline.lay(reader)
     shutil.rmtree(reader.folder / "src" / reader.package / "migrations")
     made = Race(ground, projects, reader)
-    ground.reset()
+    ground.places.reset()
     first = reader.python("-c", READ, "0.2")
     made.rows = json.loads(first.out)[0]
     assert len(made.rows) > 5, first.err

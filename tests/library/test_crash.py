@@ -67,20 +67,20 @@ def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
 
 
 def test_rollback_is_gone_on_with(ground: Ground) -> None:
-    ground.reset()
+    ground.places.reset()
     assert ground.project.run("migrate").code == 0
     ground.play_another("rollback", "work", "--to", "1.0.0")
     assert not broken_off(ground, CASES // 4)
 
 
 def test_purge_is_gone_on_with(ground: Ground) -> None:
-    ground.reset()
+    ground.places.reset()
     assert ground.project.run("migrate").code == 0
     ground.play_another("purge", "--allow-data-loss", "--no-backup")
     assert not broken_off(ground, CASES // 3)
 
 
 def test_init_is_gone_on_with(ground: Ground) -> None:
-    ground.empty()
+    ground.places.empty()
     ground.play_another("init")
     assert not broken_off(ground, CASES // 3)

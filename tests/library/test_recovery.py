@@ -254,6 +254,33 @@ def interrupted(living: Project, old: str, new: str, *arguments: str) -> None:
     ok(living, "migrate", code=6)
 
 
+def test_what_is_done_to_tables_of_jobs_is_not_done_twice(living: Project, mysql: Server) -> None:
+    """Whose rows nobody misses, so that they are no part of what must be as before."""
+    living.python("-c", "from my_pipeline import work\nwork.Score.jobs.refresh()")
+    assert mysql.execute("SHOW TABLES FROM dev_work LIKE '~~score'")
+    work = living.module("work")
+    text = living.read(work)
+    renamed = text.replace("    task :", "    job :").replace('key["task"]', 'key["job"]')
+    for changed, options, statement in (
+        (renamed, "--rename Task.task=job", "ALTER TABLE `dev_work`.`~~score`"),
+        (renamed.replace("class Score", "class Points"), "--rename-table Score=Points", "RENAME TABLE `dev_work`.`~~"),
+        (renamed[: renamed.index("\n\n@schema\nclass Score")], "--drop Points", "DROP TABLE `dev_work`.`~~points`"),
+    ):
+        living.write(work, changed)
+        ok(living, "revise", "-m", "jobs", *options.split())
+        proxy = Proxy("mysql", mysql.port)
+        try:
+            fault = Fault(statement, "after", lambda: None)
+            proxy.begin(fault)
+            is_sentence(living.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+        finally:
+            proxy.close()
+        assert fault.struck.is_set() and states(living)["work"][0] == "interrupted"
+        ok(living, "migrate")
+        assert ok(living, "status").code == 0
+    assert not mysql.execute("SHOW TABLES FROM dev_work LIKE '~~%'")
+
+
 #: A change, what somebody writes before it is taken back, what the refusal names, and what puts it right.
 MEANWHILE = [
     (

@@ -144,6 +144,12 @@ class Dialect(ABC):
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         """Rename a table or move it to another schema; foreign keys follow."""
 
+    def lacks(self, name: TableName, column: str = "") -> str:
+        """Give a query that is true once there is no such table, or no such column of it."""
+        values = zip(("table_schema", "table_name", "column_name"), (*self.place(name), column), strict=True)
+        conditions = " AND ".join(f"{which} = {self.literal(value)}" for which, value in values if value)
+        return f"SELECT COUNT(*) = 0 FROM information_schema.columns WHERE {conditions}"
+
     @abstractmethod
     def alter_table(self, alteration: Alteration, guards: Guards = no_guards) -> list[Step]:
         """Change a table apart from its own foreign keys; ``guards`` gives the steps that come first."""

@@ -47,6 +47,8 @@ class Step:
     orphans : tuple
         On MySQL, which rows it fails for where they have no parent: of which table and which parent, what tells them
         apart, and ``FROM`` where they are.
+    done : str
+        Of a table that nothing is compared of, as that of jobs: a query that gives a true value once it is done.
     effects : tuple of Effect
         On MySQL, what it makes of the tables (:mod:`mysql.effects`).
     """
@@ -63,6 +65,7 @@ class Step:
     locks: tuple[str, ...] = ()
     open: bool = False
     orphans: tuple[tuple[str, str, str, str], ...] = ()
+    done: str = ""
     effects: tuple[Any, ...] = field(default=(), repr=False)
 
     def alone(self, first: Iterable[str], *locks: str) -> Step:

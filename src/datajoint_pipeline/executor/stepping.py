@@ -22,6 +22,7 @@ from ..planner.steps import (
     OnlineStatements,
     PlannedStep,
     Recoding,
+    Statement,
     UserPython,
     UserSQL,
 )
@@ -216,6 +217,8 @@ def run(
                     _recode(connection, step.conversion)
                 case UserPython():
                     _python(connection, databases, step)
+                case Statement(done=query) if query and _is_true(connection, query):
+                    pass
                 case _:
                     _send(connection, step.statements)
             for number in range(entry.number, last + 1):
@@ -290,12 +293,15 @@ def _locked(connection: dj.Connection, step: LockedStatements, hold: Hold) -> No
 
 def _unless_done(connection: dj.Connection, step: UserSQL | OnlineStatements) -> int:
     """Run statements unless their check says that they are done; give how many more steps are done with them."""
-    if step.check:
-        row = connection.query(step.check, args=None, reconnect=False).fetchone()
-        if row and row[0]:
-            return step.more if isinstance(step, UserSQL) else 0
+    if step.check and _is_true(connection, step.check):
+        return step.more if isinstance(step, UserSQL) else 0
     _send(connection, step.statements)
     return 0
+
+
+def _is_true(connection: dj.Connection, query: str) -> bool:
+    row = connection.query(query, args=None, reconnect=False).fetchone()
+    return bool(row and row[0])
 
 
 def _recode(connection: dj.Connection, conversion: Conversion) -> None:

@@ -86,9 +86,11 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement(PlannedStep):
-    """One statement on tables. On MySQL it is done or not done, with nothing in between."""
+    """One statement on tables. On MySQL it is done or not done, with nothing in between; ``done`` is as of ``Step``."""
 
     kind = "sql"
+
+    done: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
@@ -258,7 +260,7 @@ def of_step(
     }
     if step.locks:
         return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions), orphans=step.orphans)
-    return OnlineStatements(**common, check=step.check) if step.check else Statement(**common)
+    return OnlineStatements(**common, check=step.check) if step.check else Statement(**common, done=step.done)
 
 
 def _replaced(
