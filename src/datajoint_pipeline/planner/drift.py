@@ -54,7 +54,7 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
         and name in latest
         and latest[name].version == s.database_version
         and not latest[name].is_like(shapes[name])
-        and (texts := tuple(describe(latest[name].shape, visible(shapes[name]))))
+        and (texts := tuple(_differences(latest[name].shape, visible(shapes[name]))))
     }
     drafts = [s for s in current if s.draft and s.state is State.CURRENT and s.name not in drifted]
     others = _of_other_code(target, drafts, shapes)
@@ -167,13 +167,20 @@ def describe(expected: Schema, found: Schema) -> list[str]:
     list of str
         One sentence a difference, which begins with the class of the table.
     """
+    unusual = [(table, deviation) for table in found for deviation in table.deviations]
+    return [
+        *_differences(expected, found),
+        *(f"{table.title} is not as DataJoint makes tables: {deviation}." for table, deviation in unusual),
+    ]
+
+
+def _differences(expected: Schema, found: Schema) -> list[str]:
+    """Describe what a migration could change; what DataJoint would not have declared was adopted with the rest."""
     before = {table.name: table for table in expected}
     after = {table.name: table for table in found}
     # A table or attribute that is gone was dropped, and not renamed, whatever the names suggest.
     drops = frozenset((name, None) for name in before)
-    texts = [operation.deviation() for operation in difference(before, after, Answers(drops=drops)).operations]
-    unusual = [(table, deviation) for table in found for deviation in table.deviations]
-    return texts + [f"{table.title} is not as DataJoint makes tables: {deviation}." for table, deviation in unusual]
+    return [operation.deviation() for operation in difference(before, after, Answers(drops=drops)).operations]
 
 
 def _lacking(expected: Schema, found: Schema) -> list[str]:

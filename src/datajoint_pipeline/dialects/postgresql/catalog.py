@@ -133,7 +133,9 @@ SELECT n.nspname, c.relname, k.conname, k.contype,
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number ORDER BY u.place),
     CASE WHEN k.contype <> 'f' THEN lower(pg_get_constraintdef(k.oid)) ELSE
         CASE WHEN k.confupdtype <> 'c' OR k.confdeltype <> 'r' OR k.confmatchtype <> 's' OR k.condeferrable
-            THEN 'is ' || lower(substring(pg_get_constraintdef(k.oid) FROM '\\) ((?:MATCH|ON|DEFERRABLE).*)')) || ' '
+            THEN 'is ' || COALESCE(
+                lower(substring(pg_get_constraintdef(k.oid) FROM '\\) ((?:MATCH|ON|DEFERRABLE).*)')),
+                'on update no action on delete no action') || ' '
             ELSE '' END
         || CASE WHEN k.convalidated THEN '' ELSE 'not validated' END END
 FROM pg_catalog.pg_namespace n
