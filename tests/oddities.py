@@ -315,7 +315,7 @@ class Ground:
             self.project.run("adopt", "--again", "life")  # which records it as it is, where it can
         before, count, said = self._state(), self._count(odd), own.run("status").code
         shown, done = own.run("migrate", "--dry-run", *allowed), own.run("migrate", *allowed)
-        if done.code:
+        if done.code and done.err.strip():
             pair.refused = done.err.strip()
             if not living.in_words(done.err):
                 pair.problems.append(f"not in words: {done.err}")

@@ -178,6 +178,19 @@ def test_an_account_without_a_right_is_told_which(few_rights: Account, server: S
     ends_right(few_rights.project, server.backend)
 
 
+def test_a_schema_that_an_account_may_not_see_is_not_called_absent(few_rights: Account, server: Server) -> None:
+    few_rights.grant("SELECT", "dev_life")
+    shown = few_rights.run("status", "--json")
+    assert shown.code == 3 and [s["state"] for s in shown.json["schemas"]] == ["behind", "unreadable"], shown.out
+    told = " ".join(few_rights.run("status").out.split())
+    assert "whether it is there" in told or "cannot read ~migration" in told, told
+    problems = few_rights.run("doctor", "--json").json["problems"]
+    assert [p["id"] for p in problems if "dev_work" in p["what"]] == ["no-rights"], problems
+    refused = few_rights.run("init")
+    is_sentence(refused)
+    assert "This account may not read which version dev_work has" in refused.err, refused.err
+
+
 def test_a_server_that_takes_no_changes_says_so(behind: Project, server: Server) -> None:
     if os.environ.get("DJ_HOST"):
         pytest.skip("the server is not this test's own")

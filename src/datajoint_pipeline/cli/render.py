@@ -73,6 +73,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         remark = "; ".join([*schema.drift, *pending])
         if schema.unreadable:
             remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
+        elif schema.state.value == "unreadable":
+            remark = "this account has no right on it, so it cannot tell whether it is there"
         if schema.state.value == "interrupted":
             back = ", rollback --interrupted takes it back where it can" if backend == "mysql" else ""
             remark = f"migrate goes on with it{back}"

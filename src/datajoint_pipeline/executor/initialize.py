@@ -83,9 +83,10 @@ def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
                 exit_code=ExitCode.PENDING,
             )
         if schema.state is State.UNREADABLE and schema.database_version is None:
+            why = "The record is in a table of that schema that it has no rights on."
             raise PipelineError(
                 f"This account may not read which version {schema.database} has.",
-                "The record is in a table of that schema that it has no rights on.",
+                why if schema.unreadable else "It has no right on that schema, and cannot tell whether it is there.",
                 "Ask for the rights that docs/access.md lists.",
             )
         if schema.state is State.AHEAD or schema.state is State.CONFLICT:

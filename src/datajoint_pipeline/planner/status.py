@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from packaging.version import Version
 
 from .. import journal
+from ..dialects import may_see
 from ..errors import ExitCode
 from ..history import migration_files
 from ..history.files import Files
@@ -65,7 +66,7 @@ class SchemaStatus:
     draft : bool
         Whether the schema was brought to the code without a migration since it had that version.
     unreadable : tuple of str
-        The tables, or the journal, that this account may not read.
+        The tables, or the journal, that this account may not read; none where it has no right on any.
     tables : int
         How many tables there are that are not hidden, as far as that was looked at.
     """
@@ -84,15 +85,24 @@ class SchemaStatus:
 
 
 def read(target: Target) -> list[SchemaStatus]:
-    """Find where every schema stands, in dependency order; with two queries, however many schemas there are."""
+    """Find where every schema stands, in dependency order; with two queries, however many schemas are there."""
     connection, databases = target.connection, target.databases
     found = journal.survey(connection, databases.values()) if databases else {}
     recorded = {name: database for name, database in databases.items() if database in found and found[database].journal}
     records = journal.latest(connection, recorded)
-    return [
-        judge(target.files, name, databases[name], version, found.get(databases[name]), records.get(name))
-        for name, version in target.versions.items()
-    ]
+    return with_hidden(
+        target,
+        [
+            judge(target.files, name, databases[name], version, found.get(databases[name]), records.get(name))
+            for name, version in target.versions.items()
+        ],
+    )
+
+
+def with_hidden(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
+    """Tell schemas that are absent from those that this account has no right on, and that may be there."""
+    hidden = may_see.hidden(target.connection, (s.database for s in statuses if s.state is State.ABSENT))
+    return [replace(s, state=State.UNREADABLE) if s.database in hidden else s for s in statuses]
 
 
 def judge(

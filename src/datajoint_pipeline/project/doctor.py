@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
+from ..planner import status
+from ..planner.target import Target
 from . import graph, settings, tls
 from .environments import Environment
 from .pipeline import Pipeline
@@ -67,6 +69,7 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
         encrypted = tls.in_force(connection)
         facts.append(_encryption(config, encrypted))
         found += _server_problems(config, connection, encrypted)
+    found += _missing_rights(pipeline.target(environment))
     return Report(environment.name, shown, facts, found)
 
 
@@ -101,6 +104,20 @@ def _server_problems(config: Any, connection: Any, encrypted: bool) -> list[Prob
             )
         )
     return found
+
+
+def _missing_rights(target: Target) -> list[Problem]:
+    """Find the schemas that this account cannot read, or can read in part."""
+    return [
+        Problem(
+            "no-rights",
+            f"This account cannot read {', '.join(s.unreadable) or 'anything'} of {s.database}.",
+            "It has no right on that." if s.unreadable else "It has no right on it, if that is there at all.",
+            "Ask for the rights that docs/access.md lists.",
+        )
+        for s in status.read(target)
+        if s.state is status.State.UNREADABLE
+    ]
 
 
 def _problems(project: Project, config: Any) -> list[Problem]:

@@ -36,13 +36,13 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
             "SCHEMA_VERSIONS in version.py does not name it.",
             f'Add "{name}": "1.0.0" below the schemas it depends on.',
         )
-    found = statuses[name]
+    (found,) = status.with_hidden(target, [statuses[name]])
     if found.state is status.State.CURRENT:
         if found.draft:
             what = f"{found.database} is a draft after {found.database_version}"
             _LOG.warning("%s; %s status says whether it is of this code.", what, target.command)
         return
-    if found.state is status.State.UNREADABLE and len(found.unreadable) < found.tables:
+    if found.state is status.State.UNREADABLE and 0 < len(found.unreadable) < found.tables:
         # Some rights are given table by table; DataJoint says of the others that they are not defined.
         count = f"{len(found.unreadable)} of {found.tables} tables of {found.database}"
         _LOG.warning("This account cannot read %s; %s status names them.", count, target.command)
@@ -51,7 +51,7 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
     database = f"the database of {target.environment}"
     match found.state:
         case status.State.ABSENT:
-            why = f"The code has version {found.code_version}; this account sees no schema {found.database}."
+            why = f"The code has version {found.code_version}; there is no schema {found.database}."
             do = f"Run {command} init to make it."
         case status.State.UNRECORDED:
             why = f"The code has version {found.code_version}; {found.database} holds tables and no version."
@@ -64,6 +64,8 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
             do = "Pull the newer code and restart this process."
         case status.State.UNREADABLE:
             why = f"This account can read none of the tables of {found.database}."
+            if not found.unreadable:
+                why = f"This account has no right on {found.database}, and cannot tell whether it is there."
             do = "Ask for the rights that docs/access.md lists."
         case _:
             what = "a draft after" if found.draft else "version"
