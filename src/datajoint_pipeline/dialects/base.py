@@ -21,7 +21,7 @@ from ..schema.values import Sql
 from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .conversions import Loss
-from .steps import Alteration, Change, Column, ColumnFill, Obstacles, ParentFill, Probe, Step
+from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, Obstacles, ParentFill, Probe, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -179,19 +179,17 @@ class Dialect(ABC):
         return iter(())
 
     @abstractmethod
-    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
-        """Give statements that compute a column's values for the rows of a table, and keep none of them.
+    def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
+        """Give statements that compute what rows get by an expression of the lab's, and keep nothing of it.
 
         Parameters
         ----------
-        table : TableName
-            As it is called before.
-        column : Column
-            What the values are for.
-        expression : str
-            Over a row, in the server's words.
-        of : str
-            The column whose values it converts; empty for a new one.
+        alteration : Alteration
+            What changes, with the table's name before.
+        change : Change
+            The same, column by column.
+        name : str
+            The column that is converted by the expression, or filled with it.
         """
 
     @abstractmethod
@@ -464,6 +462,38 @@ class Dialect(ABC):
         table = self.names.table(place)
         table.indexes = indexes
         table.columns = [*change.will, *change.kept.values()]
+
+    def calling(self, alteration: Alteration, columns: Mapping[str, str]) -> Alteration:
+        """Give an alteration whose expressions may call columns of the row by other names, too.
+
+        Parameters
+        ----------
+        alteration : Alteration
+            What changes.
+        columns : mapping
+            What the table has the columns under, by those other names.
+        """
+
+        def over(expression: str) -> str:
+            listed = [
+                f"{self.quote(column)} AS {self.quote(name)}"
+                for name, column in columns.items()
+                if re.search(rf"\b{re.escape(name)}\b", expression, re.I)
+            ]
+            # What the inner query does not have is looked for in the row around it.
+            return (
+                f"(SELECT {expression} FROM (SELECT {', '.join(listed)}) AS {self.quote('~row')})"
+                if listed
+                else expression
+            )
+
+        fills = {
+            name: replace(fill, mysql=over(fill.mysql), postgresql=over(fill.postgresql))
+            if isinstance(fill, ExpressionFill)
+            else fill
+            for name, fill in alteration.fills.items()
+        }
+        return replace(alteration, fills=fills, converts={n: over(e) for n, e in alteration.converts.items()})
 
     # --- Soft-deleted attributes -------------------------------------------------------------------------------------
 

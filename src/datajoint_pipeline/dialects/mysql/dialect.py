@@ -273,16 +273,19 @@ class MySQL(Dialect):
     def dropped(self, table: TableName) -> Iterator[Probe]:
         return dependents.of_dropped(self, table)
 
-    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
-        database, name = self.place(table)
-        place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{name}'))}"
+    def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
+        (database, table), column = self.place(alteration.before.name), change.will[name]
+        place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{table}'))}"
+        called = self.calling(alteration, change.renamed)
+        of = change.old[name] if name in called.converts else ""
+        expression = called.converts[name] if of else self.fill_value(column, called.fills[name])
         rows = f" WHERE {self.quote(of)} IS NOT NULL" if of else ""
         null = "NULL" if of or column.nullable else "NOT NULL"
         return (
             f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql} {null})",
             # Which would otherwise keep others from changing the rows that it reads.
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            f"INSERT INTO {place} SELECT {expression} FROM {self.full(table)}{rows}",
+            f"INSERT INTO {place} SELECT {expression} FROM {self.full(alteration.before.name)}{rows}",
             f"DROP TEMPORARY TABLE IF EXISTS {place}",
         )
 
