@@ -179,6 +179,18 @@ class Dialect(ABC):
         return iter(())
 
     @abstractmethod
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        """Give the queries for what hangs on a soft-deleted table, or on a column of one, and keeps it from going.
+
+        Parameters
+        ----------
+        table : TableName
+            As it is called now.
+        column : str
+            The column that is to go; empty for the whole table.
+        """
+
+    @abstractmethod
     def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
         """Give statements that compute what rows get by an expression of the lab's, and keep nothing of it.
 

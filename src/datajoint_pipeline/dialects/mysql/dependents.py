@@ -43,15 +43,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         if tuple(now.get(column, column) for column in index.index.columns) not in kept:
             changed |= {column for column in index.index.columns if column in before.attribute}
     if changed:
-        yield Probe(
-            "object",
-            tuple(sorted(changed)),
-            "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
-            "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
-            f"{keys_from_outside(dialect, (database, table))} "
-            f"AND referenced_column_name IN ({literals(dialect, changed)})",
-            f"foreign keys from outside of the pipeline that lead to {words(changed)}",
-        )
+        yield _keys(dialect, before.name, changed)
     on_table = (
         "SELECT COUNT(*), GROUP_CONCAT(trigger_name ORDER BY trigger_name SEPARATOR ', ') "
         f"FROM information_schema.triggers WHERE event_object_schema = {literal(database)} "
@@ -71,6 +63,26 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
 
 
+def of_deleted(dialect: Dialect, name: TableName, column: str) -> Iterator[Probe]:
+    """Give the queries for what leads to a soft-deleted table, or a column of one, and what reads it."""
+    columns = {column} if column else set[str]()
+    yield _keys(dialect, name, columns)
+    yield _views(dialect, name, columns, "it")
+
+
+def _keys(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
+    """Ask for the foreign keys of others that lead to a table, or to some columns of it."""
+    sql = (
+        "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
+        "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
+        f"{keys_from_outside(dialect, dialect.place(name))}"
+    )
+    if columns:
+        sql += f" AND referenced_column_name IN ({literals(dialect, columns)})"
+    what = f"foreign keys from outside of the pipeline that lead to {words(columns) or 'it'}"
+    return Probe("object", tuple(sorted(columns)), sql, what)
+
+
 def keys_from_outside(dialect: Dialect, place: Place) -> str:
     """Give the rows of ``information_schema`` for the foreign keys that others have to a table of the pipeline."""
     database, table = map(literal, place)
@@ -87,16 +99,15 @@ def of_dropped(dialect: Dialect, name: TableName) -> Iterator[Probe]:
     yield _views(dialect, name, set())
 
 
-def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
-    """Ask for the views that read a table, or some columns of it."""
+def _views(dialect: Dialect, name: TableName, columns: set[str], whole: str = "it under its name of before") -> Probe:
+    """Ask for the views that read a table, or some columns of it; ``whole`` is what the table is called then."""
     reads = (
         "SELECT COUNT(*), GROUP_CONCAT(table_schema, '.', table_name ORDER BY table_name SEPARATOR ', ') "
         f"FROM information_schema.views WHERE INSTR(view_definition, {literal(dialect.full(name))}) > 0"
     )
     if columns:
         reads += f" AND view_definition REGEXP {_any(columns)}"
-    what = words(columns) or "it under its name of before"
-    return Probe("object", tuple(sorted(columns)), reads, f"views that read {what}")
+    return Probe("object", tuple(sorted(columns)), reads, f"views that read {words(columns) or whole}")
 
 
 def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:

@@ -273,6 +273,9 @@ class MySQL(Dialect):
     def dropped(self, table: TableName) -> Iterator[Probe]:
         return dependents.of_dropped(self, table)
 
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        return dependents.of_deleted(self, table, column)
+
     def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
         (database, table), column = self.place(alteration.before.name), change.will[name]
         place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{table}'))}"

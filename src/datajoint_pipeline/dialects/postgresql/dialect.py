@@ -258,6 +258,9 @@ class PostgreSQL(Dialect):
         visible = [name for name in change.will if not name.startswith("_")]
         return [name for name in standing if not name.startswith("_")] != visible
 
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        return dependents.of_deleted(self, table, column)
+
     def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
         column, full = change.will[name], self.full(alteration.before.name)
         if column.core.startswith("enum("):
