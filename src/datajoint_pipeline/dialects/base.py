@@ -281,6 +281,10 @@ class Dialect(ABC):
         names afterwards of tables with another one.
         """
 
+    def refuse_foreign_keys(self, tables: Tables, table: Table) -> None:
+        """Raise where the server would refuse a foreign key that a table is to have beside those it has."""
+        return
+
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
         """Raise where the server would refuse such columns or indexes in the middle of the steps."""
         return

@@ -161,7 +161,10 @@ class MySQL(Dialect):
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
         limits.refuse_indexes(str(table.name), columns, keys, width)
         limits.refuse_row(str(table.name), columns.values(), width)
-        collations.refuse(self, table, columns)
+        self.refuse_foreign_keys(tables, table)
+
+    def refuse_foreign_keys(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        collations.refuse(self, tables, table)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:
