@@ -73,6 +73,9 @@ class Dialect(ABC):
     #: A query that fails where the query put into it counts anything.
     failing = ""
 
+    #: A query whether the server has the names of databases and tables in small letters, whatever they are made as.
+    small_letters = ""
+
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
 

@@ -66,6 +66,8 @@ class MySQL(Dialect):
         "SET SESSION innodb_lock_wait_timeout = %d",
     )
 
+    small_letters = "SELECT @@lower_case_table_names"
+
     invents_values = True
 
     makes_first = True
