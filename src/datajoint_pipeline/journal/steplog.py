@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..internals.connection import literals, longest_statement, refuse_long
 from ..quoting import quoter, union_text
 from .runs import now, protect
 
@@ -97,8 +98,10 @@ def write(connection: dj.Connection, database: str, run: int, entries: Iterable[
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
     )
+    most = longest_statement(connection)
     for e in entries:
         values = (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
+        refuse_long(len(sql) + literals(*values), most, "The record of the run")
         connection.query(sql, values, reconnect=False)
 
 

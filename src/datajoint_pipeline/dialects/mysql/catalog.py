@@ -52,10 +52,11 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
         marks = ", ".join(["%s"] * len(names))
-        # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
+        # One JSON document for each table: PyMySQL takes longer to read many rows than MySQL to put them together, and
+        # of a document that is longer than max_allowed_packet there comes nothing.
         query = (
             f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) FROM information_schema.{view} "
-            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}"
+            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}, table_name"
         )
         return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
 

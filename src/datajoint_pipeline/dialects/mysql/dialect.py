@@ -287,13 +287,15 @@ class MySQL(Dialect):
         called = self.calling(alteration, change.renamed)
         of = change.old[name] if name in called.converts else ""
         expression = called.converts[name] if of else self.fill_value(column, called.fills[name])
+        listed, full = self.quote(name), self.full(alteration.before.name)
         rows = f" WHERE {self.quote(of)} IS NOT NULL" if of else ""
         null = "NULL" if of or column.nullable else "NOT NULL"
         return (
-            f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql} {null})",
+            # A server may take no table without a key.
+            f"CREATE TEMPORARY TABLE {place} ({listed} {column.sql} {null}, `~` bigint AUTO_INCREMENT PRIMARY KEY)",
             # Which would otherwise keep others from changing the rows that it reads.
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            f"INSERT INTO {place} SELECT {expression} FROM {self.full(alteration.before.name)}{rows}",
+            f"INSERT INTO {place} ({listed}) SELECT {expression} FROM {full}{rows}",
             f"DROP TEMPORARY TABLE IF EXISTS {place}",
         )
 
