@@ -198,7 +198,7 @@ def _reason(error: Exception) -> str:
 def _try(connection: dj.Connection, type_: str, value: Any) -> object:
     """Raise where a type cannot hold a value, as far as that can be told without storing it; else give what is stored.
 
-    A codec that writes to a store is not tried, and what it stores is short.
+    Of what goes to a store, a row has little; another codec that writes by itself is not tried.
     """
     import datajoint as dj
 
@@ -206,7 +206,8 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> object:
         codec = dj.get_codec(match[1])
         codec.validate(value)
         if match[1] in ("blob", "attach", "filepath"):  # which write nothing themselves
-            return codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+            stored: object = codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+            return stored if match[2] is None else None
         if match[1] == "object" and isinstance(value, str) and not Path(value).exists():
             raise ValueError(f"There is no file {value}")
     elif isinstance(value, bytes) != bool(re.search("bytes|blob|binary", type_)) or (

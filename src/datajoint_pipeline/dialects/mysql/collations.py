@@ -26,8 +26,7 @@ def refuse(dialect: Dialect, tables: Mapping[TableName, Table], table: Table) ->
     had = set(before.foreign_keys) if before else set()
     for key in table.foreign_keys:
         ours, theirs = (dialect.names.collation(place) for place in (here, dialect.place(key.parent)))
-        texts = _texts(dialect, tables, table, key)
-        if ours == theirs or not ours or not theirs or not texts:
+        if ours == theirs or not ours or not theirs or not (texts := _texts(dialect, tables, table, key)):
             continue
         if before is not None and key in had and _texts(dialect, dialect.before, before, key):
             continue  # which somebody made so, without foreign_key_checks
