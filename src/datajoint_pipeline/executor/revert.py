@@ -74,7 +74,7 @@ def purge(
     Raises
     ------
     PipelineError
-        If it holds values, and ``allow_data_loss`` is not given.
+        If it holds values, and ``allow_data_loss`` is not given; or something hangs on it that DataJoint does not know.
     """
     connection, chosen = target.connection, frozenset(chosen)
     with apply.alone(target):
@@ -121,9 +121,9 @@ def _refuse_dependents(connection: dj.Connection, dialect: Dialect, found: Itera
         for probe in dialect.deleting(TableName(item.schema, item.table), item.attribute):
             count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
             if count:
+                what = f"{item.schema}.{item.table} {item.attribute}".rstrip()
                 raise PipelineError(
-                    f"{f'{item.schema}.{item.table} {item.attribute}'.rstrip()} cannot be deleted: "
-                    f"{counted(count, probe.words)} ({named}).",
+                    f"{what} cannot be deleted: {counted(count, probe.words)} ({named}).",
                     "The server would refuse it, or what is named would fail from then on. Nothing was deleted.",
                     "Drop what is named, or have it read something else, then run the command again.",
                 )

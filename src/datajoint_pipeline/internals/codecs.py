@@ -214,10 +214,8 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> object:
         not type_.startswith("json") and (isinstance(value, (list, tuple, dict, set)) or hasattr(value, "tolist"))
     ):
         raise ValueError(f"It is {type(value).__name__}")
-    elif type_.startswith("json"):
-        return json.dumps(value)
     else:
-        return value
+        return json.dumps(value) if type_.startswith("json") else value
     return None
 
 

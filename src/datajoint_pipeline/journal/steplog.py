@@ -93,7 +93,13 @@ def present(connection: dj.Connection, databases: Iterable[str]) -> set[str]:
 
 
 def write(connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]) -> None:
-    """Record the steps of a run."""
+    """Record the steps of a run.
+
+    Raises
+    ------
+    PipelineError
+        If the server does not take a statement of that length.
+    """
     sql = (
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
