@@ -162,13 +162,38 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
     ) == [("{fillfactor=70}", "{=x/postgres}")]
 
 
-@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_a_view_of_what_is_soft_deleted_stands_in_the_way_of_purge(living: Project, server: Server) -> None:
-    server.execute("CREATE VIEW dev_life.heavy AS SELECT animal_id, grams FROM dev_life.weight")
-    revise(living, "    grams : float64  # on that day\n", "", "--drop", "Weight.grams")
+def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anything(
+    living: Project, server: Server
+) -> None:
+    """A view of an attribute; a view of a table; a foreign key from outside."""
+    server.drop("notes")
+    make(server, "CREATE DATABASE notes", "CREATE SCHEMA notes")
+    work, quote = living.module("work"), "`" if server.backend == "mysql" else '"'
+    living.replace(living.module("life"), "    name : varchar(32)  # what it is called\n", "")
+    living.write(work, living.read(work).partition("@schema\nclass Score")[0])
+    ok(living, "revise", "-m", "less", "--drop", "life.Animal.name", "--drop", "work.Score")
     ok(living, "migrate")
-    refused = ok(living, "purge", "--allow-data-loss", "--no-backup", code=1)
-    is_sentence(refused)
-    assert "depends on it" in refused.err and "view dev_life.heavy" in refused.err
-    server.execute("DROP VIEW dev_life.heavy")
-    ok(living, "purge", "--allow-data-loss", "--no-backup")
+    dropped = f"dev_work.{quote}~dropped___score{quote}"
+    column = "int" if server.backend == "mysql" else "integer"
+    key = f"animal_id {column}, task varchar(16), FOREIGN KEY (animal_id, task) REFERENCES {dropped} (animal_id, task)"
+    hanging = [
+        (
+            "VIEW dev_life.called",
+            "AS SELECT animal_id, _dropped_name FROM dev_life.animal",
+            "life.animal _dropped_name",
+        ),
+        ("VIEW notes.scores", f"AS SELECT score FROM {dropped}", "work.~dropped___score"),
+        ("TABLE notes.note", f"({key})", "work.~dropped___score"),
+    ]
+    for what, rest, named in hanging:
+        server.execute(f"CREATE {what} {rest}")
+        refused = ok(living, "purge", "--allow-data-loss", code=1)
+        is_sentence(refused)
+        said = " ".join(refused.err.split())
+        assert f"{named} cannot be deleted: 1 " in said and what.split()[1] in said and "Nothing was deleted" in said
+        assert not list(living.folder.glob("backups/*.zip")) and not server.execute(
+            f"SELECT 1 FROM {dropped} WHERE 1 = 0"
+        )
+        server.execute("SELECT _dropped_name FROM dev_life.animal", f"DROP {what}")
+    ok(living, "purge", "--allow-data-loss")
+    assert ok(living, "status").code == 0

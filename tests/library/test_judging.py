@@ -191,3 +191,61 @@ def test_an_expression_that_fails_is_tried_before_the_first_step(living: Project
     ok(living, "migrate")
     assert rows(living, "sorted(r['grams'] for r in life.Weight.to_dicts())") == [2, 2, 2]
     assert ok(living, "status").code == 0
+
+
+#: What is written of a new ``kilos : int32`` over ``grams : float64``, and what the server says of it.
+RENAMED = [("klos / 1000", "klos"), ("kilos * 1e300", "(?i)out of range")]
+
+
+@pytest.mark.parametrize("place", ["last", "first"])
+def test_an_expression_calls_attributes_by_their_new_names(living: Project, server: Server, place: str) -> None:
+    """It is tried before the first step, also where PostgreSQL builds the table anew for a new attribute before others."""
+    life = living.module("life")
+    new = {
+        "last": ("    kilos : int32\n", "    pounds : float64\n"),
+        "first": ("    pounds : float64\n", "    kilos : int32\n"),
+    }
+    living.replace(life, "    grams : float64  # on that day\n", "".join(new[place]))
+    ok(living, "revise", "-m", "kilos", "--rename", "Weight.grams=kilos", "--fill", "Weight.pounds=0")
+    (path,) = (living.folder / FOLDER / "life").glob("*_kilos.py")
+    text = path.read_text().replace("import ", "import Sql, ", 1)
+
+    def written(using: str, fill: str) -> None:
+        sql = [f"Sql(mysql={words!r}, postgresql={words!r})" for words in (using, fill)]
+        more = text.replace('"kilos : int32"', f'"kilos : int32", using={sql[0]}', 1)
+        path.write_text(re.sub("fill=[^)]*", f"fill={sql[1]}", more, count=1))
+
+    for using, said in RENAMED:
+        for attribute, both in (("kilos", (using, "0")), ("pounds", ("kilos / 1000", using))):
+            written(*both)
+            if attribute == "pounds" and "1e300" in using:
+                continue  # which a float64 holds
+            for arguments in (("migrate", "--dry-run"), ("migrate",)):
+                refused = ok(living, *arguments, code=1)
+                shown = " ".join((refused.out + refused.err).split())
+                assert f"life.weight has an expression for {attribute} that fails" in shown, shown
+                assert re.search(said, shown), shown
+    assert states(living)["life"] == ("behind", "1.0.0")
+    written("round(kilos / 10)", "2 * (animal_id + 1)")
+    ok(living, "migrate")
+    found = "sorted((r['kilos'], r['pounds']) for r in life.Weight.to_dicts())"
+    assert rows(living, found) == [[2, 4.0], [2, 4.0], [2, 6.0]]
+    assert ok(living, "status").code == 0
+
+
+def test_an_expression_reads_what_the_same_migration_drops(living: Project) -> None:
+    living.replace(living.module("life"), "    grams : float64  # on that day\n", "    kilos : float64\n")
+    ok(living, "revise", "-m", "kilos", "--drop", "Weight.grams", "--fill", "Weight.kilos=0")
+    (path,) = (living.folder / FOLDER / "life").glob("*_kilos.py")
+    sql = "grams / 1000"
+    text = re.sub("fill=[^)]*", f"fill=Sql(mysql={sql!r}, postgresql={sql!r})", path.read_text())
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    ok(living, "migrate")
+    assert rows(living, "sorted(r['kilos'] for r in life.Weight.to_dicts())") == [0.019, 0.0205, 0.021]
+
+
+def test_a_renamed_text_is_cut(living: Project) -> None:
+    living.replace(living.module("life"), "    name : varchar(32)", "    nickname : varchar(2)")
+    ok(living, "revise", "-m", "short", "--rename", "Animal.name=nickname")
+    ok(living, "migrate", "--allow-data-loss")
+    assert rows(living, "sorted(r['nickname'] for r in life.Animal.to_dicts())") == ["Ad", "Bo"]

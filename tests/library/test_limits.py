@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, Server
-from living import is_sentence, ok, put_back, states
+from living import is_sentence, lay, ok, put_back, states
 from living import living as made
 
 from datajoint_pipeline.dialects import steps as step
@@ -173,16 +173,75 @@ def collate(mysql: Server, collation: str) -> None:
     )
 
 
+RIG = '\n\n@schema\nclass Rig(dj.Manual):\n    definition = "rig : {}"\n'
+VISIT = '\n\n@schema\nclass Visit(dj.Manual):\n    definition = """\n    visit : int32\n    ---\n    {}\n    """\n'
+
+
+@pytest.fixture
+def unmade(project: Project, mysql: Server) -> Iterator[Project]:
+    """A project with a foreign key of texts from one schema to another, whose databases are still to be made."""
+    project.environment |= {**mysql.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
+    lay(project)
+    for name, table in (("life", RIG.format("varchar(20)")), ("work", VISIT.format("-> life.Rig"))):
+        project.write(project.module(name), project.read(project.module(name)) + table)
+    mysql.drop("dev_work", "dev_life")
+    yield project
+    mysql.drop("dev_work", "dev_life")
+
+
+def test_a_database_is_made_with_the_collation_of_the_others(unmade: Project, mysql: Server) -> None:
+    """By init, and by migrate where one is missing."""
+    mysql.execute("CREATE DATABASE dev_life COLLATE utf8mb4_general_ci")
+    look = (
+        "SELECT table_collation FROM information_schema.tables WHERE table_schema = 'dev_work' AND table_name = 'visit'"
+    )
+    for command in ("init", "migrate"):
+        ok(unmade, command)
+        assert mysql.execute(look) == [("utf8mb4_general_ci",)]
+        assert ok(unmade, "status").out.count("current") == 2
+        mysql.drop("dev_work")
+
+
+def test_a_foreign_key_between_two_collations_stops_init_before_anything_is_made(
+    unmade: Project, mysql: Server
+) -> None:
+    mysql.execute("CREATE DATABASE dev_life COLLATE utf8mb4_general_ci", "CREATE DATABASE dev_work COLLATE utf8mb4_bin")
+    refused = ok(unmade, "init", code=1)
+    is_sentence(refused)
+    for words in (
+        "work.visit cannot refer to life.rig by rig",
+        "utf8mb4_general_ci",
+        "utf8mb4_bin",
+        "`dev_work` COLLATE",
+    ):
+        assert words in refused.err, refused.err
+    assert not mysql.execute("SELECT 1 FROM information_schema.tables WHERE table_schema IN ('dev_life', 'dev_work')")
+    mysql.execute("ALTER DATABASE `dev_work` COLLATE utf8mb4_general_ci")
+    ok(unmade, "init")
+
+
+def test_a_key_that_becomes_a_text_between_two_collations(living: Project, mysql: Server) -> None:
+    life, work = living.module("life"), living.module("work")
+    living.write(life, living.read(life) + RIG.format("int32"))
+    living.write(work, living.read(work) + VISIT.format("-> life.Rig"))
+    ok(living, "revise", "-m", "rigs")
+    ok(living, "migrate")
+    collate(mysql, "utf8mb4_general_ci")
+    living.replace(life, "rig : int32", "rig : varchar(20)")
+    ok(living, "revise", "-m", "texts")
+    refuses(living, "cannot refer to life.rig by rig", "utf8mb4_general_ci")
+    collate(mysql, "utf8mb4_0900_ai_ci")
+    ok(living, "migrate")
+
+
 @pytest.mark.parametrize("new", [True, False])
 def test_a_foreign_key_between_two_collations(living: Project, mysql: Server, new: bool) -> None:
     """From a table that is made, and from an attribute that becomes one."""
     life, work = living.module("life"), living.module("work")
-    rig = '\n\n@schema\nclass Rig(dj.Manual):\n    definition = "rig : varchar(20)"\n'
-    visit = '\n\n@schema\nclass Visit(dj.Manual):\n    definition = """\n    visit : int32\n    ---\n    {}\n    """\n'
-    living.write(life, living.read(life) + rig)
+    living.write(life, living.read(life) + RIG.format("varchar(20)"))
     before = living.read(work)
     if not new:
-        living.write(work, before + visit.format('rig = "" : varchar(20)'))
+        living.write(work, before + VISIT.format('rig = "" : varchar(20)'))
     ok(living, "revise", "-m", "rigs")
     ok(living, "migrate")
     collate(mysql, "utf8mb4_general_ci")
@@ -193,7 +252,7 @@ def test_a_foreign_key_between_two_collations(living: Project, mysql: Server, ne
     ok(living, "migrate")
     assert ok(living, "status").out.count("current") == 2 and ok(living, "log").code == 0
     before = before.replace("    note = null", "    more = null : varchar(9)\n    note = null")
-    living.write(work, before + visit.format("-> life.Rig"))
+    living.write(work, before + VISIT.format("-> life.Rig"))
     ok(living, "revise", "-m", "visits", *([] if new else ["--insert", "life.Rig"]))
     refuses(living, "cannot refer to life.rig by rig", "utf8mb4_general_ci")
     collate(mysql, "utf8mb4_0900_ai_ci")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from accounts import made
 from conftest import Project, Server
-from living import filled, lay, living, ok, rows, states
+from living import filled, is_sentence, lay, living, ok, rows, states
 
 PI = 3.141592653589793
 
@@ -39,6 +40,7 @@ GLOBAL = {
     "default_storage_engine": ("MyISAM", "DEFAULT"),
     "unique_checks": ("0", "1"),
     "foreign_key_checks": ("0", "1"),
+    "sql_require_primary_key": ("1", "0"),
     "character_set_client": ("latin1", "DEFAULT"),
     "character_set_results": ("NULL", "DEFAULT"),
     "collation_connection": ("latin1_bin", "DEFAULT"),
@@ -231,6 +233,10 @@ def test_moments_and_texts_are_what_they_are_in_any_zone_and_encoding(project: P
         project.replace(project.module("life"), "day : varchar(32)", "day : date")
         project.replace(project.module("life"), "    text : varchar(32)\n", ADDED)
         ok(project, "revise", "-m", "moments")
+        (path,) = (project.folder / "src/my_pipeline/migrations/life").glob("*_moments.py")
+        using = 'using=Sql(mysql="CAST(day AS DATE)", postgresql="day::date")'
+        text = path.read_text().replace('"day : date")', f'"day : date", {using})')
+        path.write_text(text.replace("import ", "import Sql, ", 1))
         ok(project, "migrate")
         after = found(more)
         assert [row[:5] for row in after] == before
@@ -242,7 +248,96 @@ def test_moments_and_texts_are_what_they_are_in_any_zone_and_encoding(project: P
         project.replace(project.module("life"), "text : varchar(32)", "text : varchar(3)")
         ok(project, "revise", "-m", "drop", "--drop", "Moment.zoned")
         ok(project, "migrate", "--allow-data-loss")
-        (path,) = (project.folder / "backups").glob("*.zip")
+        path = max((project.folder / "backups").glob("*.zip"))
         ok(project, "rollback", "life", "--to", "2.0.0")
         ok(project, "restore", str(path))
         assert found(more) == after
+
+
+#: Values that take half a statement each, and of which a value alone is longer than one.
+TRACES = '''"""What lives here."""
+
+import datajoint as dj
+
+from . import open_schema
+
+schema = open_schema("life")
+
+
+@schema
+class Trace(dj.Manual):
+    definition = """
+    number : int32
+    ---
+    raw = null : longblob
+    more = null : json
+    """
+'''
+TRACED = """
+import os
+from my_pipeline import life
+life.Trace.insert([(n, os.urandom(500_000), {"a": str(n) * 500_000}) for n in range(4)])
+life.Trace.insert([(8, os.urandom(1_500_000), None), (9, None, {"a": "9" * 1_500_000})])
+"""
+
+#: Columns of soft-deleted tables; what the catalogue says of five of these is longer than a statement, too.
+WIDE = ", ".join(f"a{number} bool COMMENT '{'long ' * 200}'" for number in range(250))
+
+
+@contextmanager
+def narrow(mysql: Server) -> Iterator[None]:
+    """Let new sessions send no more than one megabyte in a statement."""
+    ((usual,),) = mysql.execute("SELECT @@GLOBAL.max_allowed_packet")
+    mysql.execute(f"SET GLOBAL max_allowed_packet = {1 << 20}")
+    try:
+        yield
+    finally:
+        mysql.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+
+
+def test_a_small_max_allowed_packet_is_enough_or_named_before_the_first_step(project: Project, mysql: Server) -> None:
+    lay(project)
+    life = project.module("life")
+    project.write(life, TRACES)
+    project.write(project.module("work"), TRACES.replace('"life"', '"work"'))
+    wide = [f"CREATE TABLE dev_work.`~dropped_wide{n}` (number int PRIMARY KEY, {WIDE})" for n in range(5)]
+    values = "SELECT number, CRC32(raw), CRC32(more) FROM dev_life.trace ORDER BY number"
+
+    def refused(*words: str) -> None:
+        result = ok(project, "migrate", code=1)
+        is_sentence(result)
+        assert "max_allowed_packet" in result.err and all(word in result.err for word in words), result.err
+        assert states(project)["life"][0] == "behind"
+
+    with filled(mysql, project, TRACED), narrow(mysql):
+        mysql.execute(*wide)
+        assert {state for state, _ in states(project).values()} == {"current"}
+        # A value that its codec makes longer than a statement.
+        project.replace(life, "raw = null : longblob", "raw = null : <blob>")
+        ok(project, "revise", "-m", "blobs")
+        assert "max_allowed_packet" in ok(project, "migrate", "--dry-run", code=1).err
+        refused("'number': 8")
+        mysql.execute("DELETE FROM dev_life.trace WHERE number = 8")
+        ok(project, "migrate")
+        # A document of which the server would give nothing to a backup.
+        project.replace(life, "    more = null : json\n", "    more = null : json\n    size = null : int32\n")
+        ok(project, "revise", "-m", "less")
+        (file,) = (project.folder / "src/my_pipeline/migrations/life").glob("*_less.py")
+        text = file.read_text().replace("import ", "import RebuildTable, RunSQL, Sql, ", 1).rstrip().removesuffix("]")
+        rebuild = """    RebuildTable("Trace", {"more": Sql(mysql="JSON_ARRAY(number)", postgresql="")}),\n"""
+        file.write_text(f"{text}{rebuild}]\n")
+        refused("more in life.trace")
+        mysql.execute("DELETE FROM dev_life.trace WHERE number = 9")
+        # A statement of the lab's.
+        long = f"""    RunSQL("say much", mysql="DO '" + "x" * {1 << 20} + "'", postgresql=""),\n"""
+        file.write_text(f"{text}{long}{rebuild}]\n")
+        assert "max_allowed_packet" in ok(project, "migrate", "--dry-run", code=1).err
+        refused("To say much")
+        file.write_text(f"{text}{rebuild}]\n")
+        before = mysql.execute(values)
+        ok(project, "migrate")
+        assert mysql.execute(values) != before
+        # What was kept is put back in statements that are short enough.
+        (path,) = (project.folder / "backups").glob("*.zip")
+        ok(project, "restore", str(path), "--overwrite")
+        assert mysql.execute(values) == before

@@ -116,7 +116,9 @@ def build(
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     dropped = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     created = [table for name, table in after.items() if name not in origins.tables]
-    probed += [(name, found) for name in dropped if not hard for found in dialect.dropped(name)]
+    named: dict[TableName, TableName | None] = {name: None for name in dropped if not hard}
+    named |= {old: name for old, name in renamed.items() if name not in alterations}
+    probed += [(name or old, found) for old, name in named.items() for found in dialect.renaming(old, name)]
     back = {table.name: old for table in created if (old := _retained(dialect, table))} if revive else {}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables or name in back else ():

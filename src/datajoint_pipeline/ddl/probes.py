@@ -47,7 +47,7 @@ class _Probes:
                 condition = f"{self.dialect.quote(old)} IS NULL"
                 yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
             if name in self.alteration.converts:
-                yield from self._tried(column, self.alteration.converts[name], old)
+                yield from self._tried(name, old)
                 continue
             types = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
             # What a codec wrote is converted by itself (recoding), or stays as it is.
@@ -63,22 +63,18 @@ class _Probes:
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
         return Probe(kind, (name,), f"SELECT COUNT(*) FROM {self.full} WHERE {condition}", words, silent)
 
-    def _tried(self, column: Column, expression: str, of: str = "") -> Iterator[Probe]:
+    def _tried(self, name: str, old: str) -> Iterator[Probe]:
         """Try an expression of the lab's on the rows."""
-        if any(old != name for name, old in self.change.old.items()) or self._is_coded(column.name):
-            return  # it may call attributes by the names that they are to have, or a codec has the last word
-        table = self.alteration.before.name
-        if trial := self.dialect.trial(table, column, f"({expression})", of=of):
-            yield Probe("using", (of or column.name,), "", f"expression for {column.name} that fails", trial=trial)
-
-    def _is_coded(self, name: str) -> bool:
-        return self.alteration.after.attribute[name].type.startswith("<")
+        if self.alteration.after.attribute[name].type.startswith("<"):
+            return  # a codec has the last word
+        if trial := self.dialect.trial(self.alteration, self.change, name):
+            yield Probe("using", (old,), "", f"expression for {name} that fails", trial=trial)
 
     def _new(self, name: str, column: Column) -> Iterator[Probe]:
         """Count the rows that have no value for a new attribute."""
         fill = self.alteration.fills.get(name)
         if isinstance(fill, ExpressionFill):
-            yield from self._tried(column, self.dialect.fill_value(column, fill) or "NULL")
+            yield from self._tried(name, name)
         if fill is None and not column.nullable and column.default is None:
             words = f"rows that have no value for {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)
@@ -145,7 +141,8 @@ class _Probes:
             case GeneratedFill():
                 return None
             case ExpressionFill():
-                return self.dialect.fill_value(self.change.will[column], fill)
+                called = self.dialect.calling(self.alteration, self.change.renamed)
+                return self.dialect.fill_value(self.change.will[column], called.fills[column])
             case ParentFill():
                 if not fill.attribute[0] or not all(was for was, _, _ in fill.pairs):
                     return None

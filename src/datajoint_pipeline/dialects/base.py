@@ -21,7 +21,7 @@ from ..schema.values import Sql
 from . import catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .conversions import Loss
-from .steps import Alteration, Change, Column, ColumnFill, Obstacles, ParentFill, Probe, Step
+from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, Obstacles, ParentFill, Probe, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -72,6 +72,9 @@ class Dialect(ABC):
 
     #: A query that fails where the query put into it counts anything.
     failing = ""
+
+    #: A query whether the server has the names of databases and tables in small letters, whatever they are made as.
+    small_letters = ""
 
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
@@ -180,24 +183,34 @@ class Dialect(ABC):
     def obstacles(self, alteration: Alteration) -> Obstacles:
         """Tell which foreign keys must be dropped before an alteration."""
 
-    def dropped(self, table: TableName) -> Iterator[Probe]:
-        """Give the queries for what reads a table that gets another name because it is soft-deleted, and would fail."""
-        return iter(())
+    @abstractmethod
+    def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
+        """Give the queries for what names a table that gets another name, or is soft-deleted, and would then fail."""
 
     @abstractmethod
-    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
-        """Give statements that compute a column's values for the rows of a table, and keep none of them.
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        """Give the queries for what hangs on a soft-deleted table, or on a column of one, and keeps it from going.
 
         Parameters
         ----------
         table : TableName
-            As it is called before.
-        column : Column
-            What the values are for.
-        expression : str
-            Over a row, in the server's words.
-        of : str
-            The column whose values it converts; empty for a new one.
+            As it is called now.
+        column : str
+            The column that is to go; empty for the whole table.
+        """
+
+    @abstractmethod
+    def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
+        """Give statements that compute what rows get by an expression of the lab's, and keep nothing of it.
+
+        Parameters
+        ----------
+        alteration : Alteration
+            What changes, with the table's name before.
+        change : Change
+            The same, column by column.
+        name : str
+            The column that is converted by the expression, or filled with it.
         """
 
     @abstractmethod
@@ -276,6 +289,10 @@ class Dialect(ABC):
         ``valued`` has the tables whose rows get values, each with those that they are taken from, and ``renamed`` the
         names afterwards of tables with another one.
         """
+
+    def refuse_foreign_keys(self, tables: Tables, table: Table) -> None:
+        """Raise where the server would refuse a foreign key that a table is to have beside those it has."""
+        return
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:
         """Raise where the server would refuse such columns or indexes in the middle of the steps."""
@@ -470,6 +487,38 @@ class Dialect(ABC):
         table = self.names.table(place)
         table.indexes = indexes
         table.columns = [*change.will, *change.kept.values()]
+
+    def calling(self, alteration: Alteration, columns: Mapping[str, str]) -> Alteration:
+        """Give an alteration whose expressions may call columns of the row by other names, too.
+
+        Parameters
+        ----------
+        alteration : Alteration
+            What changes.
+        columns : mapping
+            What the table has the columns under, by those other names.
+        """
+
+        def over(expression: str) -> str:
+            listed = [
+                f"{self.quote(column)} AS {self.quote(name)}"
+                for name, column in columns.items()
+                if re.search(rf"\b{re.escape(name)}\b", expression, re.I)
+            ]
+            # What the inner query does not have is looked for in the row around it.
+            return (
+                f"(SELECT {expression} FROM (SELECT {', '.join(listed)}) AS {self.quote('~row')})"
+                if listed
+                else expression
+            )
+
+        fills = {
+            name: replace(fill, mysql=over(fill.mysql), postgresql=over(fill.postgresql))
+            if isinstance(fill, ExpressionFill)
+            else fill
+            for name, fill in alteration.fills.items()
+        }
+        return replace(alteration, fills=fills, converts={n: over(e) for n, e in alteration.converts.items()})
 
     # --- Soft-deleted attributes -------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class Catalogue:
     narrow : set
         Databases whose characters take one byte (MySQL).
     collations : dict
-        Of the texts of new tables, by database (MySQL).
+        Of the texts of new tables, by database; also of those that are still to be made (MySQL).
     """
 
     tables: CatalogTables = field(default_factory=dict)

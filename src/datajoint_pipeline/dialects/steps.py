@@ -271,7 +271,12 @@ class Change:
     @property
     def gone(self) -> set[str]:
         """Give the names before of columns that are called so no longer: dropped, soft-deleted or renamed."""
-        return {*self.dropped, *self.kept, *(old for name, old in self.old.items() if name != old)}
+        return {*self.dropped, *self.kept, *self.renamed.values()}
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Give the names before of the columns that are renamed, by their names afterwards."""
+        return {name: old for name, old in self.old.items() if name != old}
 
 
 def words(phrases: list[str], table: TableName) -> str:

@@ -188,7 +188,16 @@ def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Genera
     """Read the rows of a table, and ``more`` expressions over them, in the order of their key."""
     key = ", ".join(quoted(connection, column.name) for column in part.columns if column.key)
     listed = ", ".join([*(read_as(connection, column) for column in part.columns), *more])
-    return stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else ""))
+    documents = [(n, column.name) for n, column in enumerate(part.columns) if column.type == "json"]
+    for row in stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else "")):
+        for place, name in documents:
+            if row[place] == "":  # which is no JSON: MySQL gives it for a document that is longer than one packet
+                raise PipelineError(
+                    f"A value of {name} in {part} cannot be kept.",
+                    "It is longer than max_allowed_packet, and the server gives nothing of it. Nothing was changed.",
+                    "Have max_allowed_packet raised on the server, or say --no-backup if the values may go for good.",
+                )
+        yield row
 
 
 def _compare(connection: dj.Connection, file: Archive, part: Part, full: str) -> None:

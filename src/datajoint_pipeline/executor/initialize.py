@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import journal, server_errors
-from ..dialects import catalog
+from ..dialects import catalog, choice, constraints
 from ..errors import ExitCode, PipelineError
 from ..history import baselines, chain, migration_files
 from ..internals import job_tables, lineage
@@ -57,8 +57,10 @@ def initialize(
     with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
+        names = constraints.read(connection, target.databases)
+        _refuse_foreign_keys(target, missing, names, code)
         with _one_transaction(connection):
-            _make(target, missing, declare, report)
+            _make(target, missing, names, declare, report)
     if code is not None:
         baselines.write(target.files, code.tables(target.versions))
     return drift.read(target)
@@ -70,6 +72,21 @@ def _checked(target: Target) -> Code:
     for what, why in code.problems[target.connection.adapter.backend]:
         raise PipelineError(what, why, "Correct the definition.")
     return code
+
+
+def _refuse_foreign_keys(
+    target: Target, missing: list[SchemaStatus], names: constraints.Names, code: Code | None
+) -> None:
+    """Refuse foreign keys that the server would refuse, before anything is made."""
+    if code is not None:
+        tables = code.tables(target.versions)
+    else:
+        latest = (history.latest for history in migration_files.read(target.files).values())
+        tables = {table.name: table for snapshot in latest if snapshot is not None for table in snapshot.shape}
+    dialect = choice.make(target.connection, target.databases, {}, tables, names)
+    for table in tables.values():
+        if table.name.schema in {schema.name for schema in missing}:
+            dialect.refuse_foreign_keys(tables, table)
 
 
 def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
@@ -115,6 +132,7 @@ def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
 def _make(
     target: Target,
     missing: list[SchemaStatus],
+    names: constraints.Names,
     declare: Callable[[str], ModuleType],
     report: Callable[[str], None] | None,
 ) -> None:
@@ -124,7 +142,7 @@ def _make(
         for schema in missing:
             if report is not None:
                 report(schema.name)
-            _create_schema(connection, schema.database)
+            _create_schema(connection, schema.database, names.collations.get(schema.database, ""))
             numbers[schema.name] = _begun(target, schema)
             job_tables.make(connection, schema.database, declare(schema.name))
             # The last is done when all have their fingerprints, which follow from other schemas, too.
@@ -161,12 +179,12 @@ def _begun(target: Target, schema: SchemaStatus) -> int:
     )
 
 
-def _create_schema(connection: dj.Connection, database: str) -> None:
+def _create_schema(connection: dj.Connection, database: str, collation: str) -> None:
     """Make the database of a schema where it is missing."""
     if database in journal.survey(connection, [database]):
         return
     try:
-        owners.create_schema(connection, database)
+        owners.create_schema(connection, database, collation)
     except Exception as error:
         raise PipelineError(
             f"The schema {database} could not be made.",

@@ -114,9 +114,12 @@ def handing_over(connection: dj.Connection, databases: Iterable[str]) -> Iterato
     hand_over(connection, owned)
 
 
-def create_schema(connection: dj.Connection, database: str) -> None:
-    """Make a database that is missing, for whom this session acts; its account needs the right to, or the owner."""
-    sql = f"CREATE SCHEMA {quoted(connection, database)}"
+def create_schema(connection: dj.Connection, database: str, collation: str) -> None:
+    """Make a database that is missing, for whom this session acts; its account needs the right to, or the owner.
+
+    Its texts have a collation, where the server knows one of a schema.
+    """
+    sql = f"CREATE SCHEMA {quoted(connection, database)}" + (f" COLLATE {collation}" if collation else "")
     if connection.adapter.backend == "postgresql":
         query = "SELECT has_database_privilege(current_database(), 'CREATE')"
         if not connection.query(query, args=None, reconnect=False).fetchone()[0]:

@@ -20,6 +20,7 @@ from ..dialects.introspection import CatalogTable
 from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
+from ..internals.connection import literals, longest_statement, refuse_long
 from ..planner.deployment import Deployment
 from ..planner.target import Target
 from ..quoting import quoter
@@ -290,12 +291,14 @@ class _Restoring:
                 key = ", ".join(self.quote(column.name) for column in part.columns if column.key)
                 select = f"SELECT {names} FROM {self._full(part)} WHERE FALSE"
                 staging = self._staging(number, part)
-                self._query(f"CREATE TEMPORARY TABLE {staging.removeprefix('pg_temp.')} AS {select}")
+                # A server may take no table without a key, not even a temporary one.
+                keyed = f" (PRIMARY KEY ({key}))" if key and self.mysql else ""
+                self._query(f"CREATE TEMPORARY TABLE {staging.removeprefix('pg_temp.')}{keyed} AS {select}")
                 for batch in self._batches(part):
                     marks = ", ".join([f"({', '.join(['%s'] * len(part.columns))})"] * len(batch))
                     values = [value for row in batch for value in row]
                     self._query(f"INSERT INTO {staging} ({names}) VALUES {marks}", *values)
-                if key:
+                if key and not self.mysql:
                     self._query(f"ALTER TABLE {staging} ADD PRIMARY KEY ({key})")
                 if not self.mysql:
                     self._query(f"ANALYZE {staging}")
@@ -310,7 +313,10 @@ class _Restoring:
         """Read the rows of a part in batches; refuse a text that its column would cut."""
         there = {column.name: column.stored for column in found.columns} if (found := self._on_server(part)) else {}
         sizes = [notation.text_size(there.get(column.name, "")) for column in part.columns]
-        batch, size = list[list[Value]](), 0
+        longest = longest_statement(self.connection)
+        # Beside the values there are names, and marks and commas for each value of each row.
+        fixed = 1024 + sum(len(column.name.encode()) + 4 for column in part.columns)
+        batch, size = list[list[Value]](), fixed
         for row in self.file.rows(part):
             for value, most, column in zip(row, sizes, part.columns, strict=True):
                 if most and isinstance(value, str) and len(value) > most:
@@ -319,11 +325,13 @@ class _Restoring:
                         "It would be cut or refused. Nothing was changed.",
                         self._advice(part),
                     )
-            batch.append(row)
-            size += sum(len(value) for value in row if value is not None)
-            if len(batch) >= ROWS or size >= SIZE:
+            more = literals(*row) + 4 * len(row)
+            refuse_long(fixed + more, longest, f"A row of {part}")
+            if batch and (len(batch) >= ROWS or size + more > min(SIZE, longest)):
                 yield batch
-                batch, size = [], 0
+                batch, size = [], fixed
+            batch.append(row)
+            size += more
         if batch:
             yield batch
 

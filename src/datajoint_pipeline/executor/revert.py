@@ -15,6 +15,7 @@ from ..errors import ExitCode, PipelineError
 from ..planner import adoption, drift, pending, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
+from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
@@ -73,7 +74,7 @@ def purge(
     Raises
     ------
     PipelineError
-        If it holds values, and ``allow_data_loss`` is not given.
+        If it holds values, and ``allow_data_loss`` is not given; or something hangs on it that DataJoint does not know.
     """
     connection, chosen = target.connection, frozenset(chosen)
     with apply.alone(target):
@@ -100,9 +101,10 @@ def purge(
                 "If they may go for good, say purge --allow-data-loss.",
                 exit_code=ExitCode.DATA_LOSS,
             )
+        dialect = deployment.dialect(names, deployment.tables, deployment.tables)
+        _refuse_dependents(connection, dialect, found)
         if full:
             (backups or Backups()).of_purge(deployment, list(_losses(deployment, full)))
-        dialect = deployment.dialect(names, deployment.tables, deployment.tables)
         statements = [statement for item in found for statement in _deleting(dialect, item)]
         deleted = {item.schema for item in found}
         if statements:
@@ -111,6 +113,20 @@ def purge(
             _delete(deployment, statements, sorted(deleted), options)
         _end_what_was_killed(deployment, [n for n in deployment.records if n not in deleted and n in (chosen or {n})])
         return found
+
+
+def _refuse_dependents(connection: dj.Connection, dialect: Dialect, found: Iterable[Purged]) -> None:
+    """Refuse to delete what something hangs on that DataJoint does not know."""
+    for item in found:
+        for probe in dialect.deleting(TableName(item.schema, item.table), item.attribute):
+            count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+            if count:
+                what = f"{item.schema}.{item.table} {item.attribute}".rstrip()
+                raise PipelineError(
+                    f"{what} cannot be deleted: {counted(count, probe.words)} ({named}).",
+                    "The server would refuse it, or what is named would fail from then on. Nothing was deleted.",
+                    "Drop what is named, or have it read something else, then run the command again.",
+                )
 
 
 def _deleting(dialect: Dialect, item: Purged) -> list[str]:

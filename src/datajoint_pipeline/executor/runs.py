@@ -217,7 +217,7 @@ def make_records(deployment: Deployment, name: str) -> None:
     """Make what is missing of the database of a schema, its journal, and DataJoint's table of lineage."""
     connection, database = deployment.connection, deployment.databases[name]
     if database not in deployment.surveys:
-        owners.create_schema(connection, database)
+        owners.create_schema(connection, database, deployment.catalogue.collations.get(database, ""))
     journal.create(connection, database)
     steplog.create(connection, database)
     lineage.create(connection, database)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
-from .connection import downloads
+from .connection import downloads, literals, longest_statement, refuse_long
 
 if TYPE_CHECKING:
     import datajoint as dj
 
 #: Rows that are converted in one transaction.
 BATCH = 200
+
+#: More bytes than the words and names have of a statement that stores a value.
+_AROUND = 4096
 
 #: What the names of attributes begin with that say whether a row was converted.
 MARK = "_converted_"
@@ -172,16 +175,19 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return 0, ""  # kept in another place
     keys = (table & f"{quote(source)} IS NOT NULL").keys()
-    count, why = 0, ""
+    count, why, most = 0, "", longest_statement(connection)
     for key in keys:
+        stored = None
         with downloads(connection):
             try:
                 for value in _converted(table, key, source, type_):
-                    _try(connection, type_, value)
+                    stored = _try(connection, type_, value)
             except Exception as error:
                 if server_errors.of(error):
                     raise
                 count, why = count + 1, why or _reason(error)
+        size = _AROUND + literals(stored, *key.values())
+        refuse_long(size, most, f"The value of {source} in {'.'.join(place)}, that of {key},")
     return count, why
 
 
@@ -189,21 +195,28 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def _try(connection: dj.Connection, type_: str, value: Any) -> None:
-    """Raise where a type cannot hold a value, as far as that can be told without storing it."""
+def _try(connection: dj.Connection, type_: str, value: Any) -> object:
+    """Raise where a type cannot hold a value, as far as that can be told without storing it; else give what is stored.
+
+    Of what goes to a store, a row has little; another codec that writes by itself is not tried.
+    """
     import datajoint as dj
 
     if match := re.fullmatch(r"<(\w+)(?:@(.*))?>", type_):
         codec = dj.get_codec(match[1])
         codec.validate(value)
         if match[1] in ("blob", "attach", "filepath"):  # which write nothing themselves
-            codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+            stored: object = codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+            return stored if match[2] is None else None
         if match[1] == "object" and isinstance(value, str) and not Path(value).exists():
             raise ValueError(f"There is no file {value}")
     elif isinstance(value, bytes) != bool(re.search("bytes|blob|binary", type_)) or (
         not type_.startswith("json") and (isinstance(value, (list, tuple, dict, set)) or hasattr(value, "tolist"))
     ):
         raise ValueError(f"It is {type(value).__name__}")
+    else:
+        return json.dumps(value) if type_.startswith("json") else value
+    return None
 
 
 def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> list[Any]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ..errors import PipelineError
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -23,6 +24,33 @@ def unbuffered_cursor(connection: dj.Connection) -> Any:
     from pymysql.cursors import SSCursor
 
     return connection._conn.cursor(SSCursor)
+
+
+def longest_statement(connection: dj.Connection) -> int:
+    """Give how many bytes a server takes of one statement; MySQL ends the session of whoever sends more."""
+    if connection.adapter.backend == "postgresql":
+        return 1 << 30
+    return int(connection.query("SELECT @@max_allowed_packet", args=None, reconnect=False).fetchone()[0])
+
+
+def refuse_long(size: int, most: int, what: str, do: str = "Have") -> None:
+    """Raise where a statement is longer than the :func:`longest_statement`; ``do`` begins what helps."""
+    if size > most:
+        raise PipelineError(
+            f"{what} takes a statement of {size:,} bytes.",
+            f"The server takes {most:,}, as max_allowed_packet says there. Nothing was changed.",
+            f"{do} max_allowed_packet raised on the server, then run the command again.",
+        )
+
+
+def literals(*values: object) -> int:
+    """Give how many bytes values take in a statement of MySQL."""
+    texts = (value.encode() if isinstance(value, str) else value for value in values)
+    return sum(2 * len(t) - len(t.translate(None, _ESCAPED)) + 12 if isinstance(t, bytes) else 24 for t in texts)
+
+
+#: Bytes that have a backslash before them in a statement.
+_ESCAPED = b"\0\n\r\x1a\"'\\"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..internals.connection import literals, longest_statement, refuse_long
 from ..quoting import quoter, union_text
 from .runs import now, protect
 
@@ -92,13 +93,21 @@ def present(connection: dj.Connection, databases: Iterable[str]) -> set[str]:
 
 
 def write(connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]) -> None:
-    """Record the steps of a run."""
+    """Record the steps of a run.
+
+    Raises
+    ------
+    PipelineError
+        If the server does not take a statement of that length.
+    """
     sql = (
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
     )
+    most = longest_statement(connection)
     for e in entries:
         values = (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
+        refuse_long(len(sql) + literals(*values), most, "The record of the run")
         connection.query(sql, values, reconnect=False)
 
 

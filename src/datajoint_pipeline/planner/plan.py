@@ -26,6 +26,7 @@ from ..diff.questions import Answers
 from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..internals.codecs import not_a_blob, unstorable
+from ..internals.connection import literals, longest_statement, refuse_long
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.origins import Origins
@@ -523,6 +524,11 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
             group.violations.append(violation)
     for step in group.conversions:
         _count_unstorable(connection, group, step)
+    most = longest_statement(connection)
+    for planned in group.steps:
+        # The record has it as a value.
+        size = max(literals(planned.text), *(len(statement.encode()) for statement in planned.statements), 0)
+        refuse_long(size, most, f"To {planned.words}", "Divide it, or have")
 
 
 def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:

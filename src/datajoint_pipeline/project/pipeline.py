@@ -159,12 +159,19 @@ class Pipeline:
             return self._connection
 
     def target(self, environment: Environment | None = None) -> Target:
-        """Give what the commands work on: the database of an environment and the code that belongs to it."""
+        """Give what the commands work on: the database of an environment and the code that belongs to it.
+
+        Raises
+        ------
+        PipelineError
+            As :meth:`connect`; or if the server would have a schema under another name.
+        """
+        from ..dialects.spelling import refuse_changed
         from .provenance import code_commit, software
 
         environment = environment or self.select()
         project, connection = self.project, self.connect(environment)
-        return Target(
+        target = Target(
             connection=connection,
             name=project.package,
             environment=environment.name,
@@ -176,6 +183,8 @@ class Pipeline:
             software=partial(software, connection, project.package),
             read_code=self.read_code,
         )
+        refuse_changed(connection, target.databases.values())
+        return target
 
     # --- Schemas -----------------------------------------------------------------------------------------------------
 

@@ -52,10 +52,10 @@ class TableAlteration:
     """
 
     def __init__(self, dialect: Dialect, alteration: Alteration) -> None:
-        self.dialect, self.alteration = dialect, alteration
-        self.name, self.place = alteration.after.name, dialect.place(alteration.after.name)
+        self.dialect, self.name, self.place = dialect, alteration.after.name, dialect.place(alteration.after.name)
         self.change = dialect.change(replace(alteration, before=replace(alteration.before, name=self.name)))
-        self.converts = conversions(dialect, alteration, self.change)
+        self.alteration = dialect.calling(alteration, self.change.renamed)
+        self.converts = conversions(dialect, self.alteration, self.change)
         self.quote, self.full = dialect.quote, dialect.full(self.name)
         #: Columns of the table as they are in their order, by their names afterwards.
         new = {old: name for name, old in self.change.old.items()} | self.change.kept

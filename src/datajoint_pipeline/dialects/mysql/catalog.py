@@ -52,25 +52,24 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
         marks = ", ".join(["%s"] * len(names))
-        # One JSON document for each database: PyMySQL takes longer to read many rows than MySQL to put them together.
+        # One JSON document for each table: PyMySQL takes longer to read many rows than MySQL to put them together, and
+        # of a document that is longer than max_allowed_packet there comes nothing.
         query = (
             f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) FROM information_schema.{view} "
-            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}"
+            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}, table_name"
         )
         return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
 
     catalogue = Catalogue()
     tables = catalogue.tables
-    for database, charset, collation, name, comment, engine, own_collation, options, row_format in rows(
-        "s.schema_name, default_character_set_name, default_collation_name, table_name, table_comment, engine, "
+    for database, collation, name, comment, engine, own_collation, options, row_format in rows(
+        "s.schema_name, default_collation_name, table_name, table_comment, engine, "
         "table_collation, create_options, row_format",
         "schemata s LEFT JOIN information_schema.tables t "
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
     ):
         found = tables[database, name or ""] = CatalogTable(comment or "", compact=row_format in _COMPACT)
-        if charset not in ("utf8mb4", "utf8mb3", "utf8"):
-            catalogue.narrow.add(database)
         found.collation, catalogue.collations[database] = own_collation or "", collation
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")
@@ -78,6 +77,14 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             found.deviations.append(f"collation {own_collation}, where the database has {collation}")
         if options and "partitioned" in options:
             found.deviations.append("partitioned")
+    if missing := {*names} - catalogue.collations.keys():
+        # What is still to be made is made like the rest of the pipeline, so that texts compare.
+        others = {*catalogue.collations.values()}
+        usual = connection.query("SELECT @@collation_server", args=None).fetchone()
+        (collation,) = others if len(others) == 1 else usual
+        catalogue.collations |= dict.fromkeys(missing, collation)
+    # Letters take one byte where the collation is not one of Unicode's.
+    catalogue.narrow |= {name for name, collation in catalogue.collations.items() if not collation.startswith("utf8")}
     for database, table, name, type_, extra, nullable, default, comment, collation, _ in sorted(
         rows(
             "table_schema, table_name, column_name, column_type, extra, is_nullable, column_default, column_comment, "

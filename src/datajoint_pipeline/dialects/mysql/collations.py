@@ -5,38 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import PipelineError
-from ...schema.model import Table
+from ...schema.model import ForeignKey, Table, TableName
 from ...schema.notation import is_text
 from ..base import Dialect
-from ..steps import Column
 
 
-def refuse(dialect: Dialect, table: Table, columns: Mapping[str, Column]) -> None:
+def refuse(dialect: Dialect, tables: Mapping[TableName, Table], table: Table) -> None:
     """Raise where a new foreign key of a table would lead to texts of another collation.
 
     Parameters
     ----------
     dialect : Dialect
         MySQL's.
+    tables : mapping of TableName to Table
+        Every table as it is to be.
     table : Table
-        As it is to be.
-    columns : mapping
-        Its columns then, by name.
+        The one whose foreign keys are looked at.
     """
-    here, known = dialect.place(table.name), dialect.names.tables.get(dialect.place(table.name))
-    had = {(key.attributes, key.parent) for key in known.foreign_keys} if known else set()
+    here, before = dialect.place(table.name), dialect.before.get(table.name)
+    had = set(before.foreign_keys) if before else set()
     for key in table.foreign_keys:
-        there = dialect.place(key.parent)
-        ours, theirs = (dialect.names.collation(place) for place in (here, there))
-        # Where one is not there yet, it will be whatever the server has for new databases.
-        if ours == theirs or not ours or not theirs or (key.attributes, there) in had:
+        ours, theirs = (dialect.names.collation(place) for place in (here, dialect.place(key.parent)))
+        if ours == theirs or not ours or not theirs or not (texts := _texts(dialect, tables, table, key)):
             continue
-        texts = [n for n in key.attributes if is_text(columns[n].core) or columns[n].core.startswith("enum(")]
-        if texts:
-            raise PipelineError(
-                f"{table.name} cannot refer to {key.parent} by {texts[0]}.",
-                f"Its texts have the collation {ours}, and those of {key.parent} {theirs}, which MySQL does not "
-                "compare; nothing was changed.",
-                f"With SET foreign_key_checks = 0, give {there[0]} and each of its tables the other: ALTER DATABASE … "
-                f"COLLATE {ours}, ALTER TABLE … CONVERT TO CHARACTER SET {ours.partition('_')[0]} COLLATE {ours}.",
-            )
+        if before is not None and key in had and _texts(dialect, dialect.before, before, key):
+            continue  # which somebody made so, without foreign_key_checks
+        raise PipelineError(
+            f"{table.name} cannot refer to {key.parent} by {texts[0]}.",
+            f"Its texts have the collation {ours}, and those of {key.parent} {theirs}, which MySQL does not "
+            "compare; nothing was changed.",
+            _advice(dialect, here[0], dialect.place(key.parent)[0], ours, theirs),
+        )
+
+
+def _texts(dialect: Dialect, tables: Mapping[TableName, Table], table: Table, key: ForeignKey) -> list[str]:
+    """Give the attributes of a foreign key that hold texts."""
+    types = {name: dialect.origin(tables, table, table.attribute[name])[0].type for name in key.attributes}
+    return [name for name, type_ in types.items() if is_text(type_.removeprefix("native "))]
+
+
+def _advice(dialect: Dialect, here: str, there: str, ours: str, theirs: str) -> str:
+    """Say which database to give the collation of the other; one without tables is quickly changed."""
+    if all(database != here or table.startswith("~") for database, table in dialect.names.tables):
+        return f"Give {here}, which has no tables yet, the other: CREATE or ALTER DATABASE `{here}` COLLATE {theirs}."
+    return (
+        f"With SET foreign_key_checks = 0, give {there} and each of its tables the other: ALTER DATABASE … "
+        f"COLLATE {ours}, ALTER TABLE … CONVERT TO CHARACTER SET {ours.partition('_')[0]} COLLATE {ours}."
+    )

@@ -1,7 +1,7 @@
-"""Finds what hangs on a table of MySQL that DataJoint does not know: foreign keys from elsewhere, triggers and views.
+"""Finds what hangs on a table of MySQL that DataJoint does not know: foreign keys from elsewhere, triggers, views, ...
 
-The server lets triggers and views go on naming what is gone, and they fail when they are next used; a foreign key from
-elsewhere makes it refuse a step. All of them are looked for before the first step.
+The server lets triggers, views, events and routines go on naming what is gone, and they fail when they are next used; a
+foreign key from elsewhere, or a check constraint, makes it refuse a step. All are looked for before the first step.
 """
 
 from __future__ import annotations
@@ -43,15 +43,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         if tuple(now.get(column, column) for column in index.index.columns) not in kept:
             changed |= {column for column in index.index.columns if column in before.attribute}
     if changed:
-        yield Probe(
-            "object",
-            tuple(sorted(changed)),
-            "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
-            "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
-            f"{keys_from_outside(dialect, (database, table))} "
-            f"AND referenced_column_name IN ({literals(dialect, changed)})",
-            f"foreign keys from outside of the pipeline that lead to {words(changed)}",
-        )
+        yield _keys(dialect, before.name, changed)
     yield from naming(dialect, before.name, gone, place)
     if given := filled(alteration, change) | {*alteration.converts}:
         fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
@@ -59,7 +51,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
 
 
 def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iterator[Probe]:
-    """Give the queries for the triggers and views that name what goes of a table: some columns, or its own name.
+    """Give the queries for what names what goes of a table: some columns, or its own name.
 
     Parameters
     ----------
@@ -78,10 +70,17 @@ def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iter
     elif gone:
         named = f"{_triggers(database, table)} AND action_statement REGEXP {_any(gone)}"
         yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {words(gone)}")
+    if gone:
+        checks = (
+            "SELECT COUNT(*), GROUP_CONCAT(constraint_name ORDER BY constraint_name SEPARATOR ', ') "
+            "FROM information_schema.check_constraints JOIN information_schema.table_constraints "
+            f"USING (constraint_schema, constraint_name) WHERE table_schema = {literal(database)} "
+            f"AND table_name = {literal(table)} AND check_clause REGEXP {_any(gone)}"
+        )
+        yield Probe("object", tuple(sorted(gone)), checks, f"check constraints that name {words(gone)}")
     moves = to != (database, table)
     if gone or moves:
-        yield _elsewhere(dialect, name, set() if moves else gone)
-        yield _views(dialect, name, set() if moves else gone)
+        yield from _elsewhere(dialect, name, set() if moves else gone)
 
 
 def _triggers(database: str, table: str) -> str:
@@ -91,6 +90,26 @@ def _triggers(database: str, table: str) -> str:
         f"FROM information_schema.triggers WHERE event_object_schema = {literal(database)} "
         f"AND event_object_table = {literal(table)}"
     )
+
+
+def of_deleted(dialect: Dialect, name: TableName, column: str) -> Iterator[Probe]:
+    """Give the queries for what leads to a soft-deleted table, or a column of one, and what reads it."""
+    columns = {column} if column else set[str]()
+    yield _keys(dialect, name, columns)
+    yield _views(dialect, name, columns)
+
+
+def _keys(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
+    """Ask for the foreign keys of others that lead to a table, or to some columns of it."""
+    sql = (
+        "SELECT COUNT(DISTINCT table_schema, table_name, constraint_name), GROUP_CONCAT(DISTINCT "
+        "constraint_name, ' of ', table_schema, '.', table_name ORDER BY constraint_name SEPARATOR ', ') "
+        f"{keys_from_outside(dialect, dialect.place(name))}"
+    )
+    if columns:
+        sql += f" AND referenced_column_name IN ({literals(dialect, columns)})"
+    what = f"foreign keys from outside of the pipeline that lead to {words(columns) or 'it'}"
+    return Probe("object", tuple(sorted(columns)), sql, what)
 
 
 def keys_from_outside(dialect: Dialect, place: Place) -> str:
@@ -103,12 +122,6 @@ def keys_from_outside(dialect: Dialect, place: Place) -> str:
     )
 
 
-def of_dropped(dialect: Dialect, name: TableName) -> Iterator[Probe]:
-    """Give the queries for what names a table that is to be soft-deleted, and so gets another name."""
-    yield _elsewhere(dialect, name, set())
-    yield _views(dialect, name, set())
-
-
 def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     """Ask for the views that read a table, or some columns of it."""
     reads = (
@@ -117,24 +130,32 @@ def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
     )
     if columns:
         reads += f" AND view_definition REGEXP {_any(columns)}"
-    what = words(columns) or str(name)
-    return Probe("object", tuple(sorted(columns)), reads, f"views that read {what}")
+    return Probe("object", tuple(sorted(columns)), reads, f"views that read {words(columns) or name}")
 
 
-def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
-    """Ask for the triggers of other tables that name a table, and one of some columns if any."""
+def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
+    """Ask for the views that read a table, and for triggers, events and routines elsewhere that name it.
+
+    Where some of its columns go, they have to name one of these as well.
+    """
+    yield _views(dialect, name, columns)
     database, table = dialect.place(name)
-    sql = (
-        "SELECT COUNT(*), GROUP_CONCAT(trigger_schema, '.', trigger_name ORDER BY trigger_name SEPARATOR ', ') "
-        f"FROM information_schema.triggers WHERE trigger_schema IN ({ours(dialect, (database, table))}) "
-        f"AND NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)}) "
-        # A table's name is often a word of SQL in capital letters.
-        f"AND action_statement REGEXP {literal(rf'(?-i)(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')}"
-    )
-    if columns:
-        sql += f" AND action_statement REGEXP {_any(columns)}"
-    what = words(columns) or str(name)
-    return Probe("object", tuple(sorted(columns)), sql, f"triggers of other tables that name {what}")
+    other = f"NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)})"
+    for kind, what, body, condition in (
+        ("trigger", "triggers of other tables", "action_statement", other),
+        ("event", "events", "event_definition", "TRUE"),
+        ("routine", "routines", "routine_definition", "TRUE"),
+    ):
+        sql = (
+            f"SELECT COUNT(*), GROUP_CONCAT({kind}_schema, '.', {kind}_name ORDER BY {kind}_name SEPARATOR ', ') "
+            f"FROM information_schema.{kind}s WHERE {kind}_schema IN ({ours(dialect, (database, table))}) "
+            # A table's name is often a word of SQL in capital letters.
+            f"AND {body} REGEXP {literal(rf'(?-i)(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')} "
+            f"AND {condition}"
+        )
+        if columns:
+            sql += f" AND {body} REGEXP {_any(columns)}"
+        yield Probe("object", tuple(sorted(columns)), sql, f"{what} that name {words(columns) or name}")
 
 
 def _any(names: set[str]) -> str:

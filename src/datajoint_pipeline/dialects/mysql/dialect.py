@@ -66,6 +66,8 @@ class MySQL(Dialect):
         "SET SESSION innodb_lock_wait_timeout = %d",
     )
 
+    small_letters = "SELECT @@lower_case_table_names"
+
     invents_values = True
 
     makes_first = True
@@ -161,7 +163,10 @@ class MySQL(Dialect):
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
         limits.refuse_indexes(str(table.name), columns, keys, width)
         limits.refuse_row(str(table.name), columns.values(), width)
-        collations.refuse(self, table, columns)
+        self.refuse_foreign_keys(tables, table)
+
+    def refuse_foreign_keys(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        collations.refuse(self, tables, table)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:
@@ -270,19 +275,28 @@ class MySQL(Dialect):
             change.table.primary_key != alteration.after.primary_key or bool(moved & set(before.primary_key)),
         )
 
-    def dropped(self, table: TableName) -> Iterator[Probe]:
-        return dependents.of_dropped(self, table)
+    def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
+        hidden = self.place(table)[0], ""
+        return dependents.naming(self, table, set(), self.place(to) if to else hidden)
 
-    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
-        database, name = self.place(table)
-        place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{name}'))}"
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        return dependents.of_deleted(self, table, column)
+
+    def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
+        (database, table), column = self.place(alteration.before.name), change.will[name]
+        place = f"{self.quote(database)}.{self.quote(shorten(f'~try_{table}'))}"
+        called = self.calling(alteration, change.renamed)
+        of = change.old[name] if name in called.converts else ""
+        expression = called.converts[name] if of else self.fill_value(column, called.fills[name])
+        listed, full = self.quote(name), self.full(alteration.before.name)
         rows = f" WHERE {self.quote(of)} IS NOT NULL" if of else ""
         null = "NULL" if of or column.nullable else "NOT NULL"
         return (
-            f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql} {null})",
+            # A server may take no table without a key.
+            f"CREATE TEMPORARY TABLE {place} ({listed} {column.sql} {null}, `~` bigint AUTO_INCREMENT PRIMARY KEY)",
             # Which would otherwise keep others from changing the rows that it reads.
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            f"INSERT INTO {place} SELECT {expression} FROM {self.full(table)}{rows}",
+            f"INSERT INTO {place} ({listed}) SELECT {expression} FROM {full}{rows}",
             f"DROP TEMPORARY TABLE IF EXISTS {place}",
         )
 

@@ -163,7 +163,7 @@ class Reversal:
             keys = dependents.keys_from_outside(self._dialect, place)
             sql = f"SELECT COUNT(DISTINCT table_schema, table_name, constraint_name) {keys}"
             yield sql, f"foreign keys from outside of the pipeline that lead to {self._title(place)}"
-            for probe in dependents.of_dropped(self._dialect, self._name(place)):
+            for probe in dependents.naming(self._dialect, self._name(place), set(), (place[0], "")):
                 yield probe.sql, probe.words
 
     def _rows_refused(self, place: Place, origin: Place) -> Iterator[tuple[str, str]]:

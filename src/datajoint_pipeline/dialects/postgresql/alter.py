@@ -42,7 +42,7 @@ class TableAlteration:
         for index in dropped:
             old = tuple(change.old.get(column, column) for column in index.columns)
             steps += indexes.drop(self.dialect, name, replace(index, columns=old))
-        names = {old: new for new, old in change.old.items() if old != new} | change.kept
+        names = renames(change)
         steps += self._rename_columns(name, names)
         self.dialect.follow(change, self.dialect.place(name), known.indexes)
         steps += self._rename_keys(name, set(names.values()))
@@ -207,6 +207,11 @@ class TableAlteration:
             if column.comment != (change.was[column.name].comment if column.name in change.was else ""):
                 steps.append(comment_on_column(self.dialect, name, column))
         return steps
+
+
+def renames(change: Change) -> dict[str, str]:
+    """Give the names that columns have once they are renamed, by their names before."""
+    return {old: name for name, old in change.renamed.items()} | change.kept
 
 
 def _wider(was: Column, will: Column) -> bool:

@@ -7,8 +7,10 @@ server refuses another type of what they read, and functions of triggers go on n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from ...schema.model import TableName
 from ..base import Dialect
 from ..dependents import converted, filled, literals, ours, words
 from ..steps import Alteration, Change, Probe
@@ -70,11 +72,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if rebuild:
         yield Probe("object", (), _named(f"SELECT DISTINCT what FROM ({objects}) o"), "objects that would be lost")
     elif changed:
-        columns = (
-            f"SELECT DISTINCT what FROM ({objects}) o JOIN pg_attribute a ON a.attrelid = {table} "
-            f"AND a.attnum = o.number WHERE a.attname IN ({literals(dialect, changed)})"
-        )
-        yield Probe("object", tuple(sorted(changed)), _named(columns), f"objects that read {words(changed)}")
+        yield _reading(dialect, table, changed)
     if rebuild or change.table.primary_key != alteration.after.primary_key:
         keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
@@ -85,6 +83,9 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
             f"AND f.prosrc ~* {literal(_any(gone))}"
         )
         yield Probe("object", tuple(sorted(gone)), _named(body), f"triggers that name {words(gone)}")
+    moves = dialect.place(before.name) != dialect.place(alteration.after.name)
+    if gone or moves:
+        yield from functions(dialect, before.name, set() if moves else gone)
     # Another type comes with its expression, and no update.
     if (given := filled(alteration, change)) and not rebuild:
         fires = (
@@ -92,6 +93,50 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
             f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND g.tgtype & 16 <> 0"
         )
         yield Probe("named", (), _named(fires), f"triggers that fire for each row when {words(given)} is filled")
+
+
+def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
+    """Give the query for functions whose text names a table and, if any are given, one of some of its columns.
+
+    Those of its own triggers are asked for by themselves. What the server has parsed follows other names.
+    """
+    full, table = literal(dialect.full(name)), dialect.place(name)[1]
+    sql = (
+        "SELECT n.nspname || '.' || f.proname FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace "
+        "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_trigger g "
+        f"WHERE g.tgfoid = f.oid AND g.tgrelid = to_regclass({full})) "
+        f"AND f.prosrc ~ {literal(rf'(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')}"
+    )
+    if columns:
+        sql += f" AND f.prosrc ~* {literal(_any(columns))}"
+    yield Probe("object", tuple(sorted(columns)), _named(sql), f"functions that name {words(columns) or name}")
+
+
+def of_deleted(dialect: Dialect, name: TableName, column: str) -> Iterator[Probe]:
+    """Give the queries for what leads to a soft-deleted table, or a column of one, and what reads it."""
+    table = f"to_regclass({literal(dialect.full(name))})"
+    keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(name)))
+    if column:
+        yield _reading(dialect, table, {column})
+        number = f"SELECT attnum FROM pg_attribute WHERE attrelid = {table} AND attname = {literal(column)}"
+        keys += f"AND ({number}) = ANY (k.confkey)"
+    else:
+        # What is the table's own goes with it.
+        others = (
+            f"SELECT DISTINCT what FROM ({_OBJECTS.format(t=table)}) o WHERE what ~ '^(materialized )?view |^table '"
+        )
+        yield Probe("object", (), _named(others), "objects that read it")
+    what = f"foreign keys from outside of the pipeline that lead to {column or 'it'}"
+    yield Probe("object", (column,) if column else (), _named(keys), what)
+
+
+def _reading(dialect: Dialect, table: str, columns: set[str]) -> Probe:
+    """Ask for what reads some columns of a table, which is an expression for its number."""
+    sql = (
+        f"SELECT DISTINCT what FROM ({_OBJECTS.format(t=table)}) o JOIN pg_attribute a ON a.attrelid = {table} "
+        f"AND a.attnum = o.number WHERE a.attname IN ({literals(dialect, columns)})"
+    )
+    return Probe("object", tuple(sorted(columns)), _named(sql), f"objects that read {words(columns)}")
 
 
 def _named(query: str) -> str:

@@ -20,7 +20,7 @@ from ..constraints import IndexName, Place
 from ..conversions import Loss
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Probe, Step
 from . import dependents, enums, indexes, texts, waiting
-from .alter import TableAlteration
+from .alter import TableAlteration, renames
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion
 from .online import online
@@ -258,14 +258,35 @@ class PostgreSQL(Dialect):
         visible = [name for name in change.will if not name.startswith("_")]
         return [name for name in standing if not name.startswith("_")] != visible
 
-    def trial(self, table: TableName, column: Column, expression: str, *, of: str = "") -> tuple[str, ...]:
+    def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
+        return dependents.functions(self, table, set())
+
+    def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
+        return dependents.of_deleted(self, table, column)
+
+    def trial(self, alteration: Alteration, change: Change, name: str) -> tuple[str, ...]:
+        column, full = change.will[name], self.full(alteration.before.name)
         if column.core.startswith("enum("):
             return ()  # the type may be still to be made
         place, null = '"~try"', "" if column.nullable else " NOT NULL"
         make = f"CREATE TEMPORARY TABLE {place} ({self.quote(column.name)} {column.sql}{null})"
-        fill = f"INSERT INTO {place} SELECT {expression} FROM {self.full(table)}"
+        if not self._rebuilds(change, alteration.before):
+            names = renames(change)
+            known = self.names.table(self.place(alteration.before.name)).columns
+            listed = (f"{self.quote(old)} AS {self.quote(names.get(old, old))}" for old in known)
+            full = f"(SELECT {', '.join(listed)} FROM {full}) AS c"
+        called = self._calling(alteration, change)
+        expression = called.converts.get(name) or self.fill_value(column, called.fills.get(name))
+        fill = f"INSERT INTO {place} SELECT ({expression}) FROM {full}"
         body = f"BEGIN {make}; EXECUTE {texts.literal(fill)}; DROP TABLE {place}; END"
         return texts.block(body), "SELECT 1"  # for nothing is left of a statement that failed
+
+    def _calling(self, alteration: Alteration, change: Change) -> Alteration:
+        """Give an alteration whose expressions may call columns by their names before and afterwards."""
+        if self._rebuilds(change, alteration.before):
+            return self.calling(alteration, change.renamed)
+        # Columns are renamed first, and a conversion takes no query: it has the names of afterwards alone.
+        return replace(self.calling(alteration, renames(change)), converts=alteration.converts)
 
     def dependents(self, alteration: Alteration, change: Change) -> Iterator[Probe]:
         return dependents.probes(self, alteration, change, rebuild=self._rebuilds(change, alteration.before))
@@ -281,6 +302,7 @@ class PostgreSQL(Dialect):
         known = self.names.table(self.place(name))
         used = dict(known.enums)
         steps += enums.make(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
+        alteration = self._calling(alteration, change)
         if self._rebuilds(change, alteration.before):
             steps += Rebuild(self, alteration, change).steps()
         else:
