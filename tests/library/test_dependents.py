@@ -111,6 +111,54 @@ def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> N
     ok(living, "migrate")
 
 
+def test_what_names_a_table_that_gets_another_name(living: Project, server: Server) -> None:
+    """Though nothing else of it changes."""
+    body = "UPDATE dev_life.animal SET name = TRIM(name)"
+    functions = f"CREATE FUNCTION dev_life.trims() RETURNS void LANGUAGE sql AS $$ {body} $$"
+    if server.backend == "mysql":
+        server.execute(
+            "CREATE VIEW dev_life.called AS SELECT name FROM dev_life.animal",
+            f"CREATE EVENT dev_life.trims ON SCHEDULE EVERY 1 YEAR DISABLE DO {body}",
+            f"CREATE PROCEDURE dev_life.trims() {body}",
+            "CREATE USER IF NOT EXISTS rodent",
+            "GRANT SELECT ON dev_life.animal TO rodent",
+        )
+    else:
+        server.execute(functions)
+    living.replace(living.module("life"), "class Animal", "class Rodent")
+    living.replace(living.module("life"), "-> Animal", "-> Rodent")
+    living.replace(living.module("work"), "life.Animal", "life.Rodent")
+    ok(living, "revise", "-m", "rodents", "--rename-table", "life.Animal=life.Rodent")
+    if server.backend == "mysql":
+        refused(living, "1 view that reads life.animal")
+        told = " ".join(ok(living, "migrate", "--dry-run", code=1).out.split())
+        assert "1 event that names life.animal" in told and "1 routine that names life.animal" in told, told
+        server.execute("DROP VIEW dev_life.called", "DROP EVENT dev_life.trims", "DROP PROCEDURE dev_life.trims")
+        shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+        assert "1 account whose rights on it do not follow the new name: grant them again ('rodent'@'%')" in shown, (
+            shown
+        )
+    else:
+        refused(living, "1 function that names life.animal", "dev_life.trims")
+        server.execute("DROP FUNCTION dev_life.trims()")
+    ok(living, "migrate")
+    make(server, "DROP USER rodent")
+
+
+def test_a_check_constraint_that_was_adopted(living: Project, server: Server) -> None:
+    server.execute("ALTER TABLE dev_life.animal ADD CONSTRAINT named CHECK (name <> '')")
+    assert ok(living, "status", code=4)
+    ok(living, "adopt", "--again", "life")
+    assert ok(living, "status").code == 0
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    if server.backend == "mysql":  # PostgreSQL has it follow
+        refused(living, "1 check constraint that names name", "named")
+        server.execute("ALTER TABLE dev_life.animal DROP CONSTRAINT named")
+        ok(living, "adopt", "--again", "life", code=3)  # for a migration is pending
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current"
+
+
 def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, server: Server) -> None:
     server.execute("CREATE VIEW dev_life.numbers AS SELECT animal_id FROM dev_life.animal")
     revise(living, "    name : varchar(32)", "    name : varchar(64)")

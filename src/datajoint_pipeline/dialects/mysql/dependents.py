@@ -45,6 +45,8 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     if changed:
         yield _keys(dialect, before.name, changed)
     yield from naming(dialect, before.name, gone, place)
+    if place != (database, table) or alteration.renamed:
+        yield from rights(dialect, before.name, set() if place != (database, table) else {*alteration.renamed})
     if given := filled(alteration, change) | {*alteration.converts}:
         fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
         yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
@@ -156,6 +158,21 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
         if columns:
             sql += f" AND {body} REGEXP {_any(columns)}"
         yield Probe("object", tuple(sorted(columns)), sql, f"{what} that name {words(columns) or name}")
+
+
+def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
+    """Ask for the accounts whose rights on a table, or on some of its columns, do not follow another name."""
+    database, table = dialect.place(name)
+    for kind in ("column",) if columns else ("table", "column"):
+        sql = (
+            "SELECT COUNT(DISTINCT grantee), GROUP_CONCAT(DISTINCT grantee ORDER BY grantee SEPARATOR ', ') "
+            f"FROM information_schema.{kind}_privileges WHERE table_schema = {literal(database)} "
+            f"AND table_name = {literal(table)}"
+        )
+        if columns:
+            sql += f" AND column_name IN ({', '.join(map(literal, sorted(columns)))})"
+        on = words(columns) or ("it" if kind == "table" else "its columns")
+        yield Probe("named", (), sql, f"accounts whose rights on {on} do not follow the new name: grant them again")
 
 
 def _any(names: set[str]) -> str:

@@ -277,7 +277,8 @@ class MySQL(Dialect):
 
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         hidden = self.place(table)[0], ""
-        return dependents.naming(self, table, set(), self.place(to) if to else hidden)
+        yield from dependents.naming(self, table, set(), self.place(to) if to else hidden)
+        yield from dependents.rights(self, table, set()) if to else ()
 
     def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
         return dependents.of_deleted(self, table, column)
