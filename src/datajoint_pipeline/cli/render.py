@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..executor.restore import Restored
     from ..executor.revert import Purged
     from ..findings import Finding
+    from ..history.revisions import Revision
     from ..journal.runs import Record
     from ..planner.comparison import Comparison
     from ..planner.impact import Impact
@@ -206,9 +207,26 @@ def revised(project: Project, found: Revised) -> None:
     for question in found.questions:
         what = ".".join(filter(None, (spoken(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
-        console.print(f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file.")
+        console.print(
+            f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
+        )
     if found.migrations:
         console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
+        console.print(f"If they are not as they should be: {project.command} revise --undo takes them back.")
+
+
+def undone(project: Project, found: Revision, asked: list[str]) -> None:
+    """Print what `revise --undo` took back."""
+    console = _console()
+    for name, (before, after) in found.versions.items():
+        file = found.migration(name)
+        if file is not None:
+            console.print(f"[bold]{name}[/] {after} → [bold]{before}[/]  {file.relative_to(project.root)} is deleted")
+        else:
+            console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
+    if asked:
+        console.print(f"It was not applied to {' or '.join(asked)}; other databases were not asked.")
+    console.print(f'Next: correct the code, then {project.command} revise -m "{escape(found.message)}".')
 
 
 def differences(found: list[Comparison]) -> None:

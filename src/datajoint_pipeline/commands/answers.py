@@ -72,7 +72,7 @@ def read(
         ]
         if meant and not fits:
             why = f"{' or '.join(map(spoken, meant))} had no {attribute} before, or has no {right} now."
-            do = "Correct the option; if an earlier revise has written it down, decide what is open in its file"
+            do = "Correct the option; if the last revise has written it down, say revise --again with it"
             raise _unclear(do, text, why)
         attributes[_one(text, fits, "with these attributes"), attribute] = right
 
