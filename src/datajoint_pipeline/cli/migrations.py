@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .common import Options, common, example, leave, program, show_status
 from .visible import echo
 
 if TYPE_CHECKING:
+    from ..planner.drafts import Ask
     from ..planner.impact import Impact
     from ..project.environments import Environment
 
@@ -29,6 +31,18 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _ask(options: Options, *, draft: bool) -> Ask | None:
+    """Give what asks a person; None where nobody is there to answer."""
+    from ..commands import existing_keys
+    from . import render
+
+    if options.json or not sys.stdin.isatty():
+        return None
+    return partial(
+        render.ask, keys=lambda parent: existing_keys.read(options.pipeline, options.select(), parent), draft=draft
+    )
 
 
 def _show_impact(
@@ -99,7 +113,7 @@ def revise(
     if message is None and not again:
         raise click.UsageError("Missing option '-m' / '--message': say what the change is for.")
     project = options.pipeline.project
-    ask = render.ask if sys.stdin.isatty() and not options.json else None
+    ask = _ask(options, draft=False)
 
     def answer(before: Any, after: Any) -> Any:
         return answers.read(before, after, **answered)
@@ -204,7 +218,7 @@ def migrate(
     if draft and to is not None:
         raise click.UsageError("A draft has no version, so --draft and --to do not go together.")
     pipeline, environment = options.pipeline, options.select()
-    ask = render.ask if sys.stdin.isatty() and not options.json else None
+    ask = _ask(options, draft=True)
 
     def answer(before: Any, after: Any) -> Any:
         return answers.read(before, after, **answered)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from .. import journal
+from ..embedded import server
 from ..errors import ExitCode, PipelineError
 from ..git import commit_with
 from ..history import chain, migration_files, revisions
@@ -70,7 +71,7 @@ def asked(pipeline: Pipeline, environment: Environment) -> list[Environment]:
     """Give the environments that are asked: those on the server of this one, and ``local`` where it was made."""
     project = pipeline.project
     names = dict.fromkeys([environment.name, *(() if environment.embedded else (DEV, PROD, LOCAL))])
-    made = (project.local_directory / "pg" / "PG_VERSION").is_file()
+    made = server.made(project.local_directory)
     return [e for e in (environments.find(project, name) for name in names) if made or not e.embedded]
 
 
