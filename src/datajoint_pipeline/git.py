@@ -41,3 +41,13 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> subproce
         timeout=timeout,
         check=False,
     )
+
+
+def commit_with(path: Path) -> str:
+    """Give a commit of any branch that has a file as it is now; empty where there is none, or no repository."""
+    try:
+        blob = git(path.parent, "hash-object", path.name).stdout.strip()
+        asked = ("--all", "--max-count=1", "--format=%h", f"--find-object={blob}", "--", path.name)
+        return git(path.parent, "log", *asked).stdout.strip()
+    except OSError:
+        return ""

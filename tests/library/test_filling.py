@@ -180,7 +180,7 @@ def test_codecs_change_and_values_stay(living: Project) -> None:
     assert rows(living, notes) == [[1, {"a": 2}], None]
     ok(living, "rollback", "work", "--to", "2.0.0")
     living.replace(living.module(WORK), "    note = null : json", "    note = null : <blob>")
-    living.replace(living.module("version"), '"work": "3.0.0"', '"work": "2.0.0"')
+    living.replace(living.module("version"), "\"work\": '3.0.0'", "\"work\": '2.0.0'")
     assert rows(living, notes) == [[1, {"a": 2}], None]
 
 
@@ -200,7 +200,7 @@ def test_a_text_that_became_a_blob_goes_back(living: Project) -> None:
     migrated(living, "notes")
     ok(living, "rollback", "work", "--to", "1.0.0")
     living.replace(living.module(WORK), "    note = null : <blob>", "    note = null : varchar(64)")
-    living.replace(living.module("version"), '"work": "2.0.0"', '"work": "1.0.0"')
+    living.replace(living.module("version"), "\"work\": '2.0.0'", "\"work\": '1.0.0'")
     assert rows(living, "[r['note'] for r in work.Task.to_dicts(order_by='task')]") == ["well", None]
 
 

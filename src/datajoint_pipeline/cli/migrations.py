@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .common import Options, common, example, leave, program, show_status
 from .visible import echo
 
 if TYPE_CHECKING:
+    from ..planner.drafts import Ask
     from ..planner.impact import Impact
     from ..project.environments import Environment
 
@@ -29,6 +31,18 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _ask(options: Options, *, draft: bool) -> Ask | None:
+    """Give what asks a person; None where nobody is there to answer."""
+    from ..commands import existing_keys
+    from . import render
+
+    if options.json or not sys.stdin.isatty():
+        return None
+    return partial(
+        render.ask, keys=lambda parent: existing_keys.read(options.pipeline, options.select(), parent), draft=draft
+    )
 
 
 def _show_impact(
@@ -68,27 +82,48 @@ _no_backup = click.option("--no-backup", is_flag=True, help="Do not write to bac
 
 @program.command(**example('my-pipeline revise ephys -m "add weight"'))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
-@click.option("-m", "--message", required=True, metavar="TEXT", help="What the change is for; it names the files.")
+@click.option("-m", "--message", metavar="TEXT", help="What the change is for; it names the files.")
 @click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="How far the version rises.")
 @_answers
+@click.option("--again", is_flag=True, help="Take back what the last revise wrote, and write it anew.")
+@click.option("--undo", is_flag=True, help="Take back what the last revise wrote.")
 @common
 def revise(
-    options: Options, schemas: tuple[str, ...], message: str, bump: str | None, **answered: tuple[str, ...]
+    options: Options,
+    schemas: tuple[str, ...],
+    message: str | None,
+    bump: str | None,
+    again: bool,
+    undo: bool,
+    **answered: tuple[str, ...],
 ) -> None:
-    """Write a migration for what changed in the code, and raise the version."""
+    """Write a migration for what changed in the code, and raise the version.
+
+    --undo and --again take back what was written on this machine, is not committed, not edited, and not applied to
+    this environment or local.
+    """
     from ..commands import answers, revise
     from . import render
 
+    if undo:
+        if again or message or bump or any(answered.values()):
+            raise click.UsageError("--undo takes back what was written; only the name of a schema goes with it.")
+        _undo_revise(options, schemas)
+        return
+    if message is None and not again:
+        raise click.UsageError("Missing option '-m' / '--message': say what the change is for.")
     project = options.pipeline.project
-    ask = render.ask if sys.stdin.isatty() and not options.json else None
-    found = revise.revise(
-        options.pipeline,
-        schemas,
-        message,
-        bump=bump,
-        answer=lambda before, after: answers.read(before, after, **answered),
-        ask=ask,
-    )
+    ask = _ask(options, draft=False)
+
+    def answer(before: Any, after: Any) -> Any:
+        return answers.read(before, after, **answered)
+
+    if again:
+        environment = options.select()
+        found = revise.again(options.pipeline, environment, schemas, message, bump=bump, answer=answer, ask=ask)
+    else:
+        assert message is not None
+        found = revise.revise(options.pipeline, schemas, message, bump=bump, answer=answer, ask=ask)
     if options.json:
         options.print_json(
             {
@@ -111,6 +146,24 @@ def revise(
         )
     else:
         render.revised(project, found)
+
+
+def _undo_revise(options: Options, schemas: tuple[str, ...]) -> None:
+    from ..commands import undo_revise
+    from . import render
+
+    project, environment = options.pipeline.project, options.select()
+    found = undo_revise.undo(options.pipeline, environment, schemas)
+    asked = [other.name for other in undo_revise.asked(options.pipeline, environment)]
+    if options.json:
+        undone = [
+            {"name": name, "version": after, "previous": before, "file": file and str(file.relative_to(project.root))}
+            for name, (before, after) in found.versions.items()
+            for file in [found.migration(name)]
+        ]
+        options.print_json({"undone": undone, "message": found.message, "asked": asked})
+    else:
+        render.undone(project, found, asked)
 
 
 @program.command(**example("my-pipeline diff ephys"))
@@ -165,7 +218,7 @@ def migrate(
     if draft and to is not None:
         raise click.UsageError("A draft has no version, so --draft and --to do not go together.")
     pipeline, environment = options.pipeline, options.select()
-    ask = render.ask if sys.stdin.isatty() and not options.json else None
+    ask = _ask(options, draft=True)
 
     def answer(before: Any, after: Any) -> Any:
         return answers.read(before, after, **answered)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..executor.restore import Restored
     from ..executor.revert import Purged
     from ..findings import Finding
+    from ..history.revisions import Revision
     from ..journal.runs import Record
     from ..planner.comparison import Comparison
     from ..planner.impact import Impact
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from ..project.project import Project
     from ..schema.model import Table as Table_
     from ..schema.model import TableName
+    from ..schema.values import Fill
+
+#: How many keys are shown to choose from.
+_SHOWN = 20
 
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
 
@@ -160,34 +165,90 @@ def spinner(word: str) -> Iterator[Callable[[str], None]]:
         yield lambda name: shown.update(escape(visible(f"{word} {name} …")))
 
 
-def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | None:
-    """Ask a person on the terminal; None where the answer is to wait."""
+def ask(
+    question: Question,
+    after: Mapping[TableName, Table_],
+    *,
+    keys: Callable[[tuple[TableName, str]], list[str] | None],
+    draft: bool,
+) -> Answers | None:
+    """Ask a person on the terminal until the answer is one that can be; None where there is none.
+
+    Parameters
+    ----------
+    question : Question
+        What is asked.
+    after : mapping of TableName to Table
+        The tables afterwards.
+    keys : callable
+        Gives the values that rows may refer to, where they can be known.
+    draft : bool
+        Whether it is for a draft, for which nothing can be decided later.
+    """
     import click
 
+    from ..commands.answers import spoken
     from ..diff.questions import Answers
-    from ..schema.definition import title
-    from ..schema.values import Fill
 
-    name = f"{question.table.schema}.{title(question.table)}"
+    name = spoken(question.table)
     if question.kind == "fill":
-        value = click.prompt(
-            visible(f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)"),
-            default="",
-            show_default=False,
-            err=True,
-        )
-        return Answers(fills={(question.table, question.subject): Fill(value)}) if value else None
+        return _ask_fill(question, after, keys(question.parent) if question.parent else None, draft=draft)
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
     echo(f"{subject} is gone. Is it one of these under its new name?", err=True)
     for number, candidate in enumerate(question.candidates, 1):
         echo(f"  {number}  {candidate}", err=True)
     echo("  0  no, it is gone", err=True)
-    choice = click.prompt("Which", type=click.IntRange(0, len(question.candidates)), err=True)
+    numbers = {str(number): number for number in range(len(question.candidates) + 1)}
+    numbers |= {candidate: number for number, candidate in enumerate(question.candidates, 1)}
+
+    def chosen(text: str) -> int:
+        if text.strip() not in numbers:
+            some = " or ".join(map(str, range(1, len(question.candidates) + 1)))
+            raise click.UsageError(f"Say the number before the new name, {some}, or 0 if it is gone.")
+        return numbers[text.strip()]
+
+    choice = click.prompt("Which", value_proc=chosen, err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
     if question.kind == "rename":
         return Answers(attributes={(question.table, question.subject): question.candidates[choice - 1]})
     return Answers(tables={question.table: question.tables[choice - 1]})
+
+
+def _ask_fill(
+    question: Question, after: Mapping[TableName, Table_], keys: list[str] | None, *, draft: bool
+) -> Answers | None:
+    """Ask which value existing rows get; ``keys`` are those that it may be one of."""
+    import click
+
+    from ..commands import answers
+    from ..diff.questions import Answers
+    from ..errors import PipelineError
+    from ..operations.origins import resolved
+
+    if keys is not None and question.parent is not None:
+        listed = f"{', '.join(keys[:_SHOWN]) or 'none yet'}{', …' if len(keys) > _SHOWN else ''}"
+        echo(f"Rows of {answers.spoken(question.parent[0])}: {listed}", err=True)
+
+    def read(text: str) -> Fill | None:
+        if not text:
+            return None
+        try:
+            return answers.fill(question, text, after, keys)
+        except PipelineError as error:
+            raise click.UsageError(visible(f"{error.what} {error.why}")) from None
+
+    what = f"{answers.spoken(question.table)} get for {question.subject}"
+    type_ = resolved(after, question.table, question.subject)
+    nothing = "stop, and change nothing" if draft else "decide later"
+    value = click.prompt(
+        visible(f"Which value do existing rows of {what} ({type_})? (nothing: {nothing})"),
+        default="",
+        show_default=False,
+        value_proc=read,
+        err=True,
+    )
+    return Answers(fills={(question.table, question.subject): value}) if value else None
 
 
 def revised(project: Project, found: Revised) -> None:
@@ -208,9 +269,26 @@ def revised(project: Project, found: Revised) -> None:
     for question in found.questions:
         what = ".".join(filter(None, (spoken(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
-        console.print(f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file.")
+        console.print(
+            f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
+        )
     if found.migrations:
         console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
+        console.print(f"If they are not as they should be: {project.command} revise --undo takes them back.")
+
+
+def undone(project: Project, found: Revision, asked: list[str]) -> None:
+    """Print what `revise --undo` took back."""
+    console = _console()
+    for name, (before, after) in found.versions.items():
+        file = found.migration(name)
+        if file is not None:
+            console.print(f"[bold]{name}[/] {after} → [bold]{before}[/]  {file.relative_to(project.root)} is deleted")
+        else:
+            console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
+    if asked:
+        console.print(f"It was not applied to {' or '.join(asked)}; other databases were not asked.")
+    console.print(f'Next: correct the code, then {project.command} revise -m "{escape(found.message)}".')
 
 
 def differences(found: list[Comparison]) -> None:

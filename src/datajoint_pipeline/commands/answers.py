@@ -1,14 +1,16 @@
-"""Reads the answers to questions from the options of a command, with tables named as the code names them."""
+"""Reads the answers to questions as a person writes them, with tables named as the code names them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from ..diff.questions import Answers
+from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
+from ..operations.origins import declared, resolved
 from ..operations.structure import Tables
 from ..schema import definition, values
 from ..schema.model import Table, TableName
+from ..schema.notation import normal_default
 from ..schema.values import Fill
 
 
@@ -72,7 +74,7 @@ def read(
         ]
         if meant and not fits:
             why = f"{' or '.join(map(spoken, meant))} had no {attribute} before, or has no {right} now."
-            do = "Correct the option; if an earlier revise has written it down, decide what is open in its file"
+            do = "Correct the option; if the last revise has written it down, say revise --again with it"
             raise _unclear(do, text, why)
         attributes[_one(text, fits, "with these attributes"), attribute] = right
 
@@ -85,7 +87,7 @@ def read(
         left, right = _halves(text, "--fill Table.attribute=VALUE", strip=False)
         meant, attribute = named(left, "--fill")
         name = _one(text, [n for n in meant if attribute in after[n].attribute], "with this attribute")
-        fills[name, attribute] = values.parse(right, find)
+        fills[name, attribute] = _fill(after, name, attribute, right, find)
     drops: set[tuple[TableName, str | None]] = set()
     for text in drop:
         whole = [n for n in old.everywhere(text.strip()) if n not in after]
@@ -96,6 +98,36 @@ def read(
         fits = [n for n in meant if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
     return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
+
+
+def fill(question: Question, text: str, after: Tables, keys: list[str] | None) -> Fill:
+    """Read what a person answers to the question what existing rows get, as ``--fill`` has it.
+
+    Raises
+    ------
+    PipelineError
+        If the type cannot hold it, or it is none of the keys that rows may refer to, where these are known.
+    """
+    name, attribute = question.table, question.subject
+    titles, type_ = definition.Titles(after), resolved(after, name, attribute)
+    found = _fill(after, name, attribute, text, lambda t: _one(t, titles.everywhere(t), "now"))
+    there = {normal_default(type_, key) for key in keys or ()}
+    if question.parent and keys is not None and found.value and normal_default(type_, found.value) not in there:
+        raise _impossible(text, name, attribute, f"There is no such row in {spoken(question.parent[0])}.")
+    return found
+
+
+def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Callable[[str], TableName]) -> Fill:
+    found = values.parse(text, find)
+    type_, _, declaring = declared(after, name, attribute)
+    if declaring in after and (why := values.objection(type_, found)):
+        raise _impossible(text, name, attribute, why)
+    return found
+
+
+def _impossible(text: str, name: TableName, attribute: str, why: str) -> PipelineError:
+    what = f"{text!r} cannot be the value of {spoken(name)}.{attribute}."
+    return PipelineError(what, why, "Correct --fill; nothing was written.", exit_code=ExitCode.USAGE)
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,22 @@ from typing import Any
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, splitting, version_file, writing
+from ..history import baselines, chain, migration_files, revisions, splitting, writing
 from ..history.files import Files
 from ..history.migration_files import History
+from ..history.revisions import Revision
 from ..operations import structure as ops
 from ..operations.data import InsertRows
 from ..operations.rendering import string
 from ..operations.state import LineContext
 from ..operations.structure import Tables
 from ..operations.topology import dangling, dependency_order
+from ..planner.drafts import Answer, Ask
+from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
+from . import undo_revise
 
 
 @dataclass
@@ -43,14 +47,18 @@ class Revised:
     baselines: list[str]
 
 
+def _no_answers(before: Tables, after: Tables) -> Answers:
+    return Answers()
+
+
 def revise(
     pipeline: Pipeline,
     schemas: Iterable[str],
     message: str,
     *,
     bump: str | None = None,
-    answer: Callable[[Tables, Tables], Answers] = lambda before, after: Answers(),
-    ask: Callable[[Question, Tables], Answers | None] | None = None,
+    answer: Answer = _no_answers,
+    ask: Ask | None = None,
 ) -> Revised:
     """Write a migration and a snapshot for each schema that differs from its snapshot, and raise its version.
 
@@ -75,7 +83,43 @@ def revise(
         If a schema is not known, or the others do not fit what these would become.
     """
     pipeline.project.require_editable()
-    files = pipeline.project.files
+    return _revise(pipeline, pipeline.project.files, tuple(schemas), message, bump, answer, ask)
+
+
+def again(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Collection[str] = (),
+    message: str | None = None,
+    *,
+    bump: str | None = None,
+    answer: Answer = _no_answers,
+    ask: Ask | None = None,
+) -> Revised:
+    """Take back what the last `revise` wrote (:func:`undo_revise.undo`) and write it anew, with other answers.
+
+    Schemas and message are those of then, where none are given; the other parameters are those of :func:`revise`. Where
+    it fails, the files are what they were.
+    """
+    with undo_revise.taking_back(pipeline, environment, schemas) as revision:
+        files = pipeline.project.files
+        versions = {name: before for name, (before, _) in revision.versions.items()}
+        files = replace(files, versions={**files.versions, **versions})
+        chosen = tuple(schemas) or revision.chosen
+        found = _revise(pipeline, files, chosen, message or revision.message, bump, answer, ask)
+        revisions.forget(pipeline.project.backups, files, revision)
+    return found
+
+
+def _revise(
+    pipeline: Pipeline,
+    files: Files,
+    schemas: tuple[str, ...],
+    message: str,
+    bump: str | None,
+    answer: Answer,
+    ask: Ask | None,
+) -> Revised:
     chosen = list(schemas) or migration_files.schemas(files)
     histories = migration_files.read(files)
     _refuse_unknown(files, chosen, histories)
@@ -99,7 +143,12 @@ def revise(
         found = replace(found, operations=made)
     found = replace(found, operations=_with_contents(found.operations, before, after, code.contents))
     migrations = splitting.split(histories, before, found, bump)
-    _write(files, histories, migrations, before, found, after, message)
+    texts = _compose(files, histories, migrations, before, found, after, message)
+    revision = _revision(files, message, schemas, migrations, fresh, texts)
+    if revision.after:
+        written = revision.texts_after(files)
+        revisions.note(pipeline.project.backups, files, revision)
+        revisions.write(written)
     return Revised(migrations, found.questions, fresh)
 
 
@@ -160,7 +209,7 @@ def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:
 # --- Files -------------------------------------------------------------------------------------------------------
 
 
-def _write(
+def _compose(
     files: Files,
     histories: Mapping[str, History],
     migrations: list[writing.NewMigration],
@@ -168,8 +217,8 @@ def _write(
     found: changes.Changes,
     after: Tables,
     message: str,
-) -> None:
-    """Compose every file, see that what they say leads to the code, and only then write them."""
+) -> dict[Path, str]:
+    """Compose every file, and see that what they say leads to the code."""
     open_fills = {(q.table, q.subject) for q in found.questions if q.kind == "fill"}
     tables: Tables = before
     later = definition.titles_of(after)
@@ -185,8 +234,6 @@ def _write(
             "What the schemas do to each other's tables cannot be put in an order.",
             "Change the code in two steps, with a revise after each.",
         )
-    versions = files.version_file
-    source = versions.read_text(encoding="utf-8")
     titles = definition.titles_of(tables)
     texts: dict[Path, str] = {}
     for new in migrations:
@@ -199,12 +246,24 @@ def _write(
         texts[folder / migration_files.LATEST] = writing.snapshot_text(
             files, Schema.of(new.schema, tables), new.version, titles
         )
-        if new.schema in files.versions:
-            source = version_file.replace(source, new.schema, new.version)
-    for path, text in texts.items():
-        writing.put(path, text)
-    if migrations:
-        writing.put(versions, source)
+    return texts
+
+
+def _revision(
+    files: Files,
+    message: str,
+    schemas: tuple[str, ...],
+    migrations: list[writing.NewMigration],
+    fresh: list[str],
+    texts: Mapping[Path, str],
+) -> Revision:
+    """Give what is to be known of this `revise`; the first snapshots of schemas are written by now."""
+    first = [files.folder / name / migration_files.LATEST for name in fresh]
+    after = {**{path: path.read_text(encoding="utf-8") for path in first}, **texts}
+    before = {path: None if path in first else revisions.read(path) for path in after}
+    versions = {name: (files.versions[name], files.versions[name]) for name in fresh}
+    versions |= {new.schema: (new.previous, new.version) for new in migrations}
+    return Revision(message, schemas, versions, before, after)
 
 
 def _attribute(operation: ops.Operation) -> str:
@@ -231,7 +290,7 @@ def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tab
             )
         else:
             text = (
-                f"Is the table {name} now called {' or '.join(question.candidates)}? Then make this anew with revise "
+                f"Is the table {name} now called {' or '.join(question.candidates)}? Then say revise --again "
                 f"--rename-table {name}={question.candidates[0]}. If it is gone, delete this line."
             )
         lines.append(f"Decide(\n    {string(text)}\n)")

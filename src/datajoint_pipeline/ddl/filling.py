@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 from ..dialects.base import Dialect
 from ..dialects.steps import ColumnFill, ExpressionFill, GeneratedFill, LiteralFill, ParentFill
@@ -11,15 +10,8 @@ from ..errors import PipelineError
 from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
-from ..schema import notation
 from ..schema.model import ForeignKey, TableName
-from ..schema.values import Fill
-
-#: Types whose attributes can have a value of their own in each row.
-_EACH = {
-    "number": r"(tiny|small|medium|big)?int|float|double|real|decimal|numeric|varchar|text",
-    "uuid": r"uuid|varchar|char",
-}
+from ..schema.values import Fill, objection
 
 
 def column_fill(
@@ -49,11 +41,10 @@ def column_fill(
     if fill.sql is not None:
         return ExpressionFill(fill.sql.mysql, fill.sql.postgresql)
     if fill.each:
-        core = dialect.core(type_, name)
-        if not re.match(_EACH[fill.each], core):
+        if why := objection(dialect.core(type_, name), fill):
             raise PipelineError(
                 f"{attribute} of {name} cannot be filled with {fill.each}().",
-                f"It is of type {type_}.",
+                why,
                 f"Give a value instead, in the migration: fill=... for {attribute}.",
             )
         return GeneratedFill(fill.each)
@@ -61,10 +52,10 @@ def column_fill(
         return _referred(fill.of, name, before, after, origins)
     if fill.parent:
         return _parent(name, attribute, before, after, origins)
-    return literal(dialect, type_, name, attribute, fill.value or "")
+    return literal(type_, name, attribute, fill.value or "")
 
 
-def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:
+def literal(type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:
     """Give the fill for a value of a type, as a definition writes a default; for ``<blob>``, in JSON.
 
     Raises
@@ -74,18 +65,11 @@ def literal(dialect: Dialect, type_: str, name: TableName, attribute: str, value
     """
     if type_ == "<blob>":
         return _blob(value)
-    if type_.startswith("<"):
-        raise PipelineError(
-            f"{attribute} of {name} cannot be filled with a value.",
-            f"What a {type_} holds is written by its codec.",
-            "Let it be null, and insert the values with DataJoint.",
-        )
-    if not notation.holds(dialect.core(type_, name), value):
-        raise PipelineError(
-            f"{value!r} cannot be the value of {attribute} in {name}.",
-            f"It is no {type_}.",
-            f"Correct fill=... for {attribute} in the migration.",
-        )
+    if why := objection(type_, Fill(value)):
+        do = f"Correct the value of {attribute} in the migration."
+        if type_.startswith("<"):
+            do = "Let it be null, and insert the values with DataJoint."
+        raise PipelineError(f"{value!r} cannot be the value of {attribute} in {name}.", why, do)
     return LiteralFill(value)
 
 

@@ -335,7 +335,7 @@ def _value(dialect: Dialect, tables: Tables, name: TableName, column: Column, va
         text = json.dumps(value)
     else:
         text = str(int(value) if isinstance(value, bool) else value)
-    found = filling.literal(dialect, type_, name, column.name, text)
+    found = filling.literal(type_, name, column.name, text)
     return dialect.fill_value(column, found) or "NULL"
 
 

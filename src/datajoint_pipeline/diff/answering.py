@@ -12,14 +12,17 @@ from .questions import Answers, Question
 def answered(
     before: Tables, after: Tables, answers: Answers, ask: Callable[[Question, Tables], Answers | None] | None
 ) -> tuple[changes.Changes, Answers]:
-    """Compare two states until every question is answered or left open; give all answers, too."""
+    """Compare two states until every question is answered or left open; give all answers, too.
+
+    ``ask`` gets a question and the tables after, as both name tables as they are then.
+    """
     left: set[Question] = set()
     while True:
         found = changes.difference(before, after, answers)
         question = next((q for q in found.questions if q not in left), None)
         if question is None or ask is None:
             return found, answers
-        more = ask(question, before)
+        more = ask(question, after)
         if more is None:
             left.add(question)
         else:

@@ -52,6 +52,8 @@ class Question:
         What it may be called now, the likeliest first.
     tables : tuple of TableName
         For ``rename-table``, the tables that the candidates are.
+    parent : tuple of TableName and str, optional
+        For ``fill``, the attribute of a table that has to have the value in one of its rows.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Question:
     subject: str
     candidates: tuple[str, ...] = ()
     tables: tuple[TableName, ...] = ()
+    parent: tuple[TableName, str] | None = None
 
 
 def fill(
@@ -77,7 +80,10 @@ def fill(
         return Fill(parent=True)
     if (of := _referred(name, attribute, after, renamed)) is not None:
         return Fill(of=of)
-    questions.append(Question("fill", name, attribute.name))
+    keys = [key for key in after[name].foreign_keys if key.attributes == (attribute.name,)]
+    there = [key for key in keys if key.parent in renamed and key.parent not in answers.inserts]
+    parent = next(((key.parent, key.parent_attributes[0]) for key in there), None)
+    questions.append(Question("fill", name, attribute.name, parent=parent))
     return None
 
 

@@ -85,7 +85,7 @@ def start(directory: Path, *, port: int | None = None) -> Server:
             runner = choose(directory, binaries, tcp=port is not None)
             with _claim(directory) as claim:
                 runner.own(directory / "pg.lock", directory / "pg.server.lock")
-                if not (directory / "pg" / "PG_VERSION").exists():
+                if not made(directory):
                     _initdb(directory, binaries, runner, claim)
                 return _launch(directory, binaries, runner, claim, port)
 
@@ -98,6 +98,11 @@ def _refuse_odd(directory: Path) -> None:
         what = f"There can be no embedded server in {path!r}."
         why = f"There {'is a line break' if broken else 'are bytes that are no text in UTF-8'} in this path."
         raise PipelineError(what, why, "Rename the folder, and run the command again.")
+
+
+def made(directory: Path) -> bool:
+    """Say whether the folder has a server's data, which runs or can be started."""
+    return (directory / "pg" / "PG_VERSION").is_file()
 
 
 def find(directory: Path) -> Server | None:

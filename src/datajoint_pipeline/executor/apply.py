@@ -112,7 +112,7 @@ def draft(
     answer : callable, optional
         Given the tables before and after, the answers that are known beforehand.
     ask : callable, optional
-        Given a question and the tables before, its answer; None where there is none.
+        Given a question and the tables after, its answer; None where there is none.
 
     Other parameters and the errors are those of :func:`migrate`.
     """

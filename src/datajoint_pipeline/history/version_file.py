@@ -71,5 +71,6 @@ def replace(source: str, name: str, version: str) -> str:
         if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Constant):
             start = text.position(value.lineno, value.col_offset)
             end = text.position(value.end_lineno, value.end_col_offset)
-            return (text.bytes[:start] + f'"{version}"'.encode() + text.bytes[end:]).decode()
+            quote = text.bytes[end - 1 : end]
+            return (text.bytes[:start] + quote + version.encode() + quote + text.bytes[end:]).decode()
     raise PipelineError(f"version.py gives {name} no version in place.", "", f"{do}; nothing was written.")

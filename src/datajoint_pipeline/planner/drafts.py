@@ -41,7 +41,7 @@ from .target import PROD, Target
 #: Given the tables before and after, what became of what.
 Answer = Callable[[Tables, Tables], Answers]
 
-#: Given a question and the tables before, its answer; None where there is none.
+#: Given a question and the tables after, its answer; None where there is none.
 Ask = Callable[[Question, Tables], Answers | None]
 
 #: By the name of a table before: its name after, and the names of its attributes after by those before.

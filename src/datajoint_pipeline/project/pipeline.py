@@ -177,7 +177,7 @@ class Pipeline:
             environment=environment.name,
             prefix=environment.prefix,
             files=project.files,
-            backups=project.root / "backups",
+            backups=project.backups,
             program=project.command,
             commit=partial(code_commit, project.root),
             software=partial(software, connection, project.package),

@@ -93,6 +93,11 @@ class Project:
         """Give the folder of the embedded server and of the stores of ``local``."""
         return self.root / ".local"
 
+    @property
+    def backups(self) -> Path:
+        """Give the folder of what is kept before it is lost."""
+        return self.root / "backups"
+
 
 def describe(
     package: str,

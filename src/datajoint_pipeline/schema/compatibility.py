@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from . import notation
+from .notation import NATIVE_BITS
 
-_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXT = re.compile(r"(var)?char|(tiny|medium|long)?text")
 _BLOB = re.compile(r"(tiny|medium|long)?blob|varbinary")
 
@@ -39,9 +39,9 @@ def takes(column: str, source: str) -> bool:
         most = 0 if new == "datetime" else 6
         return (more or [0])[0] >= (less or [most])[0]
     (size_, *sign), (was_size, *was_sign) = new.split(), old.split()
-    if size_ in _BITS and was_size in _BITS:
+    if size_ in NATIVE_BITS and was_size in NATIVE_BITS:
         signed = was_sign != sign
-        return _BITS[size_] >= _BITS[was_size] + signed and ("unsigned" not in sign or not signed)
+        return NATIVE_BITS[size_] >= NATIVE_BITS[was_size] + signed and ("unsigned" not in sign or not signed)
     return (old, new) in (("float", "double"), ("real", "double precision"))
 
 

@@ -12,6 +12,7 @@ import re
 import struct
 import uuid
 from collections.abc import Iterable
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 
@@ -157,6 +158,10 @@ def inherits(marker: str, *, foreign: bool) -> bool:
     return foreign and marker in ("", "uuid")
 
 
+#: How many bits whole numbers of a native type have, and those of any type.
+NATIVE_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+_BITS = NATIVE_BITS | {f"int{bits}": bits for bits in (8, 16, 32, 64)}
+
 _WHOLE = re.compile(r"(tiny|small|medium|big)?int(eger)?\b|int(8|16|32|64)$|year")
 
 
@@ -166,11 +171,49 @@ def text_size(type_: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def _range(core: str) -> tuple[Decimal, Decimal] | None:
+    """Give the least and the greatest number of a core or native type; None where they are not known."""
+    name, _, unsigned = core.partition(" ")
+    if name in _BITS:
+        least = 0 if unsigned == "unsigned" else -(2 ** (_BITS[name] - 1))
+        return Decimal(least), Decimal(least + 2 ** _BITS[name] - 1)
+    if match := re.fullmatch(r"decimal\((\d+),(\d+)\)", core):
+        most = (Decimal(10) ** int(match[1]) - 1).scaleb(-int(match[2]))
+        return -most, most
+    return None
+
+
+def meaning(core: str) -> str:
+    """Say which values a core or native type holds, as far as :func:`holds` knows; empty for one that holds any."""
+    kind = "a whole number" if _WHOLE.match(core) else "a number"
+    if bounds := _range(core):
+        return f"{kind} from {bounds[0]} to {bounds[1]}"
+    if core.startswith("enum("):
+        *others, last = enum_values(core)
+        return f"{', '.join(others)} or {last}" if others else last
+    if (size := text_size(core)) is not None:
+        return f"at most {size} characters"
+    words = {
+        _WHOLE.pattern: kind,
+        "float|double|real|decimal|numeric": kind,
+        "bool": "true or false",
+        "uuid": "a UUID such as 6f1c3a52-8d5e-4b0e-9c55-0a1b2c3d4e5f",
+        "datetime|timestamp": "a moment such as 2026-01-31 12:30:00",
+        "date": "a day such as 2026-01-31",
+        "time": "a time such as 12:30:00",
+        "json": "JSON",
+    }
+    return next((text for pattern, text in words.items() if re.match(pattern, core)), "")
+
+
 def holds(core: str, text: str) -> bool:
     """Say whether a value, written as a default is, is one of a core or native type."""
     if text.startswith("(") or text.upper().startswith("CURRENT_TIMESTAMP"):
         return True
     try:
+        if bounds := _range(core):
+            number = Decimal(int(text) if _WHOLE.match(core) else normal_default(core, text))
+            return bounds[0] <= number <= bounds[1]
         if _WHOLE.match(core):
             int(text)
         elif re.match(r"float|double|real|decimal|numeric", core):
@@ -180,7 +223,8 @@ def holds(core: str, text: str) -> bool:
         elif core == "uuid":
             uuid.UUID(text)
         elif re.match(r"date|timestamp", core):
-            return bool(_MOMENT.fullmatch(text))
+            match = _MOMENT.fullmatch(text)
+            return match is not None and bool(date(*map(int, match.groups()[:3])))
         elif re.match(r"time(?!stamp)", core):
             return bool(re.fullmatch(r"-?\d{1,3}:\d\d(:\d\d(\.\d+)?)?", text))
         elif core.startswith("enum("):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from . import notation
 from .model import TableName
 
 #: What a row may have: null, or what a definition could write as a default; lists and dictionaries are for ``<blob>``.
@@ -49,6 +50,25 @@ class Fill:
     sql: Sql | None = None
     of: tuple[TableName, str] | None = None
     each: str = ""
+
+
+#: Types whose attributes can have a value of their own in each row.
+_EACH = {
+    "number": r"(tiny|small|medium|big)?int|float|double|real|decimal|numeric|varchar|text",
+    "uuid": r"uuid|varchar|char",
+}
+
+
+def objection(type_: str, fill: Fill) -> str:
+    """Say why no row can get a fill for an attribute of a type; empty where nothing speaks against it."""
+    if fill.each and not re.match(_EACH[fill.each], type_):
+        return f"It is of type {type_}."
+    if fill.value is None or type_ == "<blob>":
+        return ""
+    if type_.startswith("<"):
+        return f"What a {type_} holds is written by its codec."
+    kind = "value of the enum" if type_.startswith("enum(") else type_
+    return "" if notation.holds(type_, fill.value) else f"It is no {kind}, which holds {notation.meaning(type_)}."
 
 
 #: What inserted rows of a parent get, by attribute (None: still to be decided); None where none may be inserted.

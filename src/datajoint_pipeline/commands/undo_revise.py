@@ -1,0 +1,196 @@
+"""`revise --undo`: takes back what the last `revise` wrote, where nobody else can have it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from .. import journal
+from ..embedded import server
+from ..errors import ExitCode, PipelineError
+from ..git import commit_with
+from ..history import chain, migration_files, revisions
+from ..history.migration_files import History
+from ..history.revisions import Revision
+from ..operations.topology import dangling
+from ..planner.target import DEV, LOCAL, PROD
+from ..project import connection as connecting
+from ..project import environments, settings
+from ..project.environments import Environment
+from ..project.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def undo(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> Revision:
+    """Take back what the last `revise` wrote: all schemas of it, as they belong together.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The project.
+    environment : Environment
+        Its databases are asked whether they have it; so is ``local`` where it was made.
+    schemas : collection of str
+        Where any are named, it is the last `revise` that wrote one of these.
+
+    Raises
+    ------
+    PipelineError
+        If it is edited, committed or applied, or another migration builds on it.
+    """
+    with taking_back(pipeline, environment, schemas) as revision:
+        revisions.forget(pipeline.project.backups, pipeline.project.files, revision)
+    return revision
+
+
+@contextmanager
+def taking_back(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> Iterator[Revision]:
+    """Take back what :func:`undo` does, for good once this ends without an error."""
+    pipeline.project.require_editable()
+    files = pipeline.project.files
+    revision = _last(pipeline, schemas)
+    _refuse_edited(pipeline, revision)
+    _refuse_committed(pipeline, revision)
+    _refuse_foundation(pipeline, revision)
+    _refuse_applied(pipeline, environment, revision)
+    there = revisions.write(revision.texts_before(files))
+    try:
+        yield revision
+    except BaseException:
+        revisions.write(there)
+        raise
+
+
+def asked(pipeline: Pipeline, environment: Environment) -> list[Environment]:
+    """Give the environments that are asked: those on the server of this one, and ``local`` where it was made."""
+    project = pipeline.project
+    names = dict.fromkeys([environment.name, *(() if environment.embedded else (DEV, PROD, LOCAL))])
+    made = server.made(project.local_directory)
+    return [e for e in (environments.find(project, name) for name in names) if made or not e.embedded]
+
+
+def _last(pipeline: Pipeline, schemas: Collection[str]) -> Revision:
+    project = pipeline.project
+    for name in schemas:
+        if name not in project.versions:
+            raise PipelineError(
+                f"There is no schema {name}.",
+                f"The project has {', '.join(project.versions)}.",
+                "Correct the name.",
+                exit_code=ExitCode.USAGE,
+            )
+    revision = revisions.last(project.backups, project.files, schemas)
+    if revision is None:
+        raise PipelineError(
+            f"There is no revise of {' or '.join(schemas) or 'this project'} to take back.",
+            "What revise wrote is only known on the machine that it ran on, until it is taken back.",
+            "Take the files as they were from version control.",
+        )
+    return revision
+
+
+def _titles(revision: Revision) -> str:
+    return " and ".join(f"{name} {after}" for name, (_, after) in revision.versions.items())
+
+
+def _refuse_edited(pipeline: Pipeline, revision: Revision) -> None:
+    project = pipeline.project
+    if path := revision.edited(project.files):
+        raise PipelineError(
+            f"{path.relative_to(project.root)} is not as revise wrote it.",
+            "It was edited, or another migration came after it, and that would be lost.",
+            "Go on in the file, or take back by hand what revise wrote; git status lists it.",
+        )
+
+
+def _refuse_committed(pipeline: Pipeline, revision: Revision) -> None:
+    project = pipeline.project
+    for name in revision.versions:
+        path = revision.migration(name) or project.files.folder / name / migration_files.LATEST
+        if path.is_file() and (commit := commit_with(path)):
+            raise PipelineError(
+                f"{path.relative_to(project.root)} is committed.",
+                f"Others may have it, from the commit {commit}.",
+                "Change the code and run revise for the next version; or take the commit back first, if nobody has it.",
+            )
+
+
+def _refuse_foundation(pipeline: Pipeline, revision: Revision) -> None:
+    """Refuse to take away what another migration builds on."""
+    project, histories = pipeline.project, migration_files.read(pipeline.project.files)
+    others = {name: _without(history, revision) for name, history in histories.items()}
+    for history in others.values():
+        for migration in history.migrations:
+            needed = {**migration.requires, migration.schema: migration.follows}
+            for name, (_, after) in revision.versions.items():
+                if revision.migration(name) and needed.get(name) == after:
+                    raise _foundation(project.command, revision, f"{migration.title} builds on it.", migration.schema)
+    # It may also have made way, for a table that another migration drops.
+    tables = migration_files.tables_of(history.oldest for history in others.values())
+    try:
+        for _, _, after_it in chain.replay(others, list(others)):
+            tables = after_it
+        wrong = dangling(tables, others)
+    except PipelineError as error:
+        wrong = [error.what]
+    if wrong:
+        raise _foundation(project.command, revision, f"Without it, {wrong[0]}", "")
+
+
+def _without(history: History, revision: Revision) -> History:
+    rest = [migration for migration in history.migrations if migration.path not in revision.made]
+    if history.folder / migration_files.LATEST in revision.made:
+        return History(history.schema, history.folder, migrations=rest)
+    return replace(history, migrations=rest)
+
+
+def _foundation(command: str, revision: Revision, why: str, schema: str) -> PipelineError:
+    first = f"{command} revise --undo {schema}".rstrip()
+    return PipelineError(f"{_titles(revision)} cannot be taken back alone.", why, f"First say {first}.")
+
+
+# --- Databases -------------------------------------------------------------------------------------------------------
+
+
+def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revision) -> None:
+    """Refuse where a database has it, of those that can be asked."""
+    for other in asked(pipeline, environment):
+        try:
+            connection = _connect(pipeline, environment, other)
+        except PipelineError as error:
+            if other.embedded != environment.embedded:
+                continue  # nobody works on a ``local`` that does not start
+            command = pipeline.project.command
+            do = f"Run {command} doctor to see what is wrong, or ask local alone: {command} --env local revise --undo."
+            what = f"Whether {other.name} has {_titles(revision)} is not known."
+            raise PipelineError(what, f"{error.what} {error.why}", do) from error
+        databases = {name: other.database(name) for name in revision.versions}
+        found = journal.survey(connection, databases.values())
+        recorded = {name: d for name, d in databases.items() if d in found and found[d].journal}
+        for name, record in journal.latest(connection, recorded).items():
+            if Version(record.version) >= Version(revision.versions[name][1]):
+                raise _applied(pipeline.project.command, other.name, revision, record)
+
+
+def _connect(pipeline: Pipeline, environment: Environment, other: Environment) -> dj.Connection:
+    """Connect to an environment that is asked; a pipeline itself has one connection."""
+    if other.embedded == environment.embedded:
+        return pipeline.connect(environment)
+    return connecting.connect(pipeline.project, settings.load(pipeline.project), other)
+
+
+def _applied(command: str, environment: str, revision: Revision, record: journal.Record) -> PipelineError:
+    before = revision.versions[record.schema][0]
+    back = f"first say {command} --env {environment} rollback {record.schema} --to {before}"
+    return PipelineError(
+        f"{_titles(revision)} cannot be taken back.",
+        f"{environment} has {record.schema} {record.version}.",
+        f"Change the code and run revise for the next version; or, where nobody works with it, {back}.",
+        exit_code=ExitCode.CONFLICT,
+    )

@@ -1,0 +1,124 @@
+"""What `revise` and `migrate --draft` ask a person on a terminal, and what they say to an answer that cannot be."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from conftest import Project, Result
+from living import in_words, ok, rows
+from test_migrate import living as living
+from test_undo_revise import written as written
+
+assert living and written  # fixtures
+
+GRAMS = "    grams : float64"
+RIG = '''
+
+@schema
+class Rig(dj.Manual):
+    definition = """
+    rig : varchar(8)
+    """
+'''
+
+
+def on_terminal(own: Project, typed: str, *arguments: str) -> Result:
+    """A command that a person at a terminal answers."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, typed.encode())
+        command = [sys.executable, "-m", own.package, *arguments]
+        done = subprocess.run(
+            command, cwd=own.folder, env=own.variables(), stdin=theirs, capture_output=True, text=True, timeout=120
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def migration(own: Project) -> str:
+    (path,) = (own.folder / "src/my_pipeline/migrations/life").glob("*_asked.py")
+    return path.read_text(encoding="utf-8")
+
+
+#: A type, an answer that it cannot hold, what is said to that, and one that it can.
+VALUES = {
+    "float32": ("?", "It is no float32, which holds a number.", "1.5"),
+    "int8": ("300", "It is no int8, which holds a whole number from -128 to 127.", "3"),
+    "decimal(4,2)": ("123.4", "It is no decimal(4,2), which holds a number from -99.99 to 99.99.", "12.34"),
+    "varchar(3)": ("long", "It is no varchar(3), which holds at most 3 characters.", "abc"),
+    "enum('a', 'b')": ("c", "It is no value of the enum, which holds a or b.", "b"),
+    "bool": ("maybe", "It is no bool, which holds true or false.", "true"),
+    "date": ("2026-02-30", "It is no date, which holds a day such as 2026-01-31.", "2026-02-28"),
+    "uuid": ("number()", "It is of type uuid.", "uuid()"),
+}
+
+
+@pytest.mark.parametrize("type_", VALUES)
+def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project, type_: str) -> None:
+    """Without a server; an option that says it is refused."""
+    wrong, why, right = VALUES[type_]
+    written.replace(written.module("life"), GRAMS, f"    more : {type_}\n{GRAMS}")
+    refused = ok(written, "revise", "-m", "asked", "--fill", f"Weight.more={wrong}", code=2)
+    assert in_words(refused.err) and why in refused.err, refused.err
+    done = on_terminal(written, f"{wrong}\n{right}\n", "revise", "-m", "asked")
+    assert done.code == 0, done.err
+    assert f"more ({type_})" in done.err and why in done.err
+    assert (f'"{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
+
+
+def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project) -> None:
+    """The rows are those of the server, where there is one."""
+    life = living.read(living.module("life"))
+    living.write(living.module("life"), life.replace("\n\n@schema\nclass Weight", f"{RIG}\n\n@schema\nclass Weight"))
+    ok(living, "revise", "-m", "rigs")
+    ok(living, "migrate")
+    rows(living, "life.Rig.insert([('A',), ('B',)])")
+    living.replace(living.module("life"), GRAMS, f"    -> Rig\n{GRAMS}")
+    for command in (["migrate", "--draft"], ["revise", "-m", "asked"]):
+        done = on_terminal(living, "Z\nB\n", *command)
+        assert done.code == 0, done.err
+        assert "Rows of life.Rig: A, B" in done.err and "There is no such row in life.Rig." in done.err
+    assert 'fill="B"' in migration(living)
+    ok(living, "migrate")
+    assert set(rows(living, "[r['rig'] for r in life.Weight.to_dicts()]")) == {"B"}
+
+
+def test_without_a_server_any_key_is_taken(written: Project) -> None:
+    life = written.read(written.module("life"))
+    written.write(written.module("life"), life.replace("\n\n@schema\nclass Weight", f"{RIG}\n\n@schema\nclass Weight"))
+    ok(written, "revise", "-m", "rigs")
+    written.replace(written.module("life"), GRAMS, f"    -> Rig\n{GRAMS}")
+    for environment in ("local", "dev"):
+        done = on_terminal(written, "Z\n", "--env", environment, "revise", "-m", "asked")
+        assert done.code == 0 and "Rows of" not in done.err and 'fill="Z"' in migration(written), done.err
+        ok(written, "revise", "--undo")
+
+
+def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
+    life = written.module("life")
+    written.replace(life, "    name : varchar(32)", "    nickname : varchar(32)\n    moniker : varchar(32)")
+    done = on_terminal(written, "yes\n7\nmoniker\nx\n", "revise", "-m", "asked")
+    assert done.code == 0, done.err
+    assert done.err.count("Say the number before the new name, 1 or 2, or 0 if it is gone.") == 2
+    assert "is not a valid integer" not in done.err
+    assert 'RenameAttribute("Animal", "name", "moniker")' in migration(written)
+
+
+def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
+    living.replace(living.module("life"), GRAMS, f"    unit : varchar(4)\n{GRAMS}")
+    stopped = on_terminal(living, "\n", "migrate", "--draft")
+    assert (
+        stopped.code == 1 and "decide later" not in stopped.err and "nothing: stop, and change nothing" in stopped.err
+    )
+    assert "Say --fill Weight.unit=VALUE." in stopped.err
+    done = on_terminal(living, "grams\ng\n", "migrate", "--draft")
+    assert done.code == 0, done.err
+    assert set(rows(living, "[r['unit'] for r in life.Weight.to_dicts()]")) == {"g"}
+    offered = on_terminal(living, "\n", "revise", "-m", "asked")
+    assert offered.code == 0 and "nothing: decide later" in offered.err and "fill=ASK" in migration(living)
