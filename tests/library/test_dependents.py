@@ -159,6 +159,35 @@ def test_a_check_constraint_that_was_adopted(living: Project, server: Server) ->
     assert states(living)["life"][0] == "current"
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_what_hangs_on_columns_goes_along_where_a_table_is_built_anew(living: Project, server: Server) -> None:
+    """But for what depends on the table itself, and for check constraints that were adopted."""
+    alter = "ALTER TABLE dev_life.animal "
+    server.execute(
+        f"{alter} ALTER name SET STATISTICS 500, ALTER name SET STORAGE EXTERNAL, ALTER name SET (n_distinct = 5)",
+        f"{alter} ADD CONSTRAINT named CHECK (name <> '')",
+        "CREATE FUNCTION dev_life.names() RETURNS SETOF varchar LANGUAGE sql "
+        "BEGIN ATOMIC SELECT name FROM dev_life.animal; END",
+    )
+    ok(living, "adopt", "--again", "life")
+    revise(living, "    colour = ", "    size = null : int32\n    colour = ")
+    refused(living, "2 objects that would be lost", "constraint named", "function dev_life.names()")
+    server.execute(f"{alter} DROP CONSTRAINT named", "DROP FUNCTION dev_life.names()")
+    ok(living, "adopt", "--again", "life", code=3)
+    ok(living, "migrate")
+    options = "SELECT attstattarget, attstorage::text, attoptions::text FROM pg_attribute WHERE attname = 'name' AND "
+    assert server.execute(f"{options} attrelid = 'dev_life.animal'::regclass") == [(500, "e", "{n_distinct=5}")]
+
+
+def test_what_had_drifted_in_another_schema_stays_so(living: Project, server: Server) -> None:
+    """Though the migration changes that schema's tables as well."""
+    server.execute("ALTER TABLE dev_work.task ADD CONSTRAINT named CHECK (task <> '')")
+    assert ok(living, "status", code=4)
+    revise(living, "    animal_id : int32", "    animal_id : int64")
+    living.run("migrate")
+    assert states(living) == {"life": ("current", "2.0.0"), "work": ("drifted", "1.0.0")}
+
+
 def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, server: Server) -> None:
     server.execute("CREATE VIEW dev_life.numbers AS SELECT animal_id FROM dev_life.animal")
     revise(living, "    name : varchar(32)", "    name : varchar(64)")

@@ -162,8 +162,11 @@ class Run:
                 journal.stamp(connection, place, member.run, shapes[member.schema].fingerprint)
                 journal.finish(connection, place, member.run)
             for name in shapes.keys() & wanted.keys() - own:
-                # Another schema's tables may have other columns now, though its version is the same.
-                journal.restamp(connection, databases[name], shapes[name].fingerprint)
+                # Another schema's tables may have other columns now, though its version is the same. If it had drifted,
+                # it stays so.
+                record, before = self.deployment.records.get(name), self.deployment.shapes.get(name)
+                if record is None or before is None or record.fingerprint in (None, before.fingerprint):
+                    journal.restamp(connection, databases[name], shapes[name].fingerprint)
         drafts.forget(self.target)
 
     def _moved(self) -> dict[str, str]:

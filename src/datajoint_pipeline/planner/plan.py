@@ -65,7 +65,9 @@ def counted(count: int, words: str) -> str:
     if count != 1:
         return f"{count:,} {words}"
     words = re.sub(
-        r"^(value|row|trigger|view|object|foreign key|account|event|routine|function|check constraint)s\b", r"\1", words
+        r"^(value|row|trigger|view|object|attribute|foreign key|account|event|routine|function|check constraint)s\b",
+        r"\1",
+        words,
     )
     for many, one in _ONE.items():
         words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)

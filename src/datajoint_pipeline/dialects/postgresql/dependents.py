@@ -1,4 +1,4 @@
-"""Finds what hangs on a table of PostgreSQL that DataJoint does not know: views, triggers, policies, rules,
+"""Finds what hangs on a table of PostgreSQL that DataJoint does not know: views, triggers, policies, rules, functions,
 publications, statistics, foreign keys from elsewhere.
 
 Where a table is built anew they would be lost, or the server would refuse to drop the old one; where it is altered, the
@@ -36,6 +36,9 @@ _OBJECTS = """
     UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {t} AND c.relrowsecurity
     UNION SELECT 'table ' || i.inhrelid::regclass || ', which inherits from it', 0 FROM pg_inherits i
         WHERE i.inhparent = {t}
+    UNION SELECT 'function ' || d.objid::regprocedure, d.refobjsubid FROM pg_depend d
+        WHERE d.classid = 'pg_proc'::regclass AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = {t}
+        OR d.refclassid = 'pg_type'::regclass AND d.refobjid = (SELECT c.reltype FROM pg_class c WHERE c.oid = {t}))
     UNION SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || v.relname,
             d.refobjsubid
         FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
@@ -48,6 +51,12 @@ _KEYS = """
     SELECT 'foreign key ' || k.conname || ' of ' || n.nspname || '.' || c.relname FROM pg_constraint k
         JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE k.contype = 'f' AND k.confrelid = {t} AND n.nspname NOT IN ({ours})
+"""
+
+
+#: What a table may have that DataJoint makes none of, and that its columns take along where it is altered.
+_CONSTRAINTS = """
+    SELECT 'constraint ' || k.conname FROM pg_constraint k WHERE k.conrelid = {t} AND k.contype IN ('c', 'x')
 """
 
 
@@ -70,7 +79,8 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     objects = _OBJECTS.format(t=table)
     changed = {*change.dropped, *converted(alteration, change)}
     if rebuild:
-        yield Probe("object", (), _named(f"SELECT DISTINCT what FROM ({objects}) o"), "objects that would be lost")
+        lost = f"SELECT what FROM ({objects}) o UNION {_CONSTRAINTS.format(t=table)}"
+        yield Probe("object", (), _named(lost), "objects that would be lost")
     elif changed:
         yield _reading(dialect, table, changed)
     if rebuild or change.table.primary_key != alteration.after.primary_key:
@@ -86,6 +96,14 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     moves = dialect.place(before.name) != dialect.place(alteration.after.name)
     if gone or moves:
         yield from functions(dialect, before.name, set() if moves else gone)
+    if change.retyped and not rebuild:
+        # The server has the new type stored as that usually is.
+        stored = (
+            "SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+            f"WHERE a.attrelid = {table} AND (a.attstorage <> t.typstorage OR a.attcompression <> '') "
+            f"AND a.attname IN ({literals(dialect, {change.old[name] for name in change.retyped})})"
+        )
+        yield Probe("named", (), _named(stored), "attributes whose STORAGE or COMPRESSION becomes the usual")
     # Another type comes with its expression, and no update.
     if (given := filled(alteration, change)) and not rebuild:
         fires = (
@@ -122,9 +140,8 @@ def of_deleted(dialect: Dialect, name: TableName, column: str) -> Iterator[Probe
         keys += f"AND ({number}) = ANY (k.confkey)"
     else:
         # What is the table's own goes with it.
-        others = (
-            f"SELECT DISTINCT what FROM ({_OBJECTS.format(t=table)}) o WHERE what ~ '^(materialized )?view |^table '"
-        )
+        kinds = "'^((materialized )?view|table|function) '"
+        others = f"SELECT DISTINCT what FROM ({_OBJECTS.format(t=table)}) o WHERE what ~ {kinds}"
         yield Probe("object", (), _named(others), "objects that read it")
     what = f"foreign keys from outside of the pipeline that lead to {column or 'it'}"
     yield Probe("object", (column,) if column else (), _named(keys), what)

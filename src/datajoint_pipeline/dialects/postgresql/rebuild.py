@@ -1,5 +1,5 @@
 """Builds a table of PostgreSQL anew: a new table, its rows copied in one statement, then the new one in the old one's
-place, with its indexes, foreign keys, rights, owner, options and replica identity."""
+place, with its indexes, foreign keys, rights, owner, options, those of its columns too, and replica identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .columns import comments, join_to_parent, make_table
 from .texts import block, literal
 
 #: Gives a table the rights, owner, options and replica identity of another; ``old`` and ``new`` are literals of their
-#: names, ``columns`` rows with those of each column before and afterwards.
+#: names, ``columns`` rows with those of each column before and afterwards. How a value is stored depends on its type.
 _RIGHTS = """DECLARE r record; BEGIN
   FOR r IN
     SELECT a.*, '' AS part FROM pg_class c, aclexplode(c.relacl) a
@@ -25,6 +25,26 @@ _RIGHTS = """DECLARE r record; BEGIN
     EXECUTE 'GRANT ' || r.privilege_type || r.part || ' ON ' || {new} || ' TO '
       || CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r.grantee)) END
       || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
+  END LOOP;
+  FOR r IN SELECT ' ALTER COLUMN ' || quote_ident(n.will) || ' SET ' AS change, p.attstattarget AS target, p.attoptions,
+      CASE WHEN p.attstorage <> t.typstorage THEN p.attstorage END AS stored, p.attcompression AS compressed,
+      u.typstorage <> 'p' AS long
+    FROM (VALUES {columns}) n (was, will)
+      JOIN pg_attribute p ON p.attrelid = {old}::regclass AND p.attname = n.was JOIN pg_type t ON t.oid = p.atttypid
+      JOIN pg_attribute q ON q.attrelid = {new}::regclass AND q.attname = n.will JOIN pg_type u ON u.oid = q.atttypid
+  LOOP
+    IF r.target >= 0 THEN EXECUTE 'ALTER TABLE ' || {new} || r.change || 'STATISTICS ' || r.target; END IF;
+    IF r.attoptions IS NOT NULL THEN
+      EXECUTE 'ALTER TABLE ' || {new} || r.change || '(' || array_to_string(r.attoptions, ', ') || ')';
+    END IF;
+    IF r.long AND r.stored IS NOT NULL THEN
+      EXECUTE 'ALTER TABLE ' || {new} || r.change || 'STORAGE '
+        || CASE r.stored WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END;
+    END IF;
+    IF r.long AND r.compressed <> '' THEN
+      EXECUTE 'ALTER TABLE ' || {new} || r.change || 'COMPRESSION '
+        || CASE r.compressed WHEN 'l' THEN 'lz4' ELSE 'pglz' END;
+    END IF;
   END LOOP;
   FOR r IN SELECT * FROM pg_class WHERE oid = {old}::regclass LOOP
     IF r.relreplident = 'f' THEN EXECUTE 'ALTER TABLE ' || {new} || ' REPLICA IDENTITY FULL'; END IF;
