@@ -120,6 +120,19 @@ CASES = {
         {"G": [(1,)], "U": [(1, 1)], "M": [(1, 9, 1), (2, 1, 1)]},
         "--insert G --insert U",
     ),
+    "a value that goes, and would be taken along if its type were the same": Evolution(
+        {"M": "Lookup: m : varchar(8)", "C": "c : int32; ---; -> M"},
+        {"M": "Lookup: m : varchar(6)", "P": "p : int32; ---; -> M", "T": "c : int32; ---; -> P", "C": "-> T"},
+        {"M": [("x",), ("y",)], "C": [(1, "x"), (2, "x")]},
+        "--fill T.p=0 --fill P.m=x",
+    ),
+    "rows that are put in, whose own parent needs a row that is not there": Evolution(
+        {"M": "Lookup: m : varchar(8)", "C": "c : int32; ---; -> M"},
+        {"M": "Lookup: m : varchar(6)", "P": "p : int32; ---; -> M", "T": "c : int32; ---; -> P", "C": "-> T"},
+        {"M": [("x",), ("y",)], "C": [(1, "x"), (2, "x")]},
+        "--fill T.p=0 --fill P.m=q",
+        r"2 rows whose \(m = 'q'\) is in no row of a\.#?[mM]",
+    ),
     "rows that need two parents in the other order": Evolution(
         {"Z": "z : int32", "U": "-> Z; n : int32", "M": "m : int32; ---; z : int32; n : int32"},
         {"Z": "z : int32", "U": "-> Z; n : int32", "M": "m : int32; ---; -> Z; -> U"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..dialects.base import Dialect
@@ -41,13 +41,10 @@ def orphans(
     found = rows.compared(name, key.parent, ours, partly=True)
     if given is None or not found:
         return found
-    for above in after[key.parent].foreign_keys if key.parent in after else ():
-        if (above.parent in origins.tables or above.parent in back) and above.parent != key.parent:
-            if _also_inserted(after[name], key, above, origins):
-                continue
-            pairs = zip(above.attributes, above.parent_attributes, strict=True)
-            theirs = {t: ours.get(a) or rows.constant(key.parent, a, given.get(a)) for a, t in pairs}
-            found += rows.compared(name, above.parent, theirs)
+    if key.parent in after:
+        found += rows.lacking(
+            name, key.parent, ours, given, lambda above: _also_inserted(after[name], key, above, origins)
+        )
     found += rows.clashing(name, key.parent, ours, given)
     found += rows.merging(name, key.parent, ours, given)
     return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
@@ -249,11 +246,7 @@ class _FutureRows:
         if len(pairs) < len(ours):
             return []
         old, there = self._origins.tables[name], self._there(parent)
-        taken = {
-            a: Side(f"c.{self._dialect.quote(a)}", type_, a)
-            for a, type_ in leaving(self._before, self._origins, name).items()
-            if a not in ours and a not in given and takes(self._after, parent, a, type_)
-        }
+        taken = {a: side for a, side in self._along(name, parent, given).items() if a not in ours}
         source = self._source(parent)
         found = [
             (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source))
@@ -267,6 +260,42 @@ class _FutureRows:
                 above = {t: known[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
                 found += self.merging(name, key.parent, above, given)
         return found
+
+    def lacking(
+        self,
+        name: TableName,
+        parent: TableName,
+        ours: Mapping[str, Side | None],
+        given: Mapping[str, str],
+        inserted: Callable[[ForeignKey], bool],
+    ) -> list[tuple[TableName, Probe]]:
+        """Count the rows whose inserted parents would themselves find no parent, those of new parents' parents too.
+
+        ``inserted`` tells of a foreign key of the parent whether rows are put in for it as well.
+        """
+        along, found = self._along(name, parent, given), list[tuple[TableName, Probe]]()
+
+        def known(attribute: str) -> Side | None:
+            return ours.get(attribute) or along.get(attribute) or self.constant(parent, attribute, given.get(attribute))
+
+        put_in = {k.parent for k in self._after[name].foreign_keys if (name, k) in self._origins.missing}
+        for key in self._after[parent].foreign_keys:
+            above = {t: known(a) for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
+            if key.parent == parent or inserted(key):
+                continue
+            if self._there(key.parent) is not None:
+                found += self.compared(name, key.parent, above)
+            elif key.parent in self._after:
+                found += self.lacking(name, key.parent, above, given, lambda further: further.parent in put_in)
+        return found
+
+    def _along(self, name: TableName, parent: TableName, given: Mapping[str, str]) -> dict[str, Side]:
+        """Give what inserted rows of a table take along of the rows that need them."""
+        return {
+            a: Side(f"c.{self._dialect.quote(a)}", type_, a)
+            for a, type_ in leaving(self._before, self._origins, name).items()
+            if a not in given and takes(self._after, parent, a, type_)
+        }
 
     def _there(self, parent: TableName) -> TableName | None:
         """Give a table's name before; None where it is still to be made."""

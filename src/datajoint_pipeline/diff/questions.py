@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..operations.origins import resolved
 from ..operations.structure import Tables
 from ..schema.model import Attribute, ForeignKey, Table, TableName
 from ..schema.values import Fill, Missing
@@ -138,8 +139,13 @@ def missing(
     ours = [after[name].attribute[attribute] for attribute in key.attributes]
     if any(a.nullable and a.name not in renamed[name].attribute and (name, a.name) not in answers.fills for a in ours):
         return None  # rows have nothing there, and refer to nothing
-    leaving = {a.name: a.type for a in renamed[name].attributes if a.name not in after[name].attribute}
+    gone = [a.name for a in renamed[name].attributes if a.name not in after[name].attribute]
+    leaving = {attribute: resolved(renamed, name, attribute) for attribute in gone}
     given: dict[str, str | None] = {}
+
+    def leaves(table: Table, attribute: Attribute) -> bool:
+        """Say whether the table that needs a row drops an attribute of the same name and type."""
+        return leaving.get(attribute.name) == resolved(after, table.name, attribute.name)
 
     def ask(table: Table, known: set[str]) -> None:
         for attribute in table.attributes:
@@ -148,7 +154,7 @@ def missing(
                 continue
             if answer is not None and answer.value is not None:
                 given[attribute.name] = answer.value
-            elif not (attribute.nullable or attribute.default is not None or _leaves(attribute, leaving)):
+            elif not (attribute.nullable or attribute.default is not None or leaves(table, attribute)):
                 given[attribute.name] = None
                 questions.append(Question("fill", table.name, attribute.name))
         names = {*known, *given, *leaving}
@@ -158,8 +164,3 @@ def missing(
 
     ask(after[key.parent], set(key.parent_attributes))
     return tuple(given.items())
-
-
-def _leaves(attribute: Attribute, leaving: Mapping[str, str]) -> bool:
-    """Say whether the table that needs a row in the parent drops an attribute of the same name and type."""
-    return leaving.get(attribute.name) == attribute.type
