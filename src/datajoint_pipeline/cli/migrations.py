@@ -37,6 +37,7 @@ def _show_impact(
     found: list[Impact],
     *,
     sql: bool = False,
+    short: bool = False,
     allow_data_loss: bool = False,
 ) -> None:
     """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named."""
@@ -56,8 +57,8 @@ def _show_impact(
         for group in found:
             click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
-        render.impact(environment, found, refused)
-    codes = [error.exit_code for _, error in refused]
+        render.impact(environment, found, refused, short=short)
+    codes = [error.exit_code for _, error in refused] + [ExitCode.INTERRUPTED for group in found if group.done]
     if ExitCode.ERROR in codes:
         leave(ExitCode.ERROR)
     leave(worst([*codes, ExitCode.DRIFT if drifted else ExitCode.PENDING if found else ExitCode.OK]))
@@ -176,7 +177,7 @@ def migrate(
             found = migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
         else:
             found = migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
-        _show_impact(options, environment, found, sql=sql, allow_data_loss=allow_data_loss)
+        _show_impact(options, environment, found, sql=sql, short=True, allow_data_loss=allow_data_loss)
         return
     backups = backup.Backups(not no_backup, render.backup)
     with render.steps() as report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ..project.project import Project
     from ..schema.model import Table as Table_
     from ..schema.model import TableName
+
+#: How MySQL is to change a table, which only who knows it wants to read.
+_HOW = re.compile(r", (ALGORITHM|LOCK) = \w+")
 
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
 
@@ -228,8 +232,10 @@ def differences(found: list[Comparison]) -> None:
             console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
 
 
-def impact(environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]]) -> None:
-    """Print what `migrate` would do; first, what stands in the way."""
+def impact(
+    environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]], *, short: bool
+) -> None:
+    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
@@ -238,7 +244,10 @@ def impact(environment: Environment, found: list[Impact], refused: Sequence[tupl
         console.print(f"[green]Nothing is pending on {environment.name}.[/]")
     for cost in found:
         console.print(f"[bold]{escape(cost.title)}[/]")
-        table = _table("table", "rows", "size", "below it", "jobs held", "written anew", "who waits")
+        if cost.done:
+            steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
+            console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
+        table = _table("table", "rows", "size", "dependent tables", "running jobs", "written anew", "who has to wait")
         waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
         for t in cost.tables:
             table.add_row(
@@ -252,21 +261,29 @@ def impact(environment: Environment, found: list[Impact], refused: Sequence[tupl
             )
         if cost.tables:
             console.print(table)
-        for number, step in enumerate(cost.group.steps, 1):
-            algorithm = f" [dim]{step.algorithm}[/]" if step.algorithm else ""
-            console.print(f"{number:3}  {escape(step.words)}{algorithm}")
-            for statement in step.script:
-                console.print(f"[dim]{escape(statement)}[/]")
+        if cost.locked:
+            names = ", ".join(map(str, cost.locked))
+            console.print(f"While the tables change they are locked for everybody else: {escape(names)}.")
+        for number, step in enumerate(cost.group.steps, cost.done + 1):
+            console.print(f"{number:3}  {escape(step.words)}")
+            for statement in step.statements:
+                line = _HOW.sub("", " ".join(statement.split())) if short else statement
+                console.print(f"     [dim]{escape(line)}[/]", no_wrap=short, overflow="ellipsis" if short else None)
         for finding in cost.group.violations:
             if finding not in stands:
                 console.print(f"[yellow]![/] {escape(str(finding.table))}: {escape(finding.counted)}")
-        if not any(violation.loses or violation.blocks or violation.unsure for violation in cost.group.violations):
+        asked = not cost.done  # which was before the first step
+        if asked and not any(v.loses or v.blocks or v.unsure for v in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
             console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+    if any(cost.done for cost in found):
+        console.print("What is pending beside it can be shown when that is done.")
+    if found and short:
+        console.print("Whole statements: the same with --sql instead of --dry-run.")
     if found:
         console.print("Nothing was changed.")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from ..executor import apply, owners, stepping
+from ..executor import apply, owners, resume, stepping
 from ..executor.apply import Warn
 from ..executor.backup import Backups
 from ..executor.runs import Report
@@ -87,19 +87,23 @@ def plan(
     to: str | None = None,
     answer: Answer | None = None,
 ) -> list[Impact]:
-    """Give what :func:`migrate` would do; change nothing."""
+    """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
+        if (left := resume.survey(target)) is not None:
+            return [left]
         return impact.survey(target, schemas, to, answer=answer)
 
 
 def plan_draft(
     pipeline: Pipeline, environment: Environment, schemas: Iterable[str], *, answer: Answer, ask: Ask | None = None
 ) -> list[Impact]:
-    """Give what :func:`draft` would do; change nothing."""
+    """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
+        if (left := resume.survey(target)) is not None:
+            return [left]
         return impact.survey_draft(target, schemas, answer, ask)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Step
@@ -26,7 +27,7 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
         new_name = names.get(old_name)
         new = None if new_name is None else after.get(new_name)
         if new_name is None or new is None or not new.tier.startswith(("Imported", "Computed")):
-            yield from dialect.drop_table(job)
+            yield from _called(dialect.drop_table(job), f"drop the jobs of {old_name}")
             continue
         was = origins.attributes.get(new_name, {})
         renamed = {old_attribute: name for name, old_attribute in was.items()}
@@ -34,13 +35,20 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
         types = [resolved(before, old_name, name) for name in key(old)]
         taken = (COLUMNS | {*key(old)}) & {k for name, k in zip(key(old), keys, strict=True) if k != name}
         if taken or set(keys) != set(key(new)) or types != [resolved(after, new_name, name) for name in keys]:
-            yield from dialect.drop_table(job)
+            yield from _called(dialect.drop_table(job), f"drop the jobs of {new_name}; DataJoint makes them anew")
             continue
         moved = TableName(new_name.schema, PREFIX + new_name.table.lstrip("_"))
         if moved != job:
-            yield from dialect.rename_table(job, moved)
+            yield from _called(dialect.rename_table(job, moved), f"let the jobs of {old_name} follow to {new_name}")
         for name, new_key in zip(key(old), keys, strict=True):
             if name != new_key:
                 columns = f"{dialect.quote(name)} TO {dialect.quote(new_key)}"
                 sql = f"ALTER TABLE {dialect.full(moved)} RENAME COLUMN {columns}"
                 yield Step(sql, (moved,), f"rename {name} to {new_key} in the jobs of {new_name}")
+
+
+def _called(steps: Iterable[Step], words: str) -> Iterator[Step]:
+    """Give steps, of which the first is called so that it names the table whose jobs they are."""
+    first, *more = steps
+    yield replace(first, words=words)
+    yield from more
