@@ -26,12 +26,12 @@ assert migrations  # its commands are the program's too
 @common
 def init(options: Options) -> None:
     """Make schemas and tables in an empty database and record their versions."""
-    from . import render
+    from .progress import Progress
 
     environment = options.select()
-    with render.spinner("Making") as report:
-        found = options.pipeline.initialize(options.environment, report=report)
-    show_status(options, environment, found)
+    with Progress("Making") as progress:
+        found = options.pipeline.initialize(options.environment, report=progress.name)
+    show_status(options, environment, found, done=progress.done("schema"))
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
@@ -66,8 +66,10 @@ def check(options: Options) -> None:
     """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
     from ..commands import check as checking
     from . import render
+    from .progress import Progress
 
-    findings = checking.check(options.pipeline)
+    with Progress("Checking") as progress:
+        findings = checking.check(options.pipeline, progress.name)
     if options.json:
         rows = [{name: value for name, value in vars(f).items() if name != "note"} for f in findings]
         notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]

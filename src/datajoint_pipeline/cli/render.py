@@ -1,20 +1,18 @@
-"""Tables and progress for a terminal."""
+"""Tables and sentences for a terminal."""
 
 from __future__ import annotations
 
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from .console import console as _console
+from .progress import many
 from .visible import echo, visible
 
 if TYPE_CHECKING:
@@ -42,20 +40,6 @@ if TYPE_CHECKING:
 _HOW = re.compile(r", (ALGORITHM|LOCK) = \w+")
 
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
-
-
-class _Console(Console):
-    """A console that writes control characters out, whoever the text is from; colours are its own."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
-
-
-def _console(**options: Any) -> Console:
-    console = _Console(highlight=False, emoji=False, **options)  # the mark :date: is none
-    if not console.is_terminal:
-        console.width = 160  # a pipe has no width; nothing that a person greps for should be cut
-    return console
 
 
 def _table(*columns: str) -> Table:
@@ -149,17 +133,6 @@ def doctor(report: Report) -> None:
         console.print(f"  {escape(problem.do)}")
     if not report.problems:
         console.print("[green]Nothing is wrong.[/]")
-
-
-@contextmanager
-def spinner(word: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal which thing is being worked on; elsewhere nothing."""
-    console = _console(file=sys.stderr)
-    if not console.is_terminal:
-        yield lambda name: None
-        return
-    with console.status(f"{word} …") as shown:
-        yield lambda name: shown.update(escape(visible(f"{word} {name} …")))
 
 
 def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | None:
@@ -288,14 +261,15 @@ def impact(
         console.print("Nothing was changed.")
 
 
-def purged(found: list[Purged]) -> None:
+def purged(found: list[Purged], took: str) -> None:
     """Print what `purge` deleted."""
     console = _console()
     for item in found:
         what = f"{item.table}.{item.attribute}" if item.attribute else item.table
-        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
-    if not found:
-        console.print("Nothing is soft-deleted.")
+        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {many(item.values, 'value')}")
+    values = many(sum(item.values for item in found), "value")
+    things = many(len(found), "column or table", "columns and tables")
+    console.print(f"{things} with {values} deleted in {took}." if found else "Nothing is soft-deleted.")
 
 
 def backup(path: Path, manifest: Manifest) -> None:
@@ -312,7 +286,7 @@ def warning(text: str) -> None:
     _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}", soft_wrap=True)
 
 
-def restored(found: list[Restored], *, dry_run: bool) -> None:
+def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
     """Print what `restore` put back."""
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
@@ -320,20 +294,5 @@ def restored(found: list[Restored], *, dry_run: bool) -> None:
         words = [f"{item.restored:,} of {item.rows:,} rows {done}", f"{item.same:,} were as they are in the file"]
         words += [f"{item.gone:,} are not there any more"] if item.gone else []
         console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
-
-
-@contextmanager
-def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on a terminal which step runs, and in the end how many did."""
-    begun, done = time.monotonic(), 0
-
-    def report(words: str, number: int, of: int) -> None:
-        nonlocal done
-        done += 1
-        show(f"{number} of {of}: {words}")
-
-    with spinner("Step") as show:
-        yield report
-    if done:
-        steps = "1 step" if done == 1 else f"{done} steps"
-        _console().print(f"{steps} done in {time.monotonic() - begun:.1f} s.")
+    rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
+    console.print("Nothing was changed." if dry_run else f"{rows} put back in {took}.")

@@ -23,15 +23,26 @@ from ..project.project import Project
 from ..schema.model import Table, TableName
 
 
-def check(pipeline: Pipeline) -> list[Finding]:
-    """Find everything that is not as it should be."""
+def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
+    """Find everything that is not as it should be; ``report`` is called with the name of what is looked at."""
     project = pipeline.project
+    schemas = ", ".join(project.versions)
     with ThreadPoolExecutor() as pool:
         edited = pool.submit(template.edited, project)
-        found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
-        # Definitions can only be declared along a sound graph; its findings come first and explain more.
         code = cache(lambda: pipeline.read_code().tables(project.versions))  # in a process of its own, once
-        found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
+        checks: dict[str, Callable[[], list[Finding]]] = {
+            "files of the template": lambda: template.conflicts(project),
+            "imports and foreign keys": lambda: graph.check(graph.read(project.directory), project.versions),
+            f"definitions of {schemas}": lambda: _check_definitions(project),
+            f"migrations of {schemas}": lambda: _check_migrations(project, code),
+            f"migrations of {schemas}, on rows": lambda: _check_rows(project),
+        }
+        found: list[Finding] = []
+        for name, look in checks.items():
+            report(name)
+            # Definitions can only be declared along a sound graph; its findings come first and explain more.
+            if found := look():
+                break
         jobs = _check_jobs(code().values()) if all(one.note for one in found) else []
         return [*found, *jobs, *library.check(project), *edited.result()]
 

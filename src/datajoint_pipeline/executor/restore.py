@@ -134,8 +134,8 @@ class _Restoring:
         places = {self._place(part) for part in self.file.manifest.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         stepping.prepare(self.connection)
-        databases = self.deployment.databases
-        return stepping.patiently(self.connection, databases, partial(self._attempt, owned))
+        databases, warn = self.deployment.databases, self.deployment.target.warn
+        return stepping.patiently(self.connection, databases, partial(self._attempt, owned), warn)
 
     def _attempt(self, owned: Mapping[str, Owner]) -> list[Restored]:
         """Make what is missing, put the values back, and undo all of it in a dry run."""

@@ -122,7 +122,7 @@ def _deleting(dialect: Dialect, item: Purged) -> list[str]:
 
 def _delete(deployment: Deployment, statements: list[str], schemas: list[str], options: str) -> None:
     """Delete, and record it. PostgreSQL does it as a whole; killed on MySQL, it is gone on with by the next purge."""
-    connection, databases = deployment.connection, deployment.databases
+    connection, databases, warn = deployment.connection, deployment.databases, deployment.target.warn
 
     def as_a_whole() -> None:
         with stepping.transaction(connection):
@@ -132,13 +132,13 @@ def _delete(deployment: Deployment, statements: list[str], schemas: list[str], o
             note.end()
 
     if connection.adapter.backend == "postgresql":
-        stepping.patiently(connection, databases, as_a_whole)
+        stepping.patiently(connection, databases, as_a_whole, warn)
         return
     note = Note.take(deployment, schemas, "purge", options)
     for number, statement in enumerate(statements):
         what = "Not everything was deleted yet." if number else "Nothing was deleted."
         try:
-            stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
+            stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what), warn)
         except stepping.Refused:
             if number == 0:
                 note.withdraw()
