@@ -213,6 +213,19 @@ def test_unreachable_server_is_three_lines(made: Project) -> None:
     assert "Traceback" in debug.err and "hidden-word" not in debug.err + debug.out + result.err
 
 
+def test_diff_without_a_server_compares_code_and_snapshots(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    away = {"MY_PIPELINE_ENV": "dev", "DJ_HOST": "127.0.0.1", "DJ_PORT": "1", "DJ_USER": "u", "DJ_PASS": "p"}
+    same = fresh.run("diff", **away)
+    assert same.code == 0 and same.out.count("nothing changed") == 5
+    assert "127.0.0.1:1" in same.err and "compares the code with the snapshots alone" in same.err
+    fresh.replace(fresh.module("subject"), "    subject_notes", "    weight = null : float32\n    subject_notes")
+    changed = fresh.run("diff", "--json", **away)
+    assert changed.code == 3 and "127.0.0.1:1" in changed.json["unreachable"]
+    assert [s["name"] for s in changed.json["schemas"] if s["code"]] == ["subject"]
+    assert "unreachable" not in fresh.run("diff", "--json").json
+
+
 def test_missing_credentials_say_which_command_writes_them(made: Project) -> None:
     result = made.run("--env", "dev", "status")
     assert result.code == 1 and "my-pipeline secrets" in result.err
@@ -248,7 +261,9 @@ def test_check_names_the_definition_that_datajoint_refuses(fresh: Project) -> No
     fresh.replace(fresh.module("imaging"), "frame_rate : float64", "frame_rate : flout64")
     result = fresh.run("check", "--json")
     assert result.code == 1
-    assert "imaging.py" in result.json["findings"][0]["what"]
+    (finding,) = result.json["findings"]
+    line = fresh.read("src/my_pipeline/imaging.py").splitlines()[finding["line"] - 1]
+    assert (finding["module"], finding["path"]) == ("imaging", "src/my_pipeline/imaging.py") and "flout64" in line
 
 
 def test_check_needs_no_configured_server(fresh: Project) -> None:

@@ -71,11 +71,15 @@ def check(options: Options) -> None:
     with Progress("Checking") as progress:
         findings = checking.check(options.pipeline, progress.name)
     if options.json:
-        rows = [{name: value for name, value in vars(f).items() if name != "note"} for f in findings]
+        path_of = options.pipeline.project.path_of
+        rows = [
+            {**{name: value for name, value in vars(f).items() if name != "note"}, "path": path_of(f.module)}
+            for f in findings
+        ]
         notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
         options.print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
     else:
-        render.findings(findings)
+        render.findings(options.pipeline.project, findings)
     leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 

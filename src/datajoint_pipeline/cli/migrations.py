@@ -129,7 +129,9 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
     if error is not None:
         echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
     if options.json:
-        options.print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
+        unreachable = {} if error is None else {"unreachable": f"{error.what} {error.why}"}
+        schemas_found = [c.as_dict() for c in found]
+        options.print_json({"environment": environment.name, "schemas": schemas_found, **unreachable})
     else:
         render.differences(found)
     leave(ExitCode.PENDING if any(c.code for c in found) else ExitCode.OK)

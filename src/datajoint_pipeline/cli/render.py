@@ -104,12 +104,12 @@ def log(records: list[Record]) -> None:
     console.print(table)
 
 
-def findings(found: list[Finding]) -> None:
+def findings(project: Project, found: list[Finding]) -> None:
     """Print what `check` found: where, an id, a sentence and a fix."""
     console = _console()
     for finding in found:
         colour, word = ("cyan", "note: ") if finding.note else ("red", "")
-        where = f"[{colour}]{finding.place}[/]"
+        where = f"[{colour}]{escape(project.path_of(finding.module))}:{finding.line}[/]"
         console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
     if all(finding.note for finding in found):
