@@ -44,6 +44,7 @@ def test_each_step_is_a_sentence_and_a_line_of_sql(alive: Project, server: Serve
         assert group["locked"] == ["work.Score", "work.Task", "life.Weight", "life.Animal"]
         # Whoever runs the printed statements has the tables that the migration makes.
         server.execute(*[text for text in re.sub("--.*", "", sql).split(";\n") if text.strip()])
+        ok(alive, "adopt", "--again")
         assert ok(alive, "diff").out.count("nothing changed") == 2
         assert server.execute("SELECT DISTINCT mood FROM dev_life.weight") == [("well",)]
 
@@ -65,6 +66,11 @@ def test_of_an_interrupted_run_it_shows_what_is_left(
         path = own.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py"
         add_sql(path, "UPDATE dev_life.elsewhere SET mood = 'well'")
         assert "Step 2 of 2 failed" in ok(own, "migrate", code=6).err
+        assert [r["state"] for r in ok(own, "log", "--json").json["runs"]] == ["done", "done", "interrupted"]
+        ok(own, "rollback", "--interrupted")
+        assert re.search(r"migrate +1\.0\.0 +1\.1\.0 +undone ", ok(own, "log").out)
+        ok(own, "migrate", code=6)
+        assert re.search(r"migrate +1\.0\.0 +1\.1\.0 +interrupted +- ", ok(own, "log").out)
         before = mysql.execute("SELECT * FROM dev_life.`~migration_step`"), ok(own, "log").out
         for _ in range(2):
             shown = ok(own, "migrate", "--dry-run", code=6)

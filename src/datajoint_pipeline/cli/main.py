@@ -93,7 +93,10 @@ def log(options: Options) -> None:
     environment = options.select()
     records = log.log(options.pipeline, environment)
     if options.json:
-        rows = [{**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at)} for r in records]
+        rows = [
+            {**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at), "state": r.state}
+            for r in records
+        ]
         options.print_json({"environment": environment.name, "runs": rows})
     else:
         render.log(records)

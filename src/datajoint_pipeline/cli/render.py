@@ -79,17 +79,13 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 def log(records: list[Record]) -> None:
     """Print one line a run, oldest first."""
-    from ..journal import WITHDRAWN
-
     console = _console()
     if not records:
         console.print("Nothing is recorded yet.")
         return
-    table = _table("when (UTC)", "schema", "what", "from", "to", "took", "who", "commit")
+    table = _table("when (UTC)", "schema", "what", "from", "to", "state", "took", "who", "commit")
     for r in records:
-        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "not ended"
-        if r.status == WITHDRAWN:  # its first step failed, or it was taken back
-            took = "undone"
+        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "-"
         who = f"{r.os_user}@{r.host} as {r.database_user}"
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",
@@ -97,6 +93,7 @@ def log(records: list[Record]) -> None:
             f"{r.kind} {r.options}".rstrip(),
             r.previous_version or "-",
             r.version,
+            r.state,
             took,
             escape(who),
             r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),

@@ -104,6 +104,11 @@ class Record:
     software: str
     options: str = ""
 
+    @property
+    def state(self) -> str:
+        """Give what became of it: ``done``, ``undone``, or ``interrupted`` as long as it has not ended."""
+        return {RUNNING: "interrupted", WITHDRAWN: "undone"}.get(self.status, self.status)
+
 
 def now() -> datetime:
     """Give the moment in UTC without time zone, as the journal keeps it."""
