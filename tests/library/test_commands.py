@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -193,7 +194,7 @@ def test_json_is_alone_on_standard_output(made: Project) -> None:
     finally:
         module.write_text(text, encoding="utf-8")
     assert result.code == 0, result.err
-    assert result.json == {"environment": "local", "done": 0, "errors": 0}
+    assert result.json == {"environment": "local", "done": 0, "errors": 0, "failed": {}}
     assert "a module that talks" in result.err
 
 
@@ -302,6 +303,17 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     assert done.out.split()[-3:] == ["1", "1", "1"]
     # The second session has no file: its failure is kept as a job's error and ends no worker.
     assert sum(answer["errors"] for answer in answers) == 2
+    # The next one leaves those keys alone, and says so.
+    left = fresh.run("worker", "--once", "--json")
+    failed = {"ephys.Recording": 1, "imaging.Scan": 1}
+    assert (left.code, left.json) == (1, {"environment": "local", "done": 0, "errors": 0, "failed": failed})
+    assert "ephys.Recording: 1 key has failed. ephys.Recording.jobs.errors says why" in left.err
+    assert fresh.python("-c", "from my_pipeline import ephys; ephys.Recording.jobs.errors.delete()").code == 0
+    again = fresh.run("worker", "--once")
+    assert again.code == 1 and re.search(
+        r"^ephys\.Recording \{.*'session_id': 2.*\}: \w+Error", again.out, re.MULTILINE
+    )
+    assert "Error" not in again.err, again.err
 
 
 def test_audit_columns_are_written(fresh: Project) -> None:

@@ -153,8 +153,8 @@ def worker(options: Options, once: bool, pause: float) -> None:
         report=lambda line: echo(line, err=options.json),
     )
     if options.json:
-        options.print_json({"environment": environment.name, "done": totals.done, "errors": totals.errors})
-    leave(ExitCode.ERROR if totals.errors else ExitCode.OK)
+        options.print_json({"environment": environment.name, **vars(totals)})
+    leave(ExitCode.ERROR if totals.errors or totals.failed else ExitCode.OK)
 
 
 @program.group()
