@@ -279,7 +279,7 @@ def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
     was = states(odd)
     refused = odd.run("migrate", "--allow-data-loss")
     is_sentence(refused)
-    assert "would not hold the backup of life.odd" in refused.err and "--no-backup" in refused.err, refused.err
+    assert "would not hold the backup of life.Odd" in refused.err and "--no-backup" in refused.err, refused.err
     assert states(odd) == was and not list(disk.iterdir())
     # A limit that no estimate knows of is met in the middle of writing.
     (odd.folder / "backups").unlink()

@@ -111,7 +111,7 @@ def test_a_foreign_key_that_no_row_can_have_a_parent_for_is_found(lab: Project) 
     path = "src/my_pipeline/migrations/life/1.1.0_rigs.py"
     lab.write(path, re.sub(r",\s*missing=\{[^}]*\},?", "", lab.read(path)))
     (finding,), _ = check(lab, 1)
-    assert "is in no row of life.#rig" in finding["what"]
+    assert "is in no row of life.Rig" in finding["what"]
     insert = "INSERT INTO {life}.`#rig` VALUES ('A')"
     # The table and its contents come first, then what refers to it.
     text = lab.read(path).replace("import ", "import RunSQL, ", 1)

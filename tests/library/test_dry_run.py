@@ -29,6 +29,7 @@ def test_each_step_is_a_sentence_and_a_line_of_sql(alive: Project, server: Serve
     (group,) = ok(alive, "migrate", "--dry-run", "--json", code=3).json["groups"]
     sql, words = ok(alive, "migrate", "--sql", code=3).out, [step["words"] for step in group["statements"]]
     assert not [word for word in ODD if word in shown] and "~~" not in "".join(words), shown
+    assert "work.Score" in "".join(words) and not re.search(r"\b(life|work)\.[a-z_#]", " ".join(words)), words
     lines = shown.splitlines()
     assert max(map(len, lines)) <= 160 and "ALTER TABLE" in shown
     for number, step in enumerate(words, 1):

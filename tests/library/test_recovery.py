@@ -247,19 +247,19 @@ MEANWHILE = [
     (
         ("    what : varchar(9)", "    what = null : varchar(9)"),
         "INSERT INTO dev_life.aside (aside, what) VALUES (7, NULL)",
-        "1 row of life.aside without what",
+        "1 row of life.Aside without what",
         "DELETE FROM dev_life.aside WHERE aside = 7",
     ),
     (
         ("    unique index (size)", "    index (size)"),
         "INSERT INTO dev_life.aside (aside, size, what) VALUES (7, 1, ''), (8, 1, '')",
-        "1 value of (size) that rows of life.aside have in common",
+        "1 value of (size) that rows of life.Aside have in common",
         "DELETE FROM dev_life.aside WHERE aside = 7",
     ),
     (
         ("    -> [nullable] Animal", "    animal_id = null : int32"),
         "INSERT INTO dev_life.aside (aside, animal_id, what) VALUES (7, 99, '')",
-        "1 row of life.aside whose (animal_id) is in no row of life.animal",
+        "1 row of life.Aside whose (animal_id) is in no row of life.Animal",
         "UPDATE dev_life.aside SET animal_id = NULL",
     ),
 ]
@@ -318,7 +318,7 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
     add_sql(path, "CREATE TABLE {life}.own (i int)")
     refused = ok(living, "migrate", code=6)
     is_sentence(refused)
-    assert "a table life.own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
+    assert "a table life.Own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
     mysql.execute("DROP TABLE dev_life.own")
     ok(living, "migrate")
     assert states(living)["life"][0] == "current" and ok(living, "status").code == 0

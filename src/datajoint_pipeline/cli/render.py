@@ -137,10 +137,9 @@ def ask(question: Question, before: Mapping[TableName, Table_]) -> Answers | Non
     import click
 
     from ..diff.questions import Answers
-    from ..schema.definition import title
     from ..schema.values import Fill
 
-    name = f"{question.table.schema}.{title(question.table)}"
+    name = str(question.table)
     if question.kind == "fill":
         value = click.prompt(
             visible(f"Which value do existing rows of {name} get for {question.subject}? (nothing: decide later)"),
@@ -272,9 +271,9 @@ def purged(found: list[Purged], took: str) -> None:
 def backup(path: Path, manifest: Manifest) -> None:
     """Print in one line where the values are that are about to be lost."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    console, rows = _console(), sum(part.rows for part in manifest.parts)
-    console.print(
-        f"What will be lost is kept in {escape(str(shown))} ({rows:,} rows); restore puts it back.", soft_wrap=True
+    rows = many(sum(part.rows for part in manifest.parts), "row")
+    _console().print(
+        f"What will be lost is kept in {escape(str(shown))} ({rows}); restore puts it back.", soft_wrap=True
     )
 
 

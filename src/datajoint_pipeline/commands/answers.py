@@ -14,7 +14,7 @@ from ..schema.values import Fill
 
 def spoken(name: TableName) -> str:
     """Name a table as a person does: ``ephys.Recording``."""
-    return f"{name.schema}.{definition.title(name)}"
+    return str(name)
 
 
 def read(

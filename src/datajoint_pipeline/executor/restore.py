@@ -21,6 +21,7 @@ from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..planner.deployment import Deployment
+from ..planner.plan import counted
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
@@ -389,9 +390,9 @@ class _Restoring:
                 if now is not None and now != kept and not compatibility.left_of(now, kept, column.becomes):
                     newer[column.name] = newer.get(column.name, 0) + 1
         if newer:
-            counted = ", ".join(f"{count} values of {name}" for name, count in newer.items())
+            found = ", ".join(counted(count, f"values of {name}") for name, count in newer.items())
             raise PipelineError(
-                f"{part} has {counted} that are neither in the file nor what is left of it.",
+                f"{part} has {found} that are neither in the file nor what is left of it.",
                 "They were written since, or computed by the migration (using=). Nothing was changed.",
                 "If they may go, say restore --overwrite.",
                 exit_code=ExitCode.DATA_LOSS,

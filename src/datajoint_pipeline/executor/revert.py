@@ -15,6 +15,7 @@ from ..errors import ExitCode, PipelineError
 from ..planner import adoption, drift, pending, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
+from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
@@ -95,8 +96,9 @@ def purge(
         if full and not allow_data_loss:
             first = full[0]
             raise PipelineError(
-                f"{len(full)} columns or tables that are soft-deleted still hold values.",
-                f"{first.schema}.{first.table} {first.attribute} holds {first.values}; nothing was deleted.",
+                f"What is soft-deleted still holds values: {len(full)} of {len(found)} columns and tables.",
+                f"{TableName(first.schema, first.table)} {first.attribute} holds {counted(first.values, 'values')}; "
+                "nothing was deleted.",
                 "If they may go for good, say purge --allow-data-loss.",
                 exit_code=ExitCode.DATA_LOSS,
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..internals import job_tables
 from ..planner import status
+from ..planner.plan import counted
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -67,7 +68,7 @@ def run(
     totals = Totals()
     # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM received"))
-    report(f"Populating {len(tables)} tables of {environment.name}; Ctrl-C or SIGTERM ends it.")
+    report(f"Populating {counted(len(tables), 'tables')} of {environment.name}; Ctrl-C or SIGTERM ends it.")
     try:
         _populate(tables, totals, once=once, pause=pause, report=report)
     except SystemExit:  # DataJoint's own handler, within `populate`, ends that way too

@@ -11,7 +11,6 @@ from .. import journal
 from ..dialects import may_lock
 from ..operations.state import Tables
 from ..quoting import quoter
-from ..schema import definition
 from ..schema.model import TableName
 from . import adoption, drafts, drift, losses, pending, plan
 from .deployment import Deployment
@@ -98,10 +97,7 @@ class Impact:
             return []  # they were, before the first step
         lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
         lost = losses.of_group(self.group, frozenset(lossy))
-        return [
-            f"{loss.table.name.schema}.{definition.title(loss.table.name)} ({', '.join(loss.attributes)})"
-            for loss in lost
-        ]
+        return [f"{loss.table.name} ({', '.join(loss.attributes)})" for loss in lost]
 
     @property
     def title(self) -> str:
@@ -132,7 +128,7 @@ class Impact:
             ],
             "tables": [
                 {
-                    "table": f"{t.table.schema}.{definition.title(t.table)}",
+                    "table": str(t.table),
                     "rows": t.rows,
                     "bytes": t.size,
                     "dependents": t.dependents,
@@ -155,7 +151,7 @@ class Impact:
             ],
             "losses": [
                 {
-                    "table": f"{v.table.schema}.{definition.title(v.table)}",
+                    "table": str(v.table),
                     "kind": v.kind,
                     "attributes": v.attributes,
                     "count": v.count,
@@ -163,7 +159,7 @@ class Impact:
                 }
                 for v in self.group.violations
             ],
-            "locked": [f"{name.schema}.{definition.title(name)}" for name in self.locked],
+            "locked": [str(name) for name in self.locked],
             "done": self.done,
             "backup": self.kept,
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
@@ -331,14 +327,16 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
         if record is not None and record.kind == journal.DRAFT:
             yield notice("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
     for table in tables:
-        title = definition.title(table.table)
+        title = table.table
         if table.rewritten and table.rows >= MANY:
             yield notice("rewrites-table", f"{title} is written anew with its {table.rows:,} rows; that takes a while.")
         if table.lock != "brief" and table.rows >= MANY:
             who = "everybody" if table.lock == "all" else "whoever writes"
             yield notice("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
         if table.workers:
-            yield notice("running-workers", f"Workers hold {table.workers} jobs of {title}; stop them first.")
+            yield notice(
+                "running-workers", f"Workers hold {plan.counted(table.workers, 'jobs')} of {title}; stop them first."
+            )
     databases = (deployment.databases[schema] for schema in group.locked)
     if denied := may_lock.denied(deployment.connection, databases):
         yield notice("may-not-lock", may_lock.warning(denied))

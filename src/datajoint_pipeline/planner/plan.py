@@ -63,7 +63,7 @@ def counted(count: int, words: str) -> str:
     """Give how many of what, for people."""
     if count != 1:
         return f"{count:,} {words}"
-    words = re.sub(r"^(value|row|trigger|view|object|foreign key)s\b", r"\1", words)
+    words = re.sub(r"^(value|row|job|table|trigger|view|object|foreign key)s\b", r"\1", words)
     for many, one in _ONE.items():
         words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
     return f"1 {words}"

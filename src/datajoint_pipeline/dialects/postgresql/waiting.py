@@ -96,7 +96,10 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
 
 def _define(function: str, name: TableName, own: str, moment: str) -> str:
     """Make the function that refuses transactions from before a moment, except an own one; both are expressions."""
-    what = literal(f"{name} was migrated while this waited, so nothing was written.").replace("%", "%%")
+    # Not in other words: it is in the record of runs that are gone on with.
+    what = literal(f"{name.schema}.{name.table} was migrated while this waited, so nothing was written.").replace(
+        "%", "%%"
+    )
     do = literal("Update the code to the migrated version, then write it again.")
     body = (
         "BEGIN IF txid_current() <> %s AND transaction_timestamp() < %L::timestamptz THEN "
