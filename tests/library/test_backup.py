@@ -159,7 +159,7 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     now = table(server, "odd")
     refused = odd.run("restore", str(path))
     is_sentence(refused)
-    assert refused.code == 7 and "1 values of note" in refused.err and "--overwrite" in refused.err
+    assert refused.code == 7 and "1 value of note" in refused.err and "--overwrite" in refused.err
     assert table(server, "odd") == now
 
     names = zipfile.ZipFile(path).namelist()

@@ -392,8 +392,9 @@ class _Restoring:
         if newer:
             found = ", ".join(counted(count, f"values of {name}") for name, count in newer.items())
             raise PipelineError(
-                f"{part} has {found} that are neither in the file nor what is left of it.",
-                "They were written since, or computed by the migration (using=). Nothing was changed.",
+                f"{part} has {found}, written since the backup was made.",
+                "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
+                "computed them (using=). Nothing was changed.",
                 "If they may go, say restore --overwrite.",
                 exit_code=ExitCode.DATA_LOSS,
             )
