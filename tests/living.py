@@ -101,8 +101,8 @@ def ok(project: Project, *arguments: str, code: int = 0, **more: Any) -> Any:
 
 
 def in_words(text: str) -> bool:
-    """Whether an error is three lines, with nothing that only a programmer understands."""
-    lines = text.strip().splitlines()
+    """Whether an error is three lines, after any warnings, with nothing that only a programmer understands."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("Warning: ")]
     return (
         len(lines) == 3
         and lines[0].startswith("Error: ")

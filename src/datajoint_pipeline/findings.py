@@ -15,8 +15,3 @@ class Finding:
     what: str
     do: str
     note: bool = False
-
-    @property
-    def place(self) -> str:
-        """File and line; a module is called by its name alone."""
-        return f"{self.module}{'' if '.' in self.module else '.py'}:{self.line}"

@@ -159,7 +159,7 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     now = table(server, "odd")
     refused = odd.run("restore", str(path))
     is_sentence(refused)
-    assert refused.code == 7 and "1 values of note" in refused.err and "--overwrite" in refused.err
+    assert refused.code == 7 and "1 value of note" in refused.err and "--overwrite" in refused.err
     assert table(server, "odd") == now
 
     names = zipfile.ZipFile(path).namelist()
@@ -279,7 +279,7 @@ def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
     was = states(odd)
     refused = odd.run("migrate", "--allow-data-loss")
     is_sentence(refused)
-    assert "would not hold the backup of life.odd" in refused.err and "--no-backup" in refused.err, refused.err
+    assert "would not hold the backup of life.Odd" in refused.err and "--no-backup" in refused.err, refused.err
     assert states(odd) == was and not list(disk.iterdir())
     # A limit that no estimate knows of is met in the middle of writing.
     (odd.folder / "backups").unlink()

@@ -111,7 +111,7 @@ def test_a_foreign_key_that_no_row_can_have_a_parent_for_is_found(lab: Project) 
     path = "src/my_pipeline/migrations/life/1.1.0_rigs.py"
     lab.write(path, re.sub(r",\s*missing=\{[^}]*\},?", "", lab.read(path)))
     (finding,), _ = check(lab, 1)
-    assert "is in no row of life.#rig" in finding["what"]
+    assert "is in no row of life.Rig" in finding["what"]
     insert = "INSERT INTO {life}.`#rig` VALUES ('A')"
     # The table and its contents come first, then what refers to it.
     text = lab.read(path).replace("import ", "import RunSQL, ", 1)
@@ -121,6 +121,33 @@ def test_a_foreign_key_that_no_row_can_have_a_parent_for_is_found(lab: Project) 
     text = text.replace(create[0], "").replace("operations = [\n", f"operations = [\n{create[0]}{words}")
     lab.write(path, text)
     assert check(lab, 0) == ([], [])
+
+
+def test_a_lookup_table_has_the_rows_that_it_comes_with(lab: Project) -> None:
+    """What becomes of them is known: no other rows are made up, which would not be what the table can have."""
+    kind = 'class Kind(dj.Lookup):\n    definition = """\n    kind : varchar(8)\n    """\n    contents = [["mouse"], ["rat"]]\n'
+    life(lab, "@schema\nclass Weight", f"@schema\n{kind}\n\n@schema\nclass Weight")
+    life(lab, GRAMS, "    -> Kind\n" + GRAMS)
+    for snapshot in (lab.folder / "src/my_pipeline/migrations").rglob("snapshot.txt"):
+        snapshot.unlink()
+    ok(lab, "revise", "-m", "the first")  # which writes the first snapshots anew
+    life(lab, "    kind : varchar(8)", "    kind : enum('mouse', 'rat')")
+    ok(lab, "revise", "-m", "few kinds")
+    assert check(lab, 0) == ([], [])
+
+
+def test_a_finding_names_the_file_and_the_line(lab: Project) -> None:
+    life(lab, GRAMS, "    unit : varchar(4)\n" + GRAMS)
+    lab.replace(lab.module("work"), NOTE, "    remark = null : varchar(64)\n")
+    ok(lab, "revise", "-m", "open")
+    found, _ = check(lab, 1)
+    assert [one["id"] for one in found] == ["open-question"] * 2
+    for one, mark in zip(found, ("ASK)", "Decide("), strict=True):
+        line = lab.read(one["path"]).splitlines()[one["line"] - 1]
+        assert one["path"] == f"src/my_pipeline/{one['module']}.py" and mark in line, one
+    place = "src/my_pipeline/migrations/life/1.1.0_open.py"
+    assert f"{place}:{found[0]['line']} open-question It is still to be decided: " in ok(lab, "check", code=1).out
+    edit(lab, "life/1.1.0_open.py", "fill=ASK", 'fill="g"')
 
 
 def test_what_hangs_on_values_is_a_note(lab: Project) -> None:

@@ -58,9 +58,9 @@ def test_a_table_whose_parents_rows_are_gone(living: Project, server: Server) ->
     ok(living, "revise", "-m", "no boxes", "--drop", "Box", "--drop", "Box.Lid")
     ok(living, "migrate")
     server.execute("DELETE FROM dev_life.shelf WHERE shelf = 'b'")
-    refused(living, "1.1.0", "life.box__lid has 1 row whose (shelf) is in no row of life.shelf")
+    refused(living, "1.1.0", "life.Box.Lid has 1 row whose (shelf) is in no row of life.Shelf")
     server.execute("DELETE FROM dev_life.shelf", "INSERT INTO dev_life.shelf (shelf) VALUES ('b')")
-    refused(living, "1.1.0", "life.box has 1 row whose (shelf) is in no row of life.shelf")
+    refused(living, "1.1.0", "life.Box has 1 row whose (shelf) is in no row of life.Shelf")
     server.execute("INSERT INTO dev_life.shelf (shelf) VALUES ('a')")
     ok(living, "rollback", "life", "--to", "1.1.0")
     assert server.execute("SELECT box, shelf FROM dev_life.box ORDER BY box") == [(1, "a"), (2, None)]
@@ -72,7 +72,7 @@ def test_a_foreign_key_whose_parents_rows_are_gone(living: Project, server: Serv
     ok(living, "revise", "-m", "notes", "--drop", "Box.shelf")
     ok(living, "migrate")
     server.execute("UPDATE dev_life.box__lid SET shelf = 'b'", "DELETE FROM dev_life.shelf WHERE shelf = 'a'")
-    refused(living, "1.1.0", "life.box has 1 row", "in no row of life.shelf")
+    refused(living, "1.1.0", "life.Box has 1 row", "in no row of life.Shelf")
 
 
 def test_a_unique_index_that_rows_contradict_by_now(living: Project, server: Server) -> None:
@@ -87,7 +87,7 @@ def test_a_unique_index_that_rows_contradict_by_now(living: Project, server: Ser
     ok(living, "revise", "-m", "any tags")
     ok(living, "migrate")
     server.execute("UPDATE dev_life.weight SET tag = 'same'")
-    refused(living, "1.1.0", "life.weight has 1 value of (tag) that rows have in common")
+    refused(living, "1.1.0", "life.Weight has 1 value of (tag) that rows have in common")
 
 
 def test_an_attribute_that_rows_since_then_do_not_have(living: Project, server: Server) -> None:
@@ -96,4 +96,4 @@ def test_an_attribute_that_rows_since_then_do_not_have(living: Project, server: 
     ok(living, "revise", "-m", "no grams", "--drop", "Weight.grams")
     ok(living, "migrate")
     server.execute("INSERT INTO dev_life.weight (animal_id, day) VALUES (1, '2030-01-01')")
-    refused(living, "1.0.0", "life.weight has 1 row without", "required from then on")
+    refused(living, "1.0.0", "life.Weight has 1 row without", "required from then on")

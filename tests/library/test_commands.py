@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -193,7 +194,7 @@ def test_json_is_alone_on_standard_output(made: Project) -> None:
     finally:
         module.write_text(text, encoding="utf-8")
     assert result.code == 0, result.err
-    assert result.json == {"environment": "local", "done": 0, "errors": 0}
+    assert result.json == {"environment": "local", "done": 0, "errors": 0, "failed": {}}
     assert "a module that talks" in result.err
 
 
@@ -211,6 +212,19 @@ def test_unreachable_server_is_three_lines(made: Project) -> None:
         "--env", "dev", "status", "--debug", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word"
     )
     assert "Traceback" in debug.err and "hidden-word" not in debug.err + debug.out + result.err
+
+
+def test_diff_without_a_server_compares_code_and_snapshots(fresh: Project) -> None:
+    assert fresh.run("init").code == 0
+    away = {"MY_PIPELINE_ENV": "dev", "DJ_HOST": "127.0.0.1", "DJ_PORT": "1", "DJ_USER": "u", "DJ_PASS": "p"}
+    same = fresh.run("diff", **away)
+    assert same.code == 0 and same.out.count("nothing changed") == 5
+    assert "127.0.0.1:1" in same.err and "compares the code with the snapshots alone" in same.err
+    fresh.replace(fresh.module("subject"), "    subject_notes", "    weight = null : float32\n    subject_notes")
+    changed = fresh.run("diff", "--json", **away)
+    assert changed.code == 3 and "127.0.0.1:1" in changed.json["unreachable"]
+    assert [s["name"] for s in changed.json["schemas"] if s["code"]] == ["subject"]
+    assert "unreachable" not in fresh.run("diff", "--json").json
 
 
 def test_missing_credentials_say_which_command_writes_them(made: Project) -> None:
@@ -248,7 +262,9 @@ def test_check_names_the_definition_that_datajoint_refuses(fresh: Project) -> No
     fresh.replace(fresh.module("imaging"), "frame_rate : float64", "frame_rate : flout64")
     result = fresh.run("check", "--json")
     assert result.code == 1
-    assert "imaging.py" in result.json["findings"][0]["what"]
+    (finding,) = result.json["findings"]
+    line = fresh.read("src/my_pipeline/imaging.py").splitlines()[finding["line"] - 1]
+    assert (finding["module"], finding["path"]) == ("imaging", "src/my_pipeline/imaging.py") and "flout64" in line
 
 
 def test_check_needs_no_configured_server(fresh: Project) -> None:
@@ -287,6 +303,17 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     assert done.out.split()[-3:] == ["1", "1", "1"]
     # The second session has no file: its failure is kept as a job's error and ends no worker.
     assert sum(answer["errors"] for answer in answers) == 2
+    # The next one leaves those keys alone, and says so.
+    left = fresh.run("worker", "--once", "--json")
+    failed = {"ephys.Recording": 1, "imaging.Scan": 1}
+    assert (left.code, left.json) == (1, {"environment": "local", "done": 0, "errors": 0, "failed": failed})
+    assert "ephys.Recording: 1 key has failed. ephys.Recording.jobs.errors says why" in left.err
+    assert fresh.python("-c", "from my_pipeline import ephys; ephys.Recording.jobs.errors.delete()").code == 0
+    again = fresh.run("worker", "--once")
+    assert again.code == 1 and re.search(
+        r"^ephys\.Recording \{.*'session_id': 2.*\}: \w+Error", again.out, re.MULTILINE
+    )
+    assert "Error" not in again.err, again.err
 
 
 def test_audit_columns_are_written(fresh: Project) -> None:

@@ -190,7 +190,7 @@ def test_values_that_another_codec_cannot_hold_are_counted_before(living: Projec
     living.replace(living.module(WORK), "    note = null : <blob>", "    note = null : bytes")
     refused = migrated(living, "raw", code=7)
     assert (
-        "work.task has 1 value of note that bytes cannot hold" in refused.err and "nothing was changed" in refused.err
+        "work.Task has 1 value of note that bytes cannot hold" in refused.err and "nothing was changed" in refused.err
     )
     assert states(living)["work"] == ("behind", "2.0.0")
 

@@ -67,8 +67,50 @@ def test_reference_against_the_order(small: Project) -> None:
 
 
 def test_cycle(small: Project) -> None:
+    """It is told once, where the order of the versions says that the mistake is, and with nothing that contradicts it."""
     write(small, "a", "c", "A", "a_id : int32", "---", "-> [nullable] c.C")
-    assert ("cycle", "b") in ids(small) or ("cycle", "c") in ids(small) or ("cycle", "a") in ids(small)
+    assert ids(small) == [("cycle", "a")]
+    versions(small, "b", "c", "a")
+    assert ids(small) == [("cycle", "b")]
+
+
+@pytest.mark.parametrize(
+    ("id_", "line"), [("missing-import", 11), ("cycle", 3), ("undecorated", 8), ("unknown-table", 11)]
+)
+def test_check_and_diff_have_one_explanation(small: Project, id_: str, line: int) -> None:
+    """The same sentence, the same line of the same file, the same fix; so has everything else that reads the code."""
+    small.environment["MY_PIPELINE_ENV"] = "local"
+    module, other = "c", "b"
+    if id_ == "missing-import":
+        write(small, "c", "", "C", "-> b.B", "c_id : int32")
+    elif id_ == "cycle":
+        module, other = "a", "c"
+        write(small, "a", "c", "A", "a_id : int32", "---", "-> [nullable] c.C")
+    elif id_ == "undecorated":
+        module, other = "b", "B"
+        small.replace(small.module("b"), "@schema\n", "")
+    else:
+        write(small, "c", "b", "C", "-> b.Missing", "c_id : int32")
+    (finding,) = small.run("check", "--json").json["findings"]
+    assert (finding["id"], finding["module"], finding["line"]) == (id_, module, line) and other in finding["what"]
+    for command in (["diff"], ["revise", "-m", "x"], ["init"]):
+        refused = small.run(*command)
+        first, second, third = refused.err.strip().splitlines()
+        assert refused.code == 1 and first == f"Error: {finding['what']}"
+        assert second.strip() == f"src/my_pipeline/{module}.py, line {line}." and third.strip() == finding["do"]
+    small.run("local", "stop")
+
+
+def test_a_table_that_nobody_refers_to_is_missed_too(small: Project) -> None:
+    """A class that others are made of, or that is given to the schema by a call, is meant so."""
+    small.replace(small.module("c"), "@schema\n", "")
+    assert ids(small) == [("undecorated", "c")]
+    text = small.read(small.module("c"))
+    small.write(small.module("c"), f"{text}\n\n@schema\nclass D(C):\n    pass\n")
+    assert ids(small) == []
+    other = '@schema\nclass D(dj.Manual):\n    definition = "d : int32"\n\n\n'
+    small.write(small.module("c"), text.replace("class C", f"{other}class C") + "\n\nschema(C)\n")
+    assert ids(small) == []
 
 
 def test_table_that_is_not_there(small: Project) -> None:

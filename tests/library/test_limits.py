@@ -128,8 +128,8 @@ def refuses(living: Project, *words: str) -> None:
 @pytest.mark.parametrize(
     ("row_format", "old", "new", "named"),
     [
-        ("COMPACT", '"lab : varchar(100)"', '"lab : varchar(255)"', "lab of life.room"),
-        ("REDUNDANT", "note : varchar(20)", "note : varchar(200)", "note of life.room"),
+        ("COMPACT", '"lab : varchar(100)"', '"lab : varchar(255)"', "lab of life.Room"),
+        ("REDUNDANT", "note : varchar(20)", "note : varchar(200)", "note of life.Room"),
     ],
 )
 def test_a_column_that_an_old_row_format_does_not_take_in_an_index(
@@ -254,7 +254,7 @@ def test_a_foreign_key_between_two_collations(living: Project, mysql: Server, ne
     before = before.replace("    note = null", "    more = null : varchar(9)\n    note = null")
     living.write(work, before + VISIT.format("-> life.Rig"))
     ok(living, "revise", "-m", "visits", *([] if new else ["--insert", "life.Rig"]))
-    refuses(living, "cannot refer to life.rig by rig", "utf8mb4_general_ci")
+    refuses(living, "cannot refer to life.Rig by rig", "utf8mb4_general_ci")
     collate(mysql, "utf8mb4_0900_ai_ci")
     ok(living, "migrate")
 

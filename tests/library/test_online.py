@@ -136,7 +136,7 @@ def test_a_foreign_key_is_looked_at_afterwards(server: Server, project: Project)
         if server.backend == "mysql":
             refused = own.run("migrate")
             is_sentence(refused)
-            assert "MySQL cannot add the foreign key (friend) of work.task online" in refused.err
+            assert "MySQL cannot add the foreign key (friend) of work.Task online" in refused.err
             assert states(own)["work"] == ("behind", "1.0.0")
             own.write(path, text)
         else:

@@ -286,31 +286,31 @@ MEANWHILE = [
     (
         ("    what : varchar(9)", "    what = null : varchar(9)"),
         "INSERT INTO dev_life.aside (aside, what) VALUES (7, NULL)",
-        "1 row of life.aside without what",
+        "1 row of life.Aside without what",
         "DELETE FROM dev_life.aside WHERE aside = 7",
     ),
     (
         ("    unique index (size)", "    index (size)"),
         "INSERT INTO dev_life.aside (aside, size, what) VALUES (7, 1, ''), (8, 1, '')",
-        "1 value of (size) that rows of life.aside have in common",
+        "1 value of (size) that rows of life.Aside have in common",
         "DELETE FROM dev_life.aside WHERE aside = 7",
     ),
     (
         ("    -> [nullable] Animal", "    animal_id = null : int32"),
         "INSERT INTO dev_life.aside (aside, animal_id, what) VALUES (7, 99, '')",
-        "1 row of life.aside whose (animal_id) is in no row of life.animal",
+        "1 row of life.Aside whose (animal_id) is in no row of life.Animal",
         "UPDATE dev_life.aside SET animal_id = NULL",
     ),
     (
         ("    what : varchar(9)", "    mood = null : int32\n    what : varchar(9)"),
         "CREATE VIEW dev_life.moods AS SELECT mood FROM dev_life.aside",
-        "1 view that reads mood of life.aside: dev_life.moods",
+        "1 view that reads mood of life.Aside: dev_life.moods",
         "DROP VIEW dev_life.moods",
     ),
     (
         ("    what : varchar(9)", "    that : varchar(9)", "--rename", "Aside.what=that"),
         "CREATE TRIGGER dev_life.thats BEFORE INSERT ON dev_life.aside FOR EACH ROW SET NEW.that = UPPER(NEW.that)",
-        "1 trigger that names that of life.aside: thats",
+        "1 trigger that names that of life.Aside: thats",
         "DROP TRIGGER dev_life.thats",
     ),
 ]
@@ -372,7 +372,7 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
     for _ in range(2):
         refused = ok(living, "migrate", code=6)
         is_sentence(refused)
-        assert "a table life.own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
+        assert "a table life.Own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
     assert "none that lead back" in ok(living, *BACK, code=6).err
     leading_back = text.replace("import RunSQL", "import RunSQL, Sql").replace(
         'postgresql=""', 'postgresql="", back=Sql(mysql="DROP TABLE {life}.own")'
@@ -380,7 +380,7 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
     path.write_text(leading_back)
     ok(living, *BACK)
     assert states(living)["life"] == ("behind", "1.0.0") and not mysql.execute("SHOW TABLES FROM dev_life LIKE 'own'")
-    assert "a table life.own" in ok(living, "migrate", code=6).err
+    assert "a table life.Own" in ok(living, "migrate", code=6).err
     mysql.execute("DROP TABLE dev_life.own")
     ok(living, "migrate")
     assert states(living)["life"][0] == "current" and ok(living, "status").code == 0

@@ -69,7 +69,7 @@ CASES = {
         {"L": "name : varchar(32)", "U": "u : int32; ---; -> L"},
         {"L": [(1,), (2,)], "U": [(1,), (2,)]},
         "--fill L.name=number() --fill U.name=unknown",
-        r"a\.u has 2 rows whose \(name = 'unknown'\) is in no row of a\.l",
+        r"a\.U has 2 rows whose \(name = 'unknown'\) is in no row of a\.L",
     ),
     "a number, and rows that are put in for it": Evolution(
         {**NUMBERED, "U": "u : int32"},

@@ -92,3 +92,18 @@ def test_rollback_says_what_it_cannot(alive: Project, server: Server) -> None:
     assert states(alive)["life"] == ("ahead", "1.1.0")
     refused = ok(alive, "rollback", "life", "--to", "1.0.0", code=5)
     assert "this code does not know it" in refused.err and "Use the code that has it" in refused.err
+
+
+def test_diff_tells_what_is_pending_from_what_somebody_changed(alive: Project, server: Server) -> None:
+    alive.replace(alive.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(alive, "revise", "-m", "moods")
+
+    def shown() -> list[str]:
+        life = next(s for s in ok(alive, "diff", "--json").json["schemas"] if s["name"] == "life")
+        found: list[str] = life["database"]
+        return found
+
+    pending = "1.1.0 is pending: migrate makes it of 1.0.0."
+    assert shown() == [pending]
+    server.execute("ALTER TABLE dev_life.weight DROP COLUMN grams")
+    assert shown() == ["Weight lacks the attribute grams.", pending]

@@ -152,7 +152,7 @@ def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: P
     retype(stored, trace="<npy@main>")  # which has a list
     ok(stored, "revise", "-m", "arrays")
     refused = ok(stored, "migrate", code=7)
-    assert "life.scan has 1 value of trace that <npy@main> cannot hold (<npy> requires" in refused.err
+    assert "life.Scan has 1 value of trace that <npy@main> cannot hold (<npy> requires" in refused.err
     assert states(stored)["life"] == ("behind", "1.0.0")
 
 

@@ -169,12 +169,12 @@ def test_rows_that_lost_their_parent_meanwhile_are_named_with_what_takes_them_ou
     try:
         named = []
         while (answer := living.run("migrate")).code == 6:
-            (why,) = re.findall(r"\d+ rows of (\S+) \(.*\) have no row of \S+: \((.*)\)", answer.err)
+            (why,) = re.findall(r"1 row of (\S+) \(.*\) has no row of \S+: \((.*)\)", answer.err)
             named.append(why)
             (statement,) = re.findall("take these out: (DELETE .*), then run", answer.err)
             mysql.execute(statement)
         assert answer.code == 0, answer.err
-        assert named == [("life.weight", "2, 2026-01-01"), ("work.task", "2, swim"), ("work.__score", "2, swim")]
+        assert named == [("life.Weight", "2, 2026-01-01"), ("work.Task", "2, swim"), ("work.Score", "2, swim")]
         assert rows(living, "[r['herd'] for r in life.Weight.to_dicts()]") == [7, 7]
     finally:
         proxy.close()

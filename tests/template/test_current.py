@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -130,6 +131,10 @@ def test_check_names_edited_files_of_the_template_as_a_note(project: Project) ->
         assert {note["id"] for note in notes(project)} == OF_TESTS
         project.replace("compose.yaml", "# earlier\n", "# ours\n")
         project.write("docs/index.md", "# Ours\n")
+        # The server is the lab's to name, and so are its stores.
+        config = json.loads(project.read("datajoint.json"))
+        config["database"] |= {"host": "db.example.org", "port": 3307, "use_tls": True}
+        project.write("datajoint.json", json.dumps(config | {"stores": {"default": "main"}}))
         project.write("src/my_pipeline/subject.py", project.read("src/my_pipeline/subject.py") + "\n# ours\n")
         (project.folder / "mkdocs.yml").unlink()
         with (project.folder / "deploy/worker.sbatch").open("a", encoding="utf-8") as file:
@@ -139,6 +144,10 @@ def test_check_names_edited_files_of_the_template_as_a_note(project: Project) ->
         words = " ".join(edited.out.split())
         assert "note: Files of the template were edited: compose.yaml, deploy/worker.sbatch." in words
         assert {note["id"] for note in notes(project)} == {*OF_TESTS, "template-edited"}
+        config["database"]["create_tables"] = True
+        project.write("datajoint.json", json.dumps(config))
+        (edits,) = [note["what"] for note in notes(project) if note["id"] == "template-edited"]
+        assert edits == "Files of the template were edited: compose.yaml, datajoint.json, deploy/worker.sbatch."
         project.write(".copier-answers.yml", project.read(".copier-answers.yml").replace(EARLIER, "v0.0.99"))
         assert {note["id"] for note in notes(project)} == {*OF_TESTS, "template-unknown"}
     finally:

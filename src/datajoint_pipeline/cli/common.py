@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ..errors import ExitCode, worst
-from .visible import visible
+from .visible import echo, visible
 
 if TYPE_CHECKING:
     from ..planner.status import SchemaStatus
@@ -113,9 +113,17 @@ def program(context: click.Context, environment: str | None, as_json: bool, debu
 
 
 def show_status(
-    options: Options, environment: Environment, found: list[SchemaStatus], *, pending_is_fine: bool = False, **more: Any
+    options: Options,
+    environment: Environment,
+    found: list[SchemaStatus],
+    *,
+    done: str = "",
+    pending_is_fine: bool = False,
+    **more: Any,
 ) -> None:
-    """Print where the schemas stand (with ``--json`` and more), and leave with the exit code of the worst."""
+    """Print where the schemas stand (with ``--json`` and more) and what was done, and leave with the exit code of the
+    worst.
+    """
     from ..planner.status import EXIT_CODES
     from . import render
 
@@ -138,6 +146,8 @@ def show_status(
         options.print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
     else:
         render.status(environment, backend, found)
+        if done:
+            echo(done)
     code = worst([EXIT_CODES[s.state] for s in found])
     leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
 

@@ -26,12 +26,12 @@ assert migrations  # its commands are the program's too
 @common
 def init(options: Options) -> None:
     """Make schemas and tables in an empty database and record their versions."""
-    from . import render
+    from .progress import Progress
 
     environment = options.select()
-    with render.spinner("Making") as report:
-        found = options.pipeline.initialize(options.environment, report=report)
-    show_status(options, environment, found)
+    with Progress("Making") as progress:
+        found = options.pipeline.initialize(options.environment, report=progress.name)
+    show_status(options, environment, found, done=progress.done("schema"))
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
@@ -66,14 +66,20 @@ def check(options: Options) -> None:
     """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
     from ..commands import check as checking
     from . import render
+    from .progress import Progress
 
-    findings = checking.check(options.pipeline)
+    with Progress("Checking") as progress:
+        findings = checking.check(options.pipeline, progress.name)
     if options.json:
-        rows = [{name: value for name, value in vars(f).items() if name != "note"} for f in findings]
+        path_of = options.pipeline.project.path_of
+        rows = [
+            {**{name: value for name, value in vars(f).items() if name != "note"}, "path": path_of(f.module)}
+            for f in findings
+        ]
         notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
         options.print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
     else:
-        render.findings(findings)
+        render.findings(options.pipeline.project, findings)
     leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 
@@ -87,7 +93,10 @@ def log(options: Options) -> None:
     environment = options.select()
     records = log.log(options.pipeline, environment)
     if options.json:
-        rows = [{**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at)} for r in records]
+        rows = [
+            {**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at), "state": r.state}
+            for r in records
+        ]
         options.print_json({"environment": environment.name, "runs": rows})
     else:
         render.log(records)
@@ -144,8 +153,8 @@ def worker(options: Options, once: bool, pause: float) -> None:
         report=lambda line: echo(line, err=options.json),
     )
     if options.json:
-        options.print_json({"environment": environment.name, "done": totals.done, "errors": totals.errors})
-    leave(ExitCode.ERROR if totals.errors else ExitCode.OK)
+        options.print_json({"environment": environment.name, **vars(totals)})
+    leave(ExitCode.ERROR if totals.errors or totals.failed else ExitCode.OK)
 
 
 @program.group()

@@ -51,6 +51,7 @@ def _show_impact(
     found: list[Impact],
     *,
     sql: bool = False,
+    short: bool = False,
     allow_data_loss: bool = False,
 ) -> None:
     """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named."""
@@ -70,8 +71,8 @@ def _show_impact(
         for group in found:
             click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
-        render.impact(environment, found, refused)
-    codes = [error.exit_code for _, error in refused]
+        render.impact(environment, found, refused, short=short)
+    codes = [error.exit_code for _, error in refused] + [ExitCode.INTERRUPTED for group in found if group.done]
     if ExitCode.ERROR in codes:
         leave(ExitCode.ERROR)
     leave(worst([*codes, ExitCode.DRIFT if drifted else ExitCode.PENDING if found else ExitCode.OK]))
@@ -138,7 +139,7 @@ def revise(
                     for m in found.migrations
                 ],
                 "questions": [
-                    {"kind": q.kind, "table": answers.spoken(q.table), "subject": q.subject, "candidates": q.candidates}
+                    {"kind": q.kind, "table": str(q.table), "subject": q.subject, "candidates": q.candidates}
                     for q in found.questions
                 ],
                 "baselines": found.baselines,
@@ -173,13 +174,17 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
     """Show what changed: the code against the snapshot, and the database against it where it can be reached."""
     from ..commands import diff
     from . import render
+    from .progress import Progress
 
     environment = options.select()
-    found, error = diff.diff(options.pipeline, environment, schemas)
+    with Progress("Comparing code, snapshots and database"):
+        found, error = diff.diff(options.pipeline, environment, schemas)
     if error is not None:
         echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
     if options.json:
-        options.print_json({"environment": environment.name, "schemas": [c.as_dict() for c in found]})
+        unreachable = {} if error is None else {"unreachable": f"{error.what} {error.why}"}
+        schemas_found = [c.as_dict() for c in found]
+        options.print_json({"environment": environment.name, "schemas": schemas_found, **unreachable})
     else:
         render.differences(found)
     leave(ExitCode.PENDING if any(c.code for c in found) else ExitCode.OK)
@@ -214,51 +219,44 @@ def migrate(
     from ..commands import answers, migrate
     from ..executor import backup
     from . import render
+    from .progress import Progress
 
     if draft and to is not None:
         raise click.UsageError("A draft has no version, so --draft and --to do not go together.")
     pipeline, environment = options.pipeline, options.select()
-    ask = _ask(options, draft=True)
 
     def answer(before: Any, after: Any) -> Any:
         return answers.read(before, after, **answered)
 
     answer_if_any = answer if any(answered.values()) else None
+    with Progress("Migrating") as progress:
+        prompt = _ask(options, draft=True)
+        ask = progress.aside(prompt) if prompt else None
+        if dry_run or sql:
+            found = (
+                migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
+                if draft
+                else migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
+            )
+        else:
+            backups = backup.Backups(not no_backup, progress.aside(render.backup))
+            allowed: dict[str, Any] = {
+                "allow_data_loss": allow_data_loss,
+                "backups": backups,
+                "report": progress.step,
+                "warn": progress.aside(render.warning),
+            }
+            statuses = (
+                migrate.draft(pipeline, environment, schemas, answer=answer, ask=ask, **allowed)
+                if draft
+                else migrate.migrate(pipeline, environment, schemas, to=to, answer=answer_if_any, **allowed)
+            )
     if dry_run or sql:
-        if draft:
-            found = migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
-        else:
-            found = migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
-        _show_impact(options, environment, found, sql=sql, allow_data_loss=allow_data_loss)
+        _show_impact(options, environment, found, sql=sql, short=True, allow_data_loss=allow_data_loss)
         return
-    backups = backup.Backups(not no_backup, render.backup)
-    with render.steps() as report:
-        if draft:
-            statuses = migrate.draft(
-                pipeline,
-                environment,
-                schemas,
-                answer=answer,
-                ask=ask,
-                allow_data_loss=allow_data_loss,
-                backups=backups,
-                report=report,
-                warn=render.warning,
-            )
-        else:
-            statuses = migrate.migrate(
-                pipeline,
-                environment,
-                schemas,
-                to=to,
-                answer=answer_if_any,
-                allow_data_loss=allow_data_loss,
-                backups=backups,
-                report=report,
-                warn=render.warning,
-            )
     statuses = [s for s in statuses if not schemas or s.name in schemas]
-    show_status(options, environment, statuses, backups=[str(path) for path in backups.files])
+    files = [str(path) for path in backups.files]
+    show_status(options, environment, statuses, done=progress.done(), backups=files)
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
@@ -270,21 +268,21 @@ def rollback(options: Options, schema: str | None, to: str | None, interrupted: 
     """Take a schema back to an earlier version, where that loses nothing."""
     from ..commands import rollback
     from . import render
+    from .progress import Progress
 
     if interrupted and (schema or to):
         raise click.UsageError("--interrupted takes back the whole run; no schema and no --to go with it.")
     if not interrupted and not (schema and to):
         raise click.UsageError("Say which schema, and --to which version, or --interrupted.")
     environment = options.select()
-    if interrupted:
-        with render.steps() as report:
-            found = rollback.interrupted(options.pipeline, environment, report)
-        show_status(options, environment, found, pending_is_fine=True)
-        return
-    assert schema and to
-    with render.steps() as report:
-        statuses = rollback.rollback(options.pipeline, environment, schema, to, report)
-    show_status(options, environment, [s for s in statuses if s.name == schema], pending_is_fine=True)
+    with Progress("Taking back") as progress:
+        warn = progress.aside(render.warning)
+        if schema and to:
+            found = rollback.rollback(options.pipeline, environment, schema, to, progress.step, warn)
+            found = [s for s in found if s.name == schema]
+        else:
+            found = rollback.interrupted(options.pipeline, environment, progress.step, warn)
+    show_status(options, environment, found, done=progress.done(), pending_is_fine=True)
 
 
 @program.command(**example("my-pipeline --env prod adopt"))
@@ -297,6 +295,7 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
     """Record the versions of a database that predates this project, after comparing shapes."""
     from ..commands import adopt
     from . import render
+    from .progress import Progress
 
     environment = options.select()
     if dry_run:
@@ -305,9 +304,12 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         found = adopt.plan_types(options.pipeline, environment, schemas)
         _show_impact(options, environment, found)
         return
-    with render.steps() as report:
-        statuses = adopt.adopt(options.pipeline, environment, schemas, again=again, types=types, report=report)
-    show_status(options, environment, statuses)
+    with Progress("Adopting") as progress:
+        warn = progress.aside(render.warning)
+        statuses = adopt.adopt(
+            options.pipeline, environment, schemas, again=again, types=types, report=progress.step, warn=warn
+        )
+    show_status(options, environment, statuses, done=progress.done() if types else "")
 
 
 @program.command(**example("my-pipeline purge --allow-data-loss"))
@@ -320,15 +322,24 @@ def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_
     from ..commands import purge
     from ..executor import backup
     from . import render
+    from .progress import Progress
 
     environment = options.select()
-    backups = backup.Backups(not no_backup, render.backup)
-    found = purge.purge(options.pipeline, environment, schemas, allow_data_loss=allow_data_loss, backups=backups)
+    with Progress("Purging") as progress:
+        backups = backup.Backups(not no_backup, progress.aside(render.backup))
+        found = purge.purge(
+            options.pipeline,
+            environment,
+            schemas,
+            allow_data_loss=allow_data_loss,
+            backups=backups,
+            warn=progress.aside(render.warning),
+        )
     if options.json:
         files, items = [str(path) for path in backups.files], [vars(item) for item in found]
         options.print_json({"environment": environment.name, "purged": items, "backups": files})
     else:
-        render.purged(found)
+        render.purged(found, progress.took)
 
 
 @program.command(**example("my-pipeline restore backups/dev-ephys-migrate-4-20270301T091500.000000Z.zip"))
@@ -340,16 +351,21 @@ def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> Non
     """Put back what a backup of migrate or purge holds."""
     from ..commands import restore
     from . import render
+    from .progress import Progress
 
     environment = options.select()
-    manifest, found = restore.restore(options.pipeline, environment, file, overwrite=overwrite, dry_run=dry_run)
+    with Progress("Restoring") as progress:
+        warn = progress.aside(render.warning)
+        manifest, found = restore.restore(
+            options.pipeline, environment, file, overwrite=overwrite, dry_run=dry_run, warn=warn
+        )
     if options.json:
         tables = [vars(item) for item in found]
         options.print_json(
             {"environment": environment.name, "kind": manifest.kind, "dry_run": dry_run, "tables": tables}
         )
     else:
-        render.restored(found, dry_run=dry_run)
+        render.restored(found, progress.took, dry_run=dry_run)
 
 
 @program.command(**example("my-pipeline renumber ephys"))

@@ -1,23 +1,22 @@
-"""Tables and progress for a terminal."""
+"""Tables and sentences for a terminal."""
 
 from __future__ import annotations
 
+import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from .console import console as _console
+from .progress import many
 from .visible import echo, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..commands.revise import Revised
     from ..diff.questions import Answers, Question
@@ -42,21 +41,10 @@ if TYPE_CHECKING:
 #: How many keys are shown to choose from.
 _SHOWN = 20
 
+#: How MySQL is to change a table, which only who knows it wants to read.
+_HOW = re.compile(r", (ALGORITHM|LOCK) = \w+")
+
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
-
-
-class _Console(Console):
-    """A console that writes control characters out, whoever the text is from; colours are its own."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
-
-
-def _console(**options: Any) -> Console:
-    console = _Console(highlight=False, emoji=False, **options)  # the mark :date: is none
-    if not console.is_terminal:
-        console.width = 160  # a pipe has no width; nothing that a person greps for should be cut
-    return console
 
 
 def _table(*columns: str) -> Table:
@@ -98,17 +86,13 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 def log(records: list[Record]) -> None:
     """Print one line a run, oldest first."""
-    from ..journal import WITHDRAWN
-
     console = _console()
     if not records:
         console.print("Nothing is recorded yet.")
         return
-    table = _table("when (UTC)", "schema", "what", "from", "to", "took", "who", "commit")
+    table = _table("when (UTC)", "schema", "what", "from", "to", "state", "took", "who", "commit")
     for r in records:
-        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "not ended"
-        if r.status == WITHDRAWN:  # its first step failed, or it was taken back
-            took = "undone"
+        took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "-"
         who = f"{r.os_user}@{r.host} as {r.database_user}"
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",
@@ -116,6 +100,7 @@ def log(records: list[Record]) -> None:
             f"{r.kind} {r.options}".rstrip(),
             r.previous_version or "-",
             r.version,
+            r.state,
             took,
             escape(who),
             r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),
@@ -123,12 +108,12 @@ def log(records: list[Record]) -> None:
     console.print(table)
 
 
-def findings(found: list[Finding]) -> None:
+def findings(project: Project, found: list[Finding]) -> None:
     """Print what `check` found: where, an id, a sentence and a fix."""
     console = _console()
     for finding in found:
         colour, word = ("cyan", "note: ") if finding.note else ("red", "")
-        where = f"[{colour}]{finding.place}[/]"
+        where = f"[{colour}]{escape(project.path_of(finding.module))}:{finding.line}[/]"
         console.print(f"{where} [bold]{finding.id}[/] {word}{escape(finding.what)}")
         console.print(f"  {escape(finding.do)}")
     if all(finding.note for finding in found):
@@ -154,17 +139,6 @@ def doctor(report: Report) -> None:
         console.print("[green]Nothing is wrong.[/]")
 
 
-@contextmanager
-def spinner(word: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal which thing is being worked on; elsewhere nothing."""
-    console = _console(file=sys.stderr)
-    if not console.is_terminal:
-        yield lambda name: None
-        return
-    with console.status(f"{word} …") as shown:
-        yield lambda name: shown.update(escape(visible(f"{word} {name} …")))
-
-
 def ask(
     question: Question,
     after: Mapping[TableName, Table_],
@@ -187,10 +161,9 @@ def ask(
     """
     import click
 
-    from ..commands.answers import spoken
     from ..diff.questions import Answers
 
-    name = spoken(question.table)
+    name = str(question.table)
     if question.kind == "fill":
         return _ask_fill(question, after, keys(question.parent) if question.parent else None, draft=draft)
     subject = f"{name}.{question.subject}" if question.kind == "rename" else f"The table {name}"
@@ -228,7 +201,7 @@ def _ask_fill(
 
     if keys is not None and question.parent is not None:
         listed = f"{', '.join(keys[:_SHOWN]) or 'none yet'}{', …' if len(keys) > _SHOWN else ''}"
-        echo(f"Rows of {answers.spoken(question.parent[0])}: {listed}", err=True)
+        echo(f"Rows of {question.parent[0]}: {listed}", err=True)
 
     def read(text: str) -> Fill | None:
         if not text:
@@ -238,7 +211,7 @@ def _ask_fill(
         except PipelineError as error:
             raise click.UsageError(visible(f"{error.what} {error.why}")) from None
 
-    what = f"{answers.spoken(question.table)} get for {question.subject}"
+    what = f"{question.table} get for {question.subject}"
     type_ = resolved(after, question.table, question.subject)
     nothing = "stop, and change nothing" if draft else "decide later"
     value = click.prompt(
@@ -253,8 +226,6 @@ def _ask_fill(
 
 def revised(project: Project, found: Revised) -> None:
     """Print the files that `revise` wrote, and what is still open."""
-    from ..commands.answers import spoken
-
     console = _console()
     for name in found.baselines:
         console.print(f"The first snapshot of [bold]{name}[/] is written, as version {project.versions[name]}.")
@@ -267,7 +238,7 @@ def revised(project: Project, found: Revised) -> None:
     if not found.migrations and not found.baselines:
         console.print("The code is as the snapshots have it; there is nothing to write.")
     for question in found.questions:
-        what = ".".join(filter(None, (spoken(question.table), question.subject)))
+        what = ".".join(filter(None, (str(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
         console.print(
             f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
@@ -308,8 +279,10 @@ def differences(found: list[Comparison]) -> None:
             console.print(f"  [dim]rows      {escape(table)}: {rows:,}[/]")
 
 
-def impact(environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]]) -> None:
-    """Print what `migrate` would do; first, what stands in the way."""
+def impact(
+    environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]], *, short: bool
+) -> None:
+    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
@@ -318,7 +291,10 @@ def impact(environment: Environment, found: list[Impact], refused: Sequence[tupl
         console.print(f"[green]Nothing is pending on {environment.name}.[/]")
     for cost in found:
         console.print(f"[bold]{escape(cost.title)}[/]")
-        table = _table("table", "rows", "size", "below it", "jobs held", "written anew", "who waits")
+        if cost.done:
+            steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
+            console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
+        table = _table("table", "rows", "size", "dependent tables", "running jobs", "written anew", "who has to wait")
         waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
         for t in cost.tables:
             table.add_row(
@@ -332,41 +308,50 @@ def impact(environment: Environment, found: list[Impact], refused: Sequence[tupl
             )
         if cost.tables:
             console.print(table)
-        for number, step in enumerate(cost.group.steps, 1):
-            algorithm = f" [dim]{step.algorithm}[/]" if step.algorithm else ""
-            console.print(f"{number:3}  {escape(step.words)}{algorithm}")
-            for statement in step.script:
-                console.print(f"[dim]{escape(statement)}[/]")
+        if cost.locked:
+            names = ", ".join(map(str, cost.locked))
+            console.print(f"While the tables change they are locked for everybody else: {escape(names)}.")
+        for number, step in enumerate(cost.group.steps, cost.done + 1):
+            console.print(f"{number:3}  {escape(step.words)}")
+            for statement in step.statements:
+                line = _HOW.sub("", " ".join(statement.split())) if short else statement
+                console.print(f"     [dim]{escape(line)}[/]", no_wrap=short, overflow="ellipsis" if short else None)
         for finding in cost.group.violations:
             if finding not in stands:
                 console.print(f"[yellow]![/] {escape(str(finding.table))}: {escape(finding.counted)}")
-        if not any(violation.loses or violation.blocks or violation.unsure for violation in cost.group.violations):
+        asked = not cost.done  # which was before the first step
+        if asked and not any(v.loses or v.blocks or v.unsure for v in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
             console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+    if any(cost.done for cost in found):
+        console.print("What is pending beside it can be shown when that is done.")
+    if found and short:
+        console.print("Whole statements: the same with --sql instead of --dry-run.")
     if found:
         console.print("Nothing was changed.")
 
 
-def purged(found: list[Purged]) -> None:
+def purged(found: list[Purged], took: str) -> None:
     """Print what `purge` deleted."""
     console = _console()
     for item in found:
         what = f"{item.table}.{item.attribute}" if item.attribute else item.table
-        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {item.values:,} values")
-    if not found:
-        console.print("Nothing is soft-deleted.")
+        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {many(item.values, 'value')}")
+    values = many(sum(item.values for item in found), "value")
+    things = many(len(found), "column or table", "columns and tables")
+    console.print(f"{things} with {values} deleted in {took}." if found else "Nothing is soft-deleted.")
 
 
 def backup(path: Path, manifest: Manifest) -> None:
     """Print in one line where the values are that are about to be lost."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    console, rows = _console(), sum(part.rows for part in manifest.parts)
-    console.print(
-        f"What will be lost is kept in {escape(str(shown))} ({rows:,} rows); restore puts it back.", soft_wrap=True
+    rows = many(sum(part.rows for part in manifest.parts), "row")
+    _console().print(
+        f"What will be lost is kept in {escape(str(shown))} ({rows}); restore puts it back.", soft_wrap=True
     )
 
 
@@ -375,7 +360,7 @@ def warning(text: str) -> None:
     _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}", soft_wrap=True)
 
 
-def restored(found: list[Restored], *, dry_run: bool) -> None:
+def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
     """Print what `restore` put back."""
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
@@ -383,20 +368,5 @@ def restored(found: list[Restored], *, dry_run: bool) -> None:
         words = [f"{item.restored:,} of {item.rows:,} rows {done}", f"{item.same:,} were as they are in the file"]
         words += [f"{item.gone:,} are not there any more"] if item.gone else []
         console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
-
-
-@contextmanager
-def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on a terminal which step runs, and in the end how many did."""
-    begun, done = time.monotonic(), 0
-
-    def report(words: str, number: int, of: int) -> None:
-        nonlocal done
-        done += 1
-        show(f"{number} of {of}: {words}")
-
-    with spinner("Step") as show:
-        yield report
-    if done:
-        steps = "1 step" if done == 1 else f"{done} steps"
-        _console().print(f"{steps} done in {time.monotonic() - begun:.1f} s.")
+    rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
+    console.print("Nothing was changed." if dry_run else f"{rows} put back in {took}.")

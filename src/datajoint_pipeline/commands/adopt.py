@@ -10,6 +10,7 @@ from ..executor.runs import Report
 from ..planner import impact
 from ..planner.impact import Impact
 from ..planner.status import SchemaStatus
+from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -22,10 +23,12 @@ def adopt(
     again: bool = False,
     types: bool = False,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Record versions; see :func:`datajoint_pipeline.executor.adopt.adopt` for the parameters."""
     require_explicit(pipeline.project, environment, "adopt")
-    return adopting.adopt(pipeline.target(environment), schemas, again=again, types=types, report=report)
+    target = pipeline.target(environment, warn=warn)
+    return adopting.adopt(target, schemas, again=again, types=types, report=report)
 
 
 def plan_types(pipeline: Pipeline, environment: Environment, schemas: Iterable[str] = ()) -> list[Impact]:

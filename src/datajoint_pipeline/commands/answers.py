@@ -14,11 +14,6 @@ from ..schema.notation import normal_default
 from ..schema.values import Fill
 
 
-def spoken(name: TableName) -> str:
-    """Name a table as a person does: ``ephys.Recording``."""
-    return f"{name.schema}.{definition.title(name)}"
-
-
 def read(
     before: Tables,
     after: Tables,
@@ -73,7 +68,7 @@ def read(
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         if meant and not fits:
-            why = f"{' or '.join(map(spoken, meant))} had no {attribute} before, or has no {right} now."
+            why = f"{' or '.join(map(str, meant))} had no {attribute} before, or has no {right} now."
             do = "Correct the option; if the last revise has written it down, say revise --again with it"
             raise _unclear(do, text, why)
         attributes[_one(text, fits, "with these attributes"), attribute] = right
@@ -113,7 +108,7 @@ def fill(question: Question, text: str, after: Tables, keys: list[str] | None) -
     found = _fill(after, name, attribute, text, lambda t: _one(t, titles.everywhere(t), "now"))
     there = {normal_default(type_, key) for key in keys or ()}
     if question.parent and keys is not None and found.value and normal_default(type_, found.value) not in there:
-        raise _impossible(text, name, attribute, f"There is no such row in {spoken(question.parent[0])}.")
+        raise _impossible(text, name, attribute, f"There is no such row in {question.parent[0]}.")
     return found
 
 
@@ -126,7 +121,7 @@ def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Calla
 
 
 def _impossible(text: str, name: TableName, attribute: str, why: str) -> PipelineError:
-    what = f"{text!r} cannot be the value of {spoken(name)}.{attribute}."
+    what = f"{text!r} cannot be the value of {name}.{attribute}."
     return PipelineError(what, why, "Correct --fill; nothing was written.", exit_code=ExitCode.USAGE)
 
 
@@ -152,7 +147,7 @@ def _one(text: str, found: list[TableName], which: str) -> TableName:
     if not found:
         raise _unclear("Correct the option", text, f"There is no such table {which}.")
     raise _unclear(
-        "Correct the option", text, f"It may be any of {', '.join(map(spoken, found))}; put the schema in front."
+        "Correct the option", text, f"It may be any of {', '.join(map(str, found))}; put the schema in front."
     )
 
 

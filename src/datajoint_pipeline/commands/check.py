@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 from ..diff.changes import difference
 from ..embedded import server
@@ -16,23 +19,35 @@ from ..errors import PipelineError
 from ..findings import Finding
 from ..history import chain, migration_files
 from ..internals import job_tables
+from ..internals.code import Code
 from ..operations.structure import Operation
 from ..project import graph, library, template
 from ..project.pipeline import Pipeline
 from ..project.project import Project
-from ..schema.model import Table, TableName
+from ..schema.model import Table
 
 
-def check(pipeline: Pipeline) -> list[Finding]:
-    """Find everything that is not as it should be."""
+def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
+    """Find everything that is not as it should be; ``report`` is called with the name of what is looked at."""
     project = pipeline.project
+    schemas = ", ".join(project.versions)
     with ThreadPoolExecutor() as pool:
         edited = pool.submit(template.edited, project)
-        found = template.conflicts(project) or graph.check(graph.read(project.directory), project.versions)
-        # Definitions can only be declared along a sound graph; its findings come first and explain more.
-        code = cache(lambda: pipeline.read_code().tables(project.versions))  # in a process of its own, once
-        found = found or _check_definitions(project) or _check_migrations(project, code) or _check_rows(project)
-        jobs = _check_jobs(code().values()) if all(one.note for one in found) else []
+        code = cache(pipeline.read_code)  # in a process of its own, once
+        checks: dict[str, Callable[[], list[Finding]]] = {
+            "files of the template": lambda: template.conflicts(project),
+            "imports and foreign keys": lambda: graph.check(graph.read(project.directory), project.versions),
+            f"definitions of {schemas}": lambda: _check_definitions(project),
+            f"migrations of {schemas}": lambda: _check_migrations(project, code),
+            f"migrations of {schemas}, on rows": lambda: _check_rows(project, code),
+        }
+        found: list[Finding] = []
+        for name, look in checks.items():
+            report(name)
+            # Definitions can only be declared along a sound graph; its findings come first and explain more.
+            if found := look():
+                break
+        jobs = _check_jobs(code().tables(project.versions).values()) if all(one.note for one in found) else []
         return [*found, *jobs, *library.check(project), *edited.result()]
 
 
@@ -48,7 +63,7 @@ def _check_jobs(code: Iterable[Table]) -> list[Finding]:
     return found
 
 
-def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName, Table]]) -> list[Finding]:
+def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[Finding]:
     """Check that the migrations of every schema are complete and lead to its snapshot, and that the code is as the
     snapshot.
     """
@@ -58,6 +73,15 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
             Finding(id_, name, 1, sentence, do)
             for name, history in histories.items()
             for id_, sentence, do in chain.problems(history, project.versions.get(name))
+            if id_ != "open-question"
+        ]
+        found += [
+            Finding(
+                "open-question", migration.module, line, f"It is still to be decided: {question}", "Decide it here."
+            )
+            for history in histories.values()
+            for migration in history.migrations
+            for question, line in zip(migration.questions, migration.question_lines, strict=True)
         ]
         if found:
             return found
@@ -65,7 +89,7 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
         for _, _, after in chain.replay(histories, list(histories)):
             replayed = after
         snapshots = migration_files.tables_of(history.latest for history in histories.values())
-        code = {n: t for n, t in code_tables().items() if n.schema in histories}
+        code = read_code().tables([name for name in project.versions if name in histories])
     except PipelineError as error:
         return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
     broken = _schemas(difference(replayed, snapshots).operations)
@@ -86,11 +110,15 @@ def _check_migrations(project: Project, code_tables: Callable[[], dict[TableName
     ]
 
 
-def _check_rows(project: Project) -> list[Finding]:
+def _check_rows(project: Project, read_code: Callable[[], Code]) -> list[Finding]:
     """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
     if not any(history.migrations for history in migration_files.read(project.files).values()):
         return []
-    finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay")
+    with tempfile.TemporaryDirectory(dir=project.local_directory) as folder:
+        contents = Path(folder) / "contents.json"
+        rows = [[*name, rows] for name, rows in read_code().contents.items()]
+        contents.write_text(json.dumps(rows), encoding="utf-8")
+        finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", str(contents))
     try:
         return [Finding(**finding) for finding in json.loads(finished.stdout)]
     except ValueError:
@@ -113,10 +141,13 @@ def _check_definitions(project: Project) -> list[Finding]:
         return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
     if error is None:
         return []
+    if place := re.match(r"(\S+\.py), line (\d+): ", error["why"]):
+        reason = error["why"][place.end() :]
+        return [Finding("definition", Path(place[1]).stem, int(place[2]), f"{error['what']} {reason}", error["do"])]
     return [Finding("definition", "version", 1, f"{error['what']} {error['why']}", error["do"])]
 
 
-def _in_fresh_database(project: Project, module: str) -> subprocess.CompletedProcess[str]:
+def _in_fresh_database(project: Project, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a module of this library for the project, on a database that lives as long as that."""
     running = server.start(project.local_directory)
     token = f"check_{os.getpid()}"
@@ -125,7 +156,7 @@ def _in_fresh_database(project: Project, module: str) -> subprocess.CompletedPro
     _drop_leftovers(running)
     try:
         return subprocess.run(
-            [sys.executable, "-m", module, project.package],
+            [sys.executable, "-m", module, project.package, *arguments],
             env=variables,
             cwd=project.root,
             capture_output=True,

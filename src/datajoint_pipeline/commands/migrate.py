@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from ..executor import apply, owners, stepping
-from ..executor.apply import Warn
+from ..executor import apply, owners, resume, stepping
 from ..executor.backup import Backups
 from ..executor.runs import Report
 from ..internals import job_tables
@@ -16,7 +15,7 @@ from ..planner import drafts, impact, status
 from ..planner.drafts import Answer, Ask
 from ..planner.impact import Impact
 from ..planner.status import SchemaStatus, State
-from ..planner.target import Target
+from ..planner.target import Target, Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -35,7 +34,7 @@ def migrate(
 ) -> list[SchemaStatus]:
     """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
     require_explicit(pipeline.project, environment, "migrate")
-    target = pipeline.target(environment)
+    target = pipeline.target(environment, warn=warn)
     found = apply.migrate(
         target,
         schemas,
@@ -44,7 +43,6 @@ def migrate(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
-        warn=warn,
     )
     _make_job_tables(pipeline, target)
     return found
@@ -64,7 +62,7 @@ def draft(
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
-    target = pipeline.target(environment)
+    target = pipeline.target(environment, warn=warn)
     found = apply.draft(
         target,
         schemas,
@@ -73,7 +71,6 @@ def draft(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
-        warn=warn,
     )
     _make_job_tables(pipeline, target)
     return found
@@ -87,19 +84,23 @@ def plan(
     to: str | None = None,
     answer: Answer | None = None,
 ) -> list[Impact]:
-    """Give what :func:`migrate` would do; change nothing."""
+    """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
+        if (left := resume.survey(target)) is not None:
+            return [left]
         return impact.survey(target, schemas, to, answer=answer)
 
 
 def plan_draft(
     pipeline: Pipeline, environment: Environment, schemas: Iterable[str], *, answer: Answer, ask: Ask | None = None
 ) -> list[Impact]:
-    """Give what :func:`draft` would do; change nothing."""
+    """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
+        if (left := resume.survey(target)) is not None:
+            return [left]
         return impact.survey_draft(target, schemas, answer, ask)
 
 

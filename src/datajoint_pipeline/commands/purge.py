@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..executor import revert
 from ..executor.backup import Backups
 from ..executor.revert import Purged
+from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -18,7 +19,9 @@ def purge(
     *,
     allow_data_loss: bool = False,
     backups: Backups | None = None,
+    warn: Warn = lambda text: None,
 ) -> list[Purged]:
     """Delete what is soft-deleted; see :func:`datajoint_pipeline.executor.revert.purge` for the parameters."""
     require_explicit(pipeline.project, environment, "purge")
-    return revert.purge(pipeline.target(environment), schemas, allow_data_loss=allow_data_loss, backups=backups)
+    target = pipeline.target(environment, warn=warn)
+    return revert.purge(target, schemas, allow_data_loss=allow_data_loss, backups=backups)

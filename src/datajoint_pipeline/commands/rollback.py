@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..executor import revert, undo
 from ..executor.runs import Report
 from ..planner.status import SchemaStatus
+from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -15,15 +16,19 @@ def rollback(
     schema: str,
     to: str,
     report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
-    return revert.rollback(pipeline.target(environment), schema, to, report)
+    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, report)
 
 
 def interrupted(
-    pipeline: Pipeline, environment: Environment, report: Report = lambda words, number, of: None
+    pipeline: Pipeline,
+    environment: Environment,
+    report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Take the run back that was interrupted; see :func:`datajoint_pipeline.executor.undo.undo`."""
     require_explicit(pipeline.project, environment, "rollback")
-    return undo.undo(pipeline.target(environment), report)
+    return undo.undo(pipeline.target(environment, warn=warn), report)

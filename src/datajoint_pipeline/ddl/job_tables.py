@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..dialects.base import Dialect
@@ -27,7 +27,7 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
         new_name = names.get(old_name)
         new = None if new_name is None else after.get(new_name)
         if new_name is None or new is None or not new.tier.startswith(("Imported", "Computed")):
-            yield from _unless(dialect.lacks(job), dialect.drop_table(job))
+            yield from _called(dialect.drop_table(job), dialect.lacks(job), f"drop the jobs of {old_name}")
             continue
         was = origins.attributes.get(new_name, {})
         renamed = {old_attribute: name for name, old_attribute in was.items()}
@@ -35,11 +35,13 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
         types = [resolved(before, old_name, name) for name in key(old)]
         taken = (COLUMNS | {*key(old)}) & {k for name, k in zip(key(old), keys, strict=True) if k != name}
         if taken or set(keys) != set(key(new)) or types != [resolved(after, new_name, name) for name in keys]:
-            yield from _unless(dialect.lacks(job), dialect.drop_table(job))
+            words = f"drop the jobs of {new_name}; DataJoint makes them anew"
+            yield from _called(dialect.drop_table(job), dialect.lacks(job), words)
             continue
         moved = TableName(new_name.schema, PREFIX + new_name.table.lstrip("_"))
         if moved != job:
-            yield from _unless(dialect.lacks(job), dialect.rename_table(job, moved))
+            words = f"let the jobs of {old_name} follow to {new_name}"
+            yield from _called(dialect.rename_table(job, moved), dialect.lacks(job), words)
         for name, new_key in zip(key(old), keys, strict=True):
             if name != new_key:
                 columns = f"{dialect.quote(name)} TO {dialect.quote(new_key)}"
@@ -48,6 +50,11 @@ def steps(before: Tables, after: Tables, origins: Origins, dialect: Dialect) -> 
                 yield Step(sql, (moved,), f"rename {name} to {new_key} in the jobs of {new_name}", done=done)
 
 
-def _unless(done: str, steps: list[Step]) -> list[Step]:
-    """Give steps that are not run where they are done: what becomes of a job table is no part of what is compared."""
-    return [replace(steps[0], done=done), *steps[1:]]
+def _called(steps: Iterable[Step], done: str, words: str) -> Iterator[Step]:
+    """Give steps, of which the first is called so that it names the table whose jobs they are.
+
+    It is not run where it is done: what becomes of a job table is no part of what is compared after an interruption.
+    """
+    first, *more = steps
+    yield replace(first, words=words, done=done)
+    yield from more

@@ -26,8 +26,6 @@ from ..schema.model import TableName
 from . import owners, resume, runs, stepping
 from .backup import Backups
 
-Warn = Callable[[str], None]
-
 #: What the record of a run says, beside its options, where others could write between two steps.
 UNLOCKED = "(without LOCK TABLES)"
 
@@ -41,7 +39,6 @@ def migrate(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
-    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -61,8 +58,6 @@ def migrate(
         The files that values are written to before they are lost; all are written where there is none.
     report : callable, optional
         Called with what a step does, its number and how many there are.
-    warn : callable, optional
-        Called before the first step with what may go wrong.
 
     Returns
     -------
@@ -90,7 +85,7 @@ def migrate(
             if lossy[0]:
                 groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
             keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
-            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups), warn)
+            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
             answer, begun = None, True
 
 
@@ -103,7 +98,6 @@ def draft(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
-    warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
 
@@ -130,7 +124,7 @@ def draft(
                 group = drafts.group(deployment, found, lossy)
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
             drafts.keep(target, code)
-            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups), warn)
+            apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
         return drift.read(target)
 
 
@@ -169,7 +163,7 @@ def alone(target: Target) -> Iterator[None]:
     connection, names = target.connection, {*target.versions, *migration_files.schemas(target.files)}
     databases = [target.database(name) for name in sorted(names)]
     with ExitStack() as stack:
-        stack.enter_context(journal.lock(connection, target.lock))
+        stack.enter_context(journal.lock(connection, target.lock, warn=target.warn))
         stack.enter_context(one_session(connection))
         stack.enter_context(stepping.changing(connection))
         stack.enter_context(owners.acting(connection, databases))
@@ -189,7 +183,6 @@ def apply(
     report: runs.Report,
     keep: Callable[[], None] = lambda: None,
     options: str = "",
-    warn: Warn = lambda text: None,
 ) -> None:
     """Record the plan of a group and run it.
 
@@ -207,8 +200,6 @@ def apply(
         Writes values to a file; called before the first change, on PostgreSQL in its transaction.
     options : str
         What :func:`allowances` gives.
-    warn : callable, optional
-        Called before the first step with what may go wrong.
 
     Raises
     ------
@@ -229,12 +220,12 @@ def apply(
                 owners.hand_over(connection, owned)
             return run
 
-        run = stepping.patiently(connection, deployment.databases, attempt)
+        run = stepping.patiently(connection, deployment.databases, attempt, deployment.target.warn)
         if online:
             run.finish(report)
     else:
         if denied := may_lock.denied(connection, (deployment.databases[schema] for schema in group.locked)):
-            warn(may_lock.warning(denied))
+            deployment.target.warn(may_lock.warning(denied))
             options = f"{options} {UNLOCKED}".strip()
         keep()
         run = _recorded(deployment, group, kind, options)

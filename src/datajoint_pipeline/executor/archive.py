@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import PipelineError
+from ..schema.model import TableName
 
 #: Layout of the manifest; raised when it changes.
 FORMAT = 1
@@ -85,7 +86,7 @@ class Part:
     sha256: str = ""
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
+        return str(TableName(self.schema, self.table))
 
     @property
     def lost(self) -> list[ArchivedColumn]:

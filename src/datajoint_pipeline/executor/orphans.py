@@ -21,8 +21,8 @@ def of(connection: dj.Connection, step: PlannedStep) -> tuple[str, str] | None:
             sql = f"SELECT {listed} {source} LIMIT {_SHOWN}"
             rows = connection.query(sql, args=None, reconnect=False).fetchall()
             keys = ", ".join(f"({', '.join(map(str, row))})" for row in rows) + ", …" * (count > _SHOWN)
-            why = (
-                f"{count} rows of {child} ({listed.replace('c.', '').replace('`', '')}) have no row of {parent}: {keys}"
-            )
+            rows_of, have = ("row of", "has") if count == 1 else ("rows of", "have")
+            listed = listed.replace("c.", "").replace("`", "")
+            why = f"{count} {rows_of} {child} ({listed}) {have} no row of {parent}: {keys}"
             return why, f"Put the rows of {parent} in again, or take these out: DELETE {source}"
     return None

@@ -27,10 +27,13 @@ from ..schema.model import ForeignKey, TableName
 from . import apply, samples
 
 
-def replay(target: Target) -> list[Finding]:
-    """Apply every migration to rows that are made up, in a database that is empty; give the findings."""
+def replay(target: Target, contents: Mapping[TableName, list[samples.Values]]) -> list[Finding]:
+    """Apply every migration to rows that are made up, in a database that is empty; give the findings.
+
+    ``contents`` are the rows that Lookup tables of the code come with.
+    """
     with apply.alone(target):
-        return _Replay(target).run()
+        return _Replay(target, contents).run()
 
 
 class _Stop(Exception):
@@ -40,8 +43,8 @@ class _Stop(Exception):
 class _Replay:
     """A replay that is under way, and its findings."""
 
-    def __init__(self, target: Target) -> None:
-        self.target, self.connection = target, target.connection
+    def __init__(self, target: Target, contents: Mapping[TableName, list[samples.Values]]) -> None:
+        self.target, self.connection, self.contents = target, target.connection, contents
         self.findings: list[Finding] = []
 
     def run(self) -> list[Finding]:
@@ -57,7 +60,7 @@ class _Replay:
                 try:
                     self._apply(deployment, wanted)
                 except PipelineError as error:
-                    self._report("replay-rows", _file(wanted[0]), f"{error.what} {error.why}", error.do)
+                    self._report("replay-rows", wanted[0].module, f"{error.what} {error.why}", error.do)
                     return self.findings
             self._compare(deployment)
         except _Stop:
@@ -70,7 +73,7 @@ class _Replay:
         self.findings.append(Finding(id_, module, 1, what, do, note))
 
     def _report_group(self, group: Group, what: str, do: str, *, note: bool = False) -> None:
-        self._report("replay-rows", _file(group.migrations[0]), what, do, note=note)
+        self._report("replay-rows", group.migrations[0].module, what, do, note=note)
 
     def _make(self, deployment: Deployment) -> bool:
         """Make the schemas that are not there and whose parents are, as their oldest snapshots have them."""
@@ -87,7 +90,7 @@ class _Replay:
 
     def _fill(self, deployment: Deployment, tables: Tables) -> None:
         """Put rows into the tables that have none; note where that is not possible."""
-        without = samples.fill(self.connection, deployment.databases, tables)
+        without = samples.fill(self.connection, deployment.databases, tables, self.contents)
         for name in without:
             if not {key.parent for key in tables[name].foreign_keys} & set(without):
                 what = f"No row could be made up for {name}, so what migrations do to its rows is not known."
@@ -136,7 +139,7 @@ class _Replay:
         do = "Try it on a database with rows like yours (dev)." if depends else "Correct the migration."
         self._report(
             "replay-rows",
-            _file(group.migrations[0]),
+            group.migrations[0].module,
             f"With rows made up here, {what[0].lower()}{what[1:]}",
             do,
             note=depends,
@@ -269,8 +272,3 @@ def _computes(operation: ops.Operation) -> bool:
     """Tell whether the result of an operation depends on values in a way that only the server or user steps know."""
     fill = getattr(operation, "fill", None)
     return operation.changes_rows or (fill is not None and fill.sql is not None)
-
-
-def _file(migration: Migration) -> str:
-    """Give the file of a migration, as a finding names it."""
-    return f"migrations/{migration.schema}/{migration.path.stem if migration.path else migration.version}"

@@ -22,6 +22,7 @@ from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import literals, longest_statement, refuse_long
 from ..planner.deployment import Deployment
+from ..planner.plan import counted
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
@@ -135,8 +136,8 @@ class _Restoring:
         places = {self._place(part) for part in self.file.manifest.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         stepping.prepare(self.connection)
-        databases = self.deployment.databases
-        return stepping.patiently(self.connection, databases, partial(self._attempt, owned))
+        databases, warn = self.deployment.databases, self.deployment.target.warn
+        return stepping.patiently(self.connection, databases, partial(self._attempt, owned), warn)
 
     def _attempt(self, owned: Mapping[str, Owner]) -> list[Restored]:
         """Make what is missing, put the values back, and undo all of it in a dry run."""
@@ -397,10 +398,11 @@ class _Restoring:
                 if now is not None and now != kept and not compatibility.left_of(now, kept, column.becomes):
                     newer[column.name] = newer.get(column.name, 0) + 1
         if newer:
-            counted = ", ".join(f"{count} values of {name}" for name, count in newer.items())
+            found = ", ".join(counted(count, f"values of {name}") for name, count in newer.items())
             raise PipelineError(
-                f"{part} has {counted} that are neither in the file nor what is left of it.",
-                "They were written since, or computed by the migration (using=). Nothing was changed.",
+                f"{part} has {found}, written since the backup was made.",
+                "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
+                "computed them (using=). Nothing was changed.",
                 "If they may go, say restore --overwrite.",
                 exit_code=ExitCode.DATA_LOSS,
             )

@@ -17,8 +17,10 @@ from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
 from ..operations.structure import AddForeignKey, AddIndex, DropIndex
-from ..planner import resuming, undoing
+from ..planner import impact, resuming, undoing
 from ..planner.deployment import Deployment
+from ..planner.impact import Impact
+from ..planner.plan import Group
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from . import owners, recovery, runs, stepping
@@ -69,9 +71,30 @@ def resume(target: Target, report: runs.Report) -> bool:
             # Whatever is asked for now is planned from the start.
             runs.withdraw(target, began.members)
         else:
+            note(run, began)
             run.finish(report)
             found = True
     return found
+
+
+def survey(target: Target) -> Impact | None:
+    """Find what is left to do of the first run that was interrupted; None where there is none to go on with.
+
+    Changes nothing.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be gone on with, or is not interrupted but under way.
+    """
+    began = interrupted(target)
+    if began is None or began.undo is not None:
+        return None
+    with journal.lock(target.connection, target.lock, timeout=0):
+        run = planned(target, began)
+    if run is None or run.untouched:
+        return None
+    return impact.rest(run.group, sum(entry.state == steplog.DONE for entry in run.entries))
 
 
 def interrupted(target: Target) -> Interrupted | None:
@@ -118,7 +141,7 @@ def untrue(began: journal.Record, why: str) -> PipelineError:
 
 
 def planned(target: Target, interrupted: Interrupted) -> Run | None:
-    """Plan a run once more and compare it with its record and the tables; None where it did nothing.
+    """Plan a run once more and compare it with its record and the tables; None where it did nothing. Reads only.
 
     Where it is being taken back, its steps are those that were done, and those of the way back.
 
@@ -136,16 +159,15 @@ def planned(target: Target, interrupted: Interrupted) -> Run | None:
 def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     """Do what :func:`planned` says.
 
-    User steps are recorded as their files have them now, where they were corrected. PostgreSQL undoes user steps with
-    the whole transaction, so there they have been run or were never recorded.
+    User steps are as their files have them now, where they were corrected. PostgreSQL undoes user steps with the whole
+    transaction, so there they have been run or were never recorded.
     """
     began, head, entries = interrupted.record, interrupted.head, interrupted.entries
     now = Deployment.read(target)
     if resuming.untouched(now, head["plan"], entries):
         return None
     deployment, group = resuming.planned(now, head, entries)
-    recorded = [str(member["digest"]) for member in head["members"]]
-    same = all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
+    same = _as_recorded(group, head)
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise untrue(began, "It is of other schemas than its migrations.")
     kind = str(head["plan"]["kind"])
@@ -169,9 +191,23 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
         _see_what_the_transaction_left(run, began, now)
     elif known[:1] and known[0].state != steplog.PLANNED:
         _see_what_is_done(run, began, now, head)
-    if not same:
-        _correct(run, head, entries)
     return run
+
+
+def _as_recorded(group: Group, head: Mapping[str, Any]) -> bool:
+    """Tell whether the files are as they were when the run began."""
+    recorded = [str(member["digest"]) for member in head["members"]]
+    return all(m.digest == d or m.has_digest(d) for m, d in zip(group.migrations, recorded, strict=True))
+
+
+def note(run: Run, began: Interrupted) -> None:
+    """Record what :func:`planned` found: that the step under way is done, and user steps that were corrected."""
+    leader = run.members[0]
+    for was, now in zip(began.entries, run.entries, strict=False):
+        if (was.state, now.state) == (steplog.RUNNING, steplog.DONE):
+            steplog.finish(run.target.connection, run.databases[leader.schema], leader.run, now.number)
+    if not _as_recorded(run.group, began.head):
+        _correct(run, began.head, began.entries)
 
 
 def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deployment) -> None:
@@ -185,7 +221,7 @@ def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deploym
 
 
 def _see_what_is_done(run: Run, began: journal.Record, now: Deployment, head: Mapping[str, Any]) -> None:
-    """Note the step of MySQL that was under way, if the tables say that it is done."""
+    """Take the step of MySQL that was under way for done, if the tables say so."""
     states = [entry.state for entry in run.entries]
     if states != sorted(states, key=_STATES.index) or states.count(steplog.RUNNING) > 1:
         raise untrue(began, "It says of steps that they are done, though steps before them are not.")
@@ -198,9 +234,8 @@ def _see_what_is_done(run: Run, began: journal.Record, now: Deployment, head: Ma
             error.do += f" {way.offer(run.target.command)}"
         raise
     if done:
-        number, leader = states.index(steplog.RUNNING), run.members[0]
+        number = states.index(steplog.RUNNING)
         run.entries[number] = replace(run.entries[number], state=steplog.DONE)
-        steplog.finish(run.target.connection, run.databases[leader.schema], leader.run, number + 1)
 
 
 def _correct(run: Run, head: Mapping[str, Any], recorded: list[steplog.Entry]) -> None:

@@ -96,8 +96,9 @@ def purge(
         if full and not allow_data_loss:
             first = full[0]
             raise PipelineError(
-                f"{len(full)} columns or tables that are soft-deleted still hold values.",
-                f"{first.schema}.{first.table} {first.attribute} holds {first.values}; nothing was deleted.",
+                f"What is soft-deleted still holds values: {len(full)} of {len(found)} columns and tables.",
+                f"{TableName(first.schema, first.table)} {first.attribute} holds {counted(first.values, 'values')}; "
+                "nothing was deleted.",
                 "If they may go for good, say purge --allow-data-loss.",
                 exit_code=ExitCode.DATA_LOSS,
             )
@@ -138,7 +139,7 @@ def _deleting(dialect: Dialect, item: Purged) -> list[str]:
 
 def _delete(deployment: Deployment, statements: list[str], schemas: list[str], options: str) -> None:
     """Delete, and record it. PostgreSQL does it as a whole; killed on MySQL, it is gone on with by the next purge."""
-    connection, databases = deployment.connection, deployment.databases
+    connection, databases, warn = deployment.connection, deployment.databases, deployment.target.warn
 
     def as_a_whole() -> None:
         with stepping.transaction(connection):
@@ -148,13 +149,13 @@ def _delete(deployment: Deployment, statements: list[str], schemas: list[str], o
             note.end()
 
     if connection.adapter.backend == "postgresql":
-        stepping.patiently(connection, databases, as_a_whole)
+        stepping.patiently(connection, databases, as_a_whole, warn)
         return
     note = Note.take(deployment, schemas, "purge", options)
     for number, statement in enumerate(statements):
         what = "Not everything was deleted yet." if number else "Nothing was deleted."
         try:
-            stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what))
+            stepping.patiently(connection, databases, partial(stepping.send, connection, statement, what), warn)
         except stepping.Refused:
             if number == 0:
                 note.withdraw()

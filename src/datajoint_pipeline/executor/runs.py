@@ -116,7 +116,7 @@ class Run:
             # A transaction is tried again as a whole.
             alone = single or isinstance(step, OnlineStatements)
             work = partial(run, step, entry)
-            last = stepping.patiently(connection, self.databases, work) if alone else work()
+            last = stepping.patiently(connection, self.databases, work, self.target.warn) if alone else work()
         except stepping.Refused as refused:
             if number == 0 and single:
                 # Nothing has been changed, so there is nothing to go on with.

@@ -26,7 +26,7 @@ from ..planner.steps import (
     UserPython,
     UserSQL,
 )
-from ..planner.target import Target
+from ..planner.target import Target, Warn
 from ..quoting import quoter
 from . import orphans
 from .holding import Hold
@@ -50,25 +50,36 @@ PATIENCE, PAUSE = 30, 1
 Result = TypeVar("Result")
 
 
-def patiently(connection: dj.Connection, databases: Mapping[str, str], work: Callable[[], Result]) -> Result:
+def patiently(
+    connection: dj.Connection,
+    databases: Mapping[str, str],
+    work: Callable[[], Result],
+    warn: Warn = lambda text: None,
+) -> Result:
     """Do something again while others hold locks on its tables, for a while; then say who the lock holders are.
+
+    ``warn`` is called once with who they are, while there is still time to let go.
 
     Raises
     ------
     Refused
         If others hold them for longer, or the server refuses it for another reason.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline, warned = time.monotonic() + PATIENCE, False
     while True:
         try:
             return work()
         except Refused as refused:
             if not refused.waited:
                 raise
-            if time.monotonic() > deadline:
-                who = lock_holders.of(connection, databases.values(), refused.waited)
+            late = time.monotonic() > deadline
+            who = lock_holders.of(connection, databases.values(), refused.waited) if late or not warned else ""
+            if late:
                 why = f"{who}. {refused.why}" if who else refused.why
                 raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
+            if not warned:
+                warn(f"{who or 'Others hold a table that is to be changed'}. It is tried for up to {PATIENCE} s.")
+                warned = True
         time.sleep(PAUSE)
 
 

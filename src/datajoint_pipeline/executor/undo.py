@@ -38,6 +38,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
         if run is None or run.untouched:
             runs.withdraw(target, began.members)
             return drift.read(target)
+        resume.note(run, began)
         if target.connection.adapter.backend == "postgresql":
             raise PipelineError(
                 "All of the interrupted run is there but what it adds online; nothing was changed.",

@@ -6,6 +6,7 @@ branches that change one schema collide in it. ``<version>.txt`` is the snapshot
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -96,6 +97,11 @@ class Migration:
         """``ephys 1.1.0 add_weight``."""
         return f"{self.schema} {self.version} {self.slug}"
 
+    @property
+    def module(self) -> str:
+        """Give its file as a finding names it, from the package's folder and without ending."""
+        return f"migrations/{self.schema}/{self.path.stem if self.path else self.version}"
+
     def has_digest(self, recorded: str) -> bool:
         """Say whether a digest that any release recorded is that of this file."""
         return bool(recorded) and recorded in (self.digest, *self.digests_v1)
@@ -108,6 +114,17 @@ class Migration:
     def questions(self) -> list[str]:
         """Give what a person still has to decide."""
         return [line.question for line in self.lines if line.question]
+
+    @property
+    def question_lines(self) -> list[int]:
+        """Give the line of the file at which each question stands; 1 where that cannot be told."""
+        tree = ast.parse(self.path.read_text(encoding="utf-8") if self.path else "")
+        listed = [
+            node.value.elts for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
+        ]
+        nodes = next((nodes for nodes in listed if len(nodes) == len(self.lines)), None)
+        numbers = [node.lineno for node in nodes] if nodes is not None else [1] * len(self.lines)
+        return [number for number, line in zip(numbers, self.lines, strict=True) if line.question]
 
     def operations(self, before: Mapping[TableName, Table]) -> list[ops.Operation]:
         """Give its operations, for the tables before it.

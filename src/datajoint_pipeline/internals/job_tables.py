@@ -62,6 +62,35 @@ def auto_populated(module: ModuleType) -> Iterator[Any]:
             yield table
 
 
+def populate(table: Any) -> tuple[int, list[tuple[dict[str, Any], str]]]:
+    """Compute what is missing in a table; give how many keys are done, and those that failed, with their errors.
+
+    DataJoint logs each error without the table that it is of, so that is left to whoever gets them.
+    """
+    logger = logging.getLogger("datajoint")
+    logger.addFilter(_not_of_a_key)
+    try:
+        # An error of one key is kept in the table's job queue and must not end the worker.
+        outcome = table.populate(reserve_jobs=True, suppress_errors=True)
+    finally:
+        logger.removeFilter(_not_of_a_key)
+    return outcome["success_count"], outcome["error_list"]
+
+
+def _not_of_a_key(record: logging.LogRecord) -> bool:
+    return not (record.levelno == logging.ERROR and record.module == "autopopulate")
+
+
+def failed(table: Any) -> int:
+    """Count the keys of a table that failed, now or before, and that nobody tries again."""
+    import datajoint as dj
+
+    try:
+        return len(table.jobs.errors)
+    except dj.DataJointError:  # there is no queue, or the account may not read it
+        return 0
+
+
 def make(connection: dj.Connection, database: str, module: ModuleType) -> None:
     """Make the job tables of a schema that are missing.
 

@@ -6,22 +6,32 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from ..internals.job_tables import auto_populated
+from ..internals import job_tables
 from ..planner import status
+from ..planner.plan import counted
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
 
 @dataclass
 class Totals:
-    """How many keys are done, and how many failed."""
+    """How many keys are done, and how many failed.
+
+    Parameters
+    ----------
+    done, errors : int
+        Keys of this worker.
+    failed : dict
+        By table, how many keys are left that failed, whoever tried them; only tables that have any.
+    """
 
     done: int = 0
     errors: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
 
 
 def run(
@@ -52,11 +62,13 @@ def run(
         if schema.draft:
             report(f"{schema.database} is a draft; its tables may be others than those of this code.")
     modules = dict.fromkeys(pipeline.modules.values())
-    tables = [table for name in modules for table in auto_populated(import_module(f"{pipeline.package}.{name}"))]
+    tables = [
+        table for name in modules for table in job_tables.auto_populated(import_module(f"{pipeline.package}.{name}"))
+    ]
     totals = Totals()
     # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM received"))
-    report(f"Populating {len(tables)} tables of {environment.name}; Ctrl-C or SIGTERM ends it.")
+    report(f"Populating {counted(len(tables), 'tables')} of {environment.name}; Ctrl-C or SIGTERM ends it.")
     try:
         _populate(tables, totals, once=once, pause=pause, report=report)
     except SystemExit:  # DataJoint's own handler, within `populate`, ends that way too
@@ -70,15 +82,24 @@ def _populate(tables: list[Any], totals: Totals, *, once: bool, pause: float, re
     while True:
         done = 0
         for table in tables:
-            # An error of one key is kept in the table's job queue and must not end the worker.
-            outcome = table.populate(reserve_jobs=True, suppress_errors=True)
-            failed = len(outcome["error_list"])
-            if outcome["success_count"] or failed:
-                report(f"{table.__module__}.{table.__qualname__}: {outcome['success_count']} done, {failed} failed")
-            done += outcome["success_count"]
-            totals.errors += failed
+            count, errors = job_tables.populate(table)
+            for key, error in errors:
+                report(f"{_name(table)} {key}: {error}")
+            if count or errors:
+                report(f"{_name(table)}: {count} done, {len(errors)} failed")
+            done += count
+            totals.errors += len(errors)
         totals.done += done
         if once and not done:
-            return
+            break
         if not done:
             time.sleep(pause)
+    totals.failed = {_name(table): count for table in tables if (count := job_tables.failed(table))}
+    for name, count in totals.failed.items():
+        keys = "1 key has" if count == 1 else f"{count} keys have"
+        report(f"{name}: {keys} failed. {name}.jobs.errors says why, {name}.jobs.errors.delete() has them tried again.")
+
+
+def _name(table: Any) -> str:
+    """Give a table as the code calls it: ``ephys.Recording``."""
+    return f"{table.__module__.rpartition('.')[2]}.{table.__qualname__}"

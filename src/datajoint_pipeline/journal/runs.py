@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -103,6 +103,11 @@ class Record:
     code_commit: str
     software: str
     options: str = ""
+
+    @property
+    def state(self) -> str:
+        """Give what became of it: ``done``, ``undone``, or ``interrupted`` as long as it has not ended."""
+        return {RUNNING: "interrupted", WITHDRAWN: "undone"}.get(self.status, self.status)
 
 
 def now() -> datetime:
@@ -394,7 +399,9 @@ def _os_user() -> str:
 
 
 @contextmanager
-def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iterator[None]:
+def lock(
+    connection: dj.Connection, name: str, *, timeout: float = 30.0, warn: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
     """Hold the pipeline's lock on this very session, so that it ends with the session that changes tables.
 
     The lock is polled: a call that waits would queue behind, and in front of, statements of others.
@@ -407,6 +414,8 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
         The lock's name.
     timeout : float
         Seconds to try.
+    warn : callable, optional
+        Called once, with who holds it, where it has to be waited for.
 
     Raises
     ------
@@ -417,7 +426,7 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
     key = f"pipeline:{name}"[:64]
     take = "SELECT GET_LOCK(%s, 0)" if mysql else "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))::int"
     give = "SELECT RELEASE_LOCK(%s)" if mysql else "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
-    deadline = time.monotonic() + timeout
+    deadline, warned = time.monotonic() + timeout, False
     while connection.query(take, (key,)).fetchone()[0] != 1:
         if time.monotonic() > deadline:
             raise PipelineError(
@@ -425,6 +434,12 @@ def lock(connection: dj.Connection, name: str, *, timeout: float = 30.0) -> Iter
                 f"The lock is held by {_holder(connection, key)}.",
                 "Wait until that has ended and run the command again.",
             )
+        if not warned:
+            holder = _holder(connection, key)
+            warn(
+                f"Somebody else is changing this pipeline's database ({holder}). This waits for up to {timeout:.0f} s."
+            )
+            warned = True
         time.sleep(0.2)
     try:
         yield

@@ -14,7 +14,8 @@ from ..operations import structure as ops
 from ..quoting import quoter
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
-from . import drift, status
+from . import drift
+from .status import SchemaStatus, State
 from .target import Target
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def compare(
     found = changes.difference(before, {n: t for n, t in code.items() if n.schema in recorded})
     databases = {name: target.database(name) for name in histories} if target is not None else {}
     shapes = catalog.read(connection, databases) if target is not None else {}
-    drafts = {s.name for s in status.read(target) if s.draft} if target is not None else set()
+    statuses = {s.name: s for s in drift.read(target)} if target is not None else {}
     results = []
     for name, history in histories.items():
         if schemas and name not in schemas:
@@ -93,11 +94,9 @@ def compare(
         operations = [op for op in found.operations if name in (op.table.schema, _new_schema(op))]
         kinds = [op.bump() for op in operations]
         proposed = bumps.raised(latest.version, bumps.worst(kinds)) if kinds else latest.version
-        differences = drift.describe(latest.shape, drift.visible(shapes[name])) if name in shapes else []
+        differences = _of_database(latest.shape, statuses.get(name), shapes.get(name))
         if name not in shapes and connection is not None:
             differences.append("It is not there.")
-        if name in drafts:
-            differences.insert(0, "It is a draft; migrate makes it what the snapshot says.")
         if latest.version != files.versions.get(name, latest.version):
             differences.insert(0, f"version.py says {files.versions[name]}, the snapshot {latest.version}.")
         results.append(
@@ -114,6 +113,17 @@ def compare(
             )
         )
     return results
+
+
+def _of_database(latest: Schema, found: SchemaStatus | None, shape: Schema | None) -> list[str]:
+    """Say how the database differs from the snapshot; what is only pending is not for anybody to put right."""
+    if shape is None:
+        return []
+    if found is not None and found.state in (State.BEHIND, State.DRIFTED) and not found.draft:
+        pending = f"{', '.join(found.pending)} is pending: migrate makes it of {found.database_version}."
+        return [*found.drift, *([pending] if found.pending else [])]
+    draft = ["It is a draft; migrate makes it what the snapshot says."] if found is not None and found.draft else []
+    return draft + drift.describe(latest, drift.visible(shape))
 
 
 def _new_schema(operation: ops.Operation) -> str:

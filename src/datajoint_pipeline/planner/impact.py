@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import journal
 from ..dialects import may_lock
 from ..operations.state import Tables
 from ..quoting import quoter
-from ..schema import definition
 from ..schema.model import TableName
 from . import adoption, drafts, drift, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group
+from .steps import LockedStatements
 from .target import Target
 
 #: Rows from which writing a table anew, or locking it, is worth a warning.
 MANY = 100_000
+
+#: A table in a lock, as the server quotes it.
+_PLACE = re.compile("`([^`]+)`.`([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -63,21 +67,37 @@ class Notice:
 
 @dataclass(frozen=True)
 class Impact:
-    """What one group of migrations does, and what that costs and risks."""
+    """What one group of migrations does, and what that costs and risks.
+
+    Parameters
+    ----------
+    group : Group
+        The migrations, with their steps; only those that are left where ``done`` were done before an interruption.
+    tables : tuple of AffectedTable
+        The tables that it changes.
+    rules : tuple of Notice
+        What the rules warn of.
+    locked : tuple of TableName
+        On MySQL, the tables that nobody else can use from the first step that disturbs others to the last, by their
+        names now.
+    done : int
+        How many steps come before those of the group; they are done.
+    """
 
     group: Group
-    tables: tuple[AffectedTable, ...]
-    rules: tuple[Notice, ...]
+    tables: tuple[AffectedTable, ...] = ()
+    rules: tuple[Notice, ...] = ()
+    locked: tuple[TableName, ...] = ()
+    done: int = 0
 
     @property
     def kept(self) -> list[str]:
         """Give the tables, with their attributes, whose values are written to a file first."""
+        if self.done:
+            return []  # they were, before the first step
         lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
         lost = losses.of_group(self.group, frozenset(lossy))
-        return [
-            f"{loss.table.name.schema}.{definition.title(loss.table.name)} ({', '.join(loss.attributes)})"
-            for loss in lost
-        ]
+        return [f"{loss.table.name} ({', '.join(loss.attributes)})" for loss in lost]
 
     @property
     def title(self) -> str:
@@ -87,10 +107,17 @@ class Impact:
     @property
     def sql(self) -> str:
         """Give the statements, one after the other."""
-        lines = [f"-- {self.title}"]
+        lines, held = [f"-- {self.title}"], tuple[str, ...]()
         for step in self.group.steps:
-            lines += [f"-- {step.words}", *(statement.rstrip(";") + ";" for statement in step.script)]
-        return "\n".join(lines)
+            locks = step.locks if isinstance(step, LockedStatements) else ()
+            if held and not locks:
+                lines.append("UNLOCK TABLES;")
+            lines.append(f"-- {step.words}")
+            if locks and locks != held:
+                lines.append(f"LOCK TABLES {', '.join(locks)};")
+            lines += [statement.rstrip(";") + ";" for statement in step.statements]
+            held = locks
+        return "\n".join([*lines, "UNLOCK TABLES;"] if held else lines)
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -101,7 +128,7 @@ class Impact:
             ],
             "tables": [
                 {
-                    "table": f"{t.table.schema}.{definition.title(t.table)}",
+                    "table": str(t.table),
                     "rows": t.rows,
                     "bytes": t.size,
                     "dependents": t.dependents,
@@ -124,7 +151,7 @@ class Impact:
             ],
             "losses": [
                 {
-                    "table": f"{v.table.schema}.{definition.title(v.table)}",
+                    "table": str(v.table),
                     "kind": v.kind,
                     "attributes": v.attributes,
                     "count": v.count,
@@ -132,6 +159,8 @@ class Impact:
                 }
                 for v in self.group.violations
             ],
+            "locked": [str(name) for name in self.locked],
+            "done": self.done,
             "backup": self.kept,
             "rules": [{"id": r.id, "text": r.text, "silenced": r.silenced} for r in self.rules],
         }
@@ -170,14 +199,29 @@ def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
     return _impacts(deployment, adoption.survey(deployment, schemas))
 
 
+def rest(group: Group, done: int) -> Impact:
+    """Give what is left of a group of which the first steps are done; its rows were asked before the first."""
+    return Impact(replace(group, steps=group.steps[done:], violations=[]), done=done)
+
+
 def _impacts(deployment: Deployment, groups: list[Group]) -> list[Impact]:
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
         plan.count(deployment.connection, group)
         tables = tuple(_affected(deployment, group, measured))
-        impacts.append(Impact(group, tables, tuple(_rules(deployment, group, tables))))
+        rules, locked = tuple(_rules(deployment, group, tables)), tuple(_locked(deployment, group))
+        impacts.append(Impact(group, tables, rules, locked))
     return impacts
+
+
+def _locked(deployment: Deployment, group: Group) -> Iterator[TableName]:
+    """Give the tables that are there and that a group locks from one statement to the next (MySQL)."""
+    schemas = {database: name for name, database in deployment.databases.items()}
+    locks = (lock for step in group.steps if isinstance(step, LockedStatements) for lock in step.locks)
+    for database, table in dict.fromkeys(place for lock in locks for place in _PLACE.findall(lock)):
+        if database in schemas and table in deployment.shapes[schemas[database]].table:
+            yield TableName(schemas[database], table)
 
 
 def _changed(deployment: Deployment, group: Group) -> Iterator[tuple[TableName, TableName]]:
@@ -283,14 +327,16 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
         if record is not None and record.kind == journal.DRAFT:
             yield notice("draft", f"{schema} is a draft; what only the draft has goes out of sight.")
     for table in tables:
-        title = definition.title(table.table)
+        title = table.table
         if table.rewritten and table.rows >= MANY:
             yield notice("rewrites-table", f"{title} is written anew with its {table.rows:,} rows; that takes a while.")
         if table.lock != "brief" and table.rows >= MANY:
             who = "everybody" if table.lock == "all" else "whoever writes"
             yield notice("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
         if table.workers:
-            yield notice("running-workers", f"Workers hold {table.workers} jobs of {title}; stop them first.")
+            yield notice(
+                "running-workers", f"Workers hold {plan.counted(table.workers, 'jobs')} of {title}; stop them first."
+            )
     databases = (deployment.databases[schema] for schema in group.locked)
     if denied := may_lock.denied(deployment.connection, databases):
         yield notice("may-not-lock", may_lock.warning(denied))

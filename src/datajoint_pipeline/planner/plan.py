@@ -60,15 +60,17 @@ _ONE = {
 }
 
 
+#: What is counted, where there is one of it.
+_COUNTED = (
+    "value|row|job|table|attribute|foreign key|check constraint|trigger|view|event|routine|function|object|account"
+)
+
+
 def counted(count: int, words: str) -> str:
     """Give how many of what, for people."""
     if count != 1:
         return f"{count:,} {words}"
-    words = re.sub(
-        r"^(value|row|trigger|view|object|attribute|foreign key|account|event|routine|function|check constraint)s\b",
-        r"\1",
-        words,
-    )
+    words = re.sub(rf"^({_COUNTED})s\b", r"\1", words)
     for many, one in _ONE.items():
         words = re.sub(rf"\b(that|which) {many}\b", rf"\1 {one}", words, count=1)
     return f"1 {words}"

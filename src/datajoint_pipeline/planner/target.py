@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
+#: Called with what a person has to know before, or while, something goes on.
+Warn = Callable[[str], None]
+
 #: The environments. People name all but ``test``, which is for tests and `check`.
 LOCAL, DEV, PROD, TEST = "local", "dev", "prod", "test"
 
@@ -45,6 +48,8 @@ class Target:
         Gives the versions of the packages at work, for the journal.
     read_code : callable
         Gives the tables as the code declares them.
+    warn : callable
+        Called with what may go wrong before a change, and with whom it waits for.
     """
 
     connection: dj.Connection
@@ -57,6 +62,7 @@ class Target:
     commit: Callable[[], str]
     software: Callable[[], str]
     read_code: Callable[[], Code]
+    warn: Warn = lambda text: None
 
     @property
     def versions(self) -> Mapping[str, str]:

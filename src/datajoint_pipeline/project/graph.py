@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ..errors import PipelineError
@@ -26,6 +27,9 @@ _REFERENCE = re.compile(r"^\s*->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)
 _STORE = re.compile(r":\s*<\w+@(\w*)>")
 
 _IGNORE = re.compile(r"#\s*check:\s*ignore\s+(?P<ids>[\w\-, ]+)")
+
+#: Classes of DataJoint that a table is made of.
+_TIERS = {"Manual", "Lookup", "Imported", "Computed"}
 
 #: Modules and folders of a package that are not schemas.
 _NOT_SCHEMAS = {"__init__", "__main__", "version", "conftest"}
@@ -61,6 +65,8 @@ class Module:
         Foreign keys of its definitions.
     stores : frozenset of str
         Object stores that its definitions name; the empty name is the default's.
+    undecorated : dict
+        Line of each class that looks like a table and is given to no schema.
     ignored : frozenset of str
         Ids of findings that it silences.
     """
@@ -72,6 +78,7 @@ class Module:
     tables: frozenset[str]
     references: tuple[Reference, ...]
     stores: frozenset[str]
+    undecorated: Mapping[str, int]
     ignored: frozenset[str]
 
 
@@ -150,16 +157,18 @@ def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     lines = source.split("\n")
     definitions = "\n".join(line for node in classes for line in lines[node.lineno - 1 : node.end_lineno])
-    schemas = tuple(dict.fromkeys(_opened(tree))) if any(c.decorator_list for c in classes) or not classes else ()
+    undecorated = dict(_undecorated(tree, classes))
+    schema = undecorated or not classes or any(c.decorator_list for c in classes)
     ignored = {i.strip() for match in _IGNORE.finditer(source) for i in match["ids"].split(",")}
     return Module(
         name=path.stem,
         path=path,
-        schemas=schemas,
+        schemas=tuple(dict.fromkeys(_opened(tree))) if schema else (),
         imports=imports,
         tables=frozenset(node.name for node in classes),
         references=tuple(reference for node in classes for reference in _references(node, aliases)),
         stores=frozenset(_STORE.findall(definitions)),
+        undecorated=undecorated,
         ignored=frozenset(ignored),
     )
 
@@ -191,18 +200,39 @@ def _opened(tree: ast.Module) -> Iterator[str]:
                 yield first.value
 
 
+def _undecorated(tree: ast.Module, classes: list[ast.ClassDef]) -> Iterator[tuple[str, int]]:
+    """Yield name and line of each class with a tier and a definition that no schema decorates.
+
+    What another class is made of, or what is given to a function, may be meant so.
+    """
+    used = {base.id for node in classes for base in node.bases if isinstance(base, ast.Name)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    used |= {argument.id for call in calls for argument in call.args if isinstance(argument, ast.Name)}
+    for node in classes:
+        bases = {getattr(base, "attr", getattr(base, "id", "")) for base in node.bases}
+        if bases & _TIERS and not node.decorator_list and node.name not in used and any(_definitions(node)):
+            yield node.name, node.lineno
+
+
+def _definitions(table: ast.ClassDef) -> Iterator[ast.Constant]:
+    """Yield the text that a class has as its definition."""
+    for node in table.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(getattr(target, "id", "") == "definition" for target in targets):
+                yield node.value
+
+
 def _references(table: ast.ClassDef, aliases: Mapping[str, str], master: str = "") -> Iterator[Reference]:
     for node in table.body:
         if isinstance(node, ast.ClassDef):
             yield from _references(node, aliases, master=table.name)
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(getattr(target, "id", "") == "definition" for target in targets):
-                for offset, text in enumerate(str(node.value.value).splitlines()):
-                    if match := _REFERENCE.match(text):
-                        module, target = _resolve(match["target"], aliases)
-                        name = f"{master}.{table.name}" if master else table.name
-                        yield Reference(module, target, name, node.value.lineno + offset)
+    for definition in _definitions(table):
+        for offset, text in enumerate(str(definition.value).splitlines()):
+            if match := _REFERENCE.match(text):
+                module, target = _resolve(match["target"], aliases)
+                name = f"{master}.{table.name}" if master else table.name
+                yield Reference(module, target, name, definition.lineno + offset)
 
 
 def _resolve(reference: str, aliases: Mapping[str, str]) -> tuple[str | None, str]:
@@ -222,9 +252,12 @@ def _resolve(reference: str, aliases: Mapping[str, str]) -> tuple[str | None, st
 
 def check(graph: Graph, versions: Mapping[str, str]) -> list[Finding]:
     """Hold imports, references and ``SCHEMA_VERSIONS`` against each other."""
-    found = [*_check_versions(graph, versions), *_check_cycles(graph)]
+    cycles = list(_check_cycles(graph, list(versions)))
+    found = [*_check_versions(graph, versions), *cycles]
     for module in graph.modules.values():
         found += _check_module(graph, module, list(versions))
+    if cycles:  # in which no order is right
+        found = [finding for finding in found if finding.id != "order"]
     modules = graph.modules
     return [f for f in found if f.module not in modules or f.id not in modules[f.module].ignored]
 
@@ -261,19 +294,25 @@ def _check_versions(graph: Graph, versions: Mapping[str, str]) -> Iterator[Findi
             )
 
 
-def _check_cycles(graph: Graph) -> Iterator[Finding]:
+def _check_cycles(graph: Graph, order: list[str]) -> Iterator[Finding]:
+    """Find circles of imports; each is told at the import that goes against ``SCHEMA_VERSIONS``."""
     done: set[str] = set()
+
+    def upwards(pair: tuple[str, str]) -> bool:
+        low, high = (next((order.index(s) for s in graph.modules[m].schemas if s in order), 0) for m in pair)
+        return low > high
 
     def visit(name: str, path: tuple[str, ...]) -> Iterator[Finding]:
         if name in path:
-            circle = " → ".join([*path[path.index(name) :], name])
-            line = graph.modules[path[-1]].imports[name]
+            circle = [*path[path.index(name) :], name]
+            importing, imported = sorted(pairwise(circle), key=upwards)[0]
             yield Finding(
                 "cycle",
-                path[-1],
-                line,
-                f"Modules import each other in a circle: {circle}.",
-                "Move the tables that both need into a schema above them.",
+                importing,
+                graph.modules[importing].imports[imported],
+                f"Modules import each other in a circle: {' → '.join(circle)}.",
+                f"Take the import of {imported} out of {importing}.py, with the foreign keys that need it; tables that "
+                "both need go into a schema above them.",
             )
         elif name not in done:
             for other in graph.modules[name].imports:
@@ -286,6 +325,9 @@ def _check_cycles(graph: Graph) -> Iterator[Finding]:
 
 
 def _check_module(graph: Graph, module: Module, order: list[str]) -> Iterator[Finding]:
+    for table, line in module.undecorated.items():
+        what = f"{table} is given to no schema, so DataJoint does not know it."
+        yield Finding("undecorated", module.name, line, what, "Write @schema in the line above the class.")
     rank = {schema: position for position, schema in enumerate(order)}
     missing: set[str] = set()
     for reference in module.references:

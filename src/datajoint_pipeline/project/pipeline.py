@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PipelineError
-from ..planner.target import Target
+from ..planner.target import Target, Warn
 from . import environments
 from .environments import Environment
 from .project import Project, describe, import_package
@@ -158,8 +158,10 @@ class Pipeline:
                 self._connection = connect(self.project, self.config, environment)
             return self._connection
 
-    def target(self, environment: Environment | None = None) -> Target:
+    def target(self, environment: Environment | None = None, *, warn: Warn = lambda text: None) -> Target:
         """Give what the commands work on: the database of an environment and the code that belongs to it.
+
+        ``warn`` is called with what a person has to know before a change, or while something waits.
 
         Raises
         ------
@@ -182,6 +184,7 @@ class Pipeline:
             commit=partial(code_commit, project.root),
             software=partial(software, connection, project.package),
             read_code=self.read_code,
+            warn=warn,
         )
         refuse_changed(connection, target.databases.values())
         return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,6 +51,12 @@ class Project:
     prefix: str
     default_environment: str
     versions: dict[str, str]
+
+    def path_of(self, name: str) -> str:
+        """Give the path, from the project's folder, of a file that a finding calls by its module, or its name."""
+        places = (self.root / name, self.directory / name, self.directory / f"{name}.py")
+        found = next((place for place in places if place.is_file()), None)
+        return name if found is None else os.path.relpath(found, self.root)
 
     def variable(self, name: str) -> str:
         """Name of an environment variable of this project, such as ``MY_PIPELINE_ENV``."""

@@ -17,6 +17,10 @@ from .pipeline import Pipeline
 if TYPE_CHECKING:
     from ..internals.declaration import Recording
     from ..internals.sources import Sources
+    from .project import Project
+
+#: What `check` finds that keeps modules from being imported, or definitions from being read.
+_FATAL = ("missing-import", "cycle", "undecorated", "unknown-table")
 
 
 def main(package: str) -> None:
@@ -42,15 +46,28 @@ def record(pipeline: Pipeline) -> Recording:
         for name in dict.fromkeys(names):
             try:
                 import_module(f"{project.package}.{name}")
-            except PipelineError:
-                raise
             except (Exception, SystemExit) as error:
+                if explained := _explained(project, modules, *_FATAL):
+                    raise explained from error
+                if isinstance(error, PipelineError):
+                    raise
                 raise PipelineError(
                     f"{name}.py cannot be imported.",
                     f"{_where(project.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                     f"Correct it, and try python -c 'import {project.package}.{name}'.",
                 ) from error
+    if explained := _explained(project, modules, "undecorated"):  # or that table would be taken for dropped
+        raise explained
     return recording
+
+
+def _explained(project: Project, modules: graph.Graph, *ids: str) -> PipelineError | None:
+    """Give the first of some findings of `check`, in its words: it says more than what fails because of it."""
+    for finding in graph.check(modules, project.versions):
+        if finding.id in ids:
+            path = os.path.relpath(project.directory / f"{finding.module}.py", project.root)
+            return PipelineError(finding.what, f"{path}, line {finding.line}.", finding.do)
+    return None
 
 
 def _where(sources: Sources, error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -10,10 +11,11 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..findings import Finding
 from ..git import git, variables
-from .project import Project
+from .project import CONFIG_FILE, Project
 
 ANSWERS = ".copier-answers.yml"
 
@@ -111,4 +113,16 @@ def _files(made: Path) -> list[str]:
 
 def _differs(made: Path, own: Path) -> bool:
     """Say whether a file was edited since it was made. One that was deleted does not count: an update leaves it so."""
-    return own.is_file() and own.read_bytes() != made.read_bytes()
+    if not own.is_file() or own.read_bytes() == made.read_bytes():
+        return False
+    return own.name != CONFIG_FILE or _given(made) != _given(own)
+
+
+def _given(path: Path) -> Any:
+    """Give what the template says in DataJoint's configuration; server and stores are for the lab to name."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        database = {"create_tables": document["database"].get("create_tables")}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return path.read_bytes()
+    return {**document, "database": database, "stores": None}

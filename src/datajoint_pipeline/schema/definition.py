@@ -110,7 +110,7 @@ class Titles:
 @cache
 def title(name: TableName) -> str:
     """Give the name of a table's class."""
-    return Table(name, (), ()).title
+    return name.title
 
 
 # --- Attributes --------------------------------------------------------------------------------------------------

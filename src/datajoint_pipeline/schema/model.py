@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 #: Tiers by the prefix that a table's name has on the server, the longest first.
 TIERS = {"__": "Computed", "_": "Imported", "#": "Lookup", "": "Manual"}
 
+#: The names on the server that DataJoint forms of classes.
+_OF_CLASS = re.compile(r"(#|__?)?[a-z][a-z0-9]*(_[a-z0-9]+)*(__[a-z][a-z0-9]*(_[a-z0-9]+)*)?")
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -69,8 +72,15 @@ class TableName(NamedTuple):
     schema: str
     table: str
 
+    @property
+    def title(self) -> str:
+        """Give the name of the table's class: ``Recording`` or, for a part, ``Recording.Channel``."""
+        return ".".join(_camel(part) for part in self.table.lstrip("_#").split("__"))
+
     def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
+        """Name the table as a person does, ``ephys.Recording``; as the server does where it is of no class."""
+        of_class = _OF_CLASS.fullmatch(self.table) is not None
+        return f"{self.schema}.{self.title if of_class else self.table}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ class Table:
     @property
     def title(self) -> str:
         """Give the name of the table's class: ``Recording`` or, for a part, ``Recording.Channel``."""
-        return ".".join(_camel(part) for part in self.name.table.lstrip("_#").split("__"))
+        return self.name.title
 
 
 @dataclass(frozen=True)

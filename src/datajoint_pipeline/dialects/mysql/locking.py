@@ -75,11 +75,10 @@ def _turn_away(dialect: Dialect, names: list[TableName], locks: tuple[str, ...])
     leave = Step(
         f"RENAME TABLE {', '.join(there)}",
         tables,
-        f"turn away who waits for {listed}",
+        f"hide {listed} for a moment, so that whoever waited to write gets an error",
         lock="all",
         locks=locks,
         effects=tuple(effects),
     )
     returned = tuple(Renamed(effect.new, effect.old) for effect in effects)
-    words = f"have {listed} back in their place"
-    return [leave, Step(f"RENAME TABLE {', '.join(back)}", tables, words, effects=returned)]
+    return [leave, Step(f"RENAME TABLE {', '.join(back)}", tables, f"show {listed} again", effects=returned)]

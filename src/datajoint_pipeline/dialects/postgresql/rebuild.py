@@ -101,7 +101,9 @@ class Rebuild:
         rights = block(_RIGHTS.format(old=literal(full), new=literal(new), columns=pairs))
         steps.append(Step(rights, (name,), f"give the rights of {name} again"))
         steps.append(Step(f"DROP TABLE {full}", (name,), f"drop the old {name}", lock="all"))
-        steps.append(Step(f"ALTER TABLE {new} RENAME TO {quote(self.place[1])}", (name,), f"put {name} in its place"))
+        steps.append(
+            Step(f"ALTER TABLE {new} RENAME TO {quote(self.place[1])}", (name,), f"give the new one the name {name}")
+        )
         known.indexes, known.foreign_keys, known.primary_key = [], [], ""
         dialect.follow(self.change, self.place, [])
         known.primary_key = old_key or indexes.constraint_name(dialect, name, (), "pkey")

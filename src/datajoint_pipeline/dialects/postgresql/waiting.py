@@ -74,7 +74,7 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
         f"DROP TRIGGER IF EXISTS {trigger} ON {full}; "
         f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {full} FOR EACH ROW EXECUTE FUNCTION {function}()"
     )
-    words = f"turn away who waits for {name} with the code of before"
+    words = f"refuse what others waited to write to {name} in its old form"
     refuse = _define(function, name, "txid_current()", literal("infinity"))
     armed = f"SELECT FROM pg_catalog.pg_proc WHERE oid = {known} AND prosrc LIKE '%infinity%'"
     return [
@@ -82,13 +82,13 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
         Step(
             block(f"BEGIN {_define(function, name, '0', 'clock_timestamp()')} END"),
             (name,),
-            f"let in who comes to {name} from now on",
+            f"let others write to {name} again",
             check=f"SELECT NOT EXISTS ({armed})",
         ),
         Step(
             block(_WAIT.format(full=literal(full), looks=_LOOKS, drop=f"DROP FUNCTION {function}() CASCADE")),
             (name,),
-            f"wait for whoever began before, and turn nobody away from {name} any more",
+            f"wait until all have ended that began before, then end the refusals for {name}",
             check=f"SELECT {known} IS NULL",
         ),
     ]
@@ -96,7 +96,10 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
 
 def _define(function: str, name: TableName, own: str, moment: str) -> str:
     """Make the function that refuses transactions from before a moment, except an own one; both are expressions."""
-    what = literal(f"{name} was migrated while this waited, so nothing was written.").replace("%", "%%")
+    # Not in other words: it is in the record of runs that are gone on with.
+    what = literal(f"{name.schema}.{name.table} was migrated while this waited, so nothing was written.").replace(
+        "%", "%%"
+    )
     do = literal("Update the code to the migrated version, then write it again.")
     body = (
         "BEGIN IF txid_current() <> %s AND transaction_timestamp() < %L::timestamptz THEN "

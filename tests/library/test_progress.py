@@ -1,0 +1,101 @@
+"""What a command says while it works and when it has ended: on a terminal a line that goes away, and then what was done."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Project, Server
+from living import lay, living, ok
+
+
+@pytest.fixture
+def alive(mysql: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    with living(mysql, Project(render(tmp_path / "my_pipeline"))) as own:
+        yield own
+
+
+def on_terminal(project: Project, *arguments: str, answer: str = "", asked: str = "") -> str:
+    """Run a command on a terminal and give every character that it wrote there; type an answer when asked."""
+    ours, theirs = pty.openpty()
+    variables = project.variables(TERM="xterm", COLUMNS="150")
+    command = [sys.executable, "-m", "my_pipeline", *arguments]
+    process = subprocess.Popen(command, cwd=project.folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written, deadline = "", time.monotonic() + 120
+    while time.monotonic() < deadline and select.select([ours], [], [], 120)[0]:
+        try:
+            written += os.read(ours, 4096).decode(errors="replace")
+        except OSError:  # the other end is closed
+            break
+        if answer and asked in written:
+            time.sleep(0.5)  # in which a line that stayed would be written again
+            os.write(ours, f"{answer}\n".encode())
+            answer = ""
+    os.close(ours)
+    process.wait(30)
+    return written
+
+
+def screen(written: str) -> list[str]:
+    """The lines that a terminal shows in the end."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[^\x1b]", written):
+        match part:
+            case "\n":
+                row += 1
+                lines += [""] * (row + 1 - len(lines))
+            case "\r":
+                column = 0
+            case _ if part.startswith("\x1b"):
+                if part.endswith("A"):
+                    row -= int(part[2:-1] or 1)
+                elif part == "\x1b[2K":
+                    lines[row] = ""
+            case _:
+                lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + 1 :]
+                column += 1
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> None:
+    lay(project)
+    written = on_terminal(project, "check")
+    assert "Checking definitions of life, work" in written
+    assert screen(written)[-1] == "Everything is in order." and "Checking" not in "".join(screen(written))
+    assert "definitions" not in project.run("check").err
+
+
+def test_a_question_stands_alone_on_its_line(alive: Project) -> None:
+    alive.replace(alive.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
+    question = "Which value do existing rows of life.Weight get for mood? (nothing: decide later): "
+    written = on_terminal(alive, "migrate", "--draft", answer="well", asked=question)
+    shown = screen(written)
+    assert f"{question}well" in shown and "Migrating" in written
+    assert not [line for line in shown if "Migrating" in line], shown
+    assert re.fullmatch(r"\d+ steps? done in [\d.]+ s\.", shown[-1])
+
+
+def test_the_last_line_says_what_was_done(alive: Project) -> None:
+    def last(*arguments: str) -> str:
+        return ok(alive, *arguments).out.splitlines()[-1]
+
+    assert last("migrate") == "There was nothing to do."
+    alive.replace(alive.module("life"), "    colour = \"grey\" : enum('grey', 'white')\n", "")
+    ok(alive, "revise", "-m", "no colours")
+    assert re.fullmatch(r"1 step done in [\d.]+ s\.", last("migrate"))
+    assert re.fullmatch(r"1 column or table with 2 values deleted in [\d.]+ s\.", last("purge", "--allow-data-loss"))
+    (backup,) = (alive.folder / "backups").glob("*.zip")
+    assert last("restore", str(backup), "--dry-run") == "Nothing was changed."
+    assert re.fullmatch(r"2 rows of 1 table put back in [\d.]+ s\.", last("restore", str(backup)))
+    assert re.fullmatch(
+        r"1 step done in [\d.]+ s\.", ok(alive, "rollback", "life", "--to", "1.0.0").out.splitlines()[-1]
+    )
