@@ -106,7 +106,7 @@ def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> N
     )
     ok(living, "revise", "-m", "no weights", "--drop", "Weight")
     result = ok(living, "migrate", code=1)
-    assert "1 view that reads life.weight (dev_life.grams)" in " ".join(result.err.split())
+    assert "1 view that reads life.Weight (dev_life.grams)" in " ".join(result.err.split())
     server.execute("DROP VIEW dev_life.grams")
     ok(living, "migrate")
 
@@ -130,16 +130,16 @@ def test_what_names_a_table_that_gets_another_name(living: Project, server: Serv
     living.replace(living.module("work"), "life.Animal", "life.Rodent")
     ok(living, "revise", "-m", "rodents", "--rename-table", "life.Animal=life.Rodent")
     if server.backend == "mysql":
-        refused(living, "1 view that reads life.animal")
+        refused(living, "1 view that reads life.Animal")
         told = " ".join(ok(living, "migrate", "--dry-run", code=1).out.split())
-        assert "1 event that names life.animal" in told and "1 routine that names life.animal" in told, told
+        assert "1 event that names life.Animal" in told and "1 routine that names life.Animal" in told, told
         server.execute("DROP VIEW dev_life.called", "DROP EVENT dev_life.trims", "DROP PROCEDURE dev_life.trims")
         shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
         assert "1 account whose rights on it do not follow the new name: grant them again ('rodent'@'%')" in shown, (
             shown
         )
     else:
-        refused(living, "1 function that names life.animal", "dev_life.trims")
+        refused(living, "1 function that names life.Animal", "dev_life.trims")
         server.execute("DROP FUNCTION dev_life.trims()")
     ok(living, "migrate")
     make(server, "DROP USER rodent")

@@ -76,7 +76,9 @@ def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> No
 
 def test_a_question_stands_alone_on_its_line(alive: Project) -> None:
     alive.replace(alive.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
-    question = "Which value do existing rows of life.Weight get for mood? (nothing: decide later): "
+    question = (
+        "Which value do existing rows of life.Weight get for mood (varchar(8))? (nothing: stop, and change nothing): "
+    )
     written = on_terminal(alive, "migrate", "--draft", answer="well", asked=question)
     shown = screen(written)
     assert f"{question}well" in shown and "Migrating" in written
