@@ -175,10 +175,12 @@ def _mysql() -> dict[str, Oddity]:
 
 
 def _postgresql() -> dict[str, Oddity]:
+    #: The table, whatever a change calls it.
+    table = "(SELECT oid FROM pg_class WHERE relname IN ('animal', 'beast', '#animal') AND relkind = 'r')"
     relation = "SELECT COUNT(*) FROM pg_class WHERE relname = 'odd'"
-    options = f"SELECT COUNT(*) FROM pg_class WHERE oid = '{ANIMAL}'::regclass AND "
+    options = f"SELECT COUNT(*) FROM pg_class WHERE oid = {table} AND "
     constraint = "SELECT COUNT(*) FROM pg_constraint WHERE conname = 'odd'"
-    column = f"SELECT COUNT(*) FROM pg_attribute WHERE attrelid = '{ANIMAL}'::regclass AND attname ~ 'name|title' AND "
+    column = f"SELECT COUNT(*) FROM pg_attribute WHERE attrelid = {table} AND attname ~ 'name|title' AND "
 
     def altered(text: str, count: str = "") -> Oddity:
         return Oddity((f"ALTER TABLE {ANIMAL} {text}",), count)
@@ -212,7 +214,7 @@ def _postgresql() -> dict[str, Oddity]:
         "rule": Oddity((f"CREATE RULE odd AS ON DELETE TO {ANIMAL} WHERE OLD.name = 'x' DO INSTEAD NOTHING",), "SELECT COUNT(*) FROM pg_rewrite WHERE rulename = 'odd'"),
         "policy": Oddity(
             (f"CREATE POLICY odd ON {ANIMAL} USING (name <> 'x')", f"ALTER TABLE {ANIMAL} ENABLE ROW LEVEL SECURITY"),
-            f"SELECT COUNT(*) FROM pg_policy JOIN pg_class ON polrelid = pg_class.oid WHERE relrowsecurity AND polrelid = '{ANIMAL}'::regclass",
+            f"SELECT COUNT(*) FROM pg_policy JOIN pg_class ON polrelid = pg_class.oid WHERE relrowsecurity AND polrelid = {table}",
         ),
         "publication": Oddity((f"CREATE PUBLICATION odd FOR TABLE {ANIMAL} (animal_id, name)",), "SELECT COUNT(*) FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid WHERE pubname = 'odd'"),
         "statistics": Oddity((f"CREATE STATISTICS dev_life.odd ON name, colour FROM {ANIMAL}",), "SELECT COUNT(*) FROM pg_statistic_ext WHERE stxname = 'odd'"),
