@@ -109,9 +109,9 @@ class Answers:
                             kind = "uuid" if value_of(after[table].column[name]).count("-") == 4 else "number"
                             self.fills[table, name] = f"{kind}()"
                 case "parent":
-                    parent = re.search(r"in no row of (\S+)\.(\S+)", loss["words"])
+                    parent = re.search(r"in no row of (\S+)", loss["words"])
                     if parent is not None:
-                        self.inserts.add((parent[1], parent[2].lstrip("_#")))
+                        self.inserts.add(_heard(parent[1]))
                 case "null":
                     for old in loss["attributes"]:
                         name = self.attributes.get((table, old), old)

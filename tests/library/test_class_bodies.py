@@ -143,4 +143,4 @@ def test_what_does_not_belong_together_is_refused_as_a_server_does(queried: Proj
     refused = queried.run("check")
     line = len((WORK + alien).splitlines())
     said = " ".join(refused.out.split())
-    assert refused.code == 1 and "different lineages" in said and f"work.py, line {line}" in said
+    assert refused.code == 1 and "different lineages" in said and f"work.py:{line}" in said

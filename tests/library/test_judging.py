@@ -225,7 +225,7 @@ def test_an_expression_calls_attributes_by_their_new_names(living: Project, serv
             for arguments in (("migrate", "--dry-run"), ("migrate",)):
                 refused = ok(living, *arguments, code=1)
                 shown = " ".join((refused.out + refused.err).split())
-                assert f"life.weight has an expression for {attribute} that fails" in shown, shown
+                assert f"life.Weight has an expression for {attribute} that fails" in shown, shown
                 assert re.search(said, shown), shown
     assert states(living)["life"] == ("behind", "1.0.0")
     written("round(kilos / 10)", "2 * (animal_id + 1)")

@@ -209,7 +209,7 @@ def test_a_foreign_key_between_two_collations_stops_init_before_anything_is_made
     refused = ok(unmade, "init", code=1)
     is_sentence(refused)
     for words in (
-        "work.visit cannot refer to life.rig by rig",
+        "work.Visit cannot refer to life.Rig by rig",
         "utf8mb4_general_ci",
         "utf8mb4_bin",
         "`dev_work` COLLATE",
@@ -229,7 +229,7 @@ def test_a_key_that_becomes_a_text_between_two_collations(living: Project, mysql
     collate(mysql, "utf8mb4_general_ci")
     living.replace(life, "rig : int32", "rig : varchar(20)")
     ok(living, "revise", "-m", "texts")
-    refuses(living, "cannot refer to life.rig by rig", "utf8mb4_general_ci")
+    refuses(living, "cannot refer to life.Rig by rig", "utf8mb4_general_ci")
     collate(mysql, "utf8mb4_0900_ai_ci")
     ok(living, "migrate")
 

@@ -326,7 +326,7 @@ def test_a_small_max_allowed_packet_is_enough_or_named_before_the_first_step(pro
         text = file.read_text().replace("import ", "import RebuildTable, RunSQL, Sql, ", 1).rstrip().removesuffix("]")
         rebuild = """    RebuildTable("Trace", {"more": Sql(mysql="JSON_ARRAY(number)", postgresql="")}),\n"""
         file.write_text(f"{text}{rebuild}]\n")
-        refused("more in life.trace")
+        refused("more in life.Trace")
         mysql.execute("DELETE FROM dev_life.trace WHERE number = 9")
         # A statement of the lab's.
         long = f"""    RunSQL("say much", mysql="DO '" + "x" * {1 << 20} + "'", postgresql=""),\n"""
