@@ -299,12 +299,12 @@ def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
 
 MANY = {
     "mysql": (
-        "SET SESSION cte_max_recursion_depth = 200000",
+        "SET SESSION cte_max_recursion_depth = 100000",
         "INSERT INTO dev_life.odd (odd_id, note) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-        "WHERE i < 150000) SELECT CONCAT('many ', i), CONCAT(UUID(), i) FROM n",
+        "WHERE i < 80000) SELECT CONCAT('many ', i), CONCAT(UUID(), i) FROM n",
     ),
     "postgresql": (
-        "INSERT INTO dev_life.odd (odd_id, note) SELECT 'many ' || i, md5(i::text) FROM generate_series(1, 150000) i",
+        "INSERT INTO dev_life.odd (odd_id, note) SELECT 'many ' || i, md5(i::text) FROM generate_series(1, 80000) i",
     ),
 }
 

@@ -12,7 +12,7 @@ from conftest import Server
 from oddities import CHANGES, ODDITIES, Ground
 
 #: Kinds of change for each server, each with so many oddities; benchmarks/oddities.py has all of both.
-KINDS, WITH = 3, 4
+KINDS, WITH = 2, 5
 
 
 @pytest.fixture(scope="module", params=["mysql", "postgresql"])

@@ -7,7 +7,6 @@ import pty
 import subprocess
 import sys
 
-import pytest
 from conftest import Project, Result
 from living import in_words, ok, rows
 from test_migrate import living as living
@@ -59,17 +58,19 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("type_", VALUES)
-def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project, type_: str) -> None:
+def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project) -> None:
     """Without a server; an option that says it is refused."""
-    wrong, why, right = VALUES[type_]
-    written.replace(written.module("life"), GRAMS, f"    more : {type_}\n{GRAMS}")
-    refused = ok(written, "revise", "-m", "asked", "--fill", f"Weight.more={wrong}", code=2)
-    assert in_words(refused.err) and why in refused.err, refused.err
-    done = on_terminal(written, f"{wrong}\n{right}\n", "revise", "-m", "asked")
+    added = "".join(f"    more_{number} : {type_}\n" for number, type_ in enumerate(VALUES))
+    written.replace(written.module("life"), GRAMS, f"{added}{GRAMS}")
+    for number, (wrong, why, _) in enumerate(VALUES.values()):
+        refused = ok(written, "revise", "-m", "asked", "--fill", f"Weight.more_{number}={wrong}", code=2)
+        assert in_words(refused.err) and why in refused.err, refused.err
+    typed = "".join(f"{wrong}\n{right}\n" for wrong, _, right in VALUES.values())
+    done = on_terminal(written, typed, "revise", "-m", "asked")
     assert done.code == 0, done.err
-    assert f"more ({type_})" in done.err and why in done.err
-    assert (f'"{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
+    for number, (type_, (_, why, right)) in enumerate(VALUES.items()):
+        assert f"more_{number} ({type_})" in done.err and why in done.err
+        assert (f'fill="{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
 
 
 def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project) -> None:
