@@ -46,6 +46,13 @@ _RIGHTS = """DECLARE r record; BEGIN
         || CASE r.compressed WHEN 'l' THEN 'lz4' ELSE 'pglz' END;
     END IF;
   END LOOP;
+  FOR r IN SELECT i.indisclustered, obj_description(i.indexrelid, 'pg_class') AS words,
+      c.relnamespace::regnamespace || '."~rebuild_pkey"' AS key
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.oid = {old}::regclass AND i.indisprimary
+  LOOP
+    IF r.indisclustered THEN EXECUTE 'ALTER TABLE ' || {new} || ' CLUSTER ON "~rebuild_pkey"'; END IF;
+    IF r.words IS NOT NULL THEN EXECUTE 'COMMENT ON INDEX ' || r.key || ' IS ' || quote_literal(r.words); END IF;
+  END LOOP;
   FOR r IN SELECT * FROM pg_class WHERE oid = {old}::regclass LOOP
     IF r.relreplident = 'f' THEN EXECUTE 'ALTER TABLE ' || {new} || ' REPLICA IDENTITY FULL'; END IF;
     IF r.reloptions IS NOT NULL THEN
