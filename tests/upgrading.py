@@ -24,10 +24,11 @@ def releases() -> dict[str, str]:
 
 
 def sample() -> list[str]:
-    """The first release and the last of each minor version; all of them with EVERY_RELEASE."""
+    """The first release and the last of each later minor version; all of them with EVERY_RELEASE."""
     every = list(releases())
     last = {version.rpartition(".")[0]: version for version in every}
-    return every if os.environ.get("EVERY_RELEASE") else list(dict.fromkeys([every[0], *last.values()]))
+    last[every[0].rpartition(".")[0]] = every[0]
+    return every if os.environ.get("EVERY_RELEASE") else list(last.values())
 
 
 def clone(folder: Path) -> Path:
