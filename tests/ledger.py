@@ -562,7 +562,7 @@ def play(
         for old in olds:
             old.tell("go")
         own.environment |= replace(server, port=proxy.port).variables
-        answer = own.run("migrate")
+        answer = own.run("migrate", timeout=600)
     finally:
         moments.over.set()
         for thread in (*threads, stopping):
