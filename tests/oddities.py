@@ -364,11 +364,14 @@ class Ground:
             self.server.execute("DROP DATABASE IF EXISTS notes", "DROP USER IF EXISTS odd")
         self.places.reset()
 
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """Ask the database in which the pipeline is."""
+        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+            yield cursor
+
     def _execute(self, statements: tuple[str, ...]) -> None:
-        with (
-            closing(self.server.connect(dbname=self.places.catalogue, autocommit=True)) as connection,
-            connection.cursor() as cursor,
-        ):
+        with self._cursor() as cursor:
             for statement in statements:
                 if statement == "EVENT":
                     cursor.execute("SELECT event_definition FROM information_schema.events WHERE event_name = 'odd'")
@@ -378,13 +381,13 @@ class Ground:
     def _count(self, odd: Oddity) -> Any:
         if not odd.count:
             return None
-        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(odd.count)
             return cursor.fetchone()[0]
 
     def _state(self) -> dict[str, Any]:
         """Every table as the server describes it, and its rows; the journal apart, which says what was tried."""
-        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+        with self._cursor() as cursor:
             return {
                 f"{database}.{table}": described(self.server, cursor, database, table)
                 for database in DATABASES
@@ -395,7 +398,7 @@ class Ground:
         """The rows by table, in the columns that they have without an oddity."""
         found = {}
         quote = "`" if self.server.backend == "mysql" else '"'
-        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+        with self._cursor() as cursor:
             for database in DATABASES:
                 for table in self._tables(cursor, database):
                     key = f"{database}.{table}"
@@ -414,7 +417,7 @@ class Ground:
     def _touches(self) -> tuple[str, ...]:
         """Statements that write every row as it is, so that triggers fire."""
         quote, found = "`" if self.server.backend == "mysql" else '"', []
-        with closing(self.server.connect(dbname=self.places.catalogue)) as connection, connection.cursor() as cursor:
+        with self._cursor() as cursor:
             for database in DATABASES:
                 for table in self._tables(cursor, database):
                     full = f"{quote}{database}{quote}.{quote}{table}{quote}"

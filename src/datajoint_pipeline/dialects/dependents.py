@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from .base import Dialect
@@ -27,6 +28,11 @@ def ours(dialect: Dialect, place: Place) -> str:
 def literals(dialect: Dialect, names: Iterable[str]) -> str:
     """Give names as literals for ``IN``."""
     return ", ".join(map(dialect.literal, sorted(names)))
+
+
+def whole(table: str) -> str:
+    """Give a regular expression for the name of a table as a word; ``#`` begins that of a Lookup table."""
+    return rf"(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)"
 
 
 def words(names: Iterable[str]) -> str:

@@ -6,13 +6,12 @@ foreign key from elsewhere, or a check constraint, makes it refuse a step. All a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ...schema.model import TableName
 from ..base import Dialect
 from ..constraints import Place
-from ..dependents import converted, filled, literals, ours, words
+from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, Probe
 from .texts import literal
 
@@ -152,7 +151,7 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
             f"SELECT COUNT(*), GROUP_CONCAT({kind}_schema, '.', {kind}_name ORDER BY {kind}_name SEPARATOR ', ') "
             f"FROM information_schema.{kind}s WHERE {kind}_schema IN ({ours(dialect, (database, table))}) "
             # A table's name is often a word of SQL in capital letters.
-            f"AND {body} REGEXP {literal(rf'(?-i)(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')} "
+            f"AND {body} REGEXP {literal(f'(?-i){whole(table)}')} "
             f"AND {condition}"
         )
         if columns:
@@ -170,7 +169,7 @@ def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Pro
             f"AND table_name = {literal(table)}"
         )
         if columns:
-            sql += f" AND column_name IN ({', '.join(map(literal, sorted(columns)))})"
+            sql += f" AND column_name IN ({literals(dialect, columns)})"
         on = words(columns) or ("it" if kind == "table" else "its columns")
         yield Probe("named", (), sql, f"accounts whose rights on {on} do not follow the new name: grant them again")
 

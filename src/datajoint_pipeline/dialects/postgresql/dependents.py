@@ -7,12 +7,11 @@ server refuses another type of what they read, and functions of triggers go on n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ...schema.model import TableName
 from ..base import Dialect
-from ..dependents import converted, filled, literals, ours, words
+from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, Probe
 from .texts import literal
 
@@ -123,7 +122,7 @@ def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[
         "SELECT n.nspname || '.' || f.proname FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace "
         "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_trigger g "
         f"WHERE g.tgfoid = f.oid AND g.tgrelid = to_regclass({full})) "
-        f"AND f.prosrc ~ {literal(rf'(^|[^A-Za-z0-9_#]){re.escape(table)}([^A-Za-z0-9_#]|$)')}"
+        f"AND f.prosrc ~ {literal(whole(table))}"
     )
     if columns:
         sql += f" AND f.prosrc ~* {literal(_any(columns))}"
