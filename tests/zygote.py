@@ -4,8 +4,9 @@
 imports the project afresh, forked from one that has the library loaded. What DataJoint reads of a process when it is
 imported, its configuration and where it logs to, it reads when a command imports it; until then, it is not to be seen
 there. The processes that a command starts in turn, of modules of the library, are forked from it, too. Where thousands of
-commands run in one project and on one server, the process is that project's alone, and has read the configuration. As a
-program, this file reads one JSON request a line and answers one a line.
+commands run in one project and on one server, the process is that project's alone, and has read the configuration. The data of an embedded server are
+made by initdb once, and copied for every other project. As a program, this file reads one JSON request a line and answers
+one a line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,8 +90,40 @@ def _serve(package: str) -> None:
         assert "datajoint" not in sys.modules
     gc.collect()
     gc.freeze()  # what the forks share stays shared
-    for line in sys.stdin:
-        print(_run(json.loads(line), package), flush=True)
+    with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
+        _Cluster(Path(folder)).stand_in()
+        for line in sys.stdin:
+            print(_run(json.loads(line), package), flush=True)
+
+
+class _Cluster:
+    """Makes the data of an embedded server: the first time by initdb, then by copying what that made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._server = folder, importlib.import_module("datajoint_pipeline.embedded.server")
+        self._initdb = self._server._initdb
+
+    def stand_in(self) -> None:
+        self._server._initdb = self._make
+
+    def _make(self, directory: Path, binaries: Path, runner: Any, claim: int) -> None:
+        made = self._folder / str(runner.uid)  # PostgreSQL reads nothing that is another account's
+        if not made.is_dir():
+            self._initdb(directory, binaries, runner, claim)
+            self._copy(directory / "pg", half := Path(tempfile.mkdtemp(dir=self._folder)) / "pg")
+            with contextlib.suppress(OSError):  # another command was faster
+                half.rename(made)
+            return
+        half = Path(tempfile.mkdtemp(prefix="pg.new-", dir=directory))
+        try:
+            self._copy(made, half / "pg")
+            (half / "pg").rename(directory / "pg")
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+
+    @staticmethod
+    def _copy(old: Path, new: Path) -> None:
+        subprocess.run(["cp", "-a", str(old), str(new)], check=True)
 
 
 def _load(package: str) -> None:
