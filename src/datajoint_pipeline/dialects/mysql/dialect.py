@@ -114,6 +114,9 @@ class MySQL(Dialect):
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return MySQLConversion(column, old, new, self.version).losses()
 
+    def text_of(self, column: str, core: str) -> str:
+        return MySQLConversion(column, core, core).as_text
+
     def as_written(self, expression: str, type_: str) -> str:
         # To the collation of a column, texts may be equal that are not the same.
         blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
