@@ -73,6 +73,7 @@ NATIVE: dict[str, tuple[Any, ...]] = {
 #: Moments that not every type of them reaches.
 VALUES["date"] += ("1960-01-01", "2039-03-31")
 VALUES["datetime"] += ("2039-03-31 00:00:00", "1969-12-31 23:59:59")
+VALUES["datetime(3)"] += ("9999-12-31 23:59:59.999",)
 
 
 #: What holds all that the first type holds, so that nothing may be found against it.

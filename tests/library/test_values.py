@@ -146,3 +146,47 @@ def test_values_that_would_change_are_counted_and_cut_as_texts(samples: Project,
         "f",
         *"éééé",
     ]
+
+
+OLD = '''
+
+@schema
+class Old(dj.Manual):
+    definition = """
+    old : int32
+    ---
+    size = 0 : int16
+    day = null : date
+    moment = null : datetime
+    stamp = null : timestamp
+    """
+'''
+
+
+def test_days_that_there_are_not_stay_in_a_table_that_is_copied(project: Project, mysql: Server) -> None:
+    """Servers of long ago took them, and so did DataJoint."""
+    with living(mysql, project) as own:
+        own.write(own.module("life"), own.read(own.module("life")) + OLD)
+        ok(own, "revise", "-m", "old")
+        ok(own, "migrate")
+        zero, partly = "0000-00-00 00:00:00", "2020-00-10 00:00:00"
+        mysql.execute(
+            "SET SESSION sql_mode = ''",
+            f"INSERT INTO dev_life.old (old, day, moment, stamp) VALUES (1, '{zero[:10]}', '{zero}', '{zero}')",
+            f"INSERT INTO dev_life.old (old, day, moment, stamp) VALUES (2, '{partly[:10]}', '{partly}', '{zero}')",
+        )
+        kept = [(zero[:10], zero, zero), (partly[:10], partly, zero)]
+        days = "SELECT CAST(day AS CHAR), CAST(moment AS CHAR), CAST(stamp AS CHAR) FROM dev_life.old ORDER BY old"
+        assert mysql.execute(days) == kept
+        life = own.module("life")
+        own.replace(life, "    size = 0 : int16\n", "    size = 0 : int64\n    double : int64\n")
+        ok(own, "revise", "-m", "more", "--fill", "Old.double=7")
+        ok(own, "migrate")
+        assert mysql.execute(days) == kept
+
+        # What the new type does not take is counted.
+        own.replace(life, "    moment = null : datetime\n", "    moment = null : timestamp\n")
+        own.replace(life, "    size = 0 : int64\n    double : int64\n", "    size = 0 : int32\n    double : int64\n")
+        ok(own, "revise", "-m", "stamps")
+        assert losses(own, 7) == {("moment",): [("range", 2)]}
+        assert ok(own, "migrate", "--allow-data-loss", code=7) and states(own)["life"] == ("behind", "1.2.0")

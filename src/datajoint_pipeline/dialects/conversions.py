@@ -319,13 +319,16 @@ class Conversion(ABC):
         type_ = "DATE" if self.new == "date" else f"{type_}({self._fraction})"
         cast = f"CAST({self.column} AS {type_})"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
+        if self.counts_bytes:  # the last second of all cannot be rounded up
+            yield Loss("range", f"{self.column} IS NOT NULL AND {cast} IS NULL", f"do not fit {self.new}", False)
         yield from self._outside(self.column)
 
     def _outside(self, moment: str) -> Iterator[Loss]:
         """Tell which moments a native type of MySQL does not reach."""
         if self.counts_bytes and self.new.startswith("timestamp") and not self.old.startswith("timestamp"):
             moment = f"CAST({moment} AS DATETIME(6))"
-            outside = f"({moment} < '1970-01-01 00:00:01' OR {moment} > '2038-01-19 03:14:07.499999')"
+            outside = f"{moment} < '1970-01-01 00:00:01' OR {moment} > '2038-01-19 03:14:07.499999'"
+            outside = f"({outside} OR MONTH({moment}) = 0 OR DAYOFMONTH({moment}) = 0)"
             yield Loss("range", outside, f"are before or after what {self.new} holds", False)
 
     # Numbers: ``c`` is the column or the number that its text says, ``old`` the type of that.
