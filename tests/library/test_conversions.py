@@ -32,6 +32,7 @@ TEXTS = (
     *("", "a", "b", "5", " 5", "5 ", "+7", "1.5", "1.239", "1,5", "1e3", "-", "0x1F", "true", "é", "0.1", "1e999"),
     *("99999999999999999999", "12345678.123456789012", "3.4e39", "1e-60", '{"a": 1}', "2020-02-30", "0000-00-00", UUID),
     *("2020-01-02", "2020-01-02 00:00:00", "2020-01-02 03:04:05", "2020-01-02 03:04:05.678", "12:30", "20200102"),
+    *("A", "á", "b ", "\u00a05", "5\u00a0", "1.\uff15"),
 )
 VALUES: dict[str, tuple[Any, ...]] = {
     "bool": (0, 1),
@@ -47,6 +48,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "varchar(40)": TEXTS,
     "char(8)": tuple(text for text in TEXTS if len(text) <= 8),
     "enum('a', 'b', '5', '1.5')": ("a", "b", "5", "1.5"),
+    "enum('B', 'á', '5')": ("B", "á", "5"),
     "uuid": (UUID,),
     "date": ("2020-01-02", "1500-01-02"),
     "datetime": ("2020-01-02 03:04:05", "2020-01-02 00:00:00"),
@@ -71,6 +73,7 @@ NATIVE: dict[str, tuple[Any, ...]] = {
 #: Moments that not every type of them reaches.
 VALUES["date"] += ("1960-01-01", "2039-03-31")
 VALUES["datetime"] += ("2039-03-31 00:00:00", "1969-12-31 23:59:59")
+VALUES["datetime(3)"] += ("9999-12-31 23:59:59.999",)
 
 
 #: What holds all that the first type holds, so that nothing may be found against it.
@@ -139,6 +142,15 @@ def same(before: Any, after: Any, near: float) -> bool:
     return bool(abs(was - now) <= Decimal(near) * abs(was))
 
 
+def put(connection: Any, full: str, type_: str) -> None:
+    """Put a row for each value of a type into a table."""
+    mysql = connection.adapter.backend == "mysql"
+    for number, value in enumerate(values(connection.adapter.backend)[type_]):
+        value = bool(value) if type_ == "bool" and not mysql else value
+        value = uuid.UUID(value).bytes if type_ == "uuid" and mysql else value
+        connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
+
+
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
     connection, shapes = table
     mysql = connection.adapter.backend == "mysql"
@@ -157,10 +169,7 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
             dialect = lowering({}, {name: own})
             for step in dialect.create_table(own):
                 connection.query(step.sql, args=None)
-            for number, value in enumerate(values(connection.adapter.backend)[old]):
-                value = bool(value) if old == "bool" and not mysql else value
-                value = uuid.UUID(value).bytes if old == "uuid" and mysql else value
-                connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
+            put(connection, full, old)
             for loss in dialect.losses(dialect.quote("x"), old, new):
                 found = connection.query(f"SELECT a FROM {full} WHERE {loss.condition}", args=None).fetchall()
                 listed = ", ".join(str(key) for (key,) in found)
@@ -183,4 +192,43 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
             if lost:
                 wrong.append((old, new, lost))
             connection.query(f"DROP TABLE {full}")
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+#: Types whose values have no text.
+TEXTLESS = ("json", "bytes", "tinyblob", "blob")
+
+
+def test_what_is_cut_is_the_beginning_of_its_text(table: tuple[Any, dict[str, Any]]) -> None:
+    connection, shapes = table
+    kind, mysql = dialect_of(connection), connection.adapter.backend == "mysql"
+    name, full = model.TableName("s", "x"), ".".join(map(connection.adapter.quote_identifier, ("conv", "x")))
+    wrong = []
+    for old, before in shapes.items():
+        if old in TEXTLESS:
+            continue
+        own = replace(before, name=name)
+        will = replace(own.attribute["x"], type="varchar(3)")
+        after = replace(own, attributes=tuple(will if a.name == "x" else a for a in own.attributes))
+        states = ({}, {name: own}), ({name: own}, {name: after})
+        names = constraints.read(connection, {"s": "conv"})
+        made, altered = (kind({"s": "conv"}, *state, names, (18,)) for state in states)
+        for step in made.create_table(own):
+            connection.query(step.sql, args=None)
+        put(connection, full, old)
+        told = "BIN_TO_UUID(x)" if old == "uuid" and mysql else f"CAST(x AS {'CHAR' if mysql else 'text'})"
+        had = connection.query(f"SELECT a, {told} FROM {full}", args=None).fetchall()
+        operation = ops.AlterAttribute(name, own.attribute["x"], will)
+        built = build({name: own}, [operation], altered, lossy=frozenset({(name, "x")}))
+        try:
+            with connection.transaction if not mysql else nullcontext():
+                for step in built.steps:
+                    connection.query(step.sql, args=step.arguments or None)
+            has = dict(connection.query(f"SELECT a, x FROM {full}").fetchall())
+            lost = [(text, has[key]) for key, text in had if has[key] != text[:3]]
+        except Exception as error:
+            lost = [str(error)[:200]]
+        if lost:
+            wrong.append((old, lost))
+        connection.query(f"DROP TABLE {full}")
     assert not wrong, "\n".join(map(str, wrong))

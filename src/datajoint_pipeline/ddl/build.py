@@ -302,7 +302,7 @@ def _alteration(
     may_change = [renamed.get(attribute, attribute) for table, attribute in lossy if table == name]
     for attribute in may_change:
         if attribute in new.attribute and attribute not in converts:
-            converts |= _cut(dialect, attribute, resolved(after, name, attribute))
+            converts |= _cut(dialect, before, old, was.get(attribute, ""), attribute, resolved(after, name, attribute))
     if same and not converts and not any(_declared_anew(name, a, before, after, origins) for a in new.attribute):
         return None
     fills = {
@@ -333,10 +333,16 @@ def _declared_anew(name: TableName, attribute: str, before: Tables, after: Table
     return was[:2] != will[:2] or (moved and will[0].startswith("enum"))
 
 
-def _cut(dialect: Dialect, attribute: str, type_: str) -> dict[str, str]:
-    """Give the expression that cuts a text to its new type, by attribute; empty for what is no text."""
+def _cut(dialect: Dialect, before: Tables, table: Table, old: str, attribute: str, type_: str) -> dict[str, str]:
+    """Give the expression that cuts values to the beginning of their texts, by attribute; empty for what is no text.
+
+    ``old`` is the attribute's name before, empty where it has none, and ``type_`` its type afterwards.
+    """
     size = notation.text_size(type_)
-    return {} if size is None else {attribute: f"LEFT({dialect.quote(attribute)}, {size})"}
+    if size is None or not old:
+        return {}
+    core = dialect.column(before, table, table.attribute[old]).core
+    return {attribute: f"LEFT({dialect.text_of(dialect.quote(attribute), core)}, {size})"}
 
 
 def _of_datajoint(attribute: Attribute) -> bool:

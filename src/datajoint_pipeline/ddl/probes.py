@@ -90,10 +90,8 @@ class _Probes:
 
     def _duplicates(self) -> Iterator[Probe]:
         """Count the values that a new key or unique index forbids."""
-        unique = [index for index in self.change.target if index.unique]
-        keys = [
-            i.columns for i in unique if i not in self.change.indexes or set(i.columns) & set(self.alteration.fills)
-        ]
+        unique, anew = [i for i in self.change.target if i.unique], {*self.alteration.fills, *self.alteration.converts}
+        keys = [i.columns for i in unique if i not in self.change.indexes or set(i.columns) & anew]
         key = self.alteration.after.primary_key
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
             keys.append(key)
@@ -113,7 +111,10 @@ class _Probes:
             group = f" GROUP BY {', '.join(names)}" if names else ""
             inner = f"SELECT COUNT(*) AS n FROM ({inner}) AS r{group} HAVING COUNT(*) > 1"
             sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
-            yield Probe("duplicate", tuple(old), sql, f"values of ({', '.join(columns)}) that rows have in common")
+            words = f"values of ({', '.join(columns)}) that rows have in common"
+            # An expression that fails is told where it is tried.
+            fails = bool(set(columns) & set(self.alteration.converts))
+            yield Probe("duplicate", tuple(old), sql, words, later=fails)
 
     def _stays_null(self, name: str) -> bool:
         """Tell whether an attribute is a new one that is null in every row."""
@@ -128,6 +129,8 @@ class _Probes:
         Empty where all rows have the same, None where it cannot be known before the steps run.
         """
         fill = self.alteration.fills.get(column)
+        if column in self.alteration.converts and fill is None:
+            return f"({self.dialect.calling(self.alteration, self.change.renamed).converts[column]})"
         if column in self.change.old:
             value = f"c.{self.dialect.quote(self.change.old[column])}"
             was, will = self.change.was[column], self.change.will[column]

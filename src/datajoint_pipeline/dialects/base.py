@@ -242,6 +242,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def text_of(self, column: str, core: str) -> str:
+        """Give the text that a value of a core or native type becomes where its column gets a type of texts."""
+
+    @abstractmethod
     def unique_id(self, column: Column) -> str:
         """Give an expression for a value that no other row has."""
 

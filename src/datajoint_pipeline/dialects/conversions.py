@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,9 +50,12 @@ _NEVER = {
 _BYTES = {"tinytext": 2**8 - 1, "text": 2**16 - 1, "mediumtext": 2**24 - 1}
 _BYTES |= {"tinyblob": 2**8 - 1, "blob": 2**16 - 1, "mediumblob": 2**24 - 1}
 
-_WHOLE = "^[[:space:]]*[+-]?[0-9]+[[:space:]]*$"
-_DECIMAL = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?[[:space:]]*$"
-_YEAR = "^[[:space:]]*(19(0[1-9]|[1-9][0-9])|20[0-9][0-9]|21([0-4][0-9]|5[0-5]))[[:space:]]*$"
+#: Spaces that both servers pass over around a number; not those that only regular expressions know, as U+00A0.
+_SPACE = "[ \t\n\r]*"
+_FLAG = f"^{_SPACE}[01]{_SPACE}$"
+_WHOLE = f"^{_SPACE}[+-]?[0-9]+{_SPACE}$"
+_DECIMAL = f"^{_SPACE}[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{{1,3}})?{_SPACE}$"
+_YEAR = f"^{_SPACE}(19(0[1-9]|[1-9][0-9])|20[0-9][0-9]|21([0-4][0-9]|5[0-5])){_SPACE}$"
 _UUID = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
 _DAY = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _MOMENT = f"^{_DAY}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9][0-9]?[0-9]?[0-9]?[0-9]?[0-9]?)?)?)?$"
@@ -141,6 +144,9 @@ class Conversion(ABC):
     #: Whether texts and moments of native types have the limits of MySQL's.
     counts_bytes = False
 
+    #: Whether a text becomes a value of an enum that a collation finds equal to it.
+    takes_what_is_alike = False
+
     #: Whether a decimal in JSON is a binary number.
     json_rounds_decimals = False
 
@@ -157,6 +163,10 @@ class Conversion(ABC):
     def matches(self, pattern: str) -> str:
         """Give the condition that the text of a value matches a regular expression."""
 
+    @abstractmethod
+    def is_none_of(self, values: Iterable[str]) -> str:
+        """Give the condition that the text of a value is, to the last character, none of an enum's values."""
+
     @property
     @abstractmethod
     def bytes_without_text(self) -> str:
@@ -166,6 +176,10 @@ class Conversion(ABC):
     @abstractmethod
     def valid_json(self) -> str:
         """The condition that a text is JSON; empty where the server cannot tell."""
+
+    @abstractmethod
+    def lost_in_json(self) -> Iterator[tuple[str, str]]:
+        """Give the conditions that a text in JSON has what the server's JSON does not keep, with words for each."""
 
     @abstractmethod
     def number(self, text: str, *, binary: bool) -> str:
@@ -249,8 +263,8 @@ class Conversion(ABC):
         values = notation.enum_values(self.new)
         if not set(notation.enum_values(self.old)) - set(values) and self.old.startswith("enum"):
             return
-        listed = ", ".join(map(self.literal, values))
-        yield Loss("value", f"{self.as_text} NOT IN ({listed})", f"are none of {', '.join(values)}", False)
+        silent = self.takes_what_is_alike
+        yield Loss("value", self.is_none_of(values), f"are none of {', '.join(values)}", silent)
 
     def _text(self) -> Iterator[Loss]:
         size, text = re.search(r"\((\d+)\)", self.new), self.as_text
@@ -268,13 +282,16 @@ class Conversion(ABC):
             yield Loss("value", f"LENGTH({value}) > {most}", f"are longer than {most} bytes", False)
 
     def _from_text(self, will: str) -> Iterator[Loss]:
-        patterns = {"bool": "^[[:space:]]*[01][[:space:]]*$", "int": _WHOLE, "real": _DECIMAL, "uuid": _UUID}
+        patterns = {"bool": _FLAG, "int": _WHOLE, "real": _DECIMAL, "uuid": _UUID}
         patterns |= {"clock": self.clock, "year": _YEAR}
         if will == "moment":
             yield from self._text_to_moment()
         elif will == "json":
             if self.valid_json:
                 yield Loss("value", f"NOT {self.valid_json}", "are not JSON", False)
+                for condition, words in self.lost_in_json():
+                    condition = f"CASE WHEN {self.valid_json} THEN {condition} ELSE FALSE END"
+                    yield Loss("rounding", condition, words, True)
         elif will in patterns:
             yield Loss("value", f"NOT ({self.matches(patterns[will])})", f"are no {self.new}", True)
             if will == "clock":
@@ -302,13 +319,16 @@ class Conversion(ABC):
         type_ = "DATE" if self.new == "date" else f"{type_}({self._fraction})"
         cast = f"CAST({self.column} AS {type_})"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
+        if self.counts_bytes:  # the last second of all cannot be rounded up
+            yield Loss("range", f"{self.column} IS NOT NULL AND {cast} IS NULL", f"do not fit {self.new}", False)
         yield from self._outside(self.column)
 
     def _outside(self, moment: str) -> Iterator[Loss]:
         """Tell which moments a native type of MySQL does not reach."""
         if self.counts_bytes and self.new.startswith("timestamp") and not self.old.startswith("timestamp"):
             moment = f"CAST({moment} AS DATETIME(6))"
-            outside = f"({moment} < '1970-01-01 00:00:01' OR {moment} > '2038-01-19 03:14:07.499999')"
+            outside = f"{moment} < '1970-01-01 00:00:01' OR {moment} > '2038-01-19 03:14:07.499999'"
+            outside = f"({outside} OR MONTH({moment}) = 0 OR DAYOFMONTH({moment}) = 0)"
             yield Loss("range", outside, f"are before or after what {self.new} holds", False)
 
     # Numbers: ``c`` is the column or the number that its text says, ``old`` the type of that.
@@ -374,6 +394,10 @@ class Conversion(ABC):
         """Give the condition that a text has more digits than that, apart from zeros at its ends."""
         return self.matches("^[^1-9]*[1-9]" + "[.]?[0-9]" * (count - 1) + "([.]?[0-9])*[.]?0*[.]?[1-9]")
 
+
+#: What is lost of a text that becomes JSON; and what a text in JSON is without its strings.
+REPEATED, REWRITTEN = "name a key twice, of which the last stays", "have numbers that JSON writes otherwise"
+JSON_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 
 #: Words for numbers that a binary one is only near to.
 _DIGITS = "have more digits than a {} holds"

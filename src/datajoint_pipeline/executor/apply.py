@@ -84,6 +84,7 @@ def migrate(
             lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in groups]
             if lossy[0]:
                 groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
+                judge(deployment, groups[0], allow_data_loss=allow_data_loss)  # by what is left of the values
             keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
             apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
             answer, begun = None, True
@@ -122,6 +123,7 @@ def draft(
             group = drafts.group(deployment, found)
             if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
                 group = drafts.group(deployment, found, lossy)
+                judge(deployment, group, allow_data_loss=allow_data_loss)
             keep = backups.of_group(deployment, group, lossy, journal.DRAFT)
             drafts.keep(target, code)
             apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))

@@ -12,7 +12,7 @@ from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
-from ..planner import adoption, drift, pending, rollbacks
+from ..planner import adoption, drift, pending, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.plan import counted
@@ -52,6 +52,10 @@ def rollback(
         return drift.read(target)
 
 
+#: How many names a warning has.
+_NAMED = 5
+
+
 @dataclass(frozen=True)
 class Purged:
     """A table, or an attribute of one, that was soft-deleted, and how many values it held."""
@@ -89,6 +93,7 @@ def purge(
             for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else named.columns)
             if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
+        found = _recorded(deployment, found)
         apply.refuse_unfinished(deployment, {item.schema for item in found})
         places = {(deployment.databases[item.schema], item.table) for item in found}
         owners.require(connection, sorted({database for database, _ in places}), places)
@@ -114,6 +119,23 @@ def purge(
             _delete(deployment, statements, sorted(deleted), options)
         _end_what_was_killed(deployment, [n for n in deployment.records if n not in deleted and n in (chosen or {n})])
         return found
+
+
+def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
+    """Give those that a recorded run soft-deleted; name the others, which stay."""
+    known, ours, others = retained.places(deployment.connection, deployment.databases), list[Purged](), list[str]()
+    for item in items:
+        if ((deployment.databases[item.schema], item.table), item.attribute) in known:
+            ours.append(item)
+        else:
+            others.append(f"{TableName(item.schema, item.table)} {item.attribute}".rstrip())
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        deployment.target.warn(
+            f"Left as they are, for no recorded run soft-deleted them: {', '.join(others[:_NAMED])}{more}. "
+            "Drop by hand what nobody needs."
+        )
+    return ours
 
 
 def _refuse_dependents(connection: dj.Connection, dialect: Dialect, found: Iterable[Purged]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
+from . import plain_values
 from .connection import downloads, literals, longest_statement, refuse_long
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Rows that are converted in one transaction.
 BATCH = 200
+
+#: Bytes of values that are fetched at once.
+_AT_ONCE = 4 << 20
 
 #: More bytes than the words and names have of a statement that stores a value.
 _AROUND = 4096
@@ -83,33 +88,81 @@ def convert(
     quote = quoter(connection)
     table = dj.FreeTable(connection, ".".join(map(quote, place)))
     rows = _Marked(table, source, target, mark, alone) if mark else _Locked(table, source, target)
-    keys = rows.waiting()
-    for key, version in keys:
-        with downloads(connection):
-            try:
-                if value := _converted(table, key, source, type_):
-                    rows.store(key, version, value[0])
-            except Exception as error:
-                if server_errors.of(error):
-                    raise  # the value is not to blame
-                raise _unstorable(place, source, key, _reason(error)) from error
-    if len(keys) == BATCH:
+    waiting = rows.waiting()
+    versions = {tuple(row.key.values()): row.version for row in waiting}
+    for key, value in _fetched(table, waiting, source):
+        try:
+            taken = _as_taken(table, value, source, type_)
+            _try(connection, type_, taken)
+            rows.store(key, versions[tuple(key.values())], taken)
+        except Exception as error:
+            if server_errors.of(error):
+                raise  # the value is not to blame
+            raise _unstorable(place, source, key, _reason(error)) from error
+    if len(waiting) == BATCH:
         return True
     if alone:
         rows.clear()
     return False
 
 
+class _Waiting(NamedTuple):
+    """A row whose value is to be converted: its key, about how many bytes the value takes, and the row's version."""
+
+    key: dict[str, Any]
+    size: int
+    version: object = None
+
+
+def _size(table: dj.FreeTable, source: str) -> str:
+    """Give the expression for about how many bytes a value takes."""
+    mysql = table.connection.adapter.backend == "mysql"
+    return f"{'LENGTH' if mysql else 'pg_column_size'}({quoter(table.connection)(source)})"
+
+
+def _waiting(rows: dj.FreeTable, key: Iterable[str], source: str, version: str = "NULL", **more: Any) -> list[_Waiting]:
+    names = {f"{source}_size": _size(rows, source), f"{source}_version": version}
+    key = list(key)
+    found = rows.proj(**names).to_dicts(**more)
+    return [_Waiting({name: row[name] for name in key}, *(row[name] or 0 for name in names)) for row in found]
+
+
+def _fetched(table: dj.FreeTable, waiting: Iterable[_Waiting], source: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Give keys and values of rows, several at once where they are small; none of rows that somebody deleted meanwhile.
+
+    What is fetched as a file is there until the next is asked for.
+    """
+    attribute = table.heading.attributes[source]
+    alone = attribute.store is not None or (attribute.codec is not None and attribute.codec.name != "blob")
+    for rows in _divided(waiting, 1 if alone else BATCH):
+        with downloads(table.connection):
+            for row in (table & [waits.key for waits in rows]).proj(source).to_dicts():
+                if (value := row.pop(source)) is not None:
+                    yield row, value
+
+
+def _divided(waiting: Iterable[_Waiting], most: int) -> Iterator[list[_Waiting]]:
+    rows, size = list[_Waiting](), 0
+    for row in waiting:
+        if rows and (len(rows) >= most or size + row.size > _AT_ONCE):
+            yield rows
+            rows, size = [], 0
+        rows.append(row)
+        size += row.size
+    if rows:
+        yield rows
+
+
 class _Locked:
     """The rows of a table that nobody else writes: the new value says whether a row was converted."""
 
     def __init__(self, table: dj.FreeTable, source: str, target: str) -> None:
-        self._table, self._target, self._quote = table, target, quoter(table.connection)
-        self._rows = table & f"{self._quote(target)} IS NULL" & f"{self._quote(source)} IS NOT NULL"
+        self._table, self._source, self._target, quote = table, source, target, quoter(table.connection)
+        self._rows = table & f"{quote(target)} IS NULL" & f"{quote(source)} IS NOT NULL"
 
-    def waiting(self) -> list[tuple[dict[str, Any], object]]:
-        """Give keys of rows that are to be converted, each with the version of the row."""
-        return [(key, None) for key in self._rows.keys(limit=BATCH)]
+    def waiting(self) -> list[_Waiting]:
+        """Give the rows that are to be converted."""
+        return _waiting(self._rows, self._table.primary_key, self._source, limit=BATCH)
 
     def store(self, key: dict[str, Any], version: object, value: Any) -> None:
         """Store the new value of a row, if the row is still of that version."""
@@ -129,20 +182,19 @@ class _Marked:
     def __init__(self, table: dj.FreeTable, source: str, target: str, mark: str, alone: bool) -> None:
         self._table, self._target, self._alone = table, target, alone
         self._full, quote = table.full_table_name, quoter(table.connection)
-        self._source, self._quoted, self._mark = quote(source), quote(target), quote(mark)
+        self._name, self._source, self._quoted, self._mark = source, quote(source), quote(target), quote(mark)
         # To assign the other marks keeps them: the row is not changed for them.
         hidden = table.heading.attributes and table.heading._attributes  # which are there once the others are read
         others = [name for name in hidden if name.startswith(MARK) and name != mark]
         self._others = "".join(f", {quote(name)} = {quote(name)}" for name in others)
 
-    def waiting(self) -> list[tuple[dict[str, Any], object]]:
-        """Give keys of rows that are to be converted, each with the version of the row."""
+    def waiting(self) -> list[_Waiting]:
+        """Give the rows that are to be converted."""
         rows = self._table & f"{self._source} IS NOT NULL" & f"NOT ({self._mark} <=> {_CONVERTED})"
         if not self._alone:
             rows &= f"{self._quoted} IS NULL"
-        version = f"{self._target}_version"
-        found = rows.proj(**{version: f"COALESCE(UNIX_TIMESTAMP({self._mark}), 0)"}).to_dicts(limit=BATCH)
-        return [({name: row[name] for name in self._table.primary_key}, row[version]) for row in found]
+        version = f"COALESCE(UNIX_TIMESTAMP({self._mark}), 0)"
+        return _waiting(rows, self._table.primary_key, self._name, version, limit=BATCH)
 
     def store(self, key: dict[str, Any], version: object, value: Any) -> None:
         """Store the new value of a row, if the row is still of that version."""
@@ -174,18 +226,16 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     codec = table.heading.attributes[source].codec
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return 0, ""  # kept in another place
-    keys = (table & f"{quote(source)} IS NOT NULL").keys()
+    waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)
     count, why, most = 0, "", longest_statement(connection)
-    for key in keys:
+    for key, value in _fetched(table, waiting, source):
         stored = None
-        with downloads(connection):
-            try:
-                for value in _converted(table, key, source, type_):
-                    stored = _try(connection, type_, value)
-            except Exception as error:
-                if server_errors.of(error):
-                    raise
-                count, why = count + 1, why or _reason(error)
+        try:
+            stored = _try(connection, type_, _as_taken(table, value, source, type_))
+        except Exception as error:
+            if server_errors.of(error):
+                raise
+            count, why = count + 1, why or _reason(error)
         size = _AROUND + literals(stored, *key.values())
         refuse_long(size, most, f"The value of {source} in {'.'.join(place)}, that of {key},")
     return count, why
@@ -207,22 +257,27 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> object:
         codec.validate(value)
         if match[1] in ("blob", "attach", "filepath"):  # which write nothing themselves
             stored: object = codec.encode(value, key={"_config": connection._config}, store_name=match[2] or None)
+            if match[1] == "blob":
+                _refuse_another(value, codec.decode(stored))
             return stored if match[2] is None else None
         if match[1] == "object" and isinstance(value, str) and not Path(value).exists():
             raise ValueError(f"There is no file {value}")
+    elif type_.startswith("json"):
+        _refuse_another(value, plain_values.from_json(value, mysql=connection.adapter.backend == "mysql"))
+        return json.dumps(value)
     elif isinstance(value, bytes) != bool(re.search("bytes|blob|binary", type_)) or (
-        not type_.startswith("json") and (isinstance(value, (list, tuple, dict, set)) or hasattr(value, "tolist"))
+        isinstance(value, (list, tuple, dict, set)) or hasattr(value, "tolist")
     ):
         raise ValueError(f"It is {type(value).__name__}")
     else:
-        return json.dumps(value) if type_.startswith("json") else value
+        return value
     return None
 
 
-def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> list[Any]:
-    """Give the value of a row as the new type takes it; none where somebody deleted the row or its value meanwhile."""
-    found = (table & key).proj(source).to_dicts()
-    return [_as_taken(table, row[source], source, type_) for row in found if row[source] is not None]
+def _refuse_another(value: Any, back: Any) -> None:
+    """Raise where a value would come back as another one."""
+    if why := plain_values.difference(value, back):
+        raise ValueError(why)
 
 
 def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:
@@ -243,16 +298,7 @@ def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:
     if type_.startswith("<blob") and isinstance(value, bytes) and value.startswith(_HEADS):
         with suppress(Exception):  # bytes that begin like a blob and are none
             return dj.get_codec("blob").decode(value)
-    if type_.startswith("json"):
-        return json.loads(json.dumps(value, default=_json))
     return value
-
-
-def _json(value: Any) -> Any:
-    for name in ("tolist", "isoformat"):
-        if hasattr(value, name):
-            return getattr(value, name)()
-    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def _unstorable(place: tuple[str, str], source: str, key: dict[str, Any], why: str) -> PipelineError:

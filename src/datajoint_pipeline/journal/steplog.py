@@ -124,6 +124,21 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
     ]
 
 
+def done(connection: dj.Connection, databases: Iterable[str]) -> list[tuple[str, int, Entry]]:
+    """Read the steps of all runs that are done, in the order in which they were; each with its database and run."""
+    found = []
+    for database in present(connection, databases):
+        sql = (
+            "SELECT started_at, run, number, kind, state, words, statement, tables "
+            f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s"
+        )
+        for started, run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
+            places = tuple((d, t) for d, t in json.loads(tables))
+            entry = Entry(int(number), kind, state, words, text, places)
+            found.append(((started is not None, started, database, run, number), (database, int(run), entry)))
+    return [step for _, step in sorted(found, key=lambda pair: pair[0])]
+
+
 def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple[str, int], dict[str, Any]]:
     """Read the heads of all runs, by schema and run, with one query."""
     with_table = present(connection, databases.values())

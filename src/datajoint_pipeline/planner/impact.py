@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..quoting import quoter
 from ..schema.model import TableName
 from . import adoption, drafts, drift, losses, pending, plan
 from .deployment import Deployment
-from .plan import Group
+from .plan import Group, Lossy
 from .steps import LockedStatements
 from .target import Target
 
@@ -177,7 +177,10 @@ def survey(
     deployment = Deployment.read(target)
     wanted = pending.pending_migrations(deployment, schemas, to)
     drift.refuse(deployment, wanted)
-    return _impacts(deployment, drafts.groups(deployment, wanted, answer=answer) if wanted else [])
+    groups = drafts.groups(deployment, wanted, answer=answer) if wanted else []
+    return _impacts(
+        deployment, groups, lambda lossy: drafts.groups(deployment, wanted, answer=answer, lossy=lossy, one=True)[0]
+    )
 
 
 def survey_draft(
@@ -190,7 +193,8 @@ def survey_draft(
     deployment = Deployment.read(target)
     code = target.code_tables()
     draft = drafts.changes(deployment, code, schemas, answer, ask)
-    return _impacts(deployment, [drafts.group(deployment, draft)] if draft.operations else [])
+    groups = [drafts.group(deployment, draft)] if draft.operations else []
+    return _impacts(deployment, groups, lambda lossy: drafts.group(deployment, draft, lossy))
 
 
 def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
@@ -204,15 +208,30 @@ def rest(group: Group, done: int) -> Impact:
     return Impact(replace(group, steps=group.steps[done:], violations=[]), done=done)
 
 
-def _impacts(deployment: Deployment, groups: list[Group]) -> list[Impact]:
+def _impacts(
+    deployment: Deployment, groups: list[Group], cutting: Callable[[Lossy], Group] | None = None
+) -> list[Impact]:
+    """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change."""
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
         plan.count(deployment.connection, group)
+        if cutting is not None and group is groups[0]:
+            _count_cut(deployment, group, cutting)
         tables = tuple(_affected(deployment, group, measured))
         rules, locked = tuple(_rules(deployment, group, tables)), tuple(_locked(deployment, group))
         impacts.append(Impact(group, tables, rules, locked))
     return impacts
+
+
+def _count_cut(deployment: Deployment, group: Group, cutting: Callable[[Lossy], Group]) -> None:
+    """Add what stands in the way of a group whose values are cut, as --allow-data-loss would have them."""
+    lossy = frozenset((v.table, a) for v in group.violations if v.kind in losses.ALLOWED for a in v.attributes)
+    if not lossy or any(v.blocks for v in group.violations):
+        return
+    cut = cutting(lossy)
+    plan.count(deployment.connection, cut)
+    group.violations += [v for v in cut.violations if v.blocks and v not in group.violations]
 
 
 def _locked(deployment: Deployment, group: Group) -> Iterator[TableName]:

@@ -422,7 +422,7 @@ def add_steps(
         made = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
-                group.probes.append((table, replace(probe, later=bool(steps), unsure=after_user_steps)))
+                group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))
         group.origins.append(built.origins)
         steps += [of_step(step, dialect, recodes, built.origins) for step in made]
         now = {**{name: table for name, table in now.items() if name not in involved}, **built.after}

@@ -71,6 +71,8 @@ class TableAlteration:
         """Give the steps, those of ``guards`` first."""
         before = replace(self.alteration.before, name=self.name)
         first = guards(self.dialect, replace(self.alteration, before=before))
+        # What the server would change without an error nobody may write between the count and the change.
+        first[:1] = [step.alone((), f"{self.full} WRITE") for step in first[:1]]
         early, updates = self._early(), self._updates()
         self._refuse_too_large()
         was = {(c.name, c.sql, c.default) for c in self.change.was.values()}

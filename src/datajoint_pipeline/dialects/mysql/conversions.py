@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..conversions import Conversion, real_kind
+from collections.abc import Iterable, Iterator
+
+from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kind
 from . import texts
 
 
@@ -13,6 +15,7 @@ class MySQLConversion(Conversion):
     moment_type = "DATETIME"
     json_rounds_decimals = True
     counts_bytes = True
+    takes_what_is_alike = True
     clock = "^-?([0-9]{1,2}|[0-7][0-9]{2}|8[0-2][0-9]|83[0-7]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
 
     def literal(self, text: str) -> str:
@@ -26,6 +29,11 @@ class MySQLConversion(Conversion):
         text = self.as_text if self.old.startswith("enum") else self.column
         return f"{text} REGEXP '{pattern}'"
 
+    def is_none_of(self, values: Iterable[str]) -> str:
+        # The server keeps those of an enum without spaces at their end.
+        listed = ", ".join(self.literal(value.rstrip(" ")) for value in values)
+        return f"CAST({self.as_text} AS BINARY) NOT IN ({listed})"
+
     @property
     def bytes_without_text(self) -> str:
         return f"CONVERT({self.column} USING utf8mb4) IS NULL"
@@ -33,6 +41,19 @@ class MySQLConversion(Conversion):
     @property
     def valid_json(self) -> str:
         return f"JSON_VALID({self.as_text})"
+
+    def lost_in_json(self) -> Iterator[tuple[str, str]]:
+        # Keys come back in another order: so what is counted is how many there are, and how often each digit occurs.
+        def without(text: str) -> str:
+            return f"REGEXP_REPLACE({text}, {self.literal(JSON_STRING)}, '')"
+
+        def often(name: str, signs: str) -> str:
+            counts = (f"LENGTH({name}) - LENGTH(REPLACE({name}, '{sign}', ''))" for sign in signs)
+            return f"CONCAT_WS(',', {', '.join(counts)})"
+
+        both = f"{without(self.as_text)} AS was, {without(f'CAST(CAST({self.as_text} AS JSON) AS CHAR)')} AS will"
+        for signs, words in ((":", REPEATED), ("0123456789-.", REWRITTEN)):
+            yield f"(SELECT {often('was', signs)} <> {often('will', signs)} FROM (SELECT {both}) AS documents)", words
 
     def number(self, text: str, *, binary: bool) -> str:
         return f"CAST({text} AS {'DOUBLE' if binary else 'DECIMAL(65,30)'})"

@@ -50,8 +50,10 @@ class MySQL(Dialect):
         "SESSION foreign_key_checks = 1, SESSION collation_connection = utf8mb4_0900_ai_ci"
     )
 
-    #: A consistent snapshot, as backups need it, is to be had with this isolation alone.
+    #: A consistent snapshot, as backups need it, is to be had with this isolation alone. Days that there are not, as
+    #: ``0000-00-00``, which servers of long ago took, stay where a table is copied; nothing else puts such a day in.
     changing: Mapping[str, str | int] = {
+        "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY",
         "time_zone": "+00:00",
         "transaction_isolation": "REPEATABLE-READ",
         "max_execution_time": 0,
@@ -59,8 +61,6 @@ class MySQL(Dialect):
     }
 
     session = (
-        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-        "NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY'",
         "SET SESSION foreign_key_checks = 1",
         "SET SESSION lock_wait_timeout = %d",
         "SET SESSION innodb_lock_wait_timeout = %d",
@@ -113,6 +113,9 @@ class MySQL(Dialect):
 
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return MySQLConversion(column, old, new, self.version).losses()
+
+    def text_of(self, column: str, core: str) -> str:
+        return MySQLConversion(column, core, core).as_text
 
     def as_written(self, expression: str, type_: str) -> str:
         # To the collation of a column, texts may be equal that are not the same.

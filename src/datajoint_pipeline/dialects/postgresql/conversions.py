@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..conversions import Conversion
+from collections.abc import Iterable, Iterator
+
+from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion
 from . import texts
 
 
@@ -24,6 +26,9 @@ class PostgreSQLConversion(Conversion):
     def matches(self, pattern: str) -> str:
         return f"{self.as_text} ~ '{pattern}'"
 
+    def is_none_of(self, values: Iterable[str]) -> str:
+        return f"{self.as_text} NOT IN ({', '.join(map(self.literal, values))})"
+
     @property
     def bytes_without_text(self) -> str:
         return ""
@@ -31,6 +36,12 @@ class PostgreSQLConversion(Conversion):
     @property
     def valid_json(self) -> str:
         return f"pg_input_is_valid({self.as_text}, 'jsonb')" if self.version >= (16,) else ""
+
+    def lost_in_json(self) -> Iterator[tuple[str, str]]:
+        yield f"NOT ({self.as_text} IS JSON WITH UNIQUE KEYS)", REPEATED
+        # Digits stay as they are, and zero has no sign.
+        without = f"regexp_replace({self.as_text}, {self.literal(JSON_STRING)}, '', 'g')"
+        yield f"{without} ~ '-0([.]0*)?([eE][+-]?[0-9]+)?([^0-9.]|$)'", REWRITTEN
 
     def number(self, text: str, *, binary: bool) -> str:
         return f"CAST({text} AS numeric)"

@@ -112,6 +112,9 @@ class PostgreSQL(Dialect):
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return PostgreSQLConversion(column, old, new, self.version).losses()
 
+    def text_of(self, column: str, core: str) -> str:
+        return PostgreSQLConversion(column, core, core).as_text
+
     def unique_id(self, column: Column) -> str:
         return "gen_random_uuid()" if column.core == "uuid" else "gen_random_uuid()::text"
 

@@ -1,0 +1,94 @@
+"""Find what recorded runs soft-deleted. A name alone says nothing: anybody may have given it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
+from ..dialects import introspection
+from ..dialects.introspection import Place
+from ..journal import steplog
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: In a recorded statement, a name as either server quotes it; and tables that get another one.
+_COLUMN = re.compile(rf"""[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
+_BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"]""")
+_MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
+_RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
+
+
+def places(connection: dj.Connection, databases: Mapping[str, str]) -> set[tuple[Place, str]]:
+    """Give the tables that recorded runs soft-deleted, and the columns of tables, where they are by now.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        The session.
+    databases : mapping
+        Name on the server of each schema.
+
+    Returns
+    -------
+    set of (Place, str)
+        Database and table, each with a column; empty for the table itself.
+    """
+    heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
+    found: dict[Place, set[str]] = {}
+    before, current = dict[Place, set[str]](), None
+    for database, run, step in steplog.done(connection, databases.values()):
+        if current != (database, run):
+            before, current = _hidden(heads.get((database, run), {})), (database, run)
+        for statement in _statements(step.text):
+            for old, new in _moves(statement):
+                # What comes back under its own name is soft-deleted no more.
+                for kept in (found, before):
+                    kept[new] = kept.get(new, set()) | (kept.pop(old, set()) - {""})
+                if new[1].startswith(SOFT_DELETED_TABLE):
+                    found[new].add("")
+            for place in step.tables:
+                # What was there before the run somebody else made, or an earlier one.
+                made = set(_COLUMN.findall(statement)) - before.get(place, set())
+                found[place] = found.get(place, set()) - set(_BACK.findall(statement)) | (
+                    made - set(_BACK.findall(statement))
+                )
+    return {(place, column) for place, columns in found.items() for column in columns}
+
+
+def _hidden(head: Mapping[str, Any]) -> dict[Place, set[str]]:
+    """Give the columns of such names that tables had before a run, as its head has them.
+
+    Releases before 0.7 noted none, and anybody may have written a head.
+    """
+    with suppress(KeyError, TypeError, ValueError):
+        return {
+            (database, table): {c.name for c in introspection.decode(encoded).columns if _COLUMN.match(f"`{c.name}`")}
+            for database, table, encoded in head["plan"]["before"]
+        }
+    return {}
+
+
+def _statements(text: str) -> list[str]:
+    """Give the statements of a step, which its record has as they are or in JSON."""
+    if not text.startswith("{"):
+        return [text]
+    try:
+        found = json.loads(text).get("run", [])
+    except ValueError:
+        return []
+    return [statement for statement in found if isinstance(statement, str)]
+
+
+def _moves(statement: str) -> list[tuple[Place, Place]]:
+    """Give the places that tables leave in a statement, each with the new one."""
+    if statement.startswith("RENAME TABLE"):
+        return [((a, b), (c, d)) for a, b, c, d in _MOVED.findall(statement)]
+    if found := _RENAMED.match(statement):
+        database, table, how, name = found.groups()
+        return [((database, table), (database, name) if how == "RENAME TO" else (name, table))]
+    return []

@@ -1,0 +1,192 @@
+"""What a change would make of values is counted before its first step, and tried; by the commands, on both servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Project, Server
+from living import is_sentence, living, ok, states
+
+SAMPLE = '''
+
+@schema
+class Sample(dj.Manual):
+    definition = """
+    sample : int32
+    ---
+    sex = null : varchar(8)
+    token = null : uuid
+    grade = null : enum('first', 'second')
+    born = null : date
+    words = null : varchar(300)
+    pack = null : <blob>
+    code : varchar(8)
+    unique index (code)
+    """
+'''
+
+#: What `<blob>` keeps, and JSON does not give back as it was; on one server or both.
+LOST: dict[str, tuple[str, ...]] = {
+    "{1: 2}": ("mysql", "postgresql"),
+    "(1, 2)": ("mysql", "postgresql"),
+    "[2**70]": ("mysql",),
+    "[float('nan')]": ("mysql", "postgresql"),
+    "float('-inf')": ("mysql", "postgresql"),
+    "[1e16, -0.0]": ("postgresql",),
+    "numpy.arange(3)": ("mysql", "postgresql"),
+    "numpy.float32(1)": ("mysql", "postgresql"),
+    "{'a': [datetime.date(2020, 1, 2)]}": ("mysql", "postgresql"),
+    "b'ab'": ("mysql", "postgresql"),
+    "['\\0']": ("postgresql",),
+    "'text'": ("postgresql",),  # which DataJoint 2.3.5 cannot fetch there
+}
+KEPT = ("{'b': [1, 2.5, True, None], 'a': 'x'}", "[1.0, 1e-07, 2**60, 0.1 + 0.2]")
+
+#: Texts in JSON, with what they lose: keys, digits.
+JSON: dict[str, dict[str, str]] = {
+    '{"b": 1, "a": {"x:": [1.0, 0.30000000000000004, 18446744073709551615]}}': {},
+    '{"a": 1, "b": {"a": 2, "a": 3}}': {"mysql": "kn", "postgresql": "k"},
+    '{"gain": 1.10}': {"mysql": "n"},
+    "[12345678901234567890123]": {"mysql": "n"},
+    "[0.1234567890123456789]": {"mysql": "n"},
+    '["1.10", -0]': {"mysql": "n", "postgresql": "n"},
+}
+
+PACK = """
+import datetime, numpy
+from my_pipeline import life
+for number, value in enumerate([{values}], 1):
+    life.Sample.insert1(dict(sample=number, code=f"c{number:02}", pack=value))
+"""
+
+
+@pytest.fixture
+def samples(server: Server, project: Project) -> Iterator[Project]:
+    with living(server, project) as own:
+        own.write(own.module("life"), own.read(own.module("life")) + SAMPLE)
+        ok(own, "revise", "-m", "samples")
+        ok(own, "migrate")
+        made = own.python("-c", PACK.replace("{values}", ", ".join([*LOST, *KEPT])))
+        assert made.code == 0, made.err
+        yield own
+
+
+def table(server: Server) -> str:
+    return "dev_life.sample" if server.backend == "mysql" else '"dev_life"."sample"'
+
+
+def losses(project: Project, code: int = 1) -> dict[tuple[str, ...], list[tuple[str, int]]]:
+    """What the dry run counts, by attributes."""
+    (group,) = ok(project, "migrate", "--dry-run", "--json", code=code).json["groups"]
+    found: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+    for loss in group["losses"]:
+        found.setdefault(tuple(loss["attributes"]), []).append((loss["kind"], loss["count"]))
+    return found
+
+
+def test_values_that_would_change_are_counted_and_cut_as_texts(samples: Project, server: Server) -> None:
+    full, mysql = table(server), server.backend == "mysql"
+    token = "05c03ddc-46ba-5fa2-d82d-dce6c18f751c"
+    server.execute(
+        *(f"UPDATE {full} SET sex = '{sex}' WHERE sample = {n}" for n, sex in enumerate(["f", "F", "e", "é", "f "], 1)),
+        f"UPDATE {full} SET token = {f'UUID_TO_BIN({token!r})' if mysql else repr(token)} WHERE sample = 1",
+        f"UPDATE {full} SET grade = 'second', born = '2020-01-02' WHERE sample = 1",
+        f"UPDATE {full} SET code = 'd' WHERE sample = 1",
+        *(f"UPDATE {full} SET words = '{text}' WHERE sample = {n}" for n, text in enumerate(JSON, 1)),
+    )
+    before = server.execute(f"SELECT sample, words FROM {full} ORDER BY sample")
+    for name, old, new in (
+        ("sex", "varchar(8)", "enum('f', 'é')"),
+        ("token", "uuid", "varchar(8)"),
+        ("grade", "enum('first', 'second')", "varchar(3)"),
+        ("born", "date", "varchar(4)"),
+        ("words", "varchar(300)", "json"),
+        ("pack", "<blob>", "json"),
+    ):
+        samples.replace(samples.module("life"), f"    {name} = null : {old}", f"    {name} = null : {new}")
+    samples.replace(samples.module("life"), "    code : varchar(8)", "    code : varchar(2)")
+    ok(samples, "revise", "-m", "smaller")
+    gone = [sum(mark in lost.get(server.backend, "") for lost in JSON.values()) for mark in "kn"]
+    packs = sum(server.backend in where for where in LOST.values())
+    counted = {
+        ("sex",): [("value", 3)],
+        ("token",): [("long", 1)],
+        ("grade",): [("long", 1)],
+        ("born",): [("long", 1)],
+        ("words",): [("rounding", count) for count in gone],
+        ("pack",): [("codec", packs)],
+        ("code",): [("long", len(LOST) + len(KEPT) - 1), ("duplicate", 2)],
+    }
+    assert losses(samples) == counted
+    is_sentence(ok(samples, "migrate", "--allow-data-loss", code=7))
+    assert states(samples)["life"] == ("behind", "1.1.0")
+    assert server.execute(f"SELECT sample, words FROM {full} ORDER BY sample") == before
+
+    # With these corrected, what is left may be cut; but for the keys that would be the same then.
+    server.execute(
+        f"UPDATE {full} SET sex = 'é' WHERE sex IN ('F', 'e', 'f ') AND sample > 1",
+        f"UPDATE {full} SET pack = NULL WHERE sample <= {len(LOST)}",
+    )
+    refused = ok(samples, "migrate", "--allow-data-loss", code=1)
+    assert "values of (code) that rows have in common" in refused.err, refused.err
+    server.execute(
+        f"UPDATE {full} SET code = {'CONCAT(CHAR(64 + sample)' if mysql else 'concat(chr(64 + sample)'}, '1x')"
+    )
+    ok(samples, "migrate", "--allow-data-loss")
+    told = samples.python(
+        "-c",
+        f"from my_pipeline import life\nprint([life.Sample.to_dicts(order_by='sample')[n]['pack'] for n in range({len(LOST)}, {len(LOST) + len(KEPT)})] == [{', '.join(KEPT)}])",
+    )
+    assert told.out.strip() == "True", told.err
+    found: list[tuple[Any, ...]] = server.execute(f"SELECT token, grade, born, code FROM {full} WHERE sample = 1")
+    assert found == [(token[:8], "sec", "2020", "A1")], found
+    assert [sex for (sex,) in server.execute(f"SELECT sex FROM {full} WHERE sample < 6 ORDER BY sample")] == [
+        "f",
+        *"éééé",
+    ]
+
+
+OLD = '''
+
+@schema
+class Old(dj.Manual):
+    definition = """
+    old : int32
+    ---
+    size = 0 : int16
+    day = null : date
+    moment = null : datetime
+    stamp = null : timestamp
+    """
+'''
+
+
+def test_days_that_there_are_not_stay_in_a_table_that_is_copied(project: Project, mysql: Server) -> None:
+    """Servers of long ago took them, and so did DataJoint."""
+    with living(mysql, project) as own:
+        own.write(own.module("life"), own.read(own.module("life")) + OLD)
+        ok(own, "revise", "-m", "old")
+        ok(own, "migrate")
+        zero, partly = "0000-00-00 00:00:00", "2020-00-10 00:00:00"
+        mysql.execute(
+            "SET SESSION sql_mode = ''",
+            f"INSERT INTO dev_life.old (old, day, moment, stamp) VALUES (1, '{zero[:10]}', '{zero}', '{zero}')",
+            f"INSERT INTO dev_life.old (old, day, moment, stamp) VALUES (2, '{partly[:10]}', '{partly}', '{zero}')",
+        )
+        kept = [(zero[:10], zero, zero), (partly[:10], partly, zero)]
+        days = "SELECT CAST(day AS CHAR), CAST(moment AS CHAR), CAST(stamp AS CHAR) FROM dev_life.old ORDER BY old"
+        assert mysql.execute(days) == kept
+        life = own.module("life")
+        own.replace(life, "    size = 0 : int16\n", "    size = 0 : int64\n    double : int64\n")
+        ok(own, "revise", "-m", "more", "--fill", "Old.double=7")
+        ok(own, "migrate")
+        assert mysql.execute(days) == kept
+
+        # What the new type does not take is counted.
+        own.replace(life, "    moment = null : datetime\n", "    moment = null : timestamp\n")
+        own.replace(life, "    size = 0 : int64\n    double : int64\n", "    size = 0 : int32\n    double : int64\n")
+        ok(own, "revise", "-m", "stamps")
+        assert losses(own, 7) == {("moment",): [("range", 2)]}
+        assert ok(own, "migrate", "--allow-data-loss", code=7) and states(own)["life"] == ("behind", "1.2.0")
