@@ -321,7 +321,7 @@ def groups(
             raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
         return plan.groups(deployment, wanted, lossy=lossy, one=one, last=last)
     plan.refuse_open_questions(wanted)
-    start = _recorded(deployment, wanted)
+    start = _recorded(deployment)
     early, late = _halves(deployment, start, wanted)
     goal, _ = trace(start, early)
     goal = _settled(deployment, wanted, goal) if not late else goal
@@ -345,19 +345,16 @@ def groups(
     return [planned]
 
 
-def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName, Table]:
+def _recorded(deployment: Deployment) -> dict[TableName, Table]:
     """Give the tables as the files have them at the recorded versions."""
     histories = {name: deployment.histories[name] for name in deployment.records}
     now = migration_files.tables_of(history.oldest for history in histories.values())
     versions = {name: history.oldest.version for name, history in histories.items() if history.oldest}
-    # What stands for the draft has the recorded version, which the migration to it has been applied for.
-    ahead = {(migration.schema, migration.version) for migration in wanted if migration.digest}
     applied = [
         migration
         for name, history in histories.items()
         for migration in history.migrations
-        if (name, migration.version) not in ahead
-        and Version(migration.version) <= Version(deployment.records[name].version)
+        if deployment.applied[name].includes(migration)
     ]
     for migration in chain.in_order(applied, versions, list(deployment.histories)):
         now = ops.apply(migration.operations(now), now)

@@ -139,6 +139,8 @@ class Inputs:
         The tables that have a part in planning it, by their names before or afterwards.
     filled : set of (TableName, str)
         The attributes that have values to convert.
+    undone : tuple of str
+        The digests, as recorded, of the migrations that a rollback takes back.
     """
 
     wanted: list[Migration] = field(default_factory=list)
@@ -148,6 +150,7 @@ class Inputs:
     drafted: tuple[str, ...] = ()
     involved: set[TableName] = field(default_factory=set)
     filled: set[tuple[TableName, str]] = field(default_factory=set)
+    undone: tuple[str, ...] = ()
 
 
 @dataclass
@@ -337,6 +340,9 @@ def converge(deployment: Deployment, found: list[Group], names: constraints.Name
     for schema, version in {r.schema: r.version for group in found for r in group.migrations}.items():
         latest = newest(deployment, schema)
         tables = sorted(by_schema.get(schema, ()), key=lambda table: table.name.table)
+        if schema in deployment.records:
+            done = [migration for group in found for migration in group.migrations if migration.schema == schema]
+            version = deployment.applied[schema].after(done).version
         if latest is None or Version(latest.version) != Version(version):
             continue
         if not latest.is_like(Schema(schema, tuple(tables))):

@@ -43,18 +43,20 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
             else "Use the code that has it, and run rollback there.",
             exit_code=ExitCode.CONFLICT,
         )
-    if Version(to) > Version(record.version):
+    had = deployment.applied[schema]
+    had.refuse_foreign()
+    if Version(to) > Version(had.version):
         raise PipelineError(
-            f"{schema} {to} is not behind it: the database has {record.version}.",
+            f"{schema} {to} is not behind it: the database has {had.version}.",
             "rollback goes back only.",
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
-    found = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
+    found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
     gone = {r.version for r in found}
     for other in deployment.histories.values():
-        at = deployment.records.get(other.schema)
+        theirs = deployment.applied.get(other.schema)
         for migration in other.migrations:
-            applied = at is not None and Version(migration.version) <= Version(at.version)
+            applied = theirs is not None and theirs.includes(migration)
             if applied and other.schema != schema and migration.requires.get(schema) in gone:
                 raise PipelineError(
                     f"{schema} cannot go back to {to} alone.",
@@ -77,6 +79,7 @@ def group(deployment: Deployment, schema: str, to: str, migrations: list[Migrati
         if migration in migrations:
             inverse = [*ops.inverse(migration.operations(before), before), *inverse]
     planned = Group([Migration(schema, to, migrations[-1].version, f"back_to_{to}")], deployment.tables)
+    planned.inputs.undone = tuple(deployment.applied[schema].recorded(migrations))
     names = constraints.names(deployment.catalogue)
     plan.add_steps(deployment, planned, inverse, names, frozenset(), revive=True)
     return planned
