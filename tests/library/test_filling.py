@@ -150,6 +150,11 @@ def test_values_are_taken_along_a_key_that_goes(living: Project) -> None:
     living.replace(living.module(LIFE), "    name : varchar(32)", "    tag : int32\n    name : varchar(32)")
     migrated(living, "tags", "--fill", "Animal.tag=number()")
     living.replace(living.module(WORK), "    -> life.Animal\n    task", "    tag : int32\n    task")
+    for place in ("life.Weight.grams", "life.Animal.day"):  # what migrate would refuse, revise does not write
+        wrong = ("--fill", f"work.Task.tag=from({place})", "--drop", "work.Task.animal_id")
+        refused = ok(living, "revise", "-m", "by tag", *wrong, code=1)
+        assert "cannot get tag from another table" in refused.err and "--fill" in refused.err, refused.err
+    assert not list((living.folder / "src/my_pipeline/migrations/work").glob("*by_tag*"))
     migrated(living, "by tag", "--fill", "work.Task.tag=from(life.Animal.tag)", "--drop", "work.Task.animal_id")
     assert sorted(rows(living, "[(r['tag'], r['task']) for r in work.Task.to_dicts()]")) == [[1, "run"], [2, "swim"]]
     assert sorted(rows(living, "[(r['tag'], r['score']) for r in work.Score.to_dicts()]")) == [[1, 3], [2, 4]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..ddl import parents
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
@@ -143,6 +144,7 @@ def _revise(
         found = replace(found, operations=made)
     found = replace(found, operations=_with_contents(found.operations, before, after, code.contents))
     migrations = splitting.split(histories, before, found, bump)
+    _refuse_untaken(histories, migrations, before)
     texts = _compose(files, histories, migrations, before, found, after, message)
     revision = _revision(files, message, schemas, migrations, fresh, texts)
     if revision.after:
@@ -168,6 +170,19 @@ def _with_contents(
     rows = [InsertRows(name, tuple(tuple(row.items()) for row in contents[name])) for name in order]
     first = next((n for n, op in enumerate(operations) if isinstance(op, ops.AddForeignKey)), len(operations))
     return [*operations[:first], *rows, *operations[first:]]
+
+
+def _refuse_untaken(
+    histories: Mapping[str, History], migrations: Iterable[writing.NewMigration], before: Tables
+) -> None:
+    """Refuse values that `migrate` could not take from another table, which plans what belongs together as one."""
+    now, together = before, list[ops.Operation]()
+    for new in migrations:
+        together += new.operations
+        after = ops.apply(together, now)
+        if not dangling(after, histories):
+            parents.refuse_untaken(now, together)
+            now, together = after, []
 
 
 def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
