@@ -11,7 +11,7 @@ from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, TableName
-from ..schema.values import Fill, objection
+from ..schema.values import Fill, Value, objection
 
 
 def column_fill(
@@ -61,6 +61,11 @@ def taken(
     if fill.of is not None:
         return _referred(fill.of, name, before, after, origins)
     return _parent(name, attribute, before, after, origins) if fill.parent else None
+
+
+def text(value: Value) -> str:
+    """Give a value of a row as a definition writes a default."""
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def literal(type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:

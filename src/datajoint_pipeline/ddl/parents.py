@@ -218,9 +218,10 @@ class _FutureRows:
         Where some values cannot be known, ``partly`` counts the rows whose other values are in none already.
         """
         there, pairs = self._there(parent), list[tuple[Side, Side]]()
+        put_in = self._put_in(parent, ours)
         for attribute, mine in ours.items():
             theirs = self._theirs(parent, attribute)
-            if theirs is None or (mine is None and there is not None):
+            if theirs is None or (mine is None and (there is not None or put_in)):
                 if partly:
                     continue
                 return []
@@ -230,8 +231,17 @@ class _FutureRows:
             return []
         source = self._source(parent)
         here = self._back.get(name) or self._origins.tables[name]
-        found = probes.orphans(self._dialect, here, there, str(parent), pairs, source=source)
+        found = probes.orphans(self._dialect, here, there, str(parent), pairs, source=source, put_in=put_in)
         return [(name, found)]
+
+    def _put_in(self, parent: TableName, ours: Mapping[str, Side | None]) -> list[list[tuple[Side, Side]]]:
+        """Give, for each row that migrations put into a table before, our sides and those of the row."""
+        rows = []
+        for row in (*self._origins.earlier.get(parent, ()), *self._origins.rows.get(parent, ())):
+            given = {a: self.constant(parent, a, filling.text(row[a])) for a in ours if row.get(a) is not None}
+            known = [(mine, given[a]) for a, mine in ours.items() if mine is not None and given.get(a) is not None]
+            rows.append([(mine, theirs) for mine, theirs in known if theirs is not None])
+        return [row for row in rows if row]
 
     def clashing(
         self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
@@ -247,6 +257,7 @@ class _FutureRows:
             return [(mine, theirs) for mine, theirs in found if mine is not None and theirs is not None]
 
         pairs, table = known(ours), self._after[parent]
+        source, put_in = self._source(parent), self._put_in(parent, ours)
         probed = []
         for index in table.indexes if len(pairs) == len(ours) else ():
             columns = known(c for c in index.columns if c in table.attribute)
@@ -255,7 +266,7 @@ class _FutureRows:
                 probed.append(
                     (
                         parent,
-                        probes.clashes(self._dialect, old, there, str(parent), pairs, columns, self._source(parent)),
+                        probes.clashes(self._dialect, old, there, str(parent), pairs, columns, source, put_in),
                     )
                 )
         return probed
@@ -274,16 +285,16 @@ class _FutureRows:
             return []
         old, there = self._origins.tables[name], self._there(parent)
         taken = {a: side for a, side in self._along(name, parent, given).items() if a not in ours}
-        source = self._source(parent)
+        source, put_in = self._source(parent), self._put_in(parent, ours)
         found = [
-            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source))
+            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source, put_in))
             for side in taken.values()
         ]
         said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
         known = {**said, **taken, **ours}
         for key in self._after[parent].foreign_keys:
-            put_in = key.parent not in self._origins.tables or key.parent in also
-            if put_in and key.parent in self._after and key.parent != parent and set(key.attributes) <= set(known):
+            gets = key.parent not in self._origins.tables or key.parent in also
+            if gets and key.parent in self._after and key.parent != parent and set(key.attributes) <= set(known):
                 above = {t: known[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
                 found += self.merging(name, key.parent, above, given, also)
         return found
@@ -389,10 +400,7 @@ def _value(dialect: Dialect, tables: Tables, name: TableName, column: Column, va
     if value is None:
         return "NULL"
     type_ = resolved(tables, name, column.name)
-    if type_.startswith(("<", "json")):
-        text = json.dumps(value)
-    else:
-        text = str(int(value) if isinstance(value, bool) else value)
+    text = json.dumps(value) if type_.startswith(("<", "json")) else filling.text(value)
     found = filling.literal(type_, name, column.name, text)
     return dialect.fill_value(column, found) or "NULL"
 

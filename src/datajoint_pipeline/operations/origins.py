@@ -26,6 +26,8 @@ class Origins:
         What computes values anew, by table and attribute afterwards.
     rows : dict
         Rows to be put in, by table afterwards.
+    earlier : dict
+        Rows that migrations before these put in, and that are not there while all are planned.
     missing : dict
         By table and new foreign key whose missing rows of the parent may be put in, what those rows get.
     also : dict
@@ -37,6 +39,7 @@ class Origins:
     fills: dict[tuple[TableName, str], Fill] = field(default_factory=dict)
     converts: dict[tuple[TableName, str], Sql] = field(default_factory=dict)
     rows: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
+    earlier: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
     missing: dict[tuple[TableName, ForeignKey], dict[str, str]] = field(default_factory=dict)
     also: dict[tuple[TableName, ForeignKey], frozenset[TableName]] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ and what refers to it change in two schemas; any other migration is a group of i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,7 @@ from ..operations.origins import Origins
 from ..operations.topology import dangling
 from ..quoting import quoter
 from ..schema.model import Schema, Table, TableName
+from ..schema.values import Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
@@ -259,6 +260,7 @@ def groups(
     refuse_open_questions(wanted)
     names = constraints.names(deployment.catalogue)
     now, found = deployment.tables, list[Group]()
+    rows: dict[TableName, list[Mapping[str, Value]]] = {}
     current: Group | None = None
     for migration in wanted:
         current = current or Group([], now, first=not found)
@@ -267,7 +269,10 @@ def groups(
         current.by_migration += [(migration, operation) for operation in more]
         now = ops.apply(more, now)
         if not dangling(now, deployment.databases):
-            now = add_steps(deployment, current, [operation for _, operation in current.by_migration], names, lossy)
+            operations = [operation for _, operation in current.by_migration]
+            now = add_steps(deployment, current, operations, names, lossy, earlier=dict(rows))
+            for origins in current.origins:
+                rows |= {name: [*rows.get(name, ()), *more] for name, more in origins.rows.items()}
             current.inputs.last = last and migration is wanted[-1]
             found.append(current)
             current = None
