@@ -211,3 +211,63 @@ def test_rows_that_literals_refer_to_are_there(lab: Project) -> None:
         lab.write(path, text.replace("import ", "import InsertRows, ", 1).rstrip().removesuffix("]") + row)
         assert check(lab, 0) == ([], []), version
         lab.write(path, text)
+
+
+LARGE = '''@schema
+class Wide(dj.Manual):
+    definition = """
+    wide : int32
+    ---
+    one : varchar(9000)
+    two : varchar(9000)
+    """
+
+
+@schema
+class Keyed(dj.Manual):
+    definition = """
+    keyed : varchar(800)
+    """
+
+
+@schema
+class Many(dj.Manual):
+    definition = "many : int32\\n---\\n" + "\\n".join(f"c{number} = null : int16" for number in range(1020))
+
+
+@schema
+class Told(dj.Manual):
+    definition = """
+    told : int32
+    ---
+    story : text
+    index (story)
+    """
+
+
+@schema
+class Noted(dj.Manual):
+    definition = r"""
+    noted : int32  # kept in C:\\"
+    """
+
+
+'''
+
+
+def test_what_mysql_alone_would_refuse_is_found(lab: Project) -> None:
+    """Where the project is for MySQL, without one; definitions are tried on PostgreSQL, which takes all of it."""
+    life(lab, "@schema\nclass Weight", f"{LARGE}@schema\nclass Weight")
+    findings, _ = check(lab, 1)
+    assert {finding["id"] for finding in findings} == {"server"} and len(findings) == 5, findings
+    said = " ".join(finding["what"] for finding in findings)
+    for words in (
+        "A row of life.Wide",
+        "(keyed) of life.Keyed",
+        "1,022 columns",
+        "(story) of life.Told",
+        "table of Noted",
+    ):
+        assert words in said, said
+    other = ok(lab, "check", "--json", code=1, DJ_BACKEND="postgresql").json["findings"]
+    assert {finding["id"] for finding in other} == {"not-revised"}, other
