@@ -79,9 +79,19 @@ def test_rollback_says_what_it_cannot(alive: Project, server: Server) -> None:
     ok(alive, "migrate")
     assert "There is no schema lief." in (refused := ok(alive, "rollback", "lief", "--to", "1.0.0", code=2)).err
     assert "Did you mean life?" in refused.err
-    for command in (("purge", "lief"), ("adopt", "--again", "lief"), ("migrate", "lief")):
-        assert "There is no schema lief." in ok(alive, *command, code=2).err
-    assert "has no version 0.9.0" in ok(alive, "rollback", "life", "--to", "0.9.0", code=1).err
+    # Also while a run is interrupted, which nobody goes on with by mistake.
+    quote = "`" if server.backend == "mysql" else '"'
+    journal = f"dev_life.{quote}~migration{quote}"
+    server.execute(f"UPDATE {journal} SET status = 'running' WHERE version = '1.1.0'")
+    named = ("purge", "adopt --again", "adopt --types --dry-run", "migrate", "migrate --dry-run", "migrate --draft")
+    for command in (*named, "revise -m other", "revise --undo", "diff", "renumber"):
+        refused = ok(alive, *command.split(), "lief", code=2)
+        assert "There is no schema lief." in refused.err and "Did you mean life?" in refused.err, command
+    for command in ("rollback life --to 0.9.0", "migrate life --to 0.9.0", "migrate --dry-run life --to 0.9.0"):
+        assert "life has no version 0.9.0" in ok(alive, *command.split(), code=1).err
+    assert "Did you mean 1.1.0?" in ok(alive, "rollback", "life", "--to", "1.1.9", code=1).err
+    assert states(alive)["life"] == ("interrupted", "1.0.0")
+    server.execute(f"UPDATE {journal} SET status = 'done'")
     assert ok(alive, "rollback", "life", "--to", "1.1.0").code == 0
     ok(alive, "rollback", "life", "--to", "1.0.0")
     assert "is not behind it" in ok(alive, "rollback", "life", "--to", "1.1.0", code=1).err

@@ -10,8 +10,8 @@ from typing import Any
 from ..ddl import parents
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
-from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, revisions, splitting, writing
+from ..errors import PipelineError
+from ..history import asked, baselines, chain, migration_files, revisions, splitting, writing
 from ..history.files import Files
 from ..history.migration_files import History
 from ..history.revisions import Revision
@@ -121,9 +121,9 @@ def _revise(
     answer: Answer,
     ask: Ask | None,
 ) -> Revised:
+    asked.refuse(files, schemas)
     chosen = list(schemas) or migration_files.schemas(files)
     histories = migration_files.read(files)
-    _refuse_unknown(files, chosen, histories)
     _refuse_problems(files, histories)
     code = pipeline.read_code()
     after = code.tables(files.versions)
@@ -201,17 +201,6 @@ def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -
         if not waiting:
             return settled
         settled = {name: table for name, table in settled.items() if name not in waiting}
-
-
-def _refuse_unknown(files: Files, chosen: list[str], histories: Mapping[str, History]) -> None:
-    for name in chosen:
-        if name not in histories:
-            raise PipelineError(
-                f"There is no schema {name}.",
-                f"The project has {', '.join(files.versions)}.",
-                "Correct the name.",
-                exit_code=ExitCode.USAGE,
-            )
 
 
 def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:

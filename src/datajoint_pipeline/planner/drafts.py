@@ -22,7 +22,7 @@ from ..diff import answering
 from ..diff.changes import difference
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files
+from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import structure as ops
@@ -163,10 +163,8 @@ def _with_defaults(operations: Iterable[ops.Operation]) -> list[ops.Operation]:
 def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
     """Give the schemas that a draft may change."""
     target = deployment.target
+    asked.refuse_schemas(chosen, target.versions)
     for name in chosen:
-        if name not in target.versions:
-            what, why = f"There is no schema {name}.", f"The project has {', '.join(target.versions)}."
-            raise PipelineError(what, why, "Correct the name.", exit_code=ExitCode.USAGE)
         if name not in deployment.records:
             why = f"There is no record of a version of {name} on {target.environment}."
             do = f"Run {target.command} init to make it, or {target.command} adopt where it has tables."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from packaging.version import Version
 
 from .. import journal
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files
+from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..operations.lines import RenameTable
 from .deployment import Deployment
@@ -42,7 +41,7 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
         pending[name] = [first, *history.migrations]
     have = {name: deployment.applied[name].version if name in deployment.records else None for name in pending}
     names = list(chosen) or list(pending)
-    refuse_unknown(names, pending)
+    asked.refuse_schemas(names, pending)
     if to is None:
         wanted = [migration for name in names for migration in pending[name]]
     else:
@@ -51,26 +50,6 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
         _add_required(wanted, pending, have)
     reached = {name: deployment.applied[name].newest if name in deployment.records else None for name in pending}
     return chain.in_order(wanted, reached, list(pending))
-
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a name that is no schema's.
-
-    Raises
-    ------
-    PipelineError
-        If there is one; it names the schema that is called most like it.
-    """
-    schemas = list(known)
-    for name in names:
-        if name not in schemas:
-            near = difflib.get_close_matches(name, schemas, 1)
-            raise PipelineError(
-                f"There is no schema {name}.",
-                f"The project has {', '.join(schemas)}.",
-                f"Did you mean {near[0]}?" if near else "Correct the name.",
-                exit_code=ExitCode.USAGE,
-            )
 
 
 def _up_to(
@@ -87,12 +66,8 @@ def _up_to(
     PipelineError
         If there is not one schema, it has no such version, or the database is beyond it.
     """
-    if len(names) != 1:
-        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
-    history, now = deployment.histories[names[0]], have[names[0]]
-    known = [s.version for s in (history.oldest,) if s is not None] + [r.version for r in history.migrations]
-    if Version(to) not in map(Version, known):
-        raise PipelineError(f"{names[0]} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    asked.refuse(deployment.target.files, names, to)
+    now = have[names[0]]
     if now is not None and Version(to) < Version(now):
         raise PipelineError(
             f"The database has {names[0]} {now} already.",

@@ -6,10 +6,10 @@ from packaging.version import Version
 
 from ..dialects import constraints
 from ..errors import ExitCode, PipelineError
-from ..history import chain
+from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
-from . import pending, plan
+from . import plan
 from .deployment import Deployment
 from .plan import Group
 
@@ -22,7 +22,7 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
     PipelineError
         If there is no such version, or another schema requires what would go.
     """
-    pending.refuse_unknown([schema], deployment.histories)
+    asked.refuse_schemas([schema], deployment.histories)
     history, record = deployment.histories[schema], deployment.records.get(schema)
     if record is None:
         raise PipelineError(
@@ -30,10 +30,8 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
             f"{deployment.databases[schema]} has no record of a version.",
             f"Run {deployment.target.command} status.",
         )
-    versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
-    if to not in versions:
-        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
-    if record.version not in versions:
+    asked.refuse_version(history, to)
+    if record.version not in asked.versions(history):
         commit = record.code_commit.rstrip("+")
         raise PipelineError(
             f"{schema} has version {record.version} in the database, and this code does not know it.",
