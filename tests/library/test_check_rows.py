@@ -110,6 +110,9 @@ def test_a_foreign_key_that_no_row_can_have_a_parent_for_is_found(lab: Project) 
     assert check(lab, 0) == ([], [])  # the rows that are missing are put in
     path = "src/my_pipeline/migrations/life/1.1.0_rigs.py"
     lab.write(path, re.sub(r",\s*missing=\{[^}]*\},?", "", lab.read(path)))
+    assert check(lab, 0) == ([], [])  # its contents are put in, and it is one of these
+    lab.write(path, re.sub(r"    InsertRows\(.*?\]\),\n", "", lab.read(path), flags=re.DOTALL))
+    assert "InsertRows(" not in lab.read(path)
     (finding,), _ = check(lab, 1)
     assert "is in no row of life.Rig" in finding["what"]
     insert = "INSERT INTO {life}.`#rig` VALUES ('A')"
@@ -186,3 +189,85 @@ def test_a_key_that_no_job_can_be_reserved_for_is_a_note(lab: Project) -> None:
     ok(lab, "revise", "-m", "users", "--rename", "Score.task=user")
     found, (note,) = check(lab, 0)
     assert found == [] and note["id"] == "jobs" and "has user in its key" in note["what"]
+
+
+RIG = 'class Rig(dj.Manual):\n    definition = """\n    rig : varchar(8)\n    ---\n    floor : int16\n    """\n\n\n'
+
+
+def test_rows_that_literals_refer_to_are_there(lab: Project) -> None:
+    """Check makes them up and says which they are; and rows that a migration puts in are parents like any others."""
+    life(lab, "@schema\nclass Weight", f"@schema\n{RIG}@schema\nclass Weight")
+    ok(lab, "revise", "-m", "rigs")
+    life(lab, GRAMS, "    -> Rig\n" + GRAMS)
+    ok(lab, "revise", "-m", "of rigs", "--fill", "Weight.rig=A")
+    findings, notes = check(lab, 0)
+    assert findings == []
+    assert [note["what"] for note in notes] == ["A database needs a row of life.Rig with rig = 'A' before it."]
+    # The same, but for a migration that puts the row in, before or in the same file.
+    for version in ("1.1.0_rigs", "1.2.0_of_rigs"):
+        path = f"src/my_pipeline/migrations/life/{version}.py"
+        text = lab.read(path)
+        row = '    InsertRows("Rig", [{"rig": "A", "floor": 1}]),\n]\n'
+        lab.write(path, text.replace("import ", "import InsertRows, ", 1).rstrip().removesuffix("]") + row)
+        assert check(lab, 0) == ([], []), version
+        lab.write(path, text)
+
+
+LARGE = '''@schema
+class Wide(dj.Manual):
+    definition = """
+    wide : int32
+    ---
+    one : varchar(9000)
+    two : varchar(9000)
+    """
+
+
+@schema
+class Keyed(dj.Manual):
+    definition = """
+    keyed : varchar(800)
+    """
+
+
+@schema
+class Many(dj.Manual):
+    definition = "many : int32\\n---\\n" + "\\n".join(f"c{number} = null : int16" for number in range(1020))
+
+
+@schema
+class Told(dj.Manual):
+    definition = """
+    told : int32
+    ---
+    story : text
+    index (story)
+    """
+
+
+@schema
+class Noted(dj.Manual):
+    definition = r"""
+    noted : int32  # kept in C:\\"
+    """
+
+
+'''
+
+
+def test_what_mysql_alone_would_refuse_is_found(lab: Project) -> None:
+    """Where the project is for MySQL, without one; definitions are tried on PostgreSQL, which takes all of it."""
+    life(lab, "@schema\nclass Weight", f"{LARGE}@schema\nclass Weight")
+    findings, _ = check(lab, 1)
+    assert {finding["id"] for finding in findings} == {"server"} and len(findings) == 5, findings
+    said = " ".join(finding["what"] for finding in findings)
+    for words in (
+        "A row of life.Wide",
+        "(keyed) of life.Keyed",
+        "1,022 columns",
+        "(story) of life.Told",
+        "table of Noted",
+    ):
+        assert words in said, said
+    other = ok(lab, "check", "--json", code=1, DJ_BACKEND="postgresql").json["findings"]
+    assert {finding["id"] for finding in other} == {"not-revised"}, other

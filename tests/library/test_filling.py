@@ -148,11 +148,42 @@ def test_a_key_is_numbered_or_made_up(living: Project) -> None:
 
 def test_values_are_taken_along_a_key_that_goes(living: Project) -> None:
     living.replace(living.module(LIFE), "    name : varchar(32)", "    tag : int32\n    name : varchar(32)")
-    migrated(living, "tags", "--fill", "Animal.tag=number()")
+    colour = "    colour : enum('grey', 'white')\n"  # which is another type in another schema
+    living.replace(living.module(WORK), "    note = null : varchar(64)", f"{colour}    note = null : varchar(64)")
+    taken = ("--fill", "work.Task.colour=from(life.Animal.colour)")
+    migrated(living, "tags", "--fill", "Animal.tag=number()", *taken)
+    assert sorted(rows(living, "[(r['task'], r['colour']) for r in work.Task.to_dicts()]")) == [
+        ["run", "grey"],
+        ["swim", "white"],
+    ]
     living.replace(living.module(WORK), "    -> life.Animal\n    task", "    tag : int32\n    task")
+    for place in ("life.Weight.grams", "life.Animal.day"):  # what migrate would refuse, revise does not write
+        wrong = ("--fill", f"work.Task.tag=from({place})", "--drop", "work.Task.animal_id")
+        refused = ok(living, "revise", "-m", "by tag", *wrong, code=1)
+        assert "cannot get tag from another table" in refused.err and "--fill" in refused.err, refused.err
+    assert not list((living.folder / "src/my_pipeline/migrations/work").glob("*by_tag*"))
     migrated(living, "by tag", "--fill", "work.Task.tag=from(life.Animal.tag)", "--drop", "work.Task.animal_id")
     assert sorted(rows(living, "[(r['tag'], r['task']) for r in work.Task.to_dicts()]")) == [[1, "run"], [2, "swim"]]
     assert sorted(rows(living, "[(r['tag'], r['score']) for r in work.Score.to_dicts()]")) == [[1, 3], [2, 4]]
+    # Rows that a migration puts in are there for the next one, before either of them has run.
+    after_class(
+        living,
+        LIFE,
+        "Animal",
+        "@schema",
+        "class Room(dj.Manual):",
+        '    definition = """',
+        "    room : int32",
+        '    """',
+    )
+    ok(living, "revise", "-m", "rooms")
+    path = next((living.folder / "src/my_pipeline/migrations/life").glob("*_rooms.py"))
+    text = path.read_text().replace("import ", "import InsertRows, ", 1).rstrip().removesuffix("]")
+    path.write_text(text + '    InsertRows("Room", [{"room": 7}]),\n]\n')
+    living.replace(living.module(LIFE), "    name : varchar(32)", "    -> Room\n    name : varchar(32)")
+    migrated(living, "in rooms", "--fill", "Animal.room=7")
+    assert "missing" not in next((living.folder / "src/my_pipeline/migrations/life").glob("*_in_rooms.py")).read_text()
+    assert rows(living, "[r['room'] for r in life.Animal.to_dicts()]") == [7, 7]
 
 
 def test_a_replaced_key_takes_the_tables_below_along_without_a_question(living: Project) -> None:

@@ -309,6 +309,12 @@ def test_a_default_that_mysql_would_not_take_stops_it_before_the_first_step(livi
                 living.write(life, text.replace("    grams : float64", f"    {line}\n    grams : float64"))
             ok(living, "revise", "-m", "another")
             refuses(living, "cannot have the default", why)
+    with put_back(living.folder / "src"):  # nor does it take an index over a text
+        living.write(
+            life, text.replace("    grams : float64", "    story = null : text\n    grams : float64\n    index (story)")
+        )
+        ok(living, "revise", "-m", "a story")
+        refuses(living, "An index over (story)", "MySQL takes none over so long a value")
     living.write(life, text + table.format("\n    ".join(TAKEN)))
     ok(living, "revise", "-m", "another")
     ok(living, "migrate")

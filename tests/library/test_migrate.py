@@ -242,38 +242,6 @@ def test_a_migration_that_does_what_an_earlier_one_did_is_pending_too(living: Pr
     assert "mood" in rows(living, "life.Weight().heading.names")
 
 
-def test_two_branches_that_changed_one_schema_both_arrive(living: Project, tmp_path: Path) -> None:
-    grams = "    grams : float64"
-    snapshot = "src/my_pipeline/migrations/life/snapshot.txt"
-    before = {path: living.read(path) for path in (snapshot, living.module("life"), living.module("version"))}
-    living.replace(living.module("life"), grams, "    mood = null : varchar(8)\n" + grams)
-    ok(living, "revise", "-m", "moods")
-    first = living.read(snapshot)
-    # The other branch, whose database has had its own change.
-    moods = living.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py"
-    kept = moods.read_text()
-    moods.unlink()
-    for path, text in before.items():
-        living.write(path, text)
-    living.replace(living.module("life"), grams, "    food = null : varchar(8)\n" + grams)
-    ok(living, "revise", "-m", "food")
-    ok(living, "migrate")
-    # The merge: both files, either snapshot, and the code of both.
-    moods.write_text(kept)
-    living.write(snapshot, first)
-    living.replace(living.module("life"), "    food", "    mood = null : varchar(8)\n    food")
-    refused = ok(living, "migrate", code=5)
-    assert "renumber life" in refused.err
-    said = ok(living, "renumber", "life").out
-    assert "1.2.0_food.py" in said
-    ok(living, "revise", "-m", "rest")
-    ok(living, "check")
-    ok(living, "migrate")
-    state, version = states(living)["life"]
-    assert state == "current", version
-    assert rows(living, "life.Weight().heading.names")[2:] == ["mood", "food", "grams"]
-
-
 BAD = {
     "operations = [": "is not Python",
     "from datajoint_pipeline.migration import Explode\noperations = [Explode()]\n": "There is no operation Explode",

@@ -139,6 +139,38 @@ CASES = {
         {"Z": [(1,)], "U": [(1, 1)], "M": [(1, 9, 1), (2, 1, 1)]},
         "--insert Z --insert U",
     ),
+    "values along keys that turn round, with another tier, another name, and a table that moves": Evolution(
+        {
+            "b.A": "Imported: k : varchar(8); e : int16",
+            "N": "-> A; n : int32",
+            "b.P": "-> N; j : int32",
+            "Q": "-> P; ---; x : int32",
+        },
+        {
+            "b.A": "k : varchar(8); p : varchar(8)",
+            "N": "-> A; m : int32",
+            "b.P": "-> N; j : int32",
+            "b.Q": "-> P; ---; x : int32",
+        },
+        {"A": [("x", 1), ("y", 1)], "N": [("x", 1, 1)], "P": [("x", 1, 1, 1)], "Q": [("x", 1, 1, 1, 7)]},
+        "--fill b.A.p=q --rename N.n=m --rename-table a.Q=b.Q",
+    ),
+    "rows that need parents at three levels, with a column that they must have": Evolution(
+        {
+            "H": "Lookup: h : int32",
+            "G": "-> H; g : int32; ---; name : varchar(8)",
+            "U": "-> G; n : int32",
+            "M": "m : int32; ---; h : int32; g : int32; n : int32",
+        },
+        {
+            "H": "Imported: h : int32",
+            "G": "-> H; g : int32; ---; title : varchar(8)",
+            "U": "-> G; n : int32",
+            "M": "m : int32; ---; -> U",
+        },
+        {"H": [(1,)], "G": [(1, 1, "a")], "U": [(1, 1, 1)], "M": [(1, 9, 9, 1), (2, 1, 1, 1), (3, 1, 9, 2)]},
+        "--insert U --insert G --insert H --rename G.name=title --fill G.title=new",
+    ),
 }
 
 

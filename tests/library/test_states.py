@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import Project, Server
-from living import living, ok, states
+from living import living, ok, rows, states
 
 GONE = "Animal lacks the attribute colour."
 
@@ -78,9 +79,19 @@ def test_rollback_says_what_it_cannot(alive: Project, server: Server) -> None:
     ok(alive, "migrate")
     assert "There is no schema lief." in (refused := ok(alive, "rollback", "lief", "--to", "1.0.0", code=2)).err
     assert "Did you mean life?" in refused.err
-    for command in (("purge", "lief"), ("adopt", "--again", "lief"), ("migrate", "lief")):
-        assert "There is no schema lief." in ok(alive, *command, code=2).err
-    assert "has no version 0.9.0" in ok(alive, "rollback", "life", "--to", "0.9.0", code=1).err
+    # Also while a run is interrupted, which nobody goes on with by mistake.
+    quote = "`" if server.backend == "mysql" else '"'
+    journal = f"dev_life.{quote}~migration{quote}"
+    server.execute(f"UPDATE {journal} SET status = 'running' WHERE version = '1.1.0'")
+    named = ("purge", "adopt --again", "adopt --types --dry-run", "migrate", "migrate --dry-run", "migrate --draft")
+    for command in (*named, "revise -m other", "revise --undo", "diff", "renumber"):
+        refused = ok(alive, *command.split(), "lief", code=2)
+        assert "There is no schema lief." in refused.err and "Did you mean life?" in refused.err, command
+    for command in ("rollback life --to 0.9.0", "migrate life --to 0.9.0", "migrate --dry-run life --to 0.9.0"):
+        assert "life has no version 0.9.0" in ok(alive, *command.split(), code=1).err
+    assert "Did you mean 1.1.0?" in ok(alive, "rollback", "life", "--to", "1.1.9", code=1).err
+    assert states(alive)["life"] == ("interrupted", "1.0.0")
+    server.execute(f"UPDATE {journal} SET status = 'done'")
     assert ok(alive, "rollback", "life", "--to", "1.1.0").code == 0
     ok(alive, "rollback", "life", "--to", "1.0.0")
     assert "is not behind it" in ok(alive, "rollback", "life", "--to", "1.1.0", code=1).err
@@ -107,3 +118,65 @@ def test_diff_tells_what_is_pending_from_what_somebody_changed(alive: Project, s
     assert shown() == [pending]
     server.execute("ALTER TABLE dev_life.weight DROP COLUMN grams")
     assert shown() == ["Weight lacks the attribute grams.", pending]
+
+
+def pending(alive: Project) -> list[str]:
+    """The migrations that a dry run would apply, by their names."""
+    shown = alive.run("migrate", "--dry-run", "--json")
+    groups = shown.json["groups"]
+    assert shown.code == (3 if groups else 0), (shown.out, shown.err)
+    return [migration["name"] for group in groups for migration in group["migrations"]]
+
+
+def check_out(package: Path, branch: dict[Path, str]) -> dict[Path, str]:
+    """Let the files be those of a branch; give what they were."""
+    found = {path: path.read_text() for path in package.rglob("*") if path.suffix in (".py", ".txt")}
+    for path in found.keys() - branch.keys():
+        path.unlink()
+    for path, text in branch.items():
+        path.write_text(text)
+    return found
+
+
+def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server: Server) -> None:
+    """Whichever half a database has had, though one of the two got another version when they were merged."""
+    package, life, grams = alive.folder / "src/my_pipeline", alive.module("life"), "    grams : float64"
+    main = {path: path.read_text() for path in package.rglob("*") if path.suffix in (".py", ".txt")}
+    alive.replace(life, grams, "    mood = null : varchar(8)\n" + grams)
+    ok(alive, "revise", "-m", "moods")
+    one = check_out(package, main)
+    alive.replace(life, grams, "    food = null : varchar(8)\n" + grams)
+    ok(alive, "revise", "-m", "food")
+    ok(alive, "migrate")
+    # With the code of one branch, the database of the other is in conflict, and every command says so.
+    other = check_out(package, one)
+    assert states(alive)["life"] == ("conflict", "1.1.0")
+    for command in (("status",), ("migrate",), ("migrate", "--dry-run"), ("rollback", "life", "--to", "1.0.0")):
+        shown = ok(alive, *command, code=5)
+        text = " ".join(f"{shown.out} {shown.err}".split())
+        assert "has had 1.1.0_food of life, which this code does not have" in text, text
+    # The merge: both files, either snapshot, and the code of both.
+    made = package / "migrations/life/1.1.0_food.py"
+    made.write_text(other[made])
+    alive.replace(life, "    mood", "    food = null : varchar(8)\n    mood")
+    assert "renumber life" in ok(alive, "migrate", code=5).err
+    assert "1.2.0_food.py" in ok(alive, "renumber", "life").out
+    ok(alive, "check")
+    (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
+    assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
+    assert pending(alive) == ["moods"]
+    ok(alive, "migrate")
+    assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
+    assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]
+    # What the files have last goes back by itself and comes again, though this database had it first.
+    ok(alive, "rollback", "life", "--to", "1.1.0")
+    assert states(alive)["life"] == ("behind", "1.1.0") and pending(alive) == ["food"]
+    ok(alive, "migrate")
+    assert states(alive)["life"] == ("current", "1.2.0")
+    # Releases up to 0.8.1 left such a database at the version of its own branch for good.
+    quote = "`" if server.backend == "mysql" else '"'
+    server.execute(f"UPDATE dev_life.{quote}~migration{quote} SET version = '1.1.0' WHERE version = '1.2.0'")
+    for command in (("status",), ("migrate", "--dry-run")):
+        assert "It has every migration up to 1.2.0" in " ".join(ok(alive, *command, code=3).out.split())
+    ok(alive, "migrate")
+    assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []

@@ -55,12 +55,12 @@ def _show_impact(
     allow_data_loss: bool = False,
 ) -> None:
     """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named."""
-    from ..commands import status
-    from ..planner import judging
+    from ..commands import status as states
+    from ..planner import judging, status
     from . import render
 
     refused = [pair for g in found for pair in judging.refusals(g.group, allow_data_loss=allow_data_loss)]
-    drifted = [] if found else [s for s in status.status(options.pipeline, environment) if s.drift]
+    drifted = [] if found else [s for s in states.status(options.pipeline, environment) if s.drift]
     if drifted and not options.json:
         show_status(options, environment, drifted)
     if options.json:
@@ -75,7 +75,8 @@ def _show_impact(
     codes = [error.exit_code for _, error in refused] + [ExitCode.INTERRUPTED for group in found if group.done]
     if ExitCode.ERROR in codes:
         leave(ExitCode.ERROR)
-    leave(worst([*codes, ExitCode.DRIFT if drifted else ExitCode.PENDING if found else ExitCode.OK]))
+    standing = [status.EXIT_CODES[s.state] for s in drifted]
+    leave(worst([*codes, *standing, ExitCode.PENDING if found else ExitCode.OK]))
 
 
 _no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")

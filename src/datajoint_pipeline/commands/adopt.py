@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from ..executor import adopt as adopting
 from ..executor import stepping
 from ..executor.runs import Report
+from ..history import asked
 from ..planner import impact
 from ..planner.impact import Impact
 from ..planner.status import SchemaStatus
@@ -18,7 +19,7 @@ from ..project.pipeline import Pipeline
 def adopt(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     again: bool = False,
     types: bool = False,
@@ -27,12 +28,14 @@ def adopt(
 ) -> list[SchemaStatus]:
     """Record versions; see :func:`datajoint_pipeline.executor.adopt.adopt` for the parameters."""
     require_explicit(pipeline.project, environment, "adopt")
+    asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     return adopting.adopt(target, schemas, again=again, types=types, report=report)
 
 
-def plan_types(pipeline: Pipeline, environment: Environment, schemas: Iterable[str] = ()) -> list[Impact]:
+def plan_types(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> list[Impact]:
     """Give what ``types`` would do; change no database."""
+    asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
         return impact.survey_types(target, schemas)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from ..dialects import choice
 from ..diff.changes import difference
 from ..embedded import server
 from ..errors import PipelineError
@@ -38,6 +39,7 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
             "files of the template": lambda: template.conflicts(project),
             "imports and foreign keys": lambda: graph.check(graph.read(project.directory), project.versions),
             f"definitions of {schemas}": lambda: _check_definitions(project),
+            "limits of the server": lambda: _check_server(pipeline, code),
             f"migrations of {schemas}": lambda: _check_migrations(project, code),
             f"migrations of {schemas}, on rows": lambda: _check_rows(project, code),
         }
@@ -141,10 +143,25 @@ def _check_definitions(project: Project) -> list[Finding]:
         return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
     if error is None:
         return []
-    if place := re.match(r"(\S+\.py), line (\d+): ", error["why"]):
-        reason = error["why"][place.end() :]
-        return [Finding("definition", Path(place[1]).stem, int(place[2]), f"{error['what']} {reason}", error["do"])]
-    return [Finding("definition", "version", 1, f"{error['what']} {error['why']}", error["do"])]
+    return [_placed("definition", error["what"], error["why"], error["do"])]
+
+
+def _placed(id_: str, what: str, why: str, do: str) -> Finding:
+    """Give a finding at the place that a reason begins with."""
+    if place := re.match(r"(\S+\.py), line (\d+): ", why):
+        return Finding(id_, Path(place[1]).stem, int(place[2]), f"{what} {why[place.end() :]}", do)
+    return Finding(id_, "version", 1, f"{what} {why}", do)
+
+
+def _check_server(pipeline: Pipeline, read_code: Callable[[], Code]) -> list[Finding]:
+    """Find what the server of the project would refuse; definitions were declared on the embedded one."""
+    project, backend, code = pipeline.project, pipeline.config["database.backend"], read_code()
+    found = [_placed("server", what, why, "Correct the definition.") for what, why in code.problems[backend]]
+    tables = code.tables(project.versions)
+    for name, error in choice.refusals(backend, {schema: schema for schema in project.versions}, tables):
+        what = f"{error.what} {error.why}".replace("; nothing was changed", "")
+        found.append(Finding("server", name.schema, 1, what, error.do))
+    return found
 
 
 def _in_fresh_database(project: Project, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

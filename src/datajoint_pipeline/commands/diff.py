@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import PipelineError
+from ..history import asked
 from ..planner import comparison
 from ..planner.comparison import Comparison
 from ..project.environments import Environment
@@ -16,6 +17,7 @@ def diff(
 ) -> tuple[list[Comparison], PipelineError | None]:
     """Compare code, snapshots and database; where that cannot be reached, code and snapshots, and say why."""
     project, schemas = pipeline.project, list(schemas)
+    asked.refuse(project.files, schemas)
     try:
         target = pipeline.target(environment)
     except PipelineError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from importlib import import_module
 
 from ..executor import apply, owners, resume, stepping
 from ..executor.backup import Backups
 from ..executor.runs import Report
+from ..history import asked
 from ..internals import job_tables
 from ..internals.connection import one_session
 from ..planner import drafts, impact, status
@@ -23,7 +24,7 @@ from ..project.pipeline import Pipeline
 def migrate(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     to: str | None = None,
     answer: Answer | None = None,
@@ -34,6 +35,7 @@ def migrate(
 ) -> list[SchemaStatus]:
     """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
     require_explicit(pipeline.project, environment, "migrate")
+    asked.refuse(pipeline.project.files, schemas, to)
     target = pipeline.target(environment, warn=warn)
     found = apply.migrate(
         target,
@@ -51,7 +53,7 @@ def migrate(
 def draft(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     answer: Answer,
     ask: Ask | None = None,
@@ -62,6 +64,7 @@ def draft(
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
+    asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     found = apply.draft(
         target,
@@ -79,12 +82,13 @@ def draft(
 def plan(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     to: str | None = None,
     answer: Answer | None = None,
 ) -> list[Impact]:
     """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
+    asked.refuse(pipeline.project.files, schemas, to)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
@@ -93,10 +97,11 @@ def plan(
 
 
 def plan_draft(
-    pipeline: Pipeline, environment: Environment, schemas: Iterable[str], *, answer: Answer, ask: Ask | None = None
+    pipeline: Pipeline, environment: Environment, schemas: Collection[str], *, answer: Answer, ask: Ask | None = None
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.command)
+    asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from ..executor import revert
 from ..executor.backup import Backups
 from ..executor.revert import Purged
+from ..history import asked
 from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
@@ -15,7 +16,7 @@ from ..project.pipeline import Pipeline
 def purge(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     allow_data_loss: bool = False,
     backups: Backups | None = None,
@@ -23,5 +24,6 @@ def purge(
 ) -> list[Purged]:
     """Delete what is soft-deleted; see :func:`datajoint_pipeline.executor.revert.purge` for the parameters."""
     require_explicit(pipeline.project, environment, "purge")
+    asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     return revert.purge(target, schemas, allow_data_loss=allow_data_loss, backups=backups)

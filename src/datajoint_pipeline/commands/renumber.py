@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from ..errors import PipelineError
-from ..history import bumps, chain, migration_files, version_file, writing
+from ..history import asked, bumps, chain, migration_files, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History, Migration
 from ..operations import structure as ops
@@ -37,9 +37,10 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     """
     pipeline.project.require_editable()
     files = pipeline.project.files
+    asked.refuse(files, [schema])
     histories = migration_files.read(files)
-    history = histories.get(schema)
-    if history is None or history.latest is None or history.oldest is None:
+    history = histories[schema]
+    if history.latest is None or history.oldest is None:
         raise PipelineError(f"There is no history of {schema}.", "It has no snapshot.", f"Run revise {schema}.")
     first = _kept(history, migration_files.tables_of(h.oldest for h in histories.values()))
     second = [migration for migration in history.migrations if migration not in first]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..ddl import parents
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
-from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files, revisions, splitting, writing
+from ..errors import PipelineError
+from ..history import asked, baselines, chain, migration_files, revisions, splitting, writing
 from ..history.files import Files
 from ..history.migration_files import History
 from ..history.revisions import Revision
@@ -120,9 +121,9 @@ def _revise(
     answer: Answer,
     ask: Ask | None,
 ) -> Revised:
+    asked.refuse(files, schemas)
     chosen = list(schemas) or migration_files.schemas(files)
     histories = migration_files.read(files)
-    _refuse_unknown(files, chosen, histories)
     _refuse_problems(files, histories)
     code = pipeline.read_code()
     after = code.tables(files.versions)
@@ -143,6 +144,7 @@ def _revise(
         found = replace(found, operations=made)
     found = replace(found, operations=_with_contents(found.operations, before, after, code.contents))
     migrations = splitting.split(histories, before, found, bump)
+    _refuse_untaken(histories, migrations, before)
     texts = _compose(files, histories, migrations, before, found, after, message)
     revision = _revision(files, message, schemas, migrations, fresh, texts)
     if revision.after:
@@ -170,6 +172,19 @@ def _with_contents(
     return [*operations[:first], *rows, *operations[first:]]
 
 
+def _refuse_untaken(
+    histories: Mapping[str, History], migrations: Iterable[writing.NewMigration], before: Tables
+) -> None:
+    """Refuse values that `migrate` could not take from another table, which plans what belongs together as one."""
+    now, together = before, list[ops.Operation]()
+    for new in migrations:
+        together += new.operations
+        after = ops.apply(together, now)
+        if not dangling(after, histories):
+            parents.refuse_untaken(now, together)
+            now, together = after, []
+
+
 def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
     """Give the tables of schemas without a history that belong to their first snapshot: all that neither come from
     another schema nor refer to a table that does.
@@ -186,17 +201,6 @@ def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -
         if not waiting:
             return settled
         settled = {name: table for name, table in settled.items() if name not in waiting}
-
-
-def _refuse_unknown(files: Files, chosen: list[str], histories: Mapping[str, History]) -> None:
-    for name in chosen:
-        if name not in histories:
-            raise PipelineError(
-                f"There is no schema {name}.",
-                f"The project has {', '.join(files.versions)}.",
-                "Correct the name.",
-                exit_code=ExitCode.USAGE,
-            )
 
 
 def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..executor import revert, undo
 from ..executor.runs import Report
+from ..history import asked
 from ..planner.status import SchemaStatus
 from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
@@ -20,6 +21,7 @@ def rollback(
 ) -> list[SchemaStatus]:
     """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
+    asked.refuse(pipeline.project.files, [schema], to)
     return revert.rollback(pipeline.target(environment, warn=warn), schema, to, report)
 
 

@@ -14,6 +14,7 @@ from ..embedded import server
 from ..errors import ExitCode, PipelineError
 from ..git import commit_with
 from ..history import chain, migration_files, revisions
+from ..history.asked import refuse_schemas
 from ..history.migration_files import History
 from ..history.revisions import Revision
 from ..operations.topology import dangling
@@ -77,14 +78,7 @@ def asked(pipeline: Pipeline, environment: Environment) -> list[Environment]:
 
 def _last(pipeline: Pipeline, schemas: Collection[str]) -> Revision:
     project = pipeline.project
-    for name in schemas:
-        if name not in project.versions:
-            raise PipelineError(
-                f"There is no schema {name}.",
-                f"The project has {', '.join(project.versions)}.",
-                "Correct the name.",
-                exit_code=ExitCode.USAGE,
-            )
+    refuse_schemas(schemas, project.versions)
     revision = revisions.last(project.backups, project.files, schemas)
     if revision is None:
         raise PipelineError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Alteration, Obstacles, ParentFill, Probe, Step
@@ -19,6 +20,7 @@ from ..operations.topology import dependency_order
 from ..schema import notation
 from ..schema.model import Attribute, ForeignKey, Table, TableName
 from ..schema.naming import shorten, unused
+from ..schema.values import Value
 from . import filling, parents, probes
 
 #: What stands before the name of a table that was soft-deleted.
@@ -62,6 +64,7 @@ def build(
     revive: bool = False,
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
     later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
+    earlier: Mapping[TableName, list[Mapping[str, Value]]] = MappingProxyType({}),
 ) -> Plan:
     """Make the steps that apply operations to the tables.
 
@@ -81,6 +84,8 @@ def build(
         Attributes whose values may change: the table afterwards, and the name before or afterwards.
     later : frozenset
         Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
+    earlier : mapping of TableName to list of mapping
+        Rows that other migrations put in before.
 
     Raises
     ------
@@ -88,6 +93,7 @@ def build(
         If the operations lead to no state that a database can have, or to one that no statement leads to.
     """
     after, origins = trace(before, operations)
+    origins.earlier |= earlier
     if revive:
         _revive(before, after, origins)
     renamed = {old: new for new, old in origins.tables.items() if old != new}

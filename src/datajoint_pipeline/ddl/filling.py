@@ -11,7 +11,7 @@ from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, TableName
-from ..schema.values import Fill, objection
+from ..schema.values import Fill, Value, objection
 
 
 def column_fill(
@@ -48,11 +48,24 @@ def column_fill(
                 f"Give a value instead, in the migration: fill=... for {attribute}.",
             )
         return GeneratedFill(fill.each)
+    return taken(fill, name, attribute, before, after, origins) or literal(type_, name, attribute, fill.value or "")
+
+
+def taken(
+    fill: Fill, name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins
+) -> ParentFill | None:
+    """Give a fill that takes the value from another table; None where it is another one.
+
+    Parameters and errors are those of :func:`column_fill`.
+    """
     if fill.of is not None:
         return _referred(fill.of, name, before, after, origins)
-    if fill.parent:
-        return _parent(name, attribute, before, after, origins)
-    return literal(type_, name, attribute, fill.value or "")
+    return _parent(name, attribute, before, after, origins) if fill.parent else None
+
+
+def text(value: Value) -> str:
+    """Give a value of a row as a definition writes a default."""
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def literal(type_: str, name: TableName, attribute: str, value: str) -> LiteralFill | ExpressionFill:

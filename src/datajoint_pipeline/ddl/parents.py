@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Column, LiteralFill, ParentFill, Probe, Step
 from ..errors import PipelineError
+from ..operations.base import Operation
 from ..operations.origins import Origins, resolved
-from ..operations.structure import Tables
+from ..operations.structure import Tables, trace
 from ..schema.model import ForeignKey, Table, TableName
 from ..schema.values import Fill, Value
 from . import filling, probes
@@ -37,16 +38,16 @@ def orphans(
             return []  # rows have nothing there, and refer to nothing
     rows = _FutureRows(dialect, origins, before, after, back)
     ours = {theirs: rows.future(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
-    given = origins.missing.get((name, key))
+    given, also = origins.missing.get((name, key)), origins.also.get((name, key), frozenset())
     found = rows.compared(name, key.parent, ours, partly=True)
     if given is None or not found:
         return found
     if key.parent in after:
         found += rows.lacking(
-            name, key.parent, ours, given, lambda above: _also_inserted(after[name], key, above, origins)
+            name, key.parent, ours, given, also, lambda above: _also_inserted(after[name], key, above, origins)
         )
     found += rows.clashing(name, key.parent, ours, given)
-    found += rows.merging(name, key.parent, ours, given)
+    found += rows.merging(name, key.parent, ours, given, also)
     return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
 
 
@@ -94,6 +95,27 @@ def unfound(
     if not sides:
         return []
     return [(name, probes.orphans(dialect, origins.tables[name], above, str(found.parent), sides, nulls=True))]
+
+
+def refuse_untaken(before: Tables, operations: Iterable[Operation]) -> None:
+    """Refuse values that are to be taken from another table and cannot be.
+
+    Raises
+    ------
+    PipelineError
+        If nothing says which row of it belongs to a row, or it has no such attribute.
+    """
+    after, origins = trace(before, operations)
+    middle = renamed(before, {old: new for new, old in origins.tables.items()})
+    for (name, attribute), fill in origins.fills.items():
+        if (fill.parent or fill.of) and name in origins.tables and attribute in after[name].attribute:
+            try:
+                filling.taken(fill, name, attribute, middle, after, origins)
+            except PipelineError as error:
+                do = f"Give the value itself: --fill {name}.{attribute}=VALUE."
+                raise PipelineError(
+                    f"Rows of {name} cannot get {attribute} from another table.", f"{error.what} {error.why}", do
+                ) from error
 
 
 #: What the number is called that a row of a parent will get.
@@ -196,9 +218,10 @@ class _FutureRows:
         Where some values cannot be known, ``partly`` counts the rows whose other values are in none already.
         """
         there, pairs = self._there(parent), list[tuple[Side, Side]]()
+        put_in = self._put_in(parent, ours)
         for attribute, mine in ours.items():
             theirs = self._theirs(parent, attribute)
-            if theirs is None or (mine is None and there is not None):
+            if theirs is None or (mine is None and (there is not None or put_in)):
                 if partly:
                     continue
                 return []
@@ -208,8 +231,17 @@ class _FutureRows:
             return []
         source = self._source(parent)
         here = self._back.get(name) or self._origins.tables[name]
-        found = probes.orphans(self._dialect, here, there, str(parent), pairs, source=source)
+        found = probes.orphans(self._dialect, here, there, str(parent), pairs, source=source, put_in=put_in)
         return [(name, found)]
+
+    def _put_in(self, parent: TableName, ours: Mapping[str, Side | None]) -> list[list[tuple[Side, Side]]]:
+        """Give, for each row that migrations put into a table before, our sides and those of the row."""
+        rows = []
+        for row in (*self._origins.earlier.get(parent, ()), *self._origins.rows.get(parent, ())):
+            given = {a: self.constant(parent, a, filling.text(row[a])) for a in ours if row.get(a) is not None}
+            known = [(mine, given[a]) for a, mine in ours.items() if mine is not None and given.get(a) is not None]
+            rows.append([(mine, theirs) for mine, theirs in known if theirs is not None])
+        return [row for row in rows if row]
 
     def clashing(
         self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
@@ -225,6 +257,7 @@ class _FutureRows:
             return [(mine, theirs) for mine, theirs in found if mine is not None and theirs is not None]
 
         pairs, table = known(ours), self._after[parent]
+        source, put_in = self._source(parent), self._put_in(parent, ours)
         probed = []
         for index in table.indexes if len(pairs) == len(ours) else ():
             columns = known(c for c in index.columns if c in table.attribute)
@@ -233,13 +266,18 @@ class _FutureRows:
                 probed.append(
                     (
                         parent,
-                        probes.clashes(self._dialect, old, there, str(parent), pairs, columns, self._source(parent)),
+                        probes.clashes(self._dialect, old, there, str(parent), pairs, columns, source, put_in),
                     )
                 )
         return probed
 
     def merging(
-        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+        self,
+        name: TableName,
+        parent: TableName,
+        ours: Mapping[str, Side | None],
+        given: Mapping[str, str],
+        also: Container[TableName] = (),
     ) -> list[tuple[TableName, Probe]]:
         """Count the inserted rows that take an attribute of rows which differ in it, those of parents' parents too."""
         pairs = [(mine, theirs) for a, mine in ours.items() if mine and (theirs := self._theirs(parent, a))]
@@ -247,18 +285,18 @@ class _FutureRows:
             return []
         old, there = self._origins.tables[name], self._there(parent)
         taken = {a: side for a, side in self._along(name, parent, given).items() if a not in ours}
-        source = self._source(parent)
+        source, put_in = self._source(parent), self._put_in(parent, ours)
         found = [
-            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source))
+            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source, put_in))
             for side in taken.values()
         ]
         said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
         known = {**said, **taken, **ours}
         for key in self._after[parent].foreign_keys:
-            new = key.parent not in self._origins.tables and key.parent in self._after and key.parent != parent
-            if new and set(key.attributes) <= set(known):
+            gets = key.parent not in self._origins.tables or key.parent in also
+            if gets and key.parent in self._after and key.parent != parent and set(key.attributes) <= set(known):
                 above = {t: known[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
-                found += self.merging(name, key.parent, above, given)
+                found += self.merging(name, key.parent, above, given, also)
         return found
 
     def lacking(
@@ -267,9 +305,11 @@ class _FutureRows:
         parent: TableName,
         ours: Mapping[str, Side | None],
         given: Mapping[str, str],
+        also: Container[TableName],
         inserted: Callable[[ForeignKey], bool],
     ) -> list[tuple[TableName, Probe]]:
-        """Count the rows whose inserted parents would themselves find no parent, those of new parents' parents too.
+        """Count the rows whose inserted parents would themselves find no parent, those of parents' parents too that get
+        rows as well: new ones, and those in ``also``.
 
         ``inserted`` tells of a foreign key of the parent whether rows are put in for it as well.
         """
@@ -283,10 +323,10 @@ class _FutureRows:
             above = {t: known(a) for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
             if key.parent == parent or inserted(key):
                 continue
-            if self._there(key.parent) is not None:
+            if self._there(key.parent) is not None and key.parent not in also:
                 found += self.compared(name, key.parent, above)
             elif key.parent in self._after:
-                found += self.lacking(name, key.parent, above, given, lambda further: further.parent in put_in)
+                found += self.lacking(name, key.parent, above, given, also, lambda further: further.parent in put_in)
         return found
 
     def _along(self, name: TableName, parent: TableName, given: Mapping[str, str]) -> dict[str, Side]:
@@ -360,10 +400,7 @@ def _value(dialect: Dialect, tables: Tables, name: TableName, column: Column, va
     if value is None:
         return "NULL"
     type_ = resolved(tables, name, column.name)
-    if type_.startswith(("<", "json")):
-        text = json.dumps(value)
-    else:
-        text = str(int(value) if isinstance(value, bool) else value)
+    text = json.dumps(value) if type_.startswith(("<", "json")) else filling.text(value)
     found = filling.literal(type_, name, column.name, text)
     return dialect.fill_value(column, found) or "NULL"
 
@@ -383,7 +420,7 @@ def insert_missing(
     types = leaving(before, origins, name)
     values = {a: f"c.{quote(kept)}" for a in types if (kept := dialect.retained_name(name, a))}
     known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
-    missing = _MissingRows(dialect, name, dict(given), values, types, origins, after)
+    missing = _MissingRows(dialect, name, dict(given), origins.also[name, key], values, types, origins, after)
     return missing.steps(after[key.parent], known)
 
 
@@ -408,12 +445,13 @@ class _MissingRows:
         dialect: Dialect,
         name: TableName,
         given: Mapping[str, str],
+        also: Container[TableName],
         values: Mapping[str, str],
         types: Mapping[str, str],
         origins: Origins,
         after: Tables,
     ) -> None:
-        self._dialect, self._name, self._given = dialect, name, given
+        self._dialect, self._name, self._given, self._also = dialect, name, given, also
         self._values, self._types = values, types
         self._origins, self._after = origins, after
 
@@ -438,8 +476,8 @@ class _MissingRows:
         values = {**known, **more}
         steps: list[Step] = []
         for key in table.foreign_keys:
-            new = key.parent not in self._origins.tables and key.parent in self._after
-            if new and set(key.attributes) <= set(values):
+            put_in = key.parent not in self._origins.tables or key.parent in self._also
+            if put_in and key.parent in self._after and set(key.attributes) <= set(values) and key.parent != table.name:
                 above = {t: values[ours] for ours, t in zip(key.attributes, key.parent_attributes, strict=True)}
                 steps += self.steps(self._after[key.parent], above)
         words = f"put rows into {table.name} that rows of {self._name} refer to"

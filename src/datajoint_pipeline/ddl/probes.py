@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..dialects.base import Dialect
@@ -187,6 +187,7 @@ def orphans(
     *,
     nulls: bool = False,
     source: str = "",
+    put_in: Iterable[list[tuple[Side, Side]]] = (),
 ) -> Probe:
     """Count the rows that a new foreign key would find no parent for.
 
@@ -204,6 +205,8 @@ def orphans(
         Whether rows without a value count: they have no parent either.
     source : str
         What stands for the parent's rows, where it is more than the table.
+    put_in : iterable of list
+        Of each row that the parent is given before, our sides and its own.
     """
 
     def equal(ours: Side, theirs: Side) -> str:
@@ -221,6 +224,8 @@ def orphans(
     if parent is not None:
         on = " AND ".join(equal(ours, theirs) for ours, theirs in pairs)
         sql += f" AND NOT EXISTS (SELECT 1 FROM {source or dialect.full(parent)} p WHERE {on})"
+    for row in put_in:
+        sql += f" AND NOT ({' AND '.join(equal(ours, theirs) for ours, theirs in row)})"
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
     return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
@@ -234,6 +239,7 @@ def clashes(
     pairs: list[tuple[Side, Side]],
     columns: list[tuple[Side, Side]],
     source: str,
+    put_in: Iterable[list[tuple[Side, Side]]] = (),
 ) -> Probe:
     """Count the values that inserted parents would share with other rows, where a unique index forbids it.
 
@@ -244,7 +250,7 @@ def clashes(
         texts = [dialect.as_text(side.sql) for side in sides]
         return ", ".join(f"{text} AS {dialect.quote(f'k{number}')}" for number, text in enumerate(texts))
 
-    missing = orphans(dialect, name, parent, called, pairs, source=source).sql.partition(" FROM ")[2]
+    missing = orphans(dialect, name, parent, called, pairs, source=source, put_in=put_in).sql.partition(" FROM ")[2]
     ours = [side for side, _ in columns] + [side for side, _ in pairs]
     marks = ", ".join(dialect.quote(f"k{number}") for number in range(len(columns)))
     rows = f"SELECT {marks} FROM (SELECT DISTINCT {listed(ours)} FROM {missing}) AS m"
@@ -265,13 +271,14 @@ def merges(
     pairs: list[tuple[Side, Side]],
     taken: Side,
     source: str,
+    put_in: Iterable[list[tuple[Side, Side]]] = (),
 ) -> Probe:
     """Count the inserted parents that rows with different values would become.
 
     Parameters are those of :func:`orphans`; ``taken`` is what the parents take of the rows.
     """
     quote = dialect.quote
-    missing = orphans(dialect, name, parent, called, pairs, source=source).sql.partition(" FROM ")[2]
+    missing = orphans(dialect, name, parent, called, pairs, source=source, put_in=put_in).sql.partition(" FROM ")[2]
     keys = [ours for ours, _ in pairs if ours.type]
     names = [quote(f"k{number}") for number in range(len(keys))]
     listed = [f"{dialect.as_text(key.sql)} AS {name}" for key, name in zip(keys, names, strict=True)]

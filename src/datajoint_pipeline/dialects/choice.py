@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from ..errors import PipelineError
 from ..internals.connection import postgresql_version
 from ..operations.structure import Tables
+from ..schema.model import TableName
 from .base import Dialect
 from .constraints import Names
 from .mysql.dialect import MySQL
@@ -26,6 +28,27 @@ def dialect_of(connection: dj.Connection) -> type[Dialect]:
 def dialect_called(backend: str) -> type[Dialect]:
     """Give the dialect that ``mysql`` or ``postgresql`` is the name of."""
     return _DIALECTS[backend]
+
+
+def refusals(backend: str, databases: Mapping[str, str], tables: Tables) -> Iterator[tuple[TableName, PipelineError]]:
+    """Give what a server would refuse of tables that are made anew, by its own limits; no server is asked.
+
+    Parameters
+    ----------
+    backend : str
+        ``mysql`` or ``postgresql``.
+    databases : mapping
+        Name on the server of each schema.
+    tables : mapping of TableName to Table
+        Every table.
+    """
+    dialect = dialect_called(backend)(databases, {}, tables, Names())
+    for name, table in tables.items():
+        try:
+            dialect.refuse_too_large(tables, table)
+            dialect.create_table(table)
+        except PipelineError as error:
+            yield name, error
 
 
 def make(

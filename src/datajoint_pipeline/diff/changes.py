@@ -98,8 +98,8 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
         additions += [AddIndex(name, i) for i in target[name].indexes if i not in tables[name].indexes]
         for key in target[name].foreign_keys:
             if key not in tables[name].foreign_keys:
-                missing = missing_rows(renamed, target, name, key, answers, questions)
-                additions.append(AddForeignKey(name, key, missing))
+                missing, also = missing_rows(renamed, target, name, key, answers, questions)
+                additions.append(AddForeignKey(name, key, missing, also))
     gone = [name for name in reversed(dependency_order(tables.values())) if name not in target]
     additions += [DropTable(name) for name in gone]
     return Changes([*operations, *additions], questions)

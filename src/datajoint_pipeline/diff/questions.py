@@ -128,20 +128,26 @@ def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, 
 
 def missing(
     renamed: Tables, after: Tables, name: TableName, key: ForeignKey, answers: Answers, questions: list[Question]
-) -> Missing:
-    """Say what rows of the parent get that may be inserted for rows that refer to none.
+) -> tuple[Missing, tuple[TableName, ...]]:
+    """Say what rows of the parent get that may be inserted for rows that refer to none; and which tables above that are
+    there get rows, too.
 
     That is allowed for a parent that is new itself, or that a person named. ``after`` and ``renamed`` are as for
     :func:`fill`.
     """
-    if key.parent not in after or (key.parent in renamed and key.parent not in answers.inserts):
-        return None
+
+    def may_get(parent: TableName) -> bool:
+        return parent in after and (parent not in renamed or parent in answers.inserts)
+
+    if not may_get(key.parent):
+        return None, ()
     ours = [after[name].attribute[attribute] for attribute in key.attributes]
     if any(a.nullable and a.name not in renamed[name].attribute and (name, a.name) not in answers.fills for a in ours):
-        return None  # rows have nothing there, and refer to nothing
+        return None, ()  # rows have nothing there, and refer to nothing
     gone = [a.name for a in renamed[name].attributes if a.name not in after[name].attribute]
     leaving = {attribute: resolved(renamed, name, attribute) for attribute in gone}
     given: dict[str, str | None] = {}
+    also: dict[TableName, None] = {}
 
     def leaves(table: Table, attribute: Attribute) -> bool:
         """Say whether the table that needs a row drops an attribute of the same name and type."""
@@ -159,8 +165,10 @@ def missing(
                 questions.append(Question("fill", table.name, attribute.name))
         names = {*known, *given, *leaving}
         for above in table.foreign_keys:
-            if above.parent not in renamed and above.parent in after and set(above.attributes) <= names:
+            if may_get(above.parent) and above.parent != table.name and set(above.attributes) <= names:
+                if above.parent in renamed:
+                    also[above.parent] = None
                 ask(after[above.parent], set(above.parent_attributes))
 
     ask(after[key.parent], set(key.parent_attributes))
-    return tuple(given.items())
+    return tuple(given.items()), tuple(also)

@@ -23,7 +23,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import owners, resume, runs, stepping
+from . import owners, renumbering, resume, runs, stepping
 from .backup import Backups
 
 #: What the record of a run says, beside its options, where others could write between two steps.
@@ -77,6 +77,7 @@ def migrate(
             deployment = Deployment.read(target)
             wanted = pending.pending_migrations(deployment, chosen, to)
             if not wanted:
+                renumbering.record(deployment, chosen)
                 return drift.read(target)
             drift.refuse(deployment, wanted)
             # Everything is judged before the first step, and then again each time what is next.

@@ -24,7 +24,7 @@ from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.target import Target
 from ..schema.model import ForeignKey, TableName
-from . import apply, samples
+from . import apply, needed, samples
 
 
 def replay(target: Target, contents: Mapping[TableName, list[samples.Values]]) -> list[Finding]:
@@ -101,6 +101,7 @@ class _Replay:
 
     def _apply(self, deployment: Deployment, wanted: list[Migration]) -> None:
         """Apply a group to tables with rows; without those that are in its way, where other rows would not be."""
+        self._provide(deployment, plan.groups(deployment, wanted, one=True)[0])
         while True:
             group = plan.groups(deployment, wanted, one=True)[0]
             plan.count(self.connection, group, trials=False)  # on rows that were made up
@@ -120,6 +121,22 @@ class _Replay:
         else:
             self._verify_rows(deployment, group, counts)
         self._fill(deployment, {n: t for n, t in group.after.items() if not n.table.startswith("~")})
+
+    def _provide(self, deployment: Deployment, group: Group) -> None:
+        """Put in the rows that literals of a group refer to, which a database has or needs; say which they are."""
+        databases, said = deployment.databases, set[str]()
+        for one in needed.find(group):
+            if one.table in self.contents:
+                continue  # which has its rows, and no others
+            rows = [dict(one.values)]
+            if one.child is not None:
+                place = databases[one.child.schema], one.child.table
+                rows = samples.with_rest(self.connection, *place, rows[0], one.rest)
+            made = [samples.put(self.connection, databases, deployment.tables, one.table, row) for row in rows]
+            if any(made) and one.words not in said:
+                said.add(one.words)
+                do = "Insert it where it is not there yet, or let the migration put it in (InsertRows)."
+                self._report_group(group, f"A database needs {one.words} before it.", do, note=True)
 
     def _judge(self, group: Group, violation: plan.Violation) -> None:
         """Report a violation; stop where any rows would have it."""

@@ -12,6 +12,7 @@ from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
+from ..history import asked
 from ..planner import adoption, drift, pending, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
@@ -83,7 +84,7 @@ def purge(
     connection, chosen = target.connection, frozenset(chosen)
     with apply.alone(target):
         deployment = Deployment.read(target)
-        pending.refuse_unknown(sorted(chosen), deployment.databases)
+        asked.refuse_schemas(sorted(chosen), deployment.databases)
         names = constraints.names(deployment.catalogue)
         schemas = {database: name for name, database in deployment.databases.items()}
         found = [

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from packaging.version import Version
-
 from .. import journal
 from ..dialects import catalog
 from ..diff import changes, questions
@@ -19,7 +17,7 @@ from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
 from ..operations.structure import DropTable
-from ..planner import drafts, drift, resuming, undoing
+from ..planner import applied, drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
@@ -259,6 +257,8 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
         heads.append({**identity, "run": number})
     plan = resuming.record(deployment, group, kind)
     leader = {"members": heads, "plan": plan, **result(deployment, group, kind)}
+    if group.inputs.undone:
+        leader[applied.UNDONE] = list(group.inputs.undone)
     for member, head in zip(members, heads, strict=True):
         text = json.dumps({**led(members), **(leader if member is members[0] else {}), **head})
         entry = steplog.Entry(0, "head", steplog.DONE, head["slug"], text)
@@ -269,14 +269,20 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
 
 
 def versions(deployment: Deployment, group: Group, kind: str) -> list[tuple[str | None, str]]:
-    """Give the versions before and after each migration of a group; where one comes out of order, the higher stays."""
+    """Give the versions before and after each migration of a group.
+
+    Where one comes out of order, that is the newest version up to which nothing is left.
+    """
     now: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
+    had = dict(deployment.applied)
     found = []
     for migration in group.migrations:
-        previous = now.get(migration.schema)
-        least = (previous or "0") if kind == "migrate" else "0"
-        found.append((previous, max(migration.version, least, key=Version)))
-        now[migration.schema] = migration.version
+        schema, version = migration.schema, migration.version
+        if kind == "migrate" and migration.digest and schema in had:
+            had[schema] = had[schema].after([migration])
+            version = had[schema].version
+        found.append((now.get(schema), version))
+        now[schema] = version
     return found
 
 

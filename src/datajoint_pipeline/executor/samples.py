@@ -74,6 +74,55 @@ def fill(
     return without
 
 
+def put(
+    connection: dj.Connection, databases: Mapping[str, str], tables: Tables, name: TableName, values: Values
+) -> bool:
+    """Put a row with some values into a table, and rows that it refers to; tell whether there was none like it."""
+    table, place = tables[name], (databases[name.schema], name.table)
+    row = dict(values)
+    if _first(connection, place, [*row], row) is not None:
+        return False
+    columns = _columns(connection, [place[0]]).get(place, [])
+    required = {column.name for column in columns if column.required}
+    for key in table.foreign_keys:
+        if key.parent not in tables or not (required | set(row)) & set(key.attributes):
+            continue
+        known = {t: row[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True) if a in row}
+        above = databases[key.parent.schema], key.parent.table
+        if known and key.parent != name:
+            put(connection, databases, tables, key.parent, known)
+        found = _first(connection, above, key.parent_attributes, known)
+        row |= dict(zip(key.attributes, found or (), strict=False))
+    number = count(connection, *place)
+    for column in columns:
+        if column.name not in row:
+            row[column.name] = _value(column, number, null=not column.required)
+    return _insert_if_it_fits(connection, place, row)
+
+
+def with_rest(
+    connection: dj.Connection, database: str, table: str, values: Values, rest: Mapping[str, str]
+) -> list[Values]:
+    """Give some values together with others of the rows of a table; ``rest`` has its attributes by their new names."""
+    quote = quoter(connection)
+    listed = ", ".join(map(quote, rest.values()))
+    sql = f"SELECT DISTINCT {listed} FROM {_full(connection, database, table)}"
+    return [{**values, **dict(zip(rest, row, strict=True))} for row in connection.query(sql, args=None).fetchall()]
+
+
+def _first(
+    connection: dj.Connection, place: tuple[str, str], attributes: Iterable[str], values: Values
+) -> tuple[Any, ...] | None:
+    """Give attributes of the first row of a table with some values; None where there is none."""
+    quote = quoter(connection)
+    listed = ", ".join(map(quote, attributes)).replace("%", "%%")
+    where = "".join(f" AND {quote(name)} = %s".replace("%", "%%").replace("%%s", "%s") for name in values)
+    full = _full(connection, *place).replace("%", "%%")
+    sql = f"SELECT {listed} FROM {full} WHERE TRUE{where} ORDER BY {listed} LIMIT 1"
+    found: tuple[Any, ...] | None = connection.query(sql, tuple(values.values())).fetchone()
+    return found
+
+
 def count(connection: dj.Connection, database: str, table: str) -> int:
     """Count the rows of a table."""
     sql = f"SELECT COUNT(*) FROM {_full(connection, database, table)}"

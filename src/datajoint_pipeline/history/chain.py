@@ -94,7 +94,7 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
     migrations : iterable of Migration
         What is to be applied.
     have : mapping
-        The version that each schema has reached; None for one that is to be made.
+        The newest version of which each schema has had something; None for one that is to be made.
     order : list of str
         The schemas, parents first.
 
@@ -112,7 +112,8 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
             raise _never_ready(waiting, reached)
         waiting.remove(ready)
         result.append(ready)
-        reached[ready.schema] = ready.version
+        # What comes out of order leaves the version of what was applied before.
+        reached[ready.schema] = max(reached.get(ready.schema) or "0", ready.version, key=Version)
     return result
 
 
@@ -122,20 +123,21 @@ def _place(order: list[str], schema: str) -> int:
 
 def _ready(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> bool:
     earlier = any(r.schema == migration.schema and Version(r.version) < Version(migration.version) for r in waiting)
-    return not earlier and not _unmet(migration, reached)
+    return not earlier and not _unmet(migration, waiting, reached)
 
 
-def _unmet(migration: Migration, reached: Mapping[str, str | None]) -> list[tuple[str, str]]:
+def _unmet(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> list[tuple[str, str]]:
     def met(schema: str, version: str) -> bool:
         version_then = reached.get(schema)
-        return version_then is not None and Version(version_then) >= Version(version)
+        missing = any(m.schema == schema and Version(m.version) <= Version(version) for m in waiting)
+        return version_then is not None and Version(version_then) >= Version(version) and not missing
 
     return [(schema, version) for schema, version in migration.requires.items() if not met(schema, version)]
 
 
 def _never_ready(waiting: list[Migration], reached: Mapping[str, str | None]) -> PipelineError:
     for migration in waiting:
-        for schema, version in _unmet(migration, reached):
+        for schema, version in _unmet(migration, waiting, reached):
             if not any(r.schema == schema and Version(r.version) >= Version(version) for r in waiting):
                 has = f"has {reached[schema]}" if reached.get(schema) else "is not there"
                 coming = [r.version for r in waiting if r.schema == schema]

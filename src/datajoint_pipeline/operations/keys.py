@@ -54,11 +54,13 @@ class AddForeignKey(Operation):
     """Let attributes of a table refer to the primary key of another.
 
     ``missing`` is what rows of the other table get, by attribute, that are put in where a row refers to none; without
-    it a row that refers to none is refused.
+    it a row that refers to none is refused. ``also`` are tables above it that are there and get the rows that those
+    refer to.
     """
 
     key: ForeignKey
     missing: Missing = None
+    also: tuple[TableName, ...] = ()
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
@@ -83,6 +85,8 @@ class AddForeignKey(Operation):
         if self.missing is not None:
             given = (f"{string(name)}: {'ASK' if value is None else string(value)}" for name, value in self.missing)
             more = ["missing={" + ", ".join(given) + "}"]
+        if self.also:
+            more.append(f"also=[{', '.join(string(context.title(name)) for name in self.also)}]")
         arguments = [context.title(self.table), _line(self.key, context)]
         return call("AddForeignKey", arguments, [*more, *["online=True"] * online])
 
@@ -90,6 +94,7 @@ class AddForeignKey(Operation):
         if self.missing is not None:
             given = {attribute: value for attribute, value in self.missing if value is not None}
             origins.missing[self.table, self.key] = given
+            origins.also[self.table, self.key] = frozenset(self.also)
 
 
 @dataclass(frozen=True)

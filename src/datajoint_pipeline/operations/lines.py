@@ -285,12 +285,15 @@ class AddForeignKey(Line):
     """Add a foreign key: ``-> session.Session (session_id)``; ``online`` as for an index.
 
     With ``missing``, rows of the other table are put in where a row refers to one that is not there; it says what they
-    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name.
+    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name. Where
+    those rows refer to rows that are not there either, the tables that get them are named in ``also``; a table that the
+    migration makes gets them anyway.
     """
 
     table: str
     key: str
     missing: Mapping[str, Filling] | None = None
+    also: Sequence[str] = ()
     online: bool = field(default=False, repr=False, kw_only=True)
 
     def operation(self, context: LineContext) -> ops.Operation:
@@ -298,7 +301,8 @@ class AddForeignKey(Line):
         given = None
         if self.missing is not None:
             given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
-        added = ops.AddForeignKey(context.table(self.table), key, given)
+        also = tuple(context.table(name) for name in self.also)
+        added = ops.AddForeignKey(context.table(self.table), key, given, also)
         return ops.Online(added.table, added) if self.online else added
 
 

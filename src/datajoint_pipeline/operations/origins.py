@@ -26,8 +26,12 @@ class Origins:
         What computes values anew, by table and attribute afterwards.
     rows : dict
         Rows to be put in, by table afterwards.
+    earlier : dict
+        Rows that migrations before these put in, and that are not there while all are planned.
     missing : dict
         By table and new foreign key whose missing rows of the parent may be put in, what those rows get.
+    also : dict
+        By the same, the parents' parents that are there and may get rows for those, too.
     """
 
     tables: dict[TableName, TableName] = field(default_factory=dict)
@@ -35,19 +39,26 @@ class Origins:
     fills: dict[tuple[TableName, str], Fill] = field(default_factory=dict)
     converts: dict[tuple[TableName, str], Sql] = field(default_factory=dict)
     rows: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
+    earlier: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
     missing: dict[tuple[TableName, ForeignKey], dict[str, str]] = field(default_factory=dict)
+    also: dict[tuple[TableName, ForeignKey], frozenset[TableName]] = field(default_factory=dict)
 
     def rename_tables(self, names: Mapping[TableName, TableName]) -> None:
         """Key everything by the new names of some tables, given by their old ones."""
         self.tables = {names.get(n, n): old for n, old in self.tables.items()}
         self.attributes = {names.get(n, n): old for n, old in self.attributes.items()}
         self.rows = {names.get(n, n): rows for n, rows in self.rows.items()}
-        self.fills = {(names.get(n, n), a): fill for (n, a), fill in self.fills.items()}
-        self.converts = {(names.get(n, n), a): sql for (n, a), sql in self.converts.items()}
-        self.missing = {
-            (names.get(n, n), replace(key, parent=names.get(key.parent, key.parent))): given
-            for (n, key), given in self.missing.items()
+        self.fills = {
+            (names.get(n, n), a): replace(f, of=(names.get(f.of[0], f.of[0]), f.of[1])) if f.of else f
+            for (n, a), f in self.fills.items()
         }
+        self.converts = {(names.get(n, n), a): sql for (n, a), sql in self.converts.items()}
+
+        def place(name: TableName, key: ForeignKey) -> tuple[TableName, ForeignKey]:
+            return names.get(name, name), replace(key, parent=names.get(key.parent, key.parent))
+
+        self.missing = {place(*of): given for of, given in self.missing.items()}
+        self.also = {place(*of): frozenset(names.get(n, n) for n in found) for of, found in self.also.items()}
 
     def rename_attribute(self, table: TableName, old: str, new: str) -> None:
         """Key everything by the new name of an attribute."""
@@ -59,14 +70,18 @@ class Origins:
         self.attributes[table] = {new if a == old else a: was for a, was in sources.items()}
         if (table, old) in self.fills:
             self.fills[table, new] = self.fills.pop((table, old))
-        missing = {}
-        for (name, key), given in self.missing.items():
+        taken = {place: replace(f, of=(table, new)) for place, f in self.fills.items() if f.of == (table, old)}
+        self.fills |= taken
+
+        def place(name: TableName, key: ForeignKey) -> tuple[TableName, ForeignKey]:
             if name == table:
                 key = replace(key, attributes=renamed(key.attributes))
             if key.parent == table:
                 key = replace(key, parent_attributes=renamed(key.parent_attributes))
-            missing[name, key] = given
-        self.missing = missing
+            return name, key
+
+        self.missing = {place(*of): given for of, given in self.missing.items()}
+        self.also = {place(*of): found for of, found in self.also.items()}
 
     def forget(self, before: Tables, after: Tables) -> None:
         """Forget the tables and attributes that an operation took away, given the tables before and after it."""

@@ -15,12 +15,12 @@ from ..dialects import constraints
 from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
-from ..history import baselines, chain, migration_files
+from ..history import asked, baselines, chain, migration_files
 from ..history.migration_files import Migration
 from ..operations import structure as ops
 from ..schema import notation
 from ..schema.model import Attribute, Schema, Table, TableName
-from . import drift, pending, plan
+from . import drift, plan
 from .deployment import Deployment
 from .plan import Group
 
@@ -47,7 +47,7 @@ def adoptable(deployment: Deployment, chosen: Iterable[str], again: bool) -> lis
         If one of them is a draft.
     """
     chosen = list(chosen)
-    pending.refuse_unknown(chosen, deployment.histories)
+    asked.refuse_schemas(chosen, deployment.histories)
     names = [name for name in deployment.histories if name in deployment.shapes and (not chosen or name in chosen)]
     names = [n for n in names if deployment.shapes[n].tables and (again or n not in deployment.records)]
     for name in names:

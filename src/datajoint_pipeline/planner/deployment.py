@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .. import journal
@@ -13,6 +14,7 @@ from ..history.migration_files import History
 from ..operations.structure import Tables
 from ..quoting import quoted
 from ..schema.model import Schema, Table, TableName
+from . import applied
 from .target import Target
 
 if TYPE_CHECKING:
@@ -68,6 +70,12 @@ class Deployment:
     def connection(self) -> dj.Connection:
         """Give the session to work with."""
         return self.target.connection
+
+    @cached_property
+    def applied(self) -> dict[str, applied.Applied]:
+        """Read which migrations each schema that has a record has had."""
+        databases = {name: self.databases[name] for name in self.records}
+        return applied.read(self.connection, databases, self.histories)
 
     @property
     def tables(self) -> dict[TableName, Table]:

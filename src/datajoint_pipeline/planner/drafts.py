@@ -22,7 +22,7 @@ from ..diff import answering
 from ..diff.changes import difference
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files
+from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import structure as ops
@@ -163,10 +163,8 @@ def _with_defaults(operations: Iterable[ops.Operation]) -> list[ops.Operation]:
 def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
     """Give the schemas that a draft may change."""
     target = deployment.target
+    asked.refuse_schemas(chosen, target.versions)
     for name in chosen:
-        if name not in target.versions:
-            what, why = f"There is no schema {name}.", f"The project has {', '.join(target.versions)}."
-            raise PipelineError(what, why, "Correct the name.", exit_code=ExitCode.USAGE)
         if name not in deployment.records:
             why = f"There is no record of a version of {name} on {target.environment}."
             do = f"Run {target.command} init to make it, or {target.command} adopt where it has tables."
@@ -321,7 +319,7 @@ def groups(
             raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
         return plan.groups(deployment, wanted, lossy=lossy, one=one, last=last)
     plan.refuse_open_questions(wanted)
-    start = _recorded(deployment, wanted)
+    start = _recorded(deployment)
     early, late = _halves(deployment, start, wanted)
     goal, _ = trace(start, early)
     goal = _settled(deployment, wanted, goal) if not late else goal
@@ -345,19 +343,16 @@ def groups(
     return [planned]
 
 
-def _recorded(deployment: Deployment, wanted: list[Migration]) -> dict[TableName, Table]:
+def _recorded(deployment: Deployment) -> dict[TableName, Table]:
     """Give the tables as the files have them at the recorded versions."""
     histories = {name: deployment.histories[name] for name in deployment.records}
     now = migration_files.tables_of(history.oldest for history in histories.values())
     versions = {name: history.oldest.version for name, history in histories.items() if history.oldest}
-    # What stands for the draft has the recorded version, which the migration to it has been applied for.
-    ahead = {(migration.schema, migration.version) for migration in wanted if migration.digest}
     applied = [
         migration
         for name, history in histories.items()
         for migration in history.migrations
-        if (name, migration.version) not in ahead
-        and Version(migration.version) <= Version(deployment.records[name].version)
+        if deployment.applied[name].includes(migration)
     ]
     for migration in chain.in_order(applied, versions, list(deployment.histories)):
         now = ops.apply(migration.operations(now), now)

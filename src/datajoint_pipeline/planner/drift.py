@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from packaging.version import Version
+
 from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE
 from ..dialects import catalog
@@ -16,13 +18,13 @@ from ..history import chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..schema.model import Schema
-from . import status
+from . import applied, status
 from .deployment import Deployment
 from .status import SchemaStatus, State
 from .target import Target
 
 #: States in which the tables should be as they were recorded.
-_AS_RECORDED = (State.CURRENT, State.UNREADABLE, State.BEHIND)
+_AS_RECORDED = (State.CURRENT, State.UNREADABLE, State.BEHIND, State.CONFLICT)
 
 #: How many differences a refusal names.
 _NAMED = 8
@@ -36,10 +38,12 @@ def read(target: Target) -> list[SchemaStatus]:
 def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     """Compare every schema with the fingerprint recorded with its version, and one that is current with its snapshot.
 
-    Reads the catalogue, once for all schemas. What differs from the record has drifted. What is as it was recorded, but
-    not as the snapshot has it, comes from another migration of the same version. A draft that is not as the code has it
-    is behind. What an interrupted run of another schema changes is interrupted with it.
+    Reads the catalogue and the journals, once for all schemas. What differs from the record has drifted. What had
+    migrations that the code does not have is in conflict, and what has not had all that the code has is behind. What is
+    as it was recorded, but not as the snapshot has it, comes from another migration of the same version. A draft that
+    is not as the code has it is behind. What an interrupted run of another schema changes is interrupted with it.
     """
+    statuses = _by_migrations(target, statuses)
     shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
     current = [s for s in statuses if s.state in _AS_RECORDED and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
@@ -66,11 +70,35 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
             texts = _explained(target, s, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in conflicts:
-            s = replace(s, state=State.CONFLICT, drift=conflicts[s.name])
+            s = replace(s, state=State.CONFLICT, drift=(*s.drift, *conflicts[s.name]))
         elif s.name in others:
             s = replace(s, state=State.BEHIND, drift=others[s.name])
         found.append(s)
     return found
+
+
+def _by_migrations(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
+    """Judge schemas by the migrations that they have had, where their versions alone do not tell."""
+    databases = {s.name: s.database for s in statuses if s.state in _AS_RECORDED and s.database_version is not None}
+    try:
+        histories = migration_files.read(target.files)
+    except PipelineError:
+        return statuses  # check says what is wrong with the files
+    had = applied.read(target.connection, databases, histories)
+    return [_by_its_migrations(s, had[s.name]) if s.name in had else s for s in statuses]
+
+
+def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:
+    try:
+        had.refuse_foreign()
+    except PipelineError as error:
+        return replace(s, state=State.CONFLICT, drift=(error.what,), pending=())
+    if left := tuple(migration.version for migration in had.left):
+        behind = State.BEHIND if s.state is State.CURRENT else s.state
+        return replace(s, state=behind, pending=left)
+    if s.state is State.BEHIND and Version(had.version) > Version(s.database_version or "0"):
+        return replace(s, drift=(f"It has every migration up to {had.version}; migrate records that.",))
+    return s
 
 
 def _of_other_code(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -10,14 +9,10 @@ from packaging.version import Version
 
 from .. import journal
 from ..errors import ExitCode, PipelineError
-from ..history import chain, migration_files
-from ..history.migration_files import History, Migration
-from ..journal import steplog
+from ..history import asked, chain, migration_files
+from ..history.migration_files import Migration
 from ..operations.lines import RenameTable
 from .deployment import Deployment
-
-#: Version, name and digest of each migration that a schema has had.
-Applied = list[tuple[str, str, str]]
 
 
 def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
@@ -44,36 +39,17 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
         history = deployment.histories[name]
         first = replace(making(deployment, name, history.oldest), requires={})  # what it refers to may wait for it
         pending[name] = [first, *history.migrations]
-    have = {name: deployment.records[name].version if name in deployment.records else None for name in pending}
+    have = {name: deployment.applied[name].version if name in deployment.records else None for name in pending}
     names = list(chosen) or list(pending)
-    refuse_unknown(names, pending)
+    asked.refuse_schemas(names, pending)
     if to is None:
         wanted = [migration for name in names for migration in pending[name]]
     else:
         wanted = _up_to(deployment, names, to, pending, have)
     if len(names) < len(pending):
         _add_required(wanted, pending, have)
-    return chain.in_order(wanted, have, list(pending))
-
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a name that is no schema's.
-
-    Raises
-    ------
-    PipelineError
-        If there is one; it names the schema that is called most like it.
-    """
-    schemas = list(known)
-    for name in names:
-        if name not in schemas:
-            near = difflib.get_close_matches(name, schemas, 1)
-            raise PipelineError(
-                f"There is no schema {name}.",
-                f"The project has {', '.join(schemas)}.",
-                f"Did you mean {near[0]}?" if near else "Correct the name.",
-                exit_code=ExitCode.USAGE,
-            )
+    reached = {name: deployment.applied[name].newest if name in deployment.records else None for name in pending}
+    return chain.in_order(wanted, reached, list(pending))
 
 
 def _up_to(
@@ -90,12 +66,8 @@ def _up_to(
     PipelineError
         If there is not one schema, it has no such version, or the database is beyond it.
     """
-    if len(names) != 1:
-        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
-    history, now = deployment.histories[names[0]], have[names[0]]
-    known = [s.version for s in (history.oldest,) if s is not None] + [r.version for r in history.migrations]
-    if Version(to) not in map(Version, known):
-        raise PipelineError(f"{names[0]} has no version {to}.", f"It has {', '.join(known)}.", "Correct --to.")
+    asked.refuse(deployment.target.files, names, to)
+    now = have[names[0]]
     if now is not None and Version(to) < Version(now):
         raise PipelineError(
             f"The database has {names[0]} {now} already.",
@@ -128,11 +100,10 @@ def _refuse_problems(deployment: Deployment) -> None:
 def by_schema(deployment: Deployment, schemas: Iterable[str] | None = None) -> dict[str, list[Migration]]:
     """Give the migrations that the database has not had, by schema; of all schemas, or of some."""
     names = list(deployment.histories) if schemas is None else list(schemas)
-    applied = _applied(deployment, [name for name in names if name in deployment.records])
-    return {name: _of_schema(deployment, name, *applied.get(name, ("0", []))) for name in names}
+    return {name: _of_schema(deployment, name) for name in names}
 
 
-def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -> list[Migration]:
+def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
     """Give the migrations that one schema has not had.
 
     Parameters
@@ -141,10 +112,6 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
         Where.
     name : str
         The schema.
-    base : str
-        The version that its record begins with.
-    applied : list
-        The migrations that it has had since.
 
     Raises
     ------
@@ -189,14 +156,9 @@ def _of_schema(deployment: Deployment, name: str, base: str, applied: Applied) -
             "Pull the newer code.",
             exit_code=ExitCode.CONFLICT,
         )
-    _refuse_other_history(history, record.version, base, applied)
-    done: list[Migration] = []
-    for version, _, digest in applied:
-        # Two files may do the same; and one that was renumbered has another version than its record.
-        same = [m for m in history.migrations if m.has_digest(digest) and m not in done]
-        done += [m for m in same if m.version == version] or same[:1]
-    left = [m for m in history.migrations if Version(m.version) > Version(base) and m not in done]
-    return [as_drafted(name, record.version), *left] if record.kind == journal.DRAFT else left
+    had = deployment.applied[name]
+    had.refuse_foreign()
+    return [as_drafted(name, record.version), *had.left] if record.kind == journal.DRAFT else had.left
 
 
 def as_drafted(schema: str, version: str) -> Migration:
@@ -230,52 +192,3 @@ def newest(deployment: Deployment, schema: str) -> migration_files.Snapshot | No
     """Give the newest snapshot of a schema; None where it has none."""
     history = deployment.histories.get(schema)
     return history.latest if history is not None else None
-
-
-def _applied(deployment: Deployment, schemas: Iterable[str]) -> dict[str, tuple[str, Applied]]:
-    """Read, by schema, the version that its record begins with, and every migration since."""
-    databases = {name: deployment.databases[name] for name in schemas}
-    heads = steplog.heads(deployment.connection, databases)
-    found: dict[str, tuple[str, Applied]] = {}
-    for record in journal.history(deployment.connection, databases):
-        base, applied = found.get(record.schema, ("0", []))
-        head = heads.get((record.schema, record.id), {})
-        match record.kind:
-            case _ if record.status == journal.WITHDRAWN:
-                pass
-            case "purge" | "restore":
-                pass  # which change no version
-            case "draft" if not head:
-                pass  # one of these while the tables are a draft
-            case "migrate" if head.get("digest"):
-                applied.append((record.version, head["slug"], head["digest"]))
-            case "rollback":
-                applied = [had for had in applied if Version(had[0]) <= Version(record.version)]
-                base = min(base, record.version, key=Version)
-            case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
-                pass  # the version stays what it was
-            case _:
-                base, applied = record.version, []
-        found[record.schema] = base, applied
-    return found
-
-
-def _refuse_other_history(history: History, recorded: str, base: str, applied: Applied) -> None:
-    """Refuse a database that was changed by migrations that are not these."""
-    for version, slug, digest in applied:
-        if any(migration.has_digest(digest) for migration in history.migrations):
-            continue
-        same = next((r for r in history.migrations if (r.version, r.slug) == (version, slug)), None)
-        if same is not None:
-            raise PipelineError(
-                f"{same.path.name if same.path else same.title} was edited after it was applied.",
-                f"{history.schema} {version} in the database came from other operations than the file has now.",
-                "Take the file back from version control, and write a new migration for what is still to change.",
-                exit_code=ExitCode.CONFLICT,
-            )
-        raise PipelineError(
-            f"The database has had {version}_{slug} of {history.schema}, which this code does not have.",
-            "It comes from another branch, or the file was deleted.",
-            "Merge that branch, or bring the file back.",
-            exit_code=ExitCode.CONFLICT,
-        )

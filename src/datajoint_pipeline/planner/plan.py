@@ -7,7 +7,7 @@ and what refers to it change in two schemas; any other migration is a group of i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,7 @@ from ..operations.origins import Origins
 from ..operations.topology import dangling
 from ..quoting import quoter
 from ..schema.model import Schema, Table, TableName
+from ..schema.values import Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
@@ -139,6 +140,8 @@ class Inputs:
         The tables that have a part in planning it, by their names before or afterwards.
     filled : set of (TableName, str)
         The attributes that have values to convert.
+    undone : tuple of str
+        The digests, as recorded, of the migrations that a rollback takes back.
     """
 
     wanted: list[Migration] = field(default_factory=list)
@@ -148,6 +151,7 @@ class Inputs:
     drafted: tuple[str, ...] = ()
     involved: set[TableName] = field(default_factory=set)
     filled: set[tuple[TableName, str]] = field(default_factory=set)
+    undone: tuple[str, ...] = ()
 
 
 @dataclass
@@ -256,6 +260,7 @@ def groups(
     refuse_open_questions(wanted)
     names = constraints.names(deployment.catalogue)
     now, found = deployment.tables, list[Group]()
+    rows: dict[TableName, list[Mapping[str, Value]]] = {}
     current: Group | None = None
     for migration in wanted:
         current = current or Group([], now, first=not found)
@@ -264,7 +269,10 @@ def groups(
         current.by_migration += [(migration, operation) for operation in more]
         now = ops.apply(more, now)
         if not dangling(now, deployment.databases):
-            now = add_steps(deployment, current, [operation for _, operation in current.by_migration], names, lossy)
+            operations = [operation for _, operation in current.by_migration]
+            now = add_steps(deployment, current, operations, names, lossy, earlier=dict(rows))
+            for origins in current.origins:
+                rows |= {name: [*rows.get(name, ()), *more] for name, more in origins.rows.items()}
             current.inputs.last = last and migration is wanted[-1]
             found.append(current)
             current = None
@@ -337,6 +345,9 @@ def converge(deployment: Deployment, found: list[Group], names: constraints.Name
     for schema, version in {r.schema: r.version for group in found for r in group.migrations}.items():
         latest = newest(deployment, schema)
         tables = sorted(by_schema.get(schema, ()), key=lambda table: table.name.table)
+        if schema in deployment.records:
+            done = [migration for group in found for migration in group.migrations if migration.schema == schema]
+            version = deployment.applied[schema].after(done).version
         if latest is None or Version(latest.version) != Version(version):
             continue
         if not latest.is_like(Schema(schema, tuple(tables))):

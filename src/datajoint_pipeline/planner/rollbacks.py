@@ -6,10 +6,10 @@ from packaging.version import Version
 
 from ..dialects import constraints
 from ..errors import ExitCode, PipelineError
-from ..history import chain
+from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
-from . import pending, plan
+from . import plan
 from .deployment import Deployment
 from .plan import Group
 
@@ -22,7 +22,7 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
     PipelineError
         If there is no such version, or another schema requires what would go.
     """
-    pending.refuse_unknown([schema], deployment.histories)
+    asked.refuse_schemas([schema], deployment.histories)
     history, record = deployment.histories[schema], deployment.records.get(schema)
     if record is None:
         raise PipelineError(
@@ -30,10 +30,8 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
             f"{deployment.databases[schema]} has no record of a version.",
             f"Run {deployment.target.command} status.",
         )
-    versions = [history.oldest.version if history.oldest else "", *(r.version for r in history.migrations)]
-    if to not in versions:
-        raise PipelineError(f"{schema} has no version {to}.", f"It has {', '.join(versions)}.", "Correct --to.")
-    if record.version not in versions:
+    asked.refuse_version(history, to)
+    if record.version not in asked.versions(history):
         commit = record.code_commit.rstrip("+")
         raise PipelineError(
             f"{schema} has version {record.version} in the database, and this code does not know it.",
@@ -43,18 +41,20 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
             else "Use the code that has it, and run rollback there.",
             exit_code=ExitCode.CONFLICT,
         )
-    if Version(to) > Version(record.version):
+    had = deployment.applied[schema]
+    had.refuse_foreign()
+    if Version(to) > Version(had.version):
         raise PipelineError(
-            f"{schema} {to} is not behind it: the database has {record.version}.",
+            f"{schema} {to} is not behind it: the database has {had.version}.",
             "rollback goes back only.",
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
-    found = [r for r in history.migrations if Version(to) < Version(r.version) <= Version(record.version)]
+    found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
     gone = {r.version for r in found}
     for other in deployment.histories.values():
-        at = deployment.records.get(other.schema)
+        theirs = deployment.applied.get(other.schema)
         for migration in other.migrations:
-            applied = at is not None and Version(migration.version) <= Version(at.version)
+            applied = theirs is not None and theirs.includes(migration)
             if applied and other.schema != schema and migration.requires.get(schema) in gone:
                 raise PipelineError(
                     f"{schema} cannot go back to {to} alone.",
@@ -77,6 +77,7 @@ def group(deployment: Deployment, schema: str, to: str, migrations: list[Migrati
         if migration in migrations:
             inverse = [*ops.inverse(migration.operations(before), before), *inverse]
     planned = Group([Migration(schema, to, migrations[-1].version, f"back_to_{to}")], deployment.tables)
+    planned.inputs.undone = tuple(deployment.applied[schema].recorded(migrations))
     names = constraints.names(deployment.catalogue)
     plan.add_steps(deployment, planned, inverse, names, frozenset(), revive=True)
     return planned

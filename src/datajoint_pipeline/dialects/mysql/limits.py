@@ -98,6 +98,13 @@ def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collectio
             f"MySQL takes {INDEXES} of one table, those of foreign keys among them; nothing was changed.",
             "Declare fewer.",
         )
+    for name in dict.fromkeys(name for names in indexes for name in names if name in columns):
+        if re.fullmatch(r"\w*(blob|text)|json", kind := parsed(columns[name].sql)[0]):
+            raise PipelineError(
+                f"An index over ({name}) of {table} is over a {kind}.",
+                "MySQL takes none over so long a value as a whole; nothing was changed.",
+                "Give it a varchar, or leave the index out.",
+            )
     for names in indexes:
         total = sum(size(columns[name].sql, width) if name in columns else 0 for name in names)
         if total > KEY_BYTES:

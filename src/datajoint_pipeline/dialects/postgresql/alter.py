@@ -183,6 +183,7 @@ class TableAlteration:
                     source, condition = f" FROM {parent} p", " AND ".join(filter(None, [on, condition]))
                 else:
                     value = f"(SELECT {value} FROM {parent} p WHERE {on})"
+                value = self.dialect.cast(column, value)
             elif isinstance(fill, GeneratedFill) and fill.kind == "number":
                 renamed = {old: new for new, old in change.old.items()} | change.kept
                 key = self.dialect.listed([renamed.get(a, a) for a in alteration.before.primary_key])

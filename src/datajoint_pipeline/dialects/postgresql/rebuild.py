@@ -175,7 +175,7 @@ class Rebuild:
             if fill is None or not change.was[name].nullable:
                 return value
         if isinstance(fill, ParentFill):
-            filled = self._from_parent(fill)
+            filled = self.dialect.cast(column, self._from_parent(fill))
         elif isinstance(fill, GeneratedFill):
             key = ", ".join(f"c.{quote(a)}" for a in self.alteration.before.primary_key)
             filled = self.dialect.unique_id(column) if fill.kind == "uuid" else f"row_number() OVER (ORDER BY {key})"
