@@ -12,6 +12,7 @@ from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
 from .connection import downloads, literals, longest_statement, refuse_long
+from .old_objects import OldObjects, Stored, kind_of
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -148,7 +149,9 @@ class _Marked:
         """Store the new value of a row, if the row is still of that version."""
         from datajoint.condition import make_condition
 
-        _, place, stored = self._table._Table__make_placeholder(self._target, value)
+        place, stored = "%s", value.text if isinstance(value, Stored) else value
+        if not isinstance(value, Stored):
+            _, place, stored = self._table._Table__make_placeholder(self._target, value)
         where = make_condition(self._table, key, set())
         sql = (
             f"UPDATE {self._full} SET {self._quoted} = {place}, {self._mark} = {_CONVERTED}{self._others} "
@@ -172,6 +175,8 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     quote = quoter(connection)
     table = dj.FreeTable(connection, quote(*place))
     codec = table.heading.attributes[source].codec
+    if _old_objects(table, source) is not None:
+        return 0, ""  # which are copied as they are; :func:`unreadable` looks at them
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return 0, ""  # kept in another place
     keys = (table & f"{quote(source)} IS NOT NULL").keys()
@@ -222,7 +227,28 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> object:
 def _converted(table: dj.FreeTable, key: dict[str, Any], source: str, type_: str) -> list[Any]:
     """Give the value of a row as the new type takes it; none where somebody deleted the row or its value meanwhile."""
     found = (table & key).proj(source).to_dicts()
+    if (old := _old_objects(table, source)) is not None:
+        return [old.stored(row[source], type_) for row in found if row[source] is not None]
     return [_as_taken(table, row[source], source, type_) for row in found if row[source] is not None]
+
+
+def _old_objects(table: dj.FreeTable, source: str) -> OldObjects | None:
+    """Give the objects whose numbers an attribute has, where DataJoint 0.14 made it."""
+    kind = kind_of(table.heading.attributes[source].original_type or "")
+    return OldObjects(table.connection, table.database, *kind) if kind else None
+
+
+def unreadable(connection: dj.Connection, place: tuple[str, str], source: str) -> list[str]:
+    """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be read; each is read."""
+    import datajoint as dj
+
+    quote = quoter(connection)
+    old = _old_objects(dj.FreeTable(connection, ".".join(map(quote, place))), source)
+    if old is None:
+        return []
+    sql = f"SELECT DISTINCT {quote(source)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(source)} IS NOT NULL"
+    numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
+    return list(old.refused(numbers)) if numbers else []
 
 
 def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:

@@ -5,7 +5,6 @@ Reads only, but for snapshots that are missing on disk. Knows no command line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from packaging.version import Version
@@ -17,9 +16,10 @@ from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
 from ..history import baselines, chain, migration_files
 from ..history.migration_files import Migration
+from ..internals import old_objects
 from ..operations import structure as ops
 from ..schema import notation
-from ..schema.model import Attribute, Schema, Table, TableName
+from ..schema.model import Schema, Table, TableName
 from . import drift, pending, plan
 from .deployment import Deployment
 from .plan import Group
@@ -97,8 +97,8 @@ def refusal(deployment: Deployment, name: str, *, only_types: bool = False) -> P
     if only_types:
         command = f"{deployment.target.command} adopt --types"
         do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
-    elif any(_in_store_of_0_14(attribute) for table in shape for attribute in table.attributes):
-        do = "Values in object stores are those of DataJoint 0.14; docs/adopting.md says what to do with them. " + do
+    elif any(old_objects.kind_of(attribute.type) for table in shape for attribute in table.attributes):
+        do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
     return PipelineError(
         f"{deployment.databases[name]} has the shape of no version of {name}.",
         " ".join(texts[:_NAMED]) + more or "There is no snapshot to compare it with.",
@@ -160,15 +160,12 @@ def _changes_only_types(operation: ops.Operation) -> bool:
     """Tell whether an operation changes no more than a type or a comment."""
     if isinstance(operation, ops.ChangeComment):
         return True
+    if isinstance(operation, ops.DropForeignKey):
+        return operation.key.parent.table.startswith(old_objects.LIST)
     if not isinstance(operation, ops.AlterAttribute):
         return False
     was, will = operation.before, operation.after
-    if _in_store_of_0_14(was):
+    if old_objects.kind_of(was.type) is not None and not old_objects.converts(was.type, will.type):
         return False
     default = None if was.default is None else notation.normal_default(will.type, was.default)
     return (was.name, was.nullable, default) == (will.name, will.nullable, will.default)
-
-
-def _in_store_of_0_14(attribute: Attribute) -> bool:
-    """Tell whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
-    return re.match(r"(blob|attach|filepath)@[\w-]+, stored as ", attribute.type) is not None
