@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Made:
     project: Project
     values: dict[str, Any]
     before: tuple[dict[str, str], dict[str, Any]]
+    store: Path
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def made(mysql: Server, render: Callable[..., Path], tmp_path_factory: pytest.Te
     project = Project(render(folder / "my_pipeline", schema_prefix="lab_"), environment=mysql.variables)
     values = adopted.load(mysql, folder / "store")
     adopted.adapt(project, folder / "store")
-    yield Made(project, values, (tables(mysql), rows(mysql)))
+    yield Made(project, values, (tables(mysql), rows(mysql)), folder / "store")
     mysql.drop(*adopted.DATABASES.values())
 
 
@@ -56,21 +58,35 @@ def shown(project: Project) -> Any:
     return json.loads(result.out.strip().splitlines()[-1])
 
 
-#: Adopt types, and be gone before the first step after a table that has numbers of its own was changed.
+#: Run a command, and be gone before a step: the first after some words, or one of some words. Or at an object.
 DYING = """
 import os
 import my_pipeline
 from datajoint_pipeline import cli
 from datajoint_pipeline.executor import stepping
-run, done = stepping.run, []
+from datajoint_pipeline.internals.old_objects import OldObjects
+run, stored, done = stepping.run, OldObjects.stored, []
 def dying(target, databases, log, hold, step, entry):
-    if done and done[-1].rewrites and done[-1].tables[0].table == "subject":
+    if {words!r} in done[-1:]:
         os._exit(9)
-    done.append(step)
+    done.append(step.words.partition(",")[0])
     return run(target, databases, log, hold, step, entry)
-stepping.run = dying
-cli.run(my_pipeline.pipeline, ["--env", "prod", "adopt", "--types"])
+def leaving(*arguments):
+    found = stored(*arguments)
+    done.append("object")
+    if done.count("object") == {objects}:
+        os._exit(9)
+    return found
+stepping.run, OldObjects.stored = dying, leaving
+cli.run(my_pipeline.pipeline, ["--env", "prod", "adopt", *{arguments}])
 """
+
+
+def killed(project: Project, *arguments: str, words: str = "", objects: int = 0) -> None:
+    """Run ``adopt`` and kill it after a step that begins with some words, or when so many objects were copied."""
+    died = project.python("-c", DYING.format(arguments=arguments, words=words, objects=objects))
+    assert died.code == 9, died.out + died.err
+    ok(project, "--env", "prod", "status", code=6)
 
 
 def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
@@ -86,13 +102,47 @@ def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
     assert (tables["colony.Line"], tables["colony.Subject"]) == ("in an instant", "copied")
 
 
-def test_killed_after_the_table_with_numbers_of_its_own_it_goes_back_and_on(made: Made, mysql: Server) -> None:
+def test_where_the_tables_are_is_said_and_all_differences(made: Made) -> None:
     project = made.project
-    assert project.python("-c", DYING).code == 9
-    ok(project, "--env", "prod", "status", code=6)
+    dev = ok(project, "--env", "dev", "adopt", code=3)
+    assert "Those of colony are in lab_colony. Those of rig are in lab_rig." in dev.err
+    assert "my-pipeline --env prod adopt" in dev.err and "prefix=" not in dev.err
+    project.replace(project.module("__init__"), 'prefix="lab_"', 'prefix="other_"')
+    other = ok(project, "--env", "prod", "adopt", code=3)
+    assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
+    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
+    both = ok(project, "--env", "prod", "adopt", code=4)
+    assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
+    assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
+
+
+def test_objects_that_are_missing_are_all_named_before_the_first_step(made: Made, mysql: Server) -> None:
+    folder = made.store.rename(made.store.with_name("away"))
+    gone = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
+    assert "the store raw cannot be reached" in gone.err
+    made.store.mkdir()
+    refused = ok(made.project, "--env", "prod", "--json", "adopt", "--types", "--dry-run", code=7)
+    said = "\n".join(error["what"] for error in refused.json["refused"])
+    lost = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(lost) >= 6 and all(path.name in said for path in lost)
+    made.store.rmdir()
+    folder.rename(made.store)
+    one = next(path for path in lost if path.suffix == ".csv").relative_to(folder)
+    text = (made.store / one).read_text()
+    (made.store / one).write_text("Something else")
+    changed = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
+    assert "is not what was stored" in changed.err and one.name in changed.err
+    (made.store / one).write_text(text)
+    assert (tables(mysql), rows(mysql)) == made.before
+
+
+def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
+    project = made.project
+    killed(project, "--types", words="change subject_id")
     ok(project, "--env", "prod", "adopt", "--undo")
     assert (tables(mysql), rows(mysql)) == made.before
-    assert project.python("-c", DYING).code == 9
+    killed(project, "--types", objects=3)
+    killed(project, "--types", words="change subject_id")  # the table with numbers of its own
     ok(project, "--env", "prod", "adopt", "--types")
     count, wrong = adopted.differing(shown(project), made.values)
     assert not wrong and count > 100
@@ -118,7 +168,26 @@ def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made) -> 
     ok(project, "--env", "prod", "status")
 
 
+def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> None:
+    def found() -> dict[str, str]:
+        problems = made.project.run("--env", "prod", "--json", "doctor").json["problems"]
+        return {problem["id"]: problem["what"] for problem in problems}
+
+    assert not {"older-client", "older-worker"} & found().keys()
+    with closing(mysql.connect()) as session, session.cursor() as cursor:
+        cursor.execute('SHOW TABLE STATUS FROM `lab_rig` WHERE name="scan"')  # as 0.14.10 asks for a table
+        cursor.execute(
+            "INSERT INTO `lab_rig`.`~jobs` (table_name, key_hash, status, user, host, pid) "
+            "VALUES ('__mean', 'x', 'reserved', 'anna@lab', 'node7', 4711)"
+        )
+        problems = found()
+        cursor.execute("DELETE FROM `lab_rig`.`~jobs`")
+    assert "session" in problems["older-client"]
+    assert "lab_rig: anna@lab, process 4711 on node7" in problems["older-worker"]
+
+
 def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
+    killed(made.project, "--undo", words="take back: make rig.Scan what it was")
     done = ok(made.project, "--env", "prod", "adopt", "--undo")
     assert "Copies of objects stay in the store raw" in done.out and "~lineage" in done.out
     assert (tables(mysql), rows(mysql)) == made.before
