@@ -193,5 +193,11 @@ def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> 
     assert (tables(mysql), rows(mysql)) == made.before
     again = ok(made.project, "--env", "prod", "adopt", "--undo", code=1)
     assert "There is no adoption to take back" in again.err
-    ok(made.project, "--env", "prod", "adopt", "--types")
+    for name in ("colony", "rig"):  # one by one, and both back
+        ok(made.project, "--env", "prod", "adopt", "--types", name, code=3 if name == "colony" else 0)
     assert adopted.differing(shown(made.project), made.values)[1] == []
+    away = made.store.rename(made.store.with_name("away"))
+    assert "the store raw cannot be reached" in ok(made.project, "--env", "prod", "adopt", "--undo", code=7).err
+    away.rename(made.store)
+    ok(made.project, "--env", "prod", "adopt", "--undo")
+    assert (tables(mysql), rows(mysql)) == made.before

@@ -22,7 +22,7 @@ from ..schema.naming import shorten
 from . import apply, resume, runs, undo
 from .runs import Run
 
-#: How many rows a refusal names.
+#: How many rows or objects a refusal names.
 _NAMED = 5
 
 
@@ -127,26 +127,40 @@ def _refuse_others(deployment: Deployment, others: Mapping[str, journal.Record],
 
 
 def _refuse_since(run: Run) -> None:
-    """Refuse rows whose objects are not those that were there: the columns of before have no numbers of them."""
-    connection, found = run.target.connection, list[str]()
+    """Refuse rows that 0.14 could not read: their object is gone, or is not the one that they had the number of."""
+    connection, came, lost = run.target.connection, list[str](), list[str]()
     tables = catalog.find(connection, run.databases).tables
     for step in run.group.steps:
-        if isinstance(step, Recoding):
-            what, table = step.conversion, run.group.before[step.table]
-            kind = old_objects.kind_of(table.attribute[what.source].type)
-            kept = shorten(SOFT_DELETED_ATTRIBUTE + what.source)
-            # Where it was interrupted before, the numbers are still in their own place.
-            if kind is not None and kept in [column.name for column in tables[what.place].columns]:
-                keys = old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
-                found += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
-    if found:
-        named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+        if not isinstance(step, Recoding):
+            continue
+        what, table = step.conversion, run.group.before[step.table]
+        kind, kept = (
+            old_objects.kind_of(table.attribute[what.source].type),
+            shorten(SOFT_DELETED_ATTRIBUTE + what.source),
+        )
+        # Where it was interrupted before, the numbers are still in their own place.
+        if kind is not None and kept in [column.name for column in tables[what.place].columns]:
+            lost += old_objects.unreadable(connection, what.place, kept, kind)
+            keys = [] if lost else old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
+            came += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
+    if lost:
         raise PipelineError(
-            f"The adoption cannot be taken back: {counted(len(found), 'values')} in stores came since.",
-            f"DataJoint 0.14 has no numbers of their objects: {named}. Nothing was changed.",
+            f"The adoption cannot be taken back: {counted(len(lost), 'objects')} of DataJoint 0.14 cannot be read.",
+            f"It could not read them either: {_named(lost)}. Nothing was changed.",
+            "Give the old objects and their list back; their copies are still there.",
+            exit_code=ExitCode.DATA_LOSS,
+        )
+    if came:
+        raise PipelineError(
+            f"The adoption cannot be taken back: {counted(len(came), 'values')} in stores came since.",
+            f"DataJoint 0.14 has no numbers of their objects: {_named(came)}. Nothing was changed.",
             "Keep these values elsewhere and delete the rows, then run the command again.",
             exit_code=ExitCode.DATA_LOSS,
         )
+
+
+def _named(texts: list[str]) -> str:
+    return "; ".join(texts[:_NAMED]) + (f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")
 
 
 def _shown(key: Mapping[str, Any]) -> str:

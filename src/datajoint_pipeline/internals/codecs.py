@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
+from . import old_objects
 from .connection import downloads, literals, longest_statement, refuse_long
 from .old_objects import OldObjects, Stored, kind_of
 
@@ -242,13 +243,9 @@ def unreadable(connection: dj.Connection, place: tuple[str, str], source: str) -
     """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be read; each is read."""
     import datajoint as dj
 
-    quote = quoter(connection)
-    old = _old_objects(dj.FreeTable(connection, ".".join(map(quote, place))), source)
-    if old is None:
-        return []
-    sql = f"SELECT DISTINCT {quote(source)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(source)} IS NOT NULL"
-    numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
-    return list(old.refused(numbers)) if numbers else []
+    table = dj.FreeTable(connection, ".".join(map(quoter(connection), place)))
+    kind = kind_of(table.heading.attributes[source].original_type or "")
+    return old_objects.unreadable(connection, place, source, kind) if kind else []
 
 
 def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:

@@ -212,6 +212,26 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
+def unreadable(connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str]) -> list[str]:
+    """Name the objects that a column has the numbers of and that cannot be read; each is read.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session.
+    place : tuple of str
+        Database and name of the table.
+    column : str
+        The column.
+    kind : tuple of str
+        As :func:`kind_of` gives it.
+    """
+    quote = quoter(connection)
+    sql = f"SELECT DISTINCT {quote(column)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(column)} IS NOT NULL"
+    numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
+    return list(OldObjects(connection, place[0], *kind).refused(numbers)) if numbers else []
+
+
 def since(
     connection: dj.Connection,
     place: tuple[str, str],
