@@ -30,11 +30,11 @@ def started(backend: str) -> Iterator[tuple[Path, dict[str, Server]]]:
         yield folder, servers
 
 
-def render(place: Path) -> Path:
-    """Render the working tree's project into a folder; the folder."""
+def render(place: Path, **answers: str) -> Path:
+    """Render the working tree's project into a folder, with some answers; the folder."""
     with tempfile.TemporaryDirectory() as template:
         copy_parts(Path(template))
-        copier.run_copy(template, place, defaults=True, quiet=True)
+        copier.run_copy(template, place, data=answers, defaults=True, quiet=True)
     return place
 
 

@@ -106,22 +106,32 @@ def test_what_more_differs_is_listed_and_nothing_is_touched(legacy: Project, mys
 
 
 @pytest.mark.parametrize("key", [True, False])
-def test_objects_of_0_14_are_refused(legacy: Project, mysql: Server, key: bool) -> None:
+def test_objects_of_0_14_in_a_store_that_is_not_there_are_refused(legacy: Project, mysql: Server, key: bool) -> None:
+    number = "82a4534fd4675dacfa195f4764014c40"
     mysql.execute(
         "CREATE TABLE `odour_colony`.`~external_raw` (`hash` binary(16) NOT NULL COMMENT ':uuid:', PRIMARY KEY (`hash`))",
         "ALTER TABLE `odour_colony`.`subject` ADD photo binary(16) DEFAULT NULL COMMENT ':blob@raw:'",
+        f"INSERT INTO `odour_colony`.`~external_raw` VALUES (X'{number}')",
+        f"UPDATE `odour_colony`.`subject` SET photo = X'{number}' WHERE subject_id = 7",
     )
     if key:
         mysql.execute(
             "ALTER TABLE `odour_colony`.`subject` ADD FOREIGN KEY (photo) REFERENCES `odour_colony`.`~external_raw` (hash) "
             "ON UPDATE RESTRICT ON DELETE RESTRICT"
         )
-    changed = "entered=CURRENT_TIMESTAMP : timestamp\n    photo=null : <blob@raw>\n"
-    edit(legacy.folder, {"src/odours/colony.py": [("entered=CURRENT_TIMESTAMP : timestamp\n", changed)]})
-    for arguments in ((), ("--types",)):
-        refused = legacy.run("--env", "prod", "adopt", *arguments)
-        assert refused.code == 4, refused.out
-        assert "docs/adopting.md says what to do with them" in refused.err and "photo" in refused.err
+    before = "entered=CURRENT_TIMESTAMP : timestamp\n"
+    settings = json.loads(legacy.read("datajoint.json"))
+    settings["stores"] = {"raw": {"protocol": "file", "location": str(legacy.folder / "nowhere")}}
+    legacy.write("datajoint.json", json.dumps(settings))
+    for type_, answers in (("<blob>", ("blob@store is <blob@store>", 4)), ("<blob@raw>", ("cannot be reached", 7))):
+        changed = f"entered=CURRENT_TIMESTAMP : timestamp\n    photo=null : {type_}\n"
+        edit(legacy.folder, {"src/odours/colony.py": [(before, changed)]})
+        for snapshot in (legacy.folder / "src/odours/migrations/colony").glob("*"):
+            snapshot.unlink()
+        refused = legacy.run("--env", "prod", "adopt", "--types")
+        assert refused.code == answers[1], refused.out + refused.err
+        assert answers[0] in refused.err and "photo" in refused.err
+        before = changed
     assert mysql.execute("SHOW TABLES FROM `odour_colony` LIKE '~mig%'") == []
 
 

@@ -291,13 +291,19 @@ def rollback(options: Options, schema: str | None, to: str | None, interrupted: 
 @click.option("--again", is_flag=True, help="Also record anew what has a record and drifted from it.")
 @click.option("--types", is_flag=True, help="Bring types and comments to the code first, where no more differs.")
 @click.option("--dry-run", is_flag=True, help="Show what --types would do; change no database.")
+@click.option("--undo", is_flag=True, help="Take an adoption back, types and comments included.")
 @common
-def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool) -> None:
+def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool, undo: bool) -> None:
     """Record the versions of a database that predates this project, after comparing shapes."""
     from ..commands import adopt
     from . import render
     from .progress import Progress
 
+    if undo:
+        if again or types or dry_run:
+            raise click.UsageError("--undo takes back what was adopted; only the names of schemas go with it.")
+        _undo_adoption(options, schemas)
+        return
     environment = options.select()
     if dry_run:
         if not types:
@@ -311,6 +317,20 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
             options.pipeline, environment, schemas, again=again, types=types, report=progress.step, warn=warn
         )
     show_status(options, environment, statuses, done=progress.done() if types else "")
+
+
+def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
+    from ..commands import adopt
+    from . import render
+    from .progress import Progress
+
+    environment = options.select()
+    with Progress("Taking back") as progress:
+        warn = progress.aside(render.warning)
+        found = adopt.undo(options.pipeline, environment, schemas, report=progress.step, warn=warn)
+    for text in () if options.json else found.left:
+        echo(text)
+    show_status(options, environment, found.statuses, done=progress.done(), pending_is_fine=True, left=found.left)
 
 
 @program.command(**example("my-pipeline purge --allow-data-loss"))

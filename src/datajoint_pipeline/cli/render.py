@@ -294,7 +294,7 @@ def impact(
         if cost.done:
             steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
             console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
-        table = _table("table", "rows", "size", "dependent tables", "running jobs", "written anew", "who has to wait")
+        table = _table("table", "rows", "size", "dependent tables", "running jobs", "changed", "who has to wait")
         waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
         for t in cost.tables:
             table.add_row(
@@ -303,7 +303,7 @@ def impact(
                 f"{t.size / 1024:,.0f} KiB",
                 str(t.dependents),
                 str(t.workers),
-                "yes" if t.rewritten else "no",
+                t.change,
                 waits[t.lock],
             )
         if cost.tables:

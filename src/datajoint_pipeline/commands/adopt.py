@@ -1,11 +1,11 @@
-"""`adopt`: records the versions of a database that was there before the project."""
+"""`adopt`: records the versions of a database that was there before the project, and takes that back."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from ..executor import adopt as adopting
-from ..executor import stepping
+from ..executor import stepping, unadopt
 from ..executor.runs import Report
 from ..history import asked
 from ..planner import impact
@@ -39,3 +39,16 @@ def plan_types(pipeline: Pipeline, environment: Environment, schemas: Collection
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
         return impact.survey_types(target, schemas)
+
+
+def undo(
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Iterable[str] = (),
+    *,
+    report: Report = lambda words, number, of: None,
+    warn: Warn = lambda text: None,
+) -> unadopt.Undone:
+    """Take adoptions back; see :func:`datajoint_pipeline.executor.unadopt.unadopt` for the parameters."""
+    require_explicit(pipeline.project, environment, "adopt")
+    return unadopt.unadopt(pipeline.target(environment, warn=warn), schemas, report)

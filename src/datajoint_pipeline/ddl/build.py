@@ -118,7 +118,7 @@ def build(
         if name in as_is and attribute in after[name].attribute:
             probed += parents.unfound(dialect, name, attribute, origins, before, after)
     obstacles = {name: dialect.obstacles(alteration) for name, alteration in as_is.items()}
-    kept = _undisturbed(middle, after, obstacles, renamed, origins, hard)
+    kept = _undisturbed(middle, after, obstacles, renamed, origins, hard, dialect)
     present = {(name, _follow(name, key, origins)) for name, key in kept}
     dropped = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     created = [table for name, table in after.items() if name not in origins.tables]
@@ -375,6 +375,7 @@ def _undisturbed(
     renamed: Mapping[TableName, TableName],
     origins: Origins,
     hard: bool,
+    dialect: Dialect,
 ) -> set[tuple[TableName, ForeignKey]]:
     """Find the foreign keys, by their attributes before, that stay while everything else is done."""
     disturbed = {
@@ -397,19 +398,19 @@ def _undisturbed(
                 or (key.parent in before and key.parent not in after and not dropped)
             ):
                 continue
-            if key.parent in after and _key_changes(key, followed, before, after):
+            if key.parent in after and _key_changes(key, followed, before, after, dialect):
                 continue
             pairs = zip(key.attributes, followed.attributes, strict=True)
-            if dropped or all(resolved(before, name, a) == resolved(after, name, b) for a, b in pairs):
+            if dropped or all(dialect.keeps_column(before, (name, a), after, (name, b)) for a, b in pairs):
                 kept.add((name, key))
     return kept
 
 
-def _key_changes(key: ForeignKey, followed: ForeignKey, before: Tables, after: Tables) -> bool:
+def _key_changes(key: ForeignKey, followed: ForeignKey, before: Tables, after: Tables, dialect: Dialect) -> bool:
     """Tell whether the primary key that a foreign key leads to is another one afterwards, or of other types."""
     old, new = before[key.parent], after[key.parent]
     names = dict(zip(key.parent_attributes, followed.parent_attributes, strict=True))
     if tuple(names.get(name, name) for name in old.primary_key) != new.primary_key:
         return True
     pairs = zip(key.parent_attributes, followed.parent_attributes, strict=True)
-    return any(resolved(before, key.parent, a) != resolved(after, key.parent, b) for a, b in pairs)
+    return any(not dialect.keeps_column(before, (key.parent, a), after, (key.parent, b)) for a, b in pairs)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from .. import quoting
 from ..errors import PipelineError
 from ..internals import declaration_checks
+from ..operations.origins import resolved
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.model import Attribute, ForeignKey, Index, Table, TableName
 from ..schema.naming import shorten, unused
@@ -182,6 +183,20 @@ class Dialect(ABC):
     @abstractmethod
     def obstacles(self, alteration: Alteration) -> Obstacles:
         """Tell which foreign keys must be dropped before an alteration."""
+
+    def keeps_column(
+        self, before: Tables, old: tuple[TableName, str], after: Tables, new: tuple[TableName, str]
+    ) -> bool:
+        """Tell whether a column stays for the server what it is, so that foreign keys that it is part of can stay.
+
+        Parameters
+        ----------
+        before, after : mapping of TableName to Table
+            The tables in both states.
+        old, new : (TableName, str)
+            The table of the column and its attribute, in either.
+        """
+        return resolved(before, *old) == resolved(after, *new)
 
     @abstractmethod
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
@@ -373,7 +388,8 @@ class Dialect(ABC):
         origin, schema, inherited = self.origin(tables, table, attribute)
         type_, _, stored = origin.type.partition("stored as ")
         type_ = type_.removesuffix(", ")
-        marker = type_ if _MARKED.match(type_) else ""
+        # What is stored otherwise than DataJoint would, a comment says the type of.
+        marker = type_ if stored or _MARKED.match(type_) else ""
         core = stored or (self.core(type_, table.name) if marker else type_.removeprefix("native "))
         sql = (self._inherited_type if inherited else self._sql_type)(core, schema)
         default = None if attribute.default is None else self.value(core, attribute.default)

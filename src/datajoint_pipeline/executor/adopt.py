@@ -46,7 +46,10 @@ def adopt(
         resume.resume(target, report)
         baselines.write(target.files, target.code_tables())
         deployment = Deployment.read(target)
+        chosen = list(chosen)
         names = adoption.adoptable(deployment, chosen, again)
+        if not names:
+            adoption.refuse_elsewhere(deployment, chosen)
         versions = {name: adoption.version_of(deployment, name) for name in names}
         like = {name: version for name, version in versions.items() if version is not None}
         unlike = [name for name in names if name not in like]
@@ -55,7 +58,7 @@ def adopt(
             apply.judge(deployment, retyping, allow_data_loss=False)
         elif unlike:
             only_types = adoption.only_types_differ(deployment, unlike)
-            raise adoption.refusal(deployment, unlike[0], only_types=only_types)
+            raise adoption.refusal(deployment, unlike, only_types=only_types)
         _record(deployment, like)
         if retyping is not None:
             apply.apply(deployment, retyping, "adopt", report)

@@ -106,27 +106,52 @@ def interrupted(target: Target) -> Interrupted | None:
     running = {n: r for n, r in journal.latest(connection, with_journal).items() if r.status != journal.DONE}
     heads = steplog.heads(connection, with_journal) if running else {}
     for name, found in running.items():
-        own = heads.get((name, found.id))
-        if own is None and found.kind == "init":
+        if (name, found.id) not in heads and found.kind == "init":
             continue  # which goes on with it
-        if own is None:
-            raise untrue(found, "It has no head, which says what it is to do.")
         owners.require(connection, databases.values())
-        try:
-            leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
-            head = heads[leader.schema, leader.run]
-            members = [Member(str(member["schema"]), int(member["run"])) for member in head["members"]]
-            whole = leader == members[0] and all(running[m.schema].id == m.run for m in members)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise untrue(found, f"It cannot be read ({type(error).__name__}).") from error
-        if not whole:
-            raise untrue(found, "It says of other runs that they belong to it.")
-        if "plan" not in head:
-            raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
-        entries = steplog.read(connection, databases[leader.schema], leader.run)
-        versions = [running[member.schema].version for member in members]
-        return Interrupted(running[leader.schema], head, members, versions, entries)
+        return recorded(target, name, running, heads)
     return None
+
+
+def recorded(
+    target: Target, name: str, records: Mapping[str, journal.Record], heads: Mapping[tuple[str, int], dict[str, Any]]
+) -> Interrupted:
+    """Give the run that the record of a schema belongs to, as the journal has it.
+
+    Parameters
+    ----------
+    target : Target
+        Where.
+    name : str
+        The schema.
+    records : mapping
+        The records of all schemas that may be of that run.
+    heads : mapping
+        What :func:`datajoint_pipeline.journal.steplog.heads` gave.
+
+    Raises
+    ------
+    PipelineError
+        If no run of this version leaves such a record.
+    """
+    found = records[name]
+    own = heads.get((name, found.id))
+    if own is None:
+        raise untrue(found, "It has no head, which says what it is to do.")
+    try:
+        leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
+        head = heads[leader.schema, leader.run]
+        members = [Member(str(member["schema"]), int(member["run"])) for member in head["members"]]
+        whole = leader == members[0] and all(records[m.schema].id == m.run for m in members)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise untrue(found, f"It cannot be read ({type(error).__name__}).") from error
+    if not whole:
+        raise untrue(found, "It says of other runs that they belong to it.")
+    if "plan" not in head:
+        raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
+    entries = steplog.read(target.connection, target.database(leader.schema), leader.run)
+    versions = [records[member.schema].version for member in members]
+    return Interrupted(records[leader.schema], head, members, versions, entries)
 
 
 def untrue(began: journal.Record, why: str) -> PipelineError:

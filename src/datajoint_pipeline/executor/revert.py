@@ -13,7 +13,7 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
-from ..planner import adoption, drift, pending, retained, rollbacks
+from ..planner import adoption, drift, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.plan import counted

@@ -46,23 +46,37 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
                 f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
                 exit_code=ExitCode.INTERRUPTED,
             )
-        if began.undo is None:
-            _begin(run, began)
-        else:
-            run.before = began.undo
-        run.command = "rollback --interrupted"
-        try:
-            run.carry_out(report)
-        except stepping.Refused:
-            if began.undo is None and run.entries[run.before].state != steplog.DONE:
-                # Nothing was taken back, so the run is what it was.
-                _record(run, began.entries[run.before :], began.head)
-            raise
-        _conclude(run)
+        take_back(run, began, report)
         return drift.read(target)
 
 
-def _begin(run: Run, began: resume.Interrupted) -> None:
+def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:
+    """Take back what a run of MySQL did, or what is left of that; the run may have ended, too.
+
+    Raises
+    ------
+    PipelineError
+        If there is no way back, or a step of it fails.
+    """
+    ended = began.record.status == journal.DONE
+    if began.undo is None:
+        _begin(run, began, ended=ended)
+    else:
+        run.before = began.undo
+    run.command = "rollback --interrupted"
+    try:
+        run.carry_out(report)
+    except stepping.Refused:
+        if began.undo is None and run.entries[run.before].state != steplog.DONE:
+            # Nothing was taken back, so the run is what it was.
+            _record(run, began.entries[run.before :], began.head)
+            for member in run.members if ended else ():
+                journal.finish(run.target.connection, run.databases[member.schema], member.run)
+        raise
+    _conclude(run)
+
+
+def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
     """Record the steps of the way back in place of those that were not done."""
     target = run.target
     run.before = done = sum(entry.state == steplog.DONE for entry in run.entries)
@@ -79,24 +93,28 @@ def _begin(run: Run, began: resume.Interrupted) -> None:
         if count:
             met = ": ".join((counted(count, words), *map(str, names)))
             raise PipelineError(
-                f"The interrupted run cannot be taken back: it would meet {met}.",
+                f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would meet {met}.",
                 "Somebody made them since; nothing was changed.",
-                f"Correct them, or go on with {target.command} migrate.",
-                exit_code=ExitCode.INTERRUPTED,
+                "Correct them, then run the command again."
+                if ended
+                else f"Correct them, or go on with {target.command} migrate.",
+                exit_code=ExitCode.DATA_LOSS if ended else ExitCode.INTERRUPTED,
             )
     run.group.steps[done:] = back.steps
     fresh = [replace(resuming.entry(step), number=n) for n, step in enumerate(back.steps, done + 1)]
     run.entries[done:] = fresh
-    _record(run, fresh, {**began.head, resume.UNDO: done})
+    _record(run, fresh, {**began.head, resume.UNDO: done}, reopen=ended)
 
 
-def _record(run: Run, entries: list[steplog.Entry], head: dict[str, Any]) -> None:
+def _record(run: Run, entries: list[steplog.Entry], head: dict[str, Any], *, reopen: bool = False) -> None:
     """Record other steps in place of those after the first that are done, and another head."""
     connection, leader = run.target.connection, run.members[0]
     database = run.databases[leader.schema]
     with stepping.transaction(connection):
         steplog.drop(connection, database, leader.run, run.before + 1)
         steplog.rewrite(connection, database, leader.run, entries, head)
+        for member in run.members if reopen else ():
+            journal.reopen(connection, run.databases[member.schema], member.run)
 
 
 def _conclude(run: Run) -> None:

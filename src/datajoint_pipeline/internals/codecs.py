@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
-from . import plain_values
+from . import old_objects, plain_values
 from .connection import downloads, literals, longest_statement, refuse_long
+from .old_objects import OldObjects, Stored, kind_of
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -90,10 +91,13 @@ def convert(
     rows = _Marked(table, source, target, mark, alone) if mark else _Locked(table, source, target)
     waiting = rows.waiting()
     versions = {tuple(row.key.values()): row.version for row in waiting}
+    old = _old_objects(table, source)
     for key, value in _fetched(table, waiting, source):
         try:
-            taken = _as_taken(table, value, source, type_)
-            _try(connection, type_, taken)
+            if old is not None:
+                taken = old.stored(value, type_)
+            else:
+                _try(connection, type_, taken := _as_taken(table, value, source, type_))
             rows.store(key, versions[tuple(key.values())], taken)
         except Exception as error:
             if server_errors.of(error):
@@ -200,7 +204,9 @@ class _Marked:
         """Store the new value of a row, if the row is still of that version."""
         from datajoint.condition import make_condition
 
-        _, place, stored = self._table._Table__make_placeholder(self._target, value)
+        place, stored = "%s", value.text if isinstance(value, Stored) else value
+        if not isinstance(value, Stored):
+            _, place, stored = self._table._Table__make_placeholder(self._target, value)
         where = make_condition(self._table, key, set())
         sql = (
             f"UPDATE {self._full} SET {self._quoted} = {place}, {self._mark} = {_CONVERTED}{self._others} "
@@ -224,6 +230,8 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     quote = quoter(connection)
     table = dj.FreeTable(connection, quote(*place))
     codec = table.heading.attributes[source].codec
+    if _old_objects(table, source) is not None:
+        return 0, ""  # which are copied as they are; :func:`unreadable` looks at them
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return 0, ""  # kept in another place
     waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)
@@ -278,6 +286,21 @@ def _refuse_another(value: Any, back: Any) -> None:
     """Raise where a value would come back as another one."""
     if why := plain_values.difference(value, back):
         raise ValueError(why)
+
+
+def _old_objects(table: dj.FreeTable, source: str) -> OldObjects | None:
+    """Give the objects whose numbers an attribute has, where DataJoint 0.14 made it."""
+    kind = kind_of(table.heading.attributes[source].original_type or "")
+    return OldObjects(table.connection, table.database, *kind) if kind else None
+
+
+def unreadable(connection: dj.Connection, place: tuple[str, str], source: str) -> list[str]:
+    """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be read; each is read."""
+    import datajoint as dj
+
+    table = dj.FreeTable(connection, ".".join(map(quoter(connection), place)))
+    kind = kind_of(table.heading.attributes[source].original_type or "")
+    return old_objects.unreadable(connection, place, source, kind) if kind else []
 
 
 def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:

@@ -369,6 +369,12 @@ def finish(connection: dj.Connection, database: str, number: int) -> None:
     )
 
 
+def reopen(connection: dj.Connection, database: str, number: int) -> None:
+    """Record that a run that was done is under way once more, as it is being taken back."""
+    query = f"UPDATE {_table(connection, database)} SET status = %s WHERE id = %s"
+    connection.query(query, (RUNNING, number), reconnect=False)
+
+
 def withdraw(connection: dj.Connection, database: str, number: int) -> None:
     """Record that nothing is left of a run: it ended before anything was changed, or was taken back."""
     query = f"UPDATE {_table(connection, database)} SET status = %s, finished_at = %s WHERE id = %s"

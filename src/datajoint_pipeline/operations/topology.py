@@ -26,7 +26,8 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
             parent = tables.get(key.parent)
             if parent is not None and parent.primary_key == key.parent_attributes:
                 continue
-            if parent is None and key.parent.schema in schemas:
+            # No state has hidden tables, such as those in which DataJoint 0.14 lists the objects of a store.
+            if parent is None and key.parent.schema in schemas and not key.parent.table.startswith("~"):
                 sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
             elif parent is not None:  # also one in another order, which MySQL refuses
                 was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)

@@ -5,21 +5,21 @@ Reads only, but for snapshots that are missing on disk. Knows no command line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from packaging.version import Version
 
 from .. import journal
-from ..dialects import constraints
+from ..dialects import constraints, elsewhere
 from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
 from ..history import asked, baselines, chain, migration_files
 from ..history.migration_files import Migration
+from ..internals import old_objects
 from ..operations import structure as ops
 from ..schema import notation
-from ..schema.model import Attribute, Schema, Table, TableName
+from ..schema.model import Schema, Table, TableName
 from . import drift, plan
 from .deployment import Deployment
 from .plan import Group
@@ -81,8 +81,61 @@ def _remaining(found: Mapping[TableName, Table], expected: Mapping[TableName, Ta
     return difference(found, expected, Answers(drops=frozenset((name, None) for name in found))).operations
 
 
-def refusal(deployment: Deployment, name: str, *, only_types: bool = False) -> PipelineError:
-    """Give the error for a schema with the shape of no version; ``only_types`` where only types and comments differ."""
+def refuse_elsewhere(deployment: Deployment, chosen: Iterable[str]) -> None:
+    """Refuse to adopt where no schema is there or has a record, and other databases have the tables.
+
+    Raises
+    ------
+    PipelineError
+        If so; it names the databases.
+    """
+    target, chosen = deployment.target, list(chosen)
+    wanted = [name for name in deployment.histories if not chosen or name in chosen]
+    if deployment.records or any(name in deployment.shapes and deployment.shapes[name].tables for name in wanted):
+        return
+    latest = {name: history.latest for name in wanted if (history := deployment.histories[name]).latest is not None}
+    tables = {name: {t.name.table for t in shot.shape} for name, shot in latest.items() if shot is not None}
+    found = elsewhere.databases_with(target.connection, tables)
+    if not found:
+        return
+    plain = target.prefix.removeprefix("dev_")
+    prefixes = [{database.removesuffix(name) for database in where} for name, where in found.items()]
+    common = set.intersection(*prefixes)
+    if plain in common and target.environment != "prod":
+        do = f"The lab's databases are those of prod: run {target.program} --env prod adopt."
+    elif common:
+        do = f'Say prefix="{sorted(common)[0]}" in the package\'s __init__.py, then {target.program} --env prod adopt.'
+    else:
+        do = "Call the schema modules and the prefix in the package's __init__.py as the databases are called."
+    raise PipelineError(
+        f"There are no tables in {', '.join(deployment.databases[name] for name in wanted)}.",
+        " ".join(f"Those of {name} are in {', '.join(where[:_NAMED])}." for name, where in found.items()),
+        do,
+        exit_code=ExitCode.PENDING,
+    )
+
+
+def refusal(deployment: Deployment, names: list[str], *, only_types: bool = False) -> PipelineError:
+    """Give the error for schemas with the shapes of no version; ``only_types`` where only types and comments differ."""
+    described = {name: _described(deployment, name, only_types=only_types) for name in names}
+    do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
+    if only_types:
+        command = f"{deployment.target.command} adopt --types"
+        do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
+    elif any(old_objects.kind_of(a.type) for name in names for t in deployment.shapes[name] for a in t.attributes):
+        do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
+    one = len(names) == 1
+    return PipelineError(
+        f"{', '.join(deployment.databases[name] for name in names)} "
+        + (f"has the shape of no version of {names[0]}." if one else "have the shapes of no versions of theirs."),
+        " ".join(text if one else f"{name}: {text}" for name, text in described.items()),
+        do,
+        exit_code=ExitCode.DRIFT,
+    )
+
+
+def _described(deployment: Deployment, name: str, *, only_types: bool) -> str:
+    """Say in what a schema differs from its newest snapshot."""
     latest, shape = deployment.histories[name].latest, drift.visible(deployment.shapes[name])
     texts = drift.describe(latest.shape, shape) if latest else []
     if latest and not only_types:
@@ -93,18 +146,7 @@ def refusal(deployment: Deployment, name: str, *, only_types: bool = False) -> P
         first = drift.describe(latest.shape, Schema(name, tuple(retyped)))
         texts = [*first, *(text for text in texts if text not in first)]
     more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
-    do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
-    if only_types:
-        command = f"{deployment.target.command} adopt --types"
-        do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
-    elif any(_in_store_of_0_14(attribute) for table in shape for attribute in table.attributes):
-        do = "Values in object stores are those of DataJoint 0.14; docs/adopting.md says what to do with them. " + do
-    return PipelineError(
-        f"{deployment.databases[name]} has the shape of no version of {name}.",
-        " ".join(texts[:_NAMED]) + more or "There is no snapshot to compare it with.",
-        do,
-        exit_code=ExitCode.DRIFT,
-    )
+    return " ".join(texts[:_NAMED]) + more or "There is no snapshot to compare it with."
 
 
 # --- Types -----------------------------------------------------------------------------------------------------------
@@ -128,9 +170,9 @@ def group(deployment: Deployment, names: list[str]) -> Group:
     PipelineError
         If more differs.
     """
-    planned, other = _retyping(deployment, names)
+    planned, others = _retyping(deployment, names)
     if planned is None:
-        raise refusal(deployment, other)
+        raise refusal(deployment, others)
     plan.add_steps(deployment, planned, planned.instead or [], constraints.names(deployment.catalogue), frozenset())
     return planned
 
@@ -140,35 +182,32 @@ def only_types_differ(deployment: Deployment, names: list[str]) -> bool:
     return _retyping(deployment, names)[0] is not None
 
 
-def _retyping(deployment: Deployment, names: list[str]) -> tuple[Group | None, str]:
-    """Give a group without steps; or None, and the schema that differs in more than types."""
+def _retyping(deployment: Deployment, names: list[str]) -> tuple[Group | None, list[str]]:
+    """Give a group without steps; or None, and the schemas that differ in more than types."""
     latest = {name: history.latest for name in names if (history := deployment.histories[name]).latest is not None}
     before = deployment.tables
     after = {n: t for n, t in before.items() if n.schema not in latest}
     after |= {table.name: table for snapshot in latest.values() if snapshot for table in snapshot.shape}
     operations = _remaining(before, after)
-    other = next((op for op in operations if not _changes_only_types(op)), None)
-    if other is not None or len(latest) < len(names):
-        return None, other.table.schema if other is not None else names[0]
+    others = {op.table.schema for op in operations if not _changes_only_types(op)} | {*names} - {*latest}
+    if others:
+        return None, sorted(others)
     markers = [
         Migration(name, snapshot.version, None, migration_files.TYPES) for name, snapshot in latest.items() if snapshot
     ]
-    return Group(markers, before, instead=operations), ""
+    return Group(markers, before, instead=operations), []
 
 
 def _changes_only_types(operation: ops.Operation) -> bool:
     """Tell whether an operation changes no more than a type or a comment."""
     if isinstance(operation, ops.ChangeComment):
         return True
+    if isinstance(operation, ops.DropForeignKey):
+        return operation.key.parent.table.startswith(old_objects.LIST)
     if not isinstance(operation, ops.AlterAttribute):
         return False
     was, will = operation.before, operation.after
-    if _in_store_of_0_14(was):
+    if old_objects.kind_of(was.type) is not None and not old_objects.converts(was.type, will.type):
         return False
     default = None if was.default is None else notation.normal_default(will.type, was.default)
     return (was.name, was.nullable, default) == (will.name, will.nullable, will.default)
-
-
-def _in_store_of_0_14(attribute: Attribute) -> bool:
-    """Tell whether an attribute holds numbers of objects that DataJoint 0.14 keeps in a store."""
-    return re.match(r"(blob|attach|filepath)@[\w-]+, stored as ", attribute.type) is not None

@@ -15,7 +15,7 @@ from ..schema.model import TableName
 from . import adoption, drafts, drift, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
-from .steps import LockedStatements
+from .steps import LockedStatements, PlannedStep, Recoding
 from .target import Target
 
 #: Rows from which writing a table anew, or locking it, is worth a warning.
@@ -45,6 +45,9 @@ class AffectedTable:
         Whether the server writes it anew.
     lock : str
         Who has to wait meanwhile: ``all``, ``writes`` or, for a moment only, ``brief``.
+    change : str
+        How it is changed: ``in an instant``, ``in place`` or, row by row, ``copied``. The statements name what they
+        need, and the server would refuse one that takes more.
     """
 
     table: TableName
@@ -54,6 +57,7 @@ class AffectedTable:
     workers: int
     rewritten: bool
     lock: str
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class Impact:
                     "workers": t.workers,
                     "rewritten": t.rewritten,
                     "lock": t.lock,
+                    "change": t.change,
                 }
                 for t in self.tables
             ],
@@ -267,7 +272,17 @@ def _affected(deployment: Deployment, group: Group, measured: _Measured) -> Iter
             measured.jobs.get(old, 0),
             any(step.rewrites for step in steps),
             next(lock for lock in ("all", "writes", "brief") if lock in locks),
+            _how(steps),
         )
+
+
+def _how(steps: list[PlannedStep]) -> str:
+    """Say how some steps change a table."""
+    if any(step.rewrites for step in steps):
+        return "copied"
+    if any(isinstance(s, Recoding) or s.changes_rows or s.algorithm == "INPLACE" for s in steps):
+        return "in place"
+    return "in an instant"
 
 
 class _Measured:

@@ -41,6 +41,17 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     "Keep its definition and drop it, run the command again, and make it as it is to be then.",
                 ),
             )
+        elif violation.kind == "stored":
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has {violation.counted}.",
+                    "Each is read before the first step, and then copied; nothing was changed.",
+                    "See that datajoint.json names the store and that the objects are there, or delete the rows that "
+                    "have lost theirs.",
+                    exit_code=ExitCode.DATA_LOSS,
+                ),
+            )
         elif violation.kind == "using":
             yield (
                 violation,

@@ -25,7 +25,7 @@ from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import PipelineError
 from ..history.migration_files import Migration
-from ..internals.codecs import not_a_blob, unstorable
+from ..internals.codecs import not_a_blob, unreadable, unstorable
 from ..internals.connection import literals, longest_statement, refuse_long
 from ..operations import data
 from ..operations import structure as ops
@@ -117,7 +117,7 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        return self.kind in ("null", "duplicate", "parent", "object", "using") and not self.unsure
+        return self.kind in ("null", "duplicate", "parent", "object", "stored", "using") and not self.unsure
 
 
 @dataclass
@@ -588,6 +588,10 @@ def _shown(value: object) -> str:
 def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -> None:
     """Count values that another codec cannot hold."""
     what = step.conversion
+    if lost := unreadable(connection, what.place, what.source):
+        words = f"objects of {what.source} that cannot be copied: {'; '.join(lost)}"
+        name = TableName(step.table.schema, what.place[1])
+        group.violations.append(Violation(name, "stored", len(lost), words, (what.source,)))
     found, why = unstorable(connection, what.place, what.source, what.type)
     if found:
         words = f"values of {what.source} that {what.type} cannot hold ({why})"

@@ -164,10 +164,12 @@ def _before(now: Deployment, head: Mapping[str, Any], touched: set[Place]) -> De
     )
 
 
-#: Types, parts of indexes and defaults that may stand in a statement as they are, whoever wrote them.
+#: Types, what else there is to a column, parts of indexes and defaults that may stand in a statement as they are,
+#: whoever wrote them.
 _PLAIN_TYPE = re.compile(
     r"[a-z]\w*(?: unsigned| precision| varying)*(?:\(\d+(?:,\d+)?\))?(?: unsigned| with(?:out)? time zone)*"
 )
+_PLAIN_EXTRA = re.compile(r"(?:auto_increment|on update current_timestamp(?:\(\d\))?)?(?: ?\bcollation \w+)?")
 _PLAIN_PART = re.compile(r"\w+(?:\(\d+\))?(?: desc)?")
 _PLAIN_DEFAULT = re.compile(r"(?!\(|CURRENT|NOW|X'|.*[(';]).*|CURRENT_TIMESTAMP(?:\(\d\))?", re.IGNORECASE | re.DOTALL)
 
@@ -187,7 +189,7 @@ def _refuse_odd(before: introspection.CatalogTables, now: introspection.CatalogT
         odd = [c.stored for c in table.columns if c.stored not in enums and not _PLAIN_TYPE.fullmatch(c.stored)]
         values = [c.default for c in table.columns if c.default is not None and not is_text(c.stored)]
         odd += [value for value in values if not _PLAIN_DEFAULT.fullmatch(value)]
-        odd += [c.extra for c in table.columns if c.extra]
+        odd += [c.extra for c in table.columns if not _PLAIN_EXTRA.fullmatch(c.extra)]
         odd += [text for index in table.indexes for text in index.columns if not _PLAIN_PART.fullmatch(text)]
         if not {*odd} <= known:
             raise ValueError(f"no table has {sorted({*odd} - known)[0]!r}")

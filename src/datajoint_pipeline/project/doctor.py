@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..dialects import older_clients
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
 from ..planner import status
@@ -69,7 +70,10 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
         encrypted = tls.in_force(connection)
         facts.append(_encryption(config, encrypted))
         found += _server_problems(config, connection, encrypted)
-    found += _missing_rights(pipeline.target(environment))
+    target = pipeline.target(environment)
+    found += _missing_rights(target)
+    if not environment.embedded:
+        found += _older(target)
     return Report(environment.name, shown, facts, found)
 
 
@@ -118,6 +122,26 @@ def _missing_rights(target: Target) -> list[Problem]:
         for s in status.read(target)
         if s.state is status.State.UNREADABLE
     ]
+
+
+def _older(target: Target) -> Iterator[Problem]:
+    """Find who uses the schemas with DataJoint 0.14, which cannot read tables whose types are those of DataJoint 2."""
+    readable = {s.name: s.database for s in status.read(target) if s.state is not status.State.UNREADABLE}
+    adopting = "docs/adopting.md says what these can still do and what they break."
+    if sessions := older_clients.sessions(target.connection, readable):
+        yield Problem(
+            "older-client",
+            f"DataJoint 0.14 is connected: {'; '.join(sessions)}.",
+            f"It cannot read tables with the types of DataJoint 2; {adopting}",
+            "End these sessions, and have their code moved to DataJoint 2.",
+        )
+    for schema, who in older_clients.workers(target.connection, readable).items():
+        yield Problem(
+            "older-worker",
+            f"Jobs are reserved in {older_clients.JOBS} of {readable[schema]}: {'; '.join(who)}.",
+            f"Workers of DataJoint 0.14 use it, and no others look there; {adopting}",
+            f"End these workers; where none is left, delete the rows of {older_clients.JOBS}.",
+        )
 
 
 def _problems(project: Project, config: Any) -> list[Problem]:

@@ -21,7 +21,7 @@ _BUILT_IN = ("blob", "attach", "hash", "object", "npy", "filepath")
 
 #: What there is to say of objects in stores, of which 0.14 keeps the number in the row, and 2 a path and a checksum.
 _OBJECTS = (
-    "DataJoint 2 keeps objects otherwise, so fetch their values with 0.14 and insert them anew; the page "
+    "DataJoint 2 keeps objects otherwise; adopt --types copies those of 0.14 within their store, and the page "
     "Adopting of the template says more."
 )
 

@@ -268,6 +268,19 @@ class MySQL(Dialect):
 
     # --- Alterations -------------------------------------------------------------------------------------------------
 
+    def keeps_column(
+        self, before: Tables, old: tuple[TableName, str], after: Tables, new: tuple[TableName, str]
+    ) -> bool:
+        if super().keeps_column(before, old, after, new):
+            return True
+        # What DataJoint notes in the comment is nothing to the server; of a table out of sight, there is only its name.
+        columns = [
+            self.column(tables, table, table.attribute[name]).sql
+            for tables, (place, name) in ((before, old), (after, new))
+            if (table := tables.get(place)) is not None
+        ]
+        return len(columns) == 2 and columns[0] == columns[1]
+
     def obstacles(self, alteration: Alteration) -> Obstacles:
         change = self.change(alteration)
         moved = {change.old[name] for name in change.retyped | set(conversions(self, alteration, change))}

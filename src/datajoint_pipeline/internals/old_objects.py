@@ -1,0 +1,265 @@
+"""Objects of DataJoint 0.14: it lists those of a store in ``~external_<store>`` and has their numbers in the rows.
+
+The number is the MD5 sum of what DataJoint keeps of a value now under a name of the same sum. So an object is copied as
+it is, and the number of a row tells what the row has afterwards. Files of ``filepath`` stay where they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from ..quoting import quoter
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: What 0.14 notes in the comment of such an attribute.
+_MARKER = re.compile(r"(blob|attach|filepath)@([\w-]+)")
+
+#: What the names of its lists of objects begin with.
+LIST = "~external_"
+
+#: How 0.14 spreads objects over folders unless its settings say otherwise.
+_FOLDERS = (2, 2)
+
+#: Bytes that are read at once of a file that stays where it is.
+_CHUNK = 2**22
+
+
+class Stored(NamedTuple):
+    """What a column is to hold, as it stands there."""
+
+    text: str
+
+
+class Unreadable(Exception):
+    """An object cannot be read, or is not what was stored; in words."""
+
+
+def kind_of(type_: str) -> tuple[str, str] | None:
+    """Give codec and store of an attribute whose values are numbers of objects of 0.14; None for any other.
+
+    Parameters
+    ----------
+    type_ : str
+        What DataJoint 0.14 noted, or how the model writes such a type.
+    """
+    match = _MARKER.fullmatch(type_.removesuffix(", stored as binary(16)"))
+    return (match[1], match[2]) if match else None
+
+
+def converts(before: str, after: str) -> bool:
+    """Tell whether a type holds what another of 0.14 has the numbers of."""
+    kind = kind_of(before)
+    return kind is not None and re.fullmatch(rf"<{kind[0]}@[\w-]*>", after) is not None
+
+
+@dataclass
+class OldObjects:
+    """The objects of one attribute.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session, whose settings have the stores.
+    database : str
+        Where the rows are, and the list of the objects.
+    codec, store : str
+        As :func:`kind_of` gives them.
+    """
+
+    connection: dj.Connection
+    database: str
+    codec: str
+    store: str
+
+    def __post_init__(self) -> None:
+        self._known: dict[bytes, Mapping[str, Any]] = {}
+
+    @property
+    def _config(self) -> Any:
+        return self.connection._config
+
+    @cached_property
+    def _backend(self) -> Any:
+        from datajoint.hash_registry import get_store_backend
+
+        return get_store_backend(self.store, config=self._config)
+
+    def stored(self, number: bytes, type_: str) -> Stored:
+        """Copy an object to where the codec of a type keeps it, read it back, and give what the column then holds.
+
+        Raises
+        ------
+        Unreadable
+            If it cannot be read, or what was read back is something else.
+        """
+        from datajoint import get_codec
+        from datajoint.hash_registry import get_hash, put_hash
+
+        to = type_[1:-1].partition("@")[2] or None
+        if self.codec == "filepath":
+            path = str(self._listed(number)["filepath"])
+            context = {"_config": self._config}
+            return Stored(json.dumps(get_codec("filepath").encode(path, key=context, store_name=to)))
+        content = self._content(number)
+        found = put_hash(content, self.database, to, config=self._config)
+        if get_hash(found, config=self._config) != content:
+            raise Unreadable(f"{found['path']} is not what was written there")
+        return Stored(json.dumps(found))
+
+    def refused(self, numbers: list[bytes]) -> Iterator[str]:
+        """Name the objects that cannot be copied, each with the reason; every one is read."""
+        from datajoint.errors import DataJointError
+
+        try:
+            backend = self._backend
+            if backend.protocol == "file" and not backend.fs.isdir(backend._full_path("")):
+                raise DataJointError(f"there is no folder {backend._full_path('')}")
+        except Exception as error:
+            yield f"the store {self.store} cannot be reached ({_reason(error)})"
+            return
+        for number in numbers:
+            try:
+                if self.codec == "filepath":
+                    self._look(number)
+                else:
+                    self._content(number)
+            except Exception as error:
+                yield f"{UUID(bytes=number)}: {_reason(error)}"
+
+    def is_of(self, number: bytes, text: str) -> bool:
+        """Tell whether a column still holds what :meth:`stored` gave of an object."""
+        value = json.loads(text)
+        if self.codec == "filepath":
+            return bool(value.get("path") == self._listed(number)["filepath"])
+        listed = self._listed(number)
+        if self.codec == "blob" and listed["filepath"] is not None:
+            number = hashlib.md5(self._content(number)).digest()  # its number is of another kind
+        return bool(value.get("hash") == base64.b32encode(number).decode().rstrip("=").lower())
+
+    def _listed(self, number: bytes) -> Mapping[str, Any]:
+        """Give the row of an object in the list of 0.14."""
+        quote = quoter(self.connection)
+        sql = (
+            f"SELECT size, attachment_name, filepath, contents_hash FROM {quote(self.database)}."
+            f"{quote(LIST + self.store)} WHERE hash = %s"
+        )
+        if number not in self._known:
+            row = self.connection.query(sql, (number,), as_dict=True, reconnect=False).fetchone()
+            if row is None:
+                raise Unreadable(f"{LIST}{self.store} does not list it")
+            self._known[number] = dict(row)
+        return self._known[number]
+
+    def _content(self, number: bytes) -> bytes:
+        """Read what the codec of now keeps of an object: a blob as it is, an attachment behind its name."""
+        listed = self._listed(number)
+        head = b""
+        if self.codec == "attach":
+            head = f"{listed['attachment_name']}\0".encode()
+        paths = [*self._paths(number, listed)]
+        path = next((path for path in paths if self._backend.exists(path)), None)
+        if path is None:
+            raise Unreadable(f"{self._backend._full_path(paths[0])} is missing")
+        content: bytes = head + self._backend.get_buffer(path)
+        foreign = self.codec == "blob" and listed["filepath"] is not None
+        if not foreign and hashlib.md5(content).digest() != number:
+            raise Unreadable(f"{self._backend._full_path(path)} is not what was stored")
+        return content
+
+    def _paths(self, number: bytes, listed: Mapping[str, Any]) -> Iterator[str]:
+        """Give the places where an object may be."""
+        name = number.hex()
+        end = f".{listed['attachment_name']}" if self.codec == "attach" else ""
+        own = tuple(self._backend.spec.get("subfolding") or ())
+        for folders in dict.fromkeys((_FOLDERS, own, ())):
+            parts, start = list[str](), 0
+            for size in folders:
+                parts.append(name[start : start + size])
+                start += size
+            yield "/".join([self.database, *parts, name + end])
+        if self.codec == "blob" and listed["filepath"]:
+            yield str(listed["filepath"])  # as 0.11 called it
+
+    def _look(self, number: bytes) -> None:
+        """Read a file that stays where it is, and hold it against what was noted of it."""
+        listed = self._listed(number)
+        path, known = str(listed["filepath"]), listed["contents_hash"]
+        full = self._backend._full_path(path)
+        if not self._backend.exists(path):
+            raise Unreadable(f"{full} is missing")
+        if self._backend.size(path) != listed["size"]:
+            raise Unreadable(f"{full} has another size than what was stored")
+        if known is not None:
+            digest = hashlib.md5()
+            with self._backend.open(path) as file:
+                while part := file.read(_CHUNK):
+                    digest.update(part)
+            if digest.digest() != known:
+                raise Unreadable(f"{full} is not what was stored")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def unreadable(connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str]) -> list[str]:
+    """Name the objects that a column has the numbers of and that cannot be read; each is read.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session.
+    place : tuple of str
+        Database and name of the table.
+    column : str
+        The column.
+    kind : tuple of str
+        As :func:`kind_of` gives it.
+    """
+    quote = quoter(connection)
+    sql = f"SELECT DISTINCT {quote(column)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(column)} IS NOT NULL"
+    numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
+    return list(OldObjects(connection, place[0], *kind).refused(numbers)) if numbers else []
+
+
+def since(
+    connection: dj.Connection,
+    place: tuple[str, str],
+    key: tuple[str, ...],
+    kept: str,
+    current: str,
+    kind: tuple[str, str],
+) -> list[dict[str, Any]]:
+    """Find the rows whose object is not the one that they had the number of.
+
+    Parameters
+    ----------
+    connection : Connection
+        The session.
+    place : tuple of str
+        Database and name of the table.
+    key : tuple of str
+        Its primary key.
+    kept, current : str
+        The columns with the numbers, and with what was made of them.
+    kind : tuple of str
+        As :func:`kind_of` gives it.
+    """
+    quote, old = quoter(connection), OldObjects(connection, place[0], *kind)
+    columns = ", ".join(map(quote, (*key, kept, current)))
+    sql = f"SELECT {columns} FROM {quote(place[0])}.{quote(place[1])}"
+    found = []
+    for *values, number, text in connection.query(sql, args=None, reconnect=False).fetchall():
+        if (number is None) != (text is None) or (number is not None and not old.is_of(number, text)):
+            found.append(dict(zip(key, values, strict=True)))
+    return found

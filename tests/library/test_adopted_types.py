@@ -1,0 +1,203 @@
+"""Databases that DataJoint 0.14 made: their types and objects are brought to the code, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import adopted_database as adopted
+import pytest
+from conftest import Project, Server
+from living import ok
+
+
+def tables(mysql: Server) -> dict[str, str]:
+    """Every table that 0.14 knows, as the server describes it; numbers have no display widths any more."""
+    found = {}
+    for database in adopted.DATABASES.values():
+        for (table,) in mysql.execute(f"SHOW TABLES FROM `{database}`"):
+            if not table.startswith(("~migration", "~lineage")):
+                ((_, text),) = mysql.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
+                found[f"{database}.{table}"] = text.replace("tinyint(1)", "tinyint")
+    return found
+
+
+def rows(mysql: Server) -> dict[str, Any]:
+    """Every row as the server has it, with what 0.14 lists of its stores."""
+    names = [name for name in tables(mysql) if not name.endswith("~log")]
+    return {n: sorted(map(str, mysql.execute(f"SELECT * FROM `{'`.`'.join(n.split('.', 1))}`"))) for n in names}
+
+
+@dataclass
+class Made:
+    """What 0.14.10 made: the project that adopts it, every value as it fetched it, tables and rows as they were."""
+
+    project: Project
+    values: dict[str, Any]
+    before: tuple[dict[str, str], dict[str, Any]]
+    store: Path
+
+
+@pytest.fixture(scope="module")
+def made(mysql: Server, render: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    folder = tmp_path_factory.mktemp("adopted")
+    project = Project(render(folder / "my_pipeline", schema_prefix="lab_"), environment=mysql.variables)
+    values = adopted.load(mysql, folder / "store")
+    adopted.adapt(project, folder / "store")
+    yield Made(project, values, (tables(mysql), rows(mysql)), folder / "store")
+    mysql.drop(*adopted.DATABASES.values())
+
+
+def shown(project: Project) -> Any:
+    result = project.python("-c", adopted.SHOW, MY_PIPELINE_ENV="prod")
+    assert result.code == 0, result.err
+    return json.loads(result.out.strip().splitlines()[-1])
+
+
+#: Run a command, and be gone before a step: the first after some words, or one of some words. Or at an object.
+DYING = """
+import os
+import my_pipeline
+from datajoint_pipeline import cli
+from datajoint_pipeline.executor import stepping
+from datajoint_pipeline.internals.old_objects import OldObjects
+run, stored, done = stepping.run, OldObjects.stored, []
+def dying(target, databases, log, hold, step, entry):
+    if {words!r} in done[-1:]:
+        os._exit(9)
+    done.append(step.words.partition(",")[0])
+    return run(target, databases, log, hold, step, entry)
+def leaving(*arguments):
+    found = stored(*arguments)
+    done.append("object")
+    if done.count("object") == {objects}:
+        os._exit(9)
+    return found
+stepping.run, OldObjects.stored = dying, leaving
+cli.run(my_pipeline.pipeline, ["--env", "prod", "adopt", *{arguments}])
+"""
+
+
+def killed(project: Project, *arguments: str, words: str = "", objects: int = 0) -> None:
+    """Run ``adopt`` and kill it after a step that begins with some words, or when so many objects were copied."""
+    died = project.python("-c", DYING.format(arguments=arguments, words=words, objects=objects))
+    assert died.code == 9, died.out + died.err
+    ok(project, "--env", "prod", "status", code=6)
+
+
+def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
+    shown = ok(made.project, "--env", "prod", "--json", "adopt", "--types", "colony", "--dry-run", code=3).json
+    (group,) = shown["groups"]
+    keys = [s["words"] for s in group["statements"] if "foreign key" in s["words"]]
+    # Those of numbers without sign, which get another type; what refers to a text has another comment alone.
+    assert keys and all("subject_id" in words for words in keys), keys
+    assert len(keys) == len(set(keys))
+    (line,) = [s for s in group["statements"] if s["words"] == "change line, change note in colony.Line"]
+    assert line["algorithm"] == "INSTANT"
+    tables = {table["table"]: table["change"] for table in group["tables"]}
+    assert (tables["colony.Line"], tables["colony.Subject"]) == ("in an instant", "copied")
+
+
+def test_where_the_tables_are_is_said_and_all_differences(made: Made) -> None:
+    project = made.project
+    dev = ok(project, "--env", "dev", "adopt", code=3)
+    assert "Those of colony are in lab_colony. Those of rig are in lab_rig." in dev.err
+    assert "my-pipeline --env prod adopt" in dev.err and "prefix=" not in dev.err
+    project.replace(project.module("__init__"), 'prefix="lab_"', 'prefix="other_"')
+    other = ok(project, "--env", "prod", "adopt", code=3)
+    assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
+    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
+    both = ok(project, "--env", "prod", "adopt", code=4)
+    assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
+    assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
+
+
+def test_objects_that_are_missing_are_all_named_before_the_first_step(made: Made, mysql: Server) -> None:
+    folder = made.store.rename(made.store.with_name("away"))
+    gone = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
+    assert "the store raw cannot be reached" in gone.err
+    made.store.mkdir()
+    refused = ok(made.project, "--env", "prod", "--json", "adopt", "--types", "--dry-run", code=7)
+    said = "\n".join(error["what"] for error in refused.json["refused"])
+    lost = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(lost) >= 6 and all(path.name in said for path in lost)
+    made.store.rmdir()
+    folder.rename(made.store)
+    one = next(path for path in lost if path.suffix == ".csv").relative_to(folder)
+    text = (made.store / one).read_text()
+    (made.store / one).write_text("Something else")
+    changed = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
+    assert "is not what was stored" in changed.err and one.name in changed.err
+    (made.store / one).write_text(text)
+    assert (tables(mysql), rows(mysql)) == made.before
+
+
+def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
+    project = made.project
+    killed(project, "--types", words="change subject_id")
+    ok(project, "--env", "prod", "adopt", "--undo")
+    assert (tables(mysql), rows(mysql)) == made.before
+    killed(project, "--types", objects=3)
+    killed(project, "--types", words="change subject_id")  # the table with numbers of its own
+    ok(project, "--env", "prod", "adopt", "--types")
+    count, wrong = adopted.differing(shown(project), made.values)
+    assert not wrong and count > 100
+
+
+#: A row whose object 0.14 would not know.
+CAME = """
+import numpy as np
+from my_pipeline import rig
+rig.Session.insert1({"subject_id": 2, "session": 1, "protocol": [1]})
+rig.Scan.insert1({"subject_id": 2, "session": 1, "frames": np.arange(3)})
+"""
+
+
+def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made) -> None:
+    project = made.project
+    done = project.python("-c", CAME, MY_PIPELINE_ENV="prod")
+    assert done.code == 0, done.err
+    refused = ok(project, "--env", "prod", "adopt", "--undo", code=7)
+    assert "1 value in stores came since" in refused.err and "rig.Scan subject_id=2, session=1 (frames)" in refused.err
+    gone = "from my_pipeline import rig; (rig.Session & {'subject_id': 2}).delete(prompt=False)"
+    assert project.python("-c", gone, MY_PIPELINE_ENV="prod").code == 0
+    ok(project, "--env", "prod", "status")
+
+
+def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> None:
+    def found() -> dict[str, str]:
+        problems = made.project.run("--env", "prod", "--json", "doctor").json["problems"]
+        return {problem["id"]: problem["what"] for problem in problems}
+
+    assert not {"older-client", "older-worker"} & found().keys()
+    with closing(mysql.connect()) as session, session.cursor() as cursor:
+        cursor.execute('SHOW TABLE STATUS FROM `lab_rig` WHERE name="scan"')  # as 0.14.10 asks for a table
+        cursor.execute(
+            "INSERT INTO `lab_rig`.`~jobs` (table_name, key_hash, status, user, host, pid) "
+            "VALUES ('__mean', 'x', 'reserved', 'anna@lab', 'node7', 4711)"
+        )
+        problems = found()
+        cursor.execute("DELETE FROM `lab_rig`.`~jobs`")
+    assert "session" in problems["older-client"]
+    assert "lab_rig: anna@lab, process 4711 on node7" in problems["older-worker"]
+
+
+def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
+    killed(made.project, "--undo", words="take back: make rig.Scan what it was")
+    done = ok(made.project, "--env", "prod", "adopt", "--undo")
+    assert "Copies of objects stay in the store raw" in done.out and "~lineage" in done.out
+    assert (tables(mysql), rows(mysql)) == made.before
+    again = ok(made.project, "--env", "prod", "adopt", "--undo", code=1)
+    assert "There is no adoption to take back" in again.err
+    for name in ("colony", "rig"):  # one by one, and both back
+        ok(made.project, "--env", "prod", "adopt", "--types", name, code=3 if name == "colony" else 0)
+    assert adopted.differing(shown(made.project), made.values)[1] == []
+    away = made.store.rename(made.store.with_name("away"))
+    assert "the store raw cannot be reached" in ok(made.project, "--env", "prod", "adopt", "--undo", code=7).err
+    away.rename(made.store)
+    ok(made.project, "--env", "prod", "adopt", "--undo")
+    assert (tables(mysql), rows(mysql)) == made.before
