@@ -36,7 +36,7 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
         code = cache(pipeline.read_code)  # in a process of its own, once
         checks: dict[str, Callable[[], list[Finding]]] = {
             "files of the template": lambda: template.conflicts(project),
-            "imports and foreign keys": lambda: graph.check(graph.read(project.directory), project.versions),
+            "imports and foreign keys": lambda: graph.check(pipeline.graph, project.versions),
             f"definitions of {schemas}": lambda: _check_definitions(project),
             f"migrations of {schemas}": lambda: _check_migrations(project, code),
             f"migrations of {schemas}, on rows": lambda: _check_rows(project, code),
@@ -45,7 +45,8 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
         for name, look in checks.items():
             report(name)
             # Definitions can only be declared along a sound graph; its findings come first and explain more.
-            if found := look():
+            found += look()
+            if any(not finding.note for finding in found):
                 break
         jobs = _check_jobs(code().tables(project.versions).values()) if all(one.note for one in found) else []
         return [*found, *jobs, *library.check(project), *edited.result()]
@@ -143,7 +144,8 @@ def _check_definitions(project: Project) -> list[Finding]:
         return []
     if place := re.match(r"(\S+\.py), line (\d+): ", error["why"]):
         reason = error["why"][place.end() :]
-        return [Finding("definition", Path(place[1]).stem, int(place[2]), f"{error['what']} {reason}", error["do"])]
+        module = project.module_of(project.root / place[1])
+        return [Finding("definition", module, int(place[2]), f"{error['what']} {reason}", error["do"])]
     return [Finding("definition", "version", 1, f"{error['what']} {error['why']}", error["do"])]
 
 

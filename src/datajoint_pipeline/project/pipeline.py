@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from .project import Project, describe, import_package
 if TYPE_CHECKING:
     import datajoint as dj
 
+    from ..executor.initialize import Declare
     from ..internals.code import Code
     from ..planner.status import SchemaStatus
+    from .graph import Graph
 
 
 class Pipeline:
@@ -250,22 +253,73 @@ class Pipeline:
             self._opener, self._statuses = before, None
 
     @contextmanager
-    def declaring(self) -> Iterator[Callable[[str], ModuleType]]:
+    def declaring(self) -> Iterator[Declare]:
         """Let importing a module make the tables that are missing, for as long as this holds; gives a function that
-        imports a schema's module.
+        imports a schema's modules.
         """
         from .declaring import declare
 
-        modules = self.modules
-        with self.opening(self._open_and_make):
-            yield lambda schema: declare(self.package, modules[schema], self.project.command)
+        modules, begin = self.modules_by_schema, list[Callable[[str], None]]()
+
+        def open_begun(name: str) -> dj.Schema:
+            begin[-1](name)
+            return self._open_and_make(name)
+
+        def declare_schema(schema: str, begin_schema: Callable[[str], None]) -> list[ModuleType]:
+            begin.append(begin_schema)
+            for module in modules[schema]:
+                declare(self.package, module, self.project.command)
+            return self.import_schema(schema)
+
+        with self.opening(open_begun):
+            yield declare_schema
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The schema modules of the package as their sources show them, read once.
+
+        Raises
+        ------
+        PipelineError
+            If a module is not Python.
+        """
+        from . import graph
+
+        return graph.read(self.project.directory)
+
+    @property
+    def modules_by_schema(self) -> dict[str, tuple[str, ...]]:
+        """Give the modules that have tables of each schema, in dependency order; of each the one that opens it first.
+
+        Modules are named below the package, such as ``acquisition.session``.
+
+        Raises
+        ------
+        PipelineError
+            If a schema has no module.
+        """
+        return self.graph.modules_by_schema(self.project.versions)
 
     @property
     def modules(self) -> dict[str, str]:
-        """Give the module of each schema, in dependency order."""
-        from . import graph
+        """Give the first module of each schema, in dependency order.
 
-        return graph.read(self.project.directory).modules_in_order(self.project.versions)
+        Raises
+        ------
+        PipelineError
+            If a schema has no module.
+        """
+        return {schema: names[0] for schema, names in self.modules_by_schema.items()}
+
+    def import_schema(self, schema: str) -> list[ModuleType]:
+        """Import every module that has tables of a schema.
+
+        Raises
+        ------
+        PipelineError
+            If the schema has no module, or its database is not what the code needs.
+        """
+        return [import_module(f"{self.package}.{name}") for name in self.modules_by_schema[schema]]
 
     def read_code(self) -> Code:
         """Read the tables as the code declares them, in a process of its own and without a server."""

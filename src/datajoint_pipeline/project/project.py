@@ -54,9 +54,16 @@ class Project:
 
     def path_of(self, name: str) -> str:
         """Give the path, from the project's folder, of a file that a finding calls by its module, or its name."""
-        places = (self.root / name, self.directory / name, self.directory / f"{name}.py")
+        module = self.directory.joinpath(*name.split("."))
+        modules = (module.with_name(f"{module.name}.py"), module / "__init__.py")
+        places = (self.root / name, self.directory / name, *modules)
         found = next((place for place in places if place.is_file()), None)
         return name if found is None else os.path.relpath(found, self.root)
+
+    def module_of(self, path: Path) -> str:
+        """Give the name of a module below the package by its file."""
+        parts = Path(os.path.relpath(path, self.directory)).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def variable(self, name: str) -> str:
         """Name of an environment variable of this project, such as ``MY_PIPELINE_ENV``."""
@@ -161,7 +168,8 @@ def import_package(package: str) -> ModuleType:
 
 def _root(directory: Path) -> Path:
     # An editable install knows its project; a wheel belongs to the one whose configuration is nearest.
-    for folder in (*directory.parents[:2], Path.cwd(), *Path.cwd().parents):
+    above = 4 if _INSTALLED.isdisjoint(directory.parts) else 2  # such as code/python/
+    for folder in (*directory.parents[:above], Path.cwd(), *Path.cwd().parents):
         if (folder / CONFIG_FILE).is_file():
             return folder
     return Path.cwd()
