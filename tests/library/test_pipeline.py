@@ -39,6 +39,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (VERSIONS, {"prefix": 1}, "prefix of some_lab is not text"),
         (VERSIONS, {"default_environment": 3}, "default_environment of some_lab is not text"),
         (VERSIONS + "COMMAND = 1\n", {}, "command of some_lab is not text"),
+        (VERSIONS, {"databases": ["subject"]}, "SCHEMA_DATABASES is not a dictionary"),
+        (VERSIONS + 'SCHEMA_DATABASES = {"sheet": "U19_Sheet"}\n', {}, "SCHEMA_DATABASES names 'sheet'"),
+        (VERSIONS, {"databases": {"subject": "a`b"}}, "no name that a server takes"),
+        (
+            'SCHEMA_VERSIONS = {"a": "1.0", "b": "1.0"}',
+            {"prefix": "x_", "databases": {"b": "x_a"}},
+            "two schemas one database",
+        ),
     ],
 )
 def test_what_does_not_describe_a_pipeline_is_refused_in_words(

@@ -44,6 +44,10 @@ class Pipeline:
         ``DEFAULT_ENVIRONMENT`` of the package, or ``local``.
     command : str, optional
         The console script; otherwise ``COMMAND`` of the package, or its name with dashes.
+    databases : dict, optional
+        Name on the server of each schema that does not have the prefix and its own name there; otherwise
+        ``SCHEMA_DATABASES`` of the package or its ``version.py``, or none. What an environment puts before every name
+        (``dev_``) stands before these too.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Pipeline:
         prefix: str | None = None,
         default_environment: str | None = None,
         command: str | None = None,
+        databases: Mapping[str, str] | None = None,
     ) -> None:
         self.package = package
         self._describe = partial(
@@ -63,6 +68,7 @@ class Pipeline:
             prefix=prefix,
             default_environment=default_environment,
             command=command,
+            databases=databases,
         )
         self._environment: Environment | None = None
         self._connection: dj.Connection | None = None
@@ -181,6 +187,7 @@ class Pipeline:
             name=project.package,
             environment=environment.name,
             prefix=environment.prefix,
+            database_of=environment.database,
             files=project.files,
             backups=project.backups,
             program=project.command,

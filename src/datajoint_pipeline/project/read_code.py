@@ -41,7 +41,7 @@ def record(pipeline: Pipeline) -> Recording:
     project = pipeline.project
     modules = pipeline.graph
     ordered = [name for names in pipeline.modules_by_schema.values() for name in names]
-    recording = declaration.install(pipeline.config, project.sources, project.versions, project.prefix)
+    recording = declaration.install(pipeline.config, project.sources, project.versions, project.database)
     with pipeline.opening(recording.open_schema):
         for name in dict.fromkeys([*ordered, *modules.modules]):
             try:
