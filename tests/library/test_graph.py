@@ -239,3 +239,21 @@ def test_graph_is_known_without_datajoint(small: Project) -> None:
 def test_importing_the_package_connects_to_nothing(small: Project, tmp_path: Path) -> None:
     code = "import sys, my_pipeline; assert 'datajoint' not in sys.modules and my_pipeline.SCHEMA_VERSIONS"
     assert small.python("-c", code, DJ_HOST="no.such.host").code == 0
+
+
+def test_module_that_waits_to_be_activated_is_read_once_another_activates_it(small: Project) -> None:
+    waiting = (
+        HEADER.format(imports="", name="d")
+        .replace("from . import open_schema\n", "")
+        .replace("open_schema('d')", "dj.Schema()")
+    )
+    small.write(small.module("parts/d"), waiting + TABLE.format(table="D", lines="    -> elsewhere.Subject"))
+    assert ids(small) == [("unread-schema", "parts.d")]
+    activate = "from . import a, pipeline\nfrom .parts import d as part\n\npipeline.activate(part, 'd', linking_module=__name__)\n"
+    small.write(small.module("e"), activate)
+    versions(small, "a", "b", "c", "d")
+    assert ids(small) == [] and notes(small) == []
+    shown = small.python("-c", "from my_pipeline import pipeline as p; print(p.modules_by_schema['d'])")
+    assert ast.literal_eval(shown.out) == ("e", "parts.d")
+    small.write(small.module("e"), activate.replace("'d'", "d_name()"))
+    assert sorted(ids(small)) == [("unread-schema", "e"), ("unread-schema", "parts.d")]

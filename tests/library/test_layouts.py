@@ -13,7 +13,8 @@ from conftest import Project, Server
 FILES = {
     "version": """
 __version__ = "0.1.0"
-SCHEMA_VERSIONS = {"colony": "1.0.0", "rigs": "1.0.0", "calibration": "1.0.0", "licking": "1.0.0"}
+SCHEMA_VERSIONS = {"colony": "1.0.0", "rigs": "1.0.0", "calibration": "1.0.0", "licking": "1.0.0",
+    "zoo": "1.0.0", "weights": "1.0.0"}
 SCHEMA_DATABASES = {"rigs": "U19_Rigs", "calibration": "calib-2"}  # as they are called on the lab's server
 """,
     # One schema in three modules: one opens it and has no table, one is imported by the other.
@@ -106,6 +107,42 @@ class Licks(dj.Computed):
         gain = (rigs.Calibration & key).fetch1("gain")
         self.insert1({**key, "licks": int(gain)})
 ''',
+    # An installed Element, and a module of the package's own in the same style.
+    "zoo": """
+import element_zoo
+
+from . import pipeline
+from .colony.mice import Mouse as Subject
+
+
+def get_price():
+    return 4.0
+
+
+pipeline.activate(element_zoo, "zoo", linking_module=__name__)
+""",
+    "parts/weighing": '''
+import datajoint as dj
+
+schema = dj.Schema()
+
+
+@schema
+class Weight(dj.Manual):
+    definition = """
+    -> visits.Cost
+    ---
+    weight : float32
+    """
+''',
+    "weights": """
+import element_zoo as visits
+
+from . import pipeline, zoo
+from .parts import weighing
+
+pipeline.activate(weighing, "weights", linking_module=__name__)
+""",
 }
 
 #: What each schema is called on the server, in `dev`.
@@ -114,7 +151,50 @@ NAMES = {
     "rigs": "dev_U19_Rigs",
     "calibration": "dev_calib-2",
     "licking": "dev_lay_licking",
+    "zoo": "dev_lay_zoo",
+    "weights": "dev_lay_weights",
 }
+
+#: An installed Element, as DataJoint's own are written: its tables wait for a name and for what they refer to.
+ELEMENT = '''
+import importlib
+import inspect
+
+import datajoint as dj
+
+schema = dj.Schema()
+_linking_module = None
+
+
+def activate(zoo_schema_name, *, create_schema=True, create_tables=True, linking_module=None):
+    global _linking_module
+    if isinstance(linking_module, str):
+        linking_module = importlib.import_module(linking_module)
+    assert inspect.ismodule(linking_module)
+    _linking_module = linking_module
+    objects = linking_module.__dict__
+    schema.activate(zoo_schema_name, create_schema=create_schema, create_tables=create_tables, add_objects=objects)
+
+
+@schema
+class Visit(dj.Manual):
+    definition = """
+    -> Subject
+    visit : int16
+    """
+
+
+@schema
+class Cost(dj.Computed):
+    definition = """
+    -> Visit
+    ---
+    price : float64
+    """
+
+    def make(self, key):
+        self.insert1({**key, "price": _linking_module.get_price()})
+'''
 
 ROWS = """
 from my_pipeline.colony import cages, mice
@@ -122,9 +202,13 @@ from my_pipeline import rigs
 mice.Mouse.insert1({"mouse": 1, "strain": "wild"})
 cages.Cage.insert1({"mouse": 1, "cage": 3})
 rigs.Rig.insert1({"rig": 7})
+from my_pipeline import weights
+weights.visits.Visit.insert1({"mouse": 1, "visit": 2})
 """
 
 LICKS = "from my_pipeline.behaviour.licks.sensor import Licks; print(Licks.to_dicts())"
+
+WEIGHTS = "from my_pipeline import weights as w; print(w.visits.Cost.to_dicts(), w.weighing.Weight.full_table_name)"
 
 
 def lay_out(folder: Path, files: dict[str, str], place: str = "python") -> Project:
@@ -150,6 +234,7 @@ def lab(
     project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
     if server.backend == "postgresql":  # where DataJoint does not find tables behind capital letters
         project.replace("python/my_pipeline/version.py", "U19_Rigs", "u19_rigs")
+    project.write("python/element_zoo.py", ELEMENT)
     made = project.run("init")
     assert made.code == 0, made.err
     yield project
@@ -167,6 +252,8 @@ def test_every_schema_is_made_and_used(lab: Project) -> None:
     worked = lab.run("worker", "--once")
     assert worked.code == 0, worked.err
     assert lab.python("-c", LICKS).out.splitlines()[-1] == "[{'mouse': 1, 'rig': 7, 'licks': 2}]"
+    shown = lab.python("-c", WEIGHTS)
+    assert "[{'mouse': 1, 'visit': 2, 'price': 4.0}]" in shown.out and "dev_lay_weights" in shown.out
 
 
 def test_job_tables_stand_in_the_schema_of_their_table(lab: Project) -> None:
@@ -176,6 +263,7 @@ def test_job_tables_stand_in_the_schema_of_their_table(lab: Project) -> None:
     )
     tables = [(database, table) for database, table in json.loads(lab.python("-c", code).out.splitlines()[-1])]
     assert ("dev_calib-2", "~~calibration") in tables and ("dev_lay_licking", "~~licks") in tables
+    assert ("dev_lay_zoo", "~~cost") in tables and ("dev_lay_weights", "weight") in tables
     assert ("dev_lay_colony", "cage") in tables and ("dev_lay_colony", "mouse") in tables
 
 
@@ -184,16 +272,22 @@ def test_checked_revised_migrated_and_guarded(lab: Project) -> None:
     assert checked.code == 0, checked.out + checked.err
     lab.replace("python/my_pipeline/colony/cages.py", "cage : int16", "cage : int16\n    room = null : int16")
     lab.replace("python/my_pipeline/rigs.py", "gain : float64", "gain : float64\n    offset = null : float64")
-    assert [f["module"] for f in lab.run("check", "--json").json["findings"]] == ["calibration", "colony"]
+    lab.replace("python/element_zoo.py", "price : float64", "price : float64\n    paid = null : date")
+    lab.replace(
+        "python/my_pipeline/parts/weighing.py", "weight : float32", "weight : float32\n    scale = null : int16"
+    )
+    changed = [f["module"] for f in lab.run("check", "--json").json["findings"]]
+    assert changed == ["calibration", "colony", "weights", "zoo"]
     revised = lab.run("revise", "-m", "room and offset")
     assert revised.code == 0, revised.err
     assert {path.name for path in (lab.folder / "python/my_pipeline/migrations").iterdir()} >= set(NAMES)
-    refused = lab.python("-c", LICKS)
-    assert refused.code != 0 and "does not fit" in refused.err
+    for code in (LICKS, WEIGHTS):
+        refused = lab.python("-c", code)
+        assert refused.code != 0 and "does not fit" in refused.err
     migrated = lab.run("migrate")
     assert migrated.code == 0, migrated.err
     assert lab.run("status").code == 0 and lab.run("check").code == 0
-    assert lab.python("-c", LICKS).code == 0
+    assert lab.python("-c", LICKS).code == 0 and lab.python("-c", WEIGHTS).code == 0
 
 
 def test_a_schema_is_added_below_modules_of_packages(lab: Project) -> None:

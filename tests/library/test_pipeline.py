@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import datajoint as dj
 import pytest
 from conftest import Project
 
 from datajoint_pipeline import Pipeline, PipelineError
+from datajoint_pipeline.project import elements
 
 VERSIONS = 'SCHEMA_VERSIONS = {"subject": "1.0.0"}\n'
 
@@ -73,6 +76,17 @@ def test_a_package_that_is_missing_is_named_and_its_own_errors_pass(package: Cal
     package("import nobodys_module\n")
     with pytest.raises(ModuleNotFoundError, match="nobodys_module"):
         Pipeline.load("some_lab")
+
+
+def test_what_cannot_be_activated_is_refused_in_words() -> None:
+    element, place = ModuleType("element_lab"), {"schema_name": "lab", "connection": object()}
+    with pytest.raises(PipelineError, match="which schema of element_lab"):
+        elements.activate(element, place, None)
+    schema = dj.Schema()
+    schema.database = "other_lab"
+    vars(element)["schema"] = schema
+    with pytest.raises(PipelineError, match="activated for other_lab already"):
+        elements.activate(element, place, None)
 
 
 THREADS = """

@@ -126,9 +126,9 @@ class Recording:
         """Give the schema in the code that is meant where a module names a database."""
         return database if database in self._versions else self._named.get(database, database)
 
-    def open_schema(self, name: str) -> Any:
-        """Give the schema of a module."""
-        return dj.Schema(name, connection=self.connection)
+    def place(self, name: str) -> dict[str, Any]:
+        """Give the arguments of ``datajoint.Schema`` for a schema of the code."""
+        return {"schema_name": name, "connection": self.connection}
 
     def opened(self, database: str) -> None:
         """Take note of a schema."""

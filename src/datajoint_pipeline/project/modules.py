@@ -508,7 +508,6 @@ class _Package:
         )
         opened = [*own, *filled, *activations]
         names = [self._name_of(opening, source.name) for opening in opened]
-        needed |= {module for what, _ in source.activations for module in self._imported_from(source, what)}
         references = tuple(self._references(source))
         for node in source.classes:
             for _, target, _ in _written(node):
@@ -523,6 +522,8 @@ class _Package:
         for target, line in source.lines.items():
             if (split := self._split(target)) is not None and split[0] != source.name:
                 imports.setdefault(split[0], line)
+        if activations:  # what the other module refers to is looked up here
+            needed |= imports.keys()
         return Module(
             name=source.name,
             path=source.path,

@@ -75,7 +75,9 @@ class Pipeline:
         # Threads that come first at the same time get one connection, and one of them surveys the database.
         self._lock = threading.RLock()
         self._statuses: dict[str, SchemaStatus] | None = None
-        self._opener: Callable[[str], dj.Schema] = self._open_guarded
+        self._place: Callable[[str], dict[str, Any]] = self._guarded_place
+        #: Modules of others that were activated, by schema.
+        self._elements: dict[str, list[ModuleType]] = {}
 
     @classmethod
     def load(cls, package: str) -> Pipeline:
@@ -219,7 +221,44 @@ class Pipeline:
         PipelineError
             If the database cannot be reached, or has another version of the schema than the code.
         """
-        return self._opener(name)
+        import datajoint as dj
+
+        return dj.Schema(**self._place(name))
+
+    def activate(
+        self, element: ModuleType, schema: str, *, linking_module: str | ModuleType | None = None
+    ) -> dj.Schema:
+        """Activate a module whose schema is ``dj.Schema()``, such as an Element, as a schema of this pipeline.
+
+        Call it where a module is imported: ``pipeline.activate(lab, "lab", linking_module=__name__)``. Of a module that
+        activates several, call it for those first that the others refer to.
+
+        Parameters
+        ----------
+        element : module
+            The module; its own ``activate`` is called, where it has one.
+        schema : str
+            The schema's name in ``SCHEMA_VERSIONS``.
+        linking_module : str or module, optional
+            Where the element finds the tables that it refers to.
+
+        Returns
+        -------
+        datajoint.Schema
+            The module's schema, activated.
+
+        Raises
+        ------
+        PipelineError
+            As :meth:`open_schema`; or if the module has no such schema, or another pipeline activated it.
+        """
+        from . import elements
+
+        activated = elements.activate(element, self._place(schema), linking_module)
+        known = self._elements.setdefault(schema, [])
+        if element not in known:
+            known.append(element)
+        return activated
 
     def initialize(
         self, environment: str | None = None, *, report: Callable[[str], None] | None = None
@@ -251,13 +290,15 @@ class Pipeline:
             return initialize(self.target(chosen), declare, report)
 
     @contextmanager
-    def opening(self, opener: Callable[[str], dj.Schema]) -> Iterator[None]:
-        """Let something else open schemas for a while; what is known of the database is asked again after it."""
-        before, self._opener = self._opener, opener
+    def opening(self, place: Callable[[str], dict[str, Any]]) -> Iterator[None]:
+        """Let something else say where schemas are, as arguments of ``datajoint.Schema``; what is known of the database
+        is asked again afterwards.
+        """
+        before, self._place = self._place, place
         try:
             yield
         finally:
-            self._opener, self._statuses = before, None
+            self._place, self._statuses = before, None
 
     @contextmanager
     def declaring(self) -> Iterator[Declare]:
@@ -268,9 +309,14 @@ class Pipeline:
 
         modules, begin = self.modules_by_schema, list[Callable[[str], None]]()
 
-        def open_begun(name: str) -> dj.Schema:
+        def begun_place(name: str) -> dict[str, Any]:
             begin[-1](name)
-            return self._open_and_make(name)
+            environment = self.select()
+            return {
+                "schema_name": environment.database(name),
+                "connection": self.connect(environment),
+                "create_tables": True,
+            }
 
         def declare_schema(schema: str, begin_schema: Callable[[str], None]) -> list[ModuleType]:
             begin.append(begin_schema)
@@ -278,7 +324,7 @@ class Pipeline:
                 declare(self.package, module, self.project.command)
             return self.import_schema(schema)
 
-        with self.opening(open_begun):
+        with self.opening(begun_place):
             yield declare_schema
 
     @cached_property
@@ -319,14 +365,15 @@ class Pipeline:
         return {schema: names[0] for schema, names in self.modules_by_schema.items()}
 
     def import_schema(self, schema: str) -> list[ModuleType]:
-        """Import every module that has tables of a schema.
+        """Import every module that has tables of a schema, and give them with those that they activated for it.
 
         Raises
         ------
         PipelineError
             If the schema has no module, or its database is not what the code needs.
         """
-        return [import_module(f"{self.package}.{name}") for name in self.modules_by_schema[schema]]
+        modules = [import_module(f"{self.package}.{name}") for name in self.modules_by_schema[schema]]
+        return list(dict.fromkeys([*modules, *self._elements.get(schema, [])]))
 
     def read_code(self) -> Code:
         """Read the tables as the code declares them, in a process of its own and without a server."""
@@ -334,9 +381,7 @@ class Pipeline:
 
         return code.read(self.project.sources, "datajoint_pipeline.project.read_code")
 
-    def _open_guarded(self, name: str) -> dj.Schema:
-        import datajoint as dj
-
+    def _guarded_place(self, name: str) -> dict[str, Any]:
         from . import guard
 
         environment = self.select()
@@ -347,10 +392,4 @@ class Pipeline:
                 if self._statuses is None:
                     self._statuses = guard.survey(target)
                 guard.require(target, self._statuses, name)
-        return dj.Schema(environment.database(name), connection=connection, create_schema=False)
-
-    def _open_and_make(self, name: str) -> dj.Schema:
-        import datajoint as dj
-
-        environment = self.select()
-        return dj.Schema(environment.database(name), connection=self.connect(environment), create_tables=True)
+        return {"schema_name": environment.database(name), "connection": connection, "create_schema": False}

@@ -42,7 +42,7 @@ def record(pipeline: Pipeline) -> Recording:
     modules = pipeline.graph
     ordered = [name for names in pipeline.modules_by_schema.values() for name in names]
     recording = declaration.install(pipeline.config, project.sources, project.versions, project.database)
-    with pipeline.opening(recording.open_schema):
+    with pipeline.opening(recording.place):
         for name in dict.fromkeys([*ordered, *modules.modules]):
             try:
                 import_module(f"{project.package}.{name}")
