@@ -17,6 +17,8 @@ import yaml
 from adopting import KINDS, alone, copy, edit, found, fresh, readiness, write
 from conftest import PRESENT, ROOT, Project, git
 
+from datajoint_pipeline.project.template import template_files
+
 # --- Copying ---------------------------------------------------------------------------------------------------------
 
 
@@ -89,7 +91,9 @@ def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) ->
     assert "existing: true" in (tmp_path / ".copier-answers.dj.yml").read_text()
 
 
-def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["src", ".", "code/python"])
+def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path, place: str) -> None:
+    """Wherever the package stands, its modules are the lab's."""
     earlier = tmp_path / "template"
     shutil.copytree(template, earlier)
     script = earlier / "template/deploy/update-template.sh"
@@ -97,9 +101,14 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> No
     script.write_text(f"{now}# Earlier.\n", encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Earlier")
     git(earlier, "tag", "--force", PRESENT)
-    folder = write(tmp_path / "lab", pipelines.MODERN)
-    assert copy(earlier, folder, **KINDS["whisking"][1]).returncode == 0
-    git(folder, "add", "--all")
+    home = f"{place}/whisking".removeprefix("./")
+    files = {path.replace("src/whisking", home): text for path, text in pipelines.MODERN.items()}
+    folder = write(tmp_path / "lab", files)
+    assert copy(earlier, folder, **KINDS["whisking"][1], source_folder=place).returncode == 0
+    came = {path.name for path in (folder / home).iterdir() if f"{home}/{path.name}" not in files}
+    assert came == {"__main__.py", "migrations"} and (place == "src" or not (folder / "src").exists())
+    (folder / home / "migrations/README.md").write_text("Mine.\n", encoding="utf-8")
+    git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message=Adopted")
     script.write_text(now, encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Later")
@@ -108,9 +117,35 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> No
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     assert (folder / "deploy/update-template.sh").read_text(encoding="utf-8") == now
-    for path, text in pipelines.MODERN.items():
+    for path, text in {**files, f"{home}/migrations/README.md": "Mine.\n"}.items():
         assert (folder / path).read_text(encoding="utf-8") == text, path
-    assert not (folder / "adoption").exists() and not (folder / "src/whisking/version.py").exists()
+    assert not (folder / "adoption").exists() and not (folder / home / "version.py").exists()
+    owned = {f"{home}/__main__.py", f"{home}/migrations/README.md", "tests/test_pipeline.py", "pyproject.toml"}
+    assert owned.isdisjoint(template_files(folder))  # so that `check` says nothing of an edit
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        ("../python", "path within"),
+        ("/srv", "path within"),
+        ("a/../b", "path within"),
+        ("docs", "taken"),
+        ("", "path within"),
+    ],
+)
+def test_a_folder_that_cannot_hold_the_package_is_refused(
+    template: Path, tmp_path: Path, place: str, word: str
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        data = {"existing": True, "project_name": "whisking", "source_folder": place}
+        copier.run_copy(str(template), tmp_path / "p", data=data, defaults=True, quiet=True, vcs_ref=PRESENT)
+
+
+def test_a_new_project_has_its_package_where_projects_have_it(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a pipeline that exists"):
+        data = {"source_folder": "python"}
+        copier.run_copy(str(template), tmp_path / "p", data=data, defaults=True, quiet=True, vcs_ref=PRESENT)
 
 
 #: What the report is made of.
