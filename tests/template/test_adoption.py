@@ -67,6 +67,34 @@ def test_what_is_said_afterwards_fits(template: Path, tmp_path: Path) -> None:
     assert "datajoint-pipeline readiness ." in done.stderr and "git init" not in done.stderr
 
 
+def test_nothing_comes_that_harms_a_pipeline_that_is_not_converted(template: Path, tmp_path: Path) -> None:
+    """No licence that nobody chose, no CI that must fail, no pyproject.toml that hides setup.py; what is kept is told."""
+    folder = write(tmp_path, {**pipelines.LEGACY, "datajoint.json": "{}\n", "docs/index.md": "Mine.\n"})
+    done = copy(template, folder, project_name="odours")
+    assert done.returncode == 0 and "conflict" not in done.stderr, done.stderr
+    assert not any((folder / name).exists() for name in ("pyproject.toml", "LICENSE", ".github", ".gitlab-ci.yml"))
+    assert "Kept as they are: README.md, datajoint.json, docs/index.md.\n" in done.stderr
+    assert "datajoint.json may be of other answers" in done.stderr and "--ignored" in done.stderr
+    assert "No pyproject.toml was written" in done.stderr
+    answers = yaml.safe_load((folder / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["license"], answers["ci"], answers["source_folder"]) == ("none", "none", "src")
+    assert not {"kept", "has_setup", "folder_here", "package_folder"} & answers.keys()
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_files_that_are_there_are_no_conflict_whichever_they_are(template: Path, tmp_path: Path, ci: str) -> None:
+    for _ in range(2):
+        done = copy(template, tmp_path, project_name="odours", ci=ci, license="MIT")
+        assert done.returncode == 0 and "conflict" not in done.stderr, done.stderr
+        for path in tmp_path.rglob("*"):
+            if path.is_file() and path.name != ".copier-answers.yml":
+                path.write_text("Mine.\n", encoding="utf-8")
+    assert "LICENSE" in done.stderr and (tmp_path / "LICENSE").read_text(encoding="utf-8") == "Mine.\n"
+    project = done.stderr.partition("Kept as they are: ")[2].partition(".\n")[0].split(", ")
+    there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert there - {*project} == {".copier-answers.yml"}
+
+
 def test_schemas_are_not_answered_for_a_pipeline_that_exists(template: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="are read from its modules"):
         data = {"existing": True, "schemas": [{"name": "subject"}]}
@@ -160,7 +188,7 @@ def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -
     mine = [(r["path"], r["line"], r["rule"]) for r in modules if r["rule"] not in ("init-lines", "no-version")]
     assert sorted(mine) == sorted(pipelines.LEGACY_FINDINGS)
     assert {row["rule"] for row in rows} >= {
-        *("flat-layout", "old-packaging", "datajoint-pin", "init-lines", "no-version", "not-converted"),
+        *("flat-layout", "no-pyproject", "datajoint-pin", "init-lines", "no-version", "not-converted"),
         *("secret-committed", "fetch"),
     }
     says = {row["rule"]: row["do"] for row in rows}
