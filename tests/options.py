@@ -43,7 +43,7 @@ OPTIONS: dict[str, list[Any]] = {
     ],
     "author": ["The lab", 'O\'Neil "Q" & Söhne {{ x }}', "李"],
     "author_email": ["", "first.last+tag@example.org"],
-    "license": ["MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary"],
+    "license": ["MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary", "none"],
     "python_version": ["3.10", "3.11", "3.12", "3.13"],
     "backend": ["mysql", "postgresql"],
     "database_host": ["localhost", "db.example.org", "10.0.0.7"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -36,11 +37,11 @@ def versions(project: Project, *names: str) -> None:
     project.write(project.module("version"), text)
 
 
-def ids(project: Project) -> list[tuple[str, str]]:
+def ids(project: Project, kind: str = "error") -> list[tuple[str, str]]:
     code = (
         "import json; from datajoint_pipeline.project import graph; from my_pipeline import pipeline; own = pipeline.project; "
         "found = graph.check(graph.read(own.directory), own.versions); "
-        "print(json.dumps([(f.id, f.module) for f in found if f.what and f.do and f.line]))"
+        f"print(json.dumps([(f.id, f.module) for f in found if f.what and f.do and f.line and f.note == {kind == 'note'}]))"
     )
     result = project.python("-c", code)
     assert result.code == 0, result.err
@@ -123,10 +124,63 @@ def test_schema_without_version_and_version_without_schema(small: Project) -> No
     assert sorted(ids(small)) == [("no-module", "version"), ("no-version", "c")]
 
 
-def test_schema_in_two_modules(small: Project) -> None:
-    write(small, "d", "", "D", "d_id : int32")
-    small.replace(small.module("d"), "open_schema('d')", "open_schema('a')")
-    assert ("two-modules", "d") in ids(small)
+def notes(project: Project) -> list[tuple[str, str]]:
+    return ids(project, "note")
+
+
+def test_a_schema_may_have_several_modules_and_a_module_several_schemas(small: Project) -> None:
+    """Whether each opens it or takes it from another; a table belongs to the schema that its decorator names."""
+    small.write(small.module("d"), TABLE.format(table="D", lines="    -> a.A").replace("@schema", "@a.schema"))
+    small.replace(small.module("d"), "\n\n@", "import datajoint as dj\n\nfrom . import a\nfrom .c import *\n\n@")
+    text = small.read(small.module("d"))
+    extra = TABLE.format(table="E", lines="    -> C") + TABLE.format(table="F", lines="    -> E")
+    small.write(small.module("d"), text + extra.replace("@schema", "@b_schema").replace("@b_schema", "@schema", 1))
+    small.replace(small.module("d"), "\n\n@a", '\nb_schema = open_schema("b")\n\n@a')
+    assert ids(small) == [("order", "d")]  # F is in b and refers to E, which is in c
+    found = "p.modules_by_schema, p.modules, p.graph.modules['d'].tables"
+    shown = small.python("-c", f"from my_pipeline import pipeline as p; print(repr(({found})))")
+    by_schema, first, tables = ast.literal_eval(shown.out)
+    assert by_schema == {"a": ("a", "d"), "b": ("b", "d"), "c": ("c", "d")}
+    assert first == {"a": "a", "b": "b", "c": "c"} and tables == {"D": "a", "E": "c", "F": "b"}
+
+
+def test_modules_of_packages_are_found_at_any_depth(small: Project) -> None:
+    (small.folder / small.module("b")).unlink()
+    definition = "    -> base.A\n    b_id : int32"
+    text = HEADER.format(imports="", name="b").replace("from .", "from ...").replace("schema\n", "schema\nIMPORT\n", 1)
+    text = text + TABLE.format(table="B", lines=definition)
+    small.write(small.module("deep/down/b"), text.replace("IMPORT", "from ... import a as base"))
+    small.write(small.module("deep/down/__init__"), "from .b import B\n")
+    small.write(small.module("deep/broken"), "print 'of long ago'\n")
+    small.replace(
+        small.module("c"), "from . import open_schema, b", "from . import open_schema\nfrom .deep import down as b"
+    )
+    assert ids(small) == []
+    small.write(small.module("deep/down/b"), text.replace("IMPORT", "").replace("base.A", "a.A"))
+    assert ids(small) == [("missing-import", "deep.down.b")]
+    shown = small.run("check").out
+    assert "src/my_pipeline/deep/down/b.py:" in shown and "`from ... import a` at the top of deep/down/b.py" in shown
+
+
+def test_import_that_code_uses_is_a_note(small: Project) -> None:
+    write(small, "c", "a, b", "C", "-> b.B", "c_id : int32")
+    small.write(
+        small.module("c"), small.read(small.module("c")) + "\n    def count(self):\n        return len(a.A())\n"
+    )
+    assert ids(small) == [] and notes(small) == [("import-without-key", "c")]
+    small.write(small.module("c"), small.read(small.module("c")) + "\n# check: ignore import-without-key\n")
+    assert notes(small) == []
+
+
+def test_schema_whose_name_cannot_be_read(small: Project) -> None:
+    """It is an error where tables are given to it; names that the module itself says are read."""
+    small.replace(small.module("c"), "open_schema('c')", "open_schema(C + f\"{''}\")")
+    small.replace(small.module("c"), "\nschema =", "\nC = 'c'\nschema =")
+    assert ids(small) == []
+    small.replace(small.module("c"), "C = 'c'", "import os\nC = os.environ.get('C', 'c')")
+    assert ids(small) == [("unread-schema", "c")]
+    small.write(small.module("d"), "from . import open_schema\n\nimport os\nschema = open_schema(os.sep)\n")
+    assert notes(small) == [("unread-schema", "d")]
 
 
 @pytest.mark.parametrize(
@@ -185,3 +239,21 @@ def test_graph_is_known_without_datajoint(small: Project) -> None:
 def test_importing_the_package_connects_to_nothing(small: Project, tmp_path: Path) -> None:
     code = "import sys, my_pipeline; assert 'datajoint' not in sys.modules and my_pipeline.SCHEMA_VERSIONS"
     assert small.python("-c", code, DJ_HOST="no.such.host").code == 0
+
+
+def test_module_that_waits_to_be_activated_is_read_once_another_activates_it(small: Project) -> None:
+    waiting = (
+        HEADER.format(imports="", name="d")
+        .replace("from . import open_schema\n", "")
+        .replace("open_schema('d')", "dj.Schema()")
+    )
+    small.write(small.module("parts/d"), waiting + TABLE.format(table="D", lines="    -> elsewhere.Subject"))
+    assert ids(small) == [("unread-schema", "parts.d")]
+    activate = "from . import a, pipeline\nfrom .parts import d as part\n\npipeline.activate(part, 'd', linking_module=__name__)\n"
+    small.write(small.module("e"), activate)
+    versions(small, "a", "b", "c", "d")
+    assert ids(small) == [] and notes(small) == []
+    shown = small.python("-c", "from my_pipeline import pipeline as p; print(p.modules_by_schema['d'])")
+    assert ast.literal_eval(shown.out) == ("e", "parts.d")
+    small.write(small.module("e"), activate.replace("'d'", "d_name()"))
+    assert sorted(ids(small)) == [("unread-schema", "e"), ("unread-schema", "parts.d")]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import datajoint as dj
 import pytest
 from conftest import Project
 
 from datajoint_pipeline import Pipeline, PipelineError
+from datajoint_pipeline.project import elements
 
 VERSIONS = 'SCHEMA_VERSIONS = {"subject": "1.0.0"}\n'
 
@@ -39,6 +42,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (VERSIONS, {"prefix": 1}, "prefix of some_lab is not text"),
         (VERSIONS, {"default_environment": 3}, "default_environment of some_lab is not text"),
         (VERSIONS + "COMMAND = 1\n", {}, "command of some_lab is not text"),
+        (VERSIONS, {"databases": ["subject"]}, "SCHEMA_DATABASES is not a dictionary"),
+        (VERSIONS + 'SCHEMA_DATABASES = {"sheet": "U19_Sheet"}\n', {}, "SCHEMA_DATABASES names 'sheet'"),
+        (VERSIONS, {"databases": {"subject": "a`b"}}, "no name that a server takes"),
+        (
+            'SCHEMA_VERSIONS = {"a": "1.0", "b": "1.0"}',
+            {"prefix": "x_", "databases": {"b": "x_a"}},
+            "two schemas one database",
+        ),
     ],
 )
 def test_what_does_not_describe_a_pipeline_is_refused_in_words(
@@ -65,6 +76,17 @@ def test_a_package_that_is_missing_is_named_and_its_own_errors_pass(package: Cal
     package("import nobodys_module\n")
     with pytest.raises(ModuleNotFoundError, match="nobodys_module"):
         Pipeline.load("some_lab")
+
+
+def test_what_cannot_be_activated_is_refused_in_words() -> None:
+    element, place = ModuleType("element_lab"), {"schema_name": "lab", "connection": object()}
+    with pytest.raises(PipelineError, match="which schema of element_lab"):
+        elements.activate(element, place, None)
+    schema = dj.Schema()
+    schema.database = "other_lab"
+    vars(element)["schema"] = schema
+    with pytest.raises(PipelineError, match="activated for other_lab already"):
+        elements.activate(element, place, None)
 
 
 THREADS = """

@@ -17,6 +17,8 @@ import yaml
 from adopting import KINDS, alone, copy, edit, found, fresh, readiness, write
 from conftest import PRESENT, ROOT, Project, git
 
+from datajoint_pipeline.project.template import template_files
+
 # --- Copying ---------------------------------------------------------------------------------------------------------
 
 
@@ -65,6 +67,34 @@ def test_what_is_said_afterwards_fits(template: Path, tmp_path: Path) -> None:
     assert "datajoint-pipeline readiness ." in done.stderr and "git init" not in done.stderr
 
 
+def test_nothing_comes_that_harms_a_pipeline_that_is_not_converted(template: Path, tmp_path: Path) -> None:
+    """No licence that nobody chose, no CI that must fail, no pyproject.toml that hides setup.py; what is kept is told."""
+    folder = write(tmp_path, {**pipelines.LEGACY, "datajoint.json": "{}\n", "docs/index.md": "Mine.\n"})
+    done = copy(template, folder, project_name="odours")
+    assert done.returncode == 0 and "conflict" not in done.stderr, done.stderr
+    assert not any((folder / name).exists() for name in ("pyproject.toml", "LICENSE", ".github", ".gitlab-ci.yml"))
+    assert "Kept as they are: README.md, datajoint.json, docs/index.md.\n" in done.stderr
+    assert "datajoint.json may be of other answers" in done.stderr and "--ignored" in done.stderr
+    assert "No pyproject.toml was written" in done.stderr
+    answers = yaml.safe_load((folder / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["license"], answers["ci"], answers["source_folder"]) == ("none", "none", "src")
+    assert not {"kept", "has_setup", "folder_here", "package_folder"} & answers.keys()
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_files_that_are_there_are_no_conflict_whichever_they_are(template: Path, tmp_path: Path, ci: str) -> None:
+    for _ in range(2):
+        done = copy(template, tmp_path, project_name="odours", ci=ci, license="MIT")
+        assert done.returncode == 0 and "conflict" not in done.stderr, done.stderr
+        for path in tmp_path.rglob("*"):
+            if path.is_file() and path.name != ".copier-answers.yml":
+                path.write_text("Mine.\n", encoding="utf-8")
+    assert "LICENSE" in done.stderr and (tmp_path / "LICENSE").read_text(encoding="utf-8") == "Mine.\n"
+    project = done.stderr.partition("Kept as they are: ")[2].partition(".\n")[0].split(", ")
+    there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert there - {*project} == {".copier-answers.yml"}
+
+
 def test_schemas_are_not_answered_for_a_pipeline_that_exists(template: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="are read from its modules"):
         data = {"existing": True, "schemas": [{"name": "subject"}]}
@@ -89,7 +119,9 @@ def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) ->
     assert "existing: true" in (tmp_path / ".copier-answers.dj.yml").read_text()
 
 
-def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["src", ".", "code/python"])
+def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path, place: str) -> None:
+    """Wherever the package stands, its modules are the lab's."""
     earlier = tmp_path / "template"
     shutil.copytree(template, earlier)
     script = earlier / "template/deploy/update-template.sh"
@@ -97,9 +129,14 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> No
     script.write_text(f"{now}# Earlier.\n", encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Earlier")
     git(earlier, "tag", "--force", PRESENT)
-    folder = write(tmp_path / "lab", pipelines.MODERN)
-    assert copy(earlier, folder, **KINDS["whisking"][1]).returncode == 0
-    git(folder, "add", "--all")
+    home = f"{place}/whisking".removeprefix("./")
+    files = {path.replace("src/whisking", home): text for path, text in pipelines.MODERN.items()}
+    folder = write(tmp_path / "lab", files)
+    assert copy(earlier, folder, **KINDS["whisking"][1], source_folder=place).returncode == 0
+    came = {path.name for path in (folder / home).iterdir() if f"{home}/{path.name}" not in files}
+    assert came == {"__main__.py", "migrations"} and (place == "src" or not (folder / "src").exists())
+    (folder / home / "migrations/README.md").write_text("Mine.\n", encoding="utf-8")
+    git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message=Adopted")
     script.write_text(now, encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Later")
@@ -108,9 +145,35 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path) -> No
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     assert (folder / "deploy/update-template.sh").read_text(encoding="utf-8") == now
-    for path, text in pipelines.MODERN.items():
+    for path, text in {**files, f"{home}/migrations/README.md": "Mine.\n"}.items():
         assert (folder / path).read_text(encoding="utf-8") == text, path
-    assert not (folder / "adoption").exists() and not (folder / "src/whisking/version.py").exists()
+    assert not (folder / "adoption").exists() and not (folder / home / "version.py").exists()
+    owned = {f"{home}/__main__.py", f"{home}/migrations/README.md", "tests/test_pipeline.py", "pyproject.toml"}
+    assert owned.isdisjoint(template_files(folder))  # so that `check` says nothing of an edit
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        ("../python", "path within"),
+        ("/srv", "path within"),
+        ("a/../b", "path within"),
+        ("docs", "taken"),
+        ("", "path within"),
+    ],
+)
+def test_a_folder_that_cannot_hold_the_package_is_refused(
+    template: Path, tmp_path: Path, place: str, word: str
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        data = {"existing": True, "project_name": "whisking", "source_folder": place}
+        copier.run_copy(str(template), tmp_path / "p", data=data, defaults=True, quiet=True, vcs_ref=PRESENT)
+
+
+def test_a_new_project_has_its_package_where_projects_have_it(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a pipeline that exists"):
+        data = {"source_folder": "python"}
+        copier.run_copy(str(template), tmp_path / "p", data=data, defaults=True, quiet=True, vcs_ref=PRESENT)
 
 
 #: What the report is made of.
@@ -125,7 +188,7 @@ def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -
     mine = [(r["path"], r["line"], r["rule"]) for r in modules if r["rule"] not in ("init-lines", "no-version")]
     assert sorted(mine) == sorted(pipelines.LEGACY_FINDINGS)
     assert {row["rule"] for row in rows} >= {
-        *("flat-layout", "old-packaging", "datajoint-pin", "init-lines", "no-version", "not-converted"),
+        *("flat-layout", "no-pyproject", "datajoint-pin", "init-lines", "no-version", "not-converted"),
         *("secret-committed", "fetch"),
     }
     says = {row["rule"]: row["do"] for row in rows}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import adopted_pipelines as pipelines
 import adopted_tables as tables
 import pytest
-from adopting import edit, fresh, readiness, write
+from adopting import edit, found, fresh, readiness, write
 from conftest import Project, Server, git
 
 
@@ -24,6 +25,9 @@ def legacy(copied: dict[str, Path], tmp_path: Path, mysql: Server) -> Iterator[P
     readiness(folder, "--convert")
     subprocess.run("git mv -k odours/* src/odours/", shell=True, cwd=folder, check=True)
     edit(folder, pipelines.LEGACY_EDITS)
+    (whole,) = (row["do"] for row in found(folder) if row["rule"] == "no-pyproject")
+    lines = [line for line in whole.splitlines() if not line or line.startswith("    ")]
+    (folder / "pyproject.toml").write_text(textwrap.dedent("\n".join(lines)), encoding="utf-8")
     git(folder, "rm", "--quiet", "setup.py", "dj_local_conf.json")
     (folder / "requirements.txt").unlink()
     project = Project(folder, "odours", environment=mysql.variables)

@@ -24,7 +24,7 @@ else:
 BACKENDS = ("mysql", "postgresql")
 STORES = ("none", "file", "s3", "gcs", "azure", "s3")
 CI = ("github", "gitlab", "none")
-LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary")
+LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary", "none")
 
 #: Every backend with every CI; what else can be answered goes round, so that each value stands beside several others.
 VARIANTS = {
@@ -161,7 +161,14 @@ def test_rendering_does_not_depend_on_the_day(template: Path) -> None:
 )  # fmt: skip
 def test_a_licence_is_the_one_asked_for(projects: dict[str, Path], name: str, words: str) -> None:
     for variant, answers in VARIANTS.items():
-        text = (projects[variant] / "LICENSE").read_text(encoding="utf-8")
+        given, project = (
+            projects[variant] / "LICENSE",
+            (projects[variant] / "pyproject.toml").read_text(encoding="utf-8"),
+        )
+        assert given.is_file() == ("license" in project) == (answers["license"] != "none")
+        if not given.is_file():
+            continue
+        text = given.read_text(encoding="utf-8")
         assert (words in text) == (answers["license"] == name)
         assert "Copyright" in text and "The lab" in text
 

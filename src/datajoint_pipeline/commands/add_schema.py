@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import keyword
 import re
 from pathlib import Path
@@ -50,7 +49,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     known = graph.read(project.directory)
     depends = list(dict.fromkeys(depends))
     _check_name(project, name)
-    parents = [(module, _main_table(known, parent, module)) for parent, module in _modules(project, known, depends)]
+    parents = [_main_table(known, parent) for parent in _known(project, known, depends)]
     starter = Path(__file__).parent / "starter"
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
@@ -79,33 +78,30 @@ def _check_name(project: Project, name: str) -> None:
         raise PipelineError(f"There is a schema or a module {name} already.", "Nothing was written.", do)
 
 
-def _modules(project: Project, known: graph.Graph, depends: list[str]) -> list[tuple[str, str]]:
-    found = []
+def _known(project: Project, known: graph.Graph, depends: list[str]) -> list[str]:
     for parent in depends:
-        module = known.module_of(parent)
-        if parent not in project.versions or module is None:
+        if parent not in project.versions or known.module_of(parent) is None:
             raise PipelineError(
                 f"There is no schema {parent} to depend on.",
                 f"The project has {', '.join(project.versions)}.",
                 "Correct --depends; nothing was written.",
             )
-        found.append((parent, module))
-    return found
+    return depends
 
 
-def _main_table(known: graph.Graph, schema: str, module: str) -> str:
-    """Choose the table of a schema to refer to: the one named like it, else the last, which others lead up to."""
-    tables = known.modules[module].tables
-    named = _camel(schema)
-    if named in tables:
-        return named
-    tree = ast.parse(known.modules[module].path.read_text(encoding="utf-8"))
-    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.decorator_list]
-    if not classes:
+def _main_table(known: graph.Graph, schema: str) -> tuple[str, str]:
+    """Choose the table of a schema to refer to, with its module: the one named like the schema, else the last of the
+    first module, which others lead up to.
+    """
+    modules = [known.modules[name] for name in known.modules_of(schema)]
+    tables = [(module.name, table) for module in modules for table, of in module.tables.items() if of == schema]
+    if not tables:
+        files = " and ".join(module.file for module in modules)
         raise PipelineError(
-            f"The schema {schema} has no table to refer to.", f"{module}.py defines none.", "Write its tables first."
+            f"The schema {schema} has no table to refer to.", f"{files} defines none.", "Write its tables first."
         )
-    return classes[-1]
+    named = [(module, table) for module, table in tables if table == _camel(schema)]
+    return named[0] if named else [pair for pair in tables if pair[0] == tables[0][0]][-1]
 
 
 def _camel(name: str) -> str:
@@ -117,18 +113,30 @@ def _natural(name: str) -> list[tuple[str, int]]:
     return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[str, str]:
-    names = sorted(["open_schema", *dict.fromkeys(module for module, _ in parents)], key=_natural)
-    line = f"from . import {', '.join(names)}"
+def _import_line(package: str, names: list[str]) -> str:
+    line = f"from .{package} import {', '.join(names)}"
     if len(line) > _LINE:
-        line = "from . import (\n" + "".join(f"    {word},\n" for word in names) + ")"
+        line = f"from .{package} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+    return line
+
+
+def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[str, str]:
+    called = {module: module.rpartition(".")[2] for module, _ in parents}
+    for module in called:
+        if list(called.values()).count(called[module]) > 1:  # of two packages
+            called[module] = module.replace(".", "_")
+    names: dict[str, list[str]] = {"": ["open_schema"]}
+    for module, name_here in called.items():
+        package, _, last = module.rpartition(".")
+        names.setdefault(package, []).append(last if last == name_here else f"{last} as {name_here}")
+    lines = [_import_line(package, sorted(found, key=_natural)) for package, found in sorted(names.items())]
     return {
         "$package": project.package,
         "$schema": name,
         "$Table": _camel(name),
         "$Title": name.replace("_", " ").capitalize(),
-        "$imports": line,
-        "$references": "".join(f"    -> {module}.{table}\n" for module, table in parents),
+        "$imports": "\n".join(lines),
+        "$references": "".join(f"    -> {called[module]}.{table}\n" for module, table in parents),
     }
 
 

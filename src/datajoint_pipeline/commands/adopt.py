@@ -44,7 +44,7 @@ def plan_types(pipeline: Pipeline, environment: Environment, schemas: Collection
 def undo(
     pipeline: Pipeline,
     environment: Environment,
-    schemas: Iterable[str] = (),
+    schemas: Collection[str] = (),
     *,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,

@@ -37,7 +37,7 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
         code = cache(pipeline.read_code)  # in a process of its own, once
         checks: dict[str, Callable[[], list[Finding]]] = {
             "files of the template": lambda: template.conflicts(project),
-            "imports and foreign keys": lambda: graph.check(graph.read(project.directory), project.versions),
+            "imports and foreign keys": lambda: graph.check(pipeline.graph, project.versions),
             f"definitions of {schemas}": lambda: _check_definitions(project),
             "limits of the server": lambda: _check_server(pipeline, code),
             f"migrations of {schemas}": lambda: _check_migrations(project, code),
@@ -47,7 +47,8 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
         for name, look in checks.items():
             report(name)
             # Definitions can only be declared along a sound graph; its findings come first and explain more.
-            if found := look():
+            found += look()
+            if any(not finding.note for finding in found):
                 break
         jobs = _check_jobs(code().tables(project.versions).values()) if all(one.note for one in found) else []
         return [*found, *jobs, *library.check(project), *edited.result()]
@@ -143,20 +144,21 @@ def _check_definitions(project: Project) -> list[Finding]:
         return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
     if error is None:
         return []
-    return [_placed("definition", error["what"], error["why"], error["do"])]
+    return [_placed(project, "definition", error["what"], error["why"], error["do"])]
 
 
-def _placed(id_: str, what: str, why: str, do: str) -> Finding:
+def _placed(project: Project, id_: str, what: str, why: str, do: str) -> Finding:
     """Give a finding at the place that a reason begins with."""
     if place := re.match(r"(\S+\.py), line (\d+): ", why):
-        return Finding(id_, Path(place[1]).stem, int(place[2]), f"{what} {why[place.end() :]}", do)
+        module = project.module_of(project.root / place[1])
+        return Finding(id_, module, int(place[2]), f"{what} {why[place.end() :]}", do)
     return Finding(id_, "version", 1, f"{what} {why}", do)
 
 
 def _check_server(pipeline: Pipeline, read_code: Callable[[], Code]) -> list[Finding]:
     """Find what the server of the project would refuse; definitions were declared on the embedded one."""
     project, backend, code = pipeline.project, pipeline.config["database.backend"], read_code()
-    found = [_placed("server", what, why, "Correct the definition.") for what, why in code.problems[backend]]
+    found = [_placed(project, "server", what, why, "Correct the definition.") for what, why in code.problems[backend]]
     tables = code.tables(project.versions)
     for name, error in choice.refusals(backend, {schema: schema for schema in project.versions}, tables):
         what = f"{error.what} {error.why}".replace("; nothing was changed", "")

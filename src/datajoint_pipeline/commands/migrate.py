@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from importlib import import_module
 
 from ..executor import apply, owners, resume, stepping
 from ..executor.backup import Backups
@@ -117,13 +116,12 @@ def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
         return
     connection, databases = target.connection, {one.name: one.database for one in found}
     missing = job_tables.missing(connection, databases)
-    modules = pipeline.modules if missing else {}
-    for name in [name for name in modules if name in missing]:
+    for name in [name for name in databases if name in missing]:
         with suppress(Exception):
-            module = import_module(f"{pipeline.package}.{modules[name]}")
+            modules = pipeline.import_schema(name)
             acting, own = (
                 owners.acting(connection, databases.values()),
                 owners.handing_over(connection, [databases[name]]),
             )
             with one_session(connection), acting, own:
-                job_tables.make(connection, databases[name], module)
+                job_tables.make(connection, databases[name], modules)

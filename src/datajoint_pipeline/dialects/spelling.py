@@ -28,5 +28,5 @@ def refuse_changed(connection: dj.Connection, databases: Iterable[str]) -> None:
         raise PipelineError(
             f"{changed} is called {changed.lower()} on this server.",
             "By its lower_case_table_names, names are in small letters there, and DataJoint looks for the other one.",
-            "Write the prefix in the package's __init__.py, or the name of the schema, in small letters.",
+            "Write the prefix in the package's __init__.py, or the name of the schema in version.py, in small letters.",
         )

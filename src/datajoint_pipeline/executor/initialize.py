@@ -22,10 +22,12 @@ from . import apply, owners, stepping
 if TYPE_CHECKING:
     import datajoint as dj
 
+#: Given a schema, and what is to be called with the name of each schema before it is opened, imports the schema's
+#: modules, which makes the tables that are missing; gives the modules.
+Declare = Callable[[str, Callable[[str], None]], list[ModuleType]]
 
-def initialize(
-    target: Target, declare: Callable[[str], ModuleType], report: Callable[[str], None] | None = None
-) -> list[SchemaStatus]:
+
+def initialize(target: Target, declare: Declare, report: Callable[[str], None] | None = None) -> list[SchemaStatus]:
     """Make the schemas and tables that are missing, parents first, and record their versions.
 
     On PostgreSQL all of it is one transaction. On MySQL, where every statement that defines a table commits, the
@@ -36,7 +38,7 @@ def initialize(
     target : Target
         Where.
     declare : callable
-        Given a schema, imports the module that opens it, which makes the tables that are missing.
+        Imports the modules of a schema, which makes the tables that are missing.
     report : callable, optional
         Called with the name of each schema that is being made.
 
@@ -133,18 +135,25 @@ def _make(
     target: Target,
     missing: list[SchemaStatus],
     names: constraints.Names,
-    declare: Callable[[str], ModuleType],
+    declare: Declare,
     report: Callable[[str], None] | None,
 ) -> None:
     """Make schemas one by one, and record their versions."""
     connection, numbers = target.connection, dict[str, int]()
+    unmade = {schema.name: schema for schema in missing}
+
+    def begin(name: str) -> None:
+        """Have a schema and its record before its first table, also where a module opens two."""
+        if (schema := unmade.pop(name, None)) is not None:
+            _create_schema(connection, schema.database, names.collations.get(schema.database, ""))
+            numbers[schema.name] = _begun(target, schema)
+
     with owners.handing_over(connection, [schema.database for schema in missing]):
         for schema in missing:
             if report is not None:
                 report(schema.name)
-            _create_schema(connection, schema.database, names.collations.get(schema.database, ""))
-            numbers[schema.name] = _begun(target, schema)
-            job_tables.make(connection, schema.database, declare(schema.name))
+            begin(schema.name)
+            job_tables.make(connection, schema.database, declare(schema.name, begin))
             # The last is done when all have their fingerprints, which follow from other schemas, too.
             if schema is not missing[-1]:
                 journal.finish(connection, schema.database, numbers[schema.name])

@@ -13,7 +13,7 @@ import json
 import re
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
@@ -74,7 +74,7 @@ class _StandIn(dj.Connection):  # type: ignore[misc]
         self._recording.refuse_to_connect(" ".join(query.split())[:80])
 
 
-def install(config: Any, sources: Sources, versions: Mapping[str, str], prefix: str) -> Recording:
+def install(config: Any, sources: Sources, versions: Mapping[str, str], database_of: Callable[[str], str]) -> Recording:
     """Put the recording in the place of DataJoint's connection, for the rest of this process.
 
     Parameters
@@ -85,10 +85,10 @@ def install(config: Any, sources: Sources, versions: Mapping[str, str], prefix: 
         The code that will be imported.
     versions : mapping
         ``SCHEMA_VERSIONS``.
-    prefix : str
-        What stands before every schema's name on the server.
+    database_of : callable
+        Gives the name of a schema on the server.
     """
-    recording = Recording(sources, versions, prefix)
+    recording = Recording(sources, versions, database_of)
     recording.connection = _StandIn(config, recording)
     instance._singleton_connection = recording.connection
     dj.Connection.connect = lambda self: recording.refuse_to_connect("")
@@ -102,8 +102,9 @@ def install(config: Any, sources: Sources, versions: Mapping[str, str], prefix: 
 class Recording:
     """The tables that were declared so far."""
 
-    def __init__(self, sources: Sources, versions: Mapping[str, str], prefix: str) -> None:
-        self._sources, self._versions, self._prefix = sources, versions, prefix
+    def __init__(self, sources: Sources, versions: Mapping[str, str], database_of: Callable[[str], str]) -> None:
+        self._sources, self._versions = sources, versions
+        self._named = {database_of(schema): schema for schema in versions}
         self._tables: dict[str, dict[str, Table]] = {name: {} for name in versions}
         #: Where attributes come from, by the table's name in statements and the attribute, as DataJoint notes it.
         self._lineages: dict[tuple[str, str], str] = {}
@@ -123,12 +124,11 @@ class Recording:
 
     def _schema(self, database: str) -> str:
         """Give the schema in the code that is meant where a module names a database."""
-        short = database.removeprefix(self._prefix)
-        return short if database not in self._versions and short in self._versions else database
+        return database if database in self._versions else self._named.get(database, database)
 
-    def open_schema(self, name: str) -> Any:
-        """Give the schema of a module."""
-        return dj.Schema(name, connection=self.connection)
+    def place(self, name: str) -> dict[str, Any]:
+        """Give the arguments of ``datajoint.Schema`` for a schema of the code."""
+        return {"schema_name": name, "connection": self.connection}
 
     def opened(self, database: str) -> None:
         """Take note of a schema."""

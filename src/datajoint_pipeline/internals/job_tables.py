@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -52,14 +52,15 @@ def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[
     return {(str(database), str(table)) for database, table in connection.query(query, names).fetchall()}
 
 
-def auto_populated(module: ModuleType) -> Iterator[Any]:
-    """Give the tables of a schema module that DataJoint populates, in the order in which they are declared."""
+def auto_populated(modules: Iterable[ModuleType], database: str) -> Iterator[Any]:
+    """Give the tables of a database that DataJoint populates, in the order in which the modules declare them."""
     import datajoint as dj
 
-    for table in vars(module).values():
-        declared_here = isinstance(table, type) and table.__module__ == module.__name__
-        if declared_here and issubclass(table, (dj.Imported, dj.Computed)):
-            yield table
+    for module in modules:
+        for table in vars(module).values():
+            declared_here = isinstance(table, type) and table.__module__ == module.__name__
+            if declared_here and issubclass(table, (dj.Imported, dj.Computed)) and table.database == database:
+                yield table
 
 
 def populate(table: Any) -> tuple[int, list[tuple[dict[str, Any], str]]]:
@@ -91,8 +92,8 @@ def failed(table: Any) -> int:
         return 0
 
 
-def make(connection: dj.Connection, database: str, module: ModuleType) -> None:
-    """Make the job tables of a schema that are missing.
+def make(connection: dj.Connection, database: str, modules: Iterable[ModuleType]) -> None:
+    """Make the job tables of a schema, whose classes some modules define, that are missing.
 
     DataJoint makes one when it is first used, where two workers race and one may lack the right. It can make none for a
     table whose primary key is all its own.
@@ -107,7 +108,7 @@ def make(connection: dj.Connection, database: str, module: ModuleType) -> None:
     logger = logging.getLogger("datajoint")
     logger.addFilter(_not_of_native_types)
     try:
-        for table in auto_populated(module):
+        for table in auto_populated(modules, database):
             with suppress(dj.DataJointError):
                 _ = table.jobs
     finally:

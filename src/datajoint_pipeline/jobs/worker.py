@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from ..internals import job_tables
@@ -58,12 +57,14 @@ def run(
         What was done until it stopped.
     """
     require_explicit(pipeline.project, environment, "worker")
-    for schema in status.read(pipeline.target(environment)):
+    target = pipeline.target(environment)
+    for schema in status.read(target):
         if schema.draft:
             report(f"{schema.database} is a draft; its tables may be others than those of this code.")
-    modules = dict.fromkeys(pipeline.modules.values())
     tables = [
-        table for name in modules for table in job_tables.auto_populated(import_module(f"{pipeline.package}.{name}"))
+        table
+        for schema, database in target.databases.items()
+        for table in job_tables.auto_populated(pipeline.import_schema(schema), database)
     ]
     totals = Totals()
     # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.

@@ -35,7 +35,9 @@ class Target:
     environment : str
         ``local``, ``dev``, ``prod`` or ``test``.
     prefix : str
-        What stands before every schema's name on the server.
+        What stands before the pipeline's names on the server.
+    database_of : callable
+        Gives the name of a schema on the server.
     files : Files
         Versions of the code, migrations and snapshots.
     backups : Path
@@ -56,6 +58,7 @@ class Target:
     name: str
     environment: str
     prefix: str
+    database_of: Callable[[str], str]
     files: Files
     backups: Path
     program: str
@@ -86,7 +89,7 @@ class Target:
 
     def database(self, schema: str) -> str:
         """Give the name of a schema on the server."""
-        return self.prefix + schema
+        return self.database_of(schema)
 
     def code_tables(self) -> dict[TableName, Table]:
         """Read every table of the code whose schema has a version."""

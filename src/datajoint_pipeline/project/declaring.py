@@ -13,11 +13,12 @@ def declare(package: str, module: str, program: str) -> ModuleType:
     """Import a schema module while its tables may be made, and say in words what DataJoint refuses."""
     import datajoint as dj
 
+    file = f"{module.replace('.', '/')}.py"
     try:
         return import_module(f"{package}.{module}")
     except dj.errors.AccessError as error:
         raise PipelineError(
-            f"The tables of {module}.py could not be made.",
+            f"The tables of {file} could not be made.",
             f"{server_errors.reason(error)}.",
             "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
         ) from error
@@ -28,7 +29,7 @@ def declare(package: str, module: str, program: str) -> ModuleType:
             raise
         reason = server_errors.reason(error) if driver else " ".join(str((*error.args, error)[0]).split()).rstrip(".")
         raise PipelineError(
-            f"DataJoint refuses a definition in {module}.py.",
+            f"DataJoint refuses a definition in {file}.",
             f"{reason}.",
             f"Correct it and run {program} check.",
         ) from error

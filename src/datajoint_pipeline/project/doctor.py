@@ -13,8 +13,9 @@ from ..errors import PipelineError
 from ..internals.configuration import loaded_file
 from ..planner import status
 from ..planner.target import Target
-from . import graph, settings, tls
+from . import settings, tls
 from .environments import Environment
+from .graph import Graph
 from .pipeline import Pipeline
 from .project import CONFIG_FILE, Project
 from .settings import CREDENTIALS, LOSING, Problem, Setting
@@ -54,7 +55,8 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
     project = pipeline.project
     try:
         config = pipeline.config
-        found, shown = _problems(project, config), settings.sources(project, config)
+        found = [*_problems(project, config), *_store_problems(pipeline.graph, config)]
+        shown = settings.sources(project, config)
     except PipelineError as error:
         return Report(environment.name, [], [], [Problem("broken-file", error.what, error.why, error.do, fatal=True)])
     facts = [f"The environment is {environment.name}; its schemas are called {environment.database('<name>')}."]
@@ -206,7 +208,7 @@ def _problems(project: Project, config: Any) -> list[Problem]:
                 f'Set "create_tables": false in "database"; {command} init makes the tables.',
             )
         )
-    return found + list(_secret_problems(project)) + list(_store_problems(project, config))
+    return found + list(_secret_problems(project))
 
 
 def _secret_problems(project: Project) -> Iterator[Problem]:
@@ -243,16 +245,16 @@ def _secret_problems(project: Project) -> Iterator[Problem]:
             )
 
 
-def _store_problems(project: Project, config: Any) -> Iterator[Problem]:
+def _store_problems(graph: Graph, config: Any) -> Iterator[Problem]:
     import datajoint as dj
 
-    for module in graph.read(project.directory).modules.values():
+    for module in graph.modules.values():
         for name in sorted(module.stores):
             if (name or "default") not in config.stores:
                 word = f"the store {name}" if name else "the default store"
                 yield Problem(
                     "undefined-store",
-                    f"{module.name}.py uses {word}, which is not defined.",
+                    f"{module.file} uses {word}, which is not defined.",
                     "DataJoint does not notice before the first insert, which then fails.",
                     f'Define {f"{name!r}" if name else "a default"} in "stores" of datajoint.json.',
                 )

@@ -8,7 +8,8 @@ on a real one schemas of their own.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..errors import PipelineError
 from ..planner.target import DEV, LOCAL, PROD
@@ -34,6 +35,8 @@ class Environment:
         Database of the embedded server; empty elsewhere.
     explicit : bool
         Whether a person named the environment on the very command, which changing ``prod`` asks for.
+    databases : mapping
+        Name on the server of each schema that does not have the prefix and its own name there.
     """
 
     name: str
@@ -41,10 +44,11 @@ class Environment:
     embedded: bool
     catalog: str = ""
     explicit: bool = False
+    databases: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def database(self, schema: str) -> str:
         """Name of a schema on the server."""
-        return self.prefix + schema
+        return self.databases.get(schema, self.prefix + schema)
 
 
 def find(project: Project, name: str | None = None, *, explicit: bool = False) -> Environment:
@@ -59,22 +63,31 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
     name = asked or project.default_environment
     match name:
         case "local":
-            return Environment(name, project.prefix, embedded=True, catalog="pipeline", explicit=explicit)
+            return _make(project, name, "", "pipeline", explicit)
         case "dev":
-            return Environment(name, f"dev_{project.prefix}", embedded=False, explicit=explicit)
+            return _make(project, name, "dev_", "", explicit)
         case "prod":
-            return Environment(name, project.prefix, embedded=False, explicit=explicit)
+            return _make(project, name, "", "", explicit)
         case "test":
             token = os.environ.get(project.variable("TEST_ID"), "run")
-            embedded = not os.environ.get("DJ_HOST")
-            catalog = f"test_{token}" if embedded else ""
-            return Environment(name, f"test_{token}_{project.prefix}", embedded, catalog, explicit)
+            catalog = "" if os.environ.get("DJ_HOST") else f"test_{token}"
+            return _make(project, name, f"test_{token}_", catalog, explicit)
     source = f"--env or {project.variable('ENV')}" if asked else "default_environment in the package's __init__.py"
     raise PipelineError(
         f"There is no environment {name!r}.",
         f"It was named by {source}; there are {', '.join(NAMES)}.",
         f"Say for example {project.command} --env local status.",
     )
+
+
+def _make(project: Project, name: str, before: str, catalog: str, explicit: bool) -> Environment:
+    """Make an environment that has some letters before every name; on the embedded server where there is a catalog.
+
+    That one is the project's own, so names that schemas have on the lab's server mean nothing there; DataJoint finds no
+    tables behind some of them on PostgreSQL.
+    """
+    databases = {} if catalog else {schema: before + name for schema, name in project.databases.items()}
+    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases)
 
 
 def require_explicit(project: Project, environment: Environment, action: str) -> None:

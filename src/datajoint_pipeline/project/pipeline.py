@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from .project import Project, describe, import_package
 if TYPE_CHECKING:
     import datajoint as dj
 
+    from ..executor.initialize import Declare
     from ..internals.code import Code
     from ..planner.status import SchemaStatus
+    from .graph import Graph
 
 
 class Pipeline:
@@ -41,6 +44,10 @@ class Pipeline:
         ``DEFAULT_ENVIRONMENT`` of the package, or ``local``.
     command : str, optional
         The console script; otherwise ``COMMAND`` of the package, or its name with dashes.
+    databases : dict, optional
+        Name on the server of each schema that does not have the prefix and its own name there; otherwise
+        ``SCHEMA_DATABASES`` of the package or its ``version.py``, or none. What an environment puts before every name
+        (``dev_``) stands before these too.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Pipeline:
         prefix: str | None = None,
         default_environment: str | None = None,
         command: str | None = None,
+        databases: Mapping[str, str] | None = None,
     ) -> None:
         self.package = package
         self._describe = partial(
@@ -60,13 +68,16 @@ class Pipeline:
             prefix=prefix,
             default_environment=default_environment,
             command=command,
+            databases=databases,
         )
         self._environment: Environment | None = None
         self._connection: dj.Connection | None = None
         # Threads that come first at the same time get one connection, and one of them surveys the database.
         self._lock = threading.RLock()
         self._statuses: dict[str, SchemaStatus] | None = None
-        self._opener: Callable[[str], dj.Schema] = self._open_guarded
+        self._place: Callable[[str], dict[str, Any]] = self._guarded_place
+        #: Modules of others that were activated, by schema.
+        self._elements: dict[str, list[ModuleType]] = {}
 
     @classmethod
     def load(cls, package: str) -> Pipeline:
@@ -178,6 +189,7 @@ class Pipeline:
             name=project.package,
             environment=environment.name,
             prefix=environment.prefix,
+            database_of=environment.database,
             files=project.files,
             backups=project.backups,
             program=project.command,
@@ -209,7 +221,44 @@ class Pipeline:
         PipelineError
             If the database cannot be reached, or has another version of the schema than the code.
         """
-        return self._opener(name)
+        import datajoint as dj
+
+        return dj.Schema(**self._place(name))
+
+    def activate(
+        self, element: ModuleType, schema: str, *, linking_module: str | ModuleType | None = None
+    ) -> dj.Schema:
+        """Activate a module whose schema is ``dj.Schema()``, such as an Element, as a schema of this pipeline.
+
+        Call it where a module is imported: ``pipeline.activate(lab, "lab", linking_module=__name__)``. Of a module that
+        activates several, call it for those first that the others refer to.
+
+        Parameters
+        ----------
+        element : module
+            The module; its own ``activate`` is called, where it has one.
+        schema : str
+            The schema's name in ``SCHEMA_VERSIONS``.
+        linking_module : str or module, optional
+            Where the element finds the tables that it refers to.
+
+        Returns
+        -------
+        datajoint.Schema
+            The module's schema, activated.
+
+        Raises
+        ------
+        PipelineError
+            As :meth:`open_schema`; or if the module has no such schema, or another pipeline activated it.
+        """
+        from . import elements
+
+        activated = elements.activate(element, self._place(schema), linking_module)
+        known = self._elements.setdefault(schema, [])
+        if element not in known:
+            known.append(element)
+        return activated
 
     def initialize(
         self, environment: str | None = None, *, report: Callable[[str], None] | None = None
@@ -241,31 +290,90 @@ class Pipeline:
             return initialize(self.target(chosen), declare, report)
 
     @contextmanager
-    def opening(self, opener: Callable[[str], dj.Schema]) -> Iterator[None]:
-        """Let something else open schemas for a while; what is known of the database is asked again after it."""
-        before, self._opener = self._opener, opener
+    def opening(self, place: Callable[[str], dict[str, Any]]) -> Iterator[None]:
+        """Let something else say where schemas are, as arguments of ``datajoint.Schema``; what is known of the database
+        is asked again afterwards.
+        """
+        before, self._place = self._place, place
         try:
             yield
         finally:
-            self._opener, self._statuses = before, None
+            self._place, self._statuses = before, None
 
     @contextmanager
-    def declaring(self) -> Iterator[Callable[[str], ModuleType]]:
+    def declaring(self) -> Iterator[Declare]:
         """Let importing a module make the tables that are missing, for as long as this holds; gives a function that
-        imports a schema's module.
+        imports a schema's modules.
         """
         from .declaring import declare
 
-        modules = self.modules
-        with self.opening(self._open_and_make):
-            yield lambda schema: declare(self.package, modules[schema], self.project.command)
+        modules, begin = self.modules_by_schema, list[Callable[[str], None]]()
+
+        def begun_place(name: str) -> dict[str, Any]:
+            begin[-1](name)
+            environment = self.select()
+            return {
+                "schema_name": environment.database(name),
+                "connection": self.connect(environment),
+                "create_tables": True,
+            }
+
+        def declare_schema(schema: str, begin_schema: Callable[[str], None]) -> list[ModuleType]:
+            begin.append(begin_schema)
+            for module in modules[schema]:
+                declare(self.package, module, self.project.command)
+            return self.import_schema(schema)
+
+        with self.opening(begun_place):
+            yield declare_schema
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The schema modules of the package as their sources show them, read once.
+
+        Raises
+        ------
+        PipelineError
+            If a module is not Python.
+        """
+        from . import graph
+
+        return graph.read(self.project.directory)
+
+    @property
+    def modules_by_schema(self) -> dict[str, tuple[str, ...]]:
+        """Give the modules that have tables of each schema, in dependency order; of each the one that opens it first.
+
+        Modules are named below the package, such as ``acquisition.session``.
+
+        Raises
+        ------
+        PipelineError
+            If a schema has no module.
+        """
+        return self.graph.modules_by_schema(self.project.versions)
 
     @property
     def modules(self) -> dict[str, str]:
-        """Give the module of each schema, in dependency order."""
-        from . import graph
+        """Give the first module of each schema, in dependency order.
 
-        return graph.read(self.project.directory).modules_in_order(self.project.versions)
+        Raises
+        ------
+        PipelineError
+            If a schema has no module.
+        """
+        return {schema: names[0] for schema, names in self.modules_by_schema.items()}
+
+    def import_schema(self, schema: str) -> list[ModuleType]:
+        """Import every module that has tables of a schema, and give them with those that they activated for it.
+
+        Raises
+        ------
+        PipelineError
+            If the schema has no module, or its database is not what the code needs.
+        """
+        modules = [import_module(f"{self.package}.{name}") for name in self.modules_by_schema[schema]]
+        return list(dict.fromkeys([*modules, *self._elements.get(schema, [])]))
 
     def read_code(self) -> Code:
         """Read the tables as the code declares them, in a process of its own and without a server."""
@@ -273,9 +381,7 @@ class Pipeline:
 
         return code.read(self.project.sources, "datajoint_pipeline.project.read_code")
 
-    def _open_guarded(self, name: str) -> dj.Schema:
-        import datajoint as dj
-
+    def _guarded_place(self, name: str) -> dict[str, Any]:
         from . import guard
 
         environment = self.select()
@@ -286,10 +392,4 @@ class Pipeline:
                 if self._statuses is None:
                     self._statuses = guard.survey(target)
                 guard.require(target, self._statuses, name)
-        return dj.Schema(environment.database(name), connection=connection, create_schema=False)
-
-    def _open_and_make(self, name: str) -> dj.Schema:
-        import datajoint as dj
-
-        environment = self.select()
-        return dj.Schema(environment.database(name), connection=self.connect(environment), create_tables=True)
+        return {"schema_name": environment.database(name), "connection": connection, "create_schema": False}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -20,6 +22,9 @@ CONFIG_FILE = "datajoint.json"
 
 #: Folders that packages are installed into; Debian calls its own the second.
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+#: Names that both servers take, in quotes.
+_DATABASE = re.compile(r"[\w$-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Project:
         The environment that is meant where neither a command nor a variable names one.
     versions : dict
         Version of each schema, in dependency order, as ``version.py`` has them.
+    databases : dict
+        Name on the server of each schema that does not have the prefix and its own name there.
     """
 
     package: str
@@ -51,12 +58,24 @@ class Project:
     prefix: str
     default_environment: str
     versions: dict[str, str]
+    databases: dict[str, str] = field(default_factory=dict)
+
+    def database(self, schema: str) -> str:
+        """Give the name of a schema on the server, but for what an environment puts before it."""
+        return self.databases.get(schema, self.prefix + schema)
 
     def path_of(self, name: str) -> str:
         """Give the path, from the project's folder, of a file that a finding calls by its module, or its name."""
-        places = (self.root / name, self.directory / name, self.directory / f"{name}.py")
+        module = self.directory.joinpath(*name.split("."))
+        modules = (module.with_name(f"{module.name}.py"), module / "__init__.py")
+        places = (self.root / name, self.directory / name, *modules)
         found = next((place for place in places if place.is_file()), None)
         return name if found is None else os.path.relpath(found, self.root)
+
+    def module_of(self, path: Path) -> str:
+        """Give the name of a module below the package by its file."""
+        parts = Path(os.path.relpath(path, self.directory)).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def variable(self, name: str) -> str:
         """Name of an environment variable of this project, such as ``MY_PIPELINE_ENV``."""
@@ -113,13 +132,15 @@ def describe(
     prefix: str | None = None,
     default_environment: str | None = None,
     command: str | None = None,
+    databases: object = None,
 ) -> Project:
     """Describe a project; what is None is read from its package (``SCHEMA_VERSIONS`` and so on).
 
     Raises
     ------
     PipelineError
-        If there is no such package, the versions are not a dictionary of versions, or another value is not text.
+        If there is no such package, the versions are not a dictionary of versions, the databases not one of names, or
+        another value is not text.
     """
     module = import_package(package)
     if not module.__file__:
@@ -130,7 +151,7 @@ def describe(
         )
     directory = Path(module.__file__).resolve().parent
     checked = check_versions(getattr(module, "SCHEMA_VERSIONS", None) if versions is None else versions)
-    texts = {
+    texts: dict[str, Any] = {
         "prefix": getattr(module, "SCHEMA_PREFIX", "") if prefix is None else prefix,
         "default_environment": default_environment or getattr(module, "DEFAULT_ENVIRONMENT", "local"),
         "command": command or getattr(module, "COMMAND", package.replace("_", "-")),
@@ -139,7 +160,22 @@ def describe(
         if not isinstance(text, str):
             do = f"Write it as in Pipeline(__name__, {name}='...')."
             raise PipelineError(f"The {name} of {package} is not text.", f"It is {text!r}.", do)
-    return Project(package=package, directory=directory, root=_root(directory), versions=checked, **texts)
+    project = Project(package=package, directory=directory, root=_root(directory), versions=checked, **texts)
+    named = _named_databases(module) if databases is None else databases
+    return replace(project, databases=_check_databases(project, named))
+
+
+def _named_databases(package: ModuleType) -> object:
+    """Give ``SCHEMA_DATABASES`` of a package or of its version.py, where there is one."""
+    if hasattr(package, "SCHEMA_DATABASES"):
+        return package.SCHEMA_DATABASES
+    try:
+        version = import_module(f"{package.__name__}.version")
+    except ModuleNotFoundError as error:
+        if error.name != f"{package.__name__}.version":
+            raise
+        return {}
+    return getattr(version, "SCHEMA_DATABASES", {})
 
 
 def import_package(package: str) -> ModuleType:
@@ -161,7 +197,8 @@ def import_package(package: str) -> ModuleType:
 
 def _root(directory: Path) -> Path:
     # An editable install knows its project; a wheel belongs to the one whose configuration is nearest.
-    for folder in (*directory.parents[:2], Path.cwd(), *Path.cwd().parents):
+    above = 4 if _INSTALLED.isdisjoint(directory.parts) else 2  # such as code/python/
+    for folder in (*directory.parents[:above], Path.cwd(), *Path.cwd().parents):
         if (folder / CONFIG_FILE).is_file():
             return folder
     return Path.cwd()
@@ -182,3 +219,23 @@ def check_versions(versions: object) -> dict[str, str]:
         except (InvalidVersion, TypeError):
             raise PipelineError(f"SCHEMA_VERSIONS gives {name} no version.", f"{version!r} is not one.", do) from None
     return dict(versions)
+
+
+def _check_databases(project: Project, databases: object) -> dict[str, str]:
+    """Give ``SCHEMA_DATABASES`` as it is; raise where it is not what it should be."""
+    do = 'Write it in version.py as SCHEMA_DATABASES = {"session": "Lab_Sessions"}: the schema, its name on the server.'
+    if not isinstance(databases, Mapping):
+        raise PipelineError("SCHEMA_DATABASES is not a dictionary.", f"It is of type {type(databases).__name__}.", do)
+    for schema, database in databases.items():
+        # One that left the code keeps the name that its migrations are about.
+        if schema not in project.versions and not (project.directory / "migrations" / str(schema)).is_dir():
+            raise PipelineError(f"SCHEMA_DATABASES names {schema!r}.", "SCHEMA_VERSIONS has no such schema.", do)
+        if not isinstance(database, str) or not _DATABASE.fullmatch(database):
+            why = f"{database!r} is not 1 to 64 letters, digits, _, $ and -."
+            raise PipelineError(f"SCHEMA_DATABASES gives {schema} no name that a server takes.", why, do)
+    found = {schema: databases.get(schema, project.prefix + schema) for schema in {**project.versions, **databases}}
+    for schema, database in found.items():
+        if other := next((name for name in found if name != schema and found[name] == database), None):
+            why = f"{schema} and {other} would both be {database}."
+            raise PipelineError("SCHEMA_DATABASES gives two schemas one database.", why, do)
+    return dict(databases)

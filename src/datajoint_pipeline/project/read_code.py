@@ -39,11 +39,11 @@ def record(pipeline: Pipeline) -> Recording:
     from ..internals import declaration
 
     project = pipeline.project
-    modules = graph.read(project.directory)
-    names = [*modules.modules_in_order(project.versions).values(), *modules.modules]
-    recording = declaration.install(pipeline.config, project.sources, project.versions, project.prefix)
-    with pipeline.opening(recording.open_schema):
-        for name in dict.fromkeys(names):
+    modules = pipeline.graph
+    ordered = [name for names in pipeline.modules_by_schema.values() for name in names]
+    recording = declaration.install(pipeline.config, project.sources, project.versions, project.database)
+    with pipeline.opening(recording.place):
+        for name in dict.fromkeys([*ordered, *modules.modules]):
             try:
                 import_module(f"{project.package}.{name}")
             except (Exception, SystemExit) as error:
@@ -52,7 +52,7 @@ def record(pipeline: Pipeline) -> Recording:
                 if isinstance(error, PipelineError):
                     raise
                 raise PipelineError(
-                    f"{name}.py cannot be imported.",
+                    f"{modules.modules[name].file} cannot be imported.",
                     f"{_where(project.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                     f"Correct it, and try python -c 'import {project.package}.{name}'.",
                 ) from error
@@ -65,8 +65,7 @@ def _explained(project: Project, modules: graph.Graph, *ids: str) -> PipelineErr
     """Give the first of some findings of `check`, in its words: it says more than what fails because of it."""
     for finding in graph.check(modules, project.versions):
         if finding.id in ids:
-            path = os.path.relpath(project.directory / f"{finding.module}.py", project.root)
-            return PipelineError(finding.what, f"{path}, line {finding.line}.", finding.do)
+            return PipelineError(finding.what, f"{project.path_of(finding.module)}, line {finding.line}.", finding.do)
     return None
 
 

@@ -20,12 +20,10 @@ from .project import CONFIG_FILE, Project
 ANSWERS = ".copier-answers.yml"
 
 #: What the lab owns from the moment it is generated; an update touches none of it.
-_OWNED = re.compile(
-    r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|src/[^/]+/[^/]+\.py|src/[^/]+/(utils|migrations)/.*"
-)
+_OWNED = r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|{package}/[^/]+\.py|{package}/(utils|migrations)/.*"
 
 #: The same of a pipeline that was there before the template.
-_ADOPTED = re.compile(rf"pyproject\.toml|{_OWNED.pattern}")
+_ADOPTED = rf"pyproject\.toml|{_OWNED}"
 
 #: Seconds that making the files anew may take; the template may have to be fetched first.
 _PATIENCE = 120
@@ -56,7 +54,7 @@ def edited(project: Project) -> list[Finding]:
         why = str(getattr(error, "stderr", "") or error).strip().splitlines() or ["no message"]
         what = f"Whether files of the template were edited is not known: {why[-1]}"
         return [Finding("template-unknown", ANSWERS, 1, what, "See that the template can be reached.", note=True)]
-    changed = [path for path in _files(made) if _differs(made / path, project.root / path)]
+    changed = [path for path in template_files(made) if _differs(made / path, project.root / path)]
     if not changed:
         return []
     what = f"Files of the template were edited: {', '.join(changed)}."
@@ -104,11 +102,20 @@ def _make(place: Path, answers: Path, source: str, commit: str) -> None:
         folder.rename(place)
 
 
-def _files(made: Path) -> list[str]:
-    adopted = re.search(r"^existing: true$", (made / ANSWERS).read_text(encoding="utf-8"), re.MULTILINE)
-    owned = _ADOPTED if adopted else _OWNED
+def template_files(made: Path) -> list[str]:
+    """Give the files of a project that the template keeps up to date."""
+    answers = (made / ANSWERS).read_text(encoding="utf-8")
+    adopted = re.search(r"^existing: true$", answers, re.MULTILINE)
+    owned = re.compile((_ADOPTED if adopted else _OWNED).replace("{package}", _packages(answers)))
     paths = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
     return [path for path in paths if path != ANSWERS and not owned.fullmatch(path)]
+
+
+def _packages(answers: str) -> str:
+    """Give a pattern for where the package is, from the answers."""
+    given = dict(re.findall(r"^(source_folder|package_name): ['\"]?(.*?)['\"]?$", answers, re.MULTILINE))
+    folder = given.get("source_folder", "src")
+    return re.escape(given.get("package_name", "")) if folder == "." else f"{re.escape(folder)}/[^/]+"
 
 
 def _differs(made: Path, own: Path) -> bool:
