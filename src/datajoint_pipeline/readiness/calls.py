@@ -147,7 +147,7 @@ def _lacking(name: str) -> Iterator[tuple[str, str, str]]:
         yield "legacy-import", f"DataJoint 2 has no module datajoint.{lacking}.", do
     else:
         do = _RENAMED.get(lacking, "Leave it out, or write what it did yourself.")
-        yield "renamed-name", f"DataJoint 2 has no {lacking}.", do
+        yield "renamed-name", f"DataJoint 2 has no dj.{lacking}.", do
 
 
 def _names(module: Module, node: ast.AST) -> Found:

@@ -33,8 +33,9 @@ Heading = dict[str, Attribute]
 class Headings:
     """The headings of a package's tables, by module and class; None for one that the code does not show whole."""
 
-    def __init__(self, modules: Iterable[Module]) -> None:
-        self._places = {(m.name, d.table): (m, d) for m in modules for d in m.definitions}
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+        self._places = {(m.name, d.table): (m, d) for m in schemas.modules.values() for d in m.definitions}
         self._known: dict[tuple[str, str], Heading | None] = {}
 
     def of(self, module: str, table: str) -> Heading | None:
@@ -77,7 +78,7 @@ class Headings:
                 if word.arg and isinstance(word.value, ast.Constant):
                     renamed[str(word.value.value)] = word.arg
             node = node.func.value
-        other, table = module.resolve(ast.unparse(node))
+        other, table = self._schemas.resolve(module, ast.unparse(node))
         if table == "master":
             table = definition.table.partition(".")[0]
         heading = self.of(other or module.name, table)
@@ -95,7 +96,7 @@ def _size(type_: str) -> int:
 
 def check(schemas: Schemas, more: Iterable[Module] = ()) -> Iterator[Finding]:
     """Yield keys that are too long, and joins that DataJoint 2 refuses, in the package and in more files."""
-    headings = Headings(schemas.modules.values())
+    headings = Headings(schemas)
     for module in schemas.modules.values():
         for definition in module.definitions:
             yield from _long(module, definition, headings.of(module.name, definition.table))
@@ -105,7 +106,7 @@ def check(schemas: Schemas, more: Iterable[Module] = ()) -> Iterator[Finding]:
 
 def of_files(schemas: Schemas, modules: Iterable[Module]) -> Iterator[Finding]:
     """Yield joins that DataJoint 2 refuses, in files that use the package."""
-    headings = Headings(schemas.modules.values())
+    headings = Headings(schemas)
     for module in modules:
         yield from _joins(module, headings)
 
@@ -152,11 +153,15 @@ def _differ(one: str, other: str) -> bool:
     return not one or not other or one != other
 
 
+def _is_class(node: ast.AST) -> bool:
+    return getattr(node, "attr", getattr(node, "id", ""))[:1].isupper()
+
+
 def _table(module: Module, node: ast.AST, headings: Headings) -> tuple[str, Heading] | None:
     """Return name and heading of what is a table, or one that is only restricted; None for anything else."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.Sub)):
         return _table(module, node.left, headings)
-    if isinstance(node, ast.Call) and not node.args and not node.keywords:
+    if isinstance(node, ast.Call) and not node.args and not node.keywords and _is_class(node.func):
         return _table(module, node.func, headings)
     if not isinstance(node, (ast.Name, ast.Attribute)):
         return None

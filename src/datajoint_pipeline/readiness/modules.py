@@ -15,16 +15,17 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     for schema in schemas:
         yield from _opened(schema, schemas)
         yield from _named(schema, prefix)
-    for module, node, decorator in schemas.unknown:
-        what = f"{node.name} is given to {decorator}, and the code does not show which schema that is."
-        do = 'Have the schema opened where the module is imported: schema = open_schema("NAME").'
-        yield Finding(module.shown, node.lineno, "schema-elsewhere", what, do)
+    for (name, decorator), nodes in schemas.unknown.items():
+        more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
+        what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
+        do = f'Have it opened where the module is imported: {decorator.partition("(")[0]} = open_schema("NAME").'
+        yield Finding(schemas.modules[name].shown, nodes[0].lineno, "schema-elsewhere", what, do)
     yield from _activated(schemas)
     yield from _same(schemas)
     for module in schemas.modules.values():
         yield from _unused(module, schemas)
         yield from _again(module)
-        if module.definitions:
+        if module.definitions and not any(schema.of_element and schema.opening.module is module for schema in schemas):
             yield from _imports(module, schemas)
         if module.name in schemas.holders:
             yield from _idle_imports(module, schemas)
@@ -34,6 +35,8 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
 def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
     opening = schema.opening
     module = opening.module
+    if opening.kind == "element":
+        return  # said where it is activated
     if schema.of_element:
         if any(call.own == module.name for call in schemas.activations):
             return  # said where it is activated
@@ -53,7 +56,7 @@ def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
         if opening.kind == "deferred":
             do += f" Leave out line {opening.activated}, which activates it."
         yield Finding(module.shown, opening.line, "dj-schema", what, do)
-    elif not _has(module, "open_schema"):
+    elif opening.variable and not _has(module, "open_schema"):
         do = f"Write {_import(module)} at the top."
         yield Finding(module.shown, opening.line, "schema-import", "open_schema is not imported.", do)
 
@@ -81,6 +84,8 @@ def _named(schema: Schema, prefix: str) -> Iterator[Finding]:
 
 def _activated(schemas: Schemas) -> Iterator[Finding]:
     for call in schemas.activations:
+        if call.done:
+            continue
         linked = f", linking_module={call.linked}" if call.linked else ""
         name = call.name.lower()
         what = f"{call.target} is an Element: its tables are declared here, whatever version its database has."
@@ -141,7 +146,7 @@ def _imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
     missing: set[str] = set()
     for definition in module.definitions:
         for line, target in definition.references:
-            other, table = module.resolve(target)
+            other, table = schemas.resolve(module, target)
             if not other or other == module.name or other in missing or other in schemas.modules:
                 continue
             missing.add(other)
@@ -157,7 +162,7 @@ def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
     """Yield imports of schema modules that neither a foreign key nor the code needs."""
     if "ignore unused-import" in module.text:
         return
-    needed = {module.resolve(target)[0] for found in module.definitions for _, target in found.references}
+    needed = {schemas.resolve(module, target)[0] for found in module.definitions for _, target in found.references}
     words = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
     words |= {target.partition(".")[0] for found in module.definitions for _, target in found.references}
     starred = {other for _, other in module.stars}

@@ -19,7 +19,8 @@ from .source import Module, statements
 class Opening:
     """A call that makes a schema when its module is imported.
 
-    ``kind`` is ``open_schema``, ``dj``, or ``deferred`` for one that is given its database by ``activate`` later on;
+    ``kind`` is ``open_schema``, ``dj``, ``deferred`` for one that is given its database by ``activate`` later on, or
+    ``element`` for one of another package;
     ``activated`` is the line of that, 0 where it is nowhere in the module, and -1 where a function does it that another
     module calls, as in an Element. ``name`` is what can be known of its name, and ``whole`` whether that is all of it
     or what follows a prefix.
@@ -60,7 +61,11 @@ class Schema:
 
 @dataclass(frozen=True)
 class Activation:
-    """A call that gives another module's schema its database, as Elements are used."""
+    """A call that gives another module's schema its database, as Elements are used.
+
+    ``own`` is the module where it is one of the package's, ``source`` what it is called in another package otherwise;
+    ``done`` tells whether it is the project's ``pipeline.activate``.
+    """
 
     module: Module
     line: int
@@ -68,6 +73,8 @@ class Activation:
     name: str
     linked: str
     own: str
+    source: str
+    done: bool
 
 
 class Schemas:
@@ -79,11 +86,12 @@ class Schemas:
         openings = {(o.module.name, o.variable): o for module in modules for o in openings_of(module)}
         named = {one.own: one for one in self.activations if one.own}
         self._found: dict[str, Schema] = {}
+        self._of_element = {one.source: self._take_element(one, prefix) for one in self.activations if one.source}
         self._of_table: dict[tuple[str, str], str] = {}
         places = dict[tuple[str, str], str]()
         for place, opening in openings.items():
             if opening.kind == "deferred" and not opening.name and (call := named.get(opening.module.name)):
-                opening.name, opening.whole = call.name, False
+                opening.name, opening.whole = call.name, call.done
             if not self._is_used(place, opening, openings):
                 continue
             name = called(opening, prefix)
@@ -92,7 +100,7 @@ class Schemas:
                 schema.database = opening.name
             places[place] = name
             _add(schema.modules, opening.module.name)
-        self.unknown = list[tuple[Module, ast.ClassDef, str]]()
+        self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
         for module in modules:
             self._take_tables(module, places)
         self._found = {name: self._found[name] for name in self._in_order()}
@@ -129,9 +137,31 @@ class Schemas:
             for definition in self.modules[module].definitions:
                 if definition.table.partition(".")[0] == table:
                     for _, target in definition.references:
-                        other, inner = self.modules[module].resolve(target)
-                        found.add(self.of_table(other or module, inner))
+                        found.add(self._schema_of(self.modules[module], target))
         return found - {"", name}
+
+    def resolve(self, module: Module, target: str) -> tuple[str, str]:
+        """Return the module and the class that a foreign key leads to, as :meth:`Module.resolve` does.
+
+        What a module that is activated by another one does not import comes from the one that it is linked with.
+        """
+        other, table = module.resolve(target)
+        is_own = not other and table.partition(".")[0] in {node.name for node in module.classes}
+        if is_own or (other and other in self.modules):
+            return other, table
+        for call in self.activations:
+            if call.own == module.name and call.linked == "__name__" and call.module is not module:
+                return call.module.resolve(target)
+        return other, table
+
+    def _schema_of(self, module: Module, target: str) -> str:
+        other, table = self.resolve(module, target)
+        if found := self.of_table(other or module.name, table):
+            return found
+        head = table.partition(".")[0]
+        places = [self.modules.get(other, module), *(c.module for c in self.activations if c.own == module.name)]
+        sources = [place.foreign[head] for place in places if head in place.foreign]
+        return next((self._of_element[source] for source in sources if source in self._of_element), "")
 
     def wrong_order(self, listed: list[str]) -> list[tuple[str, str]]:
         """Return (child, parent) for each parent that a list of names has below its child."""
@@ -178,7 +208,15 @@ class Schemas:
                     self._of_table[module.name, node.name] = schema.name
                     _add(schema.modules, module.name)
                 elif any(found.table.partition(".")[0] == node.name for found in module.definitions):
-                    self.unknown.append((module, node, ast.unparse(decorator)))
+                    text = ast.unparse(decorator)
+                    if text.partition(".")[0] not in module.foreign:  # tables may be given to an Element
+                        self.unknown.setdefault((module.name, text), []).append(node)
+
+    def _take_element(self, call: Activation, prefix: str) -> str:
+        opening = Opening(call.module, call.line, "open_schema" if call.done else "element", "", call.name, False)
+        name = called(opening, prefix)
+        self._found.setdefault(name, Schema(name, opening))
+        return name
 
 
 def _add(names: list[str], name: str) -> None:
@@ -267,12 +305,17 @@ def _activations(module: Module) -> Iterator[Activation]:
         function = node.func if isinstance(node, ast.Call) else None
         if not isinstance(node, ast.Call) or not isinstance(function, ast.Attribute) or function.attr != "activate":
             continue
-        target = ast.unparse(function.value)
+        target, arguments = ast.unparse(function.value), list(node.args)
+        done = target == "pipeline" and bool(arguments) and isinstance(arguments[0], (ast.Name, ast.Attribute))
+        if done:
+            target = ast.unparse(arguments.pop(0))
         head = target.partition(".")[0]
         linked = next((ast.unparse(word.value) for word in node.keywords if word.arg == "linking_module"), "")
         ours = module.resolve(target)[0] if head in module.aliases else ""
-        theirs = head in module.foreign and bool(node.args or linked) and bool(module.datajoint or linked)
-        if target in own or target == "pipeline" or not (ours or theirs):
+        theirs = head in module.foreign and bool(arguments or linked) and (done or bool(module.datajoint or linked))
+        if target in own or not (ours or theirs):
             continue
-        name, _ = naming.known(module, _first(node, "schema_name"))
-        yield Activation(module, node.lineno, target, name or target.rpartition(".")[2], linked, ours)
+        first = arguments[0] if arguments else _first(node, "schema", "schema_name")
+        name, _ = naming.known(module, first)
+        source = ".".join(filter(None, [module.foreign.get(head, ""), target.partition(".")[2]])) if not ours else ""
+        yield Activation(module, node.lineno, target, name or target.rpartition(".")[2], linked, ours, source, done)

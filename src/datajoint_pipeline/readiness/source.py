@@ -241,13 +241,20 @@ class Module:
         return self._followed(further, ".".join(filter(None, [name, rest])), depth - 1)
 
     @cached_property
-    def foreign(self) -> set[str]:
-        """Return the names that come from other packages."""
-        found = set[str]()
+    def foreign(self) -> dict[str, str]:
+        """Return the names that come from other packages, and what each is called there."""
+        found = dict[str, str]()
         for node in ast.walk(self.tree):
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                found |= {(item.asname or item.name).partition(".")[0] for item in node.names}
-        return found - set(self.aliases)
+            if isinstance(node, ast.Import):
+                found |= {
+                    (item.asname or item.name).partition(".")[0]: item.name
+                    if item.asname
+                    else item.name.partition(".")[0]
+                    for item in node.names
+                }
+            elif isinstance(node, ast.ImportFrom):
+                found |= {item.asname or item.name: f"{node.module or ''}.{item.name}" for item in node.names}
+        return {name: source for name, source in found.items() if name not in self.aliases}
 
 
 def statements(body: list[ast.stmt]) -> list[ast.stmt]:
