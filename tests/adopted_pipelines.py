@@ -131,6 +131,7 @@ initialize = pipeline.initialize
             "[build-system]",
             '[project.optional-dependencies]\nlocal = ["datajoint-pipeline[local]"]\n\n[project.scripts]\n'
             'whisking = "whisking.__main__:main"\n\n[tool.pytest.ini_options]\ndatajoint_pipeline = "whisking"\n\n'
+            '[tool.uv.sources]\ndatajoint-pipeline = { git = "https://example.org/lab.git", tag = "v9.8.7" }\n\n'
             "[build-system]",
         ),
     ],

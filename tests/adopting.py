@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from functools import cache
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pytest
 from adopted_pipelines import LEGACY, MODERN, WORKFLOW
-from conftest import PRESENT, ROOT, git
+from conftest import PRESENT, git
+
+from datajoint_pipeline.readiness.command import main
 
 Before = dict[str, str]
 
@@ -51,30 +54,23 @@ def fresh(copied: dict[str, Path], kind: str, place: Path) -> Path:
     return place / kind
 
 
-#: What the report may need beside the standard library and the library itself.
-NEEDED = ("click", "packaging")
-
-#: What the console script does, told where to look for modules.
-RUN = "import sys; sys.path.append({!r}); from datajoint_pipeline.readiness.command import main; main()"
-
-
-@cache
-def alone() -> Path:
-    """A folder with the library and what the report needs, and nothing else; no DataJoint above all."""
-    folder = Path(tempfile.mkdtemp(prefix="alone-"))
-    atexit.register(shutil.rmtree, folder)
-    (folder / "datajoint_pipeline").symlink_to(ROOT / "src/datajoint_pipeline")
-    for name in NEEDED:
-        spec = find_spec(name)
-        assert spec is not None and spec.origin is not None
-        (folder / name).symlink_to(Path(spec.origin).parent)
-    return folder
-
-
 def readiness(folder: Path, *arguments: str, path: str | Path = ".") -> subprocess.CompletedProcess[str]:
-    """Run the report where neither DataJoint nor anything of the lab's can be imported."""
-    command = [sys.executable, "-I", "-S", "-B", "-c", RUN.format(str(alone())), "readiness", str(path), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    """Run the report as the console script does; in this process, as importing DataJoint takes seconds."""
+    out, err = io.StringIO(), io.StringIO()
+    words = ["readiness", str(path), *arguments]
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main(words)
+    return subprocess.CompletedProcess(words, int(str(left.value.code)), out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def chdir(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def found(folder: Path, path: str | Path = ".") -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def legacy(copied: dict[str, Path], tmp_path: Path, mysql: Server) -> Iterator[P
     statements = ["odour_sniffing", "odour_colony"]
     mysql.execute(*(f"DROP DATABASE IF EXISTS `{name}`" for name in statements))
     mysql.execute(*tables.LEGACY_TABLES, *tables.LEGACY_ROWS)
-    readiness(folder, "--convert")
+    readiness(folder, "--convert", "--write")
     subprocess.run("git mv -k odours/* src/odours/", shell=True, cwd=folder, check=True)
     edit(folder, pipelines.LEGACY_EDITS)
     (whole,) = (row["do"] for row in found(folder) if row["rule"] == "no-pyproject")
@@ -203,7 +203,7 @@ def test_a_database_of_2_is_adopted_as_it_is(
     )
     assert made.code == 0, made.err
     project = Project(fresh(copied, "whisking", tmp_path), "whisking", environment=mysql.variables)
-    readiness(project.folder, "--convert")
+    readiness(project.folder, "--convert", "--write")
     edit(project.folder, pipelines.MODERN_EDITS)
     try:
         checked = project.run("check")

@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Any
 import adopted_pipelines as pipelines
 import pytest
 import yaml
-from adopting import KINDS, NEEDED, RUN, alone, edit, found, readiness, write
+from adopting import KINDS, edit, found, readiness, write
 from conftest import ROOT, git
+
+from datajoint_pipeline.readiness import answers
 
 SOURCE = ROOT / "src/datajoint_pipeline/readiness"
 
@@ -42,7 +43,7 @@ def test_a_pipeline_of_0_14_is_reported_by_its_path_from_elsewhere(bare: dict[st
     mine = [(row["path"], row["line"], row["rule"]) for row in modules if row["rule"] not in ours]
     assert sorted(mine) == sorted(pipelines.LEGACY_FINDINGS)
     says = {row["rule"]: row["do"] for row in rows}
-    assert says["flat-layout"] == "mkdir -p src/odours && git mv -k odours/* src/odours/"
+    assert says["flat-layout"] == "Answer source_folder=. when the template is copied."
     assert 'name = "odours"\n' in says["no-pyproject"] and 'version = "0.7"' in says["no-pyproject"]
     assert 'odours = "odours.__main__:main"' in says["no-pyproject"] and '"datajoint-pipeline' in says["no-pyproject"]
     # The prefix and the server are those of dj_local_conf.json.
@@ -64,35 +65,41 @@ def test_every_kind_is_found_without_a_word_about_it(bare: dict[str, Path]) -> N
 def test_a_person_gets_ready_before_the_template_is_there(bare: dict[str, Path], tmp_path: Path) -> None:
     folder = bare["whisking"]
     edit(folder, pipelines.MODERN_EDITS)
-    converted = readiness(tmp_path, "--convert", path=folder)
+    converted = readiness(tmp_path, "--convert", "--write", path=folder)
     assert converted.returncode == 0 and converted.stdout == "wrote src/whisking/version.py\n"
     report = readiness(tmp_path, path=folder)
     assert report.returncode == 0, report.stdout
-    assert "Ready. Next: copy the template here with --data existing=true, then whisking check" in report.stdout
+    assert (
+        "Ready. Next: copy the template here with --data existing=true --data package_name=whisking, then "
+        in report.stdout
+    )
+    assert "whisking check" in report.stdout
     document = json.loads(readiness(tmp_path, "--json", path=folder).stdout)
-    assert document == {"package": "whisking", "ready": True, "findings": []}
+    assert document == {
+        **{"package": "whisking", "ready": True, "source_folder": "src", "counts": {}, "first": []},
+        **{"findings": [], "not_looked_at": []},
+    }
 
 
-def test_the_moves_and_edits_of_the_report_make_a_flat_package_ready(bare: dict[str, Path]) -> None:
+def test_the_edits_of_the_report_make_a_flat_package_ready_where_it_is(bare: dict[str, Path]) -> None:
     folder = bare["odours"]
-    assert readiness(folder, "--convert").returncode == 0
-    move = next(row["do"] for row in found(folder) if row["rule"] == "flat-layout")
-    subprocess.run(move, shell=True, cwd=folder, check=True)
+    assert readiness(folder, "--convert", "--write").returncode == 0
     project = next(row["do"] for row in found(folder) if row["rule"] == "no-pyproject")
     lines = [line[4:] for line in project.splitlines()[1:-1]]
     (folder / "pyproject.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     ignored = next(row["do"] for row in found(folder) if row["rule"] == "ignore-lines")
     (folder / ".gitignore").write_text("\n".join(line.strip() for line in ignored.splitlines()[1:]), encoding="utf-8")
-    edit(folder, pipelines.LEGACY_EDITS)
+    edit(folder, {path.removeprefix("src/"): pairs for path, pairs in pipelines.LEGACY_EDITS.items()})
     git(folder, "rm", "--quiet", "setup.py", "requirements.txt", "dj_local_conf.json")
     report = readiness(folder)
     assert report.returncode == 0, report.stdout
-    assert not [*(folder / "odours").rglob("*.py")]
+    assert "--data existing=true --data package_name=odours --data source_folder=." in report.stdout
+    assert not (folder / "src").exists()
 
 
 def test_a_new_configuration_is_the_one_of_the_template(bare: dict[str, Path], copied: dict[str, Path]) -> None:
     folder = bare["odours"]
-    readiness(folder, "--convert")
+    readiness(folder, "--convert", "--write")
     config = json.loads((folder / "datajoint.json").read_text())
     assert config["database"] == {"backend": "mysql", "host": "db.example.org", "port": 3307, "create_tables": False}
     template = json.loads((copied["whisking"] / "datajoint.json").read_text())
@@ -110,8 +117,9 @@ def test_a_package_is_found_where_labs_keep_it(tmp_path: Path, place: str) -> No
     if place == "src/":
         assert flat is None
     else:
-        assert flat is not None
-        assert flat["do"] == f"mkdir -p src/whisking && git mv -k {place}whisking/* src/whisking/"
+        source = place.rstrip("/") or "."
+        assert flat is not None and flat["note"]
+        assert flat["do"] == f"Answer source_folder={source} when the template is copied."
 
 
 def test_of_several_packages_one_is_named(tmp_path: Path) -> None:
@@ -193,17 +201,7 @@ def test_answers_of_the_template_are_believed(bare: dict[str, Path]) -> None:
 @pytest.mark.parametrize("style", [None, "'", '"'])
 def test_scalars_are_read_as_copier_writes_them(value: str, style: str | None) -> None:
     text = yaml.dump({"key": value, "other": [1]}, default_style=style, allow_unicode=True)
-    program = "import sys; sys.path.append({!r}); from datajoint_pipeline.readiness.answers import read; print(read({!r})['key'])"
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-X",
-        "utf8",
-        "-c",
-        program.format(str(alone()), text.replace('"key"', "key").replace("'key'", "key")),
-    ]
-    assert subprocess.run(command, capture_output=True, check=True).stdout.decode() == f"{value}\n"
+    assert answers.read(text.replace('"key"', "key").replace("'key'", "key"))["key"] == value
 
 
 # --- What it says of the package, tests and dependencies -------------------------------------------------------------
@@ -219,7 +217,7 @@ def test_a_project_of_an_earlier_release_is_not_asked_for_a_pipeline(bare: dict[
     write(folder, {"src/whisking/manage/__init__.py": "", "src/whisking/pipeline.py": ""})
     text = (folder / "pyproject.toml").read_text(encoding="utf-8")
     (folder / "pyproject.toml").write_text(text.replace(".__main__:main", ".manage.cli:main"), encoding="utf-8")
-    readiness(folder, "--convert")
+    readiness(folder, "--convert", "--write")
     assert rules(found(folder)) == set()
 
 
@@ -279,47 +277,50 @@ ORIGINS = [
 
 @pytest.mark.parametrize(("origin", "requirement", "source"), ORIGINS)
 def test_the_release_that_runs_is_the_one_to_depend_on(
-    bare: dict[str, Path], tmp_path: Path, origin: dict[str, Any] | None, requirement: str, source: str
+    bare: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    origin: dict[str, Any] | None,
+    requirement: str,
+    source: str,
 ) -> None:
-    installed = tmp_path / "site"
-    shutil.copytree(alone(), installed, symlinks=True)
-    record = installed / "datajoint_pipeline-9.8.7.dist-info"
-    record.mkdir()
+    record = tmp_path / "site/datajoint_pipeline-9.8.7.dist-info"
+    record.mkdir(parents=True)
+    monkeypatch.syspath_prepend(record.parent)
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: datajoint-pipeline\nVersion: 9.8.7\n")
     if origin:
         (record / "direct_url.json").write_text(json.dumps(origin))
-    command = [sys.executable, "-I", "-S", "-B", "-c", RUN.format(str(installed)), "readiness", "--json"]
-    done = subprocess.run(command, cwd=bare["whisking"], capture_output=True, text=True, check=False)
-    asked = " ".join(row["do"] for row in json.loads(done.stdout)["findings"] if row["rule"] == "dependency")
+    asked = " ".join(row["do"] for row in found(bare["whisking"]) if row["rule"] == "dependency")
     assert requirement in asked and (source in asked if source else "tool.uv.sources" not in asked)
     assert "secret" not in asked
 
 
-def test_a_package_of_packages_is_moved_before_its_modules(tmp_path: Path) -> None:
-    mice = pipelines.MODERN["src/whisking/mice.py"]
-    folder = write(tmp_path, {"lab/__init__.py": "", "lab/dj/__init__.py": "", "lab/dj/mice.py": mice})
-    rows = {row["rule"]: row for row in found(folder)}
-    for rule in ("flat-layout", "sub-folder"):
-        subprocess.run(rows[rule]["do"].partition(";")[0], shell=True, cwd=folder, check=True)
-    assert (folder / "src/lab/mice.py").read_text(encoding="utf-8") == mice
-    assert not rules(found(folder)) & {"flat-layout", "sub-folder", "no-package"}
+def test_modules_in_folders_of_the_package_stay_there(tmp_path: Path) -> None:
+    mice, videos = pipelines.MODERN["src/whisking/mice.py"], pipelines.MODERN["src/whisking/videos.py"]
+    videos = videos.replace("from . import mice", "from ..animals import mice")
+    files = {"lab/animals/mice.py": mice, "lab/videos/high/speed.py": videos.replace("..animals", "...animals")}
+    folder = write(tmp_path, {"lab/__init__.py": "", **files})
+    assert "no-package" not in rules(found(folder)) and not any("git mv" in row["do"] for row in found(folder))
+    says = {row["path"]: row["do"] for row in found(folder) if row["rule"] == "dj-schema"}
+    assert "from .. import open_schema" in says["lab/animals/mice.py"]
+    assert "from ... import open_schema" in says["lab/videos/high/speed.py"]
+    assert readiness(folder, "--convert", "--write").stdout == "wrote lab/version.py\n"
+    assert (
+        'SCHEMA_VERSIONS = {\n    "whisk_mice": "1.0.0",\n    "whisk_videos"' in (folder / "lab/version.py").read_text()
+    )
 
 
-def test_no_module_is_moved_onto_another(bare: dict[str, Path]) -> None:
+def test_a_table_that_is_declared_twice_is_said(bare: dict[str, Path]) -> None:
     folder = bare["whisking"]
-    mice = pipelines.MODERN["src/whisking/mice.py"]
-    for name in ("old", "new"):
-        write(folder, {f"src/whisking/{name}/mice.py": mice, f"src/whisking/{name}/cats.py": mice})
-    moves = [row["do"].partition(";")[0] for row in found(folder) if row["rule"] == "sub-folder"]
-    targets = [move.split()[-1] for move in moves]
-    assert len(moves) == 4 and len(set(targets)) == 4
-    assert "src/whisking/mice.py" not in targets and "src/whisking/cats.py" in targets
+    write(folder, {"src/whisking/old/mice.py": pipelines.MODERN["src/whisking/mice.py"]})
+    twice = [(row["path"], row["line"]) for row in found(folder) if row["rule"] == "same-table"]
+    assert twice == [("src/whisking/old/mice.py", 9), ("src/whisking/old/mice.py", 17)]
 
 
 # --- What it may import and how it speaks ----------------------------------------------------------------------------
 
 
-def test_its_imports_are_the_standard_library_click_and_errors() -> None:
+def test_its_imports_are_the_standard_library_click_and_what_asks_datajoint() -> None:
     for path in SOURCE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -327,11 +328,11 @@ def test_its_imports_are_the_standard_library_click_and_errors() -> None:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 outside = {(node.module or "").partition(".")[0]}
             elif isinstance(node, ast.ImportFrom) and node.level > 1:
-                assert node.module == "errors", (path.name, node.lineno)
+                assert node.module in ("errors", "internals"), (path.name, node.lineno)
                 continue
             else:
                 continue
-            assert outside <= {*sys.stdlib_module_names, *NEEDED}, (path.name, node.lineno)
+            assert outside <= {*sys.stdlib_module_names, "click"}, (path.name, node.lineno)
 
 
 def test_the_command_imports_no_datajoint() -> None:
@@ -372,5 +373,5 @@ def test_what_is_no_file_and_what_is_nested_too_deeply_stop_nothing(bare: dict[s
 
 def test_a_file_that_cannot_be_written_is_said_in_three_lines(bare: dict[str, Path]) -> None:
     (bare["odours"] / ".secrets").write_text("", encoding="utf-8")
-    refused = readiness(bare["odours"], "--convert")
+    refused = readiness(bare["odours"], "--convert", "--write")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 3 and ".secrets" in refused.stderr

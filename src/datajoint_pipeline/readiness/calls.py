@@ -1,7 +1,7 @@
 """Calls of DataJoint 0.14 that 2.3 has no more, has under another name, or answers otherwise.
 
-Held against the source of DataJoint 2.3.5. What a call is called on is not known from its text, so only names that are
-DataJoint's own are spoken of, in files that import it.
+Whether DataJoint has a name is asked of DataJoint 2.3 itself. What a call is called on is not known from its text, so
+of methods only those are spoken of that are DataJoint's own, in files that import it or the package's modules.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 
+from ..internals import names
+from . import rewriting
 from .findings import Finding
+from .schemas import openings_of
 from .source import Module
 
 #: Names of the package: what to write instead.
@@ -22,6 +25,11 @@ _RENAMED = {
     "set_password": "Change the password by a statement of the server: ALTER USER USER() IDENTIFIED BY '...'.",
     "kill": "Use KILL of the server; DataJoint lists no connections any more.",
     "AttributeAdapter": "Inherit dj.Codec, with name, get_dtype, encode and decode.",
+    "schema": "Write dj.Schema; a module of the package opens its schema by open_schema.",
+    "schemas.Schema": "Write dj.Schema.",
+    "jobs.key_hash": "Compute it yourself, from the sorted values of the key.",
+    "blob.bypass_serialization": "Leave it out; rows are copied by SQL, or by insert(query).",
+    "utils.get_master": "The master of a part is its attribute master; of a name, what stands before __.",
 }
 
 #: Modules of the package that are gone.
@@ -90,44 +98,71 @@ def check(modules: Iterable[Module]) -> Iterator[Finding]:
         for node in ast.walk(module.tree):
             for rule in _RULES:
                 for id_, line, what, do in rule(module, node):
-                    yield Finding(module.shown, line, id_, what, do, note=id_ == "fetch")
+                    sure = bool(rewriting.edits_of(module, node, id_))
+                    yield Finding(module.shown, line, id_, what, do, note=id_ == "fetch", sure=sure)
             yield from _operators(module, node, tables)
+
+
+def edits(module: Module) -> list[rewriting.Edit]:
+    """Return the edits of a file's calls that have one right form."""
+    found = {
+        edit
+        for node in ast.walk(module.tree)
+        for rule in _RULES
+        for id_, *_ in rule(module, node)
+        for edit in rewriting.edits_of(module, node, id_)
+    }
+    return sorted(found)
 
 
 Found = Iterator["tuple[str, int, str, str]"]
 
 
 def _imports(module: Module, node: ast.AST) -> Found:
-    names: list[str] = []
+    found: list[str] = []
     if isinstance(node, ast.Import):
-        names = [item.name for item in node.names]
+        found = [item.name for item in node.names]
     elif isinstance(node, ast.ImportFrom) and not node.level:
-        names = [node.module or ""]
-        if node.module == "datajoint":
-            for item in node.names:
-                if do := _RENAMED.get(item.name):
-                    yield "renamed-name", node.lineno, f"DataJoint 2 has no {item.name}.", do
-    for name in names:
+        found = [f"{node.module}.{item.name}" for item in node.names if item.name != "*"] or [node.module or ""]
+    told = set[str]()
+    for name in found:
         head, _, rest = name.partition(".")
         line = getattr(node, "lineno", 0)
-        if head == "datajoint" and (do := _MODULES.get(rest.partition(".")[0])):
-            yield "legacy-import", line, f"DataJoint 2 has no module {name}.", do
-        elif any(head == legacy or (legacy.endswith("_") and head.startswith(legacy)) for legacy in _LEGACY_PACKAGES):
-            do = "Take its tables into modules of your own, or wait for a release for DataJoint 2."
+        if head == "datajoint":
+            for rule, what, do in _lacking(rest):
+                if what not in told:
+                    told.add(what)
+                    yield rule, line, what, do
+        elif head not in told and any(head == n or (n.endswith("_") and head.startswith(n)) for n in _LEGACY_PACKAGES):
+            told.add(head)
+            do = "Take its tables into modules of your own, or use a release of it for DataJoint 2."
             yield "legacy-package", line, f"{head} is written for DataJoint 0.14 and fails with 2.", do
 
 
+def _lacking(name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield rule, sentence and advice for a name that DataJoint lacks."""
+    if not name or name.startswith("_") or not (lacking := names.missing(name)):
+        return
+    if do := _MODULES.get(lacking):
+        yield "legacy-import", f"DataJoint 2 has no module datajoint.{lacking}.", do
+    else:
+        do = _RENAMED.get(lacking, "Leave it out, or write what it did yourself.")
+        yield "renamed-name", f"DataJoint 2 has no dj.{lacking}.", do
+
+
 def _names(module: Module, node: ast.AST) -> Found:
-    if isinstance(node, ast.Attribute):
-        name = module.dotted(node)
-        if name.startswith("dj.") and (do := _RENAMED.get(name[3:])):
-            yield "renamed-name", node.lineno, f"DataJoint 2 has no {name}.", do
-        elif name.startswith("dj.") and name.count(".") == 1 and (do := _MODULES.get(name[3:])):
-            yield "legacy-import", node.lineno, f"DataJoint 2 has no module datajoint{name[2:]}.", do
+    if not isinstance(node, ast.Attribute) or not (name := module.dotted(node)).startswith("dj."):
+        return
+    if module.dotted(node.value) != "dj" and names.missing(module.dotted(node.value)[3:]):
+        return  # told of the inner name
+    if name == "dj.schema" and not module.beside and any(o.line == node.lineno for o in openings_of(module)):
+        return  # told as the schema of the module
+    for rule, what, do in _lacking(name[3:]):
+        yield rule, node.lineno, what, do
 
 
 def _methods(module: Module, node: ast.AST) -> Found:
-    if not module.datajoint or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    if not module.uses_datajoint or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return
     method, arguments = node.func.attr, {keyword.arg for keyword in node.keywords if keyword.arg}
     if do := _METHODS.get(method):
@@ -169,7 +204,7 @@ def _instead(call: ast.Call) -> str:
 
 
 def _jobs(module: Module, node: ast.AST) -> Found:
-    if not isinstance(node, ast.Attribute) or not module.datajoint:
+    if not isinstance(node, ast.Attribute) or not module.uses_datajoint:
         return
     on_schema = isinstance(node.value, (ast.Name, ast.Attribute)) and ast.unparse(node.value).endswith("schema")
     if on_schema and node.attr == "jobs":

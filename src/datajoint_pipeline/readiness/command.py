@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
 import click
 
 from ..errors import ExitCode, PipelineError
-from . import conversion, project, report, schemas
-from .findings import Finding
+from . import conversion, project, report, retyping, schemas, words
+from .changes import Plan
 
 _EXAMPLES = """\b
 Examples:
   uvx --from LIBRARY datajoint-pipeline readiness .
   uvx --from LIBRARY datajoint-pipeline readiness --convert .
-  uvx --from LIBRARY datajoint-pipeline readiness . scripts/
+  uvx --from LIBRARY datajoint-pipeline readiness --convert-types --write .
+  uvx --from LIBRARY datajoint-pipeline readiness --all . ../scripts/
 
 \b
 LIBRARY is the address that this library is installed from, such as git+https://example.org/copier-datajoint."""
@@ -35,15 +39,53 @@ def program() -> None:
 @program.command(epilog=_EXAMPLES)
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--convert", is_flag=True, help="Write what can be derived from dj_local_conf.json and the modules.")
+@click.option("--convert", is_flag=True, help="Show what can be derived from dj_local_conf.json and the modules.")
+@click.option(
+    "--convert-types", is_flag=True, help="Show definitions and calls as they are to be, where one form is right."
+)
+@click.option("--write", is_flag=True, help="Write what these two show, without asking.")
+@click.option("--all", "everything", is_flag=True, help="Show every finding, not only a few of each kind.")
 @click.option("--package", metavar="NAME", help="The package, where the repository does not show which it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def readiness(path: Path, more: tuple[Path, ...], convert: bool, package: str | None, as_json: bool) -> None:
-    """Report, line by line, what a pipeline has to change for DataJoint 2.3 and this library.
+def readiness(
+    path: Path,
+    more: tuple[Path, ...],
+    convert: bool,
+    convert_types: bool,
+    write: bool,
+    everything: bool,
+    package: str | None,
+    as_json: bool,
+) -> None:
+    """Report what a pipeline has to change for DataJoint 2.3 and this library.
 
-    PATH is the folder of its repository; MORE are files and folders beside the package to look at, too. The files are
-    read and nothing of them is run. Exit codes: 0 ready, 3 something is left to do, 2 usage, 1 an error.
+    PATH is the folder of its repository. Its package, scripts and notebooks are read, and nothing of them is run; MORE
+    are files and folders beside the package that are to be ready, too. With --convert or --convert-types the changes
+    are shown, and written when you say so. Exit codes: 0 ready, 3 something is left to do, 2 usage, 1 an error.
     """
+    _check_usage(path, more, write and not (convert or convert_types))
+    with _without_configuration():
+        found = project.find(path, package)
+        reading = project.files(found)
+        plans = []
+        if convert:
+            plans.append(conversion.plan(found, schemas.Schemas(reading.modules, found.prefix)))
+        if convert_types:
+            plans.append(retyping.plan([*reading.modules, *reading.beside]))
+        if not plans:
+            told = report.report(found, reading, more)
+    if plans:
+        _convert(Plan([c for p in plans for c in p.changes], [line for p in plans for line in p.left]), write, as_json)
+        return
+    if as_json:
+        _print_json(words.document(found, told))
+    else:
+        words.show(found, told, everything)
+    if told.left:
+        raise click.exceptions.Exit(int(ExitCode.PENDING))
+
+
+def _check_usage(path: Path, more: tuple[Path, ...], nothing_to_write: bool) -> None:
     for given in (path, *more):
         if not given.exists():
             what, why = f"There is no {given}.", "It was named as a file or folder to look at."
@@ -52,49 +94,46 @@ def readiness(path: Path, more: tuple[Path, ...], convert: bool, package: str | 
         why = "The first path is the folder of the repository; files beside the package come after it."
         do = f"Write datajoint-pipeline readiness . {path}"
         raise PipelineError(f"{path} is no folder.", why, do, exit_code=ExitCode.USAGE)
-    found = project.find(path, package)
-    if convert:
-        _convert(found, as_json)
-        return
-    findings = report.findings(found, more)
-    left = any(not finding.note for finding in findings)
+    if nothing_to_write:
+        why = "It writes what --convert and --convert-types show."
+        raise PipelineError("--write stands alone.", why, "Add one of them, or both.", exit_code=ExitCode.USAGE)
+
+
+@contextmanager
+def _without_configuration() -> Iterator[None]:
+    """Keep DataJoint, while it is imported, from reading the configuration of the folder that one is in."""
+    name, before = "DJ_IGNORE_CONFIG_FILE", os.environ.get("DJ_IGNORE_CONFIG_FILE")
+    os.environ[name] = "true"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _convert(plan: Plan, write: bool, as_json: bool) -> None:
+    """Show changes, and write them where that was said, or is said now."""
+    if not as_json and not write:
+        words.show_plan(plan)
+    asked = not as_json and not write and plan.changes and sys.stdin.isatty() and sys.stdout.isatty()
+    if asked:
+        write = click.confirm("Write this?", default=False)
+    wrote = list(plan.write()) if write else []
     if as_json:
-        rows = [{**vars(finding), "group": finding.group} for finding in findings]
-        _print_json({"package": found.package, "ready": not left, "findings": rows})
+        diff = [change.diff() for change in plan.changes]
+        _print_json({"wrote": wrote, "left": plan.left, "diff": diff})
     else:
-        _show(found, findings)
-    if left:
+        words.show_written(plan, wrote, write)
+    if plan.changes and not write:
         raise click.exceptions.Exit(int(ExitCode.PENDING))
-
-
-def _convert(found: project.Project, as_json: bool) -> None:
-    top, _, _ = project.files(found)
-    lines = list(conversion.convert(found, schemas.names(top, found.prefix)))
-    if as_json:
-        _print_json({"convert": lines})
-    else:
-        click.echo("\n".join(lines or ["Nothing was to be written."]))
 
 
 def _print_json(document: dict[str, object]) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _show(found: project.Project, findings: list[Finding]) -> None:
-    """Print a report, group by group."""
-    click.echo(f"The package {found.package} in {found.shown(found.folder)}/:")
-    for title, mine in report.grouped(findings):
-        click.echo(f"\n{title}")
-        for finding in mine:
-            click.echo(f"  {finding.path}:{finding.line}: {finding.rule}: {finding.what}")
-            for line in finding.do.split("\n"):
-                click.echo(f"      {line}".rstrip())
-    left = sum(not finding.note for finding in findings)
-    if left:
-        click.echo(f"\n{left} to do.")
-        return
-    first = "" if found.copied else "copy the template here with --data existing=true, then "
-    click.echo(f"\nReady. Next: {first}{found.command} check, and {found.command} --env prod adopt.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Write what can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
+"""What can be derived and is no code: configuration and credentials from ``dj_local_conf.json``, ``version.py``.
 
-Nothing that is the lab's is changed. A value that was set to something else is left, and reported.
+A ``datajoint.json`` that is there is completed; a value in it that was set to something else is left, and reported.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PipelineError
+from .changes import Change, Plan
 from .configuration import LEGACY, prefix_of, read, secrets, settings, stores
 from .findings import Finding
 from .project import Project, in_git, text_of, version_of
+from .schemas import Schemas
 
 CONFIG = "datajoint.json"
 
@@ -27,35 +29,36 @@ _FRESH: dict[str, Any] = {
     "provenance": {"capture": False},
 }
 
-# --- Writing ---------------------------------------------------------------------------------------------------------
+# --- What to write ---------------------------------------------------------------------------------------------------
 
 
-def convert(project: Project, schemas: Mapping[str, str]) -> Iterator[str]:
-    """Write what is missing.
+def plan(project: Project, schemas: Schemas) -> Plan:
+    """Return what is missing and can be derived.
 
     Parameters
     ----------
     project : Project
         The pipeline.
-    schemas : mapping
-        The module of each schema, parents before children.
-
-    Yields
-    ------
-    str
-        A line for each file that was written, and for each thing that was left.
+    schemas : Schemas
+        Its schemas.
     """
+    found = Plan([], [])
     content = read(project.root)
     if content is not None:
-        yield from _write_config(project, content)
-        yield from _write_secrets(project.root, secrets(content))
-        yield from (f"left: {sentence}" for sentence in left(content, project))
-        yield f"left: {LEGACY} stays as it is; DataJoint 2 ignores it."
+        _plan_config(project, content, found)
+        _plan_secrets(project.root, secrets(content), found)
+        found.left += left(content, project)
+        found.left.append(f"{LEGACY} stays as it is; DataJoint 2 ignores it.")
         if secrets(content).keys() & {"database.password"}:
-            yield f"left: {LEGACY} holds a password in plain text; delete it when no process of 0.14 reads it any more."
+            found.left.append(
+                f"{LEGACY} holds a password in plain text; delete it when no process of 0.14 reads it any more."
+            )
             if in_git(project.root, LEGACY):
-                yield f"left: {LEGACY} is in the history of git, and so is that password: change it on the server."
-    yield from _write_version(project, schemas)
+                found.left.append(
+                    f"{LEGACY} is in the history of git, and so is that password: change it on the server."
+                )
+    _plan_version(project, schemas, found)
+    return found
 
 
 def left(content: Mapping[str, Any], project: Project) -> Iterator[str]:
@@ -74,16 +77,16 @@ def left(content: Mapping[str, Any], project: Project) -> Iterator[str]:
         yield f'Which of the stores {", ".join(names)} is the default? Write it as "default" into "stores".'
 
 
-def _write_config(project: Project, content: Mapping[str, Any]) -> Iterator[str]:
+def _plan_config(project: Project, content: Mapping[str, Any], found: Plan) -> None:
     path = project.root / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else copy.deepcopy(_FRESH)
+        before = path.read_text(encoding="utf-8") if path.is_file() else None
+        config = copy.deepcopy(_FRESH) if before is None else json.loads(before)
     except ValueError as error:
         raise PipelineError(f"{CONFIG} cannot be read.", f"{error}.", "Mend it; nothing was written.") from None
     if not isinstance(config, dict):
         raise PipelineError(f"{CONFIG} cannot be read.", "It is no JSON object.", "Mend it; nothing was written.")
-    before = json.dumps(config) if path.is_file() else ""
-    notes = []
+    had = json.dumps(config) if before is not None else ""
     # What the questions' defaults put there says nothing; what else is there was meant.
     defaults = {"database.host": "localhost", "database.port": 3306}
     for key, value in settings(content).items():
@@ -95,59 +98,62 @@ def _write_config(project: Project, content: Mapping[str, Any]) -> Iterator[str]
         if name not in place or place[name] == defaults.get(key):
             place[name] = value
         elif place[name] != value:
-            notes.append(f"left: {CONFIG} has {key} {place[name]!r}, {LEGACY} has {value!r}.")
+            found.left.append(f"{CONFIG} has {key} {place[name]!r}, {LEGACY} has {value!r}.")
     there = config.get("stores", {})
     for name, store in stores(content).items():
         if name not in there:
             config.setdefault("stores", {})[name] = store
         elif there[name] != store:
-            notes.append(f"left: {CONFIG} has another store {name} than {LEGACY}.")
-    if json.dumps(config) != before:
-        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        yield f"wrote {CONFIG}"
-    yield from notes
+            found.left.append(f"{CONFIG} has another store {name} than {LEGACY}.")
+    if json.dumps(config) != had:
+        found.changes.append(Change(path, CONFIG, before, json.dumps(config, indent=2) + "\n"))
 
 
-def _write_secrets(root: Path, values: Mapping[str, str]) -> Iterator[str]:
+def _plan_secrets(root: Path, values: Mapping[str, str], found: Plan) -> None:
     folder = root / ".secrets"
-    if not values:
-        return
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
     guard = folder / ".gitignore"
-    if not _ignores(root / ".gitignore") and not guard.exists():
+    if values and not _ignores(root / ".gitignore") and not guard.exists():
         # The project's own .gitignore is the lab's; until it has the line, credentials are kept out here.
-        guard.write_text("*\n!README.md\n", encoding="utf-8")
-        yield "wrote .secrets/.gitignore"
+        found.changes.append(Change(guard, ".secrets/.gitignore", None, "*\n!README.md\n"))
     for name, value in values.items():
         path = folder / name
         if "/" in name or os.sep in name:
-            yield f"left: {name} cannot be the name of a file."
+            found.left.append(f"{name} cannot be the name of a file.")
         elif not path.exists():
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(value + "\n")
-            yield f"wrote .secrets/{name}"
+            found.changes.append(Change(path, f".secrets/{name}", None, value + "\n", secret=True))
         elif path.read_text(encoding="utf-8").strip() != value.strip():
-            yield f"left: .secrets/{name} holds another value than {LEGACY}."
+            found.left.append(f".secrets/{name} holds another value than {LEGACY}.")
 
 
 def _ignores(path: Path) -> bool:
     return re.search(r"^/?\.secrets(/\*?)?\s*$", text_of(path), re.MULTILINE) is not None
 
 
-def _write_version(project: Project, schemas: Mapping[str, str]) -> Iterator[str]:
+def _plan_version(project: Project, schemas: Schemas, found: Plan) -> None:
     path = project.version_file
-    if path.exists() or not schemas:
-        return
-    lines = "".join(f'    "{name}": "1.0.0",\n' for name in schemas)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    shown = project.shown(path)
+    if not schemas.names:
+        found.left.append(f"{shown} is not written: no module of {project.package} opens a schema.")
+    elif not path.exists():
+        found.changes.append(Change(path, shown, None, _version(project, schemas)))
+    elif "SCHEMA_VERSIONS" not in text_of(path):
+        found.left.append(f"{shown} is there, and says no versions of the schemas; the report says what to add.")
+
+
+def _version(project: Project, schemas: Schemas) -> str:
+    lines = "".join(f'    "{name}": "1.0.0",\n' for name in schemas.names)
+    text = (
         f'"""Version of the code, and of each schema that it declares."""\n\n__version__ = "{version_of(project)}"\n\n'
         "#: A version for each schema, parents before children. It rises with every change of the schema's tables.\n"
-        f"SCHEMA_VERSIONS = {{\n{lines}}}\n",
-        encoding="utf-8",
+        f"SCHEMA_VERSIONS = {{\n{lines}}}\n"
     )
-    yield f"wrote {project.shown(path)}"
+    if schemas.databases:
+        lines = "".join(f'    "{name}": "{database}",\n' for name, database in schemas.databases.items())
+        text += (
+            "\n#: Databases that are not called by the prefix and the schema's name.\n"
+            f"SCHEMA_DATABASES = {{\n{lines}}}\n"
+        )
+    return text
 
 
 # --- In the report ---------------------------------------------------------------------------------------------------
@@ -166,7 +172,7 @@ def check(project: Project) -> Iterator[Finding]:
     host = content.get("database.host")
     if missing or gone or (host not in (None, "localhost") and '"host": "localhost"' in text):
         what = "DataJoint 2 ignores this file, and what it says stands nowhere else."
-        do = f"This command writes {CONFIG} and .secrets/ from it, with --convert."
+        do = f"This command makes {CONFIG} and .secrets/ from it, with --convert."
         yield Finding(LEGACY, 1, "not-converted", what, do)
     prefix = prefix_of(content)
     if prefix and prefix != project.prefix:

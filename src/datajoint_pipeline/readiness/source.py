@@ -13,64 +13,78 @@ from pathlib import Path
 NOT_SCHEMAS = ("__init__", "__main__", "version", "conftest", "setup")
 LIBRARY_FOLDERS = ("manage", "migrations")
 
-_REFERENCE = re.compile(r"^\s*->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
-_ATTRIBUTE = re.compile(r"""^\s*(?P<name>[a-z]\w*)\s*(?:=\s*(?P<default>"[^"]*"|'[^']*'|[^:#]*?)\s*)?:(?P<rest>.*)$""")
-_TIERS = ("Manual", "Lookup", "Imported", "Computed", "Part")
+TIERS = ("Manual", "Lookup", "Imported", "Computed", "Part", "Entry", "Ingest", "Compute")
+
+_REFERENCE = re.compile(r"^->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
+_NAME = re.compile(r"^(?P<name>[A-Za-z_]\w*)\s*(?=[:=])")
+
+#: Stands in a text for what only running it would tell.
+HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
-class Line:
-    """An attribute as a definition has it, and where."""
+class Row:
+    """A line of a definition, without blanks around it, and where it stands."""
 
     number: int
-    name: str
-    type: str
+    text: str
     in_key: bool
+
+    @property
+    def target(self) -> str:
+        """Return what a foreign key refers to, empty for anything else."""
+        match = _REFERENCE.match(self.text)
+        return match["target"] if match else ""
+
+    @property
+    def name(self) -> str:
+        """Return the name of an attribute, empty for anything else."""
+        match = _NAME.match(self.text)
+        return match["name"] if match else ""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """The definition of a table class."""
+    """The definition of a table class.
+
+    ``text`` is the constant that holds it, None where code puts it together; ``rows`` are its lines as far as they can
+    be read.
+    """
 
     table: str
     tier: str
     line: int
-    attributes: tuple[Line, ...]
-    references: tuple[tuple[int, str], ...]
-    readable: bool = True
+    rows: tuple[Row, ...] = ()
+    text: ast.Constant | None = None
 
-
-@dataclass(frozen=True)
-class Opening:
-    """A call that gives a module its schema.
-
-    ``kind`` is ``open_schema``, ``dj`` or ``activate``; ``name`` is what can be known of the schema's name, and
-    ``whole`` whether that is all of it or what follows a prefix.
-    """
-
-    line: int
-    kind: str
-    name: str
-    whole: bool
+    @property
+    def references(self) -> list[tuple[int, str]]:
+        """Return line and target of each foreign key."""
+        return [(row.number, row.target) for row in self.rows if row.target]
 
 
 @dataclass
 class Module:
-    """A Python file of the package."""
+    """A Python file, of the package or beside it.
+
+    ``name`` is its name within the package, with dots; the package's own ``__init__`` has none. ``others`` are the
+    modules of the package by that name, itself included.
+    """
 
     path: Path
     shown: str
     tree: ast.Module
-    siblings: frozenset[str] = frozenset()
+    text: str
+    name: str = ""
     package: str = ""
-    aliases: dict[str, str] = field(default_factory=dict)  # what a name stands for: module or module.Class
-    imports: dict[str, int] = field(default_factory=dict)  # line of each import of a sibling
-    stars: list[tuple[int, str]] = field(default_factory=list)
+    others: dict[str, Module] = field(default_factory=dict)
+    #: Whether it stands beside the package: a script or a notebook.
+    beside: bool = False
 
     @property
-    def name(self) -> str:
-        """Return its name within the package."""
-        return self.path.stem
+    def is_package(self) -> bool:
+        """Return whether it is the ``__init__`` of a folder."""
+        return self.path.stem == "__init__"
 
     @cached_property
     def datajoint(self) -> dict[str, str]:
@@ -79,11 +93,30 @@ class Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for item in node.names:
-                    if item.name == "datajoint":
+                    if item.name == "datajoint" or (item.name.startswith("datajoint.") and not item.asname):
                         found[item.asname or "datajoint"] = "dj"
-            elif isinstance(node, ast.ImportFrom) and node.module == "datajoint" and not node.level:
-                found |= {item.asname or item.name: f"dj.{item.name}" for item in node.names}
+                    elif item.name.startswith("datajoint."):
+                        found[str(item.asname)] = f"dj.{item.name[10:]}"
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                head, _, rest = (node.module or "").partition(".")
+                if head == "datajoint":
+                    base = f"dj.{rest}." if rest else "dj."
+                    found |= {item.asname or item.name: f"{base}{item.name}" for item in node.names}
         return found
+
+    @cached_property
+    def uses_datajoint(self) -> bool:
+        """Return whether it imports DataJoint, or a module of the package, whose tables it then has."""
+        return bool(self.datajoint or self.aliases)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Return its lines."""
+        return self.text.split("\n")
+
+    def shows(self, row: Row) -> bool:
+        """Return whether a line of a definition stands in the file as it is, so that it can be replaced there."""
+        return row.number <= len(self.lines) and self.lines[row.number - 1].count(row.text) == 1
 
     def dotted(self, node: ast.AST) -> str:
         """Return an expression as ``dj.Manual``, whatever the file calls DataJoint; empty for anything else."""
@@ -96,37 +129,145 @@ class Module:
 
     @cached_property
     def classes(self) -> list[ast.ClassDef]:
-        """Return the classes at its top level."""
-        return [node for node in self.tree.body if isinstance(node, ast.ClassDef)]
+        """Return the classes at its top level, those below an ``if`` or ``try`` included."""
+        return [node for node in statements(self.tree.body) if isinstance(node, ast.ClassDef)]
+
+    @cached_property
+    def functions(self) -> dict[str, ast.FunctionDef]:
+        """Return the functions at its top level."""
+        return {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
     @cached_property
     def definitions(self) -> list[Definition]:
         """Return the definitions of its table classes, parts after their masters."""
         return [found for node in self.classes for found in _definitions(node)]
 
-    @cached_property
-    def openings(self) -> list[Opening]:
-        """Return the calls that open schemas, in order."""
-        return sorted(_openings(self), key=lambda opening: opening.line)
+    # --- Imports -----------------------------------------------------------------------------------------------------
 
-    @property
-    def is_schema(self) -> bool:
-        """Return whether it declares tables of a schema of its own."""
-        decorated = any(node.decorator_list for node in self.classes)
-        return any(opening.kind != "activate" for opening in self.openings) and (decorated or not self.classes)
+    @cached_property
+    def _imported(self) -> list[tuple[str, str, str, int]]:
+        """Return (name here, module of the package, what of it, line) for each import of such a module."""
+        return [found for node in ast.walk(self.tree) for found in self._imports_of(node)]
+
+    @cached_property
+    def aliases(self) -> dict[str, tuple[str, str]]:
+        """Return what a name stands for: a module of the package and, perhaps, a name in it."""
+        return {here: (module, inner) for here, module, inner, _ in self._imported if here != "*"}
+
+    @cached_property
+    def imports(self) -> dict[str, int]:
+        """Return the line of the first import of each module of the package."""
+        found: dict[str, int] = {}
+        for _, module, _, line in self._imported:
+            if module and module != self.name:
+                found.setdefault(module, line)
+        return found
+
+    @cached_property
+    def early_imports(self) -> dict[str, int]:
+        """Return those imports that happen as soon as it is imported itself."""
+        top = statements(self.tree.body)
+        found = [one for node in top for one in self._imports_of(node)]
+        return {module: line for _, module, _, line in reversed(found) if module and module != self.name}
+
+    @cached_property
+    def stars(self) -> list[tuple[int, str]]:
+        """Return line and module of each import of everything."""
+        return [(line, module) for here, module, _, line in self._imported if here == "*" and module]
+
+    def _imports_of(self, node: ast.AST) -> Iterator[tuple[str, str, str, int]]:
+        if isinstance(node, ast.ImportFrom):
+            base = self._base(node)
+            for item in node.names if base is not None else ():
+                # `from . import x` in a sub-package may find a module or a name of its __init__.
+                names = [*(base or []), *([] if item.name == "*" else [item.name])]
+                if (found := self._known(names)) is not None:
+                    yield ("*" if item.name == "*" else item.asname or item.name, *found, node.lineno)
+        elif isinstance(node, ast.Import):
+            for item in node.names:
+                absolute = self._absolute(item.name.split("."))
+                if absolute and (found := self._known(absolute)) is not None and not found[1]:
+                    yield item.asname or item.name, *found, node.lineno
+
+    def _base(self, node: ast.ImportFrom) -> list[str] | None:
+        parts = node.module.split(".") if node.module else []
+        if not node.level:
+            return self._absolute(parts)
+        own = self.name.split(".") if self.name else []
+        own = own if self.is_package else own[:-1]
+        if node.level - 1 > len(own):
+            return None
+        return [*own[: len(own) - node.level + 1], *parts]
+
+    def _absolute(self, parts: list[str]) -> list[str] | None:
+        """Return a name within the package for one that begins with the package, or with a module beside this one."""
+        if self.package in parts:
+            return parts[parts.index(self.package) + 1 :]
+        if self.beside:
+            return None
+        beside = [*self.name.split(".")[:-1], parts[0]] if parts and parts[0] else []
+        return [*beside[:-1], *parts] if beside and ".".join(beside) in self.others else None
+
+    def _known(self, names: list[str]) -> tuple[str, str] | None:
+        for length in range(len(names), -1, -1):
+            if (module := ".".join(names[:length])) in self.others:
+                return module, ".".join(names[length:])
+        return None
 
     def resolve(self, reference: str) -> tuple[str, str]:
-        """Return the sibling and the class that a reference leads to; no sibling where it stays in this file."""
-        reference = re.sub(r"\.proj$", "", reference)
-        parts = reference.split(".")
+        """Return the module and the class that a reference leads to; no module where it stays in this file.
+
+        A small first word that nothing here explains can only be a module that is not imported.
+        """
+        parts = reference.removesuffix(".proj").split(".")
         for length in range(len(parts), 0, -1):
-            known = self.aliases.get(".".join(parts[:length]))
-            if known is not None:
-                module, _, inner = known.partition(".")
-                return module, ".".join([*filter(None, [inner]), *parts[length:]])
-        if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self"):
+            if (known := self.aliases.get(".".join(parts[:length]))) is not None:
+                return self._followed(known[0], ".".join([*filter(None, [known[1]]), *parts[length:]]))
+        if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self", *self.foreign):
             return parts[0], ".".join(parts[1:])
-        return "", reference
+        if parts[0] not in {node.name for node in self.classes}:
+            for _, star in self.stars:
+                if star in self.others and parts[0] in {node.name for node in self.others[star].classes}:
+                    return star, ".".join(parts)
+        return "", ".".join(parts)
+
+    def _followed(self, module: str, inner: str, depth: int = 5) -> tuple[str, str]:
+        """Go on where a module only hands a name on that it has from another one."""
+        other = self.others.get(module)
+        head, _, rest = inner.partition(".")
+        if other is None or not depth or head not in other.aliases:
+            return module, inner
+        further, name = other.aliases[head]
+        return self._followed(further, ".".join(filter(None, [name, rest])), depth - 1)
+
+    @cached_property
+    def foreign(self) -> dict[str, str]:
+        """Return the names that come from other packages, and what each is called there."""
+        found = dict[str, str]()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {
+                    (item.asname or item.name).partition(".")[0]: item.name
+                    if item.asname
+                    else item.name.partition(".")[0]
+                    for item in node.names
+                }
+            elif isinstance(node, ast.ImportFrom):
+                found |= {item.asname or item.name: f"{node.module or ''}.{item.name}" for item in node.names}
+        return {name: source for name, source in found.items() if name not in self.aliases}
+
+
+def statements(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements that run when a module is imported, those below ``if``, ``try`` and ``with`` included."""
+    found = list[ast.stmt]()
+    for node in body:
+        found.append(node)
+        for inner in ("body", "orelse", "finalbody"):
+            if isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
+                found += statements(getattr(node, inner, []))
+        for handler in getattr(node, "handlers", []):
+            found += statements(handler.body)
+    return found
 
 
 def parse(text: str) -> ast.Module:
@@ -143,7 +284,7 @@ def parse(text: str) -> ast.Module:
         raise SyntaxError(str(error) or "too deeply nested") from None
 
 
-def read(path: Path, shown: str, package: str = "", siblings: frozenset[str] = frozenset()) -> Module:
+def read(path: Path, shown: str, package: str = "", name: str = "", others: dict[str, Module] | None = None) -> Module:
     """Read a file.
 
     Raises
@@ -152,37 +293,12 @@ def read(path: Path, shown: str, package: str = "", siblings: frozenset[str] = f
         If it is not Python.
     """
     try:
-        tree = parse(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SyntaxError(str(error)) from None
     except OSError as error:
         raise SyntaxError(error.strerror or str(error)) from None
-    module = Module(path, shown, tree, siblings, package)
-    for node in ast.walk(tree):
-        for alias, target, line in _imported(node, package, siblings):
-            if alias == "*":
-                module.stars.append((line, target.partition(".")[0]))
-            module.aliases[alias] = target
-            module.imports.setdefault(target.partition(".")[0], line)
-    return module
-
-
-def _imported(node: ast.AST, package: str, siblings: frozenset[str]) -> Iterator[tuple[str, str, int]]:
-    """Yield (name, what it stands for, line) for each import of a sibling."""
-    if isinstance(node, ast.ImportFrom):
-        inside = node.level == 1 or (node.level == 0 and package and (node.module or "").split(".")[0] == package)
-        if not inside:
-            return
-        base = (node.module or "") if node.level else (node.module or "").partition(".")[2]
-        for item in node.names:
-            target = f"{base}.{item.name}" if base else item.name
-            if target.partition(".")[0] in siblings:
-                yield item.asname or item.name, target, node.lineno
-    elif isinstance(node, ast.Import):
-        for item in node.names:
-            head, _, rest = item.name.partition(".")
-            if package and head == package and rest.partition(".")[0] in siblings:
-                yield item.asname or item.name, rest, node.lineno
+    return Module(path, shown, parse(text), text, name, package, {} if others is None else others)
 
 
 # --- Definitions ---------------------------------------------------------------------------------------------------
@@ -190,85 +306,32 @@ def _imported(node: ast.AST, package: str, siblings: frozenset[str]) -> Iterator
 
 def _definitions(node: ast.ClassDef, master: str = "") -> Iterator[Definition]:
     bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-    tier = next((base for base in bases if base in _TIERS), "")
+    tier = next((base for base in bases if base in TIERS), "")
     title = f"{master}.{node.name}" if master else node.name
     for inner in node.body:
         targets = inner.targets if isinstance(inner, ast.Assign) else [getattr(inner, "target", None)]
         if any(getattr(target, "id", "") == "definition" for target in targets):
             value = getattr(inner, "value", None)
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield _definition(title, tier, value.lineno, value.value)
+                yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, value.value)), value)
+            elif isinstance(value, ast.JoinedStr):
+                text = "".join(str(getattr(part, "value", "")) if _plain(part) else HOLE for part in value.values)
+                yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, text)))
             else:
-                yield Definition(title, tier, inner.lineno, (), (), readable=False)
+                yield Definition(title, tier, inner.lineno)
         elif isinstance(inner, ast.ClassDef):
             yield from _definitions(inner, title)
 
 
-def _definition(title: str, tier: str, line: int, text: str) -> Definition:
-    attributes, references, in_key = list[Line](), list[tuple[int, str]](), True
-    for number, row in enumerate(text.split("\n"), line):
-        plain = row.strip()
+def _plain(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant)
+
+
+def _rows(first: int, text: str) -> Iterator[Row]:
+    in_key = True
+    for number, line in enumerate(text.split("\n"), first):
+        plain = line.strip()
         if plain.startswith(("---", "___")):
             in_key = False
-        elif match := _REFERENCE.match(row):
-            references.append((number, match["target"]))
-        elif not plain or plain.startswith("#") or re.match(r"(unique\s+)?index\b", plain, re.I):
-            continue
-        elif match := _ATTRIBUTE.match(row):
-            attributes.append(Line(number, match["name"], _type(match["rest"]), in_key))
-    return Definition(title, tier, line, tuple(attributes), tuple(references))
-
-
-def _type(text: str) -> str:
-    """Return a type without the comment behind it; ``#`` within quotes is none."""
-    match = re.match(r"""(?:'[^']*'|"[^"]*"|[^#'"])*""", text)
-    return (match[0] if match else text).strip()
-
-
-# --- Schemas -------------------------------------------------------------------------------------------------------
-
-
-def _openings(module: Module) -> Iterator[Opening]:
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = module.dotted(node.func)
-        first = node.args[0] if node.args else None
-        if called in ("dj.schema", "dj.Schema"):
-            name, whole = known_text(module.tree, first) if first is not None else ("", False)
-            yield Opening(node.lineno, "dj", name, whole)
-        elif getattr(node.func, "id", getattr(node.func, "attr", "")) == "open_schema" and first is not None:
-            name, whole = known_text(module.tree, first)
-            yield Opening(node.lineno, "open_schema", name, whole)
-        elif isinstance(node.func, ast.Attribute) and node.func.attr == "activate":
-            name, whole = known_text(module.tree, first) if first is not None else ("", False)
-            yield Opening(node.lineno, "activate", name, whole)
-
-
-def known_text(tree: ast.Module, node: ast.AST | None, depth: int = 5) -> tuple[str, bool]:
-    """Return what can be known of a text without running anything: its end, and whether that is all of it."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value, True
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        (left, all_left), (right, all_right) = (known_text(tree, part, depth) for part in (node.left, node.right))
-        return (left + right, True) if all_left and all_right else (right if all_right else "", False)
-    if isinstance(node, ast.JoinedStr):
-        end = ""
-        for part in reversed(node.values):
-            text, whole = known_text(tree, getattr(part, "value", part) if depth else None, depth - 1)
-            if isinstance(part, ast.FormattedValue) and not whole:
-                return end, False
-            if isinstance(part, ast.Constant):
-                text = str(part.value)
-            end = text + end
-        return end, True
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return re.sub(r".*%\w", "", known_text(tree, node.left, depth)[0]), False
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
-        text = known_text(tree, getattr(node.func, "value", None), depth)[0]
-        return re.sub(r".*\{[^}]*\}", "", text), False
-    if isinstance(node, ast.Name) and depth:
-        for statement in tree.body:
-            if isinstance(statement, ast.Assign) and any(getattr(t, "id", "") == node.id for t in statement.targets):
-                return known_text(tree, statement.value, depth - 1)
-    return "", False
+        if plain:
+            yield Row(number, plain, in_key)

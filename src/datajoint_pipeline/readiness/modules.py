@@ -1,0 +1,193 @@
+"""Check how modules open their schemas, and whether they can be imported in the order of their foreign keys."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from .findings import Finding
+from .schemas import Opening, Schema, Schemas, openings_of
+from .source import Module
+
+
+def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
+    """Yield everything about schemas and imports that ``check`` would refuse."""
+    for schema in schemas:
+        yield from _opened(schema, schemas)
+        yield from _named(schema, prefix)
+    for (name, decorator), nodes in schemas.unknown.items():
+        more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
+        what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
+        do = f'Have it opened where the module is imported: {decorator.partition("(")[0]} = open_schema("NAME").'
+        yield Finding(schemas.modules[name].shown, nodes[0].lineno, "schema-elsewhere", what, do)
+    yield from _activated(schemas)
+    yield from _same(schemas)
+    for module in schemas.modules.values():
+        yield from _unused(module, schemas)
+        yield from _again(module)
+        if module.definitions and not any(schema.of_element and schema.opening.module is module for schema in schemas):
+            yield from _imports(module, schemas)
+        if module.name in schemas.holders:
+            yield from _idle_imports(module, schemas)
+    yield from _circles(schemas)
+
+
+def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
+    opening = schema.opening
+    module = opening.module
+    if opening.kind == "element":
+        return  # said where it is activated
+    if schema.of_element:
+        if any(call.own == module.name for call in schemas.activations):
+            return  # said where it is activated
+        what = "The schema is activated by whoever uses this module, and nothing in the package does."
+        do = f'Write schema = open_schema("{schema.name}"), and from . import open_schema at the top.'
+        if opening.activated:
+            do = (
+                f'Write {opening.variable} = open_schema("{schema.name}") and leave the function activate out; or keep '
+                f"this module as it is, and write in another one: pipeline.activate({module.name.rpartition('.')[2]}, "
+                f'"{schema.name}", linking_module=__name__).'
+            )
+        yield Finding(module.shown, opening.line, "schema-activate", what, do)
+    elif opening.kind in ("dj", "deferred"):
+        known = f' "{opening.name}"' if opening.whole else f" that ends with {opening.name}" if opening.name else ""
+        what = f"The schema{known} is opened by DataJoint itself, whatever version its database has."
+        do = f'Write {opening.variable} = open_schema("{schema.name}"), and {_import(module)} at the top.'
+        if opening.kind == "deferred":
+            do += f" Leave out line {opening.activated}, which activates it."
+        yield Finding(module.shown, opening.line, "dj-schema", what, do)
+    elif opening.variable and not _has(module, "open_schema"):
+        do = f"Write {_import(module)} at the top."
+        yield Finding(module.shown, opening.line, "schema-import", "open_schema is not imported.", do)
+
+
+def _import(module: Module) -> str:
+    depth = module.name.count(".") + (1 if not module.is_package or not module.name else 2)
+    return f"from {'.' * depth} import open_schema"
+
+
+def _has(module: Module, name: str) -> bool:
+    imported = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom))
+    return any(item.name == name for node in imported for item in node.names) or name in module.functions
+
+
+def _named(schema: Schema, prefix: str) -> Iterator[Finding]:
+    opening = schema.opening
+    if not schema.readable and not schema.of_element:
+        what = "What this schema's database is called cannot be read from the code."
+        do = (
+            f'"{schema.name}" is the name of its module; where the database is not called {prefix}{schema.name}, say '
+            f'so in version.py: SCHEMA_DATABASES = {{"{schema.name}": "..."}}.'
+        )
+        yield Finding(opening.module.shown, opening.line, "schema-name", what, do)
+
+
+def _activated(schemas: Schemas) -> Iterator[Finding]:
+    for call in schemas.activations:
+        if call.done:
+            continue
+        linked = f", linking_module={call.linked}" if call.linked else ""
+        name = call.name.lower()
+        what = f"{call.target} is an Element: its tables are declared here, whatever version its database has."
+        do = f'Keep it, and write pipeline.activate({call.target}, "{name}"{linked}), with from . import pipeline.'
+        if not call.own:
+            do += " It has to be a release for DataJoint 2."
+        yield Finding(call.module.shown, call.line, "schema-activate", what, do)
+
+
+def _same(schemas: Schemas) -> Iterator[Finding]:
+    """Yield tables that have the name of another one of their schema."""
+    for schema in schemas:
+        seen: dict[str, str] = {}
+        for place, table in schema.tables:
+            if table in seen and seen[table] != place:
+                module = schemas.modules[place]
+                line = next(node.lineno for node in module.classes if node.name == table)
+                what = f"{table} of the schema {schema.name} is declared in {schemas.modules[seen[table]].shown}, too."
+                do = "Keep one of them, or open another schema in this module."
+                yield Finding(module.shown, line, "same-table", what, do)
+            seen.setdefault(table, place)
+
+
+def _unused(module: Module, schemas: Schemas) -> Iterator[Finding]:
+    """Yield schemas that are opened in a module and have no table anywhere."""
+    used = {(schema.opening.module.name, schema.opening.variable) for schema in schemas}
+    taken = {name for schema in schemas for name in schema.modules}
+    for opening in openings_of(module):
+        if (module.name, opening.variable) in used:
+            continue
+        if module.name in taken:
+            what = f"No table is given to {opening.variable}, another schema that this module opens."
+            do = f"Leave it out, or give it tables by @{opening.variable}."
+            yield Finding(module.shown, opening.line, "several-schemas", what, do)
+        else:
+            what = f"{module.path.name} opens a schema and declares no table by it."
+            do = "Open it in the module that has its tables; others import that module."
+            yield Finding(module.shown, opening.line, "schema-elsewhere", what, do)
+
+
+def _again(module: Module) -> Iterator[Finding]:
+    """Yield a schema that is opened twice in a module under different names in the code."""
+    seen: dict[str, Opening] = {}
+    for opening in openings_of(module):
+        if opening.name and opening.whole and opening.name in seen:
+            what = f"The schema {opening.name} is opened again."
+            yield Finding(module.shown, opening.line, "several-schemas", what, "Open it once.")
+        seen[opening.name] = opening
+
+
+def _imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
+    for line, other in module.stars:
+        if other not in schemas.holders:
+            continue
+        what = f"Everything is imported from {other}, so no foreign key tells where it leads."
+        do = f"Write from . import {other}, and -> {other}.Table in definitions."
+        yield Finding(module.shown, line, "star-import", what, do)
+    missing: set[str] = set()
+    for definition in module.definitions:
+        for line, target in definition.references:
+            other, table = schemas.resolve(module, target)
+            if not other or other == module.name or other in missing or other in schemas.modules:
+                continue
+            missing.add(other)
+            what = f"{definition.table} refers to {other}.{table}, and {other} is not imported from this package."
+            do = f"Have {other}.py in this package, with that table, then write from . import {other}."
+            same = [name for name in schemas.modules if name.rpartition(".")[2] == other]
+            if same:
+                do = f"Write from . import {same[0]} at the top."
+            yield Finding(module.shown, line, "missing-import", what, do)
+
+
+def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
+    """Yield imports of schema modules that neither a foreign key nor the code needs."""
+    if "ignore unused-import" in module.text:
+        return
+    needed = {schemas.resolve(module, target)[0] for found in module.definitions for _, target in found.references}
+    words = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    words |= {target.partition(".")[0] for found in module.definitions for _, target in found.references}
+    starred = {other for _, other in module.stars}
+    for name, (other, _) in module.aliases.items():
+        used = name.partition(".")[0] in words or other in needed or other in starred
+        if not used and other in schemas.holders and other != module.name and not module.is_package:
+            what = f"{other or name} is imported, and neither a foreign key nor the code needs it."
+            yield Finding(module.shown, module.imports.get(other, 1), "unused-import", what, "Leave it out.")
+
+
+def _circles(schemas: Schemas) -> Iterator[Finding]:
+    own = {name: module for name, module in schemas.modules.items() if name in schemas.holders}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Iterator[Finding]:
+        if name in path:
+            circle = " -> ".join([*path[path.index(name) :], name])
+            what = f"Modules import each other in a circle: {circle}."
+            do = "Move the tables that both need into a schema above them, which both import."
+            yield Finding(own[path[-1]].shown, own[path[-1]].early_imports[name], "import-cycle", what, do)
+        elif name not in done:
+            for other in own[name].early_imports:
+                if other in own and other != name:
+                    yield from visit(other, (*path, name))
+            done.add(name)
+
+    for name in own:
+        yield from visit(name, ())
