@@ -9,10 +9,11 @@ from typing import Any
 from .. import journal
 from ..dialects import catalog
 from ..errors import ExitCode, PipelineError
+from ..history import asked
 from ..internals import old_objects
 from ..journal import steplog
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
-from ..planner import drift, pending
+from ..planner import drift
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.status import SchemaStatus
@@ -57,7 +58,7 @@ def unadopt(target: Target, chosen: Iterable[str] = (), report: runs.Report = la
         if began is not None:
             left += _interrupted(target, began, report)
         deployment = Deployment.read(target)
-        pending.refuse_unknown(chosen, deployment.databases)
+        asked.refuse_schemas(chosen, deployment.databases)
         records = {n: r for n, r in deployment.records.items() if not chosen or n in chosen}
         adopted = {n: r for n, r in records.items() if r.kind == "adopt"}
         if began is None:
