@@ -2,6 +2,7 @@
 
     uv run benchmarks/generated.py
     uv run benchmarks/generated.py --seed 41 97 --backend mysql
+    uv run benchmarks/generated.py --mended
 
 A seed makes tables, rows and up to five edits; each pair is declared by a project's `init`, filled, revised with the
 answers of whoever made the edits, migrated, taken back and migrated again, on MySQL (the server that DJ_HOST names,
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import evolution
+import generated
 import generated_play
 from conftest import Project, Server
 from generated_play import Outcome
@@ -44,6 +46,9 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument(
         "--seed", type=int, nargs="+", metavar="SEED", help="these alone, and all that there is to say of them"
+    )
+    parser.add_argument(
+        "--mended", dest="seed", action="store_const", const=generated.MENDED, help="those that were once wrong"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="pairs at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
