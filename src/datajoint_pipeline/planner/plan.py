@@ -139,6 +139,8 @@ class Inputs:
         The tables that have a part in planning it, by their names before or afterwards.
     filled : set of (TableName, str)
         The attributes that have values to convert.
+    aside : frozenset
+        The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
     """
 
     wanted: list[Migration] = field(default_factory=list)
@@ -148,6 +150,7 @@ class Inputs:
     drafted: tuple[str, ...] = ()
     involved: set[TableName] = field(default_factory=set)
     filled: set[tuple[TableName, str]] = field(default_factory=set)
+    aside: frozenset[tuple[TableName, str]] = frozenset()
 
 
 @dataclass
