@@ -56,6 +56,7 @@ _ONE = {
     "fire": "fires",
     "lead": "leads",
     "end": "ends",
+    "refuse": "refuses",
     "go": "goes",
 }
 
@@ -411,6 +412,8 @@ def add_steps(
                 steps.append(step)
                 if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
                     group.conversions.append(step)  # whose values are there to be looked at
+                    firing = deployment.dialect(names, group.before, now).firing(step.table, {step.conversion.source})
+                    group.probes += [(step.table, probe) for probe in firing]
             after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
         after = ops.apply(part, now)
@@ -512,8 +515,9 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
     for table, probe in group.probes:
         if probe.trial:
             sure = trials and group.first and not probe.later and not probe.unsure
-            if sure and (failure := _tried(connection, probe.trial)):
-                words = f"{probe.words}: {failure}"
+            named = _fires(connection, probe) if sure else None
+            if named is not None and (failure := _tried(connection, probe.trial)):
+                words = f"{probe.words} ({named}: {failure})" if named else f"{probe.words}: {failure}"
                 group.violations.append(Violation(table, probe.kind, 1, words, probe.attributes))
             continue
         try:
@@ -540,6 +544,14 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
         refuse_long(size, most, f"To {planned.words}", "Divide it, or have")
 
 
+def _fires(connection: dj.Connection, probe: Probe) -> str | None:
+    """Give the names of what a trial is about, empty where it is about an expression; None where there is nothing."""
+    if not probe.sql:
+        return ""
+    count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+    return str(named) if count else None
+
+
 def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
     """Run statements that leave nothing behind; give what the server refuses, or nothing."""
     *trial, end = statements
@@ -548,7 +560,7 @@ def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
             connection.query(sql, args=None, reconnect=False)
     except Exception as error:
         found = server_errors.of(error)
-        if found in (server_errors.ACCESS, server_errors.READ_ONLY):
+        if found in (server_errors.ACCESS, server_errors.READ_ONLY, server_errors.HELD):
             return ""  # then it cannot be tried
         if found:
             raise
