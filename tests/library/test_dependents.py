@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from conftest import Project, Server
 from living import is_sentence, ok, states
 from living import living as made
+from proxy import Proxy
 
 
 @pytest.fixture
@@ -73,6 +76,47 @@ def test_a_trigger_that_fires_where_values_are_filled_is_named(living: Project, 
     assert "1 trigger that fires for each row when size is filled (loud)" in " ".join(shown.split())
     ok(living, "migrate")
     assert server.execute("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'dev_life'")
+
+
+FINAL = (
+    "CREATE TRIGGER dev_life.final BEFORE UPDATE ON dev_life.weight FOR EACH ROW BEGIN "
+    "IF OLD.grams > 20.5 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'weights are final'; END IF; END"
+)
+
+
+def test_a_trigger_that_refuses_what_rows_get(project: Project, mysql: Server) -> None:
+    """It is tried before the first step; where one refuses later, there are both ways out."""
+    with made(mysql, project) as living:
+        mysql.execute(FINAL)
+        revise(living, "    grams : float64", "    size : int32\n    grams : float64", "--fill", "Weight.size=number()")
+        refused(living, "life.Weight has 1 trigger that refuses what rows get in size (final: weights are final)")
+        mysql.execute("DROP TRIGGER dev_life.final")
+        before = mysql.execute("SHOW CREATE TABLE dev_life.weight")
+        proxy, direct = Proxy("mysql", mysql.port), dict(living.environment)
+
+        def late(text: str) -> None:
+            if text.startswith("UPDATE `dev_life`.`weight`") and "`~`" in text:
+                with suppress(Exception):  # for the second statement there is one
+                    mysql.execute(FINAL)
+
+        proxy.watch = late
+        try:
+            for way_out in (("rollback", "--interrupted"), ("migrate",)):
+                living.environment |= {**replace(mysql, port=proxy.port).variables, "DJ_USE_TLS": "false"}
+                stopped = ok(living, "migrate", code=6)
+                living.environment.clear()
+                living.environment |= direct
+                is_sentence(stopped)
+                assert "weights are final" in stopped.err and "rollback --interrupted" in stopped.err, stopped.err
+                if way_out == ("migrate",):
+                    mysql.execute("DROP TRIGGER dev_life.final")
+                ok(living, *way_out)
+                if way_out != ("migrate",):
+                    mysql.execute("DROP TRIGGER dev_life.final")
+                    assert mysql.execute("SHOW CREATE TABLE dev_life.weight") == before
+        finally:
+            proxy.close()
+        assert states(living)["life"][0] == "current"
 
 
 def test_a_view_that_reads_what_changes(living: Project, server: Server) -> None:

@@ -213,6 +213,23 @@ def test_a_statement_of_the_lab_that_failed_is_no_hindrance(living: Project, mys
     assert mysql.execute("SHOW CREATE TABLE dev_life.weight") == before
 
 
+def test_foreign_keys_that_a_run_did_not_disturb_are_left_alone_on_the_way_back(living: Project, mysql: Server) -> None:
+    """Another attribute, another type, another index: none of these needs the keys of the table to go."""
+    tables = ("dev_life.animal", "dev_life.weight", "dev_work.task")
+    before = [keys(mysql, table) for table in tables]
+    name, note = "    name : varchar(32)  # what it is called\n", "    note = null : varchar(64)\n"
+    living.replace(living.module("work"), note, note + "    size = null : int32\n")
+    ok(living, "revise", "work", "-m", "sizes")
+    changed = "    mood = null : varchar(8)\n    name : varchar(300)  # what it is called\n    unique index (name)\n"
+    interrupted(living, name, changed)
+    assert keys(mysql, tables[0]) != before[0]
+    said = "SELECT statement FROM dev_life.`~migration_step` WHERE words LIKE 'take back:%'"
+    ok(living, *BACK)
+    assert keys(mysql, tables[0]) == before[0] and keys(mysql, tables[1]) == before[1]
+    back = " ".join(text for (text,) in mysql.execute(said))
+    assert "DROP COLUMN `mood`" in back and "FOREIGN KEY" not in back, back
+
+
 def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(living: Project, mysql: Server) -> None:
     kill_half_way(living, mysql)
     kill_while_it_waits(living, mysql, "^(LOCK|ALTER).*aside", *BACK, reads="dev_life.aside")

@@ -284,6 +284,20 @@ class Dialect(ABC):
     def _comment(self, marker: str, comment: str, *, inherited: bool) -> str:
         """Give what stands in the comment of a column."""
 
+    def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
+        """Give the queries that try whether triggers of a table, by its name now, refuse that its rows get values.
+
+        Parameters
+        ----------
+        table : TableName
+            The table.
+        given : set of str
+            What they get, for people.
+        where : str
+            The condition of the rows that do; all where it is empty.
+        """
+        yield from ()
+
     # --- What one of the servers needs -------------------------------------------------------------------------------
 
     def restored_table(self, table: Table) -> list[Step]:

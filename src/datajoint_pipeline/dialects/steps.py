@@ -188,7 +188,7 @@ class Probe:
         Of values that would be merged, gives one row: the key that they have in common, and two of them.
     trial : tuple of str
         Instead of a query, statements that leave nothing behind; the last takes away what the others made. What the
-        server refuses of them it would refuse of the alteration.
+        server refuses of them it would refuse of the alteration. With a query, they are tried where it counts anything.
     """
 
     kind: str

@@ -13,7 +13,7 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
-from ..planner import adoption, drift, retained, rollbacks
+from ..planner import adoption, drift, plan, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.plan import counted
@@ -21,7 +21,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, owners, resume, runs, stepping
+from . import apply, aside, owners, resume, runs, stepping
 from .backup import Backups
 from .noting import Note
 
@@ -33,6 +33,8 @@ def rollback(
     target: Target, schema: str, to: str, report: runs.Report = lambda words, number, of: None
 ) -> list[SchemaStatus]:
     """Take a schema back to an earlier version: what was dropped comes back, what was added is soft-deleted.
+
+    What was cut, and a backup has, is soft-deleted, too, for `restore` to put the whole values in its place.
 
     Raises
     ------
@@ -48,8 +50,14 @@ def rollback(
             return drift.read(target)
         drift.refuse(deployment, undone)
         group = rollbacks.group(deployment, schema, to, undone)
+        plan.count(deployment.connection, group)
+        if found := aside.kept(deployment, group, to):
+            group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
+        group.violations.clear()
         apply.judge(deployment, group, allow_data_loss=False)
         apply.apply(deployment, group, "rollback", report)
+        if found:
+            target.warn(aside.advice(found, target.command, group))
         return drift.read(target)
 
 

@@ -57,6 +57,7 @@ _ONE = {
     "fire": "fires",
     "lead": "leads",
     "end": "ends",
+    "refuse": "refuses",
     "go": "goes",
 }
 
@@ -142,6 +143,8 @@ class Inputs:
         The attributes that have values to convert.
     undone : tuple of str
         The digests, as recorded, of the migrations that a rollback takes back.
+    aside : frozenset
+        The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
     """
 
     wanted: list[Migration] = field(default_factory=list)
@@ -152,6 +155,7 @@ class Inputs:
     involved: set[TableName] = field(default_factory=set)
     filled: set[tuple[TableName, str]] = field(default_factory=set)
     undone: tuple[str, ...] = ()
+    aside: frozenset[tuple[TableName, str]] = frozenset()
 
 
 @dataclass
@@ -419,6 +423,8 @@ def add_steps(
                 steps.append(step)
                 if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
                     group.conversions.append(step)  # whose values are there to be looked at
+                    firing = deployment.dialect(names, group.before, now).firing(step.table, {step.conversion.source})
+                    group.probes += [(step.table, probe) for probe in firing]
             after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
         after = ops.apply(part, now)
@@ -520,8 +526,9 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
     for table, probe in group.probes:
         if probe.trial:
             sure = trials and group.first and not probe.later and not probe.unsure
-            if sure and (failure := _tried(connection, probe.trial)):
-                words = f"{probe.words}: {failure}"
+            named = _fires(connection, probe) if sure else None
+            if named is not None and (failure := _tried(connection, probe.trial)):
+                words = f"{probe.words} ({named}: {failure})" if named else f"{probe.words}: {failure}"
                 group.violations.append(Violation(table, probe.kind, 1, words, probe.attributes))
             continue
         try:
@@ -548,6 +555,14 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
         refuse_long(size, most, f"To {planned.words}", "Divide it, or have")
 
 
+def _fires(connection: dj.Connection, probe: Probe) -> str | None:
+    """Give the names of what a trial is about, empty where it is about an expression; None where there is nothing."""
+    if not probe.sql:
+        return ""
+    count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+    return str(named) if count else None
+
+
 def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
     """Run statements that leave nothing behind; give what the server refuses, or nothing."""
     *trial, end = statements
@@ -556,7 +571,7 @@ def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
             connection.query(sql, args=None, reconnect=False)
     except Exception as error:
         found = server_errors.of(error)
-        if found in (server_errors.ACCESS, server_errors.READ_ONLY):
+        if found in (server_errors.ACCESS, server_errors.READ_ONLY, server_errors.HELD):
             return ""  # then it cannot be tried
         if found:
             raise

@@ -9,6 +9,9 @@ from ..errors import ExitCode, PipelineError
 from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
+from ..schema import compatibility, notation
+from ..schema.model import TableName
+from ..schema.values import Fill
 from . import plan
 from .deployment import Deployment
 from .plan import Group
@@ -64,8 +67,26 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
     return found
 
 
-def group(deployment: Deployment, schema: str, to: str, migrations: list[Migration]) -> Group:
+def group(
+    deployment: Deployment,
+    schema: str,
+    to: str,
+    migrations: list[Migration],
+    aside: frozenset[tuple[TableName, str]] = frozenset(),
+) -> Group:
     """Plan the steps that undo migrations.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    schema, to : str
+        The schema, and the version that it goes back to.
+    migrations : list of Migration
+        Those to undo.
+    aside : frozenset
+        Attributes, by the names of now, that are soft-deleted and added again instead of being converted: a backup has
+        their values as they were.
 
     Raises
     ------
@@ -79,5 +100,53 @@ def group(deployment: Deployment, schema: str, to: str, migrations: list[Migrati
     planned = Group([Migration(schema, to, migrations[-1].version, f"back_to_{to}")], deployment.tables)
     planned.inputs.undone = tuple(deployment.applied[schema].recorded(migrations))
     names = constraints.names(deployment.catalogue)
+    planned.inputs.aside = aside
+    inverse = _setting_aside(inverse, deployment.tables, aside)
     plan.add_steps(deployment, planned, inverse, names, frozenset(), revive=True)
     return planned
+
+
+def _setting_aside(
+    operations: list[ops.Operation], before: ops.Tables, aside: frozenset[tuple[TableName, str]]
+) -> list[ops.Operation]:
+    """Give operations that soft-delete some attributes and add them again, where they would convert their values."""
+    result = list(operations)
+    for number in reversed(range(len(operations))):
+        operation = operations[number]
+        if not aside or not isinstance(operation, ops.AlterAttribute):
+            continue
+        tables, origins = ops.trace(before, operations[:number])
+        old = origins.attributes.get(operation.table, {}).get(operation.before.name, "")
+        if (origins.tables.get(operation.table), old) in aside:
+            names = [attribute.name for attribute in tables[operation.table].attributes]
+            place, after = names.index(operation.before.name), operation.after
+            fill = None if after.nullable else Fill(after.default or stand_in(after.type))
+            result[number : number + 1] = [
+                ops.DropAttribute(operation.table, operation.before.name),
+                ops.AddAttribute(operation.table, after, names[place - 1] if place else None, fill),
+            ]
+    return result
+
+
+#: By kind of type, what rows have where they must have something, until their values are put back.
+_STAND_INS = {
+    "text": "",
+    "int": "0",
+    "real": "0",
+    "bool": "0",
+    "date": "2000-01-01",
+    "datetime": "2000-01-01 00:00:00",
+    "timestamp": "2000-01-01 00:00:00",
+    "time": "00:00:00",
+    "year": "2000",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "json": "null",
+}
+
+
+def stand_in(type_: str) -> str:
+    """Give what rows have in a required attribute of a type until their values are put back."""
+    if type_.startswith("enum"):
+        return notation.enum_values(type_)[0]
+    word = type_.removeprefix("native ").partition("(")[0]
+    return _STAND_INS.get(word, _STAND_INS.get(compatibility.family(word), ""))

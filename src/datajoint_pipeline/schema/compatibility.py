@@ -5,6 +5,7 @@ Also which types of definitions hold the same kind of values, and which store th
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from datetime import datetime
@@ -53,6 +54,10 @@ def _divided(type_: str) -> tuple[str, list[int]]:
 def left_of(value: object, original: object, target: str) -> bool:
     """Say whether a value is what a cut or a rounding to a type left of another value."""
     if not target or not isinstance(value, str) or not isinstance(original, str):
+        return False
+    if target.startswith("json"):
+        with suppress(ValueError):
+            return bool(json.loads(value, parse_int=float) == json.loads(original, parse_int=float))
         return False
     if most := notation.text_size(target):
         return value.rstrip(" ") == original[:most].rstrip(" ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...schema.model import TableName
+from ...schema.model import Table, TableName
 from ..base import Dialect
 from ..constraints import Place
 from ..dependents import converted, filled, literals, ours, whole, words
@@ -49,6 +49,26 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     if given := filled(alteration, change) | {*alteration.converts}:
         fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
         yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
+        present = {change.old[name] for name in given if name in change.old and change.was[name].nullable}
+        some = len(present) == len(given) and not alteration.converts
+        where = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in sorted(present)) if some else ""
+        yield refusing(dialect, before, given, where)
+
+
+def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "") -> Probe:
+    """Try whether a trigger refuses an update that changes nothing, in a transaction that is taken back.
+
+    See :meth:`datajoint_pipeline.dialects.base.Dialect.firing` for the parameters.
+    """
+    column = dialect.quote(table.primary_key[0] if table.primary_key else table.attributes[0].name)
+    update = f"UPDATE {dialect.full(table.name)} SET {column} = {column}{f' WHERE {where}' if where else ''}"
+    return Probe(
+        "object",
+        (),
+        f"{_triggers(*dialect.place(table.name))} AND event_manipulation = 'UPDATE'",
+        f"triggers that refuse what rows get in {words(given)}",
+        trial=("SET SESSION innodb_lock_wait_timeout = 3", "START TRANSACTION", update, "ROLLBACK"),
+    )
 
 
 def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iterator[Probe]:

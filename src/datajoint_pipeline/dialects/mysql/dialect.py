@@ -291,6 +291,9 @@ class MySQL(Dialect):
             change.table.primary_key != alteration.after.primary_key or bool(moved & set(before.primary_key)),
         )
 
+    def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
+        yield dependents.refusing(self, self.before[table], given, where)
+
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         hidden = self.place(table)[0], ""
         yield from dependents.naming(self, table, set(), self.place(to) if to else hidden)

@@ -251,17 +251,28 @@ class Reversal:
         return same in found and self._is_steady(place, key.attributes) and self._is_steady(key.parent, same[2])
 
     def _is_steady(self, place: Place, columns: tuple[str, ...]) -> bool:
-        """Tell whether key, indexes and some columns of a table are as they were."""
+        """Tell whether some columns of a table are as they were, with what a foreign key of them needs.
+
+        That is the primary key, the indexes that begin with them, and that no column moves.
+        """
         if place not in self._tables:
             return True  # of a database that is not ours
         now, was = self._now[place], self._before[self._tables[place]]
         if now is was:
             return True
-        known = {column.name: column for column in was.columns}
-        same = all(c.name in known and is_same(c, known[c.name]) for c in now.columns if c.name in columns)
-        order = [column.name for column in now.columns] == [column.name for column in was.columns]
-        pairs = [sorted(zip(t.index_names, t.indexes, strict=True), key=str) for t in (now, was)]
-        return same and order and now.primary_key == was.primary_key and pairs[0] == pairs[1]
+        known, names = {column.name: column for column in was.columns}, self._columns[place]
+        same = all(names.get(c.name) == c.name and is_same(c, known[c.name]) for c in now.columns if c.name in columns)
+        stay = [names[column.name] for column in now.columns if column.name in names]
+        order = stay == [column.name for column in was.columns if column.name in stay]
+        needed = [
+            sorted(
+                (name, str(index))
+                for name, index in zip(t.index_names, t.indexes, strict=True)
+                if set(index.columns[: len(columns)]) == set(columns)
+            )
+            for t in (now, was)
+        ]
+        return same and order and now.primary_key == was.primary_key and needed[0] == needed[1]
 
     def _renamed(self) -> Iterator[Step]:
         """Give tables their names again."""
