@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import server_errors
+from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import migrations
@@ -271,6 +271,8 @@ def _run(options: Options, arguments: list[str]) -> int:
         )
         if found := server_errors.of(error):
             what, do = found.what, f"{found.do}, then run the command again."
+        elif isinstance(error, OSError) and error.filename is not None:
+            return _say(options, disk.refusal(error), arguments)
         return _say(options, PipelineError(what, f"{server_errors.reason(error)}.", do), arguments)
 
 

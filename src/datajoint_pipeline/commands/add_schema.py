@@ -7,6 +7,7 @@ import keyword
 import re
 from pathlib import Path
 
+from .. import disk
 from ..errors import PipelineError
 from ..history import version_file
 from ..project import graph
@@ -55,7 +56,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
     version = project.directory / "version.py"
-    edited = version_file.add(version.read_text(encoding="utf-8"), name, "1.0.0")
+    edited = version_file.add(disk.text(version), name, "1.0.0")
     words = _words(project, name, parents)
     files = {module: _fill(starter / "module.txt", words), version: edited}
     if test.parent.is_dir() and not test.exists():
@@ -99,7 +100,7 @@ def _main_table(known: graph.Graph, schema: str, module: str) -> str:
     named = _camel(schema)
     if named in tables:
         return named
-    tree = ast.parse(known.modules[module].path.read_text(encoding="utf-8"))
+    tree = ast.parse(disk.text(known.modules[module].path))
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.decorator_list]
     if not classes:
         raise PipelineError(

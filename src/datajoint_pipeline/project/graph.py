@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from .. import disk
 from ..errors import PipelineError
 from ..findings import Finding
 
@@ -140,7 +141,7 @@ def read(directory: Path) -> Graph:
 
 
 def _read_module(path: Path, package: str, siblings: set[str]) -> Module:
-    source = path.read_text(encoding="utf-8")
+    source = disk.text(path)
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:

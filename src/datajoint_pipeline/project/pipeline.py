@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PipelineError
 from ..planner.target import Target, Warn
-from . import environments
+from . import environments, importing
 from .environments import Environment
 from .project import Project, describe, import_package
 
@@ -67,6 +67,7 @@ class Pipeline:
         self._lock = threading.RLock()
         self._statuses: dict[str, SchemaStatus] | None = None
         self._opener: Callable[[str], dj.Schema] = self._open_guarded
+        importing.end()
 
     @classmethod
     def load(cls, package: str) -> Pipeline:
