@@ -119,7 +119,7 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
     else:
         for path in written:
             echo(f"wrote {path}")
-        echo(f"Next: write the tables, then {project.command} check and {project.command} init.")
+        echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
 
 
 @program.command(**example("my-pipeline secrets"))
@@ -245,7 +245,7 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
 
 def _run(options: Options, arguments: list[str]) -> int:
     try:
-        name = options.pipeline.project.command
+        name = options.pipeline.project.program
         return int(program.main(arguments, prog_name=name, standalone_mode=False, obj=options) or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code

@@ -181,7 +181,7 @@ class Pipeline:
             prefix=environment.prefix,
             files=project.files,
             backups=project.backups,
-            program=project.command,
+            program=project.program,
             commit=partial(code_commit, project.root),
             software=partial(software, connection, project.package),
             read_code=self.read_code,
@@ -259,7 +259,7 @@ class Pipeline:
 
         modules = self.modules
         with self.opening(self._open_and_make):
-            yield lambda schema: declare(self.package, modules[schema], self.project.command)
+            yield lambda schema: declare(self.package, modules[schema], self.project.program)
 
     @property
     def modules(self) -> dict[str, str]:

@@ -159,7 +159,7 @@ def placeholder_problems(project: Project, config: Any) -> Iterator[Problem]:
                 "placeholder",
                 f"The database {name} is a placeholder.",
                 f"{source} still holds the word that a template put there.",
-                f"Run {project.command} secrets to write the real one.",
+                f"Run {project.program} secrets to write the real one.",
             )
 
 
