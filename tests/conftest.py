@@ -191,7 +191,8 @@ class Project:
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of a process: nothing of DataJoint's from outside."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJ_", "MY_PIPELINE"))}
+        foreign = ("DJ_", "MY_PIPELINE", "UV_RUN")  # the last is who started the tests, whom messages would name
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         clean |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         if not self.authorities:
             clean |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}

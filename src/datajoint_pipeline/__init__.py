@@ -4,6 +4,9 @@ A project makes one :class:`Pipeline`. Importing this package imports nothing he
 """
 
 from .errors import PipelineError
+from .project import importing
 from .project.pipeline import Pipeline
+
+importing.watch()
 
 __all__ = ["Pipeline", "PipelineError"]

@@ -229,7 +229,7 @@ def test_diff_without_a_server_compares_code_and_snapshots(fresh: Project) -> No
 
 def test_missing_credentials_say_which_command_writes_them(made: Project) -> None:
     result = made.run("--env", "dev", "status")
-    assert result.code == 1 and "my-pipeline secrets" in result.err
+    assert result.code == 1 and "python -m my_pipeline secrets" in result.err
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_every_command_has_help_with_an_example_and_without_datajoint(made: Proj
     for command in [*commands, "local start", "local stop", "local shell", "local destroy"]:
         assert command.split()[0] in listed
         text = made.run(*command.split(), "--help").out
-        assert "--env" in text and "--json" in text and "my-pipeline" in text.split("Example:")[1], command
+        assert "--env" in text and "--json" in text and "python -m my_pipeline" in text.split("Example:")[1], command
     code = "import sys; from datajoint_pipeline.cli import run; from my_pipeline import pipeline; assert 'datajoint' not in sys.modules, 'datajoint'"
     assert made.python("-c", code).code == 0
 
@@ -329,3 +329,18 @@ def test_audit_columns_are_written(fresh: Project) -> None:
     assert "postgres" in provenance
     jobs = fresh.python("-c", SQL, "SELECT _job_start_time, _job_duration FROM ephys._recording").out
     assert "datetime" in jobs
+
+
+def test_messages_name_the_command_as_it_was_started(made: Project) -> None:
+    script = "import sys; sys.argv[0] = '/somewhere/my-pipeline'; from my_pipeline.__main__ import main; main()"
+    by_uv = {"UV_RUN_RECURSION_DEPTH": "1"}
+    cases = (
+        (("-m", "my_pipeline"), {}, "python -m my_pipeline"),
+        (("-c", script), {}, "my-pipeline"),
+        (("-c", script), by_uv, "uv run my-pipeline"),
+    )
+    for start, more, started in cases:
+        said = made.python(*start, "--env", "nowhere", "status", **more).err
+        assert f"Say for example {started} --env local status." in said, said
+        usage = made.python(*start, "migrate", "--help", **more).out
+        assert usage.startswith(f"Usage: {started} migrate"), usage

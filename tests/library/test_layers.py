@@ -14,7 +14,8 @@ LIBRARY = ROOT / "src" / "datajoint_pipeline"
 
 #: From the top; the design says what each holds.
 LAYERS = [
-    *("errors", "server_errors", "quoting", "findings", "git", "schema", "operations", "diff", "history", "internals"),
+    *("errors", "server_errors", "quoting", "findings", "git", "disk"),
+    *("schema", "operations", "diff", "history", "internals"),
     *("dialects", "ddl", "journal", "planner", "executor", "embedded", "project", "jobs", "commands", "cli"),
     *("migration", "testing", "compatibility", "earlier", "readiness", "__init__"),
 ]

@@ -97,7 +97,7 @@ def test_a_run_is_taken_back_and_says_so(living: Project, mysql: Server) -> None
     kill_half_way(living, mysql)
     mysql.execute("ALTER TABLE dev_life.weight ADD COLUMN note int")
     refused = ok(living, "migrate", code=6)
-    assert "Or take back what it did: my-pipeline --env dev rollback --interrupted." in refused.err
+    assert "Or take back what it did: python -m my_pipeline --env dev rollback --interrupted." in refused.err
     is_sentence(living.run(*BACK))  # for the table is not as it was to be
     mysql.execute("ALTER TABLE dev_life.weight DROP COLUMN note")
     mysql.execute("INSERT INTO dev_life.aside (aside, what, size) VALUES (7, 'meanwhile', 3)")

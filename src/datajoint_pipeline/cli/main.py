@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import server_errors
+from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import migrations
@@ -119,7 +119,7 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
     else:
         for path in written:
             echo(f"wrote {path}")
-        echo(f"Next: write the tables, then {project.command} check and {project.command} init.")
+        echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
 
 
 @program.command(**example("my-pipeline secrets"))
@@ -245,7 +245,7 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
 
 def _run(options: Options, arguments: list[str]) -> int:
     try:
-        name = options.pipeline.project.command
+        name = options.pipeline.project.program
         return int(program.main(arguments, prog_name=name, standalone_mode=False, obj=options) or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
@@ -271,6 +271,8 @@ def _run(options: Options, arguments: list[str]) -> int:
         )
         if found := server_errors.of(error):
             what, do = found.what, f"{found.do}, then run the command again."
+        elif isinstance(error, OSError) and error.filename is not None:
+            return _say(options, disk.refusal(error), arguments)
         return _say(options, PipelineError(what, f"{server_errors.reason(error)}.", do), arguments)
 
 

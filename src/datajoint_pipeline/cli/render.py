@@ -244,8 +244,8 @@ def revised(project: Project, found: Revised) -> None:
             f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
         )
     if found.migrations:
-        console.print(f"Next: read the files, then {project.command} check and {project.command} migrate --dry-run.")
-        console.print(f"If they are not as they should be: {project.command} revise --undo takes them back.")
+        console.print(f"Next: read the files, then {project.program} check and {project.program} migrate --dry-run.")
+        console.print(f"If they are not as they should be: {project.program} revise --undo takes them back.")
 
 
 def undone(project: Project, found: Revision, asked: list[str]) -> None:
@@ -259,7 +259,7 @@ def undone(project: Project, found: Revision, asked: list[str]) -> None:
             console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
     if asked:
         console.print(f"It was not applied to {' or '.join(asked)}; other databases were not asked.")
-    console.print(f'Next: correct the code, then {project.command} revise -m "{escape(found.message)}".')
+    console.print(f'Next: correct the code, then {project.program} revise -m "{escape(found.message)}".')
 
 
 def differences(found: list[Comparison]) -> None:

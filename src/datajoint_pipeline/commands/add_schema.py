@@ -6,6 +6,7 @@ import keyword
 import re
 from pathlib import Path
 
+from .. import disk
 from ..errors import PipelineError
 from ..history import version_file
 from ..project import graph
@@ -54,7 +55,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     module = project.directory / f"{name}.py"
     test = project.root / "tests" / f"test_{name}.py"
     version = project.directory / "version.py"
-    edited = version_file.add(version.read_text(encoding="utf-8"), name, "1.0.0")
+    edited = version_file.add(disk.text(version), name, "1.0.0")
     words = _words(project, name, parents)
     files = {module: _fill(starter / "module.txt", words), version: edited}
     if test.parent.is_dir() and not test.exists():
@@ -65,7 +66,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
 
 
 def _check_name(project: Project, name: str) -> None:
-    do = f"Say for example {project.command} add-schema behaviour --depends session."
+    do = f"Say for example {project.program} add-schema behaviour --depends session."
     if not _NAME.fullmatch(name) or len(name) > 32:
         raise PipelineError(
             f"{name!r} cannot be the name of a schema.", "It is 1 to 32 small letters, digits and single _.", do

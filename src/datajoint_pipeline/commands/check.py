@@ -107,7 +107,7 @@ def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[F
             name,
             1,
             f"The code of {name} differs from its snapshot, and no migration says how to get there.",
-            f'Run {project.command} revise {name} -m "what changed".',
+            f'Run {project.program} revise {name} -m "what changed".',
         )
         for name in changed
     ]
@@ -127,7 +127,7 @@ def _check_rows(project: Project, read_code: Callable[[], Code]) -> list[Finding
     except ValueError:
         last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
         what = f"The migrations could not be tried out: {last}"
-        return [Finding("replay-rows", "version", 1, what, f"Try them: {project.command} --env local migrate.")]
+        return [Finding("replay-rows", "version", 1, what, f"Try them: {project.program} --env local migrate.")]
 
 
 def _schemas(operations: list[Operation]) -> list[str]:

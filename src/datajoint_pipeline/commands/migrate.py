@@ -62,7 +62,7 @@ def draft(
     warn: Warn = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
-    drafts.refuse_prod(environment.name, pipeline.project.command)
+    drafts.refuse_prod(environment.name, pipeline.project.program)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     found = apply.draft(
@@ -99,7 +99,7 @@ def plan_draft(
     pipeline: Pipeline, environment: Environment, schemas: Collection[str], *, answer: Answer, ask: Ask | None = None
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
-    drafts.refuse_prod(environment.name, pipeline.project.command)
+    drafts.refuse_prod(environment.name, pipeline.project.program)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from .. import disk
 from ..errors import PipelineError
 from ..history import asked, bumps, chain, migration_files, version_file, writing
 from ..history.files import Files
@@ -52,7 +53,7 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
         bump = _bump(migration)
         version = next(v for _ in count() if (v := bumps.raised(previous, bump)) not in versions)
         path = migration.path.with_name(f"{version}_{migration.slug}.py")
-        text = migration.path.read_text(encoding="utf-8")
+        text = disk.text(migration.path)
         text = re.sub(r'^follows = ".*"$', f'follows = "{previous}"', text, count=1, flags=re.M)
         writing.put(migration.path, text)
         os.rename(migration.path, path)
@@ -106,7 +107,7 @@ def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[
         for migration in history.migrations:
             old = migration.requires.get(schema)
             if old in moved and migration.path is not None and migration.path.exists():
-                text = migration.path.read_text(encoding="utf-8")
+                text = disk.text(migration.path)
                 writing.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
 
 
@@ -119,4 +120,4 @@ def _write_snapshot(files: Files, schema: str, version: str) -> None:
     text = writing.snapshot_text(files, shape, version, definition.titles_of(tables))
     writing.put(histories[schema].folder / migration_files.LATEST, text)
     path = files.version_file
-    writing.put(path, version_file.replace(path.read_text(encoding="utf-8"), schema, version))
+    writing.put(path, version_file.replace(disk.text(path), schema, version))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .. import disk
 from ..ddl import parents
 from ..diff import answering, changes
 from ..diff.questions import Answers, Question
@@ -244,7 +245,7 @@ def _compose(
         folder, latest = histories[new.schema].folder, histories[new.schema].latest
         assert latest is not None
         if not histories[new.schema].migrations:
-            texts[folder / f"{latest.version}.txt"] = latest.path.read_text(encoding="utf-8")
+            texts[folder / f"{latest.version}.txt"] = disk.text(latest.path)
         new.path = folder / f"{new.version}_{writing.slug(message)}.py"
         texts[new.path] = writing.file_text(files, new, message)
         texts[folder / migration_files.LATEST] = writing.snapshot_text(
@@ -263,7 +264,7 @@ def _revision(
 ) -> Revision:
     """Give what is to be known of this `revise`; the first snapshots of schemas are written by now."""
     first = [files.folder / name / migration_files.LATEST for name in fresh]
-    after = {**{path: path.read_text(encoding="utf-8") for path in first}, **texts}
+    after = {**{path: disk.text(path) for path in first}, **texts}
     before = {path: None if path in first else revisions.read(path) for path in after}
     versions = {name: (files.versions[name], files.versions[name]) for name in fresh}
     versions |= {new.schema: (new.previous, new.version) for new in migrations}

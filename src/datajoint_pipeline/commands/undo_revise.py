@@ -124,7 +124,7 @@ def _refuse_foundation(pipeline: Pipeline, revision: Revision) -> None:
             needed = {**migration.requires, migration.schema: migration.follows}
             for name, (_, after) in revision.versions.items():
                 if revision.migration(name) and needed.get(name) == after:
-                    raise _foundation(project.command, revision, f"{migration.title} builds on it.", migration.schema)
+                    raise _foundation(project.program, revision, f"{migration.title} builds on it.", migration.schema)
     # It may also have made way, for a table that another migration drops.
     tables = migration_files.tables_of(history.oldest for history in others.values())
     try:
@@ -134,7 +134,7 @@ def _refuse_foundation(pipeline: Pipeline, revision: Revision) -> None:
     except PipelineError as error:
         wrong = [error.what]
     if wrong:
-        raise _foundation(project.command, revision, f"Without it, {wrong[0]}", "")
+        raise _foundation(project.program, revision, f"Without it, {wrong[0]}", "")
 
 
 def _without(history: History, revision: Revision) -> History:
@@ -160,7 +160,7 @@ def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revi
         except PipelineError as error:
             if other.embedded != environment.embedded:
                 continue  # nobody works on a ``local`` that does not start
-            command = pipeline.project.command
+            command = pipeline.project.program
             do = f"Run {command} doctor to see what is wrong, or ask local alone: {command} --env local revise --undo."
             what = f"Whether {other.name} has {_titles(revision)} is not known."
             raise PipelineError(what, f"{error.what} {error.why}", do) from error
@@ -169,7 +169,7 @@ def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revi
         recorded = {name: d for name, d in databases.items() if d in found and found[d].journal}
         for name, record in journal.latest(connection, recorded).items():
             if Version(record.version) >= Version(revision.versions[name][1]):
-                raise _applied(pipeline.project.command, other.name, revision, record)
+                raise _applied(pipeline.project.program, other.name, revision, record)
 
 
 def _connect(pipeline: Pipeline, environment: Environment, other: Environment) -> dj.Connection:

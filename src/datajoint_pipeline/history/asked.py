@@ -84,4 +84,4 @@ def versions(history: History) -> list[str]:
 
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    return f"Did you mean {near[0]}?" if near else ""
+    return f"Did you mean {near[0]}? Correct the name." if near else ""

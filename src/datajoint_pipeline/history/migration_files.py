@@ -7,6 +7,7 @@ branches that change one schema collide in it. ``<version>.txt`` is the snapshot
 from __future__ import annotations
 
 import ast
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
+from .. import disk
 from ..errors import PipelineError
 from ..operations import structure as ops
 from ..operations.lines import Line
@@ -118,7 +120,7 @@ class Migration:
     @property
     def question_lines(self) -> list[int]:
         """Give the line of the file at which each question stands; 1 where that cannot be told."""
-        tree = ast.parse(self.path.read_text(encoding="utf-8") if self.path else "")
+        tree = ast.parse(disk.text(self.path) if self.path else "")
         listed = [
             node.value.elts for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
         ]
@@ -301,7 +303,7 @@ class _speaking_of:
 
 
 def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
-    text = path.read_text(encoding="utf-8")
+    text = disk.text(path)
     if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
         raise PipelineError(
             f"{path.parent.name}/{path.name} holds both sides of a conflict.",
@@ -322,10 +324,11 @@ def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
 def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     match = _FILE.fullmatch(path.name)
     name = f"{schema}/{path.name}"
-    if path.resolve() != path:
+    place = Path(os.path.realpath(path))
+    if place != path or path.is_symlink():
         raise PipelineError(
             f"{name} is not a file of this package.",
-            f"It leads to {path.resolve()}, and what is run is what was reviewed and released with the package.",
+            f"It leads to {place}, and what is run is what was reviewed and released with the package.",
             "Put the file itself there, or remove the link.",
         )
     if match is None:
@@ -335,9 +338,10 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
             "Rename it, or move it elsewhere.",
         )
     _version(match["version"], schema)
-    source = path.read_text(encoding="utf-8")
+    source = disk.text(path)
     names = _run(source, path, name)
-    lines = tuple(names.get("operations") or ())
+    given = names.get("operations") or ()
+    lines = tuple(given) if isinstance(given, list | tuple) else (given,)
     wrong = next((line for line in lines if not isinstance(line, Line)), None)
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
@@ -387,12 +391,13 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
     try:
         exec(compile(source, str(path), "exec"), names)
     except SyntaxError as error:
-        raise PipelineError(f"{name} is not Python.", f"Line {error.lineno}: {error.msg}.", do) from error
+        where = f"Line {error.lineno}: " if error.lineno else ""
+        raise PipelineError(f"{name} is not Python.", f"{where}{error.msg}.", do) from error
     except PipelineError as error:
         raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        text = " ".join(str(error).split())
+        text = " ".join(f"{type(error).__name__}: {error}".split())
         if isinstance(error, ImportError) and (missing := re.search(r"cannot import name '(\w+)'", text)):
             text = f"There is no operation {missing[1]}"
         raise PipelineError(f"{name} cannot be read.", f"Line {lines[-1] if lines else '?'}: {text}.", do) from error

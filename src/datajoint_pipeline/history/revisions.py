@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import disk
 from . import version_file, writing
 from .files import Files
 
@@ -83,7 +84,7 @@ class Revision:
 
 def _versioned(files: Files, versions: Mapping[str, str]) -> Texts:
     """Give ``version.py`` with other versions of schemas; every other byte of it stays as it is."""
-    source = files.version_file.read_text(encoding="utf-8")
+    source = disk.text(files.version_file)
     for name, version in versions.items():
         if name in files.versions:
             source = version_file.replace(source, name, version)

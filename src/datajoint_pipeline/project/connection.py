@@ -103,14 +103,14 @@ def _unreachable(
     if found := tls.explain(error, str(config["database.host"]), config["database.use_tls"]):
         why, do = found
     elif "not configured" in text:
-        do = f"Run {project.command} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
+        do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
     elif "denied" in text or "authentication" in text or "cryptography" in text:
-        do = f"Check user and password ({project.command} doctor shows where they come from)."
+        do = f"Check user and password ({project.program} doctor shows where they come from)."
     elif environment.embedded:
-        do = f"See .local/pg.log, and try {project.command} local stop, then {project.command} local start."
+        do = f"See .local/pg.log, and try {project.program} local stop, then {project.program} local start."
     else:
         do = (
             "Check that the server runs and that host and port in datajoint.json are right "
-            f"({project.command} doctor), or work without a server: {project.command} --env local ..."
+            f"({project.program} doctor), or work without a server: {project.program} --env local ..."
         )
     return PipelineError(f"Cannot connect to {where}.", why, do)

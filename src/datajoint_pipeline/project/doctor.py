@@ -150,7 +150,7 @@ def _problems(project: Project, config: Any) -> list[Problem]:
     """Find everything about the configuration that is ignored or wrong, without connecting."""
     found = list(settings.file_problems(project)) + list(settings.placeholder_problems(project, config))
     flat = settings.flatten(settings.read(project)[0])
-    command = project.command
+    command = project.program
     loaded = loaded_file()
     if loaded is not None and loaded.resolve() != (project.root / CONFIG_FILE).resolve():
         found.append(

@@ -76,7 +76,7 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
     raise PipelineError(
         f"There is no environment {name!r}.",
         f"It was named by {source}; there are {', '.join(NAMES)}.",
-        f"Say for example {project.command} --env local status.",
+        f"Say for example {project.program} --env local status.",
     )
 
 
@@ -96,5 +96,5 @@ def require_explicit(project: Project, environment: Environment, action: str) ->
         raise PipelineError(
             f"{action} changes prod, and this command does not say --env prod.",
             f"prod was meant by {project.variable('ENV')} or by default, which is easily forgotten.",
-            f"If prod is what you mean: {project.command} --env prod {action}",
+            f"If prod is what you mean: {project.program} --env prod {action}",
         )

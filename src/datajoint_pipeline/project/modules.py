@@ -10,10 +10,12 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from .. import disk
 from ..errors import PipelineError
 
 #: Calls that give a module its schema.
@@ -172,15 +174,26 @@ def _files(directory: Path) -> Iterator[Path]:
 
 def _parse(path: Path, name: str, package: str) -> _Source | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = disk.text(path)
         return _Source(name, path, package, text, ast.parse(text))
+    except PipelineError:
+        if _lies_about(path, name):
+            return None
+        raise
     except (SyntaxError, ValueError) as error:
-        if "." in name and b"schema" not in path.read_bytes():  # something else that lies about in a sub-folder
+        if _lies_about(path, name):
             return None
         line = getattr(error, "lineno", 0) or 0
         raise PipelineError(
             f"{path.name} is not Python.", f"{getattr(error, 'msg', error)} in line {line}.", "Correct it."
         ) from None
+
+
+def _lies_about(path: Path, name: str) -> bool:
+    """Tell whether a file that cannot be read as Python is something else, in a sub-folder."""
+    with suppress(OSError):
+        return "." in name and b"schema" not in path.read_bytes()
+    return False
 
 
 @dataclass(eq=False)

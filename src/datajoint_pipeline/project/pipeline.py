@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PipelineError
 from ..planner.target import Target, Warn
-from . import environments
+from . import environments, importing
 from .environments import Environment
 from .project import Project, describe, import_package
 
@@ -78,6 +78,7 @@ class Pipeline:
         self._place: Callable[[str], dict[str, Any]] = self._guarded_place
         #: Modules of others that were activated, by schema.
         self._elements: dict[str, list[ModuleType]] = {}
+        importing.end()
 
     @classmethod
     def load(cls, package: str) -> Pipeline:
@@ -192,7 +193,7 @@ class Pipeline:
             database_of=environment.database,
             files=project.files,
             backups=project.backups,
-            program=project.command,
+            program=project.program,
             commit=partial(code_commit, project.root),
             software=partial(software, connection, project.package),
             read_code=self.read_code,
@@ -321,7 +322,7 @@ class Pipeline:
         def declare_schema(schema: str, begin_schema: Callable[[str], None]) -> list[ModuleType]:
             begin.append(begin_schema)
             for module in modules[schema]:
-                declare(self.package, module, self.project.command)
+                declare(self.package, module, self.project.program)
             return self.import_schema(schema)
 
         with self.opening(begun_place):

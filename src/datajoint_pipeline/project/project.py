@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from ..errors import PipelineError
 from ..history.files import Files
 from ..internals.sources import Sources
+from . import started
 
 #: DataJoint's own configuration file; the folder that holds it is the project's.
 CONFIG_FILE = "datajoint.json"
@@ -63,6 +64,11 @@ class Project:
     def database(self, schema: str) -> str:
         """Give the name of a schema on the server, but for what an environment puts before it."""
         return self.databases.get(schema, self.prefix + schema)
+
+    @property
+    def program(self) -> str:
+        """Give what people type to run a command, as this process was started."""
+        return started.program(self.package, self.command)
 
     def path_of(self, name: str) -> str:
         """Give the path, from the project's folder, of a file that a finding calls by its module, or its name."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import disk
 from ..errors import PipelineError
 from ..internals.configuration import configuration, fresh_configuration, ignores_files
 from .project import CONFIG_FILE, Project
@@ -133,7 +134,7 @@ def extra_credentials(project: Project, default: str | None) -> Iterator[tuple[s
     if default:
         for attribute in CREDENTIALS:
             path = project.root / ".secrets" / f"storage.{attribute}"
-            if path.is_file() and (value := path.read_text().strip()):
+            if path.is_file() and (value := disk.text(path).strip()):
                 yield default, attribute, value, f".secrets/{path.name}"
 
 
@@ -158,7 +159,7 @@ def placeholder_problems(project: Project, config: Any) -> Iterator[Problem]:
                 "placeholder",
                 f"The database {name} is a placeholder.",
                 f"{source} still holds the word that a template put there.",
-                f"Run {project.command} secrets to write the real one.",
+                f"Run {project.program} secrets to write the real one.",
             )
 
 
@@ -201,7 +202,8 @@ def file_problems(project: Project) -> Iterator[Problem]:
         )
         return
     trial = fresh_configuration()
-    for key, value in flatten(content).items():
+    stores = {"stores": content["stores"]} if "stores" in content else {}
+    for key, value in {**flatten(content), **stores}.items():
         group, _, name = key.partition(".")
         known = hasattr(getattr(trial, group, None), name) if name else group in type(trial).model_fields
         if not known:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .. import disk
 from ..findings import Finding
 from ..git import git, variables
 from .project import CONFIG_FILE, Project
@@ -32,7 +33,7 @@ _PATIENCE = 120
 def answers(project: Project) -> dict[str, str]:
     """Read ``_commit`` and ``_src_path``: which version of which template the project was made from."""
     path = project.root / ANSWERS
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = disk.text(path) if path.is_file() else ""
     lines = re.findall(r"^(_commit|_src_path): (.*(?:\n .*)*)$", text, re.MULTILINE)  # a long one goes on in the next
     return {name: " ".join(value.split()).strip("'\"") for name, value in lines}
 
