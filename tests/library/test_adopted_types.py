@@ -187,7 +187,7 @@ def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> Non
 
 
 def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
-    killed(made.project, "--undo", words="take back: make rig.Scan what it was")
+    killed(made.project, "--undo", words="take back: add foreign key (frames) of rig.Scan")
     done = ok(made.project, "--env", "prod", "adopt", "--undo")
     assert "Copies of objects stay in the store raw" in done.out and "~lineage" in done.out
     assert (tables(mysql), rows(mysql)) == made.before
