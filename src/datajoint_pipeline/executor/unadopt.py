@@ -136,8 +136,8 @@ def _refuse_since(run: Run) -> None:
         what, table = step.conversion, run.group.before[step.table]
         kind, there = old_objects.kind_of(table.attribute[what.source].type), tables.get(what.place)
         kept = shorten(SOFT_DELETED_ATTRIBUTE + what.source)
-        # Where it was interrupted before, the numbers are still in their own place. Or the table is hidden for a moment,
-        # and then nobody writes.
+        # Where it was interrupted before, the numbers are still in their own place. Or the table is hidden for a
+        # moment, and then nobody writes.
         if kind is None or there is None or kept not in [column.name for column in there.columns]:
             continue
         lost += old_objects.unreadable(connection, what.place, kept, kind)
