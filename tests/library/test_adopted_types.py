@@ -157,8 +157,12 @@ rig.Scan.insert1({"subject_id": 2, "session": 1, "frames": np.arange(3)})
 """
 
 
-def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made) -> None:
+def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made, mysql: Server) -> None:
     project = made.project
+    mysql.execute("ALTER TABLE lab_rig.session ADD odd int")
+    changed = ok(project, "--env", "prod", "adopt", "--undo", code=4)
+    assert "lab_rig.session has the columns" in changed.err and "odd" in changed.err
+    mysql.execute("ALTER TABLE lab_rig.session DROP odd")
     done = project.python("-c", CAME, MY_PIPELINE_ENV="prod")
     assert done.code == 0, done.err
     refused = ok(project, "--env", "prod", "adopt", "--undo", code=7)

@@ -94,7 +94,17 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
 
 
 def _take_back(target: Target, began: resume.Interrupted, report: runs.Report) -> list[str]:
-    run = resume.planned(target, began)
+    try:
+        run = resume.planned(target, began)
+    except PipelineError as error:
+        schemas = ", ".join(member.schema for member in began.members)
+        raise PipelineError(
+            f"The adoption of {schemas} cannot be taken back; nothing was changed.",
+            f"{error.what} {error.why}",
+            "Take back first what came since: changes by hand, and adoptions of other schemas (adopt --undo without "
+            "names takes all back). The code has to be what it was then, too.",
+            exit_code=ExitCode.DRIFT,
+        ) from error
     if run is None:
         raise resume.untrue(began.record, "It did nothing.")
     return _back(run, began, report)
@@ -110,7 +120,8 @@ def _back(run: Run, began: resume.Interrupted, report: runs.Report) -> list[str]
     if began.undo is None:
         _refuse_since(run)
     undo.take_back(run, began, report)
-    return [_copies(step) for step in run.group.steps if isinstance(step, Recoding)]
+    copied = [step for step in run.group.steps if isinstance(step, Recoding)]
+    return [_copies(step) for step in copied if not step.conversion.type.startswith("<filepath")]
 
 
 def _refuse_others(deployment: Deployment, others: Mapping[str, journal.Record], chosen: list[str], some: bool) -> None:
