@@ -102,14 +102,19 @@ def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
     assert (tables["colony.Line"], tables["colony.Subject"]) == ("in an instant", "copied")
 
 
-def test_where_the_tables_are_is_said_and_all_differences(made: Made) -> None:
+def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Server) -> None:
     project = made.project
     dev = ok(project, "--env", "dev", "adopt", code=3)
     assert "Those of colony are in lab_colony. Those of rig are in lab_rig." in dev.err
     assert "my-pipeline --env prod adopt" in dev.err and "prefix=" not in dev.err
     project.replace(project.module("__init__"), 'prefix="lab_"', 'prefix="other_"')
+    names = ("#line", "subject", "survey")
+    copies = [f"CREATE TABLE dev_x_colony.`{name}` LIKE lab_colony.`{name}`" for name in names]
+    mysql.execute("CREATE DATABASE dev_x_colony", *copies)  # somebody's, of no lab from before
     other = ok(project, "--env", "prod", "adopt", code=3)
     assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
+    mysql.drop("dev_x_colony")
+    assert "dev_x" not in other.err
     project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
     assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
