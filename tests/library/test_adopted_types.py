@@ -102,14 +102,19 @@ def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
     assert (tables["colony.Line"], tables["colony.Subject"]) == ("in an instant", "copied")
 
 
-def test_where_the_tables_are_is_said_and_all_differences(made: Made) -> None:
+def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Server) -> None:
     project = made.project
     dev = ok(project, "--env", "dev", "adopt", code=3)
     assert "Those of colony are in lab_colony. Those of rig are in lab_rig." in dev.err
     assert "my-pipeline --env prod adopt" in dev.err and "prefix=" not in dev.err
     project.replace(project.module("__init__"), 'prefix="lab_"', 'prefix="other_"')
+    names = ("#line", "subject", "survey")
+    copies = [f"CREATE TABLE dev_x_colony.`{name}` LIKE lab_colony.`{name}`" for name in names]
+    mysql.execute("CREATE DATABASE dev_x_colony", *copies)  # somebody's, of no lab from before
     other = ok(project, "--env", "prod", "adopt", code=3)
     assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
+    mysql.drop("dev_x_colony")
+    assert "dev_x" not in other.err
     project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
     assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
@@ -157,8 +162,12 @@ rig.Scan.insert1({"subject_id": 2, "session": 1, "frames": np.arange(3)})
 """
 
 
-def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made) -> None:
+def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made, mysql: Server) -> None:
     project = made.project
+    mysql.execute("ALTER TABLE lab_rig.session ADD odd int")
+    changed = ok(project, "--env", "prod", "adopt", "--undo", code=4)
+    assert "lab_rig.session has the columns" in changed.err and "odd" in changed.err
+    mysql.execute("ALTER TABLE lab_rig.session DROP odd")
     done = project.python("-c", CAME, MY_PIPELINE_ENV="prod")
     assert done.code == 0, done.err
     refused = ok(project, "--env", "prod", "adopt", "--undo", code=7)
@@ -187,7 +196,7 @@ def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> Non
 
 
 def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
-    killed(made.project, "--undo", words="take back: make rig.Scan what it was")
+    killed(made.project, "--undo", words="take back: add foreign key (frames) of rig.Scan")
     done = ok(made.project, "--env", "prod", "adopt", "--undo")
     assert "Copies of objects stay in the store raw" in done.out and "~lineage" in done.out
     assert (tables(mysql), rows(mysql)) == made.before

@@ -95,7 +95,17 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
 
 
 def _take_back(target: Target, began: resume.Interrupted, report: runs.Report) -> list[str]:
-    run = resume.planned(target, began)
+    try:
+        run = resume.planned(target, began)
+    except PipelineError as error:
+        schemas = ", ".join(member.schema for member in began.members)
+        raise PipelineError(
+            f"The adoption of {schemas} cannot be taken back; nothing was changed.",
+            f"{error.what} {error.why}",
+            "Take back first what came since: changes by hand, and adoptions of other schemas (adopt --undo without "
+            "names takes all back). The code has to be what it was then, too.",
+            exit_code=ExitCode.DRIFT,
+        ) from error
     if run is None:
         raise resume.untrue(began.record, "It did nothing.")
     return _back(run, began, report)
@@ -111,7 +121,8 @@ def _back(run: Run, began: resume.Interrupted, report: runs.Report) -> list[str]
     if began.undo is None:
         _refuse_since(run)
     undo.take_back(run, began, report)
-    return [_copies(step) for step in run.group.steps if isinstance(step, Recoding)]
+    copied = [step for step in run.group.steps if isinstance(step, Recoding)]
+    return [_copies(step) for step in copied if not step.conversion.type.startswith("<filepath")]
 
 
 def _refuse_others(deployment: Deployment, others: Mapping[str, journal.Record], chosen: list[str], some: bool) -> None:
@@ -135,15 +146,15 @@ def _refuse_since(run: Run) -> None:
         if not isinstance(step, Recoding):
             continue
         what, table = step.conversion, run.group.before[step.table]
-        kind, kept = (
-            old_objects.kind_of(table.attribute[what.source].type),
-            shorten(SOFT_DELETED_ATTRIBUTE + what.source),
-        )
-        # Where it was interrupted before, the numbers are still in their own place.
-        if kind is not None and kept in [column.name for column in tables[what.place].columns]:
-            lost += old_objects.unreadable(connection, what.place, kept, kind)
-            keys = [] if lost else old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
-            came += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
+        kind, there = old_objects.kind_of(table.attribute[what.source].type), tables.get(what.place)
+        kept = shorten(SOFT_DELETED_ATTRIBUTE + what.source)
+        # Where it was interrupted before, the numbers are still in their own place. Or the table is hidden for a
+        # moment, and then nobody writes.
+        if kind is None or there is None or kept not in [column.name for column in there.columns]:
+            continue
+        lost += old_objects.unreadable(connection, what.place, kept, kind)
+        keys = [] if lost else old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
+        came += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
     if lost:
         raise PipelineError(
             f"The adoption cannot be taken back: {counted(len(lost), 'objects')} of DataJoint 0.14 cannot be read.",
@@ -175,6 +186,7 @@ def _copies(step: Recoding) -> str:
 
 def _left(deployment: Deployment, chosen: list[str]) -> Iterator[str]:
     """Say what stays of every adoption."""
-    databases = ", ".join(deployment.databases[name] for name in deployment.records if not chosen or name in chosen)
+    journals = {database for database, found in deployment.surveys.items() if found.journal}
+    databases = ", ".join(d for name, d in deployment.databases.items() if d in journals and name in (chosen or [name]))
     yield f"The hidden tables ~migration, ~migration_step and ~lineage stay in {databases}; 0.14 does not read them."
     yield "Whole numbers have no display widths any more: tinyint(1) is tinyint, which 0.14 reads alike."

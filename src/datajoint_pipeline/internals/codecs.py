@@ -294,13 +294,16 @@ def _old_objects(table: dj.FreeTable, source: str) -> OldObjects | None:
     return OldObjects(table.connection, table.database, *kind) if kind else None
 
 
-def unreadable(connection: dj.Connection, place: tuple[str, str], source: str) -> list[str]:
-    """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be read; each is read."""
+def unreadable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> list[str]:
+    """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be copied for a type.
+
+    Each is read.
+    """
     import datajoint as dj
 
     table = dj.FreeTable(connection, ".".join(map(quoter(connection), place)))
     kind = kind_of(table.heading.attributes[source].original_type or "")
-    return old_objects.unreadable(connection, place, source, kind) if kind else []
+    return old_objects.unreadable(connection, place, source, kind, type_) if kind else []
 
 
 def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:

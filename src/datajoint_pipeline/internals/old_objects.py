@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from .. import server_errors
 from ..quoting import quoter
 
 if TYPE_CHECKING:
@@ -90,9 +91,14 @@ class OldObjects:
 
     @cached_property
     def _backend(self) -> Any:
+        return self._backend_of(self.store)
+
+    def _backend_of(self, store: str | None) -> Any:
         from datajoint.hash_registry import get_store_backend
 
-        return get_store_backend(self.store, config=self._config)
+        if store is None and self.codec == "filepath":
+            store = self._config.stores.get("filepath_default")
+        return get_store_backend(store, config=self._config)
 
     def stored(self, number: bytes, type_: str) -> Stored:
         """Copy an object to where the codec of a type keeps it, read it back, and give what the column then holds.
@@ -102,38 +108,38 @@ class OldObjects:
         Unreadable
             If it cannot be read, or what was read back is something else.
         """
-        from datajoint import get_codec
         from datajoint.hash_registry import get_hash, put_hash
 
-        to = type_[1:-1].partition("@")[2] or None
+        to = _store_of(type_)
         if self.codec == "filepath":
-            path = str(self._listed(number)["filepath"])
-            context = {"_config": self._config}
-            return Stored(json.dumps(get_codec("filepath").encode(path, key=context, store_name=to)))
+            return Stored(json.dumps(self._reference(number, to)))
         content = self._content(number)
         found = put_hash(content, self.database, to, config=self._config)
         if get_hash(found, config=self._config) != content:
             raise Unreadable(f"{found['path']} is not what was written there")
         return Stored(json.dumps(found))
 
-    def refused(self, numbers: list[bytes]) -> Iterator[str]:
-        """Name the objects that cannot be copied, each with the reason; every one is read."""
-        from datajoint.errors import DataJointError
-
-        try:
-            backend = self._backend
-            if backend.protocol == "file" and not backend.fs.isdir(backend._full_path("")):
-                raise DataJointError(f"there is no folder {backend._full_path('')}")
-        except Exception as error:
-            yield f"the store {self.store} cannot be reached ({_reason(error)})"
-            return
+    def refused(self, numbers: list[bytes], type_: str = "") -> Iterator[str]:
+        """Name the objects that cannot be read, or copied for a type, each with the reason; every one is read."""
+        to = _store_of(type_) if type_ else self.store
+        for name in dict.fromkeys((self.store, to)):
+            try:
+                backend = self._backend_of(name)
+                if backend.protocol == "file" and not backend.fs.isdir(backend._full_path("")):
+                    raise Unreadable(f"there is no folder {backend._full_path('')}")
+            except Exception as error:
+                yield f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"
+                return
         for number in numbers:
             try:
                 if self.codec == "filepath":
                     self._look(number)
+                    self._reference(number, to)
                 else:
                     self._content(number)
             except Exception as error:
+                if server_errors.of(error):
+                    raise  # the object is not to blame
                 yield f"{UUID(bytes=number)}: {_reason(error)}"
 
     def is_of(self, number: bytes, text: str) -> bool:
@@ -190,6 +196,14 @@ class OldObjects:
         if self.codec == "blob" and listed["filepath"]:
             yield str(listed["filepath"])  # as 0.11 called it
 
+    def _reference(self, number: bytes, store: str | None) -> dict[str, Any]:
+        """Give what a column holds of a file that stays where it is."""
+        from datajoint import get_codec
+
+        path, context = str(self._listed(number)["filepath"]), {"_config": self._config}
+        found: dict[str, Any] = get_codec("filepath").encode(path, key=context, store_name=store)
+        return found
+
     def _look(self, number: bytes) -> None:
         """Read a file that stays where it is, and hold it against what was noted of it."""
         listed = self._listed(number)
@@ -208,12 +222,19 @@ class OldObjects:
                 raise Unreadable(f"{full} is not what was stored")
 
 
+def _store_of(type_: str) -> str | None:
+    """Give the store that a type names; None for the one that is the default."""
+    return type_[1:-1].partition("@")[2] or None
+
+
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def unreadable(connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str]) -> list[str]:
-    """Name the objects that a column has the numbers of and that cannot be read; each is read.
+def unreadable(
+    connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str], type_: str = ""
+) -> list[str]:
+    """Name the objects that a column has the numbers of and that cannot be read, or copied; each is read.
 
     Parameters
     ----------
@@ -225,11 +246,13 @@ def unreadable(connection: dj.Connection, place: tuple[str, str], column: str, k
         The column.
     kind : tuple of str
         As :func:`kind_of` gives it.
+    type_ : str
+        What they are to become, if anything.
     """
     quote = quoter(connection)
     sql = f"SELECT DISTINCT {quote(column)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(column)} IS NOT NULL"
     numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
-    return list(OldObjects(connection, place[0], *kind).refused(numbers)) if numbers else []
+    return list(OldObjects(connection, place[0], *kind).refused(numbers, type_)) if numbers else []
 
 
 def since(

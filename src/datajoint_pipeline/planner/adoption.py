@@ -27,6 +27,9 @@ from .plan import Group
 #: How many differences a refusal names.
 _NAMED = 5
 
+#: What the names of databases begin with that no lab has from before.
+_OWN = ("dev_", "test_")
+
 
 def survey(deployment: Deployment, chosen: Iterable[str] = ()) -> list[Group]:
     """Plan what `adopt --types` would do to tables; write nothing but snapshots that are missing."""
@@ -96,11 +99,14 @@ def refuse_elsewhere(deployment: Deployment, chosen: Iterable[str]) -> None:
     latest = {name: history.latest for name in wanted if (history := deployment.histories[name]).latest is not None}
     tables = {name: {t.name.table for t in shot.shape} for name, shot in latest.items() if shot is not None}
     found = elsewhere.databases_with(target.connection, tables)
+    found = {name: kept for name, where in found.items() if (kept := [d for d in where if not d.startswith(_OWN)])}
     if not found:
         return
     plain = target.prefix.removeprefix("dev_")
-    prefixes = [{database.removesuffix(name) for database in where} for name, where in found.items()]
-    common = set.intersection(*prefixes)
+    ends = [
+        {database.removesuffix(name) for database in where if database.endswith(name)} for name, where in found.items()
+    ]
+    common = set.intersection(*ends)
     if plain in common and target.environment != "prod":
         do = f"The lab's databases are those of prod: run {target.program} --env prod adopt."
     elif common:

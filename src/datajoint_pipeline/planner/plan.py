@@ -603,7 +603,7 @@ def _shown(value: object) -> str:
 def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -> None:
     """Count values that another codec cannot hold."""
     what = step.conversion
-    if lost := unreadable(connection, what.place, what.source):
+    if lost := unreadable(connection, what.place, what.source, what.type):
         words = f"objects of {what.source} that cannot be copied: {'; '.join(lost)}"
         name = TableName(step.table.schema, what.place[1])
         group.violations.append(Violation(name, "stored", len(lost), words, (what.source,)))

@@ -83,9 +83,10 @@ class IndexDropped:
 
 @dataclass(frozen=True)
 class ForeignKeyAdded:
-    """A foreign key."""
+    """A foreign key; ``words`` say what DataJoint would not have declared of it."""
 
     key: KeyName
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,8 @@ def applied(tables: Mapping[Place, CatalogTable], effects: Iterable[Effect]) -> 
     return found
 
 
-def _reference(key: KeyName) -> Reference:
-    return Reference(key.name, key.attributes, key.parent, key.parent_attributes, "")
+def _reference(key: KeyName, words: str = "") -> Reference:
+    return Reference(key.name, key.attributes, key.parent, key.parent_attributes, words)
 
 
 def _rename(tables: CatalogTables, old: Place, new: Place) -> None:
@@ -225,8 +226,8 @@ def _altered(tables: CatalogTables, place: Place, clauses: tuple[Clause, ...]) -
                 indexes.append((known.name, known.index))
             case ForeignKeyDropped(name):
                 references = [r for r in references if r.name != name]
-            case ForeignKeyAdded(one):
-                references.append(_reference(one))
+            case ForeignKeyAdded(one, words):
+                references.append(_reference(one, words))
             case CommentSet(text):
                 comment = text
     for other, referring in tables.items():

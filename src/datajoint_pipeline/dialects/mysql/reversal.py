@@ -398,7 +398,7 @@ class Reversal:
                 added = KeyName(key.name, key.attributes, key.parent, key.parent_attributes)
                 sql = f"ALTER TABLE {self._full(place)}\n  " + ",\n  ".join(texts_)
                 words = f"add foreign key ({', '.join(key.attributes)}) of {self._title(place)}"
-                step = self._step(sql, [place], words, Altered(place, (*clauses, ForeignKeyAdded(added))))
+                step = self._step(sql, [place], words, Altered(place, (*clauses, ForeignKeyAdded(added, key.words))))
                 pairs = zip(key.parent_attributes, key.attributes, strict=True)
                 lost = orphans.rows(self._dialect, self._name(place), self._name(key.parent), pairs, was.primary_key)
                 yield replace(step, orphans=(lost,))
