@@ -248,6 +248,7 @@ def test_every_schema_is_made_and_used(lab: Project) -> None:
     capital = lab.environment["DJ_BACKEND"] == "mysql"
     assert found == {name: NAMES[name] if capital else NAMES[name].lower() for name in NAMES}
     assert {s["state"] for s in status.json["schemas"]} == {"current"}
+    assert f"rigs as {found['rigs']}, calibration as dev_calib-2" in " ".join(lab.run("doctor").out.split())
     assert lab.python("-c", ROWS).code == 0
     worked = lab.run("worker", "--once")
     assert worked.code == 0, worked.err

@@ -248,6 +248,7 @@ class _Source:
 
     def __post_init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._assigned: set[ast.Call] = set()
         self._datajoint = {"dj", "datajoint"}
         self.outer = list(_outer(self.tree))
         for node in self.outer:
@@ -310,6 +311,7 @@ class _Source:
             self.bound.add(name)
             if isinstance(node.value, ast.Call) and (opening := self.opening(node.value)) is not None:
                 self.variables[name] = opening
+                self._assigned.add(node.value)
                 self.openings.append(opening)
             elif node.value is not None and (text := self._text(node.value)) is not None:
                 self._texts[name] = text
@@ -347,8 +349,8 @@ class _Source:
         return _Opening(text, call.lineno)
 
     def _take_call(self, call: ast.Call) -> None:
-        opening = self.opening(call)
-        if opening is not None and all(known.line != opening.line for known in self.openings):
+        opening = None if call in self._assigned else self.opening(call)
+        if opening is not None:
             self.openings.append(opening)
         if _last(call.func) != "activate":
             return
