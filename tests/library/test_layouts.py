@@ -166,14 +166,14 @@ schema = dj.Schema()
 _linking_module = None
 
 
-def activate(zoo_schema_name, *, create_schema=True, create_tables=True, linking_module=None):
+def activate(schema_name, *, create_schema=True, create_tables=True, linking_module=None):
     global _linking_module
     if isinstance(linking_module, str):
         linking_module = importlib.import_module(linking_module)
     assert inspect.ismodule(linking_module)
     _linking_module = linking_module
     objects = linking_module.__dict__
-    schema.activate(zoo_schema_name, create_schema=create_schema, create_tables=create_tables, add_objects=objects)
+    schema.activate(schema_name, create_schema=create_schema, create_tables=create_tables, add_objects=objects)
 
 
 @schema
