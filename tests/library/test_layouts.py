@@ -166,14 +166,14 @@ schema = dj.Schema()
 _linking_module = None
 
 
-def activate(zoo_schema_name, *, create_schema=True, create_tables=True, linking_module=None):
+def activate(schema_name, *, create_schema=True, create_tables=True, linking_module=None):
     global _linking_module
     if isinstance(linking_module, str):
         linking_module = importlib.import_module(linking_module)
     assert inspect.ismodule(linking_module)
     _linking_module = linking_module
     objects = linking_module.__dict__
-    schema.activate(zoo_schema_name, create_schema=create_schema, create_tables=create_tables, add_objects=objects)
+    schema.activate(schema_name, create_schema=create_schema, create_tables=create_tables, add_objects=objects)
 
 
 @schema
@@ -248,6 +248,7 @@ def test_every_schema_is_made_and_used(lab: Project) -> None:
     capital = lab.environment["DJ_BACKEND"] == "mysql"
     assert found == {name: NAMES[name] if capital else NAMES[name].lower() for name in NAMES}
     assert {s["state"] for s in status.json["schemas"]} == {"current"}
+    assert f"rigs as {found['rigs']}, calibration as dev_calib-2" in " ".join(lab.run("doctor").out.split())
     assert lab.python("-c", ROWS).code == 0
     worked = lab.run("worker", "--once")
     assert worked.code == 0, worked.err
@@ -296,7 +297,11 @@ def test_a_schema_is_added_below_modules_of_packages(lab: Project) -> None:
     text = lab.read("python/my_pipeline/report.py")
     assert "from .behaviour.licks import sensor\nfrom .colony import cages\n" in text
     assert "-> sensor.Licks" in text and "-> cages.Cage" in text
-    assert lab.run("check", "--json").json["findings"] == []
+    code = (
+        "from my_pipeline import pipeline as p; from datajoint_pipeline.project import graph; "
+        "assert not graph.check(p.graph, p.project.versions)"
+    )
+    assert lab.python("-c", code).code == 0
     for path in ("python/my_pipeline/report.py", "tests/test_report.py"):
         (lab.folder / path).unlink()
     lab.replace("python/my_pipeline/version.py", '"report": "1.0.0"', "")

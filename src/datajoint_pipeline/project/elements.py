@@ -49,7 +49,8 @@ def activate(element: ModuleType, place: Mapping[str, Any], linking_module: str 
     function = getattr(element, "activate", None)
     with _placed(schema, place):
         if callable(function):
-            function(place["schema_name"], **_taken(function, {**place, "linking_module": linking}))
+            rest = {name: value for name, value in place.items() if name != "schema_name"}
+            function(place["schema_name"], **_taken(function, {**rest, "linking_module": linking}))
         if not schema.is_activated():
             schema.activate(place["schema_name"], add_objects=dict(vars(linking)) if linking else None)
     return schema

@@ -94,7 +94,8 @@ class Module:
     undecorated : dict
         Line of each class that looks like a table and is given to no schema.
     unread : dict
-        Line of each schema whose name cannot be read, and whether tables are given to it.
+        Line of each schema whose name cannot be read, and whether the tables given to it will be missed; those of one
+        that is activated later may be meant for another pipeline.
     ignored : frozenset of str
         Ids of findings that it silences.
     """
@@ -261,6 +262,8 @@ class _Source:
 
     def __post_init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._assigned: set[ast.Call] = set()
+        self._outside: set[str] = set()
         self._datajoint = {"dj", "datajoint"}
         self.outer = list(_outer(self.tree))
         for node in self.outer:
@@ -284,6 +287,7 @@ class _Source:
                 name = item.asname or item.name
                 if base is None:
                     self.bound.add(name)
+                    self._outside.add(name)
                     if node.module == "datajoint" and item.name == "schema":
                         self._datajoint.add(f"from {name}")
                 elif name == "*":
@@ -300,6 +304,7 @@ class _Source:
                     self.lines.setdefault(rest, node.lineno)
                 else:
                     self.bound.add(item.asname or head)
+                    self._outside.add(item.asname or head)
                     if item.name == "datajoint":
                         self._datajoint.add(item.asname or head)
 
@@ -323,6 +328,7 @@ class _Source:
             self.bound.add(name)
             if isinstance(node.value, ast.Call) and (opening := self.opening(node.value)) is not None:
                 self.variables[name] = opening
+                self._assigned.add(node.value)
                 self.openings.append(opening)
             elif node.value is not None and (text := self._text(node.value)) is not None:
                 self._texts[name] = text
@@ -357,22 +363,32 @@ class _Source:
             return None  # schema(Table) gives a table to a schema
         if not given or (isinstance(given[0], ast.Constant) and given[0].value is None):
             return None if name == "open_schema" else _Opening(None, call.lineno, deferred=True)
-        return _Opening(text, call.lineno)
+        # What a sub-folder opens by DataJoint alone, a script or a test, is no schema of the pipeline.
+        return None if "." in self.name and name != "open_schema" else _Opening(text, call.lineno)
 
     def _take_call(self, call: ast.Call) -> None:
-        opening = self.opening(call)
-        if opening is not None and all(known.line != opening.line for known in self.openings):
+        opening = None if call in self._assigned else self.opening(call)
+        if opening is not None:
             self.openings.append(opening)
         if _last(call.func) != "activate":
             return
         given = [word.value for word in call.keywords if word.arg == "schema"]
-        if len(call.args) + len(given) > 1 and (what := _dotted(call.args[0])):  # pipeline.activate(element, "lab", …)
+        what = _dotted(call.args[0]) if call.args else ""
+        if len(call.args) + len(given) > 1 and self._is_imported(what):  # pipeline.activate(element, "lab", …)
             text = self._text([*call.args[1:2], *given][0])
             self.activations.append((what, _Opening(text, call.lineno)))
         elif call.args and isinstance(call.func, ast.Attribute):  # schema.activate("lab")
             schema = self.variables.get(_dotted(call.func.value))
-            if schema is not None and schema.deferred:
+            if schema is not None and schema.deferred and "." in self.name:  # by DataJoint alone, as above
+                self.openings.remove(schema)
+                self.variables = {name: one for name, one in self.variables.items() if one is not schema}
+            elif schema is not None and schema.deferred:
                 schema.name, schema.deferred = self._text(call.args[0]), False
+
+    def _is_imported(self, name: str) -> bool:
+        """Say whether a dotted name begins with an import, as that of a module does."""
+        head = name.partition(".")[0]
+        return head in self._outside or any(alias.partition(".")[0] == head for alias in self.aliases)
 
     def given(self) -> Iterator[tuple[str, ast.expr]]:
         """Yield the name of each class, and what makes it a table: its decorators, or a call that it is given to."""
@@ -526,7 +542,7 @@ class _Package:
             for _, target, _ in _written(node):
                 needed |= self._imported_from(source, target)
         unread = {
-            opening.line: any(opening is one for one in [*filled, *activations])
+            opening.line: not opening.deferred and any(opening is one for one in [*filled, *activations])
             for opening in opened
             if self._name_of(opening, source.name) is None
         }
