@@ -65,7 +65,8 @@ TYPES = [
         ("longtext", None),
         ("varchar", None),
     ],
-    *[("blob@raw", None), ("attach@raw", None), ("filepath@raw", None), ("binary(16)", None), ("set('a','b')", None)],
+    *[("blob@raw", "<blob@raw>"), ("attach@raw", "<attach@raw>"), ("filepath@raw", "<filepath@raw>")],
+    *[("binary(16)", None), ("set('a','b')", None)],
     *[("int24", None), ("<pose>", None), ("point", None)],
 ]
 

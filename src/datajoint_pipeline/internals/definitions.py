@@ -123,7 +123,7 @@ def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if text.startswith("Declaration error in position"):
         return (
-            "DataJoint cannot read this line: name, default, type and comment as in `name = default : type  # comment`."
+            "DataJoint cannot read this line: it reads `name = default : type  # comment`, the name in small letters."
         )
     return text if text.endswith((".", ")", '"')) else f"{text}."
 

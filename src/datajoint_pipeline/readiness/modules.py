@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .findings import Finding
 from .schemas import Opening, Schema, Schemas, openings_of
-from .source import Module
+from .source import Module, statements
 
 
 def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
@@ -25,6 +25,7 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     for module in schemas.modules.values():
         yield from _unused(module, schemas)
         yield from _again(module)
+        yield from _taken_from_database(module)
         if module.definitions and not any(schema.of_element and schema.opening.module is module for schema in schemas):
             yield from _imports(module, schemas)
         if module.name in schemas.holders:
@@ -111,10 +112,9 @@ def _same(schemas: Schemas) -> Iterator[Finding]:
 
 def _unused(module: Module, schemas: Schemas) -> Iterator[Finding]:
     """Yield schemas that are opened in a module and have no table anywhere."""
-    used = {(schema.opening.module.name, schema.opening.variable) for schema in schemas}
     taken = {name for schema in schemas for name in schema.modules}
     for opening in openings_of(module):
-        if (module.name, opening.variable) in used:
+        if (module.name, opening.variable) in schemas.places:
             continue
         if module.name in taken:
             what = f"No table is given to {opening.variable}, another schema that this module opens."
@@ -134,6 +134,20 @@ def _again(module: Module) -> Iterator[Finding]:
             what = f"The schema {opening.name} is opened again."
             yield Finding(module.shown, opening.line, "several-schemas", what, "Open it once.")
         seen[opening.name] = opening
+
+
+def _taken_from_database(module: Module) -> Iterator[Finding]:
+    """Yield what asks a database for its tables as soon as the module is imported."""
+    for node in statements(module.tree.body):
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Expr)) else None
+        if not isinstance(value, ast.Call):
+            continue
+        method = getattr(value.func, "attr", "")
+        virtual = module.dotted(value.func) in ("dj.VirtualModule", "dj.create_virtual_module", "dj.virtual_schema")
+        if virtual or (method in ("make_classes", "spawn_missing_classes") and module.datajoint):
+            what = "Tables are taken from a database when this module is imported; check has no such database."
+            do = "Import the module that defines these tables; where there is none, take them in a function."
+            yield Finding(module.shown, node.lineno, "virtual-module", what, do)
 
 
 def _imports(module: Module, schemas: Schemas) -> Iterator[Finding]:

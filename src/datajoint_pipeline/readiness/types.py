@@ -16,7 +16,7 @@ _BUILT_IN = ("blob", "attach", "hash", "object", "npy", "filepath")
 
 #: What there is to say of objects in stores, of which 0.14 keeps the number in the row, and 2 a path and a checksum.
 _OBJECTS = (
-    "DataJoint 2 keeps objects otherwise, so fetch their values with 0.14 and insert them anew; the page "
+    "DataJoint 2 keeps objects otherwise; adopt --types copies those of 0.14 within their store, and the page "
     "Adopting of the template says more."
 )
 
@@ -44,10 +44,12 @@ def advice(type_: str) -> Advice | None:
         return Advice("attach-type", "<attach>", "Write <attach>; the rows keep their bytes.")
     if "@" in text and (match := _STORED.fullmatch(text)):
         do = f"Write <{match['kind']}@{match['store']}>. {_OBJECTS}"
-        return Advice("stored-type", f"<{text}>", do, sure=False)
+        return Advice("stored-type", f"<{text}>", do, sure=match["kind"] != "external")
     if text == "serial" or "auto_increment" in text:
-        do = "Write int64 and number the rows where they are inserted; only MySQL counts by itself."
-        return Advice("auto-increment", "int64", do, sure=False)
+        counted = _WHOLE.fullmatch(text.replace("auto_increment", "").strip())
+        new = _whole(counted).new if counted else "int64"
+        do = f"Write {new} and number the rows where they are inserted; only MySQL counts by itself."
+        return Advice("auto-increment", new, do, sure=False)
     if match := _WHOLE.fullmatch(text):
         return _whole(match)
     if re.fullmatch(r"(float|double|real)( precision)?\s*(\(.*\))?( unsigned)?( zerofill)?", text):
