@@ -57,7 +57,7 @@ def test_names_are_read_from_constants_texts_and_simple_functions(tmp_path: Path
         "lab/tools.py": "import datajoint as dj\n\n\ndef another(name):\n    return dj.schema(name)\n",
     }
     folder = write(tmp_path, files)
-    advice = {path: do for path, _, do in says(folder, "dj-schema")}
+    advice = {path: do for path, _, do in says(folder, "dj-schema", "schema-name")}
     assert [
         f'"{name}"' in advice[f"lab/{path}.py"]
         for path, name in zip("abcde", ("lab_ingest", "lab_raw_b", "lab_see", "dee", "e"), strict=True)
@@ -281,7 +281,8 @@ def test_scripts_that_the_template_was_copied_over_keep_their_recipe(tmp_path: P
 
 def test_a_conversion_that_finds_no_schema_says_so(tmp_path: Path) -> None:
     folder = write(tmp_path, {"lab/__init__.py": "", "lab/plot.py": "import datajoint as dj\n"})
-    done = readiness(folder, "--convert", "--package", "lab")
+    done = readiness(folder, "--convert", "--write", "--package", "lab")
+    assert done.returncode == 3
     assert "left: lab/version.py is not written: no module of lab opens a schema." in done.stdout
 
 

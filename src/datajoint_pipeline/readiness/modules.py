@@ -13,8 +13,7 @@ from .source import Module, statements
 def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     """Yield everything about schemas and imports that ``check`` would refuse."""
     for schema in schemas:
-        yield from _opened(schema, schemas)
-        yield from _named(schema, prefix)
+        yield from _opened(schema, schemas, prefix)
     for (name, decorator), nodes in schemas.unknown.items():
         more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
         what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
@@ -22,10 +21,12 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
         yield Finding(schemas.modules[name].shown, nodes[0].lineno, "schema-elsewhere", what, do)
     yield from _activated(schemas)
     yield from _same(schemas)
+    imported = _imported(schemas)
     for module in schemas.modules.values():
         yield from _unused(module, schemas)
         yield from _again(module)
-        yield from _taken_from_database(module)
+        if module.name in imported:
+            yield from _taken_from_database(module)
         if module.definitions and not any(schema.of_element and schema.opening.module is module for schema in schemas):
             yield from _imports(module, schemas)
         if module.name in schemas.holders:
@@ -33,7 +34,7 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     yield from _circles(schemas)
 
 
-def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
+def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
     opening = schema.opening
     module = opening.module
     if opening.kind == "element":
@@ -56,7 +57,15 @@ def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
         do = f'Write {opening.variable} = open_schema("{schema.name}"), and {_import(module)} at the top.'
         if opening.kind == "deferred":
             do += f" Leave out line {opening.activated}, which activates it."
-        yield Finding(module.shown, opening.line, "dj-schema", what, do)
+        if schema.readable:
+            yield Finding(module.shown, opening.line, "dj-schema", what, do)
+        else:
+            what = "DataJoint itself opens the schema, and what its database is called cannot be read from the code."
+            do += (
+                f" Where the database is not called {prefix}{schema.name}, say so in version.py: "
+                f'SCHEMA_DATABASES = {{"{schema.name}": "..."}}.'
+            )
+            yield Finding(module.shown, opening.line, "schema-name", what, do)
     elif opening.variable and not _has(module, "open_schema"):
         do = f"Write {_import(module)} at the top."
         yield Finding(module.shown, opening.line, "schema-import", "open_schema is not imported.", do)
@@ -70,17 +79,6 @@ def _import(module: Module) -> str:
 def _has(module: Module, name: str) -> bool:
     imported = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom))
     return any(item.name == name for node in imported for item in node.names) or name in module.functions
-
-
-def _named(schema: Schema, prefix: str) -> Iterator[Finding]:
-    opening = schema.opening
-    if not schema.readable and not schema.of_element:
-        what = "What this schema's database is called cannot be read from the code."
-        do = (
-            f'"{schema.name}" is the name of its module; where the database is not called {prefix}{schema.name}, say '
-            f'so in version.py: SCHEMA_DATABASES = {{"{schema.name}": "..."}}.'
-        )
-        yield Finding(opening.module.shown, opening.line, "schema-name", what, do)
 
 
 def _activated(schemas: Schemas) -> Iterator[Finding]:
@@ -134,6 +132,17 @@ def _again(module: Module) -> Iterator[Finding]:
             what = f"The schema {opening.name} is opened again."
             yield Finding(module.shown, opening.line, "several-schemas", what, "Open it once.")
         seen[opening.name] = opening
+
+
+def _imported(schemas: Schemas) -> set[str]:
+    """Return the modules that are imported with those that have tables."""
+    found, left = set[str](), sorted(schemas.holders)
+    while left:
+        name = left.pop()
+        if name not in found and name in schemas.modules:
+            found.add(name)
+            left += schemas.modules[name].early_imports
+    return found
 
 
 def _taken_from_database(module: Module) -> Iterator[Finding]:
