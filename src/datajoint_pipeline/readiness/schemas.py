@@ -230,9 +230,10 @@ def _add(names: list[str], name: str) -> None:
 def common_prefix(modules: list[Module]) -> str:
     """Return what all databases of a package begin with, where it has several and that may be a prefix."""
     openings = [opening for module in modules for opening in openings_of(module) if opening.kind != "open_schema"]
-    found = {opening.name for opening in openings if opening.name}
+    hidden = any(opening.kind == "dj" and not opening.name for opening in openings)
+    found = {opening.name for opening in openings if opening.name and opening.name.islower()}
     match = re.match(r"[a-z][a-z0-9_]{0,14}_", min(found, default=""))
-    if match is None or len(found) < 2 or len(found) < len(openings):
+    if match is None or len(found) < 2 or hidden:
         return ""
     parts = match[0].split("_")
     prefixes = ["_".join(parts[:length]) + "_" for length in range(len(parts) - 1, 0, -1)]
