@@ -17,7 +17,6 @@ from . import types
 from .findings import Finding
 from .source import HOLE, Definition, Module, Row
 
-
 #: What a refusal says of a comment whose percent signs are not doubled.
 _PERCENT = "percent sign"
 
