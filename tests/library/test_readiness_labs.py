@@ -57,7 +57,7 @@ def test_names_are_read_from_constants_texts_and_simple_functions(tmp_path: Path
         "lab/tools.py": "import datajoint as dj\n\n\ndef another(name):\n    return dj.schema(name)\n",
     }
     folder = write(tmp_path, files)
-    advice = {path: do for path, _, do in says(folder, "dj-schema")}
+    advice = {path: do for path, _, do in says(folder, "dj-schema", "schema-name")}
     assert [
         f'"{name}"' in advice[f"lab/{path}.py"]
         for path, name in zip("abcde", ("lab_ingest", "lab_raw_b", "lab_see", "dee", "e"), strict=True)
@@ -70,6 +70,29 @@ def test_names_are_read_from_constants_texts_and_simple_functions(tmp_path: Path
         "lab_see",
         "dee",
         "e",
+    ]
+
+
+def test_a_helper_that_may_give_something_else_and_a_common_prefix(tmp_path: Path) -> None:
+    """As where a configuration may name each database, and names begin alike otherwise."""
+    helper = (
+        "import datajoint as dj\n\n\ndef get_schema_name(name):\n    try:\n        return dj.config['custom'][name]\n"
+        "    except KeyError:\n        prefix = 'map_v2_'\n\n    return prefix + name\n"
+    )
+    head = "from lab import get_schema_name\n"
+    files = {"lab/__init__.py": helper} | {
+        f"lab/{path}.py": module(f"get_schema_name('{name}')", A, head=head)
+        for path, name in (("lab", "lab"), ("ephys", "ephys"), ("ingest/lab", "lab_ingest"))
+    }
+    folder = write(tmp_path, files)
+    assert names(folder, "schema-name", "several-schemas", "same-table") == []
+    assert 'prefix="map_v2_"' in says(folder, "init-lines")[0][2]
+    assert list(converted(folder, "lab/version.py")["SCHEMA_VERSIONS"]) == ["ephys", "lab_ingest", "lab"]
+    virtual = 'import datajoint as dj\n\nold = dj.create_virtual_module("old", "old_lab")\n'
+    text = virtual + head + "\nschema = dj.schema(get_schema_name('shadow'))\n" + table("New", "-> old.Table")
+    (folder / "lab/shadow.py").write_text(text, encoding="utf-8")
+    assert [(path, line) for path, line, _ in says(folder, "virtual-module", "missing-import")] == [
+        ("lab/shadow.py", 3)
     ]
 
 
@@ -258,7 +281,8 @@ def test_scripts_that_the_template_was_copied_over_keep_their_recipe(tmp_path: P
 
 def test_a_conversion_that_finds_no_schema_says_so(tmp_path: Path) -> None:
     folder = write(tmp_path, {"lab/__init__.py": "", "lab/plot.py": "import datajoint as dj\n"})
-    done = readiness(folder, "--convert", "--package", "lab")
+    done = readiness(folder, "--convert", "--write", "--package", "lab")
+    assert done.returncode == 3
     assert "left: lab/version.py is not written: no module of lab opens a schema." in done.stdout
 
 

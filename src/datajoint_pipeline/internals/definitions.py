@@ -101,11 +101,11 @@ def _compile(line: str, in_key: bool, adapter: Any) -> None:
     if line.startswith("_"):
         raise ValueError("A name that begins with _ is DataJoint's own.")
     _compiler().compile_attribute(line, in_key, [], {}, adapter)
-    _, _, comment = line.partition("#")
-    try:
-        comment % ()
-    except (TypeError, ValueError):
-        raise ValueError("A percent sign in a comment must be written twice (%%).") from None
+    for text in attribute(line) or ():
+        try:
+            text % ()  # as the driver does with the whole statement
+        except (TypeError, ValueError):
+            raise ValueError("A percent sign must be written twice (%%).") from None
 
 
 def _foreign_key(line: str, in_key: bool) -> str:
@@ -123,7 +123,7 @@ def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if text.startswith("Declaration error in position"):
         return (
-            "DataJoint cannot read this line: name, default, type and comment as in `name = default : type  # comment`."
+            "DataJoint cannot read this line: it reads `name = default : type  # comment`, the name in small letters."
         )
     return text if text.endswith((".", ")", '"')) else f"{text}."
 

@@ -49,10 +49,17 @@ class Change:
 
 @dataclass
 class Plan:
-    """Changes, and sentences about what is left to a person."""
+    """Changes, and sentences about what is left to a person; it is ``short`` of what nothing was found for."""
 
     changes: list[Change]
     left: list[str]
+    short: bool = False
+
+    @staticmethod
+    def of(plans: list[Plan]) -> Plan:
+        """Return several plans as one."""
+        changes = [change for plan in plans for change in plan.changes]
+        return Plan(changes, [line for plan in plans for line in plan.left], any(plan.short for plan in plans))
 
     def write(self) -> Iterator[str]:
         """Write all of it, and yield the name of each file."""

@@ -75,7 +75,7 @@ def readiness(
         if not plans:
             told = report.report(found, reading, more)
     if plans:
-        _convert(Plan([c for p in plans for c in p.changes], [line for p in plans for line in p.left]), write, as_json)
+        _convert(Plan.of(plans), write, as_json)
         return
     if as_json:
         _print_json(words.document(found, told))
@@ -128,7 +128,7 @@ def _convert(plan: Plan, write: bool, as_json: bool) -> None:
         _print_json({"wrote": wrote, "left": plan.left, "diff": diff})
     else:
         words.show_written(plan, wrote, write)
-    if plan.changes and not write:
+    if plan.short or (plan.changes and not write):
         raise click.exceptions.Exit(int(ExitCode.PENDING))
 
 

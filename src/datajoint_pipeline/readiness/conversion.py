@@ -134,6 +134,7 @@ def _plan_version(project: Project, schemas: Schemas, found: Plan) -> None:
     shown = project.shown(path)
     if not schemas.names:
         found.left.append(f"{shown} is not written: no module of {project.package} opens a schema.")
+        found.short = True
     elif not path.exists():
         found.changes.append(Change(path, shown, None, _version(project, schemas)))
     elif "SCHEMA_VERSIONS" not in text_of(path):

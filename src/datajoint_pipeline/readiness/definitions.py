@@ -17,6 +17,9 @@ from . import types
 from .findings import Finding
 from .source import HOLE, Definition, Module, Row
 
+#: What a refusal says of a comment whose percent signs are not doubled.
+_PERCENT = "percent sign"
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -65,6 +68,9 @@ def fault_of(definition: Definition, row: Row, known: Collection[str]) -> Fault 
         return _refused(row, reason) if reason else None
     instead = _replaced(row.text, attribute.type, found.new) if found.new else ""
     again = datajoint.refusal(instead, in_key=row.in_key, codecs=known) if instead else ""
+    if _PERCENT in again:
+        instead = _doubled(instead)
+        again = datajoint.refusal(instead, in_key=row.in_key, codecs=known)
     what, do = f"is of the type {attribute.type}.", found.do
     if again:  # it is wrong in another way, too
         return Fault(found.rule, what, f"{do} Besides: {again}")
@@ -83,11 +89,15 @@ def _advice(row: Row, type_: str, known: Collection[str]) -> types.Advice | None
 
 def _refused(row: Row, reason: str) -> Fault:
     what = f"has a line that DataJoint 2 refuses: {row.text}"
-    instead = ""
-    if "percent" in reason:
-        before, mark, comment = row.text.partition("#")
-        instead = f"{before}{mark}{re.sub('%%?', '%%', comment)}"
-    return Fault("refused-definition", what, reason, instead)
+    return Fault("refused-definition", what, reason, _doubled(row.text) if _PERCENT in reason else "")
+
+
+def _doubled(line: str) -> str:
+    """Return a line whose comment has every percent sign twice."""
+    attribute = datajoint.attribute(line)
+    if attribute is None or not line.endswith(attribute.comment):
+        return ""
+    return line[: len(line) - len(attribute.comment)] + re.sub("%%?", "%%", attribute.comment)
 
 
 def _comment(definition: Definition, row: Row) -> Fault | None:

@@ -27,7 +27,7 @@ GROUPS = {
     ),
     "schemas": (
         *("dj-schema", "schema-activate", "schema-import", "schema-name", "several-schemas", "schema-elsewhere"),
-        *("same-table", "missing-import", "unused-import", "star-import", "import-cycle"),
+        *("same-table", "virtual-module", "missing-import", "unused-import", "star-import", "import-cycle"),
     ),
     "types": (
         *("blob-type", "integer-type", "float-type", "bool-type", "decimal-type", "text-type", "year-type"),

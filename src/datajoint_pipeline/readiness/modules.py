@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from .findings import Finding
 from .schemas import Opening, Schema, Schemas, openings_of
-from .source import Module
+from .source import Module, statements
 
 
 def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     """Yield everything about schemas and imports that ``check`` would refuse."""
     for schema in schemas:
-        yield from _opened(schema, schemas)
-        yield from _named(schema, prefix)
+        yield from _opened(schema, schemas, prefix)
     for (name, decorator), nodes in schemas.unknown.items():
         more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
         what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
@@ -22,9 +21,12 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
         yield Finding(schemas.modules[name].shown, nodes[0].lineno, "schema-elsewhere", what, do)
     yield from _activated(schemas)
     yield from _same(schemas)
+    imported = _imported(schemas)
     for module in schemas.modules.values():
         yield from _unused(module, schemas)
         yield from _again(module)
+        if module.name in imported:
+            yield from _taken_from_database(module)
         if module.definitions and not any(schema.of_element and schema.opening.module is module for schema in schemas):
             yield from _imports(module, schemas)
         if module.name in schemas.holders:
@@ -32,7 +34,7 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
     yield from _circles(schemas)
 
 
-def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
+def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
     opening = schema.opening
     module = opening.module
     if opening.kind == "element":
@@ -55,7 +57,15 @@ def _opened(schema: Schema, schemas: Schemas) -> Iterator[Finding]:
         do = f'Write {opening.variable} = open_schema("{schema.name}"), and {_import(module)} at the top.'
         if opening.kind == "deferred":
             do += f" Leave out line {opening.activated}, which activates it."
-        yield Finding(module.shown, opening.line, "dj-schema", what, do)
+        if schema.readable:
+            yield Finding(module.shown, opening.line, "dj-schema", what, do)
+        else:
+            what = "DataJoint itself opens the schema, and what its database is called cannot be read from the code."
+            do += (
+                f" Where the database is not called {prefix}{schema.name}, say so in version.py: "
+                f'SCHEMA_DATABASES = {{"{schema.name}": "..."}}.'
+            )
+            yield Finding(module.shown, opening.line, "schema-name", what, do)
     elif opening.variable and not _has(module, "open_schema"):
         do = f"Write {_import(module)} at the top."
         yield Finding(module.shown, opening.line, "schema-import", "open_schema is not imported.", do)
@@ -69,17 +79,6 @@ def _import(module: Module) -> str:
 def _has(module: Module, name: str) -> bool:
     imported = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom))
     return any(item.name == name for node in imported for item in node.names) or name in module.functions
-
-
-def _named(schema: Schema, prefix: str) -> Iterator[Finding]:
-    opening = schema.opening
-    if not schema.readable and not schema.of_element:
-        what = "What this schema's database is called cannot be read from the code."
-        do = (
-            f'"{schema.name}" is the name of its module; where the database is not called {prefix}{schema.name}, say '
-            f'so in version.py: SCHEMA_DATABASES = {{"{schema.name}": "..."}}.'
-        )
-        yield Finding(opening.module.shown, opening.line, "schema-name", what, do)
 
 
 def _activated(schemas: Schemas) -> Iterator[Finding]:
@@ -111,10 +110,9 @@ def _same(schemas: Schemas) -> Iterator[Finding]:
 
 def _unused(module: Module, schemas: Schemas) -> Iterator[Finding]:
     """Yield schemas that are opened in a module and have no table anywhere."""
-    used = {(schema.opening.module.name, schema.opening.variable) for schema in schemas}
     taken = {name for schema in schemas for name in schema.modules}
     for opening in openings_of(module):
-        if (module.name, opening.variable) in used:
+        if (module.name, opening.variable) in schemas.places:
             continue
         if module.name in taken:
             what = f"No table is given to {opening.variable}, another schema that this module opens."
@@ -134,6 +132,31 @@ def _again(module: Module) -> Iterator[Finding]:
             what = f"The schema {opening.name} is opened again."
             yield Finding(module.shown, opening.line, "several-schemas", what, "Open it once.")
         seen[opening.name] = opening
+
+
+def _imported(schemas: Schemas) -> set[str]:
+    """Return the modules that are imported with those that have tables."""
+    found, left = set[str](), sorted(schemas.holders)
+    while left:
+        name = left.pop()
+        if name not in found and name in schemas.modules:
+            found.add(name)
+            left += schemas.modules[name].early_imports
+    return found
+
+
+def _taken_from_database(module: Module) -> Iterator[Finding]:
+    """Yield what asks a database for its tables as soon as the module is imported."""
+    for node in statements(module.tree.body):
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Expr)) else None
+        if not isinstance(value, ast.Call):
+            continue
+        method = getattr(value.func, "attr", "")
+        virtual = module.dotted(value.func) in ("dj.VirtualModule", "dj.create_virtual_module", "dj.virtual_schema")
+        if virtual or (method in ("make_classes", "spawn_missing_classes") and module.datajoint):
+            what = "Tables are taken from a database when this module is imported; check has no such database."
+            do = "Import the module that defines these tables; where there is none, take them in a function."
+            yield Finding(module.shown, node.lineno, "virtual-module", what, do)
 
 
 def _imports(module: Module, schemas: Schemas) -> Iterator[Finding]:

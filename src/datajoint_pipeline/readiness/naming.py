@@ -102,11 +102,12 @@ def _returned(
     given = {name: known(module, value, {}, depth) for name, value in defaults.items()}
     given |= dict(zip(names, places, strict=False)) | dict(arguments)
     given = {name: given.get(name, _UNKNOWN) for name in names} | given
-    body = [node for node in function.body if not isinstance(node, ast.Expr)]
+    body = [node for node in statements(function.body) if not isinstance(node, ast.Expr)]
     if not body or not isinstance(body[-1], ast.Return):
         return _UNKNOWN
     for node in body[:-1]:
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-            return _UNKNOWN
-        given[node.targets[0].id] = known(module, node.value, given, depth)
-    return known(module, body[-1].value, given, depth)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            given[name] = _UNKNOWN if name in given else known(module, node.value, given, depth)
+    text, whole = known(module, body[-1].value, given, depth)
+    return text, whole and not any(isinstance(node, (ast.Return, ast.If, ast.Try)) for node in body[:-1])

@@ -60,6 +60,9 @@ def _init(project: Project, schemas: Schemas) -> Iterator[Finding]:
     path = project.own_file("__init__.py")
     defined = _names(text_of(path))
     wanted = init_lines(project)
+    hidden = [schema.name for schema in schemas if schema.opening.kind == "dj" and not schema.opening.whole]
+    if hidden and not project.prefix:
+        wanted["pipeline"] = wanted["pipeline"].replace('prefix="",', 'prefix="",  # what the databases begin with')
     if project.has_manage and "open_schema" in defined:
         # manage/ of a project made before release 0.6 hands the library's names on.
         wanted = {"SCHEMA_VERSIONS": wanted["SCHEMA_VERSIONS"]}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ExitCode, PipelineError
 from . import answers, configuration, naming, notebooks
-from .schemas import openings_of
+from .schemas import common_prefix, openings_of
 from .source import LIBRARY_FOLDERS, Module, parse, read
 
 #: Folders whose packages are looked for first, in this order.
@@ -52,6 +52,8 @@ class Project:
     folder: Path
     home: Path
     copied: bool = False
+    #: Whether the prefix was said, and is not to be guessed.
+    settled: bool = False
 
     @property
     def source_folder(self) -> str:
@@ -139,6 +141,7 @@ def find(root: Path, package: str | None = None) -> Project:
     project.prefix = (
         (answered.get("schema_prefix") or configuration.prefix_of(former)) if explicit is None else explicit
     )
+    project.settled = bool(answered or project.prefix or explicit is not None)
     project.environment = answered.get("default_environment") or ("dev" if _names_server(former) else "local")
     return project
 
@@ -277,7 +280,7 @@ def _names_server(former: Mapping[str, object]) -> bool:
 
 
 def files(project: Project) -> Reading:
-    """Read the package, and the scripts and notebooks beside it."""
+    """Read the package, and scripts and notebooks beside it; what all its databases begin with becomes the prefix."""
     reading = Reading([], [], [], [])
     others: dict[str, Module] = {}
     for path, name in _of_package(project):
@@ -286,6 +289,8 @@ def files(project: Project) -> Reading:
         except SyntaxError as error:
             reading.broken.append((project.shown(path), error.lineno or 1, error.msg))
     reading.modules = [others[name] for name in others]
+    if not project.settled:
+        project.prefix = common_prefix(reading.modules)
     mine = {module.path for module in reading.modules} | {project.root / path for path, _, _ in reading.broken}
     for path in files_in(project.root, "*.py", "*.ipynb", "*.m"):
         if path not in mine and not _of_library(path, project):

@@ -88,21 +88,24 @@ class Schemas:
         self._found: dict[str, Schema] = {}
         self._of_element = {one.source: self._take_element(one, prefix) for one in self.activations if one.source}
         self._of_table: dict[tuple[str, str], str] = {}
-        places = dict[tuple[str, str], str]()
+        #: The schema of each variable that tables are given to.
+        self.places = dict[tuple[str, str], str]()
         for place, opening in openings.items():
             if opening.kind == "deferred" and not opening.name and (call := named.get(opening.module.name)):
                 opening.name, opening.whole = call.name, call.done
             if not self._is_used(place, opening, openings):
                 continue
             name = called(opening, prefix)
+            if name in self._found and not opening.name:  # only its module tells what it may be called
+                name = "_".join(opening.module.name.split(".")[-2:])
             schema = self._found.setdefault(name, Schema(name, opening))
             if opening.whole and opening.name != f"{prefix}{name}" and opening.kind != "open_schema":
                 schema.database = opening.name
-            places[place] = name
+            self.places[place] = name
             _add(schema.modules, opening.module.name)
         self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
         for module in modules:
-            self._take_tables(module, places)
+            self._take_tables(module)
         self._found = {name: self._found[name] for name in self._in_order()}
 
     def __iter__(self) -> Iterator[Schema]:
@@ -198,12 +201,12 @@ class Schemas:
         alone = not opening.module.classes and sum(other.module is opening.module for other in every.values()) == 1
         return place in used or alone
 
-    def _take_tables(self, module: Module, places: dict[tuple[str, str], str]) -> None:
+    def _take_tables(self, module: Module) -> None:
         for node in module.classes:
             for decorator in node.decorator_list:
                 place = _place(module, decorator)
-                if place in places:
-                    schema = self._found[places[place]]
+                if place in self.places:
+                    schema = self._found[self.places[place]]
                     schema.tables.append((module.name, node.name))
                     self._of_table[module.name, node.name] = schema.name
                     _add(schema.modules, module.name)
@@ -224,10 +227,23 @@ def _add(names: list[str], name: str) -> None:
         names.append(name)
 
 
+def common_prefix(modules: list[Module]) -> str:
+    """Return what all databases of a package begin with, where it has several and that may be a prefix."""
+    openings = [opening for module in modules for opening in openings_of(module) if opening.kind != "open_schema"]
+    hidden = any(opening.kind == "dj" and not opening.name for opening in openings)
+    found = {opening.name for opening in openings if opening.name and opening.name.islower()}
+    match = re.match(r"[a-z][a-z0-9_]{0,14}_", min(found, default=""))
+    if match is None or len(found) < 2 or hidden:
+        return ""
+    parts = match[0].split("_")
+    prefixes = ["_".join(parts[:length]) + "_" for length in range(len(parts) - 1, 0, -1)]
+    return next((p for p in prefixes if all(name.startswith(p) and name != p for name in found)), "")
+
+
 def called(opening: Opening, prefix: str) -> str:
     """Return the name that a schema is to have in the code."""
     name = opening.name
-    if opening.kind != "open_schema" and opening.whole and prefix and name.startswith(prefix):
+    if opening.kind != "open_schema" and prefix and name.startswith(prefix):
         name = name[len(prefix) :]
     name = re.sub(r"\W+", "_", name.lower()).strip("_")
     return name if name.isidentifier() else opening.module.name.rpartition(".")[2] or opening.module.path.parent.name

@@ -138,6 +138,12 @@ class Module:
         return {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
     @cached_property
+    def assigned(self) -> set[str]:
+        """Return the names that it gives values when it is imported."""
+        targets = [t for node in statements(self.tree.body) if isinstance(node, ast.Assign) for t in node.targets]
+        return {target.id for target in targets if isinstance(target, ast.Name)}
+
+    @cached_property
     def definitions(self) -> list[Definition]:
         """Return the definitions of its table classes, parts after their masters."""
         return [found for node in self.classes for found in _definitions(node)]
@@ -223,7 +229,7 @@ class Module:
         for length in range(len(parts), 0, -1):
             if (known := self.aliases.get(".".join(parts[:length]))) is not None:
                 return self._followed(known[0], ".".join([*filter(None, [known[1]]), *parts[length:]]))
-        if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self", *self.foreign):
+        if len(parts) > 1 and parts[0].islower() and parts[0] not in ("master", "self", *self.foreign, *self.assigned):
             return parts[0], ".".join(parts[1:])
         if parts[0] not in {node.name for node in self.classes}:
             for _, star in self.stars:

@@ -44,10 +44,12 @@ def advice(type_: str) -> Advice | None:
         return Advice("attach-type", "<attach>", "Write <attach>; the rows keep their bytes.")
     if "@" in text and (match := _STORED.fullmatch(text)):
         do = f"Write <{match['kind']}@{match['store']}>. {_OBJECTS}"
-        return Advice("stored-type", f"<{text}>", do, sure=False)
+        return Advice("stored-type", f"<{text}>", do, sure=match["kind"] != "external")
     if text == "serial" or "auto_increment" in text:
-        do = "Write int64 and number the rows where they are inserted; only MySQL counts by itself."
-        return Advice("auto-increment", "int64", do, sure=False)
+        counted = _WHOLE.fullmatch(text.replace("auto_increment", "").strip())
+        new = _whole(counted).new if counted else "int64"
+        do = f"Write {new} and number the rows where they are inserted; only MySQL counts by itself."
+        return Advice("auto-increment", new, do, sure=False)
     if match := _WHOLE.fullmatch(text):
         return _whole(match)
     if re.fullmatch(r"(float|double|real)( precision)?\s*(\(.*\))?( unsigned)?( zerofill)?", text):
