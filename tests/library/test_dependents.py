@@ -92,6 +92,17 @@ def test_a_trigger_that_refuses_what_rows_get(project: Project, mysql: Server) -
         refused(living, "life.Weight has 1 trigger that refuses what rows get in size (final: weights are final)")
         mysql.execute("DROP TRIGGER dev_life.final")
         before = mysql.execute("SHOW CREATE TABLE dev_life.weight")
+
+        # Rows that a migration puts in are tried, too.
+        (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_another.py")
+        text = path.read_text()
+        rows = '    InsertRows("Animal", [{"animal_id": 9, "name": "Eve"}]),\n]\n'
+        path.write_text(text.replace("import ", "import InsertRows, ", 1).rstrip().removesuffix("]") + rows)
+        closed = "BEFORE INSERT ON dev_life.animal FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'full house'"
+        mysql.execute(f"CREATE TRIGGER dev_life.closed {closed}")
+        refused(living, "life.Animal has 1 trigger that refuses rows that the migration puts in (closed: full house)")
+        mysql.execute("DROP TRIGGER dev_life.closed")
+        path.write_text(text)
         proxy, direct = Proxy("mysql", mysql.port), dict(living.environment)
 
         def late(text: str) -> None:

@@ -160,8 +160,11 @@ def build(
     for name in order:
         if name not in origins.tables and name not in soon:
             steps += _created(dialect, after[name], back.get(name))
+    inserts, changed = list[Step](), {*alterations, *renamed.values(), *(table.name for table in created)}
     for name in order:
-        steps += parents.insert_rows(dialect, after, name, origins.rows.get(name, []))
+        rows = list(parents.insert_rows(dialect, after, name, origins.rows.get(name, [])))
+        probed += _inserted(dialect, rows, inserts, {name}, changed)
+        steps += rows
     for name in order:
         if name in origins.tables:
             for key in after[name].keys_in_order:
@@ -174,6 +177,7 @@ def build(
                         for k in (*first, key)
                         for step in parents.insert_missing(dialect, name, k, origins, before, after)
                     ]
+                    probed += _inserted(dialect, rows, inserts, {name}, changed)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     added = dialect.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     steps += [*rows, *dialect.after_rows(rows, added, name)]
@@ -188,6 +192,20 @@ def build(
     }
     steps = dialect.keep_out(steps, before, after, valued, renamed)
     return Plan(steps, after, origins, alterations, dropped, probed)
+
+
+def _inserted(
+    dialect: Dialect, rows: list[Step], before: list[Step], read: set[TableName], changed: Collection[TableName]
+) -> list[tuple[TableName, Probe]]:
+    """Give the queries that try whether triggers refuse rows that are put in, after those of ``before``.
+
+    These are added to that. Only where no statement on the tables comes first, so that rows can be put in at once.
+    """
+    before += rows
+    if {*read, *(name for step in before for name in step.tables)} & set(changed):
+        return []
+    tables = dict.fromkeys(name for step in rows for name in step.tables)
+    return [(name, probe) for name in tables for probe in dialect.inserting(name, before)]
 
 
 def _gives_values(alteration: Alteration) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from .. import quoting
@@ -296,6 +296,10 @@ class Dialect(ABC):
         where : str
             The condition of the rows that do; all where it is empty.
         """
+        yield from ()
+
+    def inserting(self, table: TableName, rows: Iterable[Step]) -> Iterator[Probe]:
+        """Give the queries that try whether triggers of a table refuse rows; those that steps put in, one by one."""
         yield from ()
 
     # --- What one of the servers needs -------------------------------------------------------------------------------

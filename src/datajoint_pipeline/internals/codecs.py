@@ -157,6 +157,22 @@ def _divided(waiting: Iterable[_Waiting], most: int) -> Iterator[list[_Waiting]]
         yield rows
 
 
+def _update(
+    table: dj.FreeTable, key: dict[str, Any], target: str, value: Any, more: str = "", condition: str = ""
+) -> None:
+    """Store a value of a row as DataJoint does, in one statement; ``more`` is set along, under one more condition."""
+    from datajoint.condition import make_condition
+
+    place, stored = "%s", value.text if isinstance(value, Stored) else value
+    if not isinstance(value, Stored):
+        _, place, stored = table._Table__make_placeholder(target, value)
+    sql = (
+        f"UPDATE {table.full_table_name} SET {quoter(table.connection)(target)} = {place}{more} "
+        f"WHERE ({make_condition(table, key, set())}){condition}"
+    )
+    table.connection.query(sql, args=() if stored is None else (stored,), reconnect=False)
+
+
 class _Locked:
     """The rows of a table that nobody else writes: the new value says whether a row was converted."""
 
@@ -170,7 +186,7 @@ class _Locked:
 
     def store(self, key: dict[str, Any], version: object, value: Any) -> None:
         """Store the new value of a row, if the row is still of that version."""
-        self._table.update1({**key, self._target: value})
+        _update(self._table, key, self._target, value)
 
     def clear(self) -> None:
         """Take the new value from rows that have no old one any more; here there are none."""
@@ -202,17 +218,9 @@ class _Marked:
 
     def store(self, key: dict[str, Any], version: object, value: Any) -> None:
         """Store the new value of a row, if the row is still of that version."""
-        from datajoint.condition import make_condition
-
-        place, stored = "%s", value.text if isinstance(value, Stored) else value
-        if not isinstance(value, Stored):
-            _, place, stored = self._table._Table__make_placeholder(self._target, value)
-        where = make_condition(self._table, key, set())
-        sql = (
-            f"UPDATE {self._full} SET {self._quoted} = {place}, {self._mark} = {_CONVERTED}{self._others} "
-            f"WHERE ({where}) AND COALESCE(UNIX_TIMESTAMP({self._mark}), 0) = {version}"
-        )
-        self._table.connection.query(sql, args=() if stored is None else (stored,), reconnect=False)
+        more = f", {self._mark} = {_CONVERTED}{self._others}"
+        same = f" AND COALESCE(UNIX_TIMESTAMP({self._mark}), 0) = {version}"
+        _update(self._table, key, self._target, value, more, same)
 
     def clear(self) -> None:
         """Take the new value from rows that have no old one any more."""

@@ -6,7 +6,7 @@ foreign key from elsewhere, or a check constraint, makes it refuse a step. All a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...schema.model import Table, TableName
 from ..base import Dialect
@@ -62,13 +62,18 @@ def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "") -
     """
     column = dialect.quote(table.primary_key[0] if table.primary_key else table.attributes[0].name)
     update = f"UPDATE {dialect.full(table.name)} SET {column} = {column}{f' WHERE {where}' if where else ''}"
-    return Probe(
-        "object",
-        (),
-        f"{_triggers(*dialect.place(table.name))} AND event_manipulation = 'UPDATE'",
-        f"triggers that refuse what rows get in {words(given)}",
-        trial=("SET SESSION innodb_lock_wait_timeout = 3", "START TRANSACTION", update, "ROLLBACK"),
-    )
+    return _refusing(dialect, table.name, "UPDATE", f"triggers that refuse what rows get in {words(given)}", [update])
+
+
+def refusing_rows(dialect: Dialect, name: TableName, inserts: Iterable[str]) -> Probe:
+    """Try whether a trigger refuses rows that a migration puts in; the last of some statements does so."""
+    return _refusing(dialect, name, "INSERT", "triggers that refuse rows that the migration puts in", inserts)
+
+
+def _refusing(dialect: Dialect, name: TableName, event: str, what: str, statements: Iterable[str]) -> Probe:
+    fires = f"{_triggers(*dialect.place(name))} AND event_manipulation = '{event}'"
+    trial = ("SET SESSION innodb_lock_wait_timeout = 3", "START TRANSACTION", *statements, "ROLLBACK")
+    return Probe("object", (), fires, what, trial=trial)
 
 
 def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iterator[Probe]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import PipelineError
@@ -293,6 +293,9 @@ class MySQL(Dialect):
 
     def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
         yield dependents.refusing(self, self.before[table], given, where)
+
+    def inserting(self, table: TableName, rows: Iterable[Step]) -> Iterator[Probe]:
+        yield dependents.refusing_rows(self, table, [step.sql for step in rows])
 
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         hidden = self.place(table)[0], ""
