@@ -155,6 +155,11 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
         shown = ok(alive, *command, code=5)
         text = " ".join(f"{shown.out} {shown.err}".split())
         assert "has had 1.1.0_food of life, which this code does not have" in text, text
+    # So what was written here last can be taken back, and what that database has had cannot: the same number says nothing.
+    assert ok(alive, "revise", "--undo", "--json").json["message"] == "moods"
+    check_out(package, other)
+    assert "dev has life 1.1.0" in ok(alive, "revise", "--undo", code=5).err
+    check_out(package, one)
     # The merge: both files, either snapshot, and the code of both.
     made = package / "migrations/life/1.1.0_food.py"
     made.write_text(other[made])
