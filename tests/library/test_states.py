@@ -185,3 +185,13 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
         assert "It has every migration up to 1.2.0" in " ".join(ok(alive, *command, code=3).out.split())
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
+    # A database that was made with the code of one branch, and not brought to it by its migration.
+    merged = check_out(package, other)
+    server.drop("dev_work", "dev_life")
+    ok(alive, "init")
+    check_out(package, one)
+    assert states(alive)["life"] == ("conflict", "1.1.0")
+    check_out(package, merged)
+    assert states(alive)["life"] == ("behind", "1.1.0") and pending(alive) == ["moods"]
+    ok(alive, "migrate")
+    assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
