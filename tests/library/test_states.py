@@ -155,6 +155,11 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
         shown = ok(alive, *command, code=5)
         text = " ".join(f"{shown.out} {shown.err}".split())
         assert "has had 1.1.0_food of life, which this code does not have" in text, text
+    # So what was written here last can be taken back, and what that database has had cannot: the same number says nothing.
+    assert ok(alive, "revise", "--undo", "--json").json["message"] == "moods"
+    check_out(package, other)
+    assert "dev has life 1.1.0" in ok(alive, "revise", "--undo", code=5).err
+    check_out(package, one)
     # The merge: both files, either snapshot, and the code of both.
     made = package / "migrations/life/1.1.0_food.py"
     made.write_text(other[made])
@@ -164,7 +169,7 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
-    assert pending(alive) == ["moods"]
+    assert pending(alive) == ["moods"] and found["drift"] == ["It has not had 1.1.0_moods."]
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
     assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]
@@ -178,5 +183,15 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     server.execute(f"UPDATE dev_life.{quote}~migration{quote} SET version = '1.1.0' WHERE version = '1.2.0'")
     for command in (("status",), ("migrate", "--dry-run")):
         assert "It has every migration up to 1.2.0" in " ".join(ok(alive, *command, code=3).out.split())
+    ok(alive, "migrate")
+    assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
+    # A database that was made with the code of one branch, and not brought to it by its migration.
+    merged = check_out(package, other)
+    server.drop("dev_work", "dev_life")
+    ok(alive, "init")
+    check_out(package, one)
+    assert states(alive)["life"] == ("conflict", "1.1.0")
+    check_out(package, merged)
+    assert states(alive)["life"] == ("behind", "1.1.0") and pending(alive) == ["moods"]
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []

@@ -18,6 +18,7 @@ from ..history.asked import refuse_schemas
 from ..history.migration_files import History
 from ..history.revisions import Revision
 from ..operations.topology import dangling
+from ..planner import applied
 from ..planner.target import DEV, LOCAL, PROD
 from ..project import connection as connecting
 from ..project import environments, settings
@@ -154,6 +155,7 @@ def _foundation(command: str, revision: Revision, why: str, schema: str) -> Pipe
 
 def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revision) -> None:
     """Refuse where a database has it, of those that can be asked."""
+    histories = migration_files.read(pipeline.project.files)
     for other in asked(pipeline, environment):
         try:
             connection = _connect(pipeline, environment, other)
@@ -167,9 +169,19 @@ def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revi
         databases = {name: other.database(name) for name in revision.versions}
         found = journal.survey(connection, databases.values())
         recorded = {name: d for name, d in databases.items() if d in found and found[d].journal}
+        had = applied.read(connection, recorded, histories)
         for name, record in journal.latest(connection, recorded).items():
-            if Version(record.version) >= Version(revision.versions[name][1]):
+            if _has(had[name], record, revision):
                 raise _applied(pipeline.project.program, other.name, revision, record)
+
+
+def _has(had: applied.Applied, record: journal.Record, revision: Revision) -> bool:
+    """Tell whether a database has a part of it: by what was recorded of its migration, whatever the number was then."""
+    name = record.schema
+    migration = next((m for m in had.history.migrations if m.path == revision.migration(name)), None)
+    if migration is not None and record.status == journal.DONE:
+        return had.includes(migration)
+    return Version(record.version) >= Version(revision.versions[name][1])
 
 
 def _connect(pipeline: Pipeline, environment: Environment, other: Environment) -> dj.Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -14,7 +15,8 @@ from ..history import baselines, chain, migration_files
 from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
-from ..planner import drift, status
+from ..journal import steplog
+from ..planner import applied, drift, status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
 from . import apply, owners, stepping
@@ -162,10 +164,18 @@ def _make(
     # A table of an earlier call that was broken off may lack its origins.
     tables = {table.name: table for shape in shapes.values() for table in shape}
     lineage.repair(connection, databases, tables, only=numbers)
+    histories = migration_files.read(target.files)
+    records = journal.latest(connection, databases)
+    made = {n: r for n, r in records.items() if n in numbers or (r.kind == "init" and r.fingerprint is None)}
+    for name in made:
+        steplog.create(connection, databases[name])
     with stepping.within(connection):
-        for name, record in journal.latest(connection, databases).items():
-            if name in numbers or (record.kind == "init" and record.fingerprint is None):
-                journal.stamp(connection, databases[name], record.id, shapes[name].fingerprint)
+        for name, record in made.items():
+            # A run that is not done has no head: init goes on with it.
+            head = json.dumps(applied.included(histories[name], record.version))
+            entry = steplog.Entry(0, "head", steplog.DONE, "init", head)
+            steplog.write(connection, databases[name], record.id, [entry])
+            journal.stamp(connection, databases[name], record.id, shapes[name].fingerprint)
         for schema in missing[-1:]:
             journal.finish(connection, schema.database, numbers[schema.name])
 

@@ -59,9 +59,15 @@ class Revision:
         return next((path for path in self.made if path.parent.name == schema and path.suffix == ".py"), None)
 
     def remains(self, files: Files) -> bool:
-        """Say whether anything of it is there."""
+        """Say whether anything of it is there; a migration that got another number since is another file."""
+        found = {path: read(path) for path in self.after}
+        migrations = [path for path in self.made if path.suffix == ".py"]
+        if any(found[path] is not None for path in migrations):
+            return True
+        if migrations and any(text not in (self.before[path], self.after[path]) for path, text in found.items()):
+            return False  # the files are those of another branch
         versions = any(files.versions.get(name) == after != before for name, (before, after) in self.versions.items())
-        return versions or any(read(path) == there != self.before[path] for path, there in self.after.items())
+        return versions or any(found[path] == there != self.before[path] for path, there in self.after.items())
 
     def edited(self, files: Files) -> Path | None:
         """Give a file that is neither as it was written nor as it was before.

@@ -164,9 +164,36 @@ def read(
                 base[name] = min(base[name], record.version, key=Version)
             case "draft" | "migrate" if head.get("slug") == journal.DRAFT:
                 pass  # the version stays what it was
+            case "init" if (made := _made(histories[name], head)) is not None:
+                base[name], had[name] = made
             case _:
                 base[name], had[name] = record.version, []
     return {name: Applied.of(histories[name], base[name], had[name]) for name in databases}
+
+
+#: What the head of a run has that makes a schema as it is: the migrations that lead there.
+INCLUDED = "included"
+
+
+def included(history: History, version: str) -> dict[str, Any]:
+    """Give what the head of a run says that makes a schema at a version."""
+    found = [m for m in history.migrations if m.digest and Version(m.version) <= Version(version)]
+    base = history.oldest.version if history.oldest is not None and found else version
+    return {"base": base, INCLUDED: [[m.version, m.slug, m.digest] for m in found]}
+
+
+def _made(history: History, head: Mapping[str, Any]) -> tuple[str, list[Had]] | None:
+    """Read what :func:`included` gave; what came before the oldest snapshot of now is part of it.
+
+    None where it says nothing, as up to release 0.8.1, or nothing that can be read.
+    """
+    oldest = history.oldest.version if history.oldest is not None else "0"
+    try:
+        had = [Had(str(version), str(slug), str(digest)) for version, slug, digest in head[INCLUDED]]
+        base = max(str(head["base"]), oldest if had else "0", key=Version)
+        return base, [one for one in had if Version(one.version) > Version(base)]
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 #: What the head of a rollback has: the digests of the migrations that it took back.

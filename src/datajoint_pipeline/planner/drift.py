@@ -15,7 +15,7 @@ from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import ExitCode, PipelineError
 from ..history import chain, migration_files
-from ..history.migration_files import Migration
+from ..history.migration_files import History, Migration
 from ..journal import steplog
 from ..schema.model import Schema
 from . import applied, status
@@ -93,10 +93,13 @@ def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:
         had.refuse_foreign()
     except PipelineError as error:
         return replace(s, state=State.CONFLICT, drift=(error.what,), pending=())
-    if left := tuple(migration.version for migration in had.left):
+    recorded = Version(s.database_version or "0")
+    if left := had.left:
+        # Its number alone would say that it has had these.
+        texts = tuple(f"It has not had {m.version}_{m.slug}." for m in left if Version(m.version) <= recorded)
         behind = State.BEHIND if s.state is State.CURRENT else s.state
-        return replace(s, state=behind, pending=left)
-    if s.state is State.BEHIND and Version(had.version) > Version(s.database_version or "0"):
+        return replace(s, state=behind, pending=tuple(m.version for m in left), drift=texts)
+    if s.state is State.BEHIND and Version(had.version) > recorded:
         return replace(s, drift=(f"It has every migration up to {had.version}; migrate records that.",))
     return s
 
@@ -132,8 +135,25 @@ def _explained(target: Target, schema: SchemaStatus, found: Schema) -> tuple[str
     """Say how a schema that has drifted differs from the version that was recorded."""
     if schema.name not in migration_files.schemas(target.files):
         return explain(target.read_code().get(schema.name), found)
-    known = chain.shapes(migration_files.read(target.files), schema.name)
-    return explain(known.get(schema.database_version or ""), found)
+    histories = migration_files.read(target.files)
+    had = applied.read(target.connection, {schema.name: schema.database}, histories)
+    return explain(_recorded(histories, had, schema.name), found)
+
+
+def _recorded(histories: Mapping[str, History], had: Mapping[str, applied.Applied], name: str) -> Schema | None:
+    """Give a schema as the files have it with the migrations that it has had; None where they do not tell."""
+    found, history = had[name], histories[name]
+    if found.foreign:
+        return None
+    if found.version == found.newest:
+        return chain.shapes(histories, name).get(found.version)
+    # One before the newest is missing, so it has been through other shapes than those of the versions.
+    own = [migration for migration in history.migrations if found.includes(migration)]
+    try:
+        shapes = chain.shapes({**histories, name: replace(history, migrations=own, latest=None)}, name)
+    except PipelineError:
+        return None
+    return shapes.get(own[-1].version) if own else None
 
 
 def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
@@ -150,8 +170,7 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
             continue
         if record.kind == journal.DRAFT or record.status != journal.DONE:
             continue  # which is replaced by what the files say, whatever it has become; or is gone on with
-        known = chain.shapes(deployment.histories, name)
-        texts = explain(known.get(record.version), shape)
+        texts = explain(_recorded(deployment.histories, deployment.applied, name), shape)
         more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
         latest = deployment.histories[name].latest
         adopt = latest is not None and latest.version == record.version
