@@ -126,8 +126,7 @@ def test_objects_that_are_missing_are_all_named_before_the_first_step(made: Made
     gone = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
     assert "the store raw cannot be reached" in gone.err
     made.store.mkdir()
-    refused = ok(made.project, "--env", "prod", "--json", "adopt", "--types", "--dry-run", code=7)
-    said = "\n".join(error["what"] for error in refused.json["refused"])
+    said = ok(made.project, "--env", "prod", "adopt", "--types", code=7).err
     lost = [path for path in folder.rglob("*") if path.is_file()]
     assert len(lost) >= 6 and all(path.name in said for path in lost)
     made.store.rmdir()
@@ -153,9 +152,11 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     assert not wrong and count > 100
 
 
-#: A row whose object 0.14 would not know.
+#: A row whose number 0.14 could not hold, and one whose object it would not know.
 CAME = """
 import numpy as np
+from my_pipeline import colony
+colony.Subject.insert1({"subject_id": -5, "line": "cre", "born": "2024-01-01"})
 from my_pipeline import rig
 rig.Session.insert1({"subject_id": 2, "session": 1, "protocol": [1]})
 rig.Scan.insert1({"subject_id": 2, "session": 1, "frames": np.arange(3)})
@@ -173,6 +174,10 @@ def test_what_came_since_keeps_an_adoption_from_being_taken_back(made: Made, mys
     refused = ok(project, "--env", "prod", "adopt", "--undo", code=7)
     assert "1 value in stores came since" in refused.err and "rig.Scan subject_id=2, session=1 (frames)" in refused.err
     gone = "from my_pipeline import rig; (rig.Session & {'subject_id': 2}).delete(prompt=False)"
+    assert project.python("-c", gone, MY_PIPELINE_ENV="prod").code == 0
+    refused = ok(project, "--env", "prod", "adopt", "--undo", code=7)
+    assert "lab_colony.subject.subject_id that does not fit int unsigned: subject_id=-5." in refused.err
+    gone = "from my_pipeline import colony; (colony.Subject & 'subject_id = -5').delete(prompt=False)"
     assert project.python("-c", gone, MY_PIPELINE_ENV="prod").code == 0
     ok(project, "--env", "prod", "status")
 

@@ -91,7 +91,7 @@ def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
     for sql, words in back.questions:
         count, *names = target.connection.query(sql, args=None, reconnect=False).fetchone()
         if count:
-            met = ": ".join((counted(count, words), *map(str, names)))
+            met = ": ".join((counted(count, words), *map(str, filter(None, names))))
             raise PipelineError(
                 f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would meet {met}.",
                 "Somebody made them since; nothing was changed.",

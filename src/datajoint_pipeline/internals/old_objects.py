@@ -125,7 +125,8 @@ class OldObjects:
         for name in dict.fromkeys((self.store, to)):
             try:
                 backend = self._backend_of(name)
-                if backend.protocol == "file" and not backend.fs.isdir(backend._full_path("")):
+                # A bucket is asked, too, so that a server that does not answer is not waited for once an object.
+                if not backend.exists("") and backend.protocol == "file":
                     raise Unreadable(f"there is no folder {backend._full_path('')}")
             except Exception as error:
                 yield f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"

@@ -27,7 +27,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     using = "Say in the migration how the new values come about (using=...)"
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
-    adopted = group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
+    adopted = _adopts(group)
     if adopted:
         fill, using = "give the attribute another type", "Give the attribute a type that holds them"
     for violation in group.violations:
@@ -81,6 +81,11 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
             yield violation, error
 
 
+def _adopts(group: Group) -> bool:
+    """Tell whether a group brings types of before to the code."""
+    return group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
+
+
 def lossy(group: Group, *, allow_data_loss: bool) -> Lossy:
     """Give the attributes whose values may change, by their tables' names after.
 
@@ -89,12 +94,17 @@ def lossy(group: Group, *, allow_data_loss: bool) -> Lossy:
     PipelineError
         If something stands in the way; it names the first, and how many more there are.
     """
-    found = [error for _, error in refusals(group, allow_data_loss=allow_data_loss)]
+    found = list(refusals(group, allow_data_loss=allow_data_loss))
     if found:
-        first, more = found[0], len(found) - 1
+        (violation, first), more = found[0], len(found) - 1
+        if violation.kind == "stored":  # a person has to find all of these
+            stored = [other for other, _ in found if other.kind == "stored"]
+            lost = " ".join(f"{other.table} has {other.counted}." for other in stored)
+            first.what, more = f"{group.migrations[0].title} cannot be applied: {lost}", len(found) - len(stored)
         if more:
             others = "is one more" if more == 1 else f"are {more} more"
-            first.why += f" There {others} like it; migrate --dry-run names them."
+            command = "adopt --types" if _adopts(group) else "migrate"
+            first.why += f" There {others} like it; {command} --dry-run names them."
         raise first
     return frozenset(
         (violation.table, attribute)

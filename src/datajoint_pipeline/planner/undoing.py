@@ -104,10 +104,10 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
     if found.hindrance:
         return found
     for part in reversed(parts):
-        for table, column, loss in part.losses():
+        for table, column, loss, named in part.losses():
             if column.rpartition(".")[2] in lossy:
                 found.hindrance = f"it was allowed to change values of {column}"
-            sql = f"SELECT COUNT(*) FROM {table} WHERE {loss.condition}"
+            sql = f"SELECT COUNT(*), {named} FROM {table} WHERE {loss.condition}"
             found.questions.append((sql, f"values of {column} that {loss.words}"))
         if part is parts[-1]:  # what is there now
             found.questions += part.questions()

@@ -46,6 +46,9 @@ from .effects import places as touched
 
 Tables = Mapping[Place, CatalogTable]
 
+#: How many rows are named that stand in the way.
+_NAMED = 5
+
 #: Defaults that are no literals.
 _EXPRESSION = re.compile(r"\(.*\)$|CURRENT_TIMESTAMP", re.IGNORECASE | re.DOTALL)
 
@@ -132,8 +135,11 @@ class Reversal:
 
     # --- The way back --------------------------------------------------------------------------------------------
 
-    def losses(self) -> Iterator[tuple[str, str, Loss]]:
-        """Give the table, the column and the condition of values that the type of before would not hold."""
+    def losses(self) -> Iterator[tuple[str, str, Loss, str]]:
+        """Give the table, the column and the condition of values that the type of before would not hold.
+
+        And an expression that names some of their rows.
+        """
         for place, origin in self._tables.items():
             for column in self._now[place].columns if place[1] else ():
                 was = self._was(place, column.name)
@@ -141,7 +147,19 @@ class Reversal:
                     continue
                 quoted = self._dialect.quote(column.name)
                 for loss in self._dialect.losses(quoted, _core(column), _core(was)):
-                    yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss
+                    yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss, self._rows_named(place)
+
+    def _rows_named(self, place: Place) -> str:
+        """Give an expression that names some rows of a table by their keys."""
+        binary = {column.name for column in self._now[place].columns if "binary" in _stored(column)}
+        parts = []
+        for name in self._now[place].primary_key:
+            value = f"HEX({self._dialect.quote(name)})" if name in binary else self._dialect.quote(name)
+            parts.append(f"CONCAT({self._dialect.literal(f'{name}=')}, {value})")
+        if not parts:
+            return "NULL"
+        key = f"CONCAT_WS(', ', {', '.join(parts)})"
+        return f"SUBSTRING_INDEX(GROUP_CONCAT({key} ORDER BY {key} SEPARATOR '; '), '; ', {_NAMED})"
 
     def questions(self) -> Iterator[tuple[str, str]]:
         """Give queries that count what the tables of before do not take, each with what it counts.
