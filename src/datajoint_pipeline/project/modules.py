@@ -319,6 +319,13 @@ class _Source:
                 self.openings.append(opening)
             elif node.value is not None and (text := self._text(node.value)) is not None:
                 self._texts[name] = text
+            elif node.value is not None and (target := self._target(_dotted(node.value))):
+                self.aliases.setdefault(name, target)
+
+    def _target(self, name: str) -> str:
+        """Give what a dotted name of this module stands for below the package; nothing where it is not imported."""
+        head, dot, rest = name.partition(".")
+        return f"{self.aliases[head]}{dot}{rest}" if head in self.aliases else ""
 
     def _text(self, node: ast.AST) -> str | None:
         """Give the text that an expression is, as far as this file says it."""
