@@ -256,6 +256,13 @@ def test_module_that_waits_to_be_activated_is_read_once_another_activates_it(sma
     assert ids(small) == [] and notes(small) == []
     shown = small.python("-c", "from my_pipeline import pipeline as p; print(p.modules_by_schema['d'])")
     assert ast.literal_eval(shown.out) == ("e", "parts.d")
+    small.write(small.module("e"), activate + "\nThing = part.D\n")
+    write(small, "c", "b, e", "C", "-> b.B", "-> e.Thing", "c_id : int32")
+    assert ids(small) == [("order", "c")]
+    versions(small, "a", "b", "d", "c")
+    assert ids(small) == [] and notes(small) == []
+    small.replace(small.module("e"), "part.D", "some.function().D")  # what that is, nobody knows without running it
+    assert ids(small) == [] and notes(small) == []
     plain = activate.replace(
         "pipeline.activate(part, 'd'", "X = 'x'\npart.activate(X, X"
     )  # as Elements do it themselves

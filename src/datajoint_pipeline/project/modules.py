@@ -332,6 +332,13 @@ class _Source:
                 self.openings.append(opening)
             elif node.value is not None and (text := self._text(node.value)) is not None:
                 self._texts[name] = text
+            elif node.value is not None and (target := self._target(_dotted(node.value))):
+                self.aliases.setdefault(name, target)
+
+    def _target(self, name: str) -> str:
+        """Give what a dotted name of this module stands for below the package; nothing where it is not imported."""
+        head, dot, rest = name.partition(".")
+        return f"{self.aliases[head]}{dot}{rest}" if head in self.aliases else ""
 
     def _text(self, node: ast.AST) -> str | None:
         """Give the text that an expression is, as far as this file says it."""
@@ -530,12 +537,8 @@ class _Package:
             needed |= self._imported_from(source, _dotted(decorator))
         undecorated = dict(source.undecorated())
         activations = [opening for _, opening in source.activations]
-        own = (
-            source.openings
-            if undecorated or not source.classes or any(c.decorator_list for c in source.classes)
-            else []
-        )
-        opened = [*own, *filled, *activations]
+        tabled = undecorated or not source.classes or any(node.decorator_list for node in source.classes)
+        opened = [*(source.openings if tabled else []), *filled, *activations]
         names = [self._name_of(opening, source.name) for opening in opened]
         references = tuple(self._references(source))
         for node in source.classes:
@@ -590,12 +593,17 @@ class _Package:
             for table, target, line in _written(node):
                 head, _, rest = target.partition(".")
                 found = self._find(source.name, target)
-                if found is not None and found[0] != source.name and found[1]:
+                if found is not None and found[0] != source.name and self._may_be_table(*found):
                     yield Reference(*found, table, line)
                 elif found is None and not deferred and rest and self._is_missing(source, head):
                     yield Reference(self._meant(head), rest, table, line, imported=False)
                 else:
                     yield Reference(None, target, table, line)
+
+    def _may_be_table(self, module: str, name: str) -> bool:
+        """Say whether a name of a module may be a class of its own; another name may be a table of anybody's."""
+        head, source = name.partition(".")[0], self._sources[module]
+        return bool(head) and (head not in source.bound or head in {node.name for node in source.classes})
 
     @staticmethod
     def _is_missing(source: _Source, head: str) -> bool:
