@@ -192,6 +192,9 @@ def test_a_module_in_the_style_of_elements_gets_one_piece_of_advice(tmp_path: Pa
     assert rows == [("lab/subject.py", 3, "dj-schema"), ("lab/use.py", 4, "schema-activate")]
     advice = {path: do for path, _, do in says(folder, "schema-activate")}
     assert 'pipeline.activate(probe, "lab_probes", linking_module=__name__)' in advice["lab/use.py"]
+    (folder / "dj_local_conf.json").write_text('{"custom": {"database.prefix": "lab_"}}', encoding="utf-8")
+    assert 'pipeline.activate(probe, "probes", ' in says(folder, "schema-activate")[0][2]
+    (folder / "dj_local_conf.json").unlink()
     done = linking.replace("from . import probe", "from . import pipeline, probe").replace(
         "probe.activate('lab_", "pipeline.activate(probe, '"
     )

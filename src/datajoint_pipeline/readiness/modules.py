@@ -86,7 +86,7 @@ def _activated(schemas: Schemas) -> Iterator[Finding]:
         if call.done:
             continue
         linked = f", linking_module={call.linked}" if call.linked else ""
-        name = call.name.lower()
+        name = schemas.activated(call)
         what = f"{call.target} is an Element: its tables are declared here, whatever version its database has."
         do = f'Keep it, and write pipeline.activate({call.target}, "{name}"{linked}), with from . import pipeline.'
         if not call.own:

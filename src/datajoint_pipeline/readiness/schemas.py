@@ -129,6 +129,11 @@ class Schemas:
         """Return the modules that have tables of a schema, or open one."""
         return {module for schema in self for module in schema.modules}
 
+    def activated(self, call: Activation) -> str:
+        """Return the schema that an activation opens."""
+        own = next((schema.name for schema in self if call.own and schema.opening.module.name == call.own), "")
+        return own or self._of_element.get(call.source, call.name.lower())
+
     def of_table(self, module: str, table: str) -> str:
         """Return the schema of a class, empty where it is of none."""
         return self._of_table.get((module, table.partition(".")[0]), "")
