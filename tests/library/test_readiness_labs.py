@@ -181,6 +181,8 @@ def test_a_module_in_the_style_of_elements_gets_one_piece_of_advice(tmp_path: Pa
     element = ELEMENT + table("Probe", "-> Subject", "probe : int32")
     files = {"lab/__init__.py": "", "lab/subject.py": module('"subject"', A), "lab/probe.py": element}
     folder = write(tmp_path, files)
+    readiness(folder, "--convert-types", "--write")
+    assert (folder / "lab/probe.py").read_text() == element.replace("dj.schema()", "dj.Schema()")
     mine = [row for row in found(folder) if row["path"] == "lab/probe.py" and not row["note"]]
     assert [(row["line"], row["rule"]) for row in mine] == [(3, "schema-activate")]
     assert 'pipeline.activate(probe, "probe", linking_module=__name__)' in mine[0]["do"]

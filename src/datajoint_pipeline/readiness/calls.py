@@ -155,10 +155,15 @@ def _names(module: Module, node: ast.AST) -> Found:
         return
     if module.dotted(node.value) != "dj" and names.missing(module.dotted(node.value)[3:]):
         return  # told of the inner name
-    if name == "dj.schema" and not module.beside and any(o.line == node.lineno for o in openings_of(module)):
+    if name == "dj.schema" and not module.beside and _is_replaced(module, node.lineno):
         return  # told as the schema of the module
     for rule, what, do in _lacking(name[3:]):
         yield rule, node.lineno, what, do
+
+
+def _is_replaced(module: Module, line: int) -> bool:
+    """Return whether a schema gives way to open_schema; that of an Element stays one of DataJoint's own."""
+    return any(o.line == line and (o.kind == "dj" or o.activated > 0) for o in openings_of(module))
 
 
 def _methods(module: Module, node: ast.AST) -> Found:
