@@ -34,6 +34,7 @@ class Attribute(NamedTuple):
     comment: str
 
 
+@cache
 def attribute(line: str) -> Attribute | None:
     """Take a line apart; None where DataJoint cannot.
 

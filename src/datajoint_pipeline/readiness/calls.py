@@ -95,7 +95,7 @@ def check(modules: Iterable[Module]) -> Iterator[Finding]:
     """Yield a finding for every such call in these files."""
     for module in modules:
         tables = {node.name for node in module.classes if node.decorator_list}
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             for rule in _RULES:
                 for id_, line, what, do in rule(module, node):
                     sure = bool(rewriting.edits_of(module, node, id_))
@@ -107,7 +107,7 @@ def edits(module: Module) -> list[rewriting.Edit]:
     """Return the edits of a file's calls that have one right form."""
     found = {
         edit
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         for rule in _RULES
         for id_, *_ in rule(module, node)
         for edit in rewriting.edits_of(module, node, id_)

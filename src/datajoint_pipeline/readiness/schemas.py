@@ -329,7 +329,7 @@ def _activates(node: ast.AST, name: str) -> bool:
 
 def _activations(module: Module) -> Iterator[Activation]:
     own = {opening.variable for opening in openings_of(module)}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         function = node.func if isinstance(node, ast.Call) else None
         if not isinstance(node, ast.Call) or not isinstance(function, ast.Attribute) or function.attr != "activate":
             continue
