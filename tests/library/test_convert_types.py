@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,6 +212,36 @@ def test_a_program_gets_the_differences_and_what_was_written(lab: Path) -> None:
     assert json.loads(readiness(lab, "--convert-types", "--json", "--write").stdout)["wrote"] == ["lab/ephys.py"]
     alone = readiness(lab, "--write")
     assert alone.returncode == 2 and "Add one of them" in alone.stderr
+
+
+def told(terminal: int) -> Iterator[str]:
+    """What a program wrote on a terminal that it has left."""
+    with suppress(OSError):
+        while piece := os.read(terminal, 65_536):
+            yield piece.decode()
+
+
+def test_a_person_is_shown_the_changes_and_asked(lab: Path) -> None:
+    path = lab / "lab/ephys.py"
+    path.write_text(HEAD + TABLE.format(line="a : int"), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "datajoint_pipeline.readiness.command",
+        "readiness",
+        "--convert-types",
+    ]
+    here, there = pty.openpty()
+    os.write(here, b"y\n")
+    asked = subprocess.Popen(command, cwd=lab, stdin=there, stdout=there, stderr=subprocess.PIPE)
+    assert asked.wait(60) == 0, asked.communicate()
+    os.close(there)
+    shown = "".join(told(here))
+    os.close(here)
+    assert shown.index("+    a : int32") < shown.index("wrote lab/ephys.py")
+    assert path.read_text() == HEAD + TABLE.format(line="a : int32")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,8 @@ def test_a_module_in_the_style_of_elements_gets_one_piece_of_advice(tmp_path: Pa
     element = ELEMENT + table("Probe", "-> Subject", "probe : int32")
     files = {"lab/__init__.py": "", "lab/subject.py": module('"subject"', A), "lab/probe.py": element}
     folder = write(tmp_path, files)
+    readiness(folder, "--convert-types", "--write")
+    assert (folder / "lab/probe.py").read_text() == element.replace("dj.schema()", "dj.Schema()")
     mine = [row for row in found(folder) if row["path"] == "lab/probe.py" and not row["note"]]
     assert [(row["line"], row["rule"]) for row in mine] == [(3, "schema-activate")]
     assert 'pipeline.activate(probe, "probe", linking_module=__name__)' in mine[0]["do"]
@@ -192,6 +194,9 @@ def test_a_module_in_the_style_of_elements_gets_one_piece_of_advice(tmp_path: Pa
     assert rows == [("lab/subject.py", 3, "dj-schema"), ("lab/use.py", 4, "schema-activate")]
     advice = {path: do for path, _, do in says(folder, "schema-activate")}
     assert 'pipeline.activate(probe, "lab_probes", linking_module=__name__)' in advice["lab/use.py"]
+    (folder / "dj_local_conf.json").write_text('{"custom": {"database.prefix": "lab_"}}', encoding="utf-8")
+    assert 'pipeline.activate(probe, "probes", ' in says(folder, "schema-activate")[0][2]
+    (folder / "dj_local_conf.json").unlink()
     done = linking.replace("from . import probe", "from . import pipeline, probe").replace(
         "probe.activate('lab_", "pipeline.activate(probe, '"
     )
@@ -444,7 +449,7 @@ def test_what_is_in_order_is_not_spoken_of(tmp_path: Path) -> None:
 
 
 def test_lines_of_gitignore_that_swallow_the_template_are_found(tmp_path: Path) -> None:
-    ignored = "*.pyc\n*.json\n/docs/\nDockerfile\nscratch*\n.secrets/*\n!.secrets/README.md\n.local/\nbackups/\n"
+    ignored = "*.pyc\n*.json\n/docs/\nDockerfile\nscratch*\n.secrets/\n.local/\nbackups/\n"
     folder = write(tmp_path, {".gitignore": ignored, "lab/__init__.py": "", "lab/a.py": module('"a"', A)})
     rows = says(folder, "ignored-file")
     assert [(path, line) for path, line, _ in rows] == [(".gitignore", 2), (".gitignore", 3), (".gitignore", 4)]

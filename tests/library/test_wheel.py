@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from adopted_pipelines import LEGACY
+from adopting import write
 from conftest import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds the wheel and makes the environment")
@@ -39,6 +42,11 @@ def test_a_wheel_works_in_an_empty_environment(tmp_path: Path, render: Callable[
     assert installed.returncode == 0, installed.stderr
     help_ = run(python.with_name("datajoint-pipeline"), "readiness", "--help", folder=tmp_path)
     assert help_.returncode == 0 and "readiness" in help_.stdout, help_.stderr
+    # The report needs what the library brings and nothing of the lab's, whose modules would stop it.
+    lab = write(tmp_path / "lab", {**LEGACY, "odours/trap.py": "raise SystemExit\n", "datajoint.json": "{"})
+    report = run(python.with_name("datajoint-pipeline"), "readiness", "--json", folder=lab)
+    assert report.returncode == 3 and report.stderr == "", report.stderr
+    assert json.loads(report.stdout)["counts"]["types"]["integer-type"] == 9
     project = render(tmp_path / "my_pipeline")
     package = {"PYTHONPATH": str(project / "src")}
     try:

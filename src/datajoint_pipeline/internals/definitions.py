@@ -34,6 +34,7 @@ class Attribute(NamedTuple):
     comment: str
 
 
+@cache
 def attribute(line: str) -> Attribute | None:
     """Take a line apart; None where DataJoint cannot.
 
@@ -47,7 +48,7 @@ def attribute(line: str) -> Attribute | None:
     except Exception:  # whatever its grammar says
         return None
     given = {key: str(value).strip() for key, value in found.as_dict().items()}
-    comment = given.get("comment", "").rstrip("#").strip()
+    comment = given.get("comment", "").removesuffix("#").strip()
     return Attribute(given["name"], given["type"], given.get("default", ""), comment)
 
 

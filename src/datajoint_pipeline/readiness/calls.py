@@ -95,7 +95,7 @@ def check(modules: Iterable[Module]) -> Iterator[Finding]:
     """Yield a finding for every such call in these files."""
     for module in modules:
         tables = {node.name for node in module.classes if node.decorator_list}
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             for rule in _RULES:
                 for id_, line, what, do in rule(module, node):
                     sure = bool(rewriting.edits_of(module, node, id_))
@@ -107,7 +107,7 @@ def edits(module: Module) -> list[rewriting.Edit]:
     """Return the edits of a file's calls that have one right form."""
     found = {
         edit
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         for rule in _RULES
         for id_, *_ in rule(module, node)
         for edit in rewriting.edits_of(module, node, id_)
@@ -155,10 +155,15 @@ def _names(module: Module, node: ast.AST) -> Found:
         return
     if module.dotted(node.value) != "dj" and names.missing(module.dotted(node.value)[3:]):
         return  # told of the inner name
-    if name == "dj.schema" and not module.beside and any(o.line == node.lineno for o in openings_of(module)):
+    if name == "dj.schema" and not module.beside and _is_replaced(module, node.lineno):
         return  # told as the schema of the module
     for rule, what, do in _lacking(name[3:]):
         yield rule, node.lineno, what, do
+
+
+def _is_replaced(module: Module, line: int) -> bool:
+    """Return whether a schema gives way to open_schema; that of an Element stays one of DataJoint's own."""
+    return any(o.line == line and (o.kind == "dj" or o.activated > 0) for o in openings_of(module))
 
 
 def _methods(module: Module, node: ast.AST) -> Found:

@@ -125,7 +125,8 @@ def _convert(plan: Plan, write: bool, as_json: bool) -> None:
     wrote = list(plan.write()) if write else []
     if as_json:
         diff = [change.diff() for change in plan.changes]
-        _print_json({"wrote": wrote, "left": plan.left, "diff": diff})
+        lines = [*(f"wrote {name}" for name in wrote), *(f"left: {sentence}" for sentence in plan.left)]
+        _print_json({"convert": lines, "wrote": wrote, "left": plan.left, "diff": diff})
     else:
         words.show_written(plan, wrote, write)
     if plan.short or (plan.changes and not write):

@@ -150,7 +150,7 @@ def codecs(modules: Iterable[Module]) -> frozenset[str]:
 
 
 def _codecs(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Codec") for base in node.bases):
             for inner in node.body:
                 named = isinstance(inner, ast.Assign) and any(getattr(t, "id", "") == "name" for t in inner.targets)

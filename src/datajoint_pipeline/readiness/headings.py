@@ -112,7 +112,7 @@ def of_files(schemas: Schemas, modules: Iterable[Module]) -> Iterator[Finding]:
 
 
 def _joins(module: Module, headings: Headings) -> Iterator[Finding]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.BitAnd, ast.Sub)):
             yield from _joined(module, node, headings)
 

@@ -77,7 +77,7 @@ def _import(module: Module) -> str:
 
 
 def _has(module: Module, name: str) -> bool:
-    imported = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom))
+    imported = (node for node in module.nodes if isinstance(node, ast.ImportFrom))
     return any(item.name == name for node in imported for item in node.names) or name in module.functions
 
 
@@ -86,7 +86,7 @@ def _activated(schemas: Schemas) -> Iterator[Finding]:
         if call.done:
             continue
         linked = f", linking_module={call.linked}" if call.linked else ""
-        name = call.name.lower()
+        name = schemas.activated(call)
         what = f"{call.target} is an Element: its tables are declared here, whatever version its database has."
         do = f'Keep it, and write pipeline.activate({call.target}, "{name}"{linked}), with from . import pipeline.'
         if not call.own:
@@ -186,7 +186,7 @@ def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
     if "ignore unused-import" in module.text:
         return
     needed = {schemas.resolve(module, target)[0] for found in module.definitions for _, target in found.references}
-    words = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    words = {node.id for node in module.nodes if isinstance(node, ast.Name)}
     words |= {target.partition(".")[0] for found in module.definitions for _, target in found.references}
     starred = {other for _, other in module.stars}
     for name, (other, _) in module.aliases.items():

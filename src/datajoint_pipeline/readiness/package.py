@@ -14,7 +14,7 @@ from .source import parse
 #: What the template adds to a repository, and git has to take.
 _ADDED = (
     *("pyproject.toml", "datajoint.json", ".copier-answers.yml", ".gitignore", ".dockerignore", ".editorconfig"),
-    *(".pre-commit-config.yaml", ".secrets/README.md", ".github/workflows/ci.yml", "compose.yaml", "mkdocs.yml"),
+    *(".pre-commit-config.yaml", ".github/workflows/ci.yml", "compose.yaml", "mkdocs.yml"),
     *("deploy/Dockerfile", "deploy/worker.sbatch", "deploy/update-template.sh", "docs/index.md", "docs/adopting.md"),
     "tests/test_pipeline.py",
 )

@@ -71,6 +71,7 @@ class Activation:
     line: int
     target: str
     name: str
+    whole: bool
     linked: str
     own: str
     source: str
@@ -92,15 +93,14 @@ class Schemas:
         self.places = dict[tuple[str, str], str]()
         for place, opening in openings.items():
             if opening.kind == "deferred" and not opening.name and (call := named.get(opening.module.name)):
-                opening.name, opening.whole = call.name, call.done
+                opening.name, opening.whole = call.name, call.whole
             if not self._is_used(place, opening, openings):
                 continue
             name = called(opening, prefix)
             if name in self._found and not opening.name:  # only its module tells what it may be called
                 name = "_".join(opening.module.name.split(".")[-2:])
             schema = self._found.setdefault(name, Schema(name, opening))
-            if opening.whole and opening.name != f"{prefix}{name}" and opening.kind != "open_schema":
-                schema.database = opening.name
+            schema.database = schema.database or _strange(opening, name, prefix)
             self.places[place] = name
             _add(schema.modules, opening.module.name)
         self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
@@ -128,6 +128,11 @@ class Schemas:
     def holders(self) -> set[str]:
         """Return the modules that have tables of a schema, or open one."""
         return {module for schema in self for module in schema.modules}
+
+    def activated(self, call: Activation) -> str:
+        """Return the schema that an activation opens."""
+        own = next((schema.name for schema in self if call.own and schema.opening.module.name == call.own), "")
+        return own or self._of_element.get(call.source, call.name.lower())
 
     def of_table(self, module: str, table: str) -> str:
         """Return the schema of a class, empty where it is of none."""
@@ -216,9 +221,10 @@ class Schemas:
                         self.unknown.setdefault((module.name, text), []).append(node)
 
     def _take_element(self, call: Activation, prefix: str) -> str:
-        opening = Opening(call.module, call.line, "open_schema" if call.done else "element", "", call.name, False)
+        kind = "open_schema" if call.done else "element"
+        opening = Opening(call.module, call.line, kind, "", call.name, call.whole)
         name = called(opening, prefix)
-        self._found.setdefault(name, Schema(name, opening))
+        self._found.setdefault(name, Schema(name, opening, _strange(opening, name, prefix)))
         return name
 
 
@@ -247,6 +253,12 @@ def called(opening: Opening, prefix: str) -> str:
         name = name[len(prefix) :]
     name = re.sub(r"\W+", "_", name.lower()).strip("_")
     return name if name.isidentifier() else opening.module.name.rpartition(".")[2] or opening.module.path.parent.name
+
+
+def _strange(opening: Opening, name: str, prefix: str) -> str:
+    """Return what a database is called that is known and does not follow from prefix and name, empty otherwise."""
+    follows = not opening.whole or opening.name == f"{prefix}{name}"
+    return "" if follows or opening.kind == "open_schema" else opening.name
 
 
 def decorators(module: Module) -> list[ast.expr]:
@@ -317,7 +329,7 @@ def _activates(node: ast.AST, name: str) -> bool:
 
 def _activations(module: Module) -> Iterator[Activation]:
     own = {opening.variable for opening in openings_of(module)}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         function = node.func if isinstance(node, ast.Call) else None
         if not isinstance(node, ast.Call) or not isinstance(function, ast.Attribute) or function.attr != "activate":
             continue
@@ -332,6 +344,16 @@ def _activations(module: Module) -> Iterator[Activation]:
         if target in own or not (ours or theirs):
             continue
         first = arguments[0] if arguments else _first(node, "schema", "schema_name")
-        name, _ = naming.known(module, first)
+        name, whole = naming.known(module, first)
         source = ".".join(filter(None, [module.foreign.get(head, ""), target.partition(".")[2]])) if not ours else ""
-        yield Activation(module, node.lineno, target, name or target.rpartition(".")[2], linked, ours, source, done)
+        yield Activation(
+            module,
+            node.lineno,
+            target,
+            name or target.rpartition(".")[2],
+            whole and not done,
+            linked,
+            ours,
+            source,
+            done,
+        )

@@ -87,10 +87,15 @@ class Module:
         return self.path.stem == "__init__"
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Return everything in its syntax tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def datajoint(self) -> dict[str, str]:
         """Return what stands for DataJoint in it: ``dj`` for the package itself, ``dj.Manual`` for a name of it."""
         found = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for item in node.names:
                     if item.name == "datajoint" or (item.name.startswith("datajoint.") and not item.asname):
@@ -153,7 +158,7 @@ class Module:
     @cached_property
     def _imported(self) -> list[tuple[str, str, str, int]]:
         """Return (name here, module of the package, what of it, line) for each import of such a module."""
-        return [found for node in ast.walk(self.tree) for found in self._imports_of(node)]
+        return [found for node in self.nodes for found in self._imports_of(node)]
 
     @cached_property
     def aliases(self) -> dict[str, tuple[str, str]]:
@@ -250,7 +255,7 @@ class Module:
     def foreign(self) -> dict[str, str]:
         """Return the names that come from other packages, and what each is called there."""
         found = dict[str, str]()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 found |= {
                     (item.asname or item.name).partition(".")[0]: item.name
