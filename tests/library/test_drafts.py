@@ -201,7 +201,7 @@ def test_a_draft_of_other_code_is_behind_and_says_so(living: Project) -> None:
     found = ok(living, "status", "--json", code=3).json["schemas"][0]
     assert found["drift"][1:] == ["Weight has an attribute mood that the code does not have."]
     warned = living.python("-c", "from my_pipeline import life", DJ_LOG_LEVEL="WARNING").err
-    assert "is a draft after 1.0.0; python -m my_pipeline --env" in " ".join(warned.split()), warned
+    assert "is a draft after 1.0.0; my-pipeline --env" in " ".join(warned.split()), warned
     living.write(living.module("life"), drafted)
     assert ok(living, "status").code == 0
 
