@@ -163,16 +163,22 @@ def test_check_fails_on_what_is_left_of_a_conflict(project: Project, path: str) 
     assert {finding["module"] for finding in done.json["findings"]} == {path, "deploy/Dockerfile.rej"}
 
 
-def test_check_knows_what_an_update_leaves_alone(default_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "folders"), [("src", "src/*"), ("code/python", "code/python/*"), (".", "my_pipeline")]
+)
+def test_check_knows_what_an_update_leaves_alone(default_folder: Path, place: str, folders: str) -> None:
     """`copier.yml` says it to Copier, and the library to `check`; no file can be read by both."""
     text = (ROOT / "copier.yml").read_text(encoding="utf-8")
     left = re.findall(r"{% if _copier_operation == 'update' %}(.*?){% endif", text)
     adopted = re.findall(r"{% if existing and _copier_operation == 'update' %}(.*?){% endif", text)
+    left = [pattern.replace("{{ package_folders }}", folders) for pattern in left]
+    answers = f"package_name: my_pipeline\nsource_folder: {place}\n"
     for path in contents_of(default_folder):
-        excluded = any(fits(path, pattern) for pattern in left)
-        assert excluded == bool(template._OWNED.fullmatch(path)) == bool(OWNED.fullmatch(path)), path
-        excluded = any(fits(path, pattern) for pattern in [*left, *adopted])
-        assert excluded == bool(template._ADOPTED.fullmatch(path)), path
+        here = path.replace("src/", f"{place}/".removeprefix("./"), 1) if path.startswith("src/") else path
+        excluded = any(fits(here, pattern) for pattern in left)
+        assert excluded == bool(template.owned(answers).fullmatch(here)) == bool(OWNED.fullmatch(path)), here
+        excluded = any(fits(here, pattern) for pattern in [*left, *adopted])
+        assert excluded == bool(template.owned(f"existing: true\n{answers}").fullmatch(here)), here
 
 
 def contents_of(folder: Path) -> list[str]:

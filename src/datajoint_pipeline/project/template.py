@@ -105,18 +105,17 @@ def _make(place: Path, answers: Path, source: str, commit: str) -> None:
 
 def template_files(made: Path) -> list[str]:
     """Give the files of a project that the template keeps up to date."""
-    answers = (made / ANSWERS).read_text(encoding="utf-8")
-    adopted = re.search(r"^existing: true$", answers, re.MULTILINE)
-    owned = re.compile((_ADOPTED if adopted else _OWNED).replace("{package}", _packages(answers)))
+    labs = owned((made / ANSWERS).read_text(encoding="utf-8"))
     paths = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    return [path for path in paths if path != ANSWERS and not owned.fullmatch(path)]
+    return [path for path in paths if path != ANSWERS and not labs.fullmatch(path)]
 
 
-def _packages(answers: str) -> str:
-    """Give a pattern for where the package is, from the answers."""
-    given = dict(re.findall(r"^(source_folder|package_name): ['\"]?(.*?)['\"]?$", answers, re.MULTILINE))
+def owned(answers: str) -> re.Pattern[str]:
+    """Give a pattern of the files that are the lab's, from the answers, which say where the package is."""
+    given = dict(re.findall(r"^(existing|source_folder|package_name): ['\"]?(.*?)['\"]?$", answers, re.MULTILINE))
     folder = given.get("source_folder", "src")
-    return re.escape(given.get("package_name", "")) if folder == "." else f"{re.escape(folder)}/[^/]+"
+    package = re.escape(given.get("package_name", "")) if folder == "." else f"{re.escape(folder)}/[^/]+"
+    return re.compile((_ADOPTED if given.get("existing") == "true" else _OWNED).replace("{package}", package))
 
 
 def _differs(made: Path, own: Path) -> bool:
