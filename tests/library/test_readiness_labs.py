@@ -76,20 +76,20 @@ def test_names_are_read_from_constants_texts_and_simple_functions(tmp_path: Path
 def test_a_helper_that_may_give_something_else_and_a_common_prefix(tmp_path: Path) -> None:
     """As where a configuration may name each database, and names begin alike otherwise."""
     helper = (
-        "import datajoint as dj\n\n\ndef get_schema_name(name):\n    try:\n        return dj.config['custom'][name]\n"
-        "    except KeyError:\n        prefix = 'map_v2_'\n\n    return prefix + name\n"
+        "import os\n\n\ndef database_of(part):\n    if part in os.environ:\n        return os.environ[part]\n"
+        "    base = 'odor_v2_'\n    return base + part\n"
     )
-    head = "from lab import get_schema_name\n"
+    head = "from lab import database_of\n"
     files = {"lab/__init__.py": helper} | {
-        f"lab/{path}.py": module(f"get_schema_name('{name}')", A, head=head)
+        f"lab/{path}.py": module(f"database_of('{name}')", A, head=head)
         for path, name in (("lab", "lab"), ("ephys", "ephys"), ("ingest/lab", "lab_ingest"))
     }
     folder = write(tmp_path, files)
     assert names(folder, "schema-name", "several-schemas", "same-table") == []
-    assert 'prefix="map_v2_"' in says(folder, "init-lines")[0][2]
+    assert 'prefix="odor_v2_"' in says(folder, "init-lines")[0][2]
     assert list(converted(folder, "lab/version.py")["SCHEMA_VERSIONS"]) == ["ephys", "lab_ingest", "lab"]
     virtual = 'import datajoint as dj\n\nold = dj.create_virtual_module("old", "old_lab")\n'
-    text = virtual + head + "\nschema = dj.schema(get_schema_name('shadow'))\n" + table("New", "-> old.Table")
+    text = virtual + head + "\nschema = dj.schema(database_of('shadow'))\n" + table("New", "-> old.Table")
     (folder / "lab/shadow.py").write_text(text, encoding="utf-8")
     assert [(path, line) for path, line, _ in says(folder, "virtual-module", "missing-import")] == [
         ("lab/shadow.py", 3)
