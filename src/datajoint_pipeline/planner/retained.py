@@ -46,7 +46,7 @@ class Retained:
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str]) -> Retained:
-    """Read from the journal what runs soft-deleted; ``databases`` has the name on the server of each schema with one."""
+    """Read from the journal what runs soft-deleted; ``databases`` has those of the schemas that have one."""
     heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
     found: dict[Place, set[str]] = {}
     before, current = dict[Place, set[str]](), None
