@@ -179,6 +179,10 @@ def test_purge_leaves_what_no_recorded_run_soft_deleted(dropped: Project, server
     assert "life.Weight _dropped_note" in done.err and "work.~dropped_mine" in done.err, done.err
     assert "mine" not in done.out
     assert ok(dropped, "purge", "--json").json["purged"] == []
+    # Releases before 0.3 recorded no steps: of theirs, the name has to do.
+    server.execute(f"DELETE FROM dev_life.{quote}~migration_step{quote}")
+    ok(dropped, "purge", "--allow-data-loss", "--no-backup")
+    assert {row for row in left(server) if "dropped" in "".join(row)} == {("dev_work", "~dropped_mine", "a")}
 
 
 CHANGES = ("CREATE T", "ALTER", "INSERT", "UPDATE", "DELETE", "DROP", "COMMIT", "RESET", "SET ROLE")

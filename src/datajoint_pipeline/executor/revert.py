@@ -132,9 +132,10 @@ def purge(
 
 def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
     """Give those that a recorded run soft-deleted; name the others, which stay."""
-    known, ours, others = retained.places(deployment.connection, deployment.databases), list[Purged](), list[str]()
+    recorded = {name: database for name, database in deployment.databases.items() if name in deployment.records}
+    known, ours, others = retained.read(deployment.connection, recorded), list[Purged](), list[str]()
     for item in items:
-        if ((deployment.databases[item.schema], item.table), item.attribute) in known:
+        if known.has((deployment.databases[item.schema], item.table), item.attribute):
             ours.append(item)
         else:
             others.append(f"{TableName(item.schema, item.table)} {item.attribute}".rstrip())

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import journal
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
 from ..dialects import introspection
 from ..dialects.introspection import Place
@@ -23,21 +25,28 @@ _MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
 _RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
 
 
-def places(connection: dj.Connection, databases: Mapping[str, str]) -> set[tuple[Place, str]]:
-    """Give the tables that recorded runs soft-deleted, and the columns of tables, where they are by now.
+@dataclass(frozen=True)
+class Retained:
+    """What recorded runs soft-deleted.
 
     Parameters
     ----------
-    connection : datajoint.Connection
-        The session.
-    databases : mapping
-        Name on the server of each schema.
-
-    Returns
-    -------
-    set of (Place, str)
-        Database and table, each with a column; empty for the table itself.
+    names : set of (Place, str)
+        Database and table, where they are by now, each with a column; empty for the table itself.
+    untold : set of str
+        Databases with runs of releases before 0.3, which recorded no steps: there, a name has to do.
     """
+
+    names: set[tuple[Place, str]]
+    untold: set[str]
+
+    def has(self, place: Place, column: str) -> bool:
+        """Tell whether a run soft-deleted a column of a table, or the table itself."""
+        return place[0] in self.untold or (place, column) in self.names
+
+
+def read(connection: dj.Connection, databases: Mapping[str, str]) -> Retained:
+    """Read from the journal what runs soft-deleted; ``databases`` has those of the schemas that have one."""
     heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
     found: dict[Place, set[str]] = {}
     before, current = dict[Place, set[str]](), None
@@ -57,7 +66,10 @@ def places(connection: dj.Connection, databases: Mapping[str, str]) -> set[tuple
                 found[place] = found.get(place, set()) - set(_BACK.findall(statement)) | (
                     made - set(_BACK.findall(statement))
                 )
-    return {(place, column) for place, columns in found.items() for column in columns}
+    runs = journal.history(connection, databases)
+    changed = [run for run in runs if run.kind in ("migrate", "rollback", journal.DRAFT) and run.status == journal.DONE]
+    untold = {databases[run.schema] for run in changed if (databases[run.schema], run.id) not in heads}
+    return Retained({(place, column) for place, columns in found.items() for column in columns}, untold)
 
 
 def _hidden(head: Mapping[str, Any]) -> dict[Place, set[str]]:
