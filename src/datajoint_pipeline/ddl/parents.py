@@ -46,8 +46,9 @@ def orphans(
         found += rows.lacking(
             name, key.parent, ours, given, also, lambda above: _also_inserted(after[name], key, above, origins)
         )
-    found += rows.clashing(name, key.parent, ours, given)
-    found += rows.merging(name, key.parent, ours, given, also)
+    for parent, values in rows.getting(name, key.parent, ours, given, also):
+        found += rows.clashing(name, parent, values, given)
+        found += rows.merging(name, parent, values, given)
     return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
 
 
@@ -271,33 +272,38 @@ class _FutureRows:
                 )
         return probed
 
-    def merging(
+    def getting(
         self,
         name: TableName,
         parent: TableName,
         ours: Mapping[str, Side | None],
         given: Mapping[str, str],
         also: Container[TableName] = (),
-    ) -> list[tuple[TableName, Probe]]:
-        """Count the inserted rows that take an attribute of rows which differ in it, those of parents' parents too."""
-        pairs = [(mine, theirs) for a, mine in ours.items() if mine and (theirs := self._theirs(parent, a))]
-        if len(pairs) < len(ours):
-            return []
-        old, there = self._origins.tables[name], self._there(parent)
-        taken = {a: side for a, side in self._along(name, parent, given).items() if a not in ours}
-        source, put_in = self._source(parent), self._put_in(parent, ours)
-        found = [
-            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source, put_in))
-            for side in taken.values()
-        ]
+    ) -> Iterator[tuple[TableName, Mapping[str, Side | None]]]:
+        """Give each table that gets rows, parents' parents too, with the values of what is referred to."""
+        yield parent, ours
         said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
-        known = {**said, **taken, **ours}
+        known = {**said, **self._along(name, parent, given), **ours}
         for key in self._after[parent].foreign_keys:
             gets = key.parent not in self._origins.tables or key.parent in also
             if gets and key.parent in self._after and key.parent != parent and set(key.attributes) <= set(known):
                 above = {t: known[a] for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
-                found += self.merging(name, key.parent, above, given, also)
-        return found
+                yield from self.getting(name, key.parent, above, given, also)
+
+    def merging(
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+    ) -> list[tuple[TableName, Probe]]:
+        """Count the inserted rows that take an attribute of rows which differ in it."""
+        pairs = [(mine, theirs) for a, mine in ours.items() if mine and (theirs := self._theirs(parent, a))]
+        if len(pairs) < len(ours):
+            return []
+        old, there = self._origins.tables[name], self._there(parent)
+        source, put_in = self._source(parent), self._put_in(parent, ours)
+        return [
+            (name, probes.merges(self._dialect, old, there, str(parent), pairs, side, source, put_in))
+            for attribute, side in self._along(name, parent, given).items()
+            if attribute not in ours
+        ]
 
     def lacking(
         self,
