@@ -223,7 +223,8 @@ def _the_day(lab: Path, template: Path, prod: Server, server: dict[str, str]) ->
 
     shown = run("uv run my-pipeline --env prod migrate --dry-run", lab, code=3, **server)
     assert re.search(
-        r"ephys\.Recording\s+2\s+[\d,]+ KiB\s+\d+\s+0\s+(yes|no)\s+(nobody for long|writers|everybody)", shown
+        r"ephys\.Recording\s+2\s+[\d,]+ KiB\s+\d+\s+0\s+(copied|in place|in an instant|no)\s+(nobody for long|writers|everybody)",
+        shown,
     )
     assert "ALTER TABLE" in shown and "No value would be lost." in shown and "Nothing was changed." in shown
     planned = json.loads(run("uv run my-pipeline --env prod migrate --dry-run --json", lab, code=3, **server))

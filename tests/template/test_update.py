@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import copier
 import pytest
@@ -122,7 +124,7 @@ def test_answers_stay_what_they_were(history: Path, tmp_path: Path, version: str
         if "store_secure" in questions and "store_endpoint" in answers:  # two answers until v0.5.0
             scheme, _, host = answers["store_endpoint"].partition("://")
             answers = {**answers, "store_endpoint": host, "store_secure": scheme == "https"}
-        known = {name: value for name, value in answers.items() if name in questions}
+        known = {name: value for name, value in answers.items() if takes(questions.get(name), value)}
         old = start(history, tmp_path / f"old{number}", version, **known)
         before = recorded(old)
         assert update(old, trust=crosses(version)).returncode == 0
@@ -134,6 +136,13 @@ def test_answers_stay_what_they_were(history: Path, tmp_path: Path, version: str
         assert told == {name: after.get(name) for name in told}
         fresh = start(history, tmp_path / f"fresh{number}", PRESENT, **{n: v for n, v in after.items() if n[0] != "_"})
         assert recorded(fresh) == after | {"_src_path": recorded(fresh)["_src_path"]}
+
+
+def takes(question: Mapping[str, Any] | None, value: object) -> bool:
+    """Tell whether a release asks that, and has the answer among its choices."""
+    choices = question.get("choices") if question is not None else ()
+    known = choices.values() if isinstance(choices, dict) else choices
+    return question is not None and (isinstance(known, str) or not known or value in known)
 
 
 def recorded(folder: Path) -> dict[str, object]:

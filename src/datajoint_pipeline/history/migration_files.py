@@ -397,7 +397,9 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
         raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        text = " ".join(str(error).split())
+        if " " not in text:  # as the key of a KeyError
+            text = f"{type(error).__name__}: {text}"
         if isinstance(error, ImportError) and (missing := re.search(r"cannot import name '(\w+)'", text)):
             text = f"There is no operation {missing[1]}"
         raise PipelineError(f"{name} cannot be read.", f"Line {lines[-1] if lines else '?'}: {text}.", do) from error

@@ -164,6 +164,7 @@ def read(directory: Path) -> dict[str, Module]:
 def _files(directory: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory):
         top = folder == str(directory)
+        files += [name for name in folders if name.endswith(".py")]  # which cannot be read, as is said then
         folders[:] = sorted(f for f in folders if f.isidentifier() and f != "__pycache__")
         if top:
             folders[:] = [f for f in folders if f not in _NOT_PACKAGES]
