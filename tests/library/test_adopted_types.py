@@ -106,7 +106,7 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     project = made.project
     dev = ok(project, "--env", "dev", "adopt", code=3)
     assert "Those of colony are in lab_colony. Those of rig are in lab_rig." in dev.err
-    assert "my-pipeline --env prod adopt" in dev.err and "prefix=" not in dev.err
+    assert " --env prod adopt" in dev.err and "prefix=" not in dev.err
     project.replace(project.module("__init__"), 'prefix="lab_"', 'prefix="other_"')
     names = ("#line", "subject", "survey")
     copies = [f"CREATE TABLE dev_x_colony.`{name}` LIKE lab_colony.`{name}`" for name in names]

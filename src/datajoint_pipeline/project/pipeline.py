@@ -311,7 +311,8 @@ class Pipeline:
         modules, begin = self.modules_by_schema, list[Callable[[str], None]]()
 
         def begun_place(name: str) -> dict[str, Any]:
-            begin[-1](name)
+            if begin:  # else a module is imported on its own
+                begin[-1](name)
             environment = self.select()
             return {
                 "schema_name": environment.database(name),

@@ -72,7 +72,7 @@ class Project:
 
     def path_of(self, name: str) -> str:
         """Give the path, from the project's folder, of a file that a finding calls by its module, or its name."""
-        module = self.directory.joinpath(*name.split("."))
+        module = self.directory.joinpath(*name.split("." if "/" not in name else "/"))  # a migration's has dots in it
         modules = (module.with_name(f"{module.name}.py"), module / "__init__.py")
         places = (self.root / name, self.directory / name, *modules)
         found = next((place for place in places if place.is_file()), None)

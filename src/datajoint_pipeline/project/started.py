@@ -23,4 +23,5 @@ def program(package: str, command: str) -> str:
     started = Path(sys.argv[0] or "")
     as_module = started.name == "__main__.py" and started.parent.name == package.rpartition(".")[2]
     name = f"python -m {package}" if as_module else command
-    return f"uv run {name}" if os.environ.get(_BY_UV) else name
+    of_project = os.environ.get("VIRTUAL_ENV") == sys.prefix  # and not started by what uv runs, from elsewhere
+    return f"uv run {name}" if os.environ.get(_BY_UV) and of_project else name
