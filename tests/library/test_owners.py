@@ -183,6 +183,7 @@ def test_what_an_earlier_release_mixed_is_told_and_put_right(
     begin(own, owner.variables)
     step = 'dev_life."~migration_step"'
     postgresql.execute(
+        f"DROP TABLE {step}",
         f"CREATE TABLE {step} (run integer, number integer, kind text, state text, words text, statement text, "
         "tables text, before_step text, started_at timestamp, finished_at timestamp)",
         f"GRANT ALL ON SCHEMA dev_life TO {other.user}",

@@ -167,8 +167,9 @@ def _make(
     histories = migration_files.read(target.files)
     records = journal.latest(connection, databases)
     made = {n: r for n, r in records.items() if n in numbers or (r.kind == "init" and r.fingerprint is None)}
-    for name in made:
-        steplog.create(connection, databases[name])
+    with owners.handing_over(connection, [databases[name] for name in made]):
+        for name in made:
+            steplog.create(connection, databases[name])
     with stepping.within(connection):
         for name, record in made.items():
             # A run that is not done has no head: init goes on with it.

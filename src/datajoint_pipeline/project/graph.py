@@ -167,6 +167,12 @@ def _check_module(graph: Graph, module: Module, order: list[str]) -> Iterator[Fi
 
 def _check_references(graph: Graph, module: Module, rank: Mapping[str, int]) -> Iterator[Finding]:
     missing: set[str] = set()
+    # Two schemas of one module may refer to each other: its tables are made as they stand there, in no other order.
+    within = {
+        (_schema_of(module, r.table.partition(".")[0]), _schema_of(module, r.target.partition(".")[0]))
+        for r in module.references
+        if r.module in (None, module.name)
+    }
     for reference in module.references:
         other = reference.module or module.name
         if not reference.imported and other not in missing:
@@ -191,7 +197,8 @@ def _check_references(graph: Graph, module: Module, rank: Mapping[str, int]) -> 
                 "Correct the name of the table.",
             )
         above, own = _schema_of(there, table), _schema_of(module, reference.table.partition(".")[0])
-        if above in rank and own in rank and rank[above] > rank[own]:
+        mutual = other == module.name and (above, own) in within
+        if above in rank and own in rank and rank[above] > rank[own] and not mutual:
             yield Finding(
                 "order",
                 module.name,
