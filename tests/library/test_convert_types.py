@@ -63,7 +63,12 @@ TYPES = [
         ("DATETIME", "datetime"),
         ("Date", "date"),
     ],
-    *[("enum ('A', 'b#c')", "enum('A', 'b#c')"), ('ENUM("F","M")', 'enum("F","M")'), ("JSON", "json")],
+    *[
+        ("enum ('A', 'b#c')", "enum('A', 'b#c')"),
+        ('ENUM("F","M")', "enum('F','M')"),
+        ('enum("a:b","#")', "enum('a:b','#')"),
+        ("JSON", "json"),
+    ],
     *[
         ("tinyint(1)", None),
         ("int unsigned auto_increment", None),
@@ -79,7 +84,7 @@ TYPES = [
 #: What DataJoint takes as it is.
 GOOD = [
     *("int8", "int64", "float32", "bool", "uuid", "json", "bytes", "date", "datetime", "datetime(3)", "char(4)"),
-    *("varchar(255)", "decimal(5,2)", "decimal(5, 2)", "enum('a','b')", """enum("a:b","#")""", "<blob>", "<blob@raw>"),
+    *("varchar(255)", "decimal(5,2)", "decimal(5, 2)", "enum('a','b')", "enum('a:b','#')", "<blob>", "<blob@raw>"),
     *("<attach>", "<npy@>", "timestamp", "time", "text"),
 ]
 

@@ -102,7 +102,10 @@ def _compile(line: str, in_key: bool, adapter: Any) -> None:
     if line.startswith("_"):
         raise ValueError("A name that begins with _ is DataJoint's own.")
     _compiler().compile_attribute(line, in_key, [], {}, adapter)
-    for text in attribute(line) or ():
+    found = attribute(line)
+    if found is not None and found.type.lower().startswith("enum") and '"' in found.type:
+        raise ValueError("The values of an enum stand in single quotes; on MySQL, DataJoint cannot write others.")
+    for text in found or ():
         try:
             text % ()  # as the driver does with the whole statement
         except (TypeError, ValueError):

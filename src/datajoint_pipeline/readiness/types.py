@@ -70,9 +70,12 @@ def advice(type_: str) -> Advice | None:
 
 
 def canonical(type_: str) -> str:
-    """Return a core type as DataJoint 2.3 spells it: in small letters, without a blank before its brackets."""
+    """Return a core type as DataJoint 2.3 spells it: small letters, no blank before the brackets, single quotes."""
     base, bracket, inner = type_.partition("(")
-    return f"{base.strip().lower()}{bracket}{inner}"
+    name = base.strip().lower()
+    if name == "enum":
+        inner = re.sub(r"""\"([^"'\\]*)\"""", r"'\1'", inner)
+    return f"{name}{bracket}{inner}"
 
 
 def _whole(match: re.Match[str]) -> Advice:
