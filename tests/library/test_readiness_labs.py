@@ -449,11 +449,12 @@ def test_what_is_in_order_is_not_spoken_of(tmp_path: Path) -> None:
 
 
 def test_lines_of_gitignore_that_swallow_the_template_are_found(tmp_path: Path) -> None:
-    ignored = "*.pyc\n*.json\n/docs/\nDockerfile\nscratch*\n.secrets/\n.local/\nbackups/\n"
+    ignored = "*.pyc\n*.json\n/docs/\nDockerfile\n*.txt\nscratch*\n.secrets/\n.local/\nbackups/\n"
     folder = write(tmp_path, {".gitignore": ignored, "lab/__init__.py": "", "lab/a.py": module('"a"', A)})
     rows = says(folder, "ignored-file")
-    assert [(path, line) for path, line, _ in rows] == [(".gitignore", 2), (".gitignore", 3), (".gitignore", 4)]
+    assert [(path, line) for path, line, _ in rows] == [(".gitignore", line) for line in (2, 3, 4, 5)]
     added = [line.strip() for _, _, do in rows for line in do.splitlines()[1:]]
+    assert any(line.endswith("lab/migrations/*/*.txt") for line in added), added
     assert "!/datajoint.json" in added and "!/docs/" in added and "!/deploy/Dockerfile" in added
     (folder / ".gitignore").write_text(ignored + "\n".join(added) + "\n", encoding="utf-8")
     assert says(folder, "ignored-file", "ignore-lines") == []
@@ -496,3 +497,14 @@ def test_the_sum_comes_first_then_three_things_then_a_few_of_each_kind(tmp_path:
     assert everything.count(": blob-type: ") == 9 and "more of" not in everything
     document = json.loads(readiness(folder, "--json").stdout)
     assert document["counts"]["types"] == {"blob-type": 9, "integer-type": 9} and len(document["first"]) == 3
+
+
+def test_a_module_in_the_place_of_the_pipeline_is_renamed_but_where_the_pipeline_is_meant(tmp_path: Path) -> None:
+    files = {
+        "lab/__init__.py": "",
+        "lab/__main__.py": "from . import pipeline\n",
+        "lab/pipeline.py": module('"lab"', A),
+        "lab/plots.py": "from . import pipeline\n",
+    }
+    ((path, _, do),) = says(write(tmp_path, files), "taken-name")
+    assert path == "lab/pipeline.py" and "lab/plots.py:1" in do and "__main__" not in do

@@ -98,7 +98,8 @@ def _taken(project: Project, reading: Reading) -> Iterator[Finding]:
     for module in reading.modules:
         if module.name in taken and not module.is_package:
             what = f"The name {module.name} is taken: the package, the library or DataJoint has it for something else."
-            places = importers(reading, module.name)
+            main = f"{project.shown(project.home)}/__main__.py"  # which means the pipeline, as the template has it
+            places = [place for place in importers(reading, module.name) if place.partition(":")[0] != main]
             do = f"Give the module another name{', also where it is imported: ' if places else ''}{', '.join(places)}."
             yield Finding(module.shown, 1, "taken-name", what, do)
     for name in ("manage", "migrations"):

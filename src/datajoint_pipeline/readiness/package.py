@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -23,7 +24,9 @@ _ADDED_TO_PACKAGE = (
     "__main__.py",
     "version.py",
     "migrations/README.md",
-    "migrations/subject/snapshot.json",
+    "migrations/subject/snapshot.txt",
+    "migrations/subject/1.0.0.txt",
+    "migrations/subject/1.1.0_add_weight.py",
 )
 
 
@@ -189,4 +192,5 @@ def _unignored(paths: list[str], pattern: str) -> list[str]:
     """Return what takes paths into git again: a folder that is left out is first let in."""
     name = pattern.strip("/").rpartition("/")[2]
     folders = [path[: path.index(f"{name}/") + len(name) + 1] for path in paths if f"{name}/" in f"{path}"]
-    return list(dict.fromkeys(folders or paths))
+    # Of migrations, a schema and a version stand for all.
+    return list(dict.fromkeys(re.sub(r"(migrations)/subject/[^/]+([.]\w+)$", r"\1/*/*\2", p) for p in folders or paths))
