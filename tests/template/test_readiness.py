@@ -70,8 +70,8 @@ def test_a_person_gets_ready_before_the_template_is_there(bare: dict[str, Path],
     report = readiness(tmp_path, path=folder)
     assert report.returncode == 0, report.stdout
     assert (
-        "Ready. Next: copy the template here with --data existing=true --data package_name=whisking, then "
-        in report.stdout
+        "Ready. Next: copy the template here with --data existing=true --data project_name=whisking "
+        "--data package_name=whisking, then " in report.stdout
     )
     assert "whisking check" in report.stdout
     document = json.loads(readiness(tmp_path, "--json", path=folder).stdout)
@@ -93,7 +93,7 @@ def test_the_edits_of_the_report_make_a_flat_package_ready_where_it_is(bare: dic
     git(folder, "rm", "--quiet", "setup.py", "requirements.txt", "dj_local_conf.json")
     report = readiness(folder)
     assert report.returncode == 0, report.stdout
-    assert "--data existing=true --data package_name=odours --data source_folder=." in report.stdout
+    assert "--data project_name=odours --data package_name=odours --data source_folder=." in report.stdout
     assert not (folder / "src").exists()
 
 

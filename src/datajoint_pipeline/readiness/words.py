@@ -94,7 +94,7 @@ def _by_advice(found: list[Finding]) -> Iterator[tuple[str, list[Finding]]]:
 def _copying(project: Project) -> str:
     if project.copied:
         return ""
-    data = ["existing=true", f"package_name={project.package}"]
+    data = ["existing=true", f"project_name={project.command}", f"package_name={project.package}"]
     if project.source_folder != "src":
         data.append(f"source_folder={project.source_folder}")
     return f"copy the template here with {' '.join(f'--data {one}' for one in data)}, then "
