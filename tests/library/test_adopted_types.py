@@ -215,3 +215,19 @@ def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> 
     away.rename(made.store)
     ok(made.project, "--env", "prod", "adopt", "--undo")
     assert (tables(mysql), rows(mysql)) == made.before
+
+
+def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was_migrated(
+    made: Made, mysql: Server
+) -> None:
+    project = made.project
+    ok(project, "--env", "prod", "adopt", "--types")
+    project.replace(project.module("rig"), "    protocol : <blob>", "    room=null : int16\n    protocol : <blob>")
+    ok(project, "revise", "rig", "-m", "add room")
+    ok(project, "--env", "prod", "migrate")
+    for names in ([], ["colony"]):
+        refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err
+        assert "The adoption of colony, rig cannot be taken back; nothing was changed." in refused
+        assert "with lab_rig is no adoption but migrate, to rig 1.1.0." in refused and "journal" not in refused
+    assert "lab_rig is no adoption but migrate" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
+    ok(project, "--env", "prod", "status")
