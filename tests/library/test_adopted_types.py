@@ -152,6 +152,17 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     assert not wrong and count > 100
 
 
+def test_who_meets_the_empty_database_of_the_default_is_told_of_the_adopted_one(made: Made) -> None:
+    project = made.project
+    adopted = ok(project, "--env", "prod", "adopt").out
+    assert "Scripts and notebooks work on local unless MY_PIPELINE_ENV=prod is set." in adopted
+    for environment, said in (("", True), ("local", False)):
+        refused = project.python("-c", "from my_pipeline import colony", MY_PIPELINE_ENV=environment).err
+        assert "there is no schema lab_colony" in refused and "--env local init" in refused
+        assert ("the lab's database is that of prod, with MY_PIPELINE_ENV=prod set" in refused) is said
+    project.run("local", "stop")
+
+
 #: A row whose number 0.14 could not hold, and one whose object it would not know.
 CAME = """
 import numpy as np

@@ -316,7 +316,12 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         statuses = adopt.adopt(
             options.pipeline, environment, schemas, again=again, types=types, report=progress.step, warn=warn
         )
-    show_status(options, environment, statuses, done=progress.done() if types else "")
+    done = [progress.done()] if types else []
+    project = options.pipeline.project
+    if environment.name != project.default_environment:
+        variable = f"{project.variable('ENV')}={environment.name}"
+        done.append(f"Scripts and notebooks work on {project.default_environment} unless {variable} is set.")
+    show_status(options, environment, statuses, done="\n".join(done))
 
 
 def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
