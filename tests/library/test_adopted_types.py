@@ -147,7 +147,10 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     assert (tables(mysql), rows(mysql)) == made.before
     killed(project, "--types", objects=3)
     killed(project, "--types", words="change subject_id")  # the table with numbers of its own
-    ok(project, "--env", "prod", "adopt", "--types")
+    state = " ".join(ok(project, "--env", "prod", "status", code=6).out.split())
+    assert "interrupted adopt --types goes on with it, adopt --undo takes it back" in state and "migrate" not in state
+    done = ok(project, "--env", "prod", "adopt").out  # whose words alone would change no table
+    assert "Went on with adopt of colony, rig, which was interrupted after " in done and " steps done in " in done
     count, wrong = adopted.differing(shown(project), made.values)
     assert not wrong and count > 100
 
