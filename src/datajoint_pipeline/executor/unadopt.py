@@ -176,7 +176,7 @@ def _together(heads: Mapping[tuple[str, int], Mapping[str, Any]], leader: Any) -
 
 def _refuse_since(run: Run) -> None:
     """Refuse rows that 0.14 could not read: their object is gone, or is not the one that they had the number of."""
-    connection, came, lost = run.target.connection, list[str](), list[str]()
+    connection, came, lost = run.target.connection, list[str](), list[tuple[int, str]]()
     tables = catalog.find(connection, run.databases).tables
     for step in run.group.steps:
         if not isinstance(step, Recoding):
@@ -192,9 +192,10 @@ def _refuse_since(run: Run) -> None:
         keys = [] if lost else old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
         came += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
     if lost:
+        count, why = sum(number for number, _ in lost), dict.fromkeys(reason for _, reason in lost)
         raise PipelineError(
-            f"The adoption cannot be taken back: {counted(len(lost), 'objects')} of DataJoint 0.14 cannot be read.",
-            f"It could not read them either: {_named(lost)}. Nothing was changed.",
+            f"The adoption cannot be taken back: {counted(count, 'objects')} of DataJoint 0.14 cannot be read.",
+            f"It could not read them either: {_named([*why])}. Nothing was changed.",
             "Give the old objects and their list back; their copies are still there.",
             exit_code=ExitCode.DATA_LOSS,
         )
