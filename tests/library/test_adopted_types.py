@@ -115,7 +115,16 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
     mysql.drop("dev_x_colony")
     assert "dev_x" not in other.err
-    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
+    # One is found by a name of its own, and refers to what is not there by this prefix.
+    version = project.read(project.module("version"))
+    project.write(project.module("version"), version + 'SCHEMA_DATABASES = {"rig": "lab_rig"}\n')
+    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab"')
+    for command in (["adopt"], ["adopt", "--types", "--dry-run"]):
+        wrong = ok(project, "--env", "prod", *command, code=4).err
+        assert "Error: There is no labcolony, but a lab_colony: is the prefix right?" in wrong
+        assert 'Say prefix="lab_"' in wrong and "lab_rig has the shape of no version" in wrong
+    project.write(project.module("version"), version)
+    project.replace(project.module("__init__"), 'prefix="lab"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
     assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
     assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
