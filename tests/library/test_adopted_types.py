@@ -115,7 +115,16 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     assert "There are no tables in other_colony, other_rig." in other.err and 'Say prefix="lab_"' in other.err
     mysql.drop("dev_x_colony")
     assert "dev_x" not in other.err
-    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab_"')
+    # One is found by a name of its own, and refers to what is not there by this prefix.
+    version = project.read(project.module("version"))
+    project.write(project.module("version"), version + 'SCHEMA_DATABASES = {"rig": "lab_rig"}\n')
+    project.replace(project.module("__init__"), 'prefix="other_"', 'prefix="lab"')
+    for command in (["adopt"], ["adopt", "--types", "--dry-run"]):
+        wrong = ok(project, "--env", "prod", *command, code=4).err
+        assert "Error: There is no labcolony, but a lab_colony: is the prefix right?" in wrong
+        assert 'Say prefix="lab_"' in wrong and "lab_rig has the shape of no version" in wrong
+    project.write(project.module("version"), version)
+    project.replace(project.module("__init__"), 'prefix="lab"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
     assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
     assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
@@ -124,7 +133,7 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
 def test_objects_that_are_missing_are_all_named_before_the_first_step(made: Made, mysql: Server) -> None:
     folder = made.store.rename(made.store.with_name("away"))
     gone = ok(made.project, "--env", "prod", "adopt", "--types", code=7)
-    assert "the store raw cannot be reached" in gone.err
+    assert "rig.Scan has 2 objects of frames that cannot be copied: the store raw cannot be reached" in gone.err
     made.store.mkdir()
     said = ok(made.project, "--env", "prod", "adopt", "--types", code=7).err
     lost = [path for path in folder.rglob("*") if path.is_file()]
@@ -147,9 +156,23 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     assert (tables(mysql), rows(mysql)) == made.before
     killed(project, "--types", objects=3)
     killed(project, "--types", words="change subject_id")  # the table with numbers of its own
-    ok(project, "--env", "prod", "adopt", "--types")
+    state = " ".join(ok(project, "--env", "prod", "status", code=6).out.split())
+    assert "interrupted adopt --types goes on with it, adopt --undo takes it back" in state and "migrate" not in state
+    done = ok(project, "--env", "prod", "adopt").out  # whose words alone would change no table
+    assert "Went on with adopt of colony, rig, which was interrupted after " in done and " steps done in " in done
     count, wrong = adopted.differing(shown(project), made.values)
     assert not wrong and count > 100
+
+
+def test_who_meets_the_empty_database_of_the_default_is_told_of_the_adopted_one(made: Made) -> None:
+    project = made.project
+    adopted = ok(project, "--env", "prod", "adopt").out
+    assert "Scripts and notebooks work on local unless MY_PIPELINE_ENV=prod is set." in adopted
+    for environment, said in (("", True), ("local", False)):
+        refused = project.python("-c", "from my_pipeline import colony", MY_PIPELINE_ENV=environment).err
+        assert "there is no schema lab_colony" in refused and "--env local init" in refused
+        assert ("the lab's database is that of prod, with MY_PIPELINE_ENV=prod set" in refused) is said
+    project.run("local", "stop")
 
 
 #: A row whose number 0.14 could not hold, and one whose object it would not know.
@@ -215,3 +238,19 @@ def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> 
     away.rename(made.store)
     ok(made.project, "--env", "prod", "adopt", "--undo")
     assert (tables(mysql), rows(mysql)) == made.before
+
+
+def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was_migrated(
+    made: Made, mysql: Server
+) -> None:
+    project = made.project
+    ok(project, "--env", "prod", "adopt", "--types")
+    project.replace(project.module("rig"), "    protocol : <blob>", "    room=null : int16\n    protocol : <blob>")
+    ok(project, "revise", "rig", "-m", "add room")
+    ok(project, "--env", "prod", "migrate")
+    for names in ([], ["colony"]):
+        refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err
+        assert "The adoption of colony, rig cannot be taken back; nothing was changed." in refused
+        assert "with lab_rig is no adoption but migrate, to rig 1.1.0." in refused and "journal" not in refused
+    assert "lab_rig is no adoption but migrate" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
+    ok(project, "--env", "prod", "status")

@@ -190,6 +190,7 @@ def test_report_names_each_line_of_a_pipeline_of_0_14(copied: dict[str, Path]) -
     ]
     given = " ".join(says["init-lines"].split())
     assert 'prefix="odour_", default_environment=' in given and 'command="odours"' in given
+    assert "ODOURS_ENV=prod has them work on prod" in given
 
 
 def test_report_in_words_has_path_line_rule_and_what_to_write(copied: dict[str, Path]) -> None:

@@ -88,6 +88,9 @@ def test_the_edits_of_the_report_make_a_flat_package_ready_where_it_is(bare: dic
     lines = [line[4:] for line in project.splitlines()[1:-1]]
     (folder / "pyproject.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     ignored = next(row["do"] for row in found(folder) if row["rule"] == "ignore-lines")
+    (folder / "dj_local_conf.json").rename(folder / "away.json")  # its server stands in datajoint.json, too
+    assert 'default_environment="dev"' in next(row["do"] for row in found(folder) if row["rule"] == "init-lines")
+    (folder / "away.json").rename(folder / "dj_local_conf.json")
     (folder / ".gitignore").write_text("\n".join(line.strip() for line in ignored.splitlines()[1:]), encoding="utf-8")
     edit(folder, {path.removeprefix("src/"): pairs for path, pairs in pipelines.LEGACY_EDITS.items()})
     git(folder, "rm", "--quiet", "setup.py", "requirements.txt", "dj_local_conf.json")

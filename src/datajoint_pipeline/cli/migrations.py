@@ -313,10 +313,15 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         return
     with Progress("Adopting") as progress:
         warn = progress.aside(render.warning)
-        statuses = adopt.adopt(
+        adopted = adopt.adopt(
             options.pipeline, environment, schemas, again=again, types=types, report=progress.step, warn=warn
         )
-    show_status(options, environment, statuses, done=progress.done() if types else "")
+    done = [*adopted.resumed, *([progress.done()] if types or adopted.resumed else [])]
+    project = options.pipeline.project
+    if environment.name != project.default_environment:
+        variable = f"{project.variable('ENV')}={environment.name}"
+        done.append(f"Scripts and notebooks work on {project.default_environment} unless {variable} is set.")
+    show_status(options, environment, adopted.statuses, done="\n".join(done), resumed=adopted.resumed)
 
 
 def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:

@@ -57,6 +57,8 @@ def _table(*columns: str) -> Table:
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
     """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
+    from ..planner.status import way_back, way_on
+
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
     table = _table("schema", "on the server", "code", "database", "state", "")
@@ -69,8 +71,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         elif schema.state.value == "unreadable":
             remark = "this account has no right on it, so it cannot tell whether it is there"
         if schema.state.value == "interrupted":
-            back = ", rollback --interrupted takes it back where it can" if backend == "mysql" else ""
-            remark = f"migrate goes on with it{back}"
+            back = f", {way_back(schema.run)} takes it back where it can" if backend == "mysql" else ""
+            remark = f"{way_on(schema.run)} goes on with it{back}"
         if schema.draft:
             remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
         table.add_row(

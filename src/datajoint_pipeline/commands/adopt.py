@@ -10,7 +10,6 @@ from ..executor.runs import Report
 from ..history import asked
 from ..planner import impact
 from ..planner.impact import Impact
-from ..planner.status import SchemaStatus
 from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
@@ -25,7 +24,7 @@ def adopt(
     types: bool = False,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,
-) -> list[SchemaStatus]:
+) -> adopting.Adopted:
     """Record versions; see :func:`datajoint_pipeline.executor.adopt.adopt` for the parameters."""
     require_explicit(pipeline.project, environment, "adopt")
     asked.refuse(pipeline.project.files, schemas)

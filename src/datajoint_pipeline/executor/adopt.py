@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from .. import journal
 from ..history import baselines
@@ -14,6 +15,14 @@ from ..planner.target import Target
 from . import apply, owners, resume, runs
 
 
+@dataclass(frozen=True)
+class Adopted:
+    """Where every schema stands, and what was gone on with that had been interrupted, each in a sentence."""
+
+    statuses: list[SchemaStatus]
+    resumed: list[str]
+
+
 def adopt(
     target: Target,
     chosen: Iterable[str] = (),
@@ -21,7 +30,7 @@ def adopt(
     again: bool = False,
     types: bool = False,
     report: runs.Report = lambda words, number, of: None,
-) -> list[SchemaStatus]:
+) -> Adopted:
     """Record the version of every schema that has tables and no record, where its shape is that of a version.
 
     Parameters
@@ -43,7 +52,7 @@ def adopt(
         If a schema has the shape of no version; then nothing was recorded.
     """
     with apply.alone(target):
-        resume.resume(target, report)
+        resumed = resume.resume(target, report)
         baselines.write(target.files, target.code_tables())
         deployment = Deployment.read(target)
         chosen = list(chosen)
@@ -62,7 +71,7 @@ def adopt(
         _record(deployment, like)
         if retyping is not None:
             apply.apply(deployment, retyping, "adopt", report)
-        return drift.read(target)
+        return Adopted(drift.read(target), resumed)
 
 
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:

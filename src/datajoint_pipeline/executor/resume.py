@@ -17,7 +17,7 @@ from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
 from ..operations.structure import AddForeignKey, AddIndex, DropIndex
-from ..planner import impact, resuming, undoing
+from ..planner import impact, resuming, status, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import Group
@@ -49,21 +49,21 @@ class Interrupted:
         return self.head.get(UNDO)
 
 
-def resume(target: Target, report: runs.Report) -> bool:
-    """Go on with the runs that were interrupted; tell whether there was any.
+def resume(target: Target, report: runs.Report) -> list[str]:
+    """Go on with the runs that were interrupted; say which these were, and how far they had come.
 
     Raises
     ------
     PipelineError
         If one cannot be gone on with, or a step of it fails.
     """
-    found = False
+    found = list[str]()
     while (began := interrupted(target)) is not None:
         if began.undo is not None:
             raise PipelineError(
                 "An interrupted run is being taken back, and that was interrupted, too.",
                 "It cannot be gone on with from there.",
-                f"Run {target.command} rollback --interrupted once more.",
+                f"Run {target.command} {status.way_back(began.head['plan']['kind'])} once more.",
                 exit_code=ExitCode.INTERRUPTED,
             )
         run = planned(target, began)
@@ -72,8 +72,11 @@ def resume(target: Target, report: runs.Report) -> bool:
             runs.withdraw(target, began.members)
         else:
             note(run, began)
+            done, schemas = sum(e.state == steplog.DONE for e in run.entries), ", ".join(run.group.schemas)
             run.finish(report)
-            found = True
+            kind = began.head["plan"]["kind"]
+            far = f"which was interrupted after {done} of {len(run.group.steps)} steps"
+            found.append(f"Went on with {kind} of {schemas}, {far}.")
     return found
 
 

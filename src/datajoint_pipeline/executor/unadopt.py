@@ -64,6 +64,7 @@ def unadopt(target: Target, chosen: Iterable[str] = (), report: runs.Report = la
         if began is None:
             _refuse_others(deployment, {n: r for n, r in records.items() if n not in adopted}, chosen, bool(adopted))
         heads = steplog.heads(target.connection, {n: deployment.databases[n] for n in deployment.records})
+        _refuse_later(deployment, adopted, heads)
         while adopted:
             name = max(adopted, key=lambda schema: adopted[schema].started_at)
             if (name, adopted[name].id) in heads:
@@ -138,9 +139,44 @@ def _refuse_others(deployment: Deployment, others: Mapping[str, journal.Record],
         raise PipelineError("There is no adoption to take back.", "No schema has a record of one.", "Run status.")
 
 
+def _refuse_later(
+    deployment: Deployment, adopted: Mapping[str, journal.Record], heads: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> None:
+    """Refuse where something else was done with a schema whose types were adopted together with those of others.
+
+    Their tables refer to each other, so none of them is taken back without the rest.
+    """
+    for name, record in adopted.items():
+        leader = heads.get((name, record.id), {}).get("leader")
+        together = _together(heads, leader)
+        for schema, run in together.items():
+            last = deployment.records.get(schema)
+            if last is None or last.id <= run:
+                continue  # what cannot be true is found where the run is read
+            database, command = deployment.databases[schema], deployment.target.command
+            why = f"is no adoption but {last.kind}, to {schema} {last.version}."
+            do = "Only an adoption that nothing came after can be taken back; what was adopted together goes together."
+            if last.kind == "adopt":
+                why, do = "is to adopt it again.", f"Take that back first: {command} adopt --undo {schema}."
+            raise PipelineError(
+                f"The adoption of {', '.join(together)} cannot be taken back; nothing was changed.",
+                f"The last that was done with {database} {why}",
+                do,
+            )
+
+
+def _together(heads: Mapping[tuple[str, int], Mapping[str, Any]], leader: Any) -> dict[str, int]:
+    """Give the runs that were one, by schema; none where the record cannot be read, which is refused elsewhere."""
+    try:
+        members = heads[str(leader["schema"]), int(leader["run"])]["members"]
+        return {str(member["schema"]): int(member["run"]) for member in members}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
 def _refuse_since(run: Run) -> None:
     """Refuse rows that 0.14 could not read: their object is gone, or is not the one that they had the number of."""
-    connection, came, lost = run.target.connection, list[str](), list[str]()
+    connection, came, lost = run.target.connection, list[str](), list[tuple[int, str]]()
     tables = catalog.find(connection, run.databases).tables
     for step in run.group.steps:
         if not isinstance(step, Recoding):
@@ -156,9 +192,10 @@ def _refuse_since(run: Run) -> None:
         keys = [] if lost else old_objects.since(connection, what.place, table.primary_key, kept, what.source, kind)
         came += [f"{step.table} {_shown(key)} ({what.source})" for key in keys]
     if lost:
+        count, why = sum(number for number, _ in lost), dict.fromkeys(reason for _, reason in lost)
         raise PipelineError(
-            f"The adoption cannot be taken back: {counted(len(lost), 'objects')} of DataJoint 0.14 cannot be read.",
-            f"It could not read them either: {_named(lost)}. Nothing was changed.",
+            f"The adoption cannot be taken back: {counted(count, 'objects')} of DataJoint 0.14 cannot be read.",
+            f"It could not read them either: {_named([*why])}. Nothing was changed.",
             "Give the old objects and their list back; their copies are still there.",
             exit_code=ExitCode.DATA_LOSS,
         )

@@ -302,10 +302,10 @@ def _old_objects(table: dj.FreeTable, source: str) -> OldObjects | None:
     return OldObjects(table.connection, table.database, *kind) if kind else None
 
 
-def unreadable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> list[str]:
-    """Name the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be copied for a type.
+def unreadable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> list[tuple[int, str]]:
+    """Find the objects of DataJoint 0.14 that an attribute has the numbers of and that cannot be copied for a type.
 
-    Each is read.
+    Each is read. Gives how many cannot be copied for a reason, and the reason.
     """
     import datajoint as dj
 

@@ -119,8 +119,8 @@ class OldObjects:
             raise Unreadable(f"{found['path']} is not what was written there")
         return Stored(json.dumps(found))
 
-    def refused(self, numbers: list[bytes], type_: str = "") -> Iterator[str]:
-        """Name the objects that cannot be read, or copied for a type, each with the reason; every one is read."""
+    def refused(self, numbers: list[bytes], type_: str = "") -> Iterator[tuple[int, str]]:
+        """Give how many objects cannot be read, or copied for a type, for a reason that names them; each is read."""
         to = _store_of(type_) if type_ else self.store
         for name in dict.fromkeys((self.store, to)):
             try:
@@ -129,7 +129,7 @@ class OldObjects:
                 if not backend.exists("") and backend.protocol == "file":
                     raise Unreadable(f"there is no folder {backend._full_path('')}")
             except Exception as error:
-                yield f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"
+                yield len(numbers), f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"
                 return
         for number in numbers:
             try:
@@ -141,7 +141,7 @@ class OldObjects:
             except Exception as error:
                 if server_errors.of(error):
                     raise  # the object is not to blame
-                yield f"{UUID(bytes=number)}: {_reason(error)}"
+                yield 1, f"{UUID(bytes=number)}: {_reason(error)}"
 
     def is_of(self, number: bytes, text: str) -> bool:
         """Tell whether a column still holds what :meth:`stored` gave of an object."""
@@ -234,8 +234,10 @@ def _reason(error: Exception) -> str:
 
 def unreadable(
     connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str], type_: str = ""
-) -> list[str]:
-    """Name the objects that a column has the numbers of and that cannot be read, or copied; each is read.
+) -> list[tuple[int, str]]:
+    """Find the objects that a column has the numbers of and that cannot be read, or copied; each is read.
+
+    Gives how many cannot be for a reason, and the reason, which names them or their store.
 
     Parameters
     ----------

@@ -92,32 +92,65 @@ def refuse_elsewhere(deployment: Deployment, chosen: Iterable[str]) -> None:
     PipelineError
         If so; it names the databases.
     """
-    target, chosen = deployment.target, list(chosen)
+    chosen = list(chosen)
     wanted = [name for name in deployment.histories if not chosen or name in chosen]
-    if deployment.records or any(name in deployment.shapes and deployment.shapes[name].tables for name in wanted):
+    if deployment.records or any(_is_there(deployment, name) for name in wanted):
         return
+    if found := _elsewhere(deployment, wanted):
+        raise PipelineError(
+            f"There are no tables in {', '.join(deployment.databases[name] for name in wanted)}.",
+            _places(found),
+            _called_as(deployment, found),
+            exit_code=ExitCode.PENDING,
+        )
+
+
+def _is_there(deployment: Deployment, name: str) -> bool:
+    return name in deployment.shapes and bool(deployment.shapes[name].tables)
+
+
+def _elsewhere(deployment: Deployment, wanted: Iterable[str]) -> dict[str, list[str]]:
+    """Find the databases that have the tables of some schemas, by schema."""
     latest = {name: history.latest for name in wanted if (history := deployment.histories[name]).latest is not None}
     tables = {name: {t.name.table for t in shot.shape} for name, shot in latest.items() if shot is not None}
-    found = elsewhere.databases_with(target.connection, tables)
-    found = {name: kept for name, where in found.items() if (kept := [d for d in where if not d.startswith(_OWN)])}
-    if not found:
-        return
-    plain = target.prefix.removeprefix("dev_")
+    found = elsewhere.databases_with(deployment.connection, tables)
+    return {name: kept for name, where in found.items() if (kept := [d for d in where if not d.startswith(_OWN)])}
+
+
+def _places(found: Mapping[str, list[str]]) -> str:
+    return " ".join(f"Those of {name} are in {', '.join(where[:_NAMED])}." for name, where in found.items())
+
+
+def _called_as(deployment: Deployment, found: Mapping[str, list[str]]) -> str:
+    """Say how the code gets to the databases that :func:`_elsewhere` found."""
+    target = deployment.target
     ends = [
         {database.removesuffix(name) for database in where if database.endswith(name)} for name, where in found.items()
     ]
     common = set.intersection(*ends)
-    if plain in common and target.environment != "prod":
-        do = f"The lab's databases are those of prod: run {target.program} --env prod adopt."
-    elif common:
-        do = f'Say prefix="{sorted(common)[0]}" in the package\'s __init__.py, then {target.program} --env prod adopt.'
-    else:
-        do = "Call the schema modules and the prefix in the package's __init__.py as the databases are called."
-    raise PipelineError(
-        f"There are no tables in {', '.join(deployment.databases[name] for name in wanted)}.",
-        " ".join(f"Those of {name} are in {', '.join(where[:_NAMED])}." for name, where in found.items()),
-        do,
-        exit_code=ExitCode.PENDING,
+    if target.prefix.removeprefix("dev_") in common and target.environment != "prod":
+        return f"The lab's databases are those of prod: run {target.program} --env prod adopt."
+    if common:
+        prefix, command = sorted(common)[0], f"{target.program} --env prod adopt"
+        return f'Say prefix="{prefix}" in the package\'s __init__.py, then {command}.'
+    return "Call the schema modules and the prefix in the package's __init__.py as the databases are called."
+
+
+def _of_wrong_prefix(deployment: Deployment, error: PipelineError) -> PipelineError:
+    """Say before anything else of a refusal that schemas which are not there have their tables in other databases.
+
+    Some schemas may be there all the same, by a name of their own, and differ in what they refer to.
+    """
+    absent = [n for n in deployment.histories if n not in deployment.records and not _is_there(deployment, n)]
+    if not absent or not (found := _elsewhere(deployment, absent)):
+        return error
+    (name, where), more = next(iter(found.items())), len(found) - 1
+    others = f", and so for {more} more" if more else ""
+    return PipelineError(
+        f"There is no {deployment.databases[name]}, but a {where[0]}{others}: is the prefix right?",
+        f"{_places(found)} {error.what}",
+        _called_as(deployment, found),
+        exit_code=error.exit_code,
     )
 
 
@@ -131,13 +164,14 @@ def refusal(deployment: Deployment, names: list[str], *, only_types: bool = Fals
     elif any(old_objects.kind_of(a.type) for name in names for t in deployment.shapes[name] for a in t.attributes):
         do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
     one = len(names) == 1
-    return PipelineError(
+    error = PipelineError(
         f"{', '.join(deployment.databases[name] for name in names)} "
         + (f"has the shape of no version of {names[0]}." if one else "have the shapes of no versions of theirs."),
         " ".join(text if one else f"{name}: {text}" for name, text in described.items()),
         do,
         exit_code=ExitCode.DRIFT,
     )
+    return _of_wrong_prefix(deployment, error)
 
 
 def _described(deployment: Deployment, name: str, *, only_types: bool) -> str:

@@ -65,7 +65,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     found = []
     for s in statuses:
         if s.name in drifted & with_others:
-            s = replace(s, state=State.INTERRUPTED, pending=())
+            run = next((other.run for other in statuses if other.state is State.INTERRUPTED), "")
+            s = replace(s, state=State.INTERRUPTED, pending=(), run=run)
         elif s.name in drifted:
             texts = _explained(target, s, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
             s = replace(s, state=State.DRIFTED, drift=texts)

@@ -604,9 +604,9 @@ def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -
     """Count values that another codec cannot hold."""
     what = step.conversion
     if lost := unreadable(connection, what.place, what.source, what.type):
-        words = f"objects of {what.source} that cannot be copied: {'; '.join(lost)}"
+        words = f"objects of {what.source} that cannot be copied: {'; '.join(why for _, why in lost)}"
         name = TableName(step.table.schema, what.place[1])
-        group.violations.append(Violation(name, "stored", len(lost), words, (what.source,)))
+        group.violations.append(Violation(name, "stored", sum(count for count, _ in lost), words, (what.source,)))
     found, why = unstorable(connection, what.place, what.source, what.type)
     if found:
         words = f"values of {what.source} that {what.type} cannot hold ({why})"

@@ -43,6 +43,16 @@ EXIT_CODES = {
 }
 
 
+def way_on(run: str) -> str:
+    """Give the command that goes on with an interrupted run, by what the journal calls it."""
+    return "adopt --types" if run == "adopt" else "migrate"
+
+
+def way_back(run: str) -> str:
+    """Give the command that takes an interrupted run back."""
+    return "adopt --undo" if run == "adopt" else "rollback --interrupted"
+
+
 @dataclass(frozen=True)
 class SchemaStatus:
     """Where one schema stands.
@@ -69,6 +79,8 @@ class SchemaStatus:
         The tables, or the journal, that this account may not read; none where it has no right on any.
     tables : int
         How many tables there are that are not hidden, as far as that was looked at.
+    run : str
+        What was interrupted, as the journal calls it; empty where nothing was.
     """
 
     name: str
@@ -82,6 +94,7 @@ class SchemaStatus:
     draft: bool = False
     unreadable: tuple[str, ...] = ()
     tables: int = 0
+    run: str = ""
 
 
 def read(target: Target) -> list[SchemaStatus]:
@@ -134,7 +147,7 @@ def judge(
         state = State.UNRECORDED if found is not None and found.tables else State.ABSENT
         return SchemaStatus(name, database, code_version, None, state)
     if record.status != journal.DONE:
-        return SchemaStatus(name, database, code_version, record.previous_version, State.INTERRUPTED)
+        return SchemaStatus(name, database, code_version, record.previous_version, State.INTERRUPTED, run=record.kind)
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
     pending = migration_files.pending(files, name, record.version) if state is State.BEHIND else ()

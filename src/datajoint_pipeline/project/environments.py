@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..errors import PipelineError
 from ..planner.target import DEV, LOCAL, PROD
+from . import settings
 from .project import Project
 
 #: Environments that a person names; ``test`` is for tests.
@@ -78,6 +79,18 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
         f"It was named by {source}; there are {', '.join(NAMES)}.",
         f"Say for example {project.program} --env local status.",
     )
+
+
+def others(project: Project, environment: Environment) -> str:
+    """Say how scripts and notebooks get to the lab's database, where nobody chose the environment and it is another;
+    nothing where no server is named.
+    """
+    variable = project.variable("ENV")
+    if environment.name == PROD or environment.explicit or os.environ.get(variable):
+        return ""
+    if environment.embedded and not settings.names_server(project):
+        return ""
+    return f"{environment.name} was meant by default: the lab's database is that of prod, with {variable}=prod set."
 
 
 def _make(project: Project, name: str, before: str, catalog: str, explicit: bool) -> Environment:

@@ -18,7 +18,7 @@ from ..planner.target import Target
 _LOG = logging.getLogger(__name__)
 
 
-def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> None:
+def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str, *, others: str = "") -> None:
     """Raise unless the database has the version of the schema that the code has.
 
     Parameters
@@ -29,6 +29,8 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
         What :func:`survey` found.
     name : str
         The schema.
+    others : str, optional
+        How to get to another database, which may be the one that is meant where this has no such schema.
     """
     if name not in target.versions:
         raise PipelineError(
@@ -52,7 +54,7 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str) -> 
     match found.state:
         case status.State.ABSENT:
             why = f"The code has version {found.code_version}; there is no schema {found.database}."
-            do = f"Run {command} init to make it."
+            do = f"Run {command} init to make it." if not others else f"{others} {command} init makes one here."
         case status.State.UNRECORDED:
             why = f"The code has version {found.code_version}; {found.database} holds tables and no version."
             do = f"Look at it with {command} status before you change anything."

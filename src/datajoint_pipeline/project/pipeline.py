@@ -393,5 +393,6 @@ class Pipeline:
             with self._lock:
                 if self._statuses is None:
                     self._statuses = guard.survey(target)
-                guard.require(target, self._statuses, name)
+                others = environments.others(self.project, environment)
+                guard.require(target, self._statuses, name, others=others)
         return {"schema_name": environment.database(name), "connection": connection, "create_schema": False}

@@ -190,6 +190,14 @@ def flatten(content: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def names_server(project: Project) -> bool:
+    """Tell whether somebody has said which server ``dev`` and ``prod`` are on, or who uses it."""
+    flat = {} if ignores_files() else flatten(read(project)[0])
+    host = os.environ.get("DJ_HOST") or flat.get("database.host")
+    user = os.environ.get("DJ_USER") or flat.get("database.user")
+    return host not in (None, "", "localhost") or bool(user) or (project.root / ".secrets" / "database.user").is_file()
+
+
 def file_problems(project: Project) -> Iterator[Problem]:
     content, broken = read(project)
     if broken:

@@ -58,6 +58,16 @@ def read(root: Path) -> dict[str, Any] | None:
     return content
 
 
+def current(root: Path) -> dict[str, Any]:
+    """Return what ``datajoint.json`` says of the database; nothing where it cannot be read, which others say."""
+    try:
+        content = json.loads((root / "datajoint.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    found = content.get("database") if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def prefix_of(content: Mapping[str, Any]) -> str:
     """Return the prefix of schemas that ``custom`` gives."""
     custom = content.get("custom")

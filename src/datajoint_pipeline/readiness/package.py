@@ -75,6 +75,9 @@ def _init(project: Project, schemas: Schemas) -> Iterator[Finding]:
     if missing:
         what = "The package does not say what the library asks of it."
         do = "Put at its top:\n" + "\n".join(f"    {line}" for line in missing)
+        if "pipeline" in wanted and "pipeline" not in defined and project.environment != "prod":
+            do += f"\nScripts and notebooks work on {project.environment} then; "
+            do += f"{project.package.upper()}_ENV=prod has them work on prod."
         yield Finding(project.shown(path), 1, "init-lines", what, do)
     own = next((module for module in schemas.modules.values() if not module.name), None)
     eager = sorted(schemas.holders & set(own.early_imports)) if own else []

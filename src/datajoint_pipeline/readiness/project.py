@@ -142,7 +142,7 @@ def find(root: Path, package: str | None = None) -> Project:
         (answered.get("schema_prefix") or configuration.prefix_of(former)) if explicit is None else explicit
     )
     project.settled = bool(answered or project.prefix or explicit is not None)
-    project.environment = answered.get("default_environment") or ("dev" if _names_server(former) else "local")
+    project.environment = answered.get("default_environment") or ("dev" if _names_server(root, former) else "local")
     return project
 
 
@@ -275,8 +275,10 @@ def _explicit_prefix(project: Project) -> str | None:
     return None
 
 
-def _names_server(former: Mapping[str, object]) -> bool:
-    return former.get("database.host") not in (None, "", "localhost", "127.0.0.1")
+def _names_server(root: Path, former: Mapping[str, object]) -> bool:
+    """Tell whether the configuration of 0.14, or that of DataJoint 2, names a server."""
+    named = [former.get("database.host"), configuration.current(root).get("host")]
+    return any(host not in (None, "", "localhost", "127.0.0.1") for host in named)
 
 
 def files(project: Project) -> Reading:
