@@ -137,6 +137,11 @@ class Token(dj.Manual):
     unique index (x)
     index (v, w)
     """
+
+
+@schema
+class Coin(dj.Manual):
+    definition = "coin : uuid"
 '''
 CUT = (
     ("    u : uuid", "    uu : varchar(10)"),
@@ -179,6 +184,20 @@ def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project,
     assert states(odd)["life"] == ("behind", "1.2.0") and "drift" not in ok(odd, "status", code=3).out
     ok(odd, "migrate", "--allow-data-loss", "--no-backup")
     assert ok(odd, "status").code == 0
+
+    # Nothing can stand in for a key: the refusal names a way, which works.
+    server.execute(f"INSERT INTO dev_life.coin (coin) VALUES ({uid(1)})")
+    revise(odd, ("coin : uuid", "coin : varchar(12)"))
+    ok(odd, "migrate", "--allow-data-loss")
+    refused = ok(odd, "rollback", "life", "--to", "1.2.0", code=7)
+    is_sentence(refused)
+    assert not any(word in refused.err for word in ("using=", "--dry-run", "--allow-data-loss")), refused.err
+    revise(odd, ("coin : varchar(12)", "coin : varchar(36)"))
+    ok(odd, "migrate")
+    whole = "00000001-0000-0000-0000-000000000001"
+    server.execute(f"UPDATE dev_life.coin SET coin = '{whole}'")
+    ok(odd, "rollback", "life", "--to", "1.2.0")
+    assert server.execute(f"SELECT COUNT(*) FROM dev_life.coin WHERE coin = {uid(1)}") == [(1,)]
 
 
 def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
