@@ -122,6 +122,84 @@ def test_every_value_comes_back_after_it_was_cut(odd: Project, server: Server) -
     assert backups(odd) == [path]
 
 
+#: What is cut beside another name, in indexes, and where somebody wrote since.
+TOKEN = '''
+
+@schema
+class Token(dj.Manual):
+    definition = """
+    token_id : int32
+    ---
+    u : uuid
+    v = null : uuid
+    w : datetime
+    x : uuid
+    unique index (x)
+    index (v, w)
+    """
+
+
+@schema
+class Coin(dj.Manual):
+    definition = "coin : uuid"
+'''
+CUT = (
+    ("    u : uuid", "    uu : varchar(10)"),
+    ("    v = null : uuid", "    v = null : varchar(12)"),
+    ("    w : datetime", "    w : date"),
+    ("    x : uuid", "    x : varchar(12)"),
+)
+
+
+def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project, server: Server) -> None:
+    """And where somebody wrote a value, or put in a row, since the cut."""
+    odd.write(odd.module("life"), odd.read(odd.module("life")) + TOKEN)
+    ok(odd, "revise", "-m", "tokens")
+    ok(odd, "migrate")
+
+    def uid(number: int) -> str:
+        return f"X'{number:08}{number:024}'" if server.backend == "mysql" else f"'{number:08}{number:024}'"
+
+    for n in (1, 2, 3):
+        values = f"{n}, {uid(n)}, {uid(n + 10)}, '2020-01-01 10:11:12', {uid(n + 20)}"
+        server.execute(f"INSERT INTO dev_life.token (token_id, u, v, w, x) VALUES ({values})")
+    columns = "token_id, u, v, w, x"
+    before = table(server, "token", columns)
+    revise(odd, *CUT, said=("--rename", "Token.u=uu"))
+    ok(odd, "migrate", "--allow-data-loss")
+    (path,) = backups(odd)
+    server.execute(
+        "UPDATE dev_life.token SET v = 'hand' WHERE token_id = 2",
+        "INSERT INTO dev_life.token (token_id, uu, v, w, x) VALUES (4, 'new', NULL, '2020-01-02', 'new')",
+    )
+    is_sentence(odd.run("restore", str(path)))
+    told = ok(odd, "rollback", "life", "--to", "1.2.0")
+    said = " ".join((told.out + told.err).split())
+    assert "What was left of life.Token.uu, life.Token.v, life.Token.x is soft-deleted" in said, said
+    assert "3 values written since the cut are in no backup" in said, said
+    kept = "_dropped_uu, _dropped_v, _dropped_x"
+    assert ("new", None, "new") in table(server, "token", kept) and "hand" in str(table(server, "token", kept))
+    ok(odd, "restore", path.name, "--overwrite")
+    assert [row for row in table(server, "token", columns) if row[0] != 4] == before
+    assert states(odd)["life"] == ("behind", "1.2.0") and "drift" not in ok(odd, "status", code=3).out
+    ok(odd, "migrate", "--allow-data-loss", "--no-backup")
+    assert ok(odd, "status").code == 0
+
+    # Nothing can stand in for a key: the refusal names a way, which works.
+    server.execute(f"INSERT INTO dev_life.coin (coin) VALUES ({uid(1)})")
+    revise(odd, ("coin : uuid", "coin : varchar(12)"))
+    ok(odd, "migrate", "--allow-data-loss")
+    refused = ok(odd, "rollback", "life", "--to", "1.2.0", code=7)
+    is_sentence(refused)
+    assert not any(word in refused.err for word in ("using=", "--dry-run", "--allow-data-loss")), refused.err
+    revise(odd, ("coin : varchar(12)", "coin : varchar(36)"))
+    ok(odd, "migrate")
+    whole = "00000001-0000-0000-0000-000000000001"
+    server.execute(f"UPDATE dev_life.coin SET coin = '{whole}'")
+    ok(odd, "rollback", "life", "--to", "1.2.0")
+    assert server.execute(f"SELECT COUNT(*) FROM dev_life.coin WHERE coin = {uid(1)}") == [(1,)]
+
+
 def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
     before = table(server, "odd"), table(server, "weight", "animal_id, day, grams")
     odd.write(odd.module("life"), odd.read(odd.module("life")).replace(ODD, ""))

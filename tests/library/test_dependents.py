@@ -329,3 +329,75 @@ def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anythi
         server.execute("SELECT _dropped_name FROM dev_life.animal", f"DROP {what}")
     ok(living, "purge", "--allow-data-loss")
     assert ok(living, "status").code == 0
+
+
+ROOMS = '''
+
+@schema
+class Room(dj.Manual):
+    definition = "room : varchar(8)"
+
+
+@schema
+class Rig(dj.Manual):
+    definition = """
+    rig : varchar(8)
+    ---
+    -> Room
+    """
+'''
+
+SESSION = '''
+
+@schema
+class Session(dj.Manual):
+    definition = """
+    session : int32
+    ---
+    rig : varchar(8)
+    room : varchar(8)
+    """
+'''
+
+
+def test_a_trigger_that_refuses_rows_that_an_attribute_needs_as_a_foreign_key(project: Project, mysql: Server) -> None:
+    """It is tried with what the rows will have; and where the run stops after they were put in, they stay."""
+    with made(mysql, project) as living:
+        life, work = living.module("life"), living.module("work")
+        living.write(life, living.read(life) + ROOMS)
+        living.write(work, living.read(work) + SESSION)
+        ok(living, "revise", "-m", "rooms")
+        ok(living, "migrate")
+        mysql.execute("INSERT INTO dev_work.session (session, rig, room) VALUES (1, 'r1', 'R77'), (2, 'r2', 'R77')")
+        before, text = mysql.execute("SHOW CREATE TABLE dev_work.session"), living.read(work)
+        migrations = living.folder / "src/my_pipeline/migrations/work"
+        for number, (room, option) in enumerate(
+            (("    room : varchar(8)\n", "--fill Rig.room=R77"), ("", "--drop Session.room"))
+        ):
+            changed = text.replace("    rig : varchar(8)\n    room : varchar(8)\n", f"    -> life.Rig\n{room}")
+            living.write(work, changed)
+            ok(living, "revise", "-m", "rigs", "--insert", "Rig", "--insert", "Room", *option.split())
+            for table, title in (("room", "Room"), ("rig", "Rig")):
+                closed = (
+                    f"BEFORE INSERT ON dev_life.{table} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'shut'"
+                )
+                mysql.execute(f"CREATE TRIGGER dev_life.shut {closed}")
+                for arguments in (("migrate", "--dry-run"), ("migrate",)):
+                    said = ok(living, *arguments, code=1)
+                    words = f"life.{title} has 1 trigger that refuses rows that the migration puts in (shut: shut)"
+                    assert words in " ".join((said.out + said.err).split()), said.out + said.err
+                mysql.execute("DROP TRIGGER dev_life.shut")
+            assert states(living)["work"] == ("behind", "1.1.0") and not mysql.execute("SELECT * FROM dev_life.room")
+            if number == 0:
+                ok(living, "revise", "--undo")
+        (path,) = migrations.glob("*_rigs.py")
+        kept = path.read_text()
+        broken = '    RunSQL("tell", mysql="UPDATE {work}.absent SET a = 1", postgresql=""),\n]\n'
+        path.write_text(kept.replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]") + broken)
+        assert "Or take back what it did" in ok(living, "migrate", code=6).err
+        ok(living, "rollback", "--interrupted")
+        assert mysql.execute("SHOW CREATE TABLE dev_work.session") == before
+        assert mysql.execute("SELECT rig, room FROM dev_life.rig ORDER BY rig") == [("r1", "R77"), ("r2", "R77")]
+        path.write_text(kept)
+        ok(living, "migrate")
+        assert ok(living, "status").code == 0

@@ -174,6 +174,13 @@ def test_purge_leaves_what_no_recorded_run_soft_deleted(dropped: Project, server
         f"INSERT INTO dev_work.{quote}~dropped_mine{quote} VALUES (1)",
     )
     mine = {("dev_life", "weight", "_dropped_note"), ("dev_work", "~dropped_mine", "a")}
+    said = "Weight has a hidden attribute _dropped_note that no migration made: drop it by hand."
+    dropped.replace(dropped.module("life"), "grams : float64", "mood = null : int32\n    grams : float64")
+    ok(dropped, "revise", "-m", "mood")  # with the code a version ahead
+    for command, code in (("status", 4), ("diff", 0), ("migrate", 4)):
+        result = ok(dropped, command, code=code)
+        shown = " ".join((result.out + result.err).split())
+        assert said in shown and "_dropped_colour" not in shown and "as the code has it now" not in shown, shown
     done = ok(dropped, "purge", "--allow-data-loss", "--no-backup")
     assert {row for row in left(server) if "dropped" in "".join(row)} == mine
     assert "life.Weight _dropped_note" in done.err and "work.~dropped_mine" in done.err, done.err

@@ -163,7 +163,7 @@ def build(
     inserts, changed = list[Step](), {*alterations, *renamed.values(), *(table.name for table in created)}
     for name in order:
         rows = list(parents.insert_rows(dialect, after, name, origins.rows.get(name, [])))
-        probed += _inserted(dialect, rows, inserts, {name}, changed)
+        probed += _inserted(dialect, rows, inserts, changed)
         steps += rows
     for name in order:
         if name in origins.tables:
@@ -172,12 +172,12 @@ def build(
                     # Rows that are put in need their own parents first, which another of these keys may put in.
                     others = [k for k in after[name].foreign_keys if k != key and (name, k) not in present | later]
                     first = [k for k in others if k.parent in parents.above(after, key.parent)]
-                    rows = [
-                        step
-                        for k in (*first, key)
-                        for step in parents.insert_missing(dialect, name, k, origins, before, after)
-                    ]
-                    probed += _inserted(dialect, rows, inserts, {name}, changed)
+                    rows, tried = list[Step](), list[Step]()
+                    for k in (*first, key):
+                        made = parents.insert_missing(dialect, name, k, origins, before, after)
+                        rows += made
+                        tried += parents.tried(dialect, name, k, origins, before, after) if name in changed else made
+                    probed += _inserted(dialect, tried, inserts, changed)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     added = dialect.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     steps += [*rows, *dialect.after_rows(rows, added, name)]
@@ -195,14 +195,14 @@ def build(
 
 
 def _inserted(
-    dialect: Dialect, rows: list[Step], before: list[Step], read: set[TableName], changed: Collection[TableName]
+    dialect: Dialect, rows: list[Step], before: list[Step], changed: Collection[TableName]
 ) -> list[tuple[TableName, Probe]]:
     """Give the queries that try whether triggers refuse rows that are put in, after those of ``before``.
 
     These are added to that. Only where no statement on the tables comes first, so that rows can be put in at once.
     """
     before += rows
-    if {*read, *(name for step in before for name in step.tables)} & set(changed):
+    if {name for step in before for name in step.tables} & set(changed):
         return []
     tables = dict.fromkeys(name for step in rows for name in step.tables)
     return [(name, probe) for name in tables for probe in dialect.inserting(name, before)]

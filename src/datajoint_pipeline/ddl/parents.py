@@ -12,6 +12,7 @@ from ..errors import PipelineError
 from ..operations.base import Operation
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables, trace
+from ..schema import compatibility
 from ..schema.model import ForeignKey, Table, TableName
 from ..schema.values import Fill, Value
 from . import filling, probes
@@ -411,13 +412,46 @@ def _value(dialect: Dialect, tables: Tables, name: TableName, column: Column, va
     return dialect.fill_value(column, found) or "NULL"
 
 
-def insert_missing(
+def tried(
     dialect: Dialect, name: TableName, key: ForeignKey, origins: Origins, before: Tables, after: Tables
+) -> list[Step]:
+    """Give the steps of :func:`insert_missing` such that they can be tried before the table has changed.
+
+    Where it cannot be known what its rows will have, the steps name that table among those that they are on.
+    """
+    old, quote, rows = origins.tables[name], dialect.quote, _FutureRows(dialect, origins, before, after, {})
+    known = {attribute: rows.future(name, attribute, "r") for attribute in key.attributes}
+    sides = {attribute: side for attribute, side in known.items() if side is not None}
+    columns = {attribute: side.sql for attribute, side in sides.items()}
+    for attribute in leaving(before, origins, name):
+        if kept := dialect.retained_name(name, attribute):
+            columns[kept] = f"r.{quote(attribute)}"
+    listed = ", ".join(f"{expression} AS {quote(column)}" for column, expression in columns.items())
+    source = f"(SELECT {listed} FROM {dialect.full(old)} r)"
+    same = {a for a, side in sides.items() if not side.type or _same_form(side.type, resolved(after, name, a))}
+    steps = insert_missing(dialect, name, key, origins, before, after, source)
+    return steps if {*key.attributes} <= same else [replace(step, tables=(*step.tables, name)) for step in steps]
+
+
+def _same_form(was: str, will: str) -> bool:
+    """Tell whether values need no expression to become those of another type."""
+    return was == will or ("enum" not in was + will and compatibility.family(was) == compatibility.family(will))
+
+
+def insert_missing(
+    dialect: Dialect,
+    name: TableName,
+    key: ForeignKey,
+    origins: Origins,
+    before: Tables,
+    after: Tables,
+    source: str = "",
 ) -> list[Step]:
     """Make steps that insert the rows that a new foreign key finds missing, where the migration says so.
 
     An inserted row takes what the migration says, else what the row that needs it had under that name and has no more,
-    else its default. The same holds for the parents of a parent that is new itself.
+    else its default. The same holds for the parents of a parent that is new itself. ``source`` is what the rows that
+    need them are read from, if not the table itself.
     """
     given = origins.missing.get((name, key))
     if given is None or key.parent not in after:
@@ -426,7 +460,8 @@ def insert_missing(
     types = leaving(before, origins, name)
     values = {a: f"c.{quote(kept)}" for a in types if (kept := dialect.retained_name(name, a))}
     known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
-    missing = _MissingRows(dialect, name, dict(given), origins.also[name, key], values, types, origins, after)
+    source = source or dialect.full(name)
+    missing = _MissingRows(dialect, name, source, dict(given), origins.also[name, key], values, types, origins, after)
     return missing.steps(after[key.parent], known)
 
 
@@ -450,6 +485,7 @@ class _MissingRows:
         self,
         dialect: Dialect,
         name: TableName,
+        source: str,
         given: Mapping[str, str],
         also: Container[TableName],
         values: Mapping[str, str],
@@ -458,7 +494,7 @@ class _MissingRows:
         after: Tables,
     ) -> None:
         self._dialect, self._name, self._given, self._also = dialect, name, given, also
-        self._values, self._types = values, types
+        self._source, self._values, self._types = source, values, types
         self._origins, self._after = origins, after
 
     def steps(self, table: Table, known: Mapping[str, str]) -> list[Step]:
@@ -487,7 +523,7 @@ class _MissingRows:
                 above = {t: values[ours] for ours, t in zip(key.attributes, key.parent_attributes, strict=True)}
                 steps += self.steps(self._after[key.parent], above)
         words = f"put rows into {table.name} that rows of {self._name} refer to"
-        sql = _insert_missing(self._dialect, table, self._dialect.full(self._name), columns, known, more)
+        sql = _insert_missing(self._dialect, table, self._source, columns, known, more)
         return [*steps, Step(sql, (table.name,), words, lock="writes")]
 
 

@@ -492,7 +492,11 @@ class Dialect(ABC):
             name=after.name,
             primary_key=names(before.primary_key),
             foreign_keys=tuple(replace(key, attributes=names(key.attributes)) for key in before.foreign_keys),
-            indexes=tuple(replace(index, columns=names(index.columns)) for index in before.indexes),
+            # An index of what is soft-deleted is none of the attribute that takes its name.
+            indexes=tuple(
+                replace(index, columns=tuple(kept.get(c, new.get(c, c)) for c in index.columns))
+                for index in before.indexes
+            ),
         )
         was = {
             name: replace(self._as_is(before.name, self.column(self.before, before, before.attribute[old])), name=name)

@@ -273,6 +273,11 @@ class Change:
         """Give the names before of columns that are called so no longer: dropped, soft-deleted or renamed."""
         return {*self.dropped, *self.kept, *self.renamed.values()}
 
+    def before(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the names before of what an index has, by their names afterwards or once they are soft-deleted."""
+        names = {**self.old, **{hidden: name for name, hidden in self.kept.items()}}
+        return tuple(names.get(column, column) for column in columns)
+
     @property
     def renamed(self) -> dict[str, str]:
         """Give the names before of the columns that are renamed, by their names afterwards."""

@@ -7,25 +7,50 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.version import Version
 
 from ..errors import PipelineError
+from ..planner import rollbacks
 from ..planner.deployment import Deployment
-from ..planner.plan import Group
+from ..planner.plan import Group, counted
 from ..quoting import quoter
 from ..schema import compatibility
-from ..schema.model import TableName, decode
+from ..schema.model import Index, TableName, decode
 from . import archive, backup, stepping
 from .archive import Archive, ArchivedColumn, Part, Value
 
-#: What a rollback may set aside: a table and an attribute, and the file that has the values.
-Kept = dict[tuple[TableName, str], Path]
+
+@dataclass(frozen=True)
+class Backed:
+    """What a file has of the values that a rollback sets aside.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    table, attribute : TableName and str
+        What they are called after the rollback.
+    newer : int
+        How many values the file does not have, since somebody wrote them after the cut.
+    """
+
+    path: Path
+    table: TableName
+    attribute: str
+    newer: int
+
+
+#: What a rollback may set aside, by a table and an attribute as they are called before it.
+Kept = dict[tuple[TableName, str], Backed]
 
 
 def kept(deployment: Deployment, group: Group, to: str) -> Kept:
-    """Find which attributes a group would lose values of that a backup has, row by row.
+    """Find which attributes a group would lose values of that a backup has as they were.
+
+    Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest.
 
     Parameters
     ----------
@@ -36,37 +61,53 @@ def kept(deployment: Deployment, group: Group, to: str) -> Kept:
     to : str
         The version that it leads to.
     """
-    wanted = {
-        (violation.table, attribute)
-        for violation in group.violations
-        if violation.loses
-        for attribute in violation.attributes
-        if _stands_alone(group, violation.table, attribute)
-    }
+    wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
     found: Kept = {}
     for path in sorted(deployment.target.backups.glob("*.zip"), reverse=True) if wanted else ():
         try:
             with archive.reading(path) as file:
                 for name, column, part in _matching(deployment, group, file, to):
-                    one = name, column.name
-                    if one in wanted and one not in found and _has_all(deployment, file, part, column):
-                        found[one] = path
+                    now = {c.name: _now(group, name, c.name) for c in part.columns if c.key or c is column}
+                    one = now[column.name]
+                    if not all(now.values()) or one is None or (name, one[1]) not in wanted:
+                        continue
+                    if one in found and not found[one].newer:
+                        continue
+                    if _stands_alone(group, one, (name, column.name)):
+                        called = {was: there[1] for was, there in now.items() if there is not None}
+                        newer = _newer(deployment, file, part, column, one[0], called)
+                        if one not in found or newer < found[one].newer:
+                            found[one] = Backed(path, name, column.name, newer)
         except PipelineError:
             continue  # which is no backup, or damaged
     return found
 
 
-def _stands_alone(group: Group, name: TableName, attribute: str) -> bool:
-    """Tell whether an attribute has its name before and after, and is in no key and no index."""
-    tables = [state.get(name) for state in (group.before, group.after)]
-    return all(
-        table is not None
-        and attribute in table.attribute
-        and attribute not in table.primary_key
-        and not any(attribute in key.attributes for key in table.foreign_keys)
-        and not any(attribute in index.columns for index in table.indexes)
-        for table in tables
-    )
+def _now(group: Group, name: TableName, attribute: str) -> tuple[TableName, str] | None:
+    """Give what an attribute is called before a group, with its table; None where it is not there yet."""
+    for origins in reversed(group.origins):
+        old, was = origins.tables.get(name), origins.attributes.get(name, {}).get(attribute)
+        if old is None or was is None:
+            return None
+        name, attribute = old, was
+    return name, attribute
+
+
+def _stands_alone(group: Group, was: tuple[TableName, str], will: tuple[TableName, str]) -> bool:
+    """Tell whether rows can have a stand-in for an attribute, called ``was`` before and ``will`` afterwards."""
+    for tables, (name, attribute) in ((group.before, was), (group.after, will)):
+        table = tables.get(name)
+        if table is None or attribute not in table.attribute or attribute in table.primary_key:
+            return False
+        if any(attribute in key.attributes for key in table.foreign_keys):
+            return False
+        if any(attribute in column and attribute != column for i in table.indexes for column in _expressions(i)):
+            return False
+    return rollbacks.can_stand_in(group.after[will[0]], will[1])
+
+
+def _expressions(index: Index) -> Iterator[str]:
+    return (column for column in index.columns if not column.isidentifier())
 
 
 def _matching(
@@ -88,24 +129,28 @@ def _matching(
                 yield name, column, part
 
 
-def _has_all(deployment: Deployment, file: Archive, part: Part, column: ArchivedColumn) -> bool:
-    """Tell whether each value of a column is what the cut left of the one that a file has for its row."""
+def _newer(
+    deployment: Deployment, file: Archive, part: Part, column: ArchivedColumn, table: TableName, called: dict[str, str]
+) -> int:
+    """Count the values that are not what the cut left of those that a file has for their rows.
+
+    ``called`` has what the file's columns are called now, in ``table``.
+    """
     connection, quote = deployment.connection, quoter(deployment.connection)
-    full = deployment.full(TableName(part.schema, part.table))
-    there = {c.name: c for c in deployment.catalogue.tables[deployment.databases[part.schema], part.table].columns}
+    there = {c.name: c for c in deployment.catalogue.tables[deployment.databases[table.schema], table.table].columns}
     keys = [n for n, c in enumerate(part.columns) if c.key]
     place = part.columns.index(column)
     had = {tuple(row[n] for n in keys): row[place] for row in file.rows(part)}
-    stored = there[column.name].stored
-    current = ArchivedColumn(column.name, stored, False, "hex" if backup.is_bytes(stored) else "text", True)
-    listed = ", ".join(backup.read_as(connection, c) for c in (*(part.columns[n] for n in keys), current))
+    stored, name = there[called[column.name]].stored, called[column.name]
+    current = ArchivedColumn(name, stored, False, "hex" if backup.is_bytes(stored) else "text", True)
+    read = [replace(part.columns[n], name=called[part.columns[n].name]) for n in keys]
+    listed = ", ".join(backup.read_as(connection, c) for c in (*read, current))
+    sql = f"SELECT {listed} FROM {deployment.full(table)} WHERE {quote(name)} IS NOT NULL"
     with stepping.transaction(connection):
-        for *key, value in backup.stream(
-            connection, f"SELECT {listed} FROM {full} WHERE {quote(column.name)} IS NOT NULL"
-        ):
-            if not compatibility.left_of(value, _text(had.get(tuple(key)), column), column.becomes):
-                return False
-    return True
+        return sum(
+            not compatibility.left_of(value, _text(had.get(tuple(key)), column), column.becomes)
+            for *key, value in backup.stream(connection, sql)
+        )
 
 
 def _text(value: Value, column: ArchivedColumn) -> Value:
@@ -116,7 +161,13 @@ def _text(value: Value, column: ArchivedColumn) -> Value:
 def advice(found: Kept, command: str, group: Group) -> str:
     """Say what was set aside, and how the values come back."""
     names = ", ".join(f"{table}.{attribute}" for table, attribute in sorted(found))
-    required = any(not group.after[table].attribute[attribute].nullable for table, attribute in found)
-    paths = dict.fromkeys(path.name for path in found.values())
-    restore = " and ".join(f"{command} restore {path}{' --overwrite' * required}" for path in paths)
-    return f"What was left of {names} is soft-deleted; the values come back with {restore}."
+    required = any(not group.after[one.table].attribute[one.attribute].nullable for one in found.values())
+    newer = sum(one.newer for one in found.values())
+    overwrite = " --overwrite" * required
+    paths = dict.fromkeys(one.path.name for one in found.values())
+    restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
+    said = f"What was left of {names} is soft-deleted; the values come back with {restore}."
+    if newer:
+        said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "
+        said += "only in what is soft-deleted."
+    return said

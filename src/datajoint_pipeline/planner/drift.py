@@ -18,8 +18,9 @@ from ..history import chain, migration_files
 from ..history.migration_files import History, Migration
 from ..journal import steplog
 from ..schema.model import Schema
-from . import applied, status
+from . import applied, retained, status
 from .deployment import Deployment
+from .retained import Retained
 from .status import SchemaStatus, State
 from .target import Target
 
@@ -68,7 +69,12 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
             run = next((other.run for other in statuses if other.state is State.INTERRUPTED), "")
             s = replace(s, state=State.INTERRUPTED, pending=(), run=run)
         elif s.name in drifted:
-            texts = _explained(target, s, shapes[s.name]) if not s.draft else ("It is not as the draft left it.",)
+            databases = {o.name: o.database for o in statuses if o.state in _AS_RECORDED and o.database_version}
+            texts = (
+                _explained(target, s, shapes[s.name], databases)
+                if not s.draft
+                else ("It is not as the draft left it.",)
+            )
             s = replace(s, state=State.DRIFTED, drift=texts)
         elif s.name in conflicts:
             s = replace(s, state=State.CONFLICT, drift=(*s.drift, *conflicts[s.name]))
@@ -132,13 +138,14 @@ def _list(found: Any) -> list[Any]:
     return found if isinstance(found, list) else []  # anybody may have written it
 
 
-def _explained(target: Target, schema: SchemaStatus, found: Schema) -> tuple[str, ...]:
-    """Say how a schema that has drifted differs from the version that was recorded."""
+def _explained(target: Target, schema: SchemaStatus, found: Schema, databases: Mapping[str, str]) -> tuple[str, ...]:
+    """Say how a schema that has drifted differs from the version that was recorded; ``databases`` have a record."""
+    by_hand = _made_by_hand(retained.read(target.connection, databases), schema.database, found)
     if schema.name not in migration_files.schemas(target.files):
-        return explain(target.read_code().get(schema.name), found)
+        return explain(target.read_code().get(schema.name), found, by_hand)
     histories = migration_files.read(target.files)
     had = applied.read(target.connection, {schema.name: schema.database}, histories)
-    return explain(_recorded(histories, had, schema.name), found)
+    return explain(_recorded(histories, had, schema.name), found, by_hand)
 
 
 def _recorded(histories: Mapping[str, History], had: Mapping[str, applied.Applied], name: str) -> Schema | None:
@@ -171,7 +178,10 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
             continue
         if record.kind == journal.DRAFT or record.status != journal.DONE:
             continue  # which is replaced by what the files say, whatever it has become; or is gone on with
-        texts = explain(_recorded(deployment.histories, deployment.applied, name), shape)
+        databases = {n: database for n, database in deployment.databases.items() if n in deployment.records}
+        known = retained.read(deployment.connection, databases)
+        by_hand = _made_by_hand(known, databases[name], shape)
+        texts = explain(_recorded(deployment.histories, deployment.applied, name), shape, by_hand)
         more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
         latest = deployment.histories[name].latest
         adopt = latest is not None and latest.version == record.version
@@ -185,10 +195,22 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
         )
 
 
-def explain(expected: Schema | None, found: Schema) -> tuple[str, ...]:
-    """Say how a schema that has drifted differs from what was recorded of it."""
+def explain(expected: Schema | None, found: Schema, by_hand: Iterable[str] = ()) -> tuple[str, ...]:
+    """Say how a schema that has drifted differs from what was recorded of it; ``by_hand`` are more such sentences."""
     texts = [] if expected is None else [*describe(expected, visible(found)), *_lacking(expected, found)]
+    texts += by_hand
     return tuple(texts) or ("It is as the code has it now, and not as it was when its version was recorded.",)
+
+
+def _made_by_hand(known: Retained, database: str, found: Schema) -> list[str]:
+    """Name the attributes that are called as if they were soft-deleted, which no recorded run did."""
+    return [
+        f"{table.title} has a hidden attribute {attribute.name} that no migration made: drop it by hand."
+        for table in found
+        for attribute in table.attributes
+        if attribute.name.startswith(SOFT_DELETED_ATTRIBUTE)
+        and not known.has((database, table.name.table), attribute.name)
+    ]
 
 
 def visible(schema: Schema) -> Schema:

@@ -28,6 +28,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
     adopted = _adopts(group)
+    back = bool(group.inputs.undone)
     if adopted:
         fill, using = "give the attribute another type", "Give the attribute a type that holds them"
     for violation in group.violations:
@@ -67,7 +68,19 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    f"Correct these rows, or {fill}.",
+                    "Correct these rows, then run the command again." if back else f"Correct these rows, or {fill}.",
+                ),
+            )
+        elif violation.loses and back:
+            yield (
+                violation,
+                PipelineError(
+                    f"{violation.table} has {violation.counted}.",
+                    f"{title} would lose them, and nothing can stand in for them; nothing was changed.",
+                    "Correct them so that the type of before holds them, then run the command again. If they cannot be "
+                    "with the type that they have now, first give the attribute one that takes both: change the code, "
+                    "then revise and migrate.",
+                    exit_code=ExitCode.DATA_LOSS,
                 ),
             )
         elif violation.loses and not (allow_data_loss and violation.kind in ALLOWED):
@@ -101,7 +114,9 @@ def lossy(group: Group, *, allow_data_loss: bool) -> Lossy:
             stored = [other for other, _ in found if other.kind == "stored"]
             lost = " ".join(f"{other.table} has {other.counted}." for other in stored)
             first.what, more = f"{group.migrations[0].title} cannot be applied: {lost}", len(found) - len(stored)
-        if more:
+        if more and group.inputs.undone:  # which has no dry run to name them
+            first.why += "".join(f" {v.table} also has {v.counted}." for v, _ in found[1:])
+        elif more:
             others = "is one more" if more == 1 else f"are {more} more"
             command = "adopt --types" if _adopts(group) else "migrate"
             first.why += f" There {others} like it; {command} --dry-run names them."

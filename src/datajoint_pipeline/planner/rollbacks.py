@@ -10,7 +10,7 @@ from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
 from ..schema import compatibility, notation
-from ..schema.model import TableName
+from ..schema.model import Attribute, Table, TableName
 from ..schema.values import Fill
 from . import plan
 from .deployment import Deployment
@@ -118,12 +118,17 @@ def _setting_aside(
         tables, origins = ops.trace(before, operations[:number])
         old = origins.attributes.get(operation.table, {}).get(operation.before.name, "")
         if (origins.tables.get(operation.table), old) in aside:
-            names = [attribute.name for attribute in tables[operation.table].attributes]
-            place, after = names.index(operation.before.name), operation.after
-            fill = None if after.nullable else Fill(after.default or stand_in(after.type))
+            table, name, after = tables[operation.table], operation.before.name, operation.after
+            names = [attribute.name for attribute in table.attributes]
+            place = names.index(name)
+            indexes = [index for index in table.indexes if name in index.columns]
             result[number : number + 1] = [
-                ops.DropAttribute(operation.table, operation.before.name),
-                ops.AddAttribute(operation.table, after, names[place - 1] if place else None, fill),
+                *(ops.DropIndex(operation.table, index) for index in indexes),
+                ops.DropAttribute(operation.table, name),
+                ops.AddAttribute(
+                    operation.table, after, names[place - 1] if place else None, _fill(table, name, after)
+                ),
+                *(ops.AddIndex(operation.table, index) for index in indexes),
             ]
     return result
 
@@ -142,6 +147,25 @@ _STAND_INS = {
     "uuid": "00000000-0000-0000-0000-000000000000",
     "json": "null",
 }
+
+
+def can_stand_in(table: Table, attribute: str) -> bool:
+    """Tell whether rows of a table can have something in an attribute until their values are put back."""
+    found = table.attribute[attribute]
+    return found.nullable or found.type == "uuid" or not _unique(table, attribute)
+
+
+def _unique(table: Table, attribute: str) -> bool:
+    return any(index.unique and attribute in index.columns for index in table.indexes)
+
+
+def _fill(table: Table, name: str, after: Attribute) -> Fill | None:
+    """Give what rows have in an attribute, ``name`` by now, until their values are put back."""
+    if after.nullable:
+        return None
+    if after.type == "uuid" and _unique(table, name):
+        return Fill(each="uuid")
+    return Fill(after.default or stand_in(after.type))
 
 
 def stand_in(type_: str) -> str:

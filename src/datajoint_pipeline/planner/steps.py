@@ -28,9 +28,7 @@ from ..schema.model import TableName
 from .deployment import Deployment
 
 #: A statement that changes rows alone.
-_ROWS = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
-)
+_ROWS = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +77,13 @@ class PlannedStep:
     def changes_rows(self) -> bool:
         """Tell whether it changes rows alone, so that a transaction can hold it together with its record."""
         return bool(self.statements) and all(_ROWS.match(statement) for statement in self.statements)
+
+    @property
+    def adds_rows(self) -> bool:
+        """Tell whether all that it does is to put in rows that there are not."""
+        return self.changes_rows and all(
+            found[1].upper() == "INSERT" for statement in self.statements if (found := _ROWS.match(statement))
+        )
 
     def _payload(self) -> dict[str, Any]:
         return {"run": list(self.statements)}

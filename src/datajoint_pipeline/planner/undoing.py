@@ -93,6 +93,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             why = f"it ran the lab's own Python ({step.words})"
         elif isinstance(step, Recoding) or step.fresh:
             pass  # what it wrote is in a column that goes
+        elif step.adds_rows:
+            pass  # which stay, as those that somebody else put in meanwhile do
         elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
             why = f"it gave rows values in place of others ({step.words})"
         else:

@@ -114,7 +114,8 @@ class TableAlteration:
             name, column = attribute.name, self.change.will[attribute.name]
             new = name not in self.change.was
             if name in self.converts or (new and name in self.alteration.fills and self._constant(name) is None):
-                taken = {*self.change.old.values(), *self.change.dropped, *self.change.kept.values()}
+                kept = self.change.kept
+                taken = {*self.change.old.values(), *self.change.dropped, *kept, *kept.values()}
                 self.early[name] = unused(f"_new_{name}" if name in taken else name, taken)
                 where = f"AFTER {self.quote(previous)}" if previous else "FIRST"
                 place_for = replace(column, name=self.early[name], nullable=True)
@@ -284,7 +285,7 @@ class TableAlteration:
         # Names are those before until the columns are renamed, which is in the same statement or later.
         names = []
         for index in dropped:
-            old = replace(index, columns=tuple(change.old.get(column, column) for column in index.columns))
+            old = replace(index, columns=change.before(index.columns))
             names.append(self.dialect.names.index(self.place, old))
             indexes.drop(self.dialect, drops, names[-1], old.columns)
         new = {old: name for name, old in change.old.items()}

@@ -40,8 +40,7 @@ class TableAlteration:
         dropped, added = index_changes(change.indexes, change.target)
         steps = []
         for index in dropped:
-            old = tuple(change.old.get(column, column) for column in index.columns)
-            steps += indexes.drop(self.dialect, name, replace(index, columns=old))
+            steps += indexes.drop(self.dialect, name, replace(index, columns=change.before(index.columns)))
         names = renames(change)
         steps += self._rename_columns(name, names)
         self.dialect.follow(change, self.dialect.place(name), known.indexes)
