@@ -247,6 +247,9 @@ def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was
     ok(project, "--env", "prod", "adopt", "--types")
     project.replace(project.module("rig"), "    protocol : <blob>", "    room=null : int16\n    protocol : <blob>")
     ok(project, "revise", "rig", "-m", "add room")
+    edited = ok(project, "--env", "prod", "adopt", "--undo", code=4).err.splitlines()
+    assert edited[0] == "Error: The adoption of colony, rig cannot be taken back; nothing was changed."
+    assert edited[1].startswith("  The code has to be what it was then") and "lab_rig" in edited[1], edited
     ok(project, "--env", "prod", "migrate")
     for names in ([], ["colony"]):
         refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err
