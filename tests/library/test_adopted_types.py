@@ -127,6 +127,10 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     project.replace(project.module("__init__"), 'prefix="lab"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
     assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
+    lines = both.err.splitlines()
+    assert "Only types and comments differ, which adopt --types brings to the code" in lines[0]
+    assert [line.split()[0] for line in lines[2:4]] == ["colony:", "rig:"], lines
+    assert all(len(line) < 500 and line.endswith(" more.") for line in lines[2:4]) and len(lines) == 5, lines
     assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
 
 
@@ -247,6 +251,9 @@ def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was
     ok(project, "--env", "prod", "adopt", "--types")
     project.replace(project.module("rig"), "    protocol : <blob>", "    room=null : int16\n    protocol : <blob>")
     ok(project, "revise", "rig", "-m", "add room")
+    edited = ok(project, "--env", "prod", "adopt", "--undo", code=4).err.splitlines()
+    assert edited[0] == "Error: The adoption of colony, rig cannot be taken back; nothing was changed."
+    assert edited[1].startswith("  The code has to be what it was then") and "lab_rig" in edited[1], edited
     ok(project, "--env", "prod", "migrate")
     for names in ([], ["colony"]):
         refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err

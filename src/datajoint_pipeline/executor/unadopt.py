@@ -102,9 +102,9 @@ def _take_back(target: Target, began: resume.Interrupted, report: runs.Report) -
         schemas = ", ".join(member.schema for member in began.members)
         raise PipelineError(
             f"The adoption of {schemas} cannot be taken back; nothing was changed.",
-            f"{error.what} {error.why}",
-            "Take back first what came since: changes by hand, and adoptions of other schemas (adopt --undo without "
-            "names takes all back). The code has to be what it was then, too.",
+            f"The code has to be what it was then, and so have the tables. {error.what} {error.why}",
+            "Go back to that code, and take back first what came since: changes by hand, and adoptions of other "
+            "schemas (adopt --undo without names takes all back).",
             exit_code=ExitCode.DRIFT,
         ) from error
     if run is None:

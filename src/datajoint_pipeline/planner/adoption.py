@@ -24,8 +24,11 @@ from . import drift, plan
 from .deployment import Deployment
 from .plan import Group
 
-#: How many differences a refusal names.
+#: How many databases a refusal names.
 _NAMED = 5
+
+#: How many differences of a schema it names.
+_SHOWN = 3
 
 #: What the names of databases begin with that no lab has from before.
 _OWN = ("dev_", "test_")
@@ -157,17 +160,20 @@ def _of_wrong_prefix(deployment: Deployment, error: PipelineError) -> PipelineEr
 def refusal(deployment: Deployment, names: list[str], *, only_types: bool = False) -> PipelineError:
     """Give the error for schemas with the shapes of no version; ``only_types`` where only types and comments differ."""
     described = {name: _described(deployment, name, only_types=only_types) for name in names}
-    do = "Bring the code to what the database has (diff shows the rest), adopt, and change it by a migration then."
+    first = "Bring the code to what the database has."
+    do = "Adopt then, and let a migration change it (diff shows the rest)."
     if only_types:
         command = f"{deployment.target.command} adopt --types"
-        do = f"Only types and comments differ: {command} --dry-run shows how to bring them to the code, rows and all."
+        first = "Only types and comments differ, which adopt --types brings to the code."
+        do = f"{command} --dry-run shows how, rows and all."
     elif any(old_objects.kind_of(a.type) for name in names for t in deployment.shapes[name] for a in t.attributes):
         do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
     one = len(names) == 1
     error = PipelineError(
         f"{', '.join(deployment.databases[name] for name in names)} "
-        + (f"has the shape of no version of {names[0]}." if one else "have the shapes of no versions of theirs."),
-        " ".join(text if one else f"{name}: {text}" for name, text in described.items()),
+        + (f"has the shape of no version of {names[0]}. " if one else "have the shapes of no versions of theirs. ")
+        + first,
+        "What differs:" + "".join(f"\n    {name}: {text}" for name, text in described.items()),
         do,
         exit_code=ExitCode.DRIFT,
     )
@@ -185,8 +191,8 @@ def _described(deployment: Deployment, name: str, *, only_types: bool) -> str:
         retyped = sorted(ops.apply(of_types, found).values(), key=lambda table: table.name.table)
         first = drift.describe(latest.shape, Schema(name, tuple(retyped)))
         texts = [*first, *(text for text in texts if text not in first)]
-    more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
-    return " ".join(texts[:_NAMED]) + more or "There is no snapshot to compare it with."
+    more = f" And {len(texts) - _SHOWN} more." if len(texts) > _SHOWN else ""
+    return " ".join(texts[:_SHOWN]) + more or "There is no snapshot to compare it with."
 
 
 # --- Types -----------------------------------------------------------------------------------------------------------
