@@ -138,6 +138,27 @@ def check_out(package: Path, branch: dict[Path, str]) -> dict[Path, str]:
     return found
 
 
+def test_branches_that_do_not_fit_one_after_the_other_stay_as_they_are(alive: Project) -> None:
+    package, life, grams = alive.folder / "src/my_pipeline", alive.module("life"), "    grams : float64"
+    main = check_out(package, {path: path.read_text() for path in package.rglob("*") if path.suffix in (".py", ".txt")})
+    alive.replace(life, grams, "    mass : float64")
+    ok(alive, "revise", "-m", "mass", "--rename", "Weight.grams=mass")
+    one = check_out(package, main)
+    alive.replace(life, grams, "    food = null : varchar(8)\n" + grams)
+    ok(alive, "revise", "-m", "food")
+    two = check_out(package, one)
+    made = package / "migrations/life/1.1.0_food.py"
+    made.write_text(two[made])
+    made.write_text(
+        made.read_text().replace("operations = [", 'operations = [\n    RenameAttribute("Weight", "grams", "heft"),')
+    )
+    made.write_text(made.read_text().replace("import ", "import RenameAttribute, ", 1))
+    before = check_out(package, {**one, made: made.read_text()})
+    refused = ok(alive, "renumber", "life", code=1)
+    assert "nothing was changed" in refused.err and "the snapshot of the other branch" in refused.err, refused.err
+    assert check_out(package, before) == before
+
+
 def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server: Server) -> None:
     """Whichever half a database has had, though one of the two got another version when they were merged."""
     package, life, grams = alive.folder / "src/my_pipeline", alive.module("life"), "    grams : float64"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -46,20 +47,24 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     first = _kept(history, migration_files.tables_of(h.oldest for h in histories.values()))
     second = [migration for migration in history.migrations if migration not in first]
     versions = [migration.version for migration in first]
-    moved: dict[Path, Path] = {}
     previous = versions[-1] if versions else history.oldest.version
+    line = list[Migration]()
     for migration in second:
-        assert migration.path is not None
         bump = _bump(migration)
         version = next(v for _ in count() if (v := bumps.raised(previous, bump)) not in versions)
-        path = migration.path.with_name(f"{version}_{migration.slug}.py")
+        line.append(replace(migration, version=version, follows=previous))
+        versions.append(version)
+        previous = version
+    _refuse_unfit(histories, schema, [*first, *line], {m.version: n.version for m, n in zip(second, line, strict=True)})
+    moved: dict[Path, Path] = {}
+    for migration in line:
+        assert migration.path is not None
+        path = migration.path.with_name(f"{migration.version}_{migration.slug}.py")
         text = disk.text(migration.path)
-        text = re.sub(r'^follows = ".*"$', f'follows = "{previous}"', text, count=1, flags=re.M)
+        text = re.sub(r'^follows = ".*"$', f'follows = "{migration.follows}"', text, count=1, flags=re.M)
         writing.put(migration.path, text)
         os.rename(migration.path, path)
         moved[migration.path] = path
-        versions.append(version)
-        previous = version
     if moved:
         _raise_requirements(
             histories, schema, {m.version: v for m, v in zip(second, versions[len(first) :], strict=True)}
@@ -68,6 +73,30 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     return {
         old.relative_to(pipeline.project.root): new.relative_to(pipeline.project.root) for old, new in moved.items()
     }
+
+
+def _refuse_unfit(histories: dict[str, History], schema: str, line: list[Migration], versions: dict[str, str]) -> None:
+    """Refuse a line of migrations that cannot be applied one after the other, before any file is written.
+
+    ``versions`` has the new versions of those that get one, by their old ones.
+    """
+    tried = {name: replace(history, migrations=list(history.migrations)) for name, history in histories.items()}
+    tried[schema].migrations = line
+    for history in tried.values():
+        for number, migration in enumerate(history.migrations):
+            needs = migration.requires.get(schema)
+            if needs in versions:
+                requires = {**migration.requires, schema: versions[needs]}
+                history.migrations[number] = replace(migration, requires=requires)
+    try:
+        for _ in chain.replay(tried, list(tried)):
+            pass
+    except PipelineError as error:
+        raise PipelineError(
+            f"The migrations of {schema} do not fit one after the other; nothing was changed.",
+            f"Behind those that the snapshot is of: {error.what} {error.why}",
+            f"Keep the snapshot of the other branch and run renumber {schema} again, or correct that migration.",
+        ) from error
 
 
 def _bump(migration: Migration) -> str:
