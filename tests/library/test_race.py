@@ -7,7 +7,7 @@ from crashing import Ground
 from test_crash import ground as ground
 
 #: benchmarks/race.py plays many more.
-ROUNDS = 3
+ROUNDS = 2
 
 assert ground  # a fixture
 

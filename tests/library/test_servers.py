@@ -294,9 +294,10 @@ def test_any_graph_becomes_a_pipeline_whose_tests_pass(
 def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:
     """`pytest` in a project uses the server that DJ_HOST names, in schemas of its own, and removes them."""
     project.environment |= server.variables
-    before = server.execute("SELECT schema_name FROM information_schema.schemata")
+    schemas = "SELECT schema_name FROM information_schema.schemata ORDER BY 1"
+    before = server.execute(schemas)
     result = project.python("-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert result.code == 0, result.out + result.err
     assert "passed" in result.out and "skipped" not in result.out
-    assert server.execute("SELECT schema_name FROM information_schema.schemata") == before
+    assert server.execute(schemas) == before
     assert not (project.folder / ".local").exists()
