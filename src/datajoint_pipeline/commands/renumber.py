@@ -55,7 +55,10 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
         line.append(replace(migration, version=version, follows=previous))
         versions.append(version)
         previous = version
-    _refuse_unfit(histories, schema, [*first, *line], {m.version: n.version for m, n in zip(second, line, strict=True)})
+    if not line:
+        return {}
+    raised = {m.version: n.version for m, n in zip(second, line, strict=True)}
+    tables = _applied(histories, schema, [*first, *line], raised)
     moved: dict[Path, Path] = {}
     for migration in line:
         assert migration.path is not None
@@ -65,20 +68,22 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
         writing.put(migration.path, text)
         os.rename(migration.path, path)
         moved[migration.path] = path
-    if moved:
-        _raise_requirements(
-            histories, schema, {m.version: v for m, v in zip(second, versions[len(first) :], strict=True)}
-        )
-        _write_snapshot(files, schema, previous)
+    _raise_requirements(histories, schema, raised)
+    _write_snapshot(files, history, tables, previous)
     return {
         old.relative_to(pipeline.project.root): new.relative_to(pipeline.project.root) for old, new in moved.items()
     }
 
 
-def _refuse_unfit(histories: dict[str, History], schema: str, line: list[Migration], versions: dict[str, str]) -> None:
-    """Refuse a line of migrations that cannot be applied one after the other, before any file is written.
+def _applied(histories: dict[str, History], schema: str, line: list[Migration], versions: dict[str, str]) -> Tables:
+    """Give the tables that a line of migrations leads to, before any file is written.
 
     ``versions`` has the new versions of those that get one, by their old ones.
+
+    Raises
+    ------
+    PipelineError
+        If they cannot be applied one after the other.
     """
     tried = {name: replace(history, migrations=list(history.migrations)) for name, history in histories.items()}
     tried[schema].migrations = line
@@ -88,15 +93,17 @@ def _refuse_unfit(histories: dict[str, History], schema: str, line: list[Migrati
             if needs in versions:
                 requires = {**migration.requires, schema: versions[needs]}
                 history.migrations[number] = replace(migration, requires=requires)
+    tables: Tables = {}
     try:
-        for _ in chain.replay(tried, list(tried)):
-            pass
+        for _, _, after in chain.replay(tried, list(tried)):
+            tables = after
     except PipelineError as error:
         raise PipelineError(
             f"The migrations of {schema} do not fit one after the other; nothing was changed.",
             f"Behind those that the snapshot is of: {error.what} {error.why}",
             f"Keep the snapshot of the other branch and run renumber {schema} again, or correct that migration.",
         ) from error
+    return tables
 
 
 def _bump(migration: Migration) -> str:
@@ -140,13 +147,8 @@ def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[
                 writing.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
 
 
-def _write_snapshot(files: Files, schema: str, version: str) -> None:
-    histories = migration_files.read(files)
-    tables = migration_files.tables_of(h.oldest for h in histories.values())
-    for _, _, after in chain.replay(histories, list(histories)):
-        tables = after
-    shape = Schema.of(schema, tables)
-    text = writing.snapshot_text(files, shape, version, definition.titles_of(tables))
-    writing.put(histories[schema].folder / migration_files.LATEST, text)
+def _write_snapshot(files: Files, history: History, tables: Tables, version: str) -> None:
+    text = writing.snapshot_text(files, Schema.of(history.schema, tables), version, definition.titles_of(tables))
+    writing.put(history.folder / migration_files.LATEST, text)
     path = files.version_file
-    writing.put(path, version_file.replace(disk.text(path), schema, version))
+    writing.put(path, version_file.replace(disk.text(path), history.schema, version))
