@@ -231,30 +231,50 @@ class _Marked:
         self._table.connection.query(sql, args=None, reconnect=False)
 
 
-def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> tuple[int, str]:
-    """Count the values of an attribute that another type cannot hold, and say why of the first; each is looked at."""
+class Unstorable(NamedTuple):
+    """What another type cannot hold of an attribute.
+
+    Parameters
+    ----------
+    values : int
+        How many values it cannot hold at all.
+    why : str
+        Why the first of them.
+    arrays : int
+        How many it holds in another form: NumPy's arrays and numbers as lists and plain numbers.
+    """
+
+    values: int = 0
+    why: str = ""
+    arrays: int = 0
+
+
+def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> Unstorable:
+    """Count the values of an attribute that another type cannot hold; each is looked at."""
     import datajoint as dj
 
     quote = quoter(connection)
     table = dj.FreeTable(connection, quote(*place))
     codec = table.heading.attributes[source].codec
     if _old_objects(table, source) is not None:
-        return 0, ""  # which are copied as they are; :func:`unreadable` looks at them
+        return Unstorable()  # which are copied as they are; :func:`unreadable` looks at them
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
-        return 0, ""  # kept in another place
+        return Unstorable()  # kept in another place
     waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)
-    count, why, most = 0, "", longest_statement(connection)
+    count, why, arrays, most = 0, "", 0, longest_statement(connection)
     for key, value in _fetched(table, waiting, source):
         stored = None
         try:
-            stored = _try(connection, type_, _as_taken(table, value, source, type_))
+            taken = _as_taken(table, value, source, type_)
+            stored = _try(connection, type_, taken)
+            arrays += type_.startswith("json") and plain_values.plain(value) is not value
         except Exception as error:
             if server_errors.of(error):
                 raise
             count, why = count + 1, why or _reason(error)
         size = _AROUND + literals(stored, *key.values())
         refuse_long(size, most, f"The value of {source} in {'.'.join(place)}, that of {key},")
-    return count, why
+    return Unstorable(count, why, arrays)
 
 
 def _reason(error: Exception) -> str:
@@ -332,7 +352,7 @@ def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:
     if type_.startswith("<blob") and isinstance(value, bytes) and value.startswith(_HEADS):
         with suppress(Exception):  # bytes that begin like a blob and are none
             return dj.get_codec("blob").decode(value)
-    return value
+    return plain_values.plain(value) if type_.startswith("json") else value
 
 
 def _unstorable(place: tuple[str, str], source: str, key: dict[str, Any], why: str) -> PipelineError:

@@ -67,6 +67,25 @@ def _of_arrays(one: Any, other: Any) -> str:
     return "" if one.tobytes() == other.tobytes() else "an array would come back with other numbers"
 
 
+def plain(value: Any) -> Any:
+    """Give a value with lists and plain numbers in place of NumPy's arrays of numbers and its numbers.
+
+    Each number is the same; which type of NumPy's it had is gone. A value in which there are none is returned itself.
+    """
+    if hasattr(value, "dtype"):
+        numbers = value.dtype.kind in "biuf" and value.dtype.itemsize <= 8 and value.size
+        return value.tolist() if numbers else value
+    if isinstance(value, dict):
+        found: Any = {key: plain(part) for key, part in value.items()}
+        same = all(found[key] is part for key, part in value.items())
+    elif type(value) is list:
+        found = [plain(part) for part in value]
+        same = all(one is other for one, other in zip(value, found, strict=True))
+    else:
+        return value
+    return value if same else found
+
+
 def from_json(value: Any, *, mysql: bool) -> Any:
     """Give what a server's JSON gives back for a value.
 

@@ -607,8 +607,11 @@ def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -
         words = f"objects of {what.source} that cannot be copied: {'; '.join(why for _, why in lost)}"
         name = TableName(step.table.schema, what.place[1])
         group.violations.append(Violation(name, "stored", sum(count for count, _ in lost), words, (what.source,)))
-    found, why = unstorable(connection, what.place, what.source, what.type)
-    if found:
-        words = f"values of {what.source} that {what.type} cannot hold ({why})"
-        name = TableName(step.table.schema, what.place[1])
-        group.violations.append(Violation(name, "codec", found, words, (what.source,)))
+    found = unstorable(connection, what.place, what.source, what.type)
+    name = TableName(step.table.schema, what.place[1])
+    if found.values:
+        words = f"values of {what.source} that {what.type} cannot hold ({found.why})"
+        group.violations.append(Violation(name, "codec", found.values, words, (what.source,)))
+    if found.arrays:
+        words = f"values of {what.source} with NumPy's arrays or numbers, which become lists and plain numbers"
+        group.violations.append(Violation(name, "named", found.arrays, words, (what.source,)))
