@@ -244,3 +244,87 @@ def test_what_a_table_was_is_found_after_several_renames() -> None:
     assert origins.attributes[animals]["animal_id"] == "subject_id" and "height" not in origins.attributes[animals]
     assert origins.fills == {(animals, "height"): Fill("1")}
     assert origins.missing == {(SESSIONS, ForeignKey(("animal",), animals, ("animal_id",))): {"rig": "left"}}
+
+
+GHOST = TableName("subject", "ghost")
+NAMELESS = ("ghost",)
+
+#: Operations that name something that is not there, and what they say. What a fill takes values from may be gone by
+#: then: it is what rows had before the migration, and the plan of the whole looks for it (test_filling.py).
+UNFIT: list[tuple[ops.Operation, str]] = [
+    *(
+        (replace(operation, table=GHOST), "there is no table subject.Ghost")
+        for operation in EXAMPLES
+        if not isinstance(operation, (ops.CreateTable, ops.Online, data.RunSQL, data.RunPython))
+    ),
+    (ops.CreateTable(BAG.name, replace(BAG, primary_key=NAMELESS)), "it has no attribute ghost"),
+    (ops.CreateTable(BAG.name, replace(BAG, indexes=(Index(NAMELESS),))), "it has no attribute ghost"),
+    (
+        ops.CreateTable(BAG.name, replace(BAG, foreign_keys=(ForeignKey(NAMELESS, RIG, ("rig",)),))),
+        "it has no attribute ghost",
+    ),
+    (ops.AddAttribute(SUBJECTS, Attribute("born", "date", nullable=True), "ghost"), "it has no attribute ghost"),
+    (
+        ops.AlterAttribute(SUBJECTS, Attribute("ghost", "int8"), Attribute("ghost", "int16")),
+        "it has no attribute ghost",
+    ),
+    (ops.DropAttribute(SUBJECTS, "ghost"), "it has no attribute ghost"),
+    (ops.RenameAttribute(SUBJECTS, "ghost", "spirit"), "it has no attribute ghost"),
+    (
+        ops.OrderAttributes(SUBJECTS, ("ghost", "subject_id", "note", "rig", "photo", "weight")),
+        "it has no attribute ghost",
+    ),
+    (ops.OrderAttributes(SUBJECTS, ("subject_id", "note", "rig", "photo")), "it also has an attribute weight"),
+    (ops.ChangePrimaryKey(SUBJECTS, ("subject_id",), ("subject_id", "ghost")), "it has no attribute ghost"),
+    (
+        ops.AddForeignKey(SUBJECTS, ForeignKey(NAMELESS, RIG, ("rig",))),
+        "it has that foreign key, or lacks an attribute of it",
+    ),
+    (ops.AddForeignKey(SUBJECTS, ForeignKey(("rig",), RIG, NAMELESS)), "subject.Rig has no attribute ghost"),
+    (ops.AddForeignKey(SUBJECTS, ForeignKey(("rig",), GHOST, ("rig",))), "there is no table subject.Ghost"),
+    (
+        ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT, (("ghost", "1"),)),
+        "subject.Rig, and what it refers to, have no attribute ghost",
+    ),
+    (
+        ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT, (), (GHOST,)),
+        "subject.Ghost in `also` is no table that subject.Rig refers to, itself or by others",
+    ),
+    (
+        ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT, (), (SESSIONS,)),
+        "session.Session in `also` is no table that subject.Rig refers to, itself or by others",
+    ),
+    (ops.DropForeignKey(SUBJECTS, RIG_OF_SUBJECT), "it has no such foreign key"),
+    (ops.AddIndex(SUBJECTS, Index(("note", "ghost"))), "it has no attribute ghost"),
+    (ops.AddIndex(SUBJECTS, Index(("ghost(10)",))), "it has no attribute ghost"),
+    (ops.DropIndex(SUBJECTS, Index(NAMELESS)), "it has no such index"),
+    (ops.Online(SUBJECTS, ops.AddIndex(SUBJECTS, Index(NAMELESS))), "it has no attribute ghost"),
+    (
+        ops.Online(SUBJECTS, ops.AddForeignKey(SUBJECTS, ForeignKey(("rig",), RIG, NAMELESS))),
+        "subject.Rig has no attribute ghost",
+    ),
+    (data.InsertRows(RIG, ((("rig", "left"), ("ghost", 1)),)), "it has no attribute ghost"),
+    (data.RebuildTable(SUBJECTS, (("ghost", Sql("1", "2")),)), "it has no attribute ghost"),
+]
+
+
+def test_every_class_that_names_something_is_asked_for_what_is_not_there() -> None:
+    assert {type(operation) for operation, _ in UNFIT} == set(family()) - {data.RunSQL, data.RunPython}
+
+
+@pytest.mark.parametrize(("operation", "why"), UNFIT, ids=lambda given: getattr(type(given), "__name__", None))
+def test_what_is_not_there_is_refused(operation: ops.Operation, why: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        operation.apply(BEFORE)
+    assert refused.value.why == f"At this point {why}."
+    assert state() == BEFORE
+
+
+def test_an_index_may_be_over_part_of_an_attribute_or_an_expression() -> None:
+    for columns in (("note(10)",), ("note desc",), ("(lower(note))",)):
+        assert Index(columns) in ops.AddIndex(SUBJECTS, Index(columns)).apply(BEFORE)[SUBJECTS].indexes
+
+
+def test_a_foreign_key_may_lead_to_a_schema_that_is_not_known() -> None:
+    key = ForeignKey(("rig",), TableName("elsewhere", "#rig"), ("rig",))
+    assert key in ops.AddForeignKey(SUBJECTS, key).apply(BEFORE)[SUBJECTS].foreign_keys

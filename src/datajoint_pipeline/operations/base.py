@@ -10,6 +10,7 @@ server gets there is for the layers above.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -93,13 +94,18 @@ class Operation(ABC):
             raise self.refusal(f"there is no table {self.table}")
         return tables[self.table]
 
-    def refusal(self, why: str) -> PipelineError:
+    def refuse_lacking(self, table: Table, attributes: Iterable[str]) -> None:
+        """Refuse names that are no attributes of a table."""
+        for name in attributes:
+            if name not in table.attribute:
+                whose = "it" if table.name == self.table else str(table.name)
+                raise self.refusal(f"{whose} has no attribute {name}")
+
+    def refusal(
+        self, why: str, do: str = "The migration does not continue the one before it; make it anew with revise."
+    ) -> PipelineError:
         """Give the error for tables that the operation does not fit."""
-        return PipelineError(
-            f"{type(self).__name__} cannot be applied to {self.table}.",
-            f"At this point {why}.",
-            "The migration does not continue the one before it; make it anew with revise.",
-        )
+        return PipelineError(f"{type(self).__name__} cannot be applied to {self.table}.", f"At this point {why}.", do)
 
 
 def with_table(tables: Tables, table: Table) -> dict[TableName, Table]:
@@ -115,6 +121,15 @@ def sorted_keys(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
 def sorted_indexes(indexes: Iterable[Index]) -> tuple[Index, ...]:
     """Sort indexes as a table has them."""
     return tuple(sorted(indexes, key=lambda index: (index.columns, index.unique)))
+
+
+def named(index: Index) -> Iterator[str]:
+    """Give the attributes that an index names as such, ``name`` or ``name(10)``; what an expression names only a server
+    can tell.
+    """
+    for column in index.columns:
+        if match := re.fullmatch(r"(\w+)(\(\d+\))?( desc)?", column):
+            yield match[1]
 
 
 def title_from(name: TableName, schema: str) -> str:
