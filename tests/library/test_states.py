@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Project, Server
-from living import living, ok, rows, states
+from living import is_sentence, lay, living, ok, rows, states
 
 GONE = "Animal lacks the attribute colour."
 
@@ -155,7 +156,7 @@ def test_branches_that_do_not_fit_one_after_the_other_stay_as_they_are(alive: Pr
     made.write_text(made.read_text().replace("import ", "import RenameAttribute, ", 1))
     before = check_out(package, {**one, made: made.read_text()})
     refused = ok(alive, "renumber", "life", code=1)
-    assert "nothing was changed" in refused.err and "the snapshot of the other branch" in refused.err, refused.err
+    assert "nothing was changed" in refused.err and "Correct 1.1.0_food.py so that it fits" in refused.err, refused.err
     assert check_out(package, before) == before
 
 
@@ -186,11 +187,13 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     made.write_text(other[made])
     alive.replace(life, "    mood", "    food = null : varchar(8)\n    mood")
     assert "renumber life" in ok(alive, "migrate", code=5).err
-    assert "1.2.0_food.py" in ok(alive, "renumber", "life").out
+    said = ok(alive, "renumber", "life").out.splitlines()
+    assert said == ["src/my_pipeline/migrations/life/1.1.0_food.py is called 1.2.0_food.py now."]
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
     assert pending(alive) == ["moods"] and found["drift"] == ["It has not had 1.1.0_moods."]
+    assert "It has not had 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
     assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]
@@ -216,3 +219,10 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     assert states(alive)["life"] == ("behind", "1.1.0") and pending(alive) == ["moods"]
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
+
+
+def test_a_version_is_asked_of_a_schema_that_has_no_snapshot_yet(project: Project) -> None:
+    lay(project)
+    refused = ok(project, "migrate", "life", "--to", "1.0.0", MY_PIPELINE_ENV="local", code=1)
+    is_sentence(refused)
+    assert "It has no snapshot yet, and so no version." in refused.err and "Run revise life" in refused.err
