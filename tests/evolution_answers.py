@@ -92,6 +92,25 @@ class Answers:
                         self.fills[table, subject] = self._value(table, subject, before, after, rows)
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
+    def take_back(self, option: str, named: str) -> bool:
+        """No longer say what answers nothing; whether it was said."""
+        place = named.partition("=")[0]
+        name, _, attribute = place.rpartition(".")
+        match option:
+            case "--fill":
+                return self.fills.pop((_heard(name), attribute), None) is not None
+            case "--rename":
+                return self.attributes.pop((_heard(name), attribute), None) is not None
+            case "--rename-table":
+                return self.tables.pop(_heard(place), None) is not None
+            case "--drop":
+                said = {(_heard(place), ""), (_heard(name), attribute)} & self.drops if name else set()
+                self.drops -= said
+                return bool(said)
+        said_of = {_heard(place)} & self.inserts
+        self.inserts -= said_of
+        return bool(said_of)
+
     def correct(
         self, losses: Iterable[Mapping[str, Any]], before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]
     ) -> bool:

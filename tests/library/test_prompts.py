@@ -140,8 +140,8 @@ def test_an_option_that_answers_nothing_is_refused_with_what_could_be_answered(w
         (("--drop", "Weight.grams", *rename), "--drop life.Weight.grams", "No change that was found"),
         (("--drop", "Animal.name"), "--drop life.Animal.name", "--drop can answer here: life.Weight.grams."),
         (("--insert", "Animal"), "--insert life.Animal", "--insert can answer here: life.Rig."),
-        (("--rename", "Weight.day=mass"), "--rename life.Weight.day=mass", "here: life.Weight.grams."),
-        (("--rename-table", "Rig=Weight"), "--rename-table life.Rig=life.Weight", "No change that was found"),
+        (("--rename", "Weight.day=day"), "--rename life.Weight.day=day", "here: life.Weight.grams."),
+        (("--rename-table", "Rig=Rig"), "--rename-table life.Rig=life.Rig", "No change that was found"),
     ):
         refused = ok(written, "revise", "-m", "changed", *options, code=2)
         assert in_words(refused.err), refused.err

@@ -87,9 +87,14 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
 
 def _joined(*remarks: str) -> str:
-    """Join remarks, some of which are sentences, into one."""
-    *first, last = [remark for remark in remarks if remark] or [""]
-    return "; ".join([*(remark.removesuffix(".") for remark in first), last])
+    """Join remarks into one; some are sentences, which follow each other as such."""
+    text = ""
+    for remark in filter(None, remarks):
+        if text.endswith(".") and remark[0].isupper():
+            text += f" {remark}"
+        else:
+            text = f"{text.removesuffix('.')}; {remark}" if text else remark
+    return text
 
 
 def log(records: list[Record]) -> None:

@@ -77,6 +77,32 @@ def above(tables: Tables, name: TableName) -> set[TableName]:
     return found
 
 
+def refuse_unknown(origins: Origins, after: Tables) -> None:
+    """Refuse foreign keys that put in rows, where they name tables or attributes that none of these rows concerns.
+
+    Raises
+    ------
+    PipelineError
+        If there is such a name.
+    """
+    for (name, key), also in origins.also.items():
+        higher = above(after, key.parent)
+        for table in sorted(also - higher, key=str):
+            raise PipelineError(
+                f"{table} cannot get rows by the foreign key from {name} to {key.parent}.",
+                f"`also` is for tables that {key.parent} refers to, itself or by way of others, and {table} is none.",
+                "Correct `also` in the migration, or leave that table out.",
+            )
+        known = {a for table in (key.parent, *higher) if table in after for a in after[table].attribute}
+        for attribute in origins.missing[name, key]:
+            if attribute not in known and key.parent in after:
+                raise PipelineError(
+                    f"{attribute} cannot be given to rows that are put into {key.parent}.",
+                    f"Neither {key.parent} nor a table that it refers to has an attribute of that name.",
+                    "Correct `missing` in the migration.",
+                )
+
+
 def unfound(
     dialect: Dialect, name: TableName, attribute: str, origins: Origins, before: Tables, after: Tables
 ) -> list[tuple[TableName, Probe]]:

@@ -60,7 +60,7 @@ def _unused(
 ) -> Iterator[tuple[str, str]]:
     """Give each option that is in no operation, and what it names."""
     for old, new in given.tables.items():
-        if origins.tables.get(new) != old:
+        if old == new or origins.tables.get(new) != old:
             yield "--rename-table", f"{old}={new}"
     for (name, was), now in given.attributes.items():
         if was == now or origins.attributes.get(name, {}).get(now) != was:

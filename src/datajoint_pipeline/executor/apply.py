@@ -74,13 +74,12 @@ def migrate(
     """
     chosen, backups = list(chosen), backups or Backups()
     with alone(target):
-        resumed, begun = resume.resume(target, report, tell), False
+        resume.resume(target, report, tell)
+        begun = False
         while True:
             deployment = Deployment.read(target)
             wanted = pending.pending_migrations(deployment, chosen, to)
             if not wanted:
-                if not (resumed or begun):  # else they were for what has been done
-                    drafts.refuse_answers(answer)
                 renumbering.record(deployment, chosen)
                 return drift.read(target)
             drift.refuse(deployment, wanted)

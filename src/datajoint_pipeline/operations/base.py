@@ -98,14 +98,15 @@ class Operation(ABC):
         """Refuse names that are no attributes of a table."""
         for name in attributes:
             if name not in table.attribute:
-                whose = "it" if table.name == self.table else str(table.name)
-                raise self.refusal(f"{whose} has no attribute {name}")
+                raise self.refusal(f"it has no attribute {name}")
 
-    def refusal(
-        self, why: str, do: str = "The migration does not continue the one before it; make it anew with revise."
-    ) -> PipelineError:
+    def refusal(self, why: str) -> PipelineError:
         """Give the error for tables that the operation does not fit."""
-        return PipelineError(f"{type(self).__name__} cannot be applied to {self.table}.", f"At this point {why}.", do)
+        return PipelineError(
+            f"{type(self).__name__} cannot be applied to {self.table}.",
+            f"At this point {why}.",
+            "The migration does not continue the one before it; make it anew with revise.",
+        )
 
 
 def with_table(tables: Tables, table: Table) -> dict[TableName, Table]:

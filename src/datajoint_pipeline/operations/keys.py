@@ -65,26 +65,7 @@ class AddForeignKey(Operation):
         table = self.found(tables)
         if self.key in table.foreign_keys or not set(self.key.attributes) <= set(table.attribute):
             raise self.refusal("it has that foreign key, or lacks an attribute of it")
-        self._refuse_unknown(tables)
         return with_table(tables, replace(table, foreign_keys=sorted_keys([*table.foreign_keys, self.key])))
-
-    def _refuse_unknown(self, tables: Tables) -> None:
-        """Refuse a parent that is not there, or lacks what is said of it; of schemas that are not known nothing is."""
-        parent = tables.get(self.key.parent)
-        if parent is None:
-            if not self.key.parent.table.startswith("~") and any(n.schema == self.key.parent.schema for n in tables):
-                raise self.refusal(f"there is no table {self.key.parent}")
-            return
-        self.refuse_lacking(parent, self.key.parent_attributes)
-        above = _above(parent, tables)
-        for name in self.also:
-            if name not in above:
-                why = f"{name} in `also` is no table that {parent.name} refers to, itself or by others"
-                raise self.refusal(why, "Name in `also` what is above the table that gets the rows, or leave it out.")
-        known = {attribute for table in (parent, *above.values()) for attribute in table.attribute}
-        for attribute, _ in self.missing or ():
-            if attribute not in known:
-                raise self.refusal(f"{parent.name}, and what it refers to, have no attribute {attribute}")
 
     def inverse(self, tables: Tables) -> Operation:
         return DropForeignKey(self.table, self.key)
@@ -227,17 +208,6 @@ class Online(Operation):
 
     def follow(self, origins: Origins, tables: Tables) -> None:
         self.operation.follow(origins, tables)
-
-
-def _above(table: Table, tables: Tables) -> dict[TableName, Table]:
-    """Give the tables that a table refers to, itself or by others."""
-    found, near = dict[TableName, Table](), [table]
-    for one in near:  # grows while it is walked
-        for key in one.foreign_keys:
-            if key.parent in tables and key.parent not in found:
-                found[key.parent] = tables[key.parent]
-                near.append(tables[key.parent])
-    return found
 
 
 def _line(key: ForeignKey, context: LineContext) -> str:

@@ -316,7 +316,9 @@ def groups(
     drafts = {name for name, record in deployment.records.items() if record.kind == journal.DRAFT}
     involved = {migration.schema for migration in wanted}
     if not drafts & involved:
-        refuse_answers(answer)
+        if answer is not None:
+            what, why = "There is no draft that answers could be for.", "Migrations have their answers in their files."
+            raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
         return plan.groups(deployment, wanted, lossy=lossy, one=one, last=last)
     plan.refuse_open_questions(wanted)
     start = _recorded(deployment)
@@ -341,13 +343,6 @@ def groups(
         plan.add_steps(deployment, planned, late, names, lossy, now, revive=True)
     plan.converge(deployment, [planned], names, lossy)
     return [planned]
-
-
-def refuse_answers(answer: Answer | None) -> None:
-    """Refuse answers where no draft is replaced."""
-    if answer is not None:
-        what, why = "There is no draft that answers could be for.", "Migrations have their answers in their files."
-        raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
 
 
 def _recorded(deployment: Deployment) -> dict[TableName, Table]:

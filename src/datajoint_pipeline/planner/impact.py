@@ -182,8 +182,6 @@ def survey(
     deployment = Deployment.read(target)
     wanted = pending.pending_migrations(deployment, schemas, to)
     drift.refuse(deployment, wanted)
-    if not wanted:
-        drafts.refuse_answers(answer)
     groups = drafts.groups(deployment, wanted, answer=answer) if wanted else []
     return _impacts(
         deployment, groups, lambda lossy: drafts.groups(deployment, wanted, answer=answer, lossy=lossy, one=True)[0]
