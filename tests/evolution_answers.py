@@ -93,23 +93,23 @@ class Answers:
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
     def take_back(self, option: str, named: str) -> bool:
-        """No longer say what answers nothing; whether it was said."""
-        place = named.partition("=")[0]
-        name, _, attribute = place.rpartition(".")
+        """No longer give a value, deny a rename or have rows put in where that answers nothing; whether it was said.
+
+        What was renamed stays said: it is the truth.
+        """
+        name, _, attribute = named.rpartition(".")
         match option:
             case "--fill":
                 return self.fills.pop((_heard(name), attribute), None) is not None
-            case "--rename":
-                return self.attributes.pop((_heard(name), attribute), None) is not None
-            case "--rename-table":
-                return self.tables.pop(_heard(place), None) is not None
             case "--drop":
-                said = {(_heard(place), ""), (_heard(name), attribute)} & self.drops if name else set()
+                said = {(_heard(named), ""), (_heard(name), attribute)} & self.drops
                 self.drops -= said
                 return bool(said)
-        said_of = {_heard(place)} & self.inserts
-        self.inserts -= said_of
-        return bool(said_of)
+            case "--insert":
+                found = {_heard(named)} & self.inserts
+                self.inserts -= found
+                return bool(found)
+        return False
 
     def correct(
         self, losses: Iterable[Mapping[str, Any]], before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]

@@ -56,6 +56,7 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     previous = versions[-1] if versions else history.oldest.version
     line = _following(second, previous, versions)
     if not line:
+        _refuse_broken(histories, schema)
         return {}
     raised = {m.version: n.version for m, n in zip(second, line, strict=True)}
     try:
@@ -65,6 +66,18 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     rewriting = _rewriting(pipeline, files, histories, schema, line, raised, tables)
     rewriting.write()
     return _paths(rewriting.moved)
+
+
+def _refuse_broken(histories: dict[str, History], schema: str) -> None:
+    """Refuse to call a line in order that cannot be applied."""
+    try:
+        _applied(histories, schema, histories[schema].migrations, {})
+    except PipelineError as error:
+        raise PipelineError(
+            f"The migrations of {schema} are one line already, and cannot be applied.",
+            f"{error.what} {error.why}",
+            "Correct that migration so that it fits behind the others.",
+        ) from error
 
 
 def _following(second: Iterable[Migration], previous: str, taken: Iterable[str]) -> list[Migration]:
