@@ -283,6 +283,8 @@ class Play:
                 continue
             if asked or not answers.correct(self.losses(), self.before, self.expected, self.rows):
                 break
+        else:
+            self.stop(f"revise: no answers settle it: {answers.options()}")
         self.verdict.answers = answers.options()
         # Whether rows lack a value that becomes required is counted before anything runs; it need not be known.
         asked = [q for q in asked if q["kind"] != "fill" or not answers.keeps(q, self.before, self.expected)]

@@ -55,6 +55,7 @@ class Answers:
     inserts: set[Key] = field(default_factory=set)
     loses: bool = False
     follows: dict[tuple[Key, str], str] = field(default_factory=dict)
+    vain: set[Key] = field(default_factory=set)  # tables that no new foreign key needs rows in
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.attributes or self.fills or self.drops or self.inserts)
@@ -107,7 +108,7 @@ class Answers:
                 return bool(said)
             case "--insert":
                 found = {_heard(named)} & self.inserts
-                self.inserts -= found
+                self.inserts, self.vain = self.inserts - found, self.vain | found
                 return bool(found)
         return False
 
@@ -129,7 +130,7 @@ class Answers:
                             self.fills[table, name] = f"{kind}()"
                 case "parent":
                     parent = re.search(r"in no row of (\S+)", loss["words"])
-                    if parent is not None:
+                    if parent is not None and _heard(parent[1]) not in self.vain:
                         self.inserts.add(_heard(parent[1]))
                 case "null":
                     for old in loss["attributes"]:

@@ -124,6 +124,11 @@ class MySQL(Dialect):
         blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
         return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
 
+    def single(self, column: str) -> str:
+        # The cast to FLOAT keeps more than its 24 bits.
+        power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({column})))))"
+        return f"IF({column} = 0, 0, ROUND({column} * {power}) / {power})"
+
     def typed(self, value: str, core: str) -> str:
         cast = {"float32": "FLOAT", "float64": "DOUBLE"}.get(core, core)
         return f"CAST({value} AS {cast})" if re.match(r"date|decimal|FLOAT|DOUBLE", cast) else value
