@@ -128,6 +128,9 @@ EXAMPLES: list[ops.Operation] = [
     ops.ChangePrimaryKey(SUBJECTS, ("subject_id",), ("rig", "subject_id")),
     ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT),
     ops.AddForeignKey(SESSIONS, ForeignKey(("subject",), SUBJECTS, ("subject_id",)), (("rig", "left"), ("note", None))),
+    ops.AddForeignKey(
+        SESSIONS, ForeignKey(("subject",), SUBJECTS, ("subject_id",)), (("rig", Fill(of=(SESSIONS, "rig"))),)
+    ),
     ops.DropForeignKey(SESSIONS, TO_SUBJECT),
     ops.AddIndex(SUBJECTS, UNIQUE),
     ops.DropIndex(SUBJECTS, Index(("note",))),

@@ -82,7 +82,8 @@ def _has_fill(operation: Operation, name: TableName, attribute: str, fill: Fill,
         case AddAttribute(table=table, attribute=will) | AlterAttribute(table=table, after=will):
             return (table, will.name, operation.fill) == (name, attribute, fill)
         case AddForeignKey(key=key, missing=missing, also=also):
-            return (attribute, fill.value) in (missing or ()) and (name in (key.parent, *also) or name not in before)
+            given = fill if fill.value is None else fill.value
+            return (attribute, given) in (missing or ()) and (name in (key.parent, *also) or name not in before)
     return False
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..schema import definition
 from ..schema.model import ForeignKey, Index, Table, TableName
-from ..schema.values import Missing
+from ..schema.values import Fill, Missing, write
 from .base import MAJOR, MINOR, PATCH, Operation, named, sorted_indexes, sorted_keys, title_from, with_table
 from .origins import Origins
 from .rendering import call, names, string
@@ -82,7 +82,7 @@ class AddForeignKey(Operation):
     def render(self, context: LineContext, *, ask: bool = False, online: bool = False) -> str:
         more = []
         if self.missing is not None:
-            given = (f"{string(name)}: {'ASK' if value is None else string(value)}" for name, value in self.missing)
+            given = (f"{string(name)}: {_given(value, context)}" for name, value in self.missing)
             more = ["missing={" + ", ".join(given) + "}"]
         if self.also:
             more.append(f"also=[{', '.join(string(context.title(name)) for name in self.also)}]")
@@ -208,6 +208,12 @@ class Online(Operation):
 
     def follow(self, origins: Origins, tables: Tables) -> None:
         self.operation.follow(origins, tables)
+
+
+def _given(value: str | Fill | None, context: LineContext) -> str:
+    if isinstance(value, Fill):
+        return write(value, context.title, string)
+    return "ASK" if value is None else string(value)
 
 
 def _line(key: ForeignKey, context: LineContext) -> str:
