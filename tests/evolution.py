@@ -254,7 +254,7 @@ class Play:
         files = {path: path.read_text() for path in self.stage.migrations.rglob("*.*") if path.is_file()}
         version = self.stage.project.read(self.stage.project.module("version"))
         asked: list[dict[str, Any]] = []
-        for attempt in range(8):
+        for attempt in range(12):
             if attempt:
                 for path in self.stage.migrations.rglob("*.*"):
                     if path.is_file() and path not in files:
@@ -268,6 +268,9 @@ class Play:
                     # A person who is told so would not stop here; what was asked is not known.
                     self.verdict.questions = [f"revise refuses: {said(result)}"]
                     continue
+                nothing = re.match(r"(--\S+) (.*) answers nothing\.", said(result))
+                if nothing and answers.take_back(nothing[1], nothing[2]):
+                    continue  # what follows from another answer, or is asked no more
                 self.refuse(f"revise: {said(result)}")
             asked = result.json["questions"]
             if attempt == 0:
@@ -280,6 +283,8 @@ class Play:
                 continue
             if asked or not answers.correct(self.losses(), self.before, self.expected, self.rows):
                 break
+        else:
+            self.stop(f"revise: no answers settle it: {answers.options()}")
         self.verdict.answers = answers.options()
         # Whether rows lack a value that becomes required is counted before anything runs; it need not be known.
         asked = [q for q in asked if q["kind"] != "fill" or not answers.keeps(q, self.before, self.expected)]

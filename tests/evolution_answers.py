@@ -55,6 +55,7 @@ class Answers:
     inserts: set[Key] = field(default_factory=set)
     loses: bool = False
     follows: dict[tuple[Key, str], str] = field(default_factory=dict)
+    vain: set[Key] = field(default_factory=set)  # tables that no new foreign key needs rows in
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.attributes or self.fills or self.drops or self.inserts)
@@ -92,6 +93,25 @@ class Answers:
                         self.fills[table, subject] = self._value(table, subject, before, after, rows)
         return len(self.tables) + len(self.attributes) + len(self.fills) + len(self.drops) > size
 
+    def take_back(self, option: str, named: str) -> bool:
+        """No longer give a value, deny a rename or have rows put in where that answers nothing; whether it was said.
+
+        What was renamed stays said: it is the truth.
+        """
+        name, _, attribute = named.rpartition(".")
+        match option:
+            case "--fill":
+                return self.fills.pop((_heard(name), attribute), None) is not None
+            case "--drop":
+                said = {(_heard(named), ""), (_heard(name), attribute)} & self.drops
+                self.drops -= said
+                return bool(said)
+            case "--insert":
+                found = {_heard(named)} & self.inserts
+                self.inserts, self.vain = self.inserts - found, self.vain | found
+                return bool(found)
+        return False
+
     def correct(
         self, losses: Iterable[Mapping[str, Any]], before: Catalogue, after: Catalogue, rows: Mapping[Key, Rows]
     ) -> bool:
@@ -110,7 +130,7 @@ class Answers:
                             self.fills[table, name] = f"{kind}()"
                 case "parent":
                     parent = re.search(r"in no row of (\S+)", loss["words"])
-                    if parent is not None:
+                    if parent is not None and _heard(parent[1]) not in self.vain:
                         self.inserts.add(_heard(parent[1]))
                 case "null":
                     for old in loss["attributes"]:

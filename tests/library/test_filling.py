@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from conftest import Project
-from living import ok, rows, states
+from living import in_words, ok, rows, states
 from test_migrate import living as living
 
 LIFE, WORK = "life", "work"
@@ -81,6 +81,77 @@ def test_rows_that_would_be_merged_though_they_differ_are_refused(living: Projec
     assert rows(living, "[[r['room'], r['room_name']] for r in work.Room.to_dicts(order_by='room')]") == [
         [room, "unknown"] for room in (20, 21, 22, 23, 24)
     ]
+
+
+#: Rows of rigs that are not there yet, each with a place and a name of its own.
+RIGS = """
+from my_pipeline import work
+work.Task.insert(dict(animal_id=1, task=t, rig=r, room=p, called=c) for t, r, p, c in [
+    ("a", "A", "attic", "one"), ("b", "A", "attic", "one"), ("c", "B", "cellar", "two")])
+"""
+
+
+def test_inserted_rows_take_what_the_rows_have_that_need_them(living: Project) -> None:
+    """Under the same name or another one, whether it stays there or goes; and rows that do not agree are counted."""
+    path = living.module(WORK)
+    columns = "    rig = null : varchar(8)\n    room = null : varchar(8)\n    called = null : varchar(8)\n"
+    living.replace(path, "    note = null", f"{columns}    note = null")
+    after_class(
+        living, WORK, "Task", "@schema", "class Rig(dj.Manual):", '    definition = """', "    rig : varchar(8)", "    ---",
+        "    room : varchar(8)", "    name : varchar(8)", "    floor = 1 : int8", '    """',
+    )  # fmt: skip
+    migrated(living, "rigs")
+    filled = living.python("-c", RIGS)
+    assert filled.code == 0, filled.err
+    living.replace(path, columns, "    -> [nullable] Rig\n    room = null : varchar(8)\n")
+    taken = ("--insert", "Rig", "--fill", "Rig.room=from(Task.room)")
+    for wrong, why in (("work.Task.ghost", "no attribute of that name"), ("life.Weight.day", "a value of the row of")):
+        refused = ok(living, "revise", "-m", "used", *taken, "--fill", f"Rig.name=from({wrong})", code=1).err
+        assert in_words(refused) and why in refused, refused
+    ok(living, "revise", "-m", "used", *taken, "--fill", "Rig.name=from(Task.called)")
+    file = next((living.folder / "src/my_pipeline/migrations/work").glob("*_used.py"))
+    assert 'missing={"room": From("Task", "room"), "name": From("Task", "called")}' in file.read_text()
+    moved = "from my_pipeline import work\nwork.Task.update1(dict(animal_id=1, task='b', room='{}'))"
+    done = living.python("-c", moved.format("nowhere"), MY_PIPELINE_UNGUARDED="1")
+    assert done.code == 0, done.err
+    shown = ok(living, "migrate", "--dry-run", "--json", code=7).json["groups"][0]["losses"]
+    assert [(loss["count"], loss["attributes"]) for loss in shown if loss["kind"] == "merge"] == [(1, ["room"])], shown
+    ok(living, "migrate", code=7)
+    living.python("-c", moved.format("attic"), MY_PIPELINE_UNGUARDED="1")
+    ok(living, "migrate")
+    found = rows(living, "[list(r.values())[:4] for r in work.Rig.to_dicts(order_by='rig')]")
+    assert found == [["A", "attic", "one", 1], ["B", "cellar", "two", 1]]
+    ok(living, "check")
+    assert states(living)[WORK][0] == "current"
+
+
+#: Rows of rooms 20 and 21 that MySQL writes alike and that differ; those of 22 are the same.
+SIZES = """
+from my_pipeline import work
+rooms = [(20, 16777216, 1), (20, 16777218, 1), (21, 1, 0.1), (21, 1, 0.10000000000000002), (22, 0.1, 0.1), (22, 0.1, 0.1)]
+work.Task.insert(dict(animal_id=1, task=str(n), room=r, size=s, width=w) for n, (r, s, w) in enumerate(rooms))
+"""
+
+
+def test_numbers_that_differ_in_their_last_digits_are_not_merged_either(living: Project) -> None:
+    path, columns = (
+        living.module(WORK),
+        "    room = null : int32\n    size = null : float32\n    width = null : float64\n",
+    )
+    living.replace(path, "    note = null", f"{columns}    note = null")
+    migrated(living, "rooms")
+    filled = living.python("-c", SIZES)
+    assert filled.code == 0, filled.err
+    after_class(
+        living, WORK, "Task", "@schema", "class Room(dj.Manual):", '    definition = """', "    room : int32", "    ---",
+        "    size = null : float32", "    width = null : float64", '    """',
+    )  # fmt: skip
+    living.replace(path, f"{columns}    note", "    -> [nullable] Room\n    note")
+    ok(living, "revise", "-m", "split")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=7).json["groups"][0]["losses"]
+    merged = [(loss["count"], *loss["attributes"]) for loss in shown if loss["kind"] == "merge"]
+    assert sorted(merged) == [(1, "size"), (1, "width")], shown
+    ok(living, "migrate", code=7)
 
 
 def test_a_new_lookup_has_its_contents_before_rows_refer_to_it(living: Project) -> None:

@@ -251,3 +251,54 @@ def test_a_renamed_text_is_cut(living: Project) -> None:
     ok(living, "revise", "-m", "short", "--rename", "Animal.name=nickname")
     ok(living, "migrate", "--allow-data-loss")
     assert rows(living, "sorted(r['nickname'] for r in life.Animal.to_dicts())") == ["Ad", "Bo"]
+
+
+#: An attribute, its type before and after, and two values that differ, of which the new type makes one.
+ALIKE = {
+    "a": ("varchar(9)", "varchar(3)", "'abcd'", "'abce'"),
+    "b": ("decimal(5,2)", "decimal(4,1)", "1.11", "1.12"),
+    "c": ("datetime(3)", "datetime", "'2026-01-01 00:00:00.123'", "'2026-01-01 00:00:00.124'"),
+    "d": ("datetime", "date", "'2026-01-01 01:00:00'", "'2026-01-01 02:00:00'"),
+    "e": ("float64", "float32", "0.1", "0.10000000000000002"),
+    "f": ("float64", "int32", "1.25", "1.125"),
+    "g": ("float32", "decimal(4,1)", "1.125", "1.0625"),
+    "h": ("float32", "varchar(30)", "16777216", "16777218"),  # to MySQL, both are 16777200
+}
+
+
+def test_values_that_a_conversion_makes_equal_are_counted_where_each_may_be_there_once(
+    living: Project, server: Server
+) -> None:
+    """Whether they may be cut or not; in a unique index, and in a key."""
+    life = living.module("life")
+    text = living.read(life)
+
+    def lay(place: int) -> None:
+        lines = "".join(f"    {name} : {types[place]}\n" for name, types in ALIKE.items())
+        unique = "".join(f"    unique index ({name})\n" for name in ALIKE)
+        spot = f'class Spot(dj.Manual):\n    definition = """\n    h : {ALIKE["h"][place]}\n    """\n'
+        odd = f'class Odd(dj.Manual):\n    definition = """\n    odd : int32\n    ---\n{lines}{unique}    """\n'
+        living.write(life, f"{text}\n\n@schema\n{odd}\n\n@schema\n{spot}")
+
+    lay(0)
+    ok(living, "revise", "-m", "odd")
+    ok(living, "migrate")
+    names = ", ".join(ALIKE)
+    for row, place in ((1, 2), (2, 3)):
+        values = ", ".join(types[place] for types in ALIKE.values())
+        server.execute(
+            f"INSERT INTO dev_life.odd (odd, {names}) VALUES ({row}, {values})",
+            f"INSERT INTO dev_life.spot (h) VALUES ({ALIKE['h'][place]})",
+        )
+    lay(1)
+    ok(living, "revise", "-m", "shorter")
+    before = states(living)
+    expected = {("life.Odd", name) for name in ALIKE} | {("life.Spot", "h")}
+    if server.backend == "postgresql":
+        expected -= {("life.Odd", "h"), ("life.Spot", "h")}
+    for flags, code in (((), 7), (("--allow-data-loss",), 1)):
+        shown = ok(living, "migrate", "--dry-run", "--json", *flags, code=1).json["groups"][0]["losses"]
+        found = {(loss["table"], loss["attributes"][0]) for loss in shown if loss["kind"] == "duplicate"}
+        assert found == expected, found ^ expected
+        is_sentence(ok(living, "migrate", *flags, code=code))
+        assert states(living) == before

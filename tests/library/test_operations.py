@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from datajoint_pipeline import operations
+from datajoint_pipeline.ddl import parents
 from datajoint_pipeline.errors import PipelineError
 from datajoint_pipeline.history.migration_files import RULES
-from datajoint_pipeline.operations import data, lines
+from datajoint_pipeline.operations import data, lines, topology
 from datajoint_pipeline.operations import structure as ops
 from datajoint_pipeline.operations.base import MAJOR, MINOR, PATCH
 from datajoint_pipeline.operations.state import LineContext
@@ -127,6 +128,9 @@ EXAMPLES: list[ops.Operation] = [
     ops.ChangePrimaryKey(SUBJECTS, ("subject_id",), ("rig", "subject_id")),
     ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT),
     ops.AddForeignKey(SESSIONS, ForeignKey(("subject",), SUBJECTS, ("subject_id",)), (("rig", "left"), ("note", None))),
+    ops.AddForeignKey(
+        SESSIONS, ForeignKey(("subject",), SUBJECTS, ("subject_id",)), (("rig", Fill(of=(SESSIONS, "rig"))),)
+    ),
     ops.DropForeignKey(SESSIONS, TO_SUBJECT),
     ops.AddIndex(SUBJECTS, UNIQUE),
     ops.DropIndex(SUBJECTS, Index(("note",))),
@@ -244,3 +248,107 @@ def test_what_a_table_was_is_found_after_several_renames() -> None:
     assert origins.attributes[animals]["animal_id"] == "subject_id" and "height" not in origins.attributes[animals]
     assert origins.fills == {(animals, "height"): Fill("1")}
     assert origins.missing == {(SESSIONS, ForeignKey(("animal",), animals, ("animal_id",))): {"rig": "left"}}
+
+
+GHOST = TableName("subject", "ghost")
+NAMELESS = ("ghost",)
+
+WITH_SUBJECT = (*BEFORE[TRIALS].attributes, Attribute("subject", "int32"))
+
+#: Operations that name something that is not there, and what they say. What a fill takes values from may be gone by
+#: then, and what a foreign key leads to may be made by the next migration of the same group: the plan of the whole looks
+#: for these (below, and test_filling.py).
+UNFIT: list[tuple[ops.Operation, str]] = [
+    *(
+        (replace(operation, table=GHOST), "there is no table subject.Ghost")
+        for operation in EXAMPLES
+        if not isinstance(operation, (ops.CreateTable, ops.Online, data.RunSQL, data.RunPython))
+    ),
+    (ops.CreateTable(BAG.name, replace(BAG, primary_key=NAMELESS)), "it has no attribute ghost"),
+    (ops.CreateTable(BAG.name, replace(BAG, indexes=(Index(NAMELESS),))), "it has no attribute ghost"),
+    (
+        ops.CreateTable(BAG.name, replace(BAG, foreign_keys=(ForeignKey(NAMELESS, RIG, ("rig",)),))),
+        "it has no attribute ghost",
+    ),
+    (ops.AddAttribute(SUBJECTS, Attribute("born", "date", nullable=True), "ghost"), "it has no attribute ghost"),
+    (
+        ops.AlterAttribute(SUBJECTS, Attribute("ghost", "int8"), Attribute("ghost", "int16")),
+        "it has no attribute ghost",
+    ),
+    (ops.DropAttribute(SUBJECTS, "ghost"), "it has no attribute ghost"),
+    (ops.RenameAttribute(SUBJECTS, "ghost", "spirit"), "it has no attribute ghost"),
+    (
+        ops.OrderAttributes(SUBJECTS, ("ghost", "subject_id", "note", "rig", "photo", "weight")),
+        "it has no attribute ghost",
+    ),
+    (ops.OrderAttributes(SUBJECTS, ("subject_id", "note", "rig", "photo")), "it also has an attribute weight"),
+    (ops.ChangePrimaryKey(SUBJECTS, ("subject_id",), ("subject_id", "ghost")), "it has no attribute ghost"),
+    (
+        ops.AddForeignKey(SUBJECTS, ForeignKey(NAMELESS, RIG, ("rig",))),
+        "it has that foreign key, or lacks an attribute of it",
+    ),
+    (ops.DropForeignKey(SUBJECTS, RIG_OF_SUBJECT), "it has no such foreign key"),
+    (ops.AddIndex(SUBJECTS, Index(("note", "ghost"))), "it has no attribute ghost"),
+    (ops.AddIndex(SUBJECTS, Index(("ghost(10)",))), "it has no attribute ghost"),
+    (ops.DropIndex(SUBJECTS, Index(NAMELESS)), "it has no such index"),
+    (ops.Online(SUBJECTS, ops.AddIndex(SUBJECTS, Index(NAMELESS))), "it has no attribute ghost"),
+    (data.InsertRows(RIG, ((("rig", "left"), ("ghost", 1)),)), "it has no attribute ghost"),
+    (data.RebuildTable(SUBJECTS, (("ghost", Sql("1", "2")),)), "it has no attribute ghost"),
+]
+
+
+def test_every_class_that_names_something_is_asked_for_what_is_not_there() -> None:
+    assert {type(operation) for operation, _ in UNFIT} == set(family()) - {data.RunSQL, data.RunPython}
+
+
+@pytest.mark.parametrize(("operation", "why"), UNFIT, ids=lambda given: getattr(type(given), "__name__", None))
+def test_what_is_not_there_is_refused(operation: ops.Operation, why: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        operation.apply(BEFORE)
+    assert refused.value.why == f"At this point {why}."
+    assert state() == BEFORE
+
+
+def test_an_index_may_be_over_part_of_an_attribute_or_an_expression() -> None:
+    for columns in (("note(10)",), ("note desc",), ("(lower(note))",)):
+        assert Index(columns) in ops.AddIndex(SUBJECTS, Index(columns)).apply(BEFORE)[SUBJECTS].indexes
+
+
+@pytest.mark.parametrize(
+    ("parent", "theirs", "why"),
+    [
+        (GHOST, ("rig",), "subject.Subject refers to subject.Ghost, which is not there."),
+        (RIG, NAMELESS, "subject.Subject refers to (ghost) of subject.Rig, whose primary key is (rig)."),
+        (TableName("elsewhere", "#rig"), ("rig",), ""),
+    ],
+)
+def test_a_whole_group_may_leave_no_foreign_key_that_leads_nowhere(
+    parent: TableName, theirs: tuple[str, ...], why: str
+) -> None:
+    """The schema of another project may be referred to."""
+    after = ops.AddForeignKey(SUBJECTS, ForeignKey(("rig",), parent, theirs)).apply(BEFORE)
+    assert topology.dangling(after, {"subject", "session"}) == [why] * bool(why)
+
+
+@pytest.mark.parametrize(
+    ("missing", "also", "named"),
+    [
+        ((("ghost", "1"),), (), "ghost cannot be given to rows that are put into subject.Rig."),
+        ((), (GHOST,), "subject.Ghost cannot get rows by the foreign key from subject.Subject to subject.Rig."),
+        ((), (SESSIONS,), "session.Session cannot get rows by the foreign key from subject.Subject to subject.Rig."),
+    ],
+)
+def test_rows_are_put_in_only_where_the_foreign_key_leads(
+    missing: tuple[tuple[str, str | None], ...], also: tuple[TableName, ...], named: str
+) -> None:
+    key = ForeignKey(("subject", "day"), SESSIONS, ("subject_id", "day"))
+    for fits in (
+        ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT, (("rig", "left"),)),
+        ops.AddForeignKey(TRIALS, key, (("note", "left"),), (RIG, SUBJECTS)),
+    ):
+        after, origins = ops.trace({**BEFORE, TRIALS: replace(BEFORE[TRIALS], attributes=WITH_SUBJECT)}, [fits])
+        parents.refuse_unknown(origins, after)
+    after, origins = ops.trace(BEFORE, [ops.AddForeignKey(SUBJECTS, RIG_OF_SUBJECT, missing, also)])
+    with pytest.raises(PipelineError) as refused:
+        parents.refuse_unknown(origins, after)
+    assert refused.value.what == named

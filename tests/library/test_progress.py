@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, Server
-from living import lay, living, ok
+from living import is_sentence, lay, living, ok
+from proxy import Fault, Proxy
 
 
 @pytest.fixture
@@ -101,3 +102,30 @@ def test_the_last_line_says_what_was_done(alive: Project) -> None:
     assert re.fullmatch(
         r"1 step done in [\d.]+ s\.", ok(alive, "rollback", "life", "--to", "1.0.0").out.splitlines()[-1]
     )
+
+
+def test_an_interrupted_run_that_had_nothing_but_its_end_left_is_named(alive: Project, mysql: Server) -> None:
+    """Whichever command finishes it."""
+
+    def broken_off(*arguments: str) -> None:
+        proxy = Proxy("mysql", mysql.port)
+        try:
+            proxy.begin(Fault("UPDATE `dev_life`.`~migration` SET status", "before", lambda: None))
+            is_sentence(alive.run(*arguments, DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+        finally:
+            proxy.close()
+
+    alive.replace(alive.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(alive, "revise", "-m", "moods")
+    back = ("rollback", "life", "--to", "1.0.0")
+    for command, kind, code in ((("migrate",), "migrate", 0), (back, "rollback", 0)):
+        broken_off(*command)
+        shown = ok(alive, *command, code=code).out.splitlines()
+        assert shown[-2:] == [
+            f"Went on with {kind} of life, which was interrupted after 1 of 1 steps.",
+            "Nothing else was left to do.",
+        ], shown
+    broken_off("migrate")
+    told = ok(alive, "migrate", "--json").json["resumed"]
+    assert told == ["Went on with migrate of life, which was interrupted after 1 of 1 steps."]
+    assert ok(alive, "migrate").out.splitlines()[-1] == "There was nothing to do."

@@ -123,3 +123,28 @@ def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     assert set(rows(living, "[r['unit'] for r in life.Weight.to_dicts()]")) == {"g"}
     offered = on_terminal(living, "\n", "revise", "-m", "asked")
     assert offered.code == 0 and "nothing: decide later" in offered.err and "fill=ASK" in migration(living)
+
+
+def test_an_option_that_answers_nothing_is_refused_with_what_could_be_answered(written: Project) -> None:
+    """Whatever the option; nothing is written, and nothing happens as if it had not been said."""
+    life = written.module("life")
+    before = written.read(life).replace("\n\n@schema\nclass Weight", f"{RIG}\n\n@schema\nclass Weight")
+    written.write(life, before)
+    ok(written, "revise", "-m", "rigs")
+    written.write(life, before.replace(GRAMS, "    -> Rig\n    mass : float64"))
+    files = sorted((written.folder / "src/my_pipeline/migrations").rglob("*"))
+    rename = ("--rename", "Weight.grams=mass")
+    for options, named, known in (
+        (("--fill", "Weight.mass=1", *rename), "--fill life.Weight.mass", "--fill can answer here: life.Weight.rig."),
+        (("--fill", "Animal.name=x"), "--fill life.Animal.name", "here: life.Weight.rig, life.Weight.mass."),
+        (("--drop", "Weight.grams", *rename), "--drop life.Weight.grams", "No change that was found"),
+        (("--drop", "Animal.name"), "--drop life.Animal.name", "--drop can answer here: life.Weight.grams."),
+        (("--insert", "Animal"), "--insert life.Animal", "--insert can answer here: life.Rig."),
+        (("--rename", "Weight.day=day"), "--rename life.Weight.day=day", "here: life.Weight.grams."),
+        (("--rename-table", "Rig=Rig"), "--rename-table life.Rig=life.Rig", "No change that was found"),
+    ):
+        refused = ok(written, "revise", "-m", "changed", *options, code=2)
+        assert in_words(refused.err), refused.err
+        assert f"{named} answers nothing." in refused.err and known in refused.err, refused.err
+        assert sorted((written.folder / "src/my_pipeline/migrations").rglob("*")) == files
+    ok(written, "revise", "-m", "changed", *rename, "--fill", "Weight.rig=A", "--insert", "Rig")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Project, Server
-from living import living, ok, rows, states
+from living import is_sentence, lay, living, ok, rows, states
 
 GONE = "Animal lacks the attribute colour."
 
@@ -155,7 +156,7 @@ def test_branches_that_do_not_fit_one_after_the_other_stay_as_they_are(alive: Pr
     made.write_text(made.read_text().replace("import ", "import RenameAttribute, ", 1))
     before = check_out(package, {**one, made: made.read_text()})
     refused = ok(alive, "renumber", "life", code=1)
-    assert "nothing was changed" in refused.err and "the snapshot of the other branch" in refused.err, refused.err
+    assert "nothing was changed" in refused.err and "Correct 1.1.0_food.py so that it fits" in refused.err, refused.err
     assert check_out(package, before) == before
 
 
@@ -186,11 +187,13 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     made.write_text(other[made])
     alive.replace(life, "    mood", "    food = null : varchar(8)\n    mood")
     assert "renumber life" in ok(alive, "migrate", code=5).err
-    assert "1.2.0_food.py" in ok(alive, "renumber", "life").out
+    said = ok(alive, "renumber", "life").out.splitlines()
+    assert said == ["src/my_pipeline/migrations/life/1.1.0_food.py is called 1.2.0_food.py now."]
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
     assert pending(alive) == ["moods"] and found["drift"] == ["It has not had 1.1.0_moods."]
+    assert "It has not had 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
     assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]
@@ -216,3 +219,74 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     assert states(alive)["life"] == ("behind", "1.1.0") and pending(alive) == ["moods"]
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
+
+
+def test_a_version_is_asked_of_a_schema_that_has_no_snapshot_yet(project: Project) -> None:
+    lay(project)
+    refused = ok(project, "migrate", "life", "--to", "1.0.0", MY_PIPELINE_ENV="local", code=1)
+    is_sentence(refused)
+    assert "It has no snapshot yet, and so no version." in refused.err and "Run revise life" in refused.err
+
+
+def test_one_half_of_a_merge_that_the_other_does_not_fit_behind_leads_back_and_forth(
+    alive: Project, server: Server
+) -> None:
+    """One branch renames what the other one changes; status, the dry run and migrate all say how to get there."""
+    package, life, grams = alive.folder / "src/my_pipeline", alive.module("life"), "    grams : float64"
+    main = {path: path.read_text() for path in package.rglob("*") if path.suffix in (".py", ".txt")}
+    alive.replace(life, grams, "    mass : float64")
+    alive.replace(life, "class Animal", "class Beast")
+    alive.replace(life, "-> Animal", "-> Beast")
+    alive.replace(alive.module("work"), "life.Animal", "life.Beast")
+    ok(alive, "revise", "-m", "mass", "--rename", "Weight.grams=mass", "--rename-table", "Animal=Beast")
+    ok(alive, "migrate")
+    one = check_out(package, main)
+    alive.replace(life, grams, "    grams : float64  # at noon; was")
+    alive.replace(life, "    name : varchar(32)", "    nickname = null : varchar(32)\n    name : varchar(32)")
+    ok(alive, "revise", "-m", "noon")
+    two = check_out(package, one)
+    folder = package / "migrations/life"
+    (noon,) = (path for path in two if path.name.endswith("_noon.py"))
+    noon.write_text(two[noon])
+    (folder / "snapshot.txt").write_text(two[folder / "snapshot.txt"])
+    merged = two[package / "life.py"].replace("grams :", "mass :").replace("Animal", "Beast")
+    (package / "life.py").write_text(merged)
+    assert "2.0.0_mass.py follows another migration now." in ok(alive, "renumber", "life").out
+    ok(alive, "check")
+    words = ("dev_life has had 2.0.0_mass, and what comes before, 1.1.0_noon, does not fit behind it.",
+             "rollback life --to 1.0.0, and then")  # fmt: skip
+    (found, _) = ok(alive, "status", "--json", code=5).json["schemas"]
+    assert found["state"] == "conflict" and all(word in " ".join(found["drift"]) for word in words)
+    for command in (("status",), ("migrate", "--dry-run"), ("migrate",), ("migrate", "--sql")):
+        shown = ok(alive, *command, code=5)
+        text = " ".join(f"{shown.out} {shown.err}".split())
+        assert all(word in text for word in words), text
+    refused = ok(alive, "rollback", "life", "--to", "1.0.0", code=1).err
+    assert "First say rollback work --to 1.0.0." in refused  # which names what the one half renamed
+    ok(alive, "rollback", "work", "--to", "1.0.0")
+    ok(alive, "rollback", "life", "--to", "1.0.0")
+    ok(alive, "migrate")
+    assert {state for state, _ in states(alive).values()} == {"current"}
+    assert rows(alive, "sorted(r['mass'] for r in life.Weight.to_dicts())") == [19.0, 20.5, 21.0]
+
+
+def test_a_line_that_cannot_be_applied_is_not_in_order(project: Project) -> None:
+    """As somebody numbers it who does so by hand."""
+    lay(project)
+    project.environment["MY_PIPELINE_ENV"] = "local"
+    ok(project, "revise", "-m", "start")
+    life, grams, folder = (
+        project.module("life"),
+        "    grams : float64",
+        project.folder / "src/my_pipeline/migrations/life",
+    )
+    project.replace(life, grams, "    mass : float64")
+    ok(project, "revise", "-m", "mass", "--rename", "Weight.grams=mass")
+    project.replace(life, "    mass : float64", "    food = null : varchar(8)\n    mass : float64")
+    ok(project, "revise", "-m", "food")
+    food = next(folder.glob("*_food.py"))
+    food.write_text(food.read_text().replace("]\n", '    AlterAttribute("Weight", "grams : float32"),\n]\n'))
+    food.write_text(food.read_text().replace("import AddAttribute", "import AddAttribute, AlterAttribute"))
+    for command in ("check", "renumber life"):
+        shown = ok(project, *command.split(), code=1)
+        assert "grams" in shown.out + shown.err and "in order" not in shown.out, shown

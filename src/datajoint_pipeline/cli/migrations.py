@@ -246,6 +246,7 @@ def migrate(
                 "backups": backups,
                 "report": progress.step,
                 "warn": progress.aside(render.warning),
+                "tell": progress.resumed.append,
             }
             statuses = (
                 migrate.draft(pipeline, environment, schemas, answer=answer, ask=ask, **allowed)
@@ -257,7 +258,7 @@ def migrate(
         return
     statuses = [s for s in statuses if not schemas or s.name in schemas]
     files = [str(path) for path in backups.files]
-    show_status(options, environment, statuses, done=progress.done(), backups=files)
+    show_status(options, environment, statuses, done=progress.done(), backups=files, resumed=progress.resumed)
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
@@ -279,7 +280,8 @@ def rollback(options: Options, schema: str | None, to: str | None, interrupted: 
     with Progress("Taking back") as progress:
         warn = progress.aside(render.warning)
         if schema and to:
-            found = rollback.rollback(options.pipeline, environment, schema, to, progress.step, warn)
+            tell = progress.resumed.append
+            found = rollback.rollback(options.pipeline, environment, schema, to, progress.step, warn, tell)
             found = [s for s in found if s.name == schema]
         else:
             found = rollback.interrupted(options.pipeline, environment, progress.step, warn)
@@ -316,7 +318,8 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
         adopted = adopt.adopt(
             options.pipeline, environment, schemas, again=again, types=types, report=progress.step, warn=warn
         )
-    done = [*adopted.resumed, *([progress.done()] if types or adopted.resumed else [])]
+    progress.resumed += adopted.resumed
+    done = [progress.done()] if types or adopted.resumed else []
     project = options.pipeline.project
     if environment.name != project.default_environment:
         variable = f"{project.variable('ENV')}={environment.name}"
@@ -403,8 +406,9 @@ def renumber(options: Options, schema: str) -> None:
 
     moved = renumber.renumber(options.pipeline, schema)
     if options.json:
-        options.print_json({"schema": schema, "renamed": {str(old): str(new) for old, new in moved.items()}})
+        renamed = {str(old): str(new) for old, new in moved.items() if old != new}
+        options.print_json({"schema": schema, "renamed": renamed})
     elif not moved:
         echo(f"The migrations of {schema} are in order.")
     for old, new in ({} if options.json else moved).items():
-        echo(f"{old} is {new} now")
+        echo(f"{old} is called {new.name} now." if old != new else f"{old} follows another migration now.")

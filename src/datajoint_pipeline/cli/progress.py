@@ -30,6 +30,8 @@ class Progress:
         self._word, self._begun = word, time.monotonic()
         #: What was named; a step that is tried again counts once.
         self._named = dict[tuple[str, int, int], None]()
+        #: What is to be said of runs that had been interrupted, and that it has gone on with.
+        self.resumed = list[str]()
         shown = console(file=sys.stderr)
         self._status = shown.status(f"{word} …") if shown.is_terminal else None
 
@@ -77,7 +79,9 @@ class Progress:
 
     def done(self, one: str = "step") -> str:
         """Say how many things were worked on; ``one`` is what one of them is called."""
-        return f"{many(len(self._named), one)} done in {self.took}." if self._named else "There was nothing to do."
+        nothing = "Nothing else was left to do." if self.resumed else "There was nothing to do."
+        done = f"{many(len(self._named), one)} done in {self.took}." if self._named else nothing
+        return "\n".join([*self.resumed, done])
 
     def _show(self, text: str) -> None:
         if self._status is not None:

@@ -64,17 +64,17 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     table = _table("schema", "on the server", "code", "database", "state", "")
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
-        pending = [f"pending: {', '.join(schema.pending)}"] if schema.pending else []
-        remark = "; ".join([*schema.drift, *pending])
+        pending = f"pending: {', '.join(schema.pending)}" if schema.pending else ""
+        remark = _joined(*schema.drift, pending)
         if schema.unreadable:
-            remark = "; ".join(filter(None, (remark, f"this account cannot read {', '.join(schema.unreadable)}")))
+            remark = _joined(remark, f"this account cannot read {', '.join(schema.unreadable)}")
         elif schema.state.value == "unreadable":
             remark = "this account has no right on it, so it cannot tell whether it is there"
         if schema.state.value == "interrupted":
             back = f", {way_back(schema.run)} takes it back where it can" if backend == "mysql" else ""
             remark = f"{way_on(schema.run)} goes on with it{back}"
         if schema.draft:
-            remark = "; ".join(filter(None, (f"a draft after {schema.database_version}", remark)))
+            remark = _joined(f"a draft after {schema.database_version}", remark)
         table.add_row(
             schema.name,
             schema.database,
@@ -84,6 +84,17 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             escape(remark),
         )
     console.print(table)
+
+
+def _joined(*remarks: str) -> str:
+    """Join remarks into one; some are sentences, which follow each other as such."""
+    text = ""
+    for remark in filter(None, remarks):
+        if text.endswith(".") and remark[0].isupper():
+            text += f" {remark}"
+        else:
+            text = f"{text.removesuffix('.')}; {remark}" if text else remark
+    return text
 
 
 def log(records: list[Record]) -> None:

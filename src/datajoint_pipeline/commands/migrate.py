@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from ..executor import apply, owners, resume, stepping
 from ..executor.backup import Backups
+from ..executor.resume import Tell
 from ..executor.runs import Report
 from ..history import asked
 from ..internals import job_tables
@@ -31,6 +32,7 @@ def migrate(
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
     require_explicit(pipeline.project, environment, "migrate")
@@ -44,6 +46,7 @@ def migrate(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
+        tell=tell,
     )
     _make_job_tables(pipeline, target)
     return found
@@ -60,6 +63,7 @@ def draft(
     backups: Backups | None = None,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
     drafts.refuse_prod(environment.name, pipeline.project.program)
@@ -73,6 +77,7 @@ def draft(
         allow_data_loss=allow_data_loss,
         backups=backups,
         report=report,
+        tell=tell,
     )
     _make_job_tables(pipeline, target)
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,9 +13,10 @@ from packaging.version import Version
 
 from .. import disk
 from ..errors import PipelineError
-from ..history import asked, bumps, chain, migration_files, version_file, writing
+from ..history import asked, bumps, chain, migration_files, revisions, unfinished, version_file, writing
 from ..history.files import Files
 from ..history.migration_files import History, Migration
+from ..history.unfinished import Rewriting
 from ..operations import structure as ops
 from ..operations.structure import Tables
 from ..project.pipeline import Pipeline
@@ -30,7 +32,7 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     Returns
     -------
     dict
-        New path of each file that was renamed, relative to the project.
+        New path of each file that has another one now, or follows another one, relative to the project.
 
     Raises
     ------
@@ -40,6 +42,10 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     pipeline.project.require_editable()
     files = pipeline.project.files
     asked.refuse(files, [schema])
+    again = f"{pipeline.project.program} renumber {schema}"
+    if (begun := unfinished.left(_noted(pipeline, schema), pipeline.project.root, again)) is not None:
+        begun.finish()
+        return _paths(begun.moved)
     histories = migration_files.read(files)
     history = histories[schema]
     if history.latest is None or history.oldest is None:
@@ -48,31 +54,109 @@ def renumber(pipeline: Pipeline, schema: str) -> dict[Path, Path]:
     second = [migration for migration in history.migrations if migration not in first]
     versions = [migration.version for migration in first]
     previous = versions[-1] if versions else history.oldest.version
-    line = list[Migration]()
+    line = _following(second, previous, versions)
+    if not line:
+        _refuse_broken(histories, schema)
+        return {}
+    raised = {m.version: n.version for m, n in zip(second, line, strict=True)}
+    try:
+        tables = _applied(histories, schema, [*first, *line], raised)
+    except PipelineError as error:
+        raise _refusal(histories, schema, first, second, error) from error
+    rewriting = _rewriting(pipeline, files, histories, schema, line, raised, tables)
+    rewriting.write()
+    return _paths(rewriting.moved)
+
+
+def _refuse_broken(histories: dict[str, History], schema: str) -> None:
+    """Refuse to call a line in order that cannot be applied."""
+    try:
+        _applied(histories, schema, histories[schema].migrations, {})
+    except PipelineError as error:
+        raise PipelineError(
+            f"The migrations of {schema} are one line already, and cannot be applied.",
+            f"{error.what} {error.why}",
+            "Correct that migration so that it fits behind the others.",
+        ) from error
+
+
+def _following(second: Iterable[Migration], previous: str, taken: Iterable[str]) -> list[Migration]:
+    """Give migrations as they follow a version, each with the next version that is free."""
+    line, versions = list[Migration](), list(taken)
     for migration in second:
         bump = _bump(migration)
         version = next(v for _ in count() if (v := bumps.raised(previous, bump)) not in versions)
         line.append(replace(migration, version=version, follows=previous))
         versions.append(version)
         previous = version
-    if not line:
-        return {}
-    raised = {m.version: n.version for m, n in zip(second, line, strict=True)}
-    tables = _applied(histories, schema, [*first, *line], raised)
-    moved: dict[Path, Path] = {}
-    for migration in line:
+    return line
+
+
+def _rewriting(
+    pipeline: Pipeline,
+    files: Files,
+    histories: dict[str, History],
+    schema: str,
+    line: list[Migration],
+    raised: Mapping[str, str],
+    tables: Tables,
+) -> Rewriting:
+    """Give every file that changes.
+
+    The old ones go last: until all is written, two migrations lead to one version, and `check` says to run this again.
+    """
+    root, history = pipeline.project.root, histories[schema]
+    required = _raised_requirements(histories, schema, raised)
+    texts, moved = dict[Path, str](), dict[Path, Path]()
+    for migration in reversed(line):
         assert migration.path is not None
         path = migration.path.with_name(f"{migration.version}_{migration.slug}.py")
-        text = disk.text(migration.path)
-        text = re.sub(r'^follows = ".*"$', f'follows = "{migration.follows}"', text, count=1, flags=re.M)
-        writing.put(migration.path, text)
-        os.rename(migration.path, path)
+        text = required.pop(migration.path, None) or disk.text(migration.path)
+        texts[path] = re.sub(r'^follows = ".*"$', f'follows = "{migration.follows}"', text, count=1, flags=re.M)
         moved[migration.path] = path
-    _raise_requirements(histories, schema, raised)
-    _write_snapshot(files, history, tables, previous)
-    return {
-        old.relative_to(pipeline.project.root): new.relative_to(pipeline.project.root) for old, new in moved.items()
+    version = line[-1].version
+    snapshot = writing.snapshot_text(files, Schema.of(schema, tables), version, definition.titles_of(tables))
+    texts[history.folder / migration_files.LATEST] = snapshot
+    texts[files.version_file] = version_file.replace(disk.text(files.version_file), schema, version)
+    after: dict[Path, str | None] = {**required, **texts, **{path: None for path in moved if path not in texts}}
+    before = {path: revisions.read(path) for path in after}
+    relative = {
+        str(old.relative_to(root)): str(new.relative_to(root))
+        for old, new in sorted(moved.items())
+        if before[new] != after[new]
     }
+    return Rewriting(_noted(pipeline, schema), root, before, after, relative)
+
+
+def _noted(pipeline: Pipeline, schema: str) -> Path:
+    return pipeline.project.backups / f"renumber-{schema}.json"
+
+
+def _paths(moved: Mapping[str, str]) -> dict[Path, Path]:
+    return {Path(old): Path(new) for old, new in moved.items()}
+
+
+def _refusal(
+    histories: dict[str, History], schema: str, first: list[Migration], second: list[Migration], error: PipelineError
+) -> PipelineError:
+    """Say what to do where the second branch does not fit behind the first: whether the other way round does."""
+    file = second[0].path.name if second[0].path else second[0].title
+    do = f"Correct {file} so that it fits behind the others, then run renumber {schema} again."
+    common = next((n for n, m in enumerate(first, 1) if m.version == second[0].follows), 0)
+    shared, rest = first[:common], first[common:]
+    behind = _following(rest, second[-1].version, [m.version for m in (*shared, *second)])
+    raised = {m.version: n.version for m, n in zip(rest, behind, strict=True)}
+    with suppress(PipelineError):
+        _applied(histories, schema, [*shared, *second, *behind], raised)
+        do = (
+            f"The other way round they fit: keep the {migration_files.LATEST} of the branch that {file} is of, "
+            f"then run renumber {schema} again."
+        )
+    return PipelineError(
+        f"The migrations of {schema} do not fit one after the other; nothing was changed.",
+        f"Behind those that the snapshot is of: {error.what} {error.why}",
+        do,
+    )
 
 
 def _applied(histories: dict[str, History], schema: str, line: list[Migration], versions: dict[str, str]) -> Tables:
@@ -94,15 +178,8 @@ def _applied(histories: dict[str, History], schema: str, line: list[Migration], 
                 requires = {**migration.requires, schema: versions[needs]}
                 history.migrations[number] = replace(migration, requires=requires)
     tables: Tables = {}
-    try:
-        for _, _, after in chain.replay(tried, list(tried)):
-            tables = after
-    except PipelineError as error:
-        raise PipelineError(
-            f"The migrations of {schema} do not fit one after the other; nothing was changed.",
-            f"Behind those that the snapshot is of: {error.what} {error.why}",
-            f"Keep the snapshot of the other branch and run renumber {schema} again, or correct that migration.",
-        ) from error
+    for _, _, after in chain.replay(tried, list(tried)):
+        tables = after
     return tables
 
 
@@ -137,18 +214,13 @@ def _kept(history: History, start: Tables) -> list[Migration]:
     return found
 
 
-def _raise_requirements(histories: dict[str, History], schema: str, moved: dict[str, str]) -> None:
-    """Where a migration of another schema requires one that was moved, let it require the new version."""
+def _raised_requirements(histories: Mapping[str, History], schema: str, moved: Mapping[str, str]) -> dict[Path, str]:
+    """Give the migrations of other schemas that require one that is moved, such that they require the new version."""
+    texts = {}
     for history in histories.values():
         for migration in history.migrations:
-            old = migration.requires.get(schema)
-            if old in moved and migration.path is not None and migration.path.exists():
+            old = migration.requires.get(schema, "")
+            if old in moved and migration.path is not None:
                 text = disk.text(migration.path)
-                writing.put(migration.path, text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1))
-
-
-def _write_snapshot(files: Files, history: History, tables: Tables, version: str) -> None:
-    text = writing.snapshot_text(files, Schema.of(history.schema, tables), version, definition.titles_of(tables))
-    writing.put(history.folder / migration_files.LATEST, text)
-    path = files.version_file
-    writing.put(path, version_file.replace(disk.text(path), history.schema, version))
+                texts[migration.path] = text.replace(f'"{schema}": "{old}"', f'"{schema}": "{moved[old]}"', 1)
+    return texts

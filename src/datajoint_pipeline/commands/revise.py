@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import disk
 from ..ddl import parents
-from ..diff import answering, changes
+from ..diff import answering, changes, unused
 from ..diff.questions import Answers, Question
 from ..errors import PipelineError
 from ..history import asked, baselines, chain, migration_files, revisions, splitting, writing
@@ -135,7 +135,9 @@ def _revise(
         raise PipelineError(
             f"{', '.join(chosen)} cannot be revised alone.", wrong[0], "Name the other schema too, or none for all."
         )
-    found, _ = answering.answered(before, after, answer(before, after), ask)
+    given = answer(before, after)
+    found, _ = answering.answered(before, after, given, ask)
+    unused.refuse(given, before, found.operations)
     fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
     if fresh:
         settled = _settled(fresh, after, found.operations)

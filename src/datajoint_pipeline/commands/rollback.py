@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..executor import revert, undo
+from ..executor.resume import Tell
 from ..executor.runs import Report
 from ..history import asked
 from ..planner.status import SchemaStatus
@@ -18,11 +19,12 @@ def rollback(
     to: str,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
     asked.refuse(pipeline.project.files, [schema], to)
-    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, report)
+    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, report, tell)
 
 
 def interrupted(

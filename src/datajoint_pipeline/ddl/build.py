@@ -93,6 +93,7 @@ def build(
         If the operations lead to no state that a database can have, or to one that no statement leads to.
     """
     after, origins = trace(before, operations)
+    parents.refuse_unknown(origins, after)
     origins.earlier |= earlier
     if revive:
         _revive(before, after, origins)

@@ -18,6 +18,9 @@ from ..schema.values import Fill, Value
 from . import filling, probes
 from .probes import Side
 
+#: What inserted rows get, by attribute: a value, or the attribute of the row that needs them.
+Given = Mapping[str, str | Fill]
+
 
 def orphans(
     dialect: Dialect,
@@ -77,6 +80,38 @@ def above(tables: Tables, name: TableName) -> set[TableName]:
     return found
 
 
+def refuse_unknown(origins: Origins, after: Tables) -> None:
+    """Refuse foreign keys that put in rows, where they name tables or attributes that none of these rows concerns.
+
+    Raises
+    ------
+    PipelineError
+        If there is such a name.
+    """
+    for (name, key), also in origins.also.items():
+        higher = above(after, key.parent)
+        for table in sorted(also - higher, key=str):
+            raise PipelineError(
+                f"{table} cannot get rows by the foreign key from {name} to {key.parent}.",
+                f"`also` is for tables that {key.parent} refers to, itself or by way of others, and {table} is none.",
+                "Correct `also` in the migration, or leave that table out.",
+            )
+        known = {a for table in (key.parent, *higher) if table in after for a in after[table].attribute}
+        for attribute, value in origins.missing[name, key].items():
+            if isinstance(value, Fill) and (value.of is None or value.of[0] != name):
+                raise PipelineError(
+                    f"{attribute} of rows that are put into {key.parent} cannot come from there.",
+                    f"They can take a value of the row of {name} that needs them, or one that is the same for all.",
+                    f"Name an attribute of {name}, or a value.",
+                )
+            if attribute not in known and key.parent in after:
+                raise PipelineError(
+                    f"{attribute} cannot be given to rows that are put into {key.parent}.",
+                    f"Neither {key.parent} nor a table that it refers to has an attribute of that name.",
+                    "Correct `missing` in the migration.",
+                )
+
+
 def unfound(
     dialect: Dialect, name: TableName, attribute: str, origins: Origins, before: Tables, after: Tables
 ) -> list[tuple[TableName, Probe]]:
@@ -105,9 +140,16 @@ def refuse_untaken(before: Tables, operations: Iterable[Operation]) -> None:
     Raises
     ------
     PipelineError
-        If nothing says which row of it belongs to a row, or it has no such attribute.
+        If nothing says which row of it belongs to a row, or it has no such attribute, or one of another type.
     """
     after, origins = trace(before, operations)
+    refuse_unknown(origins, after)
+    for (name, key), given in origins.missing.items():
+        for attribute, (old, _) in taken_of(before, origins, after, name, given).items():
+            for table in (key.parent, *above(after, key.parent)):
+                if table in after and attribute in after[table].attribute:
+                    type_ = resolved(before, origins.tables[name], old)
+                    _refuse_other_type(after, table, attribute, name, old, type_)
     middle = renamed(before, {old: new for new, old in origins.tables.items()})
     for (name, attribute), fill in origins.fills.items():
         if (fill.parent or fill.of) and name in origins.tables and attribute in after[name].attribute:
@@ -246,12 +288,17 @@ class _FutureRows:
         return [row for row in rows if row]
 
     def clashing(
-        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Given
     ) -> list[tuple[TableName, Probe]]:
         """Count the values that inserted rows would share with others of a table, where a unique index forbids it."""
 
+        along = self._along(name, parent, given)
+
         def sides(attribute: str) -> tuple[Side | None, Side | None]:
-            mine = ours.get(attribute) or self.constant(parent, attribute, given.get(attribute))
+            value = given.get(attribute)
+            mine = ours.get(attribute) or (
+                along.get(attribute) if isinstance(value, Fill) else self.constant(parent, attribute, value)
+            )
             return mine, self._theirs(parent, attribute)
 
         def known(attributes: Iterable[str]) -> list[tuple[Side, Side]]:
@@ -278,12 +325,13 @@ class _FutureRows:
         name: TableName,
         parent: TableName,
         ours: Mapping[str, Side | None],
-        given: Mapping[str, str],
+        given: Given,
         also: Container[TableName] = (),
     ) -> Iterator[tuple[TableName, Mapping[str, Side | None]]]:
         """Give each table that gets rows, parents' parents too, with the values of what is referred to."""
         yield parent, ours
-        said = {a: self.constant(parent, a, value) for a, value in given.items() if a in self._after[parent].attribute}
+        same = {a: value for a, value in given.items() if isinstance(value, str)}
+        said = {a: self.constant(parent, a, value) for a, value in same.items() if a in self._after[parent].attribute}
         known = {**said, **self._along(name, parent, given), **ours}
         for key in self._after[parent].foreign_keys:
             gets = key.parent not in self._origins.tables or key.parent in also
@@ -292,7 +340,7 @@ class _FutureRows:
                 yield from self.getting(name, key.parent, above, given, also)
 
     def merging(
-        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Mapping[str, str]
+        self, name: TableName, parent: TableName, ours: Mapping[str, Side | None], given: Given
     ) -> list[tuple[TableName, Probe]]:
         """Count the inserted rows that take an attribute of rows which differ in it."""
         pairs = [(mine, theirs) for a, mine in ours.items() if mine and (theirs := self._theirs(parent, a))]
@@ -311,7 +359,7 @@ class _FutureRows:
         name: TableName,
         parent: TableName,
         ours: Mapping[str, Side | None],
-        given: Mapping[str, str],
+        given: Given,
         also: Container[TableName],
         inserted: Callable[[ForeignKey], bool],
     ) -> list[tuple[TableName, Probe]]:
@@ -323,7 +371,9 @@ class _FutureRows:
         along, found = self._along(name, parent, given), list[tuple[TableName, Probe]]()
 
         def known(attribute: str) -> Side | None:
-            return ours.get(attribute) or along.get(attribute) or self.constant(parent, attribute, given.get(attribute))
+            value = given.get(attribute)
+            constant = self.constant(parent, attribute, value if isinstance(value, str) else None)
+            return ours.get(attribute) or along.get(attribute) or constant
 
         put_in = {k.parent for k in self._after[name].foreign_keys if (name, k) in self._origins.missing}
         for key in self._after[parent].foreign_keys:
@@ -336,13 +386,19 @@ class _FutureRows:
                 found += self.lacking(name, key.parent, above, given, also, lambda further: further.parent in put_in)
         return found
 
-    def _along(self, name: TableName, parent: TableName, given: Mapping[str, str]) -> dict[str, Side]:
+    def _along(self, name: TableName, parent: TableName, given: Given) -> dict[str, Side]:
         """Give what inserted rows of a table take along of the rows that need them."""
-        return {
+        found = {
             a: Side(f"c.{self._dialect.quote(a)}", type_, a)
             for a, type_ in leaving(self._before, self._origins, name).items()
             if a not in given and takes(self._after, parent, a, type_)
         }
+        for attribute, (old, _) in taken_of(self._before, self._origins, self._after, name, given).items():
+            if attribute in self._after[parent].attribute:
+                type_ = resolved(self._before, self._origins.tables[name], old)
+                _refuse_other_type(self._after, parent, attribute, name, old, type_)
+                found[attribute] = Side(f"c.{self._dialect.quote(old)}", type_, old)
+        return found
 
     def _there(self, parent: TableName) -> TableName | None:
         """Give a table's name before; None where it is still to be made."""
@@ -426,6 +482,9 @@ def tried(
     for attribute in leaving(before, origins, name):
         if kept := dialect.retained_name(name, attribute):
             columns[kept] = f"r.{quote(attribute)}"
+    for was, now in taken_of(before, origins, after, name, origins.missing.get((name, key), {})).values():
+        if now:
+            columns.setdefault(now, f"r.{quote(was)}")
     listed = ", ".join(f"{expression} AS {quote(column)}" for column, expression in columns.items())
     source = f"(SELECT {listed} FROM {dialect.full(old)} r)"
     same = {a for a, side in sides.items() if not side.type or _same_form(side.type, resolved(after, name, a))}
@@ -461,7 +520,13 @@ def insert_missing(
     values = {a: f"c.{quote(kept)}" for a in types if (kept := dialect.retained_name(name, a))}
     known = {theirs: f"c.{quote(ours)}" for ours, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     source = source or dialect.full(name)
-    missing = _MissingRows(dialect, name, source, dict(given), origins.also[name, key], values, types, origins, after)
+    taken = {
+        attribute: f"c.{quote(now)}" if now else values.get(was, "NULL")
+        for attribute, (was, now) in taken_of(before, origins, after, name, given).items()
+    }
+    same = {attribute: value for attribute, value in given.items() if isinstance(value, str)}
+    more = origins.also[name, key]
+    missing = _MissingRows(dialect, name, source, same, taken, more, values, types, origins, after)
     return missing.steps(after[key.parent], known)
 
 
@@ -470,6 +535,47 @@ def leaving(before: Tables, origins: Origins, name: TableName) -> dict[str, str]
     old, stay = origins.tables[name], set(origins.attributes.get(name, {}).values())
     gone = (a for a in before[old].attributes if a.name not in stay and not a.hidden)
     return {attribute.name: resolved(before, old, attribute.name) for attribute in gone}
+
+
+def taken_of(
+    before: Tables, origins: Origins, after: Tables, name: TableName, given: Given
+) -> dict[str, tuple[str, str]]:
+    """Give what inserted rows take of an attribute that the migration names of the rows which need them.
+
+    Returns
+    -------
+    dict
+        By the attribute of the inserted rows, the name of the other before, and afterwards; empty where it goes.
+
+    Raises
+    ------
+    PipelineError
+        If the table has no such attribute.
+    """
+    found = {}
+    for attribute, value in given.items():
+        if isinstance(value, Fill) and value.of is not None:
+            wanted, stay = value.of[1], origins.attributes.get(name, {})
+            if wanted in stay:
+                found[attribute] = stay[wanted], wanted
+            elif wanted in leaving(before, origins, name):
+                found[attribute] = wanted, ""
+            else:
+                raise PipelineError(
+                    f"{attribute} of inserted rows cannot come from {name}.{wanted}.",
+                    f"{name} had no attribute of that name before.",
+                    "Correct it in the migration, or give a value.",
+                )
+    return found
+
+
+def _refuse_other_type(after: Tables, parent: TableName, attribute: str, name: TableName, old: str, type_: str) -> None:
+    if not takes(after, parent, attribute, type_):
+        raise PipelineError(
+            f"{parent}.{attribute} cannot come from {name}.{old}.",
+            f"The one is a {resolved(after, parent, attribute)}, the other a {type_}.",
+            "Give a value, or change the type in a migration before.",
+        )
 
 
 def takes(after: Tables, parent: TableName, attribute: str, type_: str) -> bool:
@@ -487,13 +593,14 @@ class _MissingRows:
         name: TableName,
         source: str,
         given: Mapping[str, str],
+        taken: Mapping[str, str],
         also: Container[TableName],
         values: Mapping[str, str],
         types: Mapping[str, str],
         origins: Origins,
         after: Tables,
     ) -> None:
-        self._dialect, self._name, self._given, self._also = dialect, name, given, also
+        self._dialect, self._name, self._given, self._taken, self._also = dialect, name, given, taken, also
         self._source, self._values, self._types = source, values, types
         self._origins, self._after = origins, after
 
@@ -507,6 +614,8 @@ class _MissingRows:
                 continue
             if name in self._given:
                 more[name] = self._dialect.fill_value(columns[name], LiteralFill(self._given[name])) or ""
+            elif name in self._taken:
+                more[name] = self._taken[name]
             elif name in self._values and takes(self._after, table.name, name, self._types[name]):
                 more[name] = self._values[name]
             elif not attribute.nullable and attribute.default is None:

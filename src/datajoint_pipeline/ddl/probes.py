@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..dialects.base import Dialect
+from ..dialects.merging import becomes
 from ..dialects.steps import (
     Alteration,
     Change,
@@ -90,7 +91,8 @@ class _Probes:
 
     def _duplicates(self) -> Iterator[Probe]:
         """Count the values that a new key or unique index forbids."""
-        unique, anew = [i for i in self.change.target if i.unique], {*self.alteration.fills, *self.alteration.converts}
+        unique = [i for i in self.change.target if i.unique]
+        anew = {*self.alteration.fills, *self.alteration.converts, *filter(self._may_merge, self.change.retyped)}
         keys = [i.columns for i in unique if i not in self.change.indexes or set(i.columns) & anew]
         key = self.alteration.after.primary_key
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
@@ -123,6 +125,11 @@ class _Probes:
             return False
         return column.nullable and column.default is None
 
+    def _may_merge(self, name: str) -> bool:
+        """Tell whether two values of a column that is there may become one as it gets another type."""
+        was, will = self.change.was.get(name), self.change.will[name]
+        return was is not None and becomes(self.dialect, name, was, will) != name
+
     def _future(self, column: str) -> str | None:
         """Give what a row ``c`` will have, by the name afterwards.
 
@@ -135,7 +142,7 @@ class _Probes:
             value = f"c.{self.dialect.quote(self.change.old[column])}"
             was, will = self.change.was[column], self.change.will[column]
             if fill is None or not was.nullable:
-                return value
+                return becomes(self.dialect, value, was, will)
             # What is converted as well cannot be compared before it is.
             if not isinstance(fill, LiteralFill) or was.core != will.core:
                 return None

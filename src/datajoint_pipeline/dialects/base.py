@@ -347,6 +347,22 @@ class Dialect(ABC):
         """Give a ``bool`` such that it can be compared with a number."""
         return expression
 
+    def spelled(self, column: str, was: Column, will: Column) -> str:
+        """Give the text that a column's value becomes where the column becomes one of texts."""
+        return self.conversion(column, was, will) or f"CAST({column} AS CHAR)"
+
+    def rounded(self, column: str, kind: str, places: int) -> str:
+        """Give a number, ``single``, ``double`` or ``decimal``, with so many places behind the point."""
+        return f"ROUND({column}, {places})"
+
+    @abstractmethod
+    def single(self, column: str) -> str:
+        """Give a number as a float32 holds it."""
+
+    def to_fraction(self, column: str, core: str, digits: int) -> str:
+        """Give a moment, or a time of day, with so many digits of a second's fraction."""
+        return f"CAST({column} AS {'DATETIME' if core.startswith('datetime') else 'TIME'}({digits}))"
+
     def typed(self, value: str, core: str) -> str:
         """Give a value such that it keeps its type where it stands beside others, or in the place of a column."""
         return value

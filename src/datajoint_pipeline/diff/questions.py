@@ -146,7 +146,7 @@ def missing(
         return None, ()  # rows have nothing there, and refer to nothing
     gone = [a.name for a in renamed[name].attributes if a.name not in after[name].attribute]
     leaving = {attribute: resolved(renamed, name, attribute) for attribute in gone}
-    given: dict[str, str | None] = {}
+    given: dict[str, str | Fill | None] = {}
     also: dict[TableName, None] = {}
 
     def leaves(table: Table, attribute: Attribute) -> bool:
@@ -160,6 +160,8 @@ def missing(
                 continue
             if answer is not None and answer.value is not None:
                 given[attribute.name] = answer.value
+            elif answer is not None and answer.of is not None:
+                given[attribute.name] = answer
             elif not (attribute.nullable or attribute.default is not None or leaves(table, attribute)):
                 given[attribute.name] = None
                 questions.append(Question("fill", table.name, attribute.name))

@@ -39,6 +39,7 @@ def migrate(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
+    tell: resume.Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -58,6 +59,8 @@ def migrate(
         The files that values are written to before they are lost; all are written where there is none.
     report : callable, optional
         Called with what a step does, its number and how many there are.
+    tell : callable, optional
+        Called with a sentence for each interrupted run that was gone on with.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def migrate(
     """
     chosen, backups = list(chosen), backups or Backups()
     with alone(target):
-        resume.resume(target, report)
+        resume.resume(target, report, tell)
         begun = False
         while True:
             deployment = Deployment.read(target)
@@ -100,6 +103,7 @@ def draft(
     allow_data_loss: bool = False,
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
+    tell: resume.Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration, to try things out; :func:`migrate` replaces what this makes.
 
@@ -115,7 +119,7 @@ def draft(
     drafts.refuse_prod(target.environment, target.program)
     code, backups = target.code_tables(), backups or Backups()
     with alone(target):
-        resumed = resume.resume(target, report)
+        resumed = resume.resume(target, report, tell)
         deployment = Deployment.read(target)
         if resumed and drafts.is_done(deployment, code, chosen):
             return drift.read(target)  # the answers were for what the interrupted run has done

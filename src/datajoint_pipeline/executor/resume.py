@@ -8,7 +8,7 @@ have a run refused, and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from . import owners, recovery, runs, stepping
 from .runs import Member, Run
+
+#: Is told of each run that was gone on with, in a sentence.
+Tell = Callable[[str], None]
 
 #: What the head of a run has that is being taken back: how many of its steps were done.
 UNDO = "undo"
@@ -49,8 +52,10 @@ class Interrupted:
         return self.head.get(UNDO)
 
 
-def resume(target: Target, report: runs.Report) -> list[str]:
+def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) -> list[str]:
     """Go on with the runs that were interrupted; say which these were, and how far they had come.
+
+    ``tell`` is called with the same sentences, each as soon as its run has ended.
 
     Raises
     ------
@@ -77,6 +82,7 @@ def resume(target: Target, report: runs.Report) -> list[str]:
             kind = began.head["plan"]["kind"]
             far = f"which was interrupted after {done} of {len(run.group.steps)} steps"
             found.append(f"Went on with {kind} of {schemas}, {far}.")
+            tell(found[-1])
     return found
 
 

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    target: Target, schema: str, to: str, report: runs.Report = lambda words, number, of: None
+    target: Target,
+    schema: str,
+    to: str,
+    report: runs.Report = lambda words, number, of: None,
+    tell: resume.Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Take a schema back to an earlier version: what was dropped comes back, what was added is soft-deleted.
 
@@ -42,7 +46,7 @@ def rollback(
         If another schema requires what would go, or an operation has no inverse.
     """
     with apply.alone(target):
-        resume.resume(target, report)
+        resume.resume(target, report, tell)
         deployment = Deployment.read(target)
         adoption.refuse_draft(deployment, schema)
         undone = rollbacks.undone(deployment, schema, to)

@@ -73,7 +73,11 @@ def refuse_version(history: History, to: str) -> None:
         there = False
     if not there:
         do = _nearest(to, known) or "Correct --to."
-        raise PipelineError(f"{history.schema} has no version {to}.", f"It has {', '.join(known)}.", do)
+        if not known:
+            has, do = "It has no snapshot yet, and so no version.", f"Run revise {history.schema}, which writes it."
+        else:
+            has = f"It has {', '.join(known)}."
+        raise PipelineError(f"{history.schema} has no version {to}.", has, do)
 
 
 def versions(history: History) -> list[str]:

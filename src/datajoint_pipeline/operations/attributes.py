@@ -32,8 +32,7 @@ class AddAttribute(Operation):
         if self.attribute.name in table.attribute:
             raise self.refusal(f"it has an attribute {self.attribute.name}")
         names = [attribute.name for attribute in table.attributes]
-        if self.after is not None and self.after not in names:
-            raise self.refusal(f"it has no attribute {self.after}")
+        self.refuse_lacking(table, [self.after] if self.after is not None else ())
         place = 0 if self.after is None else names.index(self.after) + 1
         attributes = (*table.attributes[:place], self.attribute, *table.attributes[place:])
         return with_table(tables, replace(table, attributes=attributes))
@@ -67,8 +66,7 @@ class DropAttribute(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
-        if self.attribute not in table.attribute:
-            raise self.refusal(f"it has no attribute {self.attribute}")
+        self.refuse_lacking(table, [self.attribute])
         if self.attribute in table.primary_key:
             raise self.refusal(f"{self.attribute} is part of the primary key")
         kept = tuple(attribute for attribute in table.attributes if attribute.name != self.attribute)
@@ -106,9 +104,9 @@ class RenameAttribute(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
-        if self.old not in table.attribute or self.new in table.attribute:
-            missing = self.old not in table.attribute
-            raise self.refusal(f"it has no attribute {self.old}" if missing else f"it has an attribute {self.new}")
+        self.refuse_lacking(table, [self.old])
+        if self.new in table.attribute:
+            raise self.refusal(f"it has an attribute {self.new}")
 
         def names(old: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(self.new if name == self.old else name for name in old)
@@ -166,7 +164,8 @@ class AlterAttribute(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
-        if table.attribute.get(self.before.name) != self.before:
+        self.refuse_lacking(table, [self.before.name])
+        if table.attribute[self.before.name] != self.before:
             raise self.refusal(f"{self.before.name} is not as the migration expects it")
         attributes = tuple(self.after if a.name == self.before.name else a for a in table.attributes)
         return with_table(tables, replace(table, attributes=attributes))
@@ -213,9 +212,10 @@ class OrderAttributes(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
+        self.refuse_lacking(table, self.order)
         rest = [a for a in table.attributes if a.name not in self.order]
-        if not set(self.order) <= set(table.attribute) or not all(a.hidden for a in rest):
-            raise self.refusal("it has other attributes")
+        if left := [a.name for a in rest if not a.hidden]:
+            raise self.refusal(f"it also has an attribute {left[0]}")
         attributes = (*(table.attribute[name] for name in self.order), *rest)
         return with_table(tables, replace(table, attributes=attributes))
 

@@ -10,6 +10,7 @@ server gets there is for the layers above.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -93,6 +94,12 @@ class Operation(ABC):
             raise self.refusal(f"there is no table {self.table}")
         return tables[self.table]
 
+    def refuse_lacking(self, table: Table, attributes: Iterable[str]) -> None:
+        """Refuse names that are no attributes of a table."""
+        for name in attributes:
+            if name not in table.attribute:
+                raise self.refusal(f"it has no attribute {name}")
+
     def refusal(self, why: str) -> PipelineError:
         """Give the error for tables that the operation does not fit."""
         return PipelineError(
@@ -115,6 +122,15 @@ def sorted_keys(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
 def sorted_indexes(indexes: Iterable[Index]) -> tuple[Index, ...]:
     """Sort indexes as a table has them."""
     return tuple(sorted(indexes, key=lambda index: (index.columns, index.unique)))
+
+
+def named(index: Index) -> Iterator[str]:
+    """Give the attributes that an index names as such, ``name`` or ``name(10)``; what an expression names only a server
+    can tell.
+    """
+    for column in index.columns:
+        if match := re.fullmatch(r"(\w+)(\(\d+\))?( desc)?", column):
+            yield match[1]
 
 
 def title_from(name: TableName, schema: str) -> str:

@@ -24,10 +24,9 @@ class InsertRows(Operation):
         table = self.found(tables)
         for row in self.rows:
             names = [name for name, _ in row]
-            unknown = [name for name in names if name not in table.attribute]
-            lacking = [name for name in table.primary_key if name not in names]
-            if unknown or lacking:
-                raise self.refusal(f"it has no attribute {unknown[0]}" if unknown else f"a row has no {lacking[0]}")
+            self.refuse_lacking(table, names)
+            if lacking := [name for name in table.primary_key if name not in names]:
+                raise self.refusal(f"a row has no {lacking[0]}")
         return dict(tables)
 
     def inverse(self, tables: Tables) -> Operation:
@@ -54,9 +53,7 @@ class RebuildTable(Operation):
     values: tuple[tuple[str, Sql], ...]
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
-        unknown = [name for name, _ in self.values if name not in self.found(tables).attribute]
-        if unknown:
-            raise self.refusal(f"it has no attribute {unknown[0]}")
+        self.refuse_lacking(self.found(tables), (name for name, _ in self.values))
         return dict(tables)
 
     def inverse(self, tables: Tables) -> Operation:

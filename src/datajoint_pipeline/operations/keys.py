@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..schema import definition
 from ..schema.model import ForeignKey, Index, Table, TableName
-from ..schema.values import Missing
-from .base import MAJOR, MINOR, PATCH, Operation, sorted_indexes, sorted_keys, title_from, with_table
+from ..schema.values import Fill, Missing, write
+from .base import MAJOR, MINOR, PATCH, Operation, named, sorted_indexes, sorted_keys, title_from, with_table
 from .origins import Origins
 from .rendering import call, names, string
 from .state import LineContext, Tables
@@ -25,8 +25,7 @@ class ChangePrimaryKey(Operation):
         table = self.found(tables)
         if table.primary_key != self.before:
             raise self.refusal(f"its primary key is ({', '.join(table.primary_key)})")
-        if not set(self.after) <= set(table.attribute):
-            raise self.refusal("it lacks an attribute of the new primary key")
+        self.refuse_lacking(table, self.after)
         return with_table(tables, replace(table, primary_key=self.after))
 
     def inverse(self, tables: Tables) -> Operation:
@@ -83,7 +82,7 @@ class AddForeignKey(Operation):
     def render(self, context: LineContext, *, ask: bool = False, online: bool = False) -> str:
         more = []
         if self.missing is not None:
-            given = (f"{string(name)}: {'ASK' if value is None else string(value)}" for name, value in self.missing)
+            given = (f"{string(name)}: {_given(value, context)}" for name, value in self.missing)
             more = ["missing={" + ", ".join(given) + "}"]
         if self.also:
             more.append(f"also=[{', '.join(string(context.title(name)) for name in self.also)}]")
@@ -133,6 +132,7 @@ class AddIndex(Operation):
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
+        self.refuse_lacking(table, named(self.index))
         return with_table(tables, replace(table, indexes=sorted_indexes([*table.indexes, self.index])))
 
     def inverse(self, tables: Tables) -> Operation:
@@ -208,6 +208,12 @@ class Online(Operation):
 
     def follow(self, origins: Origins, tables: Tables) -> None:
         self.operation.follow(origins, tables)
+
+
+def _given(value: str | Fill | None, context: LineContext) -> str:
+    if isinstance(value, Fill):
+        return write(value, context.title, string)
+    return "ASK" if value is None else string(value)
 
 
 def _line(key: ForeignKey, context: LineContext) -> str:

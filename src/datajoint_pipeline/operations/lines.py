@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ..schema import definition as text
 from ..schema import values
 from ..schema.model import TIERS, TableName, table_name
-from ..schema.values import ASK, NUMBER, PARENT, UUID, Filling, From, Sql
+from ..schema.values import ASK, NUMBER, PARENT, UUID, Fill, Filling, From, Sql
 from . import data
 from . import structure as ops
 from .state import LineContext
@@ -285,7 +285,8 @@ class AddForeignKey(Line):
     """Add a foreign key: ``-> session.Session (session_id)``; ``online`` as for an index.
 
     With ``missing``, rows of the other table are put in where a row refers to one that is not there; it says what they
-    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name. Where
+    get, by attribute, where they have no default and the row that needs them gives up no attribute of that name: a
+    value, or ``From(table, attribute)`` for what the row has that needs them. Where
     those rows refer to rows that are not there either, the tables that get them are named in ``also``; a table that the
     migration makes gets them anyway.
     """
@@ -300,10 +301,15 @@ class AddForeignKey(Line):
         key = text.read_foreign_key(self.key, context.titles, context.schema)
         given = None
         if self.missing is not None:
-            given = tuple((name, None if value is ASK else str(value)) for name, value in self.missing.items())
+            given = tuple((name, self._given(value, context)) for name, value in self.missing.items())
         also = tuple(context.table(name) for name in self.also)
         added = ops.AddForeignKey(context.table(self.table), key, given, also)
         return ops.Online(added.table, added) if self.online else added
+
+    @staticmethod
+    def _given(value: Filling, context: LineContext) -> str | Fill | None:
+        found = values.fill(value, context.table) if isinstance(value, From) else None
+        return found or (None if value is ASK else str(value))
 
 
 @dataclass(frozen=True)

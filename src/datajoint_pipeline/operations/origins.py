@@ -40,7 +40,7 @@ class Origins:
     converts: dict[tuple[TableName, str], Sql] = field(default_factory=dict)
     rows: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
     earlier: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
-    missing: dict[tuple[TableName, ForeignKey], dict[str, str]] = field(default_factory=dict)
+    missing: dict[tuple[TableName, ForeignKey], dict[str, str | Fill]] = field(default_factory=dict)
     also: dict[tuple[TableName, ForeignKey], frozenset[TableName]] = field(default_factory=dict)
 
     def rename_tables(self, names: Mapping[TableName, TableName]) -> None:
@@ -57,7 +57,11 @@ class Origins:
         def place(name: TableName, key: ForeignKey) -> tuple[TableName, ForeignKey]:
             return names.get(name, name), replace(key, parent=names.get(key.parent, key.parent))
 
-        self.missing = {place(*of): given for of, given in self.missing.items()}
+        def taken(value: str | Fill) -> str | Fill:
+            of = value.of if isinstance(value, Fill) else None
+            return value if of is None else Fill(of=(names.get(of[0], of[0]), of[1]))
+
+        self.missing = {place(*of): {a: taken(v) for a, v in given.items()} for of, given in self.missing.items()}
         self.also = {place(*of): frozenset(names.get(n, n) for n in found) for of, found in self.also.items()}
 
     def rename_attribute(self, table: TableName, old: str, new: str) -> None:
@@ -80,7 +84,10 @@ class Origins:
                 key = replace(key, parent_attributes=renamed(key.parent_attributes))
             return name, key
 
-        self.missing = {place(*of): given for of, given in self.missing.items()}
+        def followed(value: str | Fill) -> str | Fill:
+            return Fill(of=(table, new)) if isinstance(value, Fill) and value.of == (table, old) else value
+
+        self.missing = {place(*of): {a: followed(v) for a, v in given.items()} for of, given in self.missing.items()}
         self.also = {place(*of): found for of, found in self.also.items()}
 
     def forget(self, before: Tables, after: Tables) -> None:

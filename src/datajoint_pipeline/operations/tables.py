@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..schema import definition
 from ..schema.model import TIERS, Table, TableName, table_name
-from .base import MAJOR, MINOR, PATCH, Operation, sorted_keys, title_from, with_table
+from .base import MAJOR, MINOR, PATCH, Operation, named, sorted_keys, title_from, with_table
 from .origins import Origins
 from .rendering import block, call
 from .state import LineContext, Tables
@@ -23,6 +23,9 @@ class CreateTable(Operation):
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         if self.table in tables:
             raise self.refusal("there is a table of that name")
+        keys = (name for key in self.definition.foreign_keys for name in key.attributes)
+        indexes = (name for index in self.definition.indexes for name in named(index))
+        self.refuse_lacking(self.definition, [*self.definition.primary_key, *keys, *indexes])
         return with_table(tables, self.definition)
 
     def inverse(self, tables: Tables) -> Operation:

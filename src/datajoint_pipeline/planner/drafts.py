@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from .. import journal
 from ..dialects import constraints
-from ..diff import answering
+from ..diff import answering, unused
 from ..diff.changes import difference
 from ..diff.questions import Answers, Question
 from ..errors import ExitCode, PipelineError
@@ -130,7 +130,9 @@ def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer:
     def ask_if_it_matters(question: Question, tables: Tables) -> Answers | None:
         return ask(question, tables) if ask is not None and matters(question) else None
 
-    found, answers = answering.answered(before, after, answer(before, after), ask_if_it_matters)
+    given = answer(before, after)
+    found, answers = answering.answered(before, after, given, ask_if_it_matters)
+    unused.refuse(given, before, found.operations)
     for question in filter(matters, found.questions):
         raise PipelineError(*_unanswered(question))
     return Draft(tuple(names), answers, _with_defaults(found.operations))
@@ -446,6 +448,8 @@ def _replacing(
     given = None if answer is None else answer(now, after)
     answers = Answers(tables, attributes, {}, frozenset(gone))
     found = difference(now, after, answers if given is None else answering.merged(answers, given))
+    if given is not None:
+        unused.refuse(given, now, found.operations)
     with_rows = {name for name in after if name in deployment.tables and _has_rows(deployment, name)}
     for question in found.questions:
         answered = (question.table, question.subject) in origins.fills

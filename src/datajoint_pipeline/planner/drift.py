@@ -18,7 +18,7 @@ from ..history import chain, migration_files
 from ..history.migration_files import History, Migration
 from ..journal import steplog
 from ..schema.model import Schema
-from . import applied, retained, status
+from . import applied, overtaken, retained, status
 from .deployment import Deployment
 from .retained import Retained
 from .status import SchemaStatus, State
@@ -44,8 +44,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     as it was recorded, but not as the snapshot has it, comes from another migration of the same version. A draft that
     is not as the code has it is behind. What an interrupted run of another schema changes is interrupted with it.
     """
-    statuses = _by_migrations(target, statuses)
     shapes = catalog.read(target.connection, {s.name: s.database for s in statuses})
+    statuses = _by_migrations(target, statuses, shapes)
     current = [s for s in statuses if s.state in _AS_RECORDED and s.name in shapes]
     drifted = {s.name for s in current if s.fingerprint not in (None, shapes[s.name].fingerprint)}
     with_others = _changed_by_others(target, statuses) if drifted else set()
@@ -84,7 +84,7 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     return found
 
 
-def _by_migrations(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
+def _by_migrations(target: Target, statuses: list[SchemaStatus], shapes: Mapping[str, Schema]) -> list[SchemaStatus]:
     """Judge schemas by the migrations that they have had, where their versions alone do not tell."""
     databases = {s.name: s.database for s in statuses if s.state in _AS_RECORDED and s.database_version is not None}
     try:
@@ -92,7 +92,35 @@ def _by_migrations(target: Target, statuses: list[SchemaStatus]) -> list[SchemaS
     except PipelineError:
         return statuses  # check says what is wrong with the files
     had = applied.read(target.connection, databases, histories)
-    return [_by_its_migrations(s, had[s.name]) if s.name in had else s for s in statuses]
+    statuses = [_by_its_migrations(s, had[s.name]) if s.name in had else s for s in statuses]
+    unfit = _unfit(target, statuses, had, histories, shapes)
+    if unfit is None:
+        return statuses
+    name, error = unfit
+    return [
+        replace(s, state=State.CONFLICT, drift=(error.what, error.do), pending=()) if s.name == name else s
+        for s in statuses
+    ]
+
+
+def _unfit(
+    target: Target,
+    statuses: Iterable[SchemaStatus],
+    had: Mapping[str, applied.Applied],
+    histories: Mapping[str, History],
+    shapes: Mapping[str, Schema],
+) -> tuple[str, PipelineError] | None:
+    """Find a schema that has had migrations behind which an earlier one does not fit any more."""
+    behind = [s.name for s in statuses if s.state is State.BEHIND and s.name in had]
+    if any(s.draft for s in statuses) or not behind:
+        return None
+    tables = {table.name: table for shape in shapes.values() for table in shape}
+    left = [migration for name in behind for migration in had[name].left]
+    try:
+        wanted = chain.in_order(left, {name: found.newest for name, found in had.items()}, list(histories))
+    except PipelineError:
+        return None  # which migrate says
+    return overtaken.unfit(target, had, tables, wanted)
 
 
 def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:

@@ -12,7 +12,7 @@ from ..errors import ExitCode, PipelineError
 from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..operations.lines import RenameTable
-from . import status
+from . import overtaken, status
 from .deployment import Deployment
 
 
@@ -50,7 +50,12 @@ def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: s
     if len(names) < len(pending):
         _add_required(wanted, pending, have)
     reached = {name: deployment.applied[name].newest if name in deployment.records else None for name in pending}
-    return chain.in_order(wanted, reached, list(pending))
+    ordered = chain.in_order(wanted, reached, list(pending))
+    if any(record.kind == journal.DRAFT for record in deployment.records.values()):
+        return ordered  # they are tried on what the files have, not on the tables of a draft
+    if (found := overtaken.unfit(deployment.target, deployment.applied, deployment.tables, ordered)) is not None:
+        raise found[1]
+    return ordered
 
 
 def _up_to(

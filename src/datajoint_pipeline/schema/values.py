@@ -71,8 +71,9 @@ def objection(type_: str, fill: Fill) -> str:
     return "" if notation.holds(type_, fill.value) else f"It is no {kind}, which holds {notation.meaning(type_)}."
 
 
-#: What inserted rows of a parent get, by attribute (None: still to be decided); None where none may be inserted.
-Missing = tuple[tuple[str, str | None], ...] | None
+#: What inserted rows of a parent get, by attribute: a value, or that of an attribute of the row that needs them (None:
+#: still to be decided); None where none may be inserted.
+Missing = tuple[tuple[str, str | Fill | None], ...] | None
 
 
 @dataclass(frozen=True)

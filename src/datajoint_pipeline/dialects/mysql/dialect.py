@@ -119,8 +119,15 @@ class MySQL(Dialect):
 
     def as_written(self, expression: str, type_: str) -> str:
         # To the collation of a column, texts may be equal that are not the same.
+        if re.match(r"float|real|double", type_):
+            expression = f"CAST({expression} AS DOUBLE)"  # of a FLOAT, texts have six digits
         blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
         return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
+
+    def single(self, column: str) -> str:
+        # The cast to FLOAT keeps more than its 24 bits.
+        power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({column})))))"
+        return f"IF({column} = 0, 0, ROUND({column} * {power}) / {power})"
 
     def typed(self, value: str, core: str) -> str:
         cast = {"float32": "FLOAT", "float64": "DOUBLE"}.get(core, core)

@@ -63,6 +63,20 @@ class PostgreSQL(Dialect):
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
 
+    def spelled(self, column: str, was: Column, will: Column) -> str:
+        return f"{column}::text"
+
+    def rounded(self, column: str, kind: str, places: int) -> str:
+        # To whole numbers a float is rounded as such, to others by its decimal digits.
+        return f"ROUND({column})" if kind != "decimal" and not places else f"ROUND({column}::numeric, {places})"
+
+    def single(self, column: str) -> str:
+        held = f"ABS({column}) BETWEEN 1.2e-38 AND 3.4e38"
+        return f"CASE WHEN {held} THEN {column}::real::double precision ELSE {column}::double precision END"
+
+    def to_fraction(self, column: str, core: str, digits: int) -> str:
+        return f"{column}::{'timestamp' if core.startswith('datetime') else 'time'}({digits})"
+
     def as_number(self, expression: str) -> str:
         return f"{expression}::int"
 
