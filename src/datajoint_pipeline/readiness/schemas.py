@@ -208,14 +208,14 @@ class Schemas:
 
     def _take_tables(self, module: Module) -> None:
         for node in module.classes:
-            for decorator in node.decorator_list:
-                place = _place(module, decorator)
-                if place in self.places:
-                    schema = self._found[self.places[place]]
-                    schema.tables.append((module.name, node.name))
-                    self._of_table[module.name, node.name] = schema.name
-                    _add(schema.modules, module.name)
-                elif any(found.table.partition(".")[0] == node.name for found in module.definitions):
+            given = [place for place in (_place(module, one) for one in node.decorator_list) if place in self.places]
+            for place in given:
+                schema = self._found[self.places[place]]
+                schema.tables.append((module.name, node.name))
+                self._of_table[module.name, node.name] = schema.name
+                _add(schema.modules, module.name)
+            for decorator in () if given else node.decorator_list:
+                if any(found.table.partition(".")[0] == node.name for found in module.definitions):
                     text = ast.unparse(decorator)
                     if text.partition(".")[0] not in module.foreign:  # tables may be given to an Element
                         self.unknown.setdefault((module.name, text), []).append(node)
