@@ -159,6 +159,15 @@ def test_packages_side_by_side_that_import_each_other_are_told_to_be_one(tmp_pat
     assert advice(folder, "top-import")[0] == "Write from ..mains import A."
 
 
+def test_a_package_of_the_name_of_a_module_is_meant_where_the_project_asks_for_it(tmp_path: Path) -> None:
+    table = "\n\n@schema\nclass A(dj.Manual):\n    definition = 'a : int32'\n"
+    files = package("import viewer\nimport queue\n" + HEAD + table, viewer=HEAD + table, queue=HEAD + table)
+    folder = write(tmp_path, files)
+    assert advice(folder, "top-import") == ["Write from . import viewer."]
+    (folder / "requirements.txt").write_text("numpy\nviewer>=1\n", encoding="utf-8")
+    assert advice(folder, "top-import") == []
+
+
 def test_a_repository_for_matlab_alone_is_said_to_be_one(tmp_path: Path) -> None:
     files = {"+lab/Mouse.m": "%{\nmouse : int\n%}\nclassdef Mouse < dj.Manual\nend\n", "+lab/plot.m": "plot(1)\n"}
     done = readiness(write(tmp_path, files))
@@ -227,6 +236,12 @@ def test_an_element_is_judged_by_the_release_that_is_installed(
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_text(text, encoding="utf-8")
     assert told(folder, "legacy-package") == ([("lab/a.py", 1, what)] if what else [])
+
+
+def test_an_element_is_not_asked_whether_it_is_one(tmp_path: Path) -> None:
+    files = {"element_lab/__init__.py": "", "element_lab/lab.py": ELEMENT.format("Schema", "lab : int32")}
+    files["element_lab/more.py"] = "from element_lab import lab\n" + ELEMENT.format("Schema", "-> lab.Lab")
+    assert told(write(tmp_path, files), "legacy-package") == []
 
 
 def test_foreign_keys_of_before_proj_count_for_the_length_of_a_key(tmp_path: Path) -> None:

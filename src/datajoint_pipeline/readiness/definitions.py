@@ -105,7 +105,7 @@ def _refused(row: Row, reason: str) -> Fault:
 
 
 def _renamed(module: Module, match: re.Match[str]) -> Fault:
-    """Return a foreign key of before ``proj`` as it is written now; of one new name alone, a table's only key is meant."""
+    """Return a foreign key of before ``proj`` as it is written now; one new name alone means a table's only key."""
     new, old = _split(match["new"]), _split(match["old"] or "")
     if not old and len(new) == 1:
         old = _key(module, match["table"])

@@ -44,7 +44,8 @@ def check(project: Project, modules: Iterable[Module]) -> Iterator[Finding]:
         if folder is None:
             asked = _asked(project.root, head)
             what = f"Whether {head} is for DataJoint 2 cannot be seen: it is not installed here{asked}."
-            do = f"Install the project into {project.root.name}/.venv and run this again, or look at the release yourself."
+            where = f"{project.root.name}/.venv"
+            do = f"Install the project into {where} and run this again, or look at the release yourself."
             yield Finding(module.shown, line, "legacy-package", what, do)
         elif wrong := _failing(folder, names):
             version = _version(folder)
@@ -66,7 +67,9 @@ def _imports(module: Module) -> Iterator[tuple[int, str]]:
             continue
         for name in names:
             head = name.partition(".")[0]
-            if any(head == one or (one.endswith("_") and head.startswith(one)) for one in _PACKAGES):
+            if head != module.package and any(
+                head == one or (one.endswith("_") and head.startswith(one)) for one in _PACKAGES
+            ):
                 yield node.lineno, name
 
 

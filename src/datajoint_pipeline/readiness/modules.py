@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .. import syntax
 from .findings import Finding
@@ -11,10 +11,11 @@ from .schemas import Opening, Schema, Schemas, openings_of
 from .source import Module, statements
 
 
-def check(schemas: Schemas, prefix: str, scattered: bool = False) -> Iterator[Finding]:
+def check(schemas: Schemas, prefix: str, required: Collection[str] = (), scattered: bool = False) -> Iterator[Finding]:
     """Yield everything about schemas and imports that ``check`` would refuse.
 
-    Of modules that are ``scattered``, and in no package yet, imports are told where it is said how they become one.
+    Other packages are ``required`` by the project. Of modules that are ``scattered``, and in no package yet, imports
+    are told where it is said how they become one.
     """
     for schema in schemas:
         yield from _opened(schema, schemas, prefix)
@@ -36,7 +37,7 @@ def check(schemas: Schemas, prefix: str, scattered: bool = False) -> Iterator[Fi
         if module.name in schemas.holders:
             yield from _idle_imports(module, schemas)
         if not scattered:
-            yield from _bare(module)
+            yield from _bare(module, required)
     yield from _circles(schemas)
 
 
@@ -209,9 +210,11 @@ def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
             yield Finding(module.shown, module.imports.get(other, 1), "unused-import", what, "Leave it out.")
 
 
-def _bare(module: Module) -> Iterator[Finding]:
+def _bare(module: Module, required: Collection[str]) -> Iterator[Finding]:
     """Yield imports that find a module of the package only where its folder is on Python's path."""
     for node, other in module.bare_imports:
+        if other.rpartition(".")[2].lower() in required:
+            continue
         what = f"{other} is imported by its name alone, and stands in the package: an installed package finds no such."
         line = _of(module, other)
         name = other.rpartition(".")[2]

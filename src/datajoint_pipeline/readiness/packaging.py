@@ -133,10 +133,21 @@ _QUOTES = " -'\""
 _NAMED = re.compile(r"\b(author|maintainer|name|keyword|package)\w*\s*=\s*[\[({]*\s*[\"']datajoint[\"']", re.I)
 
 
-def _pins(project: Project) -> Iterator[Finding]:
+def required(project: Project) -> set[str]:
+    """Return the packages that the project asks for, as they are imported most often; other words may be among them."""
+    found = set[str]()
+    for path in _requiring(project):
+        found |= set(re.findall(r"""(?:^[\s-]*|["'])([A-Za-z][\w.-]*)""", text_of(path), re.MULTILINE))
+    return {re.sub(r"[-.]", "_", name.lower()) for name in found}
+
+
+def _requiring(project: Project) -> list[Path]:
     names = ["pyproject.toml", "setup.py", "setup.cfg", "environment.yml", "environment.yaml"]
-    paths = [project.root / name for name in names] + sorted(project.root.glob("requirements*.txt"))
-    for path in paths:
+    return [project.root / name for name in names] + sorted(project.root.glob("requirements*.txt"))
+
+
+def _pins(project: Project) -> Iterator[Finding]:
+    for path in _requiring(project):
         text = text_of(path)
         for number, line in enumerate(text.splitlines(), 1):
             match = _REQUIREMENT.search(line)

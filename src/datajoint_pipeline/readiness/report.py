@@ -83,7 +83,7 @@ def report(own: project.Project, reading: project.Reading, more: Iterable[Path] 
     found += layout.check(own, reading)
     found += packaging.check(own)
     found += package.check(own, schemas)
-    found += modules.check(schemas, own.prefix, own.is_scattered)
+    found += modules.check(schemas, own.prefix, packaging.required(own), own.is_scattered)
     found += definitions.check(every)
     found += calls.check(every)
     found += headings.check(schemas, named)
