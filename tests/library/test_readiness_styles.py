@@ -90,6 +90,22 @@ def test_foreign_keys_of_before_proj_are_written_anew(tmp_path: Path) -> None:
     assert "    (f) -> other.Thing\n" in text
 
 
+def test_defaults_are_those_that_every_server_reads(tmp_path: Path) -> None:
+    """MySQL takes 1e3 for the default of a whole number, and PostgreSQL, where ``check`` works, does not."""
+    lines = (
+        *("a : int32", "---", "b = 1e3 : int  # rate", "c = 2. : int16", "d = true : bool", "e = -1 : int8"),
+        *("f = 'x' : int32", 'g = "3" : int64', "h = null : int32", "i = '0000-00-00' : date", "j = 1e3 : float32"),
+    )
+    text = HEAD + '\n\n@schema\nclass A(dj.Manual):\n    definition = """\n    ' + "\n    ".join(lines) + '\n    """\n'
+    folder = write(tmp_path, package(text))
+    wrong = [what.partition(": ")[2].strip() for _, _, what in told(folder, "refused-definition")]
+    assert wrong == ["c = 2. : int16", "d = true : bool", "f = 'x' : int32", "i = '0000-00-00' : date"]
+    readiness(folder, "--convert-types", "--write")
+    text = (folder / "lab/a.py").read_text(encoding="utf-8")
+    assert "b = 1000 : int32  # rate\n" in text and "c = 2 : int16\n" in text and "d = 1 : bool\n" in text
+    assert [what.partition(": ")[2] for _, _, what in told(folder, "refused-definition")] == wrong[2:]
+
+
 # --- Schemas -----------------------------------------------------------------------------------------------------------
 
 

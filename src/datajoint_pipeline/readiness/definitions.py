@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..internals import definitions as datajoint
@@ -19,6 +20,9 @@ from .source import HOLE, Definition, Module, Row
 
 #: What a refusal says of a comment whose percent signs are not doubled.
 _PERCENT = "percent sign"
+
+#: What one says of a default that not every server reads.
+_DEFAULT = "The default "
 
 #: `(new, names) -> [nullable] Table(old, names)  # comment`, which DataJoint took before it had proj.
 _OLD_KEY = re.compile(
@@ -80,8 +84,8 @@ def fault_of(module: Module, definition: Definition, row: Row, known: Collection
         return _refused(row, reason) if reason else None
     instead = _replaced(row.text, attribute.type, found.new) if found.new else ""
     again = datajoint.refusal(instead, in_key=row.in_key, codecs=known) if instead else ""
-    if _PERCENT in again:
-        instead = _doubled(instead)
+    if again and (mended := _mended(instead, again)):
+        instead = mended
         again = datajoint.refusal(instead, in_key=row.in_key, codecs=known)
     what, do = f"is of the type {attribute.type}.", found.do
     if again:  # it is wrong in another way, too
@@ -92,8 +96,9 @@ def fault_of(module: Module, definition: Definition, row: Row, known: Collection
 def _advice(row: Row, type_: str, known: Collection[str]) -> types.Advice | None:
     spelled = types.canonical(type_)
     if datajoint.is_core(type_) and spelled != type_:
-        again = datajoint.refusal(_replaced(row.text, type_, spelled), in_key=row.in_key, codecs=known)
-        if not again:
+        line = _replaced(row.text, type_, spelled)
+        again = datajoint.refusal(line, in_key=row.in_key, codecs=known)
+        if not again or _mended(line, again):
             return types.Advice("type-spelling", spelled, f"Write {spelled}; DataJoint 2 takes no other spelling.")
     found = types.advice(type_)
     return None if found and found.new == type_ else found
@@ -101,7 +106,22 @@ def _advice(row: Row, type_: str, known: Collection[str]) -> types.Advice | None
 
 def _refused(row: Row, reason: str) -> Fault:
     what = f"has a line that DataJoint 2 refuses: {row.text}"
-    return Fault("refused-definition", what, reason, _doubled(row.text) if _PERCENT in reason else "")
+    return Fault("refused-definition", what, reason, _mended(row.text, reason))
+
+
+def _mended(line: str, reason: str) -> str:
+    """Return a line without what it is refused for, where that has one right form; empty otherwise."""
+    if _PERCENT in reason:
+        return _doubled(line)
+    attribute = datajoint.attribute(line)
+    if _DEFAULT not in reason or attribute is None:
+        return ""
+    text = attribute.default.strip("'\"").lower()
+    values = {"true": "1", "false": "0"} if attribute.type.lower() == "bool" else {}
+    with suppress(ValueError, OverflowError):
+        values[text] = str(int(float(text))) if float(text).is_integer() else ""
+    new = values.get(text, "")
+    return re.sub(r"(=\s*)" + re.escape(attribute.default), lambda match: match[1] + new, line, count=1) if new else ""
 
 
 def _renamed(module: Module, match: re.Match[str]) -> Fault:
