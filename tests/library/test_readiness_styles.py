@@ -265,3 +265,13 @@ def test_foreign_keys_of_before_proj_count_for_the_length_of_a_key(tmp_path: Pat
     lines = "(one) -> A(a)\n    (two) -> A(a)\n    (three) -> A(a)\n    (four) -> A(a)"
     folder = write(tmp_path, package(HEAD + table.format("A", "a : varchar(255)") + table.format("B", lines)))
     assert [line for _, line, _ in told(folder, "long-key")] == [15]
+
+
+def test_a_schema_that_several_modules_open_is_told_in_each(tmp_path: Path) -> None:
+    table = "\n\n@schema\nclass {0}(dj.Manual):\n    definition = '{1}'\n"
+    second = "from . import a\n" + HEAD + table.format("B", "-> a.A")
+    folder = write(tmp_path, package(HEAD + table.format("A", "a : int32"), b=second))
+    assert [path for path, _, _ in told(folder, "dj-schema")] == ["lab/a.py", "lab/b.py"]
+    assert set(advice(folder, "dj-schema")) == {
+        'Write schema = open_schema("lab_a"), and from . import open_schema at the top.'
+    }

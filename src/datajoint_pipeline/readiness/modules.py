@@ -18,7 +18,8 @@ def check(schemas: Schemas, prefix: str, required: Collection[str] = (), scatter
     are told where it is said how they become one.
     """
     for schema in schemas:
-        yield from _opened(schema, schemas, prefix)
+        for opening in (schema.opening, *schema.again):
+            yield from _opened(schema, opening, schemas, prefix)
     for (name, decorator), nodes in schemas.unknown.items():
         more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
         what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
@@ -41,8 +42,7 @@ def check(schemas: Schemas, prefix: str, required: Collection[str] = (), scatter
     yield from _circles(schemas)
 
 
-def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
-    opening = schema.opening
+def _opened(schema: Schema, opening: Opening, schemas: Schemas, prefix: str) -> Iterator[Finding]:
     module = opening.module
     if opening.kind == "element":
         return  # said where it is activated
@@ -64,7 +64,7 @@ def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
         do = f'Write {opening.variable} = open_schema("{schema.name}"), and {_import(module)} at the top.'
         if opening.kind == "deferred":
             do += f" Leave out line {opening.activated}, which activates it."
-        if schema.readable:
+        if opening.name:
             yield Finding(module.shown, opening.line, "dj-schema", what, do)
         else:
             what = "DataJoint itself opens the schema, and what its database is called cannot be read from the code."

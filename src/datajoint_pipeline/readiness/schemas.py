@@ -46,12 +46,9 @@ class Schema:
     opening: Opening
     database: str = ""
     modules: list[str] = field(default_factory=list)
+    #: Where else it is opened.
+    again: list[Opening] = field(default_factory=list)
     tables: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def readable(self) -> bool:
-        """Return whether the code shows what the schema is called."""
-        return bool(self.opening.name)
 
     @property
     def of_element(self) -> bool:
@@ -101,6 +98,8 @@ class Schemas:
                 name = "_".join(opening.module.name.split(".")[-2:])
             schema = self._found.setdefault(name, Schema(name, opening))
             schema.database = schema.database or _strange(opening, name, prefix)
+            if schema.opening is not opening:
+                schema.again.append(opening)
             self.places[place] = name
             _add(schema.modules, opening.module.name)
         self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
