@@ -149,18 +149,19 @@ def test_packages_side_by_side_that_import_each_other_are_told_to_be_one(tmp_pat
         + HEAD
         + "\n\n@schema\nclass E(dj.Manual):\n    definition = '-> A'\n",
         "events/__init__.py": "",
-        "events/tables.py": "from mains import A\nfrom ephys.tables import E\n"
+        "events/tables.py": "from mains import A\nfrom ephys.tables import E\nimport configs\n"
         + HEAD
         + "\n\n@schema\nclass F(dj.Manual):\n    definition = '-> E'\n",
         "plots.py": "import matplotlib\n",
+        "configs.py": "FOLDER = '/data'\n",
     }
     folder = write(tmp_path / "VEI-lab", files)
     done = readiness(folder)
     assert done.returncode == 2
     assert "They import each other, so they are one pipeline." in done.stderr
-    assert "mkdir -p src/vei_lab && git mv ephys events mains.py src/vei_lab/" in done.stderr
+    assert "mkdir -p src/vei_lab && git mv ephys events configs.py mains.py src/vei_lab/" in done.stderr
     (folder / "src/vei_lab").mkdir(parents=True)
-    subprocess.run(["git", "mv", "ephys", "events", "mains.py", "src/vei_lab/"], cwd=folder, check=True)
+    subprocess.run(["git", "mv", "ephys", "events", "configs.py", "mains.py", "src/vei_lab/"], cwd=folder, check=True)
     assert readiness(folder).returncode == 3
     assert {path for path, _, _ in told(folder, "dj-schema")} <= {f"src/vei_lab/{p}.py" for p in ("mains",)} | {
         "src/vei_lab/ephys/tables.py",
@@ -171,8 +172,10 @@ def test_packages_side_by_side_that_import_each_other_are_told_to_be_one(tmp_pat
         "src/vei_lab/ephys/tables.py",
         "src/vei_lab/events/tables.py",
         "src/vei_lab/events/tables.py",
+        "src/vei_lab/events/tables.py",
     ]
     assert advice(folder, "top-import")[0] == "Write from ..mains import A."
+    assert advice(folder, "top-import")[3] == "Write from .. import configs."
 
 
 def test_a_package_of_the_name_of_a_module_is_meant_where_the_project_asks_for_it(tmp_path: Path) -> None:
@@ -275,3 +278,15 @@ def test_a_schema_that_several_modules_open_is_told_in_each(tmp_path: Path) -> N
     assert set(advice(folder, "dj-schema")) == {
         'Write schema = open_schema("lab_a"), and from . import open_schema at the top.'
     }
+
+
+def test_an_import_is_idle_where_none_of_its_names_is_used(tmp_path: Path) -> None:
+    table = "\n\n@schema\nclass {0}(dj.Manual):\n    definition = '{1} : int32'\n"
+    head = HEAD.replace("lab_a", "lab_b")
+    files = package(
+        HEAD + table.format("A", "a") + table.format("B", "b"),
+        b="from .a import A, B\n" + head + table.format("C", "c") + "\n\nprint(B)\n",
+        c="from .a import A, B\n" + head.replace("lab_b", "lab_c") + table.format("D", "d"),
+    )
+    folder = write(tmp_path, files)
+    assert [path for path, _, _ in told(folder, "unused-import")] == ["lab/c.py"]

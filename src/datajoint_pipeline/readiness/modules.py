@@ -203,10 +203,11 @@ def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
     words = {node.id for node in module.nodes if isinstance(node, ast.Name)}
     words |= {target.partition(".")[0] for found in module.definitions for _, target in found.references}
     starred = {other for _, other in module.stars}
-    for name, (other, _) in module.aliases.items():
-        used = name.partition(".")[0] in words or other in needed or other in starred
-        if not used and other in schemas.holders and other != module.name and not module.is_package:
-            what = f"{other or name} is imported, and neither a foreign key nor the code needs it."
+    used = {other for name, (other, _) in module.aliases.items() if name.partition(".")[0] in words}
+    idle = dict.fromkeys(other for other, _ in module.aliases.values())
+    for other in idle.keys() - used - needed - starred:
+        if other in schemas.holders and other != module.name and not module.is_package:
+            what = f"{other} is imported, and neither a foreign key nor the code needs it."
             yield Finding(module.shown, module.imports.get(other, 1), "unused-import", what, "Leave it out.")
 
 

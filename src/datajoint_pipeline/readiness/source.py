@@ -252,7 +252,7 @@ class Module:
         """Return whether a module of the package has what is imported from it."""
         other = self.others[known[0]]
         if known[1] or not isinstance(node, ast.ImportFrom):
-            return not known[1] and bool(other.definitions)
+            return not known[1]
         there = {
             *other.assigned,
             *other.functions,
