@@ -162,6 +162,10 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     killed(project, "--types", words="change subject_id")  # the table with numbers of its own
     state = " ".join(ok(project, "--env", "prod", "status", code=6).out.split())
     assert "interrupted adopt --types goes on with it, adopt --undo takes it back" in state and "migrate" not in state
+    left = ok(project, "--env", "prod", "--json", "adopt", "--types", "--dry-run", code=6).json["groups"]
+    assert len(left) == 1 and left[0]["done"] and left[0]["statements"]
+    told = ok(project, "--env", "prod", "adopt", "--types", "--dry-run", code=6).out
+    assert f"It was interrupted: {left[0]['done']} steps are done of " in told
     done = ok(project, "--env", "prod", "adopt").out  # whose words alone would change no table
     assert "Went on with adopt of colony, rig, which was interrupted after " in done and " steps done in " in done
     count, wrong = adopted.differing(shown(project), made.values)
@@ -229,6 +233,11 @@ def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> Non
 
 def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
     killed(made.project, "--undo", words="take back: add foreign key (frames) of rig.Scan")
+    state = " ".join(ok(made.project, "--env", "prod", "status", code=6).out.split())
+    assert "interrupted adopt --undo goes on with taking it back" in state and "--types" not in state
+    for words in (("--types",), ("--types", "--dry-run")):
+        refused = ok(made.project, "--env", "prod", "adopt", *words, code=6).err
+        assert "An adoption is being taken back, and that was interrupted." in refused and "--undo once more" in refused
     done = ok(made.project, "--env", "prod", "adopt", "--undo")
     assert "Copies of objects stay in the store raw" in done.out and "~lineage" in done.out
     assert (tables(mysql), rows(mysql)) == made.before

@@ -135,6 +135,8 @@ def test_interrupted_init_is_said_and_completed(fresh: Project) -> None:
         "UPDATE analysis.\"~migration\" SET status = 'running', finished_at = NULL",
     )  # fmt: skip
     assert states(fresh)["analysis"] == "interrupted" and fresh.run("status").code == 6
+    shown = " ".join(fresh.run("status").out.split())
+    assert "interrupted init goes on with it" in shown and "migrate" not in shown and "rollback" not in shown
     refused = fresh.python("-c", "import my_pipeline.analysis")
     assert refused.code == 1 and "did not end" in refused.err
     assert fresh.run("init").code == 0

@@ -143,13 +143,13 @@ def test_a_file_keeps_every_byte_beside_the_types(lab: Path) -> None:
             + "    other = '''\n    b : longblob\n    '''\n"
         )
         .replace("\n", "\r\n")
-        .replace("µ : int", 'm="µ" : int')
+        .replace("µ : int", 'm="µ" : varchar (9)')
         .replace("b  =  3:", "b  =null:")
     )
     path = lab / "lab/ephys.py"
     path.write_bytes(text.encode())
     assert readiness(lab, "--convert-types", "--write").stdout == "wrote lab/ephys.py\n"
-    wanted = text.replace('m="µ" : int ', 'm="µ" : int32 ').replace("=null:longblob#", "=null:<blob>#")
+    wanted = text.replace('m="µ" : varchar (9)', 'm="µ" : varchar(9)').replace("=null:longblob#", "=null:<blob>#")
     assert path.read_bytes().decode() == wanted
 
 
@@ -171,12 +171,12 @@ def test_a_line_that_stands_otherwise_in_the_file_is_left(lab: Path) -> None:
 
 def test_the_line_between_key_and_rest_and_percent_signs_have_one_form(lab: Path) -> None:
     path = lab / "lab/ephys.py"
-    lines = 'a : float32  # 5% of %%\n    b="#%%" : int  # a % of #'
+    lines = 'a : float32  # 5% of %%\n    b="#%%" : char (3)  # a % of #'
     path.write_text(HEAD + TABLE.format(line=lines).replace("---", "____"), encoding="utf-8")
     rules = [(row["rule"], row["sure"]) for row in found(lab) if row["group"] == "types"]
-    assert rules == [("refused-definition", True), ("refused-definition", True), ("integer-type", True)]
+    assert rules == [("refused-definition", True), ("refused-definition", True), ("type-spelling", True)]
     readiness(lab, "--convert-types", "--write")
-    lines = 'a : float32  # 5%% of %%\n    b="#%%" : int32  # a %% of #'
+    lines = 'a : float32  # 5%% of %%\n    b="#%%" : char(3)  # a %% of #'
     assert path.read_text() == HEAD + TABLE.format(line=lines)
 
 

@@ -361,3 +361,19 @@ def test_a_record_that_was_damaged_or_deleted_takes_nothing_back(written: Projec
     for text in ("{", "[]", '[{"of": "another release"}]'):
         written.write("backups/revise.json", text)
         assert "only known on the machine" in refused(written, "revise", "--undo")
+
+
+@pytest.mark.parametrize(
+    ("rename", "why", "do"),
+    [
+        ("Animal.name=nickname", "The code still calls it name: --rename says what was renamed there", "in the class"),
+        ("Animal.nothing=other", "life.Animal has no attribute other in the code; it has animal_id, ", "the class, or"),
+        ("Animal.nothing=name", "life.Animal had no attribute nothing when it was last revised; it had ", "--again"),
+        ("name=nickname", "It names no table: write it as Table.name.", "Correct --rename"),
+    ],
+)
+def test_a_rename_that_does_not_fit_says_why(written: Project, rename: str, why: str, do: str) -> None:
+    before = files(written)
+    told = refused(written, "revise", "-m", "names", "--rename", rename, code=2)
+    assert why in told and do in told
+    assert files(written) == before

@@ -26,8 +26,15 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
         click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
         click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get."),
-        click.option("--rename-table", multiple=True, metavar="OLD=NEW", help="A table has another name or schema."),
-        click.option("--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has another name."),
+        click.option(
+            "--rename-table",
+            multiple=True,
+            metavar="OLD=NEW",
+            help="The code calls a table otherwise now, or has it in another schema.",
+        ),
+        click.option(
+            "--rename", multiple=True, metavar="TABLE.OLD=NEW", help="The code calls an attribute otherwise now."
+        ),
     ):
         command = option(command)
     return command

@@ -71,8 +71,10 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         elif schema.state.value == "unreadable":
             remark = "this account has no right on it, so it cannot tell whether it is there"
         if schema.state.value == "interrupted":
-            back = f", {way_back(schema.run)} takes it back where it can" if backend == "mysql" else ""
-            remark = f"{way_on(schema.run)} goes on with it{back}"
+            has_way_back = backend == "mysql" and schema.run != "init" and not schema.taken_back
+            back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
+            what = "taking it back" if schema.taken_back else "it"
+            remark = f"{way_on(schema.run, schema.taken_back)} goes on with {what}{back}"
         if schema.draft:
             remark = _joined(f"a draft after {schema.database_version}", remark)
         table.add_row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..executor import adopt as adopting
-from ..executor import stepping, unadopt
+from ..executor import resume, stepping, unadopt
 from ..executor.runs import Report
 from ..history import asked
 from ..planner import impact
@@ -33,10 +33,12 @@ def adopt(
 
 
 def plan_types(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> list[Impact]:
-    """Give what ``types`` would do; change no database."""
+    """Give what ``types`` would do, or what is left of a run that was interrupted; change no database."""
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment)
     with stepping.changing(target.connection):
+        if (left := resume.survey(target)) is not None:
+            return [left]
         return impact.survey_types(target, schemas)
 
 

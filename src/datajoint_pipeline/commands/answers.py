@@ -51,7 +51,7 @@ def read(
         """Split ``Table.attribute`` into the tables it may mean, by their names afterwards, and the attribute."""
         title, _, attribute = text.strip().rpartition(".")
         if not title:
-            raise _unclear(f"Correct {option}", text, "It names no table.")
+            raise _unclear(f"Correct {option}", text, f"It names no table: write it as Table.{attribute}.")
         found = {moved.get(n, n) for n in old.everywhere(title)} | set(new.everywhere(title))
         meant = [n for n in sorted(found, key=str) if n in after]
         if not meant:
@@ -68,9 +68,7 @@ def read(
             if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         if meant and not fits:
-            why = f"{' or '.join(map(str, meant))} had no {attribute} before, or has no {right} now."
-            do = "Correct the option; if the last revise has written it down, say revise --again with it"
-            raise _unclear(do, text, why)
+            raise _no_rename(text, meant[0], _before(meant[0], back, before, after), after[meant[0]], attribute, right)
         attributes[_one(text, fits, "with these attributes"), attribute] = right
 
     def find(text: str) -> TableName:
@@ -123,6 +121,22 @@ def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Calla
 def _impossible(text: str, name: TableName, attribute: str, why: str) -> PipelineError:
     what = f"{text!r} cannot be the value of {name}.{attribute}."
     return PipelineError(what, why, "Correct --fill; nothing was written.", exit_code=ExitCode.USAGE)
+
+
+def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: str, new: str) -> PipelineError:
+    """Give the refusal of ``--rename`` where the table had no attribute of the old name, or has none of the new one."""
+    if new not in now.attribute and old in now.attribute:
+        why = f"The code still calls it {old}: --rename says what was renamed there, and renames nothing itself."
+        do = f"Call it {new} in the class {now.title}, then run revise again."
+    elif new not in now.attribute:
+        why = f"{name} has no attribute {new} in the code; it has {', '.join(now.attribute)}."
+        do = "Correct the class, or the option."
+    elif was is None:
+        why, do = f"{name} is new, so none of its attributes had another name.", "Leave the option out."
+    else:
+        why = f"{name} had no attribute {old} when it was last revised; it had {', '.join(was.attribute)}."
+        do = "Correct the option; if the last revise has written it down, say revise --again with it."
+    return PipelineError(f"--rename {text} does not fit.", f"{why} Nothing was written.", do, exit_code=ExitCode.USAGE)
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:

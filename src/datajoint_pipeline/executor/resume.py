@@ -64,13 +64,7 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
     """
     found = list[str]()
     while (began := interrupted(target)) is not None:
-        if began.undo is not None:
-            raise PipelineError(
-                "An interrupted run is being taken back, and that was interrupted, too.",
-                "It cannot be gone on with from there.",
-                f"Run {target.command} {status.way_back(began.head['plan']['kind'])} once more.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+        _refuse_taken_back(target, began)
         run = planned(target, began)
         if run is None or run.untouched:
             # Whatever is asked for now is planned from the start.
@@ -86,6 +80,20 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
     return found
 
 
+def _refuse_taken_back(target: Target, began: Interrupted) -> None:
+    """Refuse to go on with a run that is being taken back."""
+    if began.undo is None:
+        return
+    kind = began.head["plan"]["kind"]
+    what = "An adoption is being taken back, and that was interrupted."
+    raise PipelineError(
+        what if kind == "adopt" else "An interrupted run is being taken back, and that was interrupted, too.",
+        "It cannot be gone on with from there.",
+        f"Run {target.command} {status.way_back(kind)} once more.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
+
+
 def survey(target: Target) -> Impact | None:
     """Find what is left to do of the first run that was interrupted; None where there is none to go on with.
 
@@ -94,11 +102,12 @@ def survey(target: Target) -> Impact | None:
     Raises
     ------
     PipelineError
-        If it cannot be gone on with, or is not interrupted but under way.
+        If it cannot be gone on with, is being taken back, or is not interrupted but under way.
     """
     began = interrupted(target)
-    if began is None or began.undo is not None:
+    if began is None:
         return None
+    _refuse_taken_back(target, began)
     with journal.lock(target.connection, target.lock, timeout=0):
         run = planned(target, began)
     if run is None or run.untouched:

@@ -105,11 +105,26 @@ def _compile(line: str, in_key: bool, adapter: Any) -> None:
     found = attribute(line)
     if found is not None and found.type.lower().startswith("enum") and '"' in found.type:
         raise ValueError("The values of an enum stand in single quotes; on MySQL, DataJoint cannot write others.")
+    if found is not None and found.default:
+        _check_default(found.type.lower(), found.default)
     for text in found or ():
         try:
             text % ()  # as the driver does with the whole statement
         except (TypeError, ValueError):
             raise ValueError("A percent sign must be written twice (%%).") from None
+
+
+def _check_default(type_: str, default: str) -> None:
+    """Refuse a default that one server reads as a value of the type and another does not: MySQL takes 1e3 for 1000."""
+    text = default.strip("'\"")
+    if text.upper() in ("NULL", "CURRENT_TIMESTAMP"):
+        return
+    if re.fullmatch(r"int(8|16|32|64)", type_) and not re.fullmatch(r"[+-]?\d+", text):
+        raise ValueError(f"The default {default} is no whole number to PostgreSQL.")
+    if type_ == "bool" and text not in ("0", "1"):
+        raise ValueError(f"The default {default} is not 0 or 1, as both servers read a bool.")
+    if type_.startswith("date") and text.startswith("0000-"):
+        raise ValueError(f"The default {default} is no date.")
 
 
 def _foreign_key(line: str, in_key: bool) -> str:

@@ -66,8 +66,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     found = []
     for s in statuses:
         if s.name in drifted & with_others:
-            run = next((other.run for other in statuses if other.state is State.INTERRUPTED), "")
-            s = replace(s, state=State.INTERRUPTED, pending=(), run=run)
+            other = next(other for other in statuses if other.state is State.INTERRUPTED)
+            s = replace(s, state=State.INTERRUPTED, pending=(), run=other.run, taken_back=other.taken_back)
         elif s.name in drifted:
             databases = {o.name: o.database for o in statuses if o.state in _AS_RECORDED and o.database_version}
             texts = (

@@ -147,12 +147,12 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [making(deployment, name, history.latest)]
     if record.status != journal.DONE:
-        again = record.kind if record.kind in ("init", "rollback") else status.way_on(record.kind)
+        again = record.kind if record.kind == "rollback" else status.way_on(record.kind)
+        back = f", or on MySQL {status.way_back(record.kind)}, where there is a way back" if again != "init" else ""
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",
             f"It was to become {record.version}.",
-            f"Run {deployment.target.command} {again} again, "
-            f"or on MySQL {status.way_back(record.kind)}, where there is a way back.",
+            f"Run {deployment.target.command} {again} again{back}.",
             exit_code=ExitCode.INTERRUPTED,
         )
     newest = history.latest.version if history.latest else record.version

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 from packaging.version import Version
 
@@ -12,6 +15,7 @@ from ..dialects import may_see
 from ..errors import ExitCode
 from ..history import migration_files
 from ..history.files import Files
+from ..journal import steplog
 from .target import Target
 
 
@@ -43,13 +47,15 @@ EXIT_CODES = {
 }
 
 
-def way_on(run: str) -> str:
+def way_on(run: str, taken_back: bool = False) -> str:
     """Give the command that goes on with an interrupted run, by what the journal calls it."""
-    return "adopt --types" if run == "adopt" else "migrate"
+    if taken_back:
+        return way_back(run)
+    return {"adopt": "adopt --types", "init": "init"}.get(run, "migrate")
 
 
 def way_back(run: str) -> str:
-    """Give the command that takes an interrupted run back."""
+    """Give the command that takes an interrupted run back; that of ``init`` has no way back."""
     return "adopt --undo" if run == "adopt" else "rollback --interrupted"
 
 
@@ -81,6 +87,8 @@ class SchemaStatus:
         How many tables there are that are not hidden, as far as that was looked at.
     run : str
         What was interrupted, as the journal calls it; empty where nothing was.
+    taken_back : bool
+        Whether that was being taken back when it was interrupted.
     """
 
     name: str
@@ -95,6 +103,7 @@ class SchemaStatus:
     unreadable: tuple[str, ...] = ()
     tables: int = 0
     run: str = ""
+    taken_back: bool = False
 
 
 def read(target: Target) -> list[SchemaStatus]:
@@ -103,13 +112,29 @@ def read(target: Target) -> list[SchemaStatus]:
     found = journal.survey(connection, databases.values()) if databases else {}
     recorded = {name: database for name, database in databases.items() if database in found and found[database].journal}
     records = journal.latest(connection, recorded)
-    return with_hidden(
-        target,
-        [
-            judge(target.files, name, databases[name], version, found.get(databases[name]), records.get(name))
-            for name, version in target.versions.items()
-        ],
-    )
+    statuses = [
+        judge(target.files, name, databases[name], version, found.get(databases[name]), records.get(name))
+        for name, version in target.versions.items()
+    ]
+    if any(s.state is State.INTERRUPTED for s in statuses):
+        heads = steplog.heads(connection, recorded)
+        statuses = [_with_head(s, records, heads) if s.state is State.INTERRUPTED else s for s in statuses]
+    return with_hidden(target, statuses)
+
+
+def _with_head(
+    found: SchemaStatus, records: Mapping[str, journal.Record], heads: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> SchemaStatus:
+    """Say of an interrupted run what its head says: which command it was, and whether it was being taken back.
+
+    A schema that a migration makes is recorded as one of ``init``, and ``migrate`` goes on with it.
+    """
+    head = heads.get((found.name, records[found.name].id), {})
+    with suppress(KeyError, TypeError, ValueError):  # anybody may have written it
+        head = heads.get((str(head["leader"]["schema"]), int(head["leader"]["run"])), head)
+    plan = head.get("plan")
+    run = str(plan.get("kind", found.run)) if isinstance(plan, dict) else found.run
+    return replace(found, run=run, taken_back=head.get("undo") is not None)
 
 
 def with_hidden(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:

@@ -88,8 +88,6 @@ _SETTINGS = {
     "database.prefix": "Leave it out; prefix= of the package's Pipeline is the prefix.",
 }
 
-_LEGACY_PACKAGES = ("element_", "datajoint_utilities", "djsciops", "djlabhub")
-
 
 def check(modules: Iterable[Module]) -> Iterator[Finding]:
     """Yield a finding for every such call in these files."""
@@ -133,10 +131,6 @@ def _imports(module: Module, node: ast.AST) -> Found:
                 if what not in told:
                     told.add(what)
                     yield rule, line, what, do
-        elif head not in told and any(head == n or (n.endswith("_") and head.startswith(n)) for n in _LEGACY_PACKAGES):
-            told.add(head)
-            do = "Take its tables into modules of your own, or use a release of it for DataJoint 2."
-            yield "legacy-package", line, f"{head} is written for DataJoint 0.14 and fails with 2.", do
 
 
 def _lacking(name: str) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..internals import definitions as datajoint
@@ -19,6 +20,15 @@ from .source import HOLE, Definition, Module, Row
 
 #: What a refusal says of a comment whose percent signs are not doubled.
 _PERCENT = "percent sign"
+
+#: What one says of a default that not every server reads.
+_DEFAULT = "The default "
+
+#: `(new, names) -> [nullable] Table(old, names)  # comment`, which DataJoint took before it had proj.
+_OLD_KEY = re.compile(
+    r"\((?P<new>[\w\s,]+)\)\s*->\s*(?P<options>\[[^\]]*\]\s*)?(?P<table>[A-Za-z_][\w.]*)\s*"
+    r"(?:\((?P<old>[\w\s,]*)\)\s*)?(?P<comment>#.*)?"
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,16 @@ def check(modules: Iterable[Module]) -> Iterator[Finding]:
     for module in modules:
         allowed = _native_keys_allowed(module)
         for definition in module.definitions:
-            if not definition.rows or any(HOLE in row.text for row in definition.rows):
+            if definition.missing:
+                what = f"{definition.table} has no definition in the code; DataJoint cannot declare it."
+                do = "Write it; describe() of the table gives it as the database has it, by dj.VirtualModule."
+                yield Finding(module.shown, definition.line, "no-definition", what, do)
+            elif not definition.rows or any(HOLE in row.text for row in definition.rows):
                 what = f"The definition of {definition.table} is put together by code, and not all of it was read."
                 do = "Look at its types yourself; the page Adopting of the template has the table."
                 yield Finding(module.shown, definition.line, "computed-definition", what, do, note=True)
             for row in definition.rows:
-                if fault := fault_of(definition, row, known):
+                if fault := fault_of(module, definition, row, known):
                     where = f"{definition.table}.{row.name}" if row.name else definition.table
                     yield Finding(
                         *(module.shown, row.number, fault.rule, f"{where} {fault.what}", fault.do),
@@ -53,12 +67,14 @@ def check(modules: Iterable[Module]) -> Iterator[Finding]:
                     yield Finding(module.shown, row.number, "native-key", *why)
 
 
-def fault_of(definition: Definition, row: Row, known: Collection[str]) -> Fault | None:
+def fault_of(module: Module, definition: Definition, row: Row, known: Collection[str]) -> Fault | None:
     """Return what is wrong with a line of a definition, None where it can stay."""
     if HOLE in row.text or row.text.startswith("#"):
         return _comment(definition, row)
     if row.text.startswith("___"):
         return Fault("refused-definition", "is divided by ___.", "Write ---.", "---" + row.text.lstrip("_"))
+    if old := _OLD_KEY.fullmatch(row.text):
+        return _renamed(module, old)
     reason = datajoint.refusal(row.text, in_key=row.in_key, codecs=known)
     attribute = datajoint.attribute(row.text)
     if attribute is None or (datajoint.is_core(attribute.type) and not reason):
@@ -68,8 +84,8 @@ def fault_of(definition: Definition, row: Row, known: Collection[str]) -> Fault 
         return _refused(row, reason) if reason else None
     instead = _replaced(row.text, attribute.type, found.new) if found.new else ""
     again = datajoint.refusal(instead, in_key=row.in_key, codecs=known) if instead else ""
-    if _PERCENT in again:
-        instead = _doubled(instead)
+    if again and (mended := _mended(instead, again)):
+        instead = mended
         again = datajoint.refusal(instead, in_key=row.in_key, codecs=known)
     what, do = f"is of the type {attribute.type}.", found.do
     if again:  # it is wrong in another way, too
@@ -80,8 +96,9 @@ def fault_of(definition: Definition, row: Row, known: Collection[str]) -> Fault 
 def _advice(row: Row, type_: str, known: Collection[str]) -> types.Advice | None:
     spelled = types.canonical(type_)
     if datajoint.is_core(type_) and spelled != type_:
-        again = datajoint.refusal(_replaced(row.text, type_, spelled), in_key=row.in_key, codecs=known)
-        if not again:
+        line = _replaced(row.text, type_, spelled)
+        again = datajoint.refusal(line, in_key=row.in_key, codecs=known)
+        if not again or _mended(line, again):
             return types.Advice("type-spelling", spelled, f"Write {spelled}; DataJoint 2 takes no other spelling.")
     found = types.advice(type_)
     return None if found and found.new == type_ else found
@@ -89,7 +106,67 @@ def _advice(row: Row, type_: str, known: Collection[str]) -> types.Advice | None
 
 def _refused(row: Row, reason: str) -> Fault:
     what = f"has a line that DataJoint 2 refuses: {row.text}"
-    return Fault("refused-definition", what, reason, _doubled(row.text) if _PERCENT in reason else "")
+    return Fault("refused-definition", what, reason, _mended(row.text, reason))
+
+
+def _mended(line: str, reason: str) -> str:
+    """Return a line without what it is refused for, where that has one right form; empty otherwise."""
+    if _PERCENT in reason:
+        return _doubled(line)
+    attribute = datajoint.attribute(line)
+    if _DEFAULT not in reason or attribute is None:
+        return ""
+    text = attribute.default.strip("'\"").lower()
+    values = {"true": "1", "false": "0"} if attribute.type.lower() == "bool" else {}
+    with suppress(ValueError, OverflowError):
+        values[text] = str(int(float(text))) if float(text).is_integer() else ""
+    new = values.get(text, "")
+    return re.sub(r"(=\s*)" + re.escape(attribute.default), lambda match: match[1] + new, line, count=1) if new else ""
+
+
+def _renamed(module: Module, match: re.Match[str]) -> Fault:
+    """Return a foreign key of before ``proj`` as it is written now; one new name alone means a table's only key."""
+    new, old = _split(match["new"]), _split(match["old"] or "")
+    if not old and len(new) == 1:
+        old = _key(module, match["table"])
+    names = old if len(old) == len(new) else ["..."] * len(new)
+    renamed = ", ".join(f"{one}='{other}'" for one, other in zip(new, names, strict=True) if one != other)
+    table = f"{match['table']}.proj({renamed})" if renamed else match["table"]
+    comment = f"  {match['comment']}" if match["comment"] else ""
+    line = f"-> {match['options'] or ''}{table}{comment}"
+    what = f"has a foreign key as DataJoint wrote them before 0.12: {match[0]}"
+    if "..." in names:
+        return Fault("refused-definition", what, f"Write {line}, with the attribute of its key that is meant.")
+    return Fault("refused-definition", what, f"Write {line}", line)
+
+
+def modern(module: Module, line: str) -> str:
+    """Return a line of a definition with its foreign key as DataJoint 2 reads it, others as they are."""
+    old = _OLD_KEY.fullmatch(line)
+    return _renamed(module, old).instead or line if old else line
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _key(module: Module, table: str, depth: int = 5) -> list[str]:
+    """Return the names of a table's key where the code shows all of them, and nothing otherwise."""
+    other, name = module.resolve(table)
+    place = module.others.get(other) if other else module
+    found = [one for one in place.definitions if one.table == name] if place is not None else []
+    if place is None or len(found) != 1 or found[0].text is None or not depth:
+        return []
+    names = list[str]()
+    for row in found[0].rows:
+        if row.in_key and row.target:
+            above = _key(place, row.target, depth - 1) if ".proj" not in row.text and "(" not in row.text else []
+            if not above:
+                return []
+            names += above
+        elif row.in_key and row.name and not row.text.startswith("#"):
+            names.append(row.name)
+    return list(dict.fromkeys(names))
 
 
 def _doubled(line: str) -> str:

@@ -27,12 +27,20 @@ GROUPS = {
     ),
     "schemas": (
         *("dj-schema", "schema-activate", "schema-import", "schema-name", "several-schemas", "schema-elsewhere"),
-        *("same-table", "virtual-module", "missing-import", "unused-import", "star-import", "import-cycle"),
+        *(
+            "same-table",
+            "virtual-module",
+            "missing-import",
+            "unused-import",
+            "star-import",
+            "top-import",
+            "import-cycle",
+        ),
     ),
     "types": (
         *("blob-type", "integer-type", "float-type", "bool-type", "decimal-type", "text-type", "year-type"),
         *("attach-type", "type-spelling", "stored-type", "auto-increment", "adapter-type", "refused-definition"),
-        *("native-key", "long-key", "computed-definition"),
+        *("native-key", "long-key", "no-definition", "computed-definition"),
     ),
     "calls": (
         *("renamed-name", "removed-method", "removed-argument", "legacy-import", "legacy-package", "schema-jobs"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..internals import definitions as datajoint
+from . import definitions
 from .findings import Finding
 from .schemas import Schemas
 from .source import HOLE, Definition, Module
@@ -53,7 +54,7 @@ class Headings:
             return None
         for row in definition.rows:
             if row.target:
-                parent = self._parent(module, definition, row.text)
+                parent = self._parent(module, definition, definitions.modern(module, row.text))
                 if parent is None:
                     return None
                 for name, attribute in parent.items():

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from .. import syntax
 from .findings import Finding
 from .schemas import Opening, Schema, Schemas, openings_of
 from .source import Module, statements
 
 
-def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
-    """Yield everything about schemas and imports that ``check`` would refuse."""
+def check(schemas: Schemas, prefix: str, required: Collection[str] = (), scattered: bool = False) -> Iterator[Finding]:
+    """Yield everything about schemas and imports that ``check`` would refuse.
+
+    Other packages are ``required`` by the project. Of modules that are ``scattered``, and in no package yet, imports
+    are told where it is said how they become one.
+    """
     for schema in schemas:
-        yield from _opened(schema, schemas, prefix)
+        for opening in (schema.opening, *schema.again):
+            yield from _opened(schema, opening, schemas, prefix)
     for (name, decorator), nodes in schemas.unknown.items():
         more = f" and {len(nodes) - 1} more are" if len(nodes) > 1 else " is"
         what = f"{nodes[0].name}{more} given to {decorator}, and the code does not show which schema that is."
@@ -31,11 +37,12 @@ def check(schemas: Schemas, prefix: str) -> Iterator[Finding]:
             yield from _imports(module, schemas)
         if module.name in schemas.holders:
             yield from _idle_imports(module, schemas)
+        if not scattered:
+            yield from _bare(module, required)
     yield from _circles(schemas)
 
 
-def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
-    opening = schema.opening
+def _opened(schema: Schema, opening: Opening, schemas: Schemas, prefix: str) -> Iterator[Finding]:
     module = opening.module
     if opening.kind == "element":
         return  # said where it is activated
@@ -57,7 +64,7 @@ def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
         do = f'Write {opening.variable} = open_schema("{schema.name}"), and {_import(module)} at the top.'
         if opening.kind == "deferred":
             do += f" Leave out line {opening.activated}, which activates it."
-        if schema.readable:
+        if opening.name:
             yield Finding(module.shown, opening.line, "dj-schema", what, do)
         else:
             what = "DataJoint itself opens the schema, and what its database is called cannot be read from the code."
@@ -74,6 +81,11 @@ def _opened(schema: Schema, schemas: Schemas, prefix: str) -> Iterator[Finding]:
 def _import(module: Module) -> str:
     depth = module.name.count(".") + (1 if not module.is_package or not module.name else 2)
     return f"from {'.' * depth} import open_schema"
+
+
+def _of(module: Module, other: str) -> str:
+    """Return the line that imports another module of the package."""
+    return syntax.relative_import(module.name, module.is_package, other)
 
 
 def _has(module: Module, name: str) -> bool:
@@ -164,20 +176,22 @@ def _imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
         if other not in schemas.holders:
             continue
         what = f"Everything is imported from {other}, so no foreign key tells where it leads."
-        do = f"Write from . import {other}, and -> {other}.Table in definitions."
+        do = f"Write {_of(module, other)}, and -> {other.rpartition('.')[2]}.Table in definitions."
         yield Finding(module.shown, line, "star-import", what, do)
     missing: set[str] = set()
     for definition in module.definitions:
         for line, target in definition.references:
             other, table = schemas.resolve(module, target)
-            if not other or other == module.name or other in missing or other in schemas.modules:
+            head = target.partition(".")[0]
+            imported = other in schemas.modules and (head in module.aliases or other != head)
+            if not other or other == module.name or other in missing or imported:
                 continue
             missing.add(other)
             what = f"{definition.table} refers to {other}.{table}, and {other} is not imported from this package."
             do = f"Have {other}.py in this package, with that table, then write from . import {other}."
             same = [name for name in schemas.modules if name.rpartition(".")[2] == other]
             if same:
-                do = f"Write from . import {same[0]} at the top."
+                do = f"Write {_of(module, same[0])} at the top."
             yield Finding(module.shown, line, "missing-import", what, do)
 
 
@@ -189,11 +203,30 @@ def _idle_imports(module: Module, schemas: Schemas) -> Iterator[Finding]:
     words = {node.id for node in module.nodes if isinstance(node, ast.Name)}
     words |= {target.partition(".")[0] for found in module.definitions for _, target in found.references}
     starred = {other for _, other in module.stars}
-    for name, (other, _) in module.aliases.items():
-        used = name.partition(".")[0] in words or other in needed or other in starred
-        if not used and other in schemas.holders and other != module.name and not module.is_package:
-            what = f"{other or name} is imported, and neither a foreign key nor the code needs it."
+    used = {other for name, (other, _) in module.aliases.items() if name.partition(".")[0] in words}
+    idle = dict.fromkeys(other for other, _ in module.aliases.values())
+    for other in idle.keys() - used - needed - starred:
+        if other in schemas.holders and other != module.name and not module.is_package:
+            what = f"{other} is imported, and neither a foreign key nor the code needs it."
             yield Finding(module.shown, module.imports.get(other, 1), "unused-import", what, "Leave it out.")
+
+
+def _bare(module: Module, required: Collection[str]) -> Iterator[Finding]:
+    """Yield imports that find a module of the package only where its folder is on Python's path."""
+    for node, other in module.bare_imports:
+        if other.rpartition(".")[2].lower() in required:
+            continue
+        what = f"{other} is imported by its name alone, and stands in the package: an installed package finds no such."
+        line = _of(module, other)
+        name = other.rpartition(".")[2]
+        if isinstance(node, ast.Import):
+            calls = next((item.asname for item in node.names if item.name == name and item.asname), "")
+            do = f"Write {line}{' as ' + calls if calls else ''}."
+        else:
+            given = ", ".join(item.name + (f" as {item.asname}" if item.asname else "") for item in node.names)
+            base = line.replace(" import ", "" if line.split()[1].endswith(".") else ".")
+            do = f"Write {base} import {given}."
+        yield Finding(module.shown, node.lineno, "top-import", what, do)
 
 
 def _circles(schemas: Schemas) -> Iterator[Finding]:

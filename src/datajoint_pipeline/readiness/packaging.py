@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from . import library
 from .findings import Finding
@@ -15,7 +16,7 @@ _DATAJOINT = "datajoint[postgres]>=2.3.5,<2.4"
 def check(project: Project) -> Iterator[Finding]:
     """Yield what keeps the package from being installed, called and tested."""
     yield from _pyproject(project)
-    if (project.root / "setup.py").is_file() and (project.root / "pyproject.toml").is_file():
+    if (project.root / "pyproject.toml").is_file() and _says_something(project.root / "setup.py"):
         what = "The project is described by setup.py beside pyproject.toml."
         do = "Move its dependencies into pyproject.toml, then git rm setup.py."
         yield Finding("setup.py", 1, "old-packaging", what, do)
@@ -28,7 +29,9 @@ def _pyproject(project: Project) -> Iterator[Finding]:
     text = text_of(project.root / "pyproject.toml")
     if not re.search(r"^\[project\]", text, re.MULTILINE):
         names = ("setup.py", "setup.cfg", "requirements.txt", "environment.yml")
-        there = [name for name in names if (project.root / name).is_file()]
+        folders = [project.root, *([] if project.is_scattered else [project.folder.parent])]
+        paths = dict.fromkeys(folder / name for folder in folders for name in names)
+        there = [project.shown(path) for path in paths if path.is_file()]
         what = f"The project is described by {', '.join(there) or 'nothing'}, and not by [project] in pyproject.toml."
         yield Finding("pyproject.toml", 1, "no-pyproject", what, f"Write there:\n{_whole(project)}")
         return
@@ -53,6 +56,12 @@ def _pyproject(project: Project) -> Iterator[Finding]:
         what = "The package is looked for beside pyproject.toml, not in src/."
         do = f'Write where = ["src"] for setuptools, packages = ["src/{project.package}"] for hatch.'
         yield Finding("pyproject.toml", line_of(text, "packages"), "build-module", what, do)
+
+
+def _says_something(path: Path) -> bool:
+    """Return whether a ``setup.py`` gives ``setup()`` anything; one that does not is a hand to older installers."""
+    text = text_of(path)
+    return bool(text) and re.search(r"\bsetup\(\s*\)", text) is None
 
 
 def _as_module(text: str) -> str:
@@ -124,10 +133,21 @@ _QUOTES = " -'\""
 _NAMED = re.compile(r"\b(author|maintainer|name|keyword|package)\w*\s*=\s*[\[({]*\s*[\"']datajoint[\"']", re.I)
 
 
-def _pins(project: Project) -> Iterator[Finding]:
+def required(project: Project) -> set[str]:
+    """Return the packages that the project asks for, as they are imported most often; other words may be among them."""
+    found = set[str]()
+    for path in _requiring(project):
+        found |= set(re.findall(r"""(?:^[\s-]*|["'])([A-Za-z][\w.-]*)""", text_of(path), re.MULTILINE))
+    return {re.sub(r"[-.]", "_", name.lower()) for name in found}
+
+
+def _requiring(project: Project) -> list[Path]:
     names = ["pyproject.toml", "setup.py", "setup.cfg", "environment.yml", "environment.yaml"]
-    paths = [project.root / name for name in names] + sorted(project.root.glob("requirements*.txt"))
-    for path in paths:
+    return [project.root / name for name in names] + sorted(project.root.glob("requirements*.txt"))
+
+
+def _pins(project: Project) -> Iterator[Finding]:
+    for path in _requiring(project):
         text = text_of(path)
         for number, line in enumerate(text.splitlines(), 1):
             match = _REQUIREMENT.search(line)

@@ -176,11 +176,28 @@ def _folder(root: Path, wanted: str, name: str) -> Path:
         return best[0]
     if found:
         names = [folder.relative_to(root).as_posix() for folder in found]
+        if (joined := _joined(found)) and (moved := [path.relative_to(root).as_posix() for path in joined]):
+            home = f"src/{_proposed(name, root.name)}"
+            raise PipelineError(
+                f"Several packages hold schemas: {', '.join(names)}.",
+                "They import each other, so they are one pipeline.",
+                f"Put them into one package, then run this again: mkdir -p {home} && git mv {' '.join(moved)} {home}/",
+                exit_code=ExitCode.USAGE,
+            )
         raise PipelineError(
             f"Several packages hold schemas: {', '.join(names)}.",
             "The report is about one package, and neither answers of the template nor pyproject.toml say which.",
             f"Name it, as in --package {names[0]}.",
             exit_code=ExitCode.USAGE,
+        )
+    matlab = sum(_MATLAB.search(text_of(path)) is not None for path in files_in(root, "*.m"))
+    if matlab and not using_datajoint(root):
+        files = "1 file has" if matlab == 1 else f"{matlab} files have"
+        raise PipelineError(
+            f"No package that holds a schema was found in {root}.",
+            f"{files} tables of DataJoint for MATLAB, and the library works with tables in Python.",
+            "Write them as Python classes; describe() gives the definition of a table that a database has, by "
+            "dj.VirtualModule.",
         )
     others = using_datajoint(root)
     where = f"DataJoint is used in {', '.join(others[:5])}" if others else "No file imports DataJoint"
@@ -189,6 +206,43 @@ def _folder(root: Path, wanted: str, name: str) -> Path:
         f"Packages are looked for in every folder. {where}.",
         "Name the folder of the repository, or its package by --package NAME.",
     )
+
+
+def _joined(found: list[Path]) -> list[Path]:
+    """Return folders that stand side by side and import each other, or modules beside them, with those modules.
+
+    Nothing where one of them neither imports nor is imported.
+    """
+    place = found[0].parent
+    if any(folder.parent != place for folder in found):
+        return []
+    links = {folder: _imported(folder) for folder in found}
+    joined, left = set[Path](), [found[0]]
+    beside = dict[Path, set[Path]]()
+    while left:
+        path = left.pop()
+        joined.add(path)
+        beside.setdefault(path, links.get(path) or _imported(path))
+        importing = {folder for folder in found if path in links[folder]}
+        left += [other for other in beside[path] | importing if other not in joined and other not in left]
+    return sorted(joined, key=lambda path: (path.is_file(), path)) if joined >= set(found) else []
+
+
+def _imported(path: Path) -> set[Path]:
+    """Return the folders and files beside a folder or file that it imports by their names."""
+    found = set[Path]()
+    for file in files_in(path) if path.is_dir() else [path]:
+        try:
+            tree = parse(text_of(file))
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            names = [item.name for item in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in names:
+                other = path.parent / name.partition(".")[0]
+                found |= {one for one in (other, other.with_suffix(".py")) if name and one.exists() and one != path}
+    return found
 
 
 def packages(root: Path) -> list[Path]:

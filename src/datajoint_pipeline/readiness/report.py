@@ -7,7 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import calls, conversion, definitions, headings, layout, modules, notebooks, package, packaging, project
+from . import (
+    calls,
+    conversion,
+    definitions,
+    elements,
+    headings,
+    layout,
+    modules,
+    notebooks,
+    package,
+    packaging,
+    project,
+)
 from .findings import GROUPS, Finding
 from .notebooks import Notebook
 from .schemas import Schemas
@@ -71,11 +83,14 @@ def report(own: project.Project, reading: project.Reading, more: Iterable[Path] 
     found += layout.check(own, reading)
     found += packaging.check(own)
     found += package.check(own, schemas)
-    found += modules.check(schemas, own.prefix)
+    found += modules.check(schemas, own.prefix, packaging.required(own), own.is_scattered)
     found += definitions.check(every)
     found += calls.check(every)
     found += headings.check(schemas, named)
     found += conversion.check(own)
+    packages = list(elements.check(own, [*every, *beside]))
+    found += (one for one in packages if one.path not in {module.shown for module in beside})
+    found += _to_know(one for one in packages if one.path in {module.shown for module in beside})
     found += _to_know([*definitions.check(beside), *calls.check(beside), *headings.of_files(schemas, beside)])
     found = [_placed(finding, [*named, *beside]) for finding in found]
     return Report(sorted(dict.fromkeys(found)), sorted({*reading.unseen, *unread}))

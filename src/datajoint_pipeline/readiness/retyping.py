@@ -32,7 +32,7 @@ def _converted(module: Module, text: str, known: frozenset[str]) -> str:
         for definition in module.definitions
         for row in definition.rows
         if definition.text is not None
-        and (fault := definitions.fault_of(definition, row, known)) is not None
+        and (fault := definitions.fault_of(module, definition, row, known)) is not None
         and fault.instead
     }
     # Calls first: their columns are those of the file as it was read, and they leave every line where it is.

@@ -46,12 +46,9 @@ class Schema:
     opening: Opening
     database: str = ""
     modules: list[str] = field(default_factory=list)
+    #: Where else it is opened.
+    again: list[Opening] = field(default_factory=list)
     tables: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def readable(self) -> bool:
-        """Return whether the code shows what the schema is called."""
-        return bool(self.opening.name)
 
     @property
     def of_element(self) -> bool:
@@ -101,6 +98,8 @@ class Schemas:
                 name = "_".join(opening.module.name.split(".")[-2:])
             schema = self._found.setdefault(name, Schema(name, opening))
             schema.database = schema.database or _strange(opening, name, prefix)
+            if schema.opening is not opening:
+                schema.again.append(opening)
             self.places[place] = name
             _add(schema.modules, opening.module.name)
         self.unknown: dict[tuple[str, str], list[ast.ClassDef]] = {}
@@ -208,14 +207,14 @@ class Schemas:
 
     def _take_tables(self, module: Module) -> None:
         for node in module.classes:
-            for decorator in node.decorator_list:
-                place = _place(module, decorator)
-                if place in self.places:
-                    schema = self._found[self.places[place]]
-                    schema.tables.append((module.name, node.name))
-                    self._of_table[module.name, node.name] = schema.name
-                    _add(schema.modules, module.name)
-                elif any(found.table.partition(".")[0] == node.name for found in module.definitions):
+            given = [place for place in (_place(module, one) for one in node.decorator_list) if place in self.places]
+            for place in given:
+                schema = self._found[self.places[place]]
+                schema.tables.append((module.name, node.name))
+                self._of_table[module.name, node.name] = schema.name
+                _add(schema.modules, module.name)
+            for decorator in () if given else node.decorator_list:
+                if any(found.table.partition(".")[0] == node.name for found in module.definitions):
                     text = ast.unparse(decorator)
                     if text.partition(".")[0] not in module.foreign:  # tables may be given to an Element
                         self.unknown.setdefault((module.name, text), []).append(node)

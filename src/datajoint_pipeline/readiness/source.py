@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from .. import syntax
 
 #: Files of a package that are no schema modules, and folders that are not the lab's.
 NOT_SCHEMAS = ("__init__", "__main__", "version", "conftest", "setup")
@@ -15,7 +18,8 @@ LIBRARY_FOLDERS = ("manage", "migrations")
 
 TIERS = ("Manual", "Lookup", "Imported", "Computed", "Part", "Entry", "Ingest", "Compute")
 
-_REFERENCE = re.compile(r"^->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
+#: A foreign key; one of DataJoint before 0.12 has its new names in front.
+_REFERENCE = re.compile(r"^(?:\([^)]*\)\s*)?->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
 _NAME = re.compile(r"^(?P<name>[A-Za-z_]\w*)\s*(?=[:=])")
 
 #: Stands in a text for what only running it would tell.
@@ -48,7 +52,7 @@ class Definition:
     """The definition of a table class.
 
     ``text`` is the constant that holds it, None where code puts it together; ``rows`` are its lines as far as they can
-    be read.
+    be read. ``missing`` tells that the code has none, as where ``definition = ...`` leaves it to the database.
     """
 
     table: str
@@ -56,6 +60,7 @@ class Definition:
     line: int
     rows: tuple[Row, ...] = ()
     text: ast.Constant | None = None
+    missing: bool = False
 
     @property
     def references(self) -> list[tuple[int, str]]:
@@ -204,20 +209,59 @@ class Module:
         parts = node.module.split(".") if node.module else []
         if not node.level:
             return self._absolute(parts)
-        own = self.name.split(".") if self.name else []
-        own = own if self.is_package else own[:-1]
-        if node.level - 1 > len(own):
-            return None
-        return [*own[: len(own) - node.level + 1], *parts]
+        return syntax.relative_base(node, self.name, self.is_package)
 
     def _absolute(self, parts: list[str]) -> list[str] | None:
-        """Return a name within the package for one that begins with the package, or with a module beside this one."""
+        """Return a name within the package for one that begins with the package, or with a module beside this one.
+
+        Beside are also those above its folder, as where the repository itself is on Python's path.
+        """
         if self.package in parts:
             return parts[parts.index(self.package) + 1 :]
-        if self.beside:
+        if self.beside or not parts or not parts[0]:
             return None
-        beside = [*self.name.split(".")[:-1], parts[0]] if parts and parts[0] else []
-        return [*beside[:-1], *parts] if beside and ".".join(beside) in self.others else None
+        above = self.name.split(".")[:-1]
+        for length in range(len(above), -1, -1):
+            beside = ".".join([*above[:length], parts[0]])
+            if beside != self.name and beside in self.others:
+                return [*above[:length], *parts]
+        return None
+
+    @cached_property
+    def bare_imports(self) -> list[tuple[ast.ImportFrom | ast.Import, str]]:
+        """Return imports of the package's modules by their names alone, and the module of each.
+
+        Python finds none of them once the package is installed. A name of the standard library, and a module that
+        lacks what is imported from it, mean something else.
+        """
+        found = list[tuple[ast.ImportFrom | ast.Import, str]]()
+        for node in self.nodes:
+            if not isinstance(node, (ast.Import, ast.ImportFrom)):
+                continue
+            from_one = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names = [item.name for item in node.names] if isinstance(node, ast.Import) else from_one
+            for name in names:
+                parts = name.split(".")
+                within = self._absolute(parts) if self.package not in parts else None
+                known = self._known(within) if within else None
+                if known and known[0] and parts[0] not in sys.stdlib_module_names and self._has(node, known):
+                    found.append((node, known[0]))
+        return found
+
+    def _has(self, node: ast.AST, known: tuple[str, str]) -> bool:
+        """Return whether a module of the package has what is imported from it."""
+        other = self.others[known[0]]
+        if known[1] or not isinstance(node, ast.ImportFrom):
+            return not known[1]
+        there = {
+            *other.assigned,
+            *other.functions,
+            *(one.name for one in other.classes),
+            *other.aliases,
+            *other.foreign,
+        }
+        inside = {item.name for item in node.names if f"{known[0]}.{item.name}" in self.others}
+        return all(item.name == "*" or item.name in there | inside for item in node.names)
 
     def _known(self, names: list[str]) -> tuple[str, str] | None:
         for length in range(len(names), -1, -1):
@@ -319,18 +363,19 @@ def _definitions(node: ast.ClassDef, master: str = "") -> Iterator[Definition]:
     bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
     tier = next((base for base in bases if base in TIERS), "")
     title = f"{master}.{node.name}" if master else node.name
+    value = syntax.definition_of(node)
+    if isinstance(value, ast.Constant) and (not isinstance(value.value, str) or not value.value.strip()):
+        if master or node.decorator_list:  # what tables inherit may have none
+            yield Definition(title, tier, value.lineno, missing=True)
+    elif isinstance(value, ast.Constant):
+        yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, str(value.value))), value)
+    elif isinstance(value, ast.JoinedStr):
+        text = "".join(str(getattr(part, "value", "")) if _plain(part) else HOLE for part in value.values)
+        yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, text)))
+    elif value is not None:
+        yield Definition(title, tier, getattr(value, "lineno", node.lineno))
     for inner in node.body:
-        targets = inner.targets if isinstance(inner, ast.Assign) else [getattr(inner, "target", None)]
-        if any(getattr(target, "id", "") == "definition" for target in targets):
-            value = getattr(inner, "value", None)
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, value.value)), value)
-            elif isinstance(value, ast.JoinedStr):
-                text = "".join(str(getattr(part, "value", "")) if _plain(part) else HOLE for part in value.values)
-                yield Definition(title, tier, value.lineno, tuple(_rows(value.lineno, text)))
-            else:
-                yield Definition(title, tier, inner.lineno)
-        elif isinstance(inner, ast.ClassDef):
+        if isinstance(inner, ast.ClassDef):
             yield from _definitions(inner, title)
 
 
