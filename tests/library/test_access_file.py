@@ -42,6 +42,9 @@ account = "worker"
 
 [audit]
 tables = ["subject.Subject"]
+
+[others]
+logins = ["backup"]
 """
 
 
@@ -61,6 +64,7 @@ def test_a_file_says_who_may_do_what() -> None:
     assert access.with_role("dev") == {"alice": "developer"}
     assert access.analyst_schemas == ("analysis",) and access.operator_deletes == ("session",)
     assert access.stores == {"main": "person", "raw": "worker"} and access.audited == ("subject.Subject",)
+    assert access.others == ("backup",)
 
 
 def test_a_developer_is_a_viewer_of_production_and_a_login_is_the_name_where_none_is_named() -> None:
@@ -115,6 +119,7 @@ BAD = {
     "an audited table of another tier": ('[audit]\ntables = ["ephys.Recording"]', 2, "is Imported"),
     "a store that is not there": ('[stores.man]\naccount = "person"', 1, "did you mean main"),
     "an unknown account of a store": ('[stores.main]\naccount = "wrker"', 2, "neither person nor a service"),
+    "another's login": ('[people.a]\nroles.prod = "viewer"\n[others]\nlogins = ["a"]', 4, "is the login of a"),
     "an empty login": ('[people.a]\nlogin = " "\nroles.prod = "viewer"', 2, "is no name for an account"),
     "a login that is too long": (f'[people.a]\nlogin = "{"x" * 33}"\nroles.prod = "viewer"', 2, "takes 32 at most"),
     "a login of the server": ('[people.root]\nroles.prod = "viewer"', 1, "keeps for itself"),

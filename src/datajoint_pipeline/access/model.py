@@ -92,6 +92,8 @@ class Access:
         among :attr:`accounts` that all share.
     audited : tuple of str
         Tables to audit, as people name them: ``subject.Subject``.
+    others : tuple of str
+        Accounts on the server that have rights of their own, such as the backup's, and are left and not reported.
     """
 
     accounts: tuple[Account, ...] = ()
@@ -99,6 +101,7 @@ class Access:
     operator_deletes: tuple[str, ...] = ()
     stores: Mapping[str, str] = field(default_factory=dict)
     audited: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def people(self) -> tuple[Account, ...]:
@@ -161,12 +164,17 @@ class _Audit(_Part):
     tables: list[str] = Field(default_factory=list)
 
 
+class _Others(_Part):
+    logins: list[str] = Field(default_factory=list)
+
+
 class _File(_Part):
     people: dict[str, _Account] = Field(default_factory=dict)
     services: dict[str, _Account] = Field(default_factory=dict)
     exceptions: _Exceptions = Field(default_factory=_Exceptions)
     stores: dict[str, _Store] = Field(default_factory=dict)
     audit: _Audit = Field(default_factory=_Audit)
+    others: _Others = Field(default_factory=_Others)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -262,6 +270,7 @@ def parse(
     access = _values(found, places)
     mistakes += _account_mistakes(access, found, places, backend, complete=complete)
     mistakes += _name_mistakes(access, places, schemas, tables, stores, services=services)
+    mistakes += _other_mistakes(access, places)
     return access, sorted(set(mistakes))
 
 
@@ -283,6 +292,7 @@ def _values(found: _File, places: Lines) -> Access:
         operator_deletes=tuple(found.exceptions.operator.delete_manual),
         stores={name: store.account for name, store in found.stores.items()},
         audited=tuple(found.audit.tables),
+        others=tuple(found.others.logins),
     )
 
 
@@ -390,6 +400,8 @@ def _known(path: tuple[Any, ...]) -> list[str]:
             model = _Store
         case ("audit",):
             model = _Audit
+        case ("others",):
+            model = _Others
     return list(model.model_fields)
 
 
@@ -430,6 +442,16 @@ def _account_mistakes(
                     f"{account.name} is an analyst, and no schema is named that analysts may write to; "
                     'add [exceptions.analyst] with schemas = ["…"].',
                 )
+
+
+def _other_mistakes(access: Access, places: Lines) -> Iterator[Mistake]:
+    logins = {account.login: account for account in access.accounts}
+    for number, login in enumerate(access.others):
+        if account := logins.get(login):
+            line = places.of(("others", "logins", number), login)
+            yield Mistake(
+                line, f"{login} is the login of {account.name} in line {account.line}, and so is none of the others."
+            )
 
 
 def _name_mistakes(
