@@ -29,7 +29,7 @@ from ..dialects.rights import (
 from ..internals.job_tables import PREFIX as JOBS
 from ..schema.model import TIERS
 from .model import ENVIRONMENTS, ROLES, Access
-from .names import Names
+from .names import OWNER, Names
 
 #: What DataJoint writes into rows that it computed, once they are there.
 JOB_COLUMNS = ("_job_start_time", "_job_duration", "_job_version")
@@ -96,10 +96,13 @@ def tier(table: str) -> str:
 def _roles(names: Names, there: frozenset[str]) -> Iterator[tuple[Fact, str]]:
     env = names.environment
     for name, mark in names.marks.items():
-        yield Role(name), f"everybody gets the rights of {env} by such a role: {mark.role}"
+        if mark.role == OWNER:
+            yield Role(name), f"everything in {env} belongs to one role, so that whoever is given it can change tables"
+            continue
+        yield Role(name), f"what {_article(mark.role)} of {env} may do is given to this role, and the role to people"
     for role in ROLES:
         if role != "viewer":
-            yield Member(names.of("viewer"), names.of(role)), f"a {role} reads all that a viewer does"
+            yield Member(names.of("viewer"), names.of(role)), f"{_article(role)} reads all that a viewer does"
     if names.owned:
         owner = names.owner
         yield Member(names.of("viewer"), owner), "whoever makes tables reads what they refer to"

@@ -205,9 +205,13 @@ class MySQLRights(Server):
             attribute = _attribute(marks[login.name])
             sql = f"{verb} USER {_account(login.name)} IDENTIFIED BY RANDOM PASSWORD ATTRIBUTE {attribute}"
             yield Statement(sql, (login,))
-        for member in sorted(fact for fact in facts if isinstance(fact, Member)):
-            option = " WITH ADMIN OPTION" if member.admin else ""
-            yield Statement(f"GRANT {_account(member.role)} TO {_account(member.member)}{option}", (member,))
+        members = {fact for fact in facts if isinstance(fact, Member)}
+        for member in sorted(members):
+            plain = Member(member.role, member.member)
+            if member.admin or Member(member.role, member.member, admin=True) not in members:
+                option = " WITH ADMIN OPTION" if member.admin else ""
+                sql = f"GRANT {_account(member.role)} TO {_account(member.member)}{option}"
+                yield Statement(sql, tuple({plain, member} & members))
         for name, defaults in _by_member(fact for fact in facts if isinstance(fact, Default)).items():
             kept = {f.role for f in standing.facts if isinstance(f, Default) and f.member == name}
             roles = ", ".join(_account(role) for role in sorted(kept | {default.role for default in defaults}))

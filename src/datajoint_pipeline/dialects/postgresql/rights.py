@@ -203,9 +203,13 @@ class PostgreSQLRights(Server):
             yield Statement(f"CREATE ROLE {_role(login.name)} LOGIN PASSWORD 'SCRAM-SHA-256$…'", (login,))
         for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
             yield Statement(f"ALTER ROLE {_role(maker.login)} CREATEROLE", (maker,))
-        for member in sorted(fact for fact in facts if isinstance(fact, Member)):
-            option = " WITH ADMIN OPTION" if member.admin else ""
-            yield Statement(f"GRANT {_role(member.role)} TO {_role(member.member)}{option}", (member,))
+        members = {fact for fact in facts if isinstance(fact, Member)}
+        for member in sorted(members):
+            plain = Member(member.role, member.member)
+            if member.admin or Member(member.role, member.member, admin=True) not in members:
+                option = " WITH ADMIN OPTION" if member.admin else ""
+                sql = f"GRANT {_role(member.role)} TO {_role(member.member)}{option}"
+                yield Statement(sql, tuple({plain, member} & members))
         for rights in grouped([f for f in facts if isinstance(f, Right) and not f.database]).values():
             listed = ", ".join(right.privilege for right in rights)
             yield Statement(f"GRANT {listed} ON {self._where(rights[0], standing)} TO {_holder(rights[0])}", (*rights,))
