@@ -6,6 +6,7 @@ What a role may do is written here by hand, in the words of the documentation; i
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -294,6 +295,9 @@ for table in (subject.Strain, subject.Subject, session.Session, ephys.Recording,
 def lay(project: Project, server: Server, prefix: str, access: str = ACCESS) -> None:
     """Give a project the pipeline above, on a server, with an ``access.toml``."""
     project.clear()
+    for folder in (project.folder / "src" / project.package / "migrations").iterdir():
+        if folder.is_dir():
+            shutil.rmtree(folder)
     for name, text in MODULES.items():
         project.write(project.module(name), text)
     versions = ", ".join(f'"{name}": "1.0.0"' for name in SCHEMAS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,16 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"# one\n# \xff\n")
     with pytest.raises(PipelineError, match="line 2: it has a byte that is no UTF-8"):
         model.read(file, backend="mysql", schemas=SCHEMAS)
+
+
+@pytest.mark.parametrize("answers", [{}, {"schema_prefix": "lab_", "backend": "postgresql", "store": "file"}])
+def test_the_template_begins_with_nobody_and_its_examples_are_right(
+    render: Callable[..., Path], tmp_path: Path, answers: dict[str, str]
+) -> None:
+    folder = render(tmp_path / "my_pipeline", **answers)
+    text = (folder / "access.toml").read_text(encoding="utf-8")
+    known = ("subject", "session", "ephys", "imaging", "analysis")
+    assert model.parse(text, backend="mysql", schemas=known) == (model.Access(), [])
+    examples, mistakes = model.parse(text.replace("#:", ""), backend="mysql", schemas=known, stores=("main",))
+    assert not mistakes and len(examples.accounts) == 3
+    assert {account.service for account in examples.accounts} == {False, True}

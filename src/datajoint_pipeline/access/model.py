@@ -228,7 +228,7 @@ def _text(path: Path) -> str:
         raise PipelineError(
             f"There is no {path.name} in {path.parent}.",
             "It says who may do what, and without it there is nothing to compare the server with.",
-            "Write one (docs/access.md shows how), or run uvx copier update, which brings a commented start.",
+            "Run uvx copier update, which brings one with examples; docs/access.md says what to do with it.",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1

@@ -120,6 +120,8 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
         for path in written:
             echo(f"wrote {path}")
         echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
+        if (project.root / "access.toml").is_file():
+            echo(f"On a server with accounts, {project.program} access apply then gives them rights on it.")
 
 
 @program.command(**example("my-pipeline secrets"))

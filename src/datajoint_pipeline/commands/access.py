@@ -74,6 +74,27 @@ def password_file(root: Path, login: str) -> Path:
     return root / ".secrets" / FOLDER / quote(login, safe="")
 
 
+def remark(pipeline: Pipeline, environment: Environment) -> str:
+    """Say what `access apply` has to do since tables were changed; nothing where that is nothing.
+
+    Nor is anything said where nobody is named in ``access.toml``, or this account may not see the rights of others.
+    """
+    root = pipeline.project.root
+    if environment.embedded or not (root / model.FILE).is_file():
+        return ""
+    command = f"{pipeline.project.program} --env {environment.name} access"
+    try:
+        where = _where(pipeline, environment)
+        found = applying.plan(where) if where.access.accounts else None
+    except PipelineError as error:
+        return f"{error.what} See {command} plan." if model.FILE in error.what else ""
+    if found is None or not found.lines:
+        return ""
+    counts = [(len(found.grants), "missing"), (len(found.revokes), "to be taken back")]
+    words = " and ".join(f"{count} {what}" for count, what in counts if count)
+    return f"Rights: {words}. Run {command} apply."
+
+
 def _where(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     project = pipeline.project
     if environment.embedded:
