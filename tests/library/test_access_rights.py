@@ -12,6 +12,7 @@ from pathlib import Path
 
 import granted
 import pytest
+import strayed
 from conftest import Project, Server
 
 PREFIX = "ac_"
@@ -124,3 +125,29 @@ def test_a_file_with_mistakes_changes_nothing(applied: Project) -> None:
     applied.write("access.toml", before)
     assert done.code == 1 and "access.toml has 2 mistakes; nothing was changed." in done.err
     assert "access.toml, line 3: 'reader' is no role" in done.err and "there is no schema nowhere" in done.err
+
+
+def test_whatever_was_done_by_hand_is_named_and_mended(applied: Project, server: Server) -> None:
+    assert applied.run("--env", "prod", "access", "apply").code == 0
+    done = strayed.deviations(server, PREFIX)
+    assert len(done) >= 30
+    strayed.clean(server, PREFIX)
+    for _, statements, _ in done:
+        server.execute(*statements.split(";"))
+    try:
+        found = applied.run("--env", "prod", "access", "check")
+        assert found.code == 4, found.err
+        assert [what for what, _, words in done if words not in found.out] == [], found.out
+        mended = applied.run("--env", "prod", "access", "apply")
+        assert mended.code == 0, mended.err
+        left = applied.run("--env", "prod", "access", "check", "--json").json
+        assert left["missing"] == left["unexpected"] == []
+        assert left["others"] or left["notes"]
+    finally:
+        strayed.clean(server, PREFIX)
+        for table in ("fresh", "theirs"):
+            server.execute(f"DROP TABLE IF EXISTS {granted.quoted(server, f'{PREFIX}analysis', table)}")
+        if server.backend == "postgresql":
+            server.execute(f"REVOKE SELECT ON {PREFIX}analysis.__result FROM PUBLIC")
+    assert applied.run("--env", "prod", "access", "apply").code == 0
+    assert applied.run("--env", "prod", "access", "check").code == 0

@@ -66,7 +66,8 @@ class AccessPlan:
     Parameters
     ----------
     lines : tuple of Line
-        Statements in the order in which they run: grants first, so that nobody is without a right meanwhile.
+        Statements in the order in which they run. On MySQL grants come first, so that nobody is without a right
+        meanwhile.
     others : tuple of str
         In words, what accounts have that are not in ``access.toml`` and not ours. It is left.
     notes : tuple of str
@@ -140,10 +141,9 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     marks = names.marks | {account.login: Mark(names.pipeline) for account in access.accounts}
     grants = list(server.grants(missing, standing, marks))
     revokes = list(server.revokes(set(extra), standing))
-    lines = [
-        *(Line(s.sql, _joined(s.facts, wants), s.revokes, s.facts) for s in grants),
-        *(Line(s.sql, _joined(s.facts, extra), s.revokes, s.facts) for s in revokes),
-    ]
+    giving = [Line(s.sql, _joined(s.facts, wants), s.revokes, s.facts) for s in grants]
+    taking = [Line(s.sql, _joined(s.facts, extra), s.revokes, s.facts) for s in revokes]
+    lines = [*taking, *giving] if server.revokes_first else [*giving, *taking]
     there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
     return AccessPlan(
         tuple(lines),

@@ -227,6 +227,8 @@ class Server(ABC):
     backend: str
     #: How long the name of a role may be.
     longest: int
+    #: Whether rights are taken back before others are given, all in one transaction.
+    revokes_first = False
 
     def __init__(self, connection: dj.Connection) -> None:
         self.connection = connection

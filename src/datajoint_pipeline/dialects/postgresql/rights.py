@@ -94,6 +94,8 @@ class PostgreSQLRights(Server):
 
     backend = "postgresql"
     longest = 63
+    # A right that is taken back on a table goes on its columns, too; what is given there comes after that.
+    revokes_first = True
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
@@ -250,6 +252,9 @@ class PostgreSQLRights(Server):
                     listed = (_PASSING if passing else "") + _listed(plain)
                     where, holder = self._where(some[0], standing), _holder(some[0])
                     yield Statement(f"REVOKE {listed} ON {where} FROM {holder} CASCADE", tuple(some), revokes=True)
+                    if kept := _columns_of(some, standing, facts):
+                        sql = f"GRANT {_listed(kept)} ON {where} TO {holder}"
+                        yield Statement(sql, tuple(some), revokes=True)
         for future in sorted(fact for fact in facts if isinstance(fact, FutureRight)):
             yield Statement(
                 f"ALTER DEFAULT PRIVILEGES FOR ROLE {_role(future.owner)} "
@@ -302,6 +307,19 @@ def _both(right: Right, passing: bool) -> set[Right]:
     """Give a right and, where it can be passed on, the right to that."""
     option = Right(right.holder, _PASSING + right.privilege, right.database, right.table, right.column)
     return {right, option} if passing else {right}
+
+
+def _columns_of(revoked: list[Right], standing: Standing, facts: Collection[Fact]) -> list[Right]:
+    """Give the rights on columns that go with the same right on the whole table, and are to stay."""
+    whole = {(right.holder, right.database, right.table, right.privilege) for right in revoked if not right.column}
+    return sorted(
+        fact
+        for fact in standing.facts
+        if isinstance(fact, Right)
+        and fact.column
+        and fact not in facts
+        and (fact.holder, fact.database, fact.table, fact.privilege) in whole
+    )
 
 
 def _without_option(right: Right) -> Right:
