@@ -17,8 +17,9 @@ pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the story be
 FILES = """
 .copier-answers.yml .dockerignore .editorconfig .github/dependabot.yml .github/workflows/ci.yml
 .github/workflows/template.yml .gitignore
-.pre-commit-config.yaml .secrets/README.md LICENSE README.md compose.yaml datajoint.json deploy/Dockerfile
-deploy/update-template.sh deploy/worker.sbatch docs/access.md docs/audit.md docs/configuration.md docs/environments.md docs/getting-started.md
+.pre-commit-config.yaml .secrets/README.md LICENSE README.md access.toml compose.yaml datajoint.json deploy/Dockerfile
+deploy/update-template.sh deploy/worker.sbatch docs/access.md docs/audit.md docs/configuration.md docs/denied.md
+docs/environments.md docs/getting-started.md
 docs/index.md docs/layout.md docs/migrations.md docs/updating.md docs/workers.md mkdocs.yml pyproject.toml
 src/my_pipeline/__init__.py src/my_pipeline/__main__.py src/my_pipeline/analysis.py src/my_pipeline/ephys.py src/my_pipeline/imaging.py
 src/my_pipeline/migrations/README.md src/my_pipeline/session.py src/my_pipeline/subject.py

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "worker", "local"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
 ]
 
 
@@ -128,7 +128,9 @@ def show_status(
     from . import render
 
     backend = options.pipeline.connect(environment).adapter.backend
+    rights = changed_rights(options, environment) if done else ""
     if options.json:
+        more |= {"access": rights} if rights else {}
         schemas = [
             {
                 "name": s.name,
@@ -146,10 +148,17 @@ def show_status(
         options.print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
     else:
         render.status(environment, backend, found)
-        if done:
-            echo(done)
+        for text in filter(None, (done, rights)):
+            echo(text)
     code = worst([EXIT_CODES[s.state] for s in found])
     leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
+
+
+def changed_rights(options: Options, environment: Environment) -> str:
+    """Say what `access apply` still has to do, after a command that changes tables."""
+    from ..commands import access
+
+    return access.remark(options.pipeline, environment)
 
 
 def utc(moment: Any) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ExitCode, worst
-from .common import Options, common, example, leave, program, show_status
+from .common import Options, changed_rights, common, example, leave, program, show_status
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -371,11 +371,15 @@ def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_
             backups=backups,
             warn=progress.aside(render.warning),
         )
+    rights = changed_rights(options, environment) if found else ""
     if options.json:
         files, items = [str(path) for path in backups.files], [vars(item) for item in found]
-        options.print_json({"environment": environment.name, "purged": items, "backups": files})
+        more = {"access": rights} if rights else {}
+        options.print_json({"environment": environment.name, "purged": items, "backups": files, **more})
     else:
         render.purged(found, progress.took)
+        if rights:
+            echo(rights)
 
 
 @program.command(**example("my-pipeline restore backups/dev-ephys-migrate-4-20270301T091500.000000Z.zip"))

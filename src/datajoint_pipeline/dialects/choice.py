@@ -12,7 +12,10 @@ from ..schema.model import TableName
 from .base import Dialect
 from .constraints import Names
 from .mysql.dialect import MySQL
+from .mysql.rights import MySQLRights
 from .postgresql.dialect import PostgreSQL
+from .postgresql.rights import PostgreSQLRights
+from .rights import Server
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -23,6 +26,11 @@ _DIALECTS: dict[str, type[Dialect]] = {dialect.backend: dialect for dialect in (
 def dialect_of(connection: dj.Connection) -> type[Dialect]:
     """Give the dialect of a connection's server."""
     return dialect_called(connection.adapter.backend)
+
+
+def rights_of(connection: dj.Connection) -> Server:
+    """Give the rights on a connection's server, as its account sees them."""
+    return {"mysql": MySQLRights, "postgresql": PostgreSQLRights}[connection.adapter.backend](connection)
 
 
 def dialect_called(backend: str) -> type[Dialect]:

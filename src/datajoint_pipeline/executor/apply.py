@@ -23,7 +23,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import owners, renumbering, resume, runs, stepping
+from . import leftovers, owners, renumbering, resume, runs, stepping
 from .backup import Backups
 
 #: What the record of a run says, beside its options, where others could write between two steps.
@@ -176,6 +176,7 @@ def alone(target: Target) -> Iterator[None]:
         stack.enter_context(owners.acting(connection, databases))
         stepping.upgrade_journals(connection, target.databases.values())
         yield
+        leftovers.clear(target, databases)
 
 
 def allowances(allow_data_loss: bool, backups: Backups) -> str:

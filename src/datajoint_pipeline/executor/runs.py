@@ -23,7 +23,7 @@ from ..planner.plan import Group
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
 from ..planner.target import Target
 from ..schema.model import Schema, TableName, encode
-from . import owners, stepping
+from . import leftovers, owners, stepping
 from .holding import Hold
 
 Report = Callable[[str, int, int], None]
@@ -153,6 +153,8 @@ class Run:
             )
         tables = {table.name: table for shape in shapes.values() for table in shape}
         lineage.repair(connection, {name: databases[name] for name in names}, tables, moved=self._moved())
+        if connection.adapter.backend == "mysql":
+            leftovers.follow(self.target, databases, self.group)
         own = {member.schema for member in self.members}
         with stepping.within(connection):
             for member in self.members:

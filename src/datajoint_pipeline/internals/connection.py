@@ -93,9 +93,12 @@ def as_role(connection: dj.Connection, role: str) -> Iterator[None]:
 
 @contextmanager
 def as_login(connection: dj.Connection) -> Iterator[None]:
-    """Be the account that logged in for a while, with its rights and not those of the role that it has become."""
-    role = current_role(connection)
-    if role == login(connection):
+    """Be the account that logged in for a while, with its rights and not those of the role that it has become.
+
+    An account of MySQL has the rights of all its active roles.
+    """
+    role = "" if connection.adapter.backend == "mysql" else current_role(connection)
+    if not role or role == login(connection):
         yield
         return
     connection.query("RESET ROLE", args=None, reconnect=False)
@@ -104,6 +107,13 @@ def as_login(connection: dj.Connection) -> Iterator[None]:
     finally:
         with suppress(Exception):  # as above
             connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
+
+
+def scram_verifier(connection: dj.Connection, account: str, password: str) -> str:
+    """Give what PostgreSQL keeps of a password, so that the password itself is in no statement and no log."""
+    from psycopg2.extensions import encrypt_password
+
+    return str(encrypt_password(password, account, connection._conn, "scram-sha-256"))
 
 
 @contextmanager
