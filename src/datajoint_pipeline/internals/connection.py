@@ -106,6 +106,21 @@ def as_login(connection: dj.Connection) -> Iterator[None]:
             connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
 
 
+def scram_verifier(connection: dj.Connection, account: str, password: str) -> str:
+    """Give what PostgreSQL keeps of a password, so that the password itself is in no statement and no log."""
+    from psycopg2.extensions import encrypt_password
+
+    return str(encrypt_password(password, account, connection._conn, "scram-sha-256"))
+
+
+def beside(connection: dj.Connection, database: str) -> Any:
+    """Open the driver's connection to another database of a server of PostgreSQL, as the account that logged in."""
+    import psycopg2
+
+    info = connection._conn.info
+    return psycopg2.connect(**{**info.dsn_parameters, "password": info.password, "dbname": database})
+
+
 @contextmanager
 def downloads(connection: dj.Connection) -> Iterator[None]:
     """Give DataJoint an empty folder of its own for files that it fetches, so that they keep their names."""
