@@ -93,9 +93,12 @@ def as_role(connection: dj.Connection, role: str) -> Iterator[None]:
 
 @contextmanager
 def as_login(connection: dj.Connection) -> Iterator[None]:
-    """Be the account that logged in for a while, with its rights and not those of the role that it has become."""
-    role = current_role(connection)
-    if role == login(connection):
+    """Be the account that logged in for a while, with its rights and not those of the role that it has become.
+
+    An account of MySQL has the rights of all its active roles.
+    """
+    role = "" if connection.adapter.backend == "mysql" else current_role(connection)
+    if not role or role == login(connection):
         yield
         return
     connection.query("RESET ROLE", args=None, reconnect=False)

@@ -349,7 +349,7 @@ def begin(
         "started_at": now(),
         "finished_at": None,
         "database_user": login(connection),
-        "os_user": _os_user(),
+        "os_user": os_user(),
         "host": platform.node(),
         "code_commit": code_commit,
         "software": software,
@@ -397,7 +397,7 @@ def restamp(connection: dj.Connection, database: str, fingerprint: str) -> None:
     connection.query(sql, (fingerprint, DONE), reconnect=False)
 
 
-def _os_user() -> str:
+def os_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers

@@ -1,0 +1,209 @@
+"""Bring a server to what is wanted, behind the pipeline's lock and with a record.
+
+PostgreSQL: all of it is one transaction. MySQL commits after every statement: what an interrupted run left is found
+again by comparing, so that another run goes on from there; and an account can log in only once its password is in safe
+hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from .. import journal, server_errors
+from ..dialects import choice
+from ..dialects.rights import Login, Mark, Server
+from ..errors import ExitCode, PipelineError
+from ..executor.stepping import transaction
+from ..internals.connection import as_login, one_session
+from ..journal import access as record
+from ..journal.access import Applied
+from ..planner.target import Target
+from . import plan as plans
+from .model import Access
+from .names import Names, pipeline_name
+from .plan import AccessPlan, Line
+
+#: Called with the login of an account that was made and its password, to put it into safe hands.
+Hand = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `access apply` did.
+
+    Parameters
+    ----------
+    plan : AccessPlan
+        What it set out to do.
+    accounts : tuple of str
+        The accounts that were made, whose passwords were handed over.
+    interrupted : tuple of Applied
+        Runs of before that did not end, which this one completed.
+    recorded : bool
+        Whether there is a record of it; before the first schema is made, there is no place for one.
+    """
+
+    plan: AccessPlan
+    accounts: tuple[str, ...] = ()
+    interrupted: tuple[Applied, ...] = ()
+    recorded: bool = True
+
+
+@dataclass(frozen=True)
+class Where:
+    """The pipeline on a server, as rights see it: its target, what ``access.toml`` says, and the names of its roles."""
+
+    target: Target
+    access: Access
+    package: str
+    prefix: str
+
+    @property
+    def server(self) -> Server:
+        """Give the rights on the target's server."""
+        return choice.rights_of(self.target.connection)
+
+    @property
+    def names(self) -> Names:
+        """Give the roles of the target's environment."""
+        server = self.server
+        owned = server.backend == "postgresql"
+        return Names(pipeline_name(self.package, self.prefix), self.target.environment, server.longest, owned)
+
+
+def plan(where: Where) -> AccessPlan:
+    """Compare a server with what is wanted; changes nothing.
+
+    Raises
+    ------
+    PipelineError
+        If this account may not see the rights of others, or a role's name is taken.
+    """
+    with as_login(where.target.connection):
+        return _plan(where)
+
+
+def _plan(where: Where) -> AccessPlan:
+    server, names, databases = where.server, where.names, where.target.databases
+    logins = [account.login for account in where.access.accounts]
+    standing = server.read(tuple(databases.values()), logins, names.pipeline)
+    return plans.make(server, standing, where.access, names, databases)
+
+
+def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text: None) -> Outcome:
+    """Run what separates the server from what is wanted; nothing where that is nothing.
+
+    Parameters
+    ----------
+    where : Where
+        The pipeline on its server.
+    hand : callable
+        Takes an account's password before the account can be used.
+    report : callable, optional
+        Called with each statement.
+
+    Raises
+    ------
+    PipelineError
+        As :func:`plan`; if a statement is refused; or if something is still missing afterwards.
+    """
+    target = where.target
+    connection = target.connection
+    with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):
+        database = record.place(connection, target.databases)
+        before = tuple(record.interrupted(connection, database))
+        first = _plan(where)
+        if not first.lines:
+            for left in before:  # its last statement ran, and then it ended
+                record.finish(connection, database, left.id, len(left.statements))
+            return Outcome(first, interrupted=before)
+        with transaction(connection) if connection.adapter.backend == "postgresql" else nullcontext():
+            if database:
+                record.create(connection, database)
+                first = _plan(where)  # with the rights on the record itself
+            run = _Run(where, database, hand, report)
+            run.all(first)
+            for left in before:
+                record.finish(connection, database, left.id, left.done)
+            after = _plan(where)
+            if after.lines:
+                raise _stuck(target, after)
+        return Outcome(first, tuple(run.accounts), before, bool(database))
+
+
+@dataclass
+class _Run:
+    """Statements that are being run, one after the other."""
+
+    where: Where
+    database: str
+    hand: Hand
+    report: Callable[[str], None]
+    accounts: list[str] = field(default_factory=list)
+
+    def all(self, plan: AccessPlan) -> None:
+        target = self.where.target
+        connection = target.connection
+        number = 0
+        if self.database:
+            number = record.begin(
+                connection,
+                self.database,
+                statements=[(line.sql, line.reason) for line in plan.lines],
+                code_commit=target.commit(),
+                software=target.software(),
+            )
+        for done, line in enumerate(plan.lines, 1):
+            self.report(line.sql)
+            with self._explained(line, done, len(plan.lines)):
+                self._one(line)
+            if self.database and connection.adapter.backend == "mysql":  # elsewhere all or nothing is done
+                record.step(connection, self.database, number, done)
+        if self.database:
+            record.finish(connection, self.database, number, len(plan.lines))
+
+    def _one(self, line: Line) -> None:
+        match line.facts[0]:
+            case Login(name) if not line.revokes:
+                self._account(name)
+            case _:
+                self.where.target.connection.query(line.sql, args=None, reconnect=False)
+
+    def _account(self, login: str) -> None:
+        server = self.where.server
+        mark = Mark(self.where.names.pipeline)
+        password = server.new_password(login, mark)
+        self.hand(login, password)
+        server.hand_over(login)
+        self.accounts.append(login)
+
+    @contextmanager
+    def _explained(self, line: Line, number: int, of: int) -> Iterator[None]:
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception as error:
+            mysql = self.where.target.connection.adapter.backend == "mysql"
+            left = f"{number - 1} of {of} statements were run" if mysql and number > 1 else "Nothing was changed"
+            found = server_errors.of(error)
+            do = found.do if found else "See to the reason"
+            if found is server_errors.ACCESS:
+                do = "Have it run by an administrator of the server once"
+            program = self.where.target.command
+            raise PipelineError(
+                f"The server refused: {line.sql}.",
+                f"{server_errors.reason(error)}. {left}.",
+                f"{do}, then run {program} access apply again{'; it goes on from there' if mysql else ''}.",
+                exit_code=ExitCode.INTERRUPTED if mysql and number > 1 else ExitCode.ERROR,
+            ) from error
+
+
+def _stuck(target: Target, plan: AccessPlan) -> PipelineError:
+    return PipelineError(
+        f"{len(plan.lines)} statements changed nothing: {plan.lines[0].sql}.",
+        "The server took them, and stands as before; most often somebody else gave a right that only they can take.",
+        f"Look at it with {target.command} access plan, and have an administrator of the server run it.",
+    )

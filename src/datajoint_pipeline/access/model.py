@@ -1,0 +1,506 @@
+"""``access.toml`` as values: people, service accounts, their roles, exceptions, store accounts, audited tables.
+
+Whatever is wrong in the file is collected, each mistake a sentence with its line, so that a person mends it in one go
+and nothing is applied before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .. import disk
+from ..errors import PipelineError
+from .lines import Lines, tomllib
+from .lines import Path as Place
+
+#: The lab's file, in the project's folder.
+FILE = "access.toml"
+
+Role = Literal["viewer", "analyst", "operator", "developer", "admin"]
+Environment = Literal["dev", "prod"]
+
+#: From the least to the most that one may do.
+ROLES: tuple[Role, ...] = get_args(Role)
+ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
+
+#: What a store has as ``account`` where everybody has one of his own.
+PERSON = "person"
+
+#: How long the name of an account may be: MySQL counts characters, PostgreSQL bytes and cuts silently.
+LONGEST = {"mysql": 32, "postgresql": 63}
+
+#: What servers keep for themselves.
+_RESERVED = {
+    "mysql": ("root", "mysql.sys", "mysql.session", "mysql.infoschema"),
+    "postgresql": ("public", "none", "current_user", "current_role", "session_user", "user", "postgres"),
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person or a service with an account on the server.
+
+    Parameters
+    ----------
+    name : str
+        What the file calls it.
+    login : str
+        The name of its account on the server.
+    service : bool
+        Whether it is a service, such as the workers' account, and not a person.
+    roles : mapping
+        Its role by environment, ``dev`` or ``prod``; nothing where it has none.
+    line : int
+        Where it stands in the file.
+    """
+
+    name: str
+    login: str
+    service: bool
+    roles: Mapping[Environment, Role]
+    line: int = field(default=0, compare=False)
+
+    def role(self, environment: str) -> Role | None:
+        """Give its role in an environment. Who is a developer is at least a viewer of production."""
+        named = {str(env): role for env, role in self.roles.items()}
+        if environment == "prod" and "prod" not in named and named.get("dev") in ("developer", "admin"):
+            return "viewer"
+        return named.get(environment)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What ``access.toml`` says.
+
+    Parameters
+    ----------
+    accounts : tuple of Account
+        People, then services, in the order of the file.
+    analyst_schemas : tuple of str
+        The schemas that analysts may write to.
+    operator_deletes : tuple of str
+        The schemas in which operators may also delete rows of Manual tables.
+    stores : mapping
+        By the name of a store, whose account is used for it: ``person``, each their own, or the name of a service
+        among :attr:`accounts` that all share.
+    audited : tuple of str
+        Tables to audit, as people name them: ``subject.Subject``.
+    others : tuple of str
+        Accounts on the server that have rights of their own, such as the backup's, and are left and not reported.
+    """
+
+    accounts: tuple[Account, ...] = ()
+    analyst_schemas: tuple[str, ...] = ()
+    operator_deletes: tuple[str, ...] = ()
+    stores: Mapping[str, str] = field(default_factory=dict)
+    audited: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> tuple[Account, ...]:
+        """Give those that are people."""
+        return tuple(account for account in self.accounts if not account.service)
+
+    @property
+    def services(self) -> tuple[Account, ...]:
+        """Give those that are services."""
+        return tuple(account for account in self.accounts if account.service)
+
+    def with_role(self, environment: str) -> dict[str, Role]:
+        """Give the role in an environment by login, of those that have one."""
+        return {account.login: role for account in self.accounts if (role := account.role(environment))}
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """Something in the file that is wrong: the line, counted from 1, and a sentence."""
+
+    line: int
+    text: str
+
+
+# --- What the file may have ------------------------------------------------------------------------------------------
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Roles(_Part):
+    dev: Role | None = None
+    prod: Role | None = None
+
+
+class _Account(_Part):
+    login: str | None = None
+    roles: _Roles
+
+
+class _Analyst(_Part):
+    schemas: list[str] = Field(default_factory=list)
+
+
+class _Operator(_Part):
+    delete_manual: list[str] = Field(default_factory=list)
+
+
+class _Exceptions(_Part):
+    analyst: _Analyst = Field(default_factory=_Analyst)
+    operator: _Operator = Field(default_factory=_Operator)
+
+
+class _Store(_Part):
+    account: str
+
+
+class _Audit(_Part):
+    tables: list[str] = Field(default_factory=list)
+
+
+class _Others(_Part):
+    logins: list[str] = Field(default_factory=list)
+
+
+class _File(_Part):
+    people: dict[str, _Account] = Field(default_factory=dict)
+    services: dict[str, _Account] = Field(default_factory=dict)
+    exceptions: _Exceptions = Field(default_factory=_Exceptions)
+    stores: dict[str, _Store] = Field(default_factory=dict)
+    audit: _Audit = Field(default_factory=_Audit)
+    others: _Others = Field(default_factory=_Others)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def read(
+    path: Path,
+    *,
+    backend: str,
+    schemas: Collection[str],
+    tables: Mapping[str, str] | None = None,
+    stores: Collection[str] | None = None,
+) -> Access:
+    """Read and check ``access.toml``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    backend : str
+        ``mysql`` or ``postgresql``, which differ in the names that an account may have.
+    schemas : collection of str
+        The names of the project's schemas.
+    tables : mapping, optional
+        Tier of every table by the name that people use, ``subject.Subject``; without it, audited tables are checked as
+        far as their schema.
+    stores : collection of str, optional
+        The stores of ``datajoint.json``; without it, their names are not checked.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such file, or with every mistake in it, a line each.
+    """
+    text = _text(path)
+    access, mistakes = parse(text, backend=backend, schemas=schemas, tables=tables, stores=stores)
+    if mistakes:
+        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise PipelineError(
+            f"{path.name} has {count}; nothing was changed.",
+            "\n".join(f"{path.name}, line {mistake.line}: {mistake.text}" for mistake in mistakes),
+            "Mend them, then run the command again.",
+        )
+    return access
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise PipelineError(
+            f"There is no {path.name} in {path.parent}.",
+            "It says who may do what, and without it there is nothing to compare the server with.",
+            "Write one (docs/access.md shows how), or run uvx copier update, which brings a commented start.",
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise PipelineError(
+            f"{path.name} has one mistake; nothing was changed.",
+            f"{path.name}, line {line}: it has a byte that is no UTF-8.",
+            "Save the file as UTF-8, then run the command again.",
+        ) from None
+    except OSError as error:
+        raise disk.refusal(error) from None
+
+
+def parse(
+    text: str,
+    *,
+    backend: str,
+    schemas: Collection[str],
+    tables: Mapping[str, str] | None = None,
+    stores: Collection[str] | None = None,
+) -> tuple[Access, list[Mistake]]:
+    """Give what a text of ``access.toml`` says, and its mistakes by line; the parameters are those of :func:`read`."""
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return Access(), [_no_toml(text, error)]
+    places = Lines(text)
+    try:
+        found = _File.model_validate(document)
+    except ValidationError as error:
+        mistakes = [_in_words(complaint, places) for complaint in error.errors()]
+        # What can be said of the rest is said as well, so that nobody mends the file twice.
+        services = _service_names(document)
+        complete = not any(complaint["loc"][0] == "exceptions" for complaint in error.errors())
+        for complaint in error.errors():
+            _take_out(document, complaint["loc"], complaint["type"])
+        found = _File.model_validate(document)
+    else:
+        mistakes, services, complete = [], _service_names(document), True
+    access = _values(found, places)
+    mistakes += _account_mistakes(access, found, places, backend, complete=complete)
+    mistakes += _name_mistakes(access, places, schemas, tables, stores, services=services)
+    mistakes += _other_mistakes(access, places)
+    return access, sorted(set(mistakes))
+
+
+def _values(found: _File, places: Lines) -> Access:
+    accounts = [
+        Account(
+            name,
+            name if account.login is None else account.login,
+            service=kind == "services",
+            roles={env: role for env in ENVIRONMENTS if (role := getattr(account.roles, env))},
+            line=places.of((kind, name)),
+        )
+        for kind in ("people", "services")
+        for name, account in getattr(found, kind).items()
+    ]
+    return Access(
+        accounts=tuple(accounts),
+        analyst_schemas=tuple(found.exceptions.analyst.schemas),
+        operator_deletes=tuple(found.exceptions.operator.delete_manual),
+        stores={name: store.account for name, store in found.stores.items()},
+        audited=tuple(found.audit.tables),
+        others=tuple(found.others.logins),
+    )
+
+
+def _service_names(document: Mapping[str, Any]) -> list[str]:
+    """Give the services of a document, of which others may be wrong in other ways."""
+    services = document.get("services")
+    return list(services) if isinstance(services, dict) else []
+
+
+# --- Mistakes --------------------------------------------------------------------------------------------------------
+
+
+def _no_toml(text: str, error: Exception) -> Mistake:
+    """Say where a text is no TOML."""
+    message = str(error) or "it is nested too deeply"
+    place = re.search(r"\s*\(at line (\d+), column (\d+)\)|\s*\(at end of document\)", message)
+    reason = message[: place.start()] if place else message
+    if place and place[1]:
+        return Mistake(int(place[1]), f"this is no TOML: {_lower(reason)} (column {place[2]}).")
+    return Mistake(text.rstrip("\n").count("\n") + 1, f"this is no TOML: {_lower(reason)}; the file ends too early.")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _take_out(document: dict[str, Any], path: tuple[Any, ...], kind: str) -> None:
+    """Take what is wrong out of a document: a key that is not known, a role, or else the account or list around it."""
+    path = path if kind in ("extra_forbidden", "literal_error") else path[:2]
+    inner: Any = document
+    for name in path[:-1]:
+        inner = inner.get(name) if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        inner.pop(path[-1], None)
+
+
+_KINDS = {
+    "string_type": "a text in quotes",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "list_type": "a list in brackets",
+}
+
+
+def _in_words(complaint: Any, places: Lines) -> Mistake:
+    """Say in a sentence what pydantic complains of."""
+    path, given, kind = complaint["loc"], complaint["input"], complaint["type"]
+    where = _dotted(path)
+    if kind == "extra_forbidden":
+        known = _known(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"did you mean {near[0]}" if near else f"there can be {', '.join(known)}"
+        if path[:1] in (("people",), ("services",)) and path[2:3] == ("roles",):
+            hint = "there are dev and prod" + ("; local has no accounts" if path[-1] == "local" else "")
+        return Mistake(places.of(path), f"{where} is not known here; {hint}.")
+    if kind == "literal_error":
+        near = difflib.get_close_matches(str(given), ROLES, n=1)
+        hint = f"did you mean {near[0]}" if near else f"there are {', '.join(ROLES)}"
+        return Mistake(places.of(path, given), f"{given!r} is no role; {hint}.")
+    if kind == "missing":
+        line = places.of(path[:-1])
+        if path[-1] == "roles":
+            return Mistake(line, f'{_dotted(path[:-1])} has no roles; write for example roles = {{ prod = "viewer" }}.')
+        return Mistake(line, f"{_dotted(path[:-1])} lacks {path[-1]}.")
+    wanted = _KINDS.get(kind)
+    return Mistake(
+        places.of(path, given),
+        f"{where} has to be {wanted}, not {_shown(given)}." if wanted else f"{where}: {_lower(complaint['msg'])}.",
+    )
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"'
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+    return str(value)
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(words).removeprefix(".")
+
+
+def _known(path: tuple[Any, ...]) -> list[str]:
+    """Give the keys that a table of the file may have."""
+    model: type[BaseModel] = _File
+    match path:
+        case ("people" | "services", _):
+            model = _Account
+        case ("people" | "services", _, "roles"):
+            model = _Roles
+        case ("exceptions",):
+            model = _Exceptions
+        case ("exceptions", "analyst"):
+            model = _Analyst
+        case ("exceptions", "operator"):
+            model = _Operator
+        case ("stores", _):
+            model = _Store
+        case ("audit",):
+            model = _Audit
+        case ("others",):
+            model = _Others
+    return list(model.model_fields)
+
+
+def _account_mistakes(
+    access: Access, found: _File, places: Lines, backend: str, *, complete: bool
+) -> Iterator[Mistake]:
+    longest, unit = LONGEST[backend], "characters" if backend == "mysql" else "bytes"
+    server = "MySQL" if backend == "mysql" else "PostgreSQL"
+    logins: dict[str, Account] = {}
+    names: dict[str, Account] = {}
+    for account in access.accounts:
+        kind = "services" if account.service else "people"
+        named = getattr(found, kind)[account.name].login is not None
+        line = places.of((kind, account.name, "login") if named else (kind, account.name))
+        login = account.login
+        size = len(login) if backend == "mysql" else len(login.encode())
+        if not login.strip() or login != login.strip() or not login.isprintable():
+            yield Mistake(
+                line, f"{login!r} is no name for an account: it is empty, or has spaces or control characters."
+            )
+        elif size > longest:
+            yield Mistake(line, f"the login {login} has {size} {unit}; {server} takes {longest} at most.")
+        elif login.lower() in _RESERVED[backend] or (backend == "postgresql" and login.lower().startswith("pg_")):
+            yield Mistake(line, f"{login} is a name that {server} keeps for itself.")
+        if other := logins.get(login):
+            yield Mistake(line, f"{account.name} has the login {login}, which {other.name} has in line {other.line}.")
+        if other := names.get(account.name):
+            yield Mistake(account.line, f"{account.name} is the name of a person in line {other.line} already.")
+        if account.name == PERSON and account.service:
+            yield Mistake(account.line, "no service can be called person: a store means everybody's own account by it.")
+        logins.setdefault(login, account)
+        names.setdefault(account.name, account)
+        for env, role in account.roles.items():
+            if complete and role == "analyst" and not access.analyst_schemas:
+                where = places.of((kind, account.name, "roles", env), role)
+                yield Mistake(
+                    where,
+                    f"{account.name} is an analyst, and no schema is named that analysts may write to; "
+                    'add [exceptions.analyst] with schemas = ["…"].',
+                )
+
+
+def _other_mistakes(access: Access, places: Lines) -> Iterator[Mistake]:
+    logins = {account.login: account for account in access.accounts}
+    for number, login in enumerate(access.others):
+        if account := logins.get(login):
+            line = places.of(("others", "logins", number), login)
+            yield Mistake(
+                line, f"{login} is the login of {account.name} in line {account.line}, and so is none of the others."
+            )
+
+
+def _name_mistakes(
+    access: Access,
+    places: Lines,
+    schemas: Collection[str],
+    tables: Mapping[str, str] | None,
+    stores: Collection[str] | None,
+    *,
+    services: Collection[str],
+) -> Iterator[Mistake]:
+    lists: tuple[tuple[Place, tuple[str, ...]], ...] = (
+        (("exceptions", "analyst", "schemas"), access.analyst_schemas),
+        (("exceptions", "operator", "delete_manual"), access.operator_deletes),
+    )
+    for path, named in lists:
+        for number, schema in enumerate(named):
+            line = places.of((*path, number), schema)
+            if schema not in schemas:
+                yield Mistake(line, f"there is no schema {schema}{_hint(schema, schemas)}.")
+            elif schema in named[:number]:
+                yield Mistake(line, f"{schema} is named twice in {_dotted(path)}.")
+    for number, table in enumerate(access.audited):
+        line = places.of(("audit", "tables", number), table)
+        schema, dot, name = table.partition(".")
+        if not dot or not name:
+            yield Mistake(line, f"{table} is no table; write the schema and the class, such as subject.Subject.")
+        elif schema not in schemas:
+            yield Mistake(line, f"there is no schema {schema}{_hint(schema, schemas)}.")
+        elif tables is not None and table not in tables:
+            yield Mistake(line, f"there is no table {table}{_hint(table, tables)}.")
+        elif tables is not None and tables[table] != "Manual":
+            yield Mistake(line, f"{table} is {tables[table]}; only Manual tables can be audited.")
+        elif table in access.audited[:number]:
+            yield Mistake(line, f"{table} is named twice in audit.tables.")
+    for store, account in access.stores.items():
+        if account != PERSON and account not in services:
+            yield Mistake(
+                places.of(("stores", store, "account"), account),
+                f"the account of the store {store} is {account}, which is neither person nor a service of this file"
+                f"{_hint(account, services)}.",
+            )
+        if stores is not None and store not in stores:
+            line = places.of(("stores", store))
+            yield Mistake(line, f"datajoint.json has no store {store}{_hint(store, stores)}.")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if near:
+        return f"; did you mean {near[0]}"
+    return f"; there are {', '.join(known)}" if 0 < len(known) <= 8 else ""

@@ -1,0 +1,313 @@
+"""What separates a server from what is wanted: two differences of two sets, as statements with reasons.
+
+Only what is ours is taken back: rights of roles that we marked, memberships in them, and rights in the pipeline's
+databases of accounts that we made. Everything else is listed and left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ..dialects.rights import (
+    GRANT_OPTION,
+    PUBLIC,
+    Acts,
+    Default,
+    Fact,
+    FutureRight,
+    Login,
+    MakesRoles,
+    Mark,
+    Member,
+    Owns,
+    Right,
+    Role,
+    Server,
+    Standing,
+)
+from ..errors import ExitCode, PipelineError, worst
+from .model import Access
+from .names import Names
+from .wanted import Reasons, belonging, wanted
+
+#: What does not change anything.
+_READS = frozenset({"SELECT", "USAGE", "REFERENCES", "SHOW VIEW", "EXECUTE", "CONNECT"})
+
+
+@dataclass(frozen=True)
+class Line:
+    """A statement to run, the reason for it, and whether it takes something back."""
+
+    sql: str
+    reason: str
+    revokes: bool
+    facts: tuple[Fact, ...] = field(compare=False)
+
+    @property
+    def kind(self) -> str:
+        """Give ``account``, ``role``, ``grant``, ``owner`` or ``revoke``."""
+        if self.revokes:
+            return "revoke"
+        match self.facts[0]:
+            case Login():
+                return "account"
+            case Role():
+                return "role"
+            case Owns():
+                return "owner"
+        return "grant"
+
+
+@dataclass(frozen=True)
+class AccessPlan:
+    """What `access apply` would do.
+
+    Parameters
+    ----------
+    lines : tuple of Line
+        Statements in the order in which they run: grants first, so that nobody is without a right meanwhile.
+    others : tuple of str
+        In words, what accounts have that are not in ``access.toml`` and not ours. It is left.
+    notes : tuple of str
+        What a person should know, and no statement mends.
+    missing_schemas : tuple of str
+        Schemas that are not there yet, so that nothing could be given on their tables.
+    """
+
+    lines: tuple[Line, ...]
+    others: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    missing_schemas: tuple[str, ...] = ()
+
+    @property
+    def grants(self) -> tuple[Line, ...]:
+        """Give the statements that something is missing for."""
+        return tuple(line for line in self.lines if not line.revokes)
+
+    @property
+    def revokes(self) -> tuple[Line, ...]:
+        """Give the statements that take back what nobody wrote down."""
+        return tuple(line for line in self.lines if line.revokes)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Give what `access check` returns: 3 where a right is missing, 4 where there is one that nobody wrote down."""
+        drifted = self.revokes or self.others or any(isinstance(f, Owns) for line in self.grants for f in line.facts)
+        return worst([*([ExitCode.PENDING] if self.grants else []), *([ExitCode.DRIFT] if drifted else [])])
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the plan for ``--json``."""
+        return {
+            "statements": [{"sql": line.sql, "kind": line.kind, "reason": line.reason} for line in self.lines],
+            "others": list(self.others),
+            "notes": list(self.notes),
+        }
+
+
+def make(server: Server, standing: Standing, access: Access, names: Names, databases: Mapping[str, str]) -> AccessPlan:
+    """Compare what is wanted with how things stand.
+
+    Parameters
+    ----------
+    server : Server
+        Writes the statements.
+    standing : Standing
+        What it read.
+    access : Access
+        What ``access.toml`` says.
+    names : Names
+        The roles of the environment.
+    databases : mapping
+        Name on the server of each schema.
+
+    Raises
+    ------
+    PipelineError
+        If a role cannot be made, as somebody else's account has its name.
+    """
+    _refuse_taken(names, access, standing)
+    wants = wanted(access, names, databases, standing.tables, roles_there=frozenset(standing.marks))
+    owners = {(f.database, f.name, f.kind): f.owner for f in standing.facts if isinstance(f, Owns)}
+    owners = {thing: holder for thing, holder in owners.items() if thing[0] in databases.values()}
+    if names.owned:
+        wants |= belonging(names, owners, _movable(access, names, standing))
+    missing = {fact for fact in wants if fact not in standing.facts}
+    extra = {
+        fact: reason for fact in standing.facts - set(wants) if (reason := _unwanted(fact, access, names, standing))
+    }
+    extra = {fact: reason for fact, reason in extra.items() if _ours(fact, names, standing, databases)}
+    marks = names.marks | {account.login: Mark(names.pipeline) for account in access.accounts}
+    grants = list(server.grants(missing, standing, marks))
+    revokes = list(server.revokes(set(extra), standing))
+    lines = [
+        *(Line(s.sql, _joined(s.facts, wants), s.revokes, s.facts) for s in grants),
+        *(Line(s.sql, _joined(s.facts, extra), s.revokes, s.facts) for s in revokes),
+    ]
+    there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
+    return AccessPlan(
+        tuple(lines),
+        tuple(_others(access, names, standing, databases, set(extra))),
+        tuple(_notes(access, names, standing, owners)),
+        tuple(schema for schema, database in databases.items() if database not in there),
+    )
+
+
+def _joined(facts: Collection[Fact], reasons: Reasons) -> str:
+    """Give the reasons of a statement, each once."""
+    return "; ".join(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
+
+
+def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
+    for name, mark in names.marks.items():
+        if name in standing.names and standing.marks.get(name) != mark:
+            raise PipelineError(
+                f"There is an account or role {name} on this server that is not this pipeline's.",
+                f"The rights of a {mark.role} would be given to a role of that name. Nothing was changed.",
+                "Rename it, or give this pipeline another prefix.",
+            )
+    for account in access.accounts:
+        mark_there = standing.marks.get(account.login)
+        if mark_there is not None and mark_there.role:
+            raise PipelineError(
+                f"{account.login} is a role on this server, and access.toml, line {account.line}, has it as a login.",
+                "Who has a role could not be told from the role. Nothing was changed.",
+                "Give the account another login.",
+            )
+
+
+# --- What is not wanted ----------------------------------------------------------------------------------------------
+
+
+def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> str:
+    """Say why something that is there should not be; empty where it may stay."""
+    roles = names.marks
+    match fact:
+        case Right():
+            role = roles.get(fact.holder)
+            what = "owner role" if role and role.role == "owner" else f"{role.role} role" if role else ""
+            if fact in standing.orphans:
+                return f"{_what(fact)} is not there; one made under that name later would inherit the right"
+            if fact.verbatim:
+                return (
+                    f"the pattern {fact.database} covers databases of the pipeline; the right of the pattern that fits "
+                    "best counts alone, so it can take others away"
+                )
+            return (
+                f"nothing gives the {what} {fact.privilege} {_on(fact)}"
+                if role
+                else (f"{fact.holder} has {fact.privilege} {_on(fact)} directly; people only have roles")
+            )
+        case Member():
+            if fact.admin and Member(fact.role, fact.member) not in standing.facts:
+                return ""
+            ours = roles.get(fact.role)
+            name = ours.role if ours else fact.role
+            known = {account.login: account.name for account in access.accounts}
+            who = known.get(fact.member, fact.member)
+            if fact.admin:
+                return f"{who} may give {name} to others, and nobody wrote that down"
+            return f"{who} has {name}, and access.toml does not say so"
+        case Default():
+            return f"{fact.role} is no role of {fact.member} any more"
+        case Acts():
+            return f"{fact.login} no longer makes tables here"
+        case FutureRight():
+            return f"nobody wrote down that {fact.holder} gets {fact.privilege} on what {fact.owner} makes"
+        case MakesRoles():
+            return f"{fact.login} is no admin, and may make accounts"
+    return ""
+
+
+def _ours(fact: Fact, names: Names, standing: Standing, databases: Mapping[str, str]) -> bool:
+    """Tell whether something that is not wanted is ours to take back."""
+    roles, made = (
+        names.marks,
+        {n for n, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role},
+    )
+    match fact:
+        case Right():
+            if fact.holder in roles:
+                return True
+            here = fact.verbatim or not fact.database or fact.database in databases.values()
+            return fact.holder in made and here
+        case Member():
+            if fact.member in standing.superusers:
+                return False
+            return fact.role in roles or fact.member in roles
+        case Default():
+            return fact.role in roles and fact.member not in roles
+        case Acts():
+            return fact.role == names.owner
+        case FutureRight():
+            return fact.owner == names.owner or fact.holder in roles
+        case MakesRoles():
+            return fact.login in made
+    return False
+
+
+def _movable(access: Access, names: Names, standing: Standing) -> frozenset[str]:
+    """Give those whose things are given to the owner: whom we know, and administrators of the server."""
+    ours = {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline}
+    return frozenset({*ours, *(account.login for account in access.accounts), *standing.superusers, standing.user})
+
+
+# --- What is left ----------------------------------------------------------------------------------------------------
+
+
+def _others(
+    access: Access, names: Names, standing: Standing, databases: Mapping[str, str], taken: Collection[Fact]
+) -> list[str]:
+    """Say what others have in the pipeline's databases."""
+    known, found = {*access.others, *names.marks}, dict[tuple[str, str], list[str]]()
+    inside = set(databases.values())
+    for fact in sorted(fact for fact in standing.facts if isinstance(fact, Right)):
+        holder = fact.holder
+        if holder in known or fact in taken or not (fact.verbatim or not fact.database or fact.database in inside):
+            continue
+        mark = standing.marks.get(holder)
+        if mark is not None and mark.role and fact.privilege in _READS:
+            continue  # another pipeline's, or another environment's, that refers to this one
+        if not fact.database and names.owned and fact.privilege in ("CONNECT", "TEMPORARY"):
+            continue
+        place = "everywhere" if not fact.database else ".".join(filter(None, (fact.database, fact.table, fact.column)))
+        found.setdefault((holder, place), []).append(fact.privilege)
+    lines = []
+    for (holder, place), privileges in found.items():
+        who = "everybody (PUBLIC)" if holder == PUBLIC else holder
+        lines.append(f"{who} has {', '.join(privileges)} on {place}")
+    return lines
+
+
+def _notes(access: Access, names: Names, standing: Standing, owners: Mapping[tuple[str, str, str], str]) -> list[str]:
+    notes = []
+    listed = {account.login for account in access.accounts}
+    for name, mark in sorted(standing.marks.items()):
+        if mark.pipeline == names.pipeline and not mark.role and name not in listed:
+            notes.append(
+                f"The account {name} was made for this pipeline and is no longer in access.toml; it has no role."
+            )
+    movable = _movable(access, names, standing)
+    strange: dict[str, list[str]] = {}
+    for (database, name, kind), holder in sorted(owners.items()):
+        if holder != names.owner and holder not in movable:
+            strange.setdefault(holder, []).append(f"{kind.lower()} {'.'.join(filter(None, (database, name)))}")
+    for holder, things in strange.items():
+        more = f" and {len(things) - 3} more" if len(things) > 3 else ""
+        notes.append(
+            f"{holder} owns {', '.join(things[:3])}{more}, and is not in access.toml; give it to {names.owner} "
+            f"(ALTER … OWNER TO), or name {holder} in the file."
+        )
+    for account in access.accounts:
+        if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
+            notes.append(f"{account.login} was not made by this pipeline: what it has beside its role is left.")
+    return notes
+
+
+def _on(right: Right) -> str:
+    place = ".".join(filter(None, (right.database, right.table, right.column)))
+    return f"on {place}" if place else "on everything" if right.privilege != GRANT_OPTION else "everywhere"
+
+
+def _what(right: Right) -> str:
+    return ".".join(filter(None, (right.database, right.table, right.column)))

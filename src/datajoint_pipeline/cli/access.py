@@ -1,0 +1,152 @@
+"""The commands about rights on the server: words for people, no logic."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import ExitCode
+from .common import Options, common, example, leave, program
+from .visible import echo
+
+if TYPE_CHECKING:
+    from ..access.plan import AccessPlan
+
+
+@program.group()
+def access() -> None:
+    """Give people and services their rights on the server, from access.toml and the foreign keys."""
+
+
+@access.command("plan", **example("my-pipeline --env prod access plan"))
+@click.option("--sql", is_flag=True, help="Print the statements alone.")
+@common
+def access_plan(options: Options, sql: bool) -> None:
+    """Show what apply would run, with the reason for each statement; change nothing."""
+    from ..commands import access
+
+    environment = options.select()
+    found = access.plan(options.pipeline, environment)
+    if options.json:
+        options.print_json({"environment": environment.name, "backend": _backend(options), **found.as_dict()})
+    elif sql:
+        for line in found.lines:
+            click.echo(f"{line.sql};")  # to the last character, as somebody else is to run it
+    else:
+        _show(found)
+        if found.lines:
+            echo(f"{_count(len(found.lines))} to run: {_command(options, 'access apply')}")
+    leave(ExitCode.PENDING if found.lines else ExitCode.OK)
+
+
+@access.command("apply", **example("my-pipeline --env prod access apply"))
+@click.option("--show-passwords", is_flag=True, help="Print the passwords of new accounts once; write no files.")
+@common
+def access_apply(options: Options, show_passwords: bool) -> None:
+    """Run what is missing, take back what nobody wrote down, and record it.
+
+    Accounts that are missing are made; their passwords are written to .secrets/accounts/, a file each.
+    """
+    from ..commands import access
+    from . import render
+    from .progress import Progress
+
+    environment = options.select()
+    shown: dict[str, str] = {}
+    with Progress("Giving rights") as progress:
+        done = access.apply(
+            options.pipeline,
+            environment,
+            show=shown.__setitem__ if show_passwords else None,
+            report=progress.name,
+            warn=progress.aside(render.warning),
+        )
+    root = options.pipeline.project.root
+    files = {} if show_passwords else {name: access.password_file(root, name) for name in done.accounts}
+    if options.json:
+        made = [
+            {"login": name, **({"password": shown[name]} if show_passwords else {"file": os.path.relpath(files[name])})}
+            for name in done.accounts
+        ]
+        options.print_json(
+            {
+                "environment": environment.name,
+                "backend": _backend(options),
+                **done.plan.as_dict(),
+                "accounts": made,
+                "recorded": done.recorded,
+            }
+        )
+        return
+    for run in done.interrupted:
+        echo(
+            f"The run of {run.database_user} at {run.started_at:%Y-%m-%d %H:%M} UTC had ended after {run.done} of "
+            f"{len(run.statements)} statements; this one completed it."
+        )
+    _show(done.plan)
+    for name in done.accounts:
+        where = f"password {shown[name]}" if show_passwords else f"password in {os.path.relpath(files[name])}"
+        echo(f"Account {name}: {where}")
+    echo(f"{_count(len(done.plan.lines))} run." if done.plan.lines else "Everybody has what access.toml says.")
+    if done.plan.missing_schemas:
+        missing = ", ".join(done.plan.missing_schemas)
+        echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")
+    if not done.recorded:
+        echo("It is not recorded: the record stands in the first schema, which is not there yet.")
+
+
+@access.command("check", **example("my-pipeline --env prod access check"))
+@common
+def access_check(options: Options) -> None:
+    """Compare the server with access.toml, for CI and cron: exit code 3 a right is missing, 4 one nobody wrote down."""
+    from ..commands import access
+
+    environment = options.select()
+    found = access.plan(options.pipeline, environment)
+    if options.json:
+        document = {
+            "missing": [{"sql": line.sql, "reason": line.reason} for line in found.grants],
+            "unexpected": [{"sql": line.sql, "reason": line.reason} for line in found.revokes],
+            "others": list(found.others),
+            "notes": list(found.notes),
+        }
+        options.print_json({"environment": environment.name, "backend": _backend(options), **document})
+    else:
+        for title, lines in (("missing", found.grants), ("unexpected", found.revokes)):
+            for line in lines:
+                echo(f"{title}: {line.reason}")
+                echo(f"    {line.sql}", dim=True)
+        _show_left(found)
+        if found.lines:
+            echo(f"To mend it: {_command(options, 'access apply')}")
+        elif not found.others:
+            echo("Everybody has what access.toml says.")
+    leave(found.exit_code)
+
+
+def _show(found: AccessPlan) -> None:
+    for line in found.lines:
+        echo(f"{line.sql};", fg="red" if line.revokes else None)
+        echo(f"    -- {line.reason}", dim=True)
+    _show_left(found)
+
+
+def _show_left(found: AccessPlan) -> None:
+    for text in found.others:
+        echo(f"not in access.toml, and left: {text}", fg="yellow")
+    for text in found.notes:
+        echo(f"note: {text}")
+
+
+def _count(number: int) -> str:
+    return "1 statement" if number == 1 else f"{number} statements"
+
+
+def _backend(options: Options) -> str:
+    return str(options.pipeline.connect(options.select()).adapter.backend)
+
+
+def _command(options: Options, command: str) -> str:
+    return f"{options.pipeline.project.program} --env {options.select().name} {command}"

@@ -1,0 +1,93 @@
+"""`access`: who may do what on the server, from ``access.toml`` and the foreign keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from ..access import apply as applying
+from ..access import model
+from ..access.apply import Hand, Outcome, Where
+from ..access.plan import AccessPlan
+from ..errors import PipelineError
+from ..planner.target import Warn
+from ..project import credentials
+from ..project.environments import Environment, require_explicit
+from ..project.pipeline import Pipeline
+
+#: The folder in ``.secrets/`` with the passwords of accounts that were made.
+FOLDER = "accounts"
+
+
+def plan(pipeline: Pipeline, environment: Environment) -> AccessPlan:
+    """Compare the server with what is wanted; changes nothing.
+
+    Raises
+    ------
+    PipelineError
+        If ``access.toml`` has mistakes, the environment has no accounts, or this account may not see those of others.
+    """
+    return applying.plan(_where(pipeline, environment))
+
+
+def apply(
+    pipeline: Pipeline,
+    environment: Environment,
+    *,
+    show: Hand | None = None,
+    report: Callable[[str], None] = lambda text: None,
+    warn: Warn = lambda text: None,
+) -> Outcome:
+    """Bring the server to what is wanted, with a record.
+
+    Parameters
+    ----------
+    pipeline, environment
+        Where.
+    show : callable, optional
+        Called with the login and the password of each account that is made; without it, passwords are written to files
+        (:func:`password_file`).
+    report : callable, optional
+        Called with each statement.
+    warn : callable, optional
+        Called with what is waited for.
+
+    Raises
+    ------
+    PipelineError
+        As :func:`plan`; or if a statement is refused.
+    """
+    require_explicit(pipeline.project, environment, "access apply")
+    root = pipeline.project.root
+
+    def keep(login: str, password: str) -> None:
+        path = password_file(root, login)
+        path.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        credentials.write(path.parent, path.name, password)
+
+    return applying.apply(_where(pipeline, environment, warn), show or keep, report)
+
+
+def password_file(root: Path, login: str) -> Path:
+    """Give the file that an account's first password is written to, whatever characters its name has."""
+    return root / ".secrets" / FOLDER / quote(login, safe="")
+
+
+def _where(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
+    project = pipeline.project
+    if environment.embedded:
+        raise PipelineError(
+            f"{environment.name} has no accounts.",
+            "It is the embedded server of this project, which only you can reach.",
+            f"Say which server: {project.program} --env prod access plan.",
+        )
+    connection = pipeline.connect(environment)
+    stores = pipeline.config.stores
+    access = model.read(
+        project.root / model.FILE,
+        backend=connection.adapter.backend,
+        schemas=tuple(project.versions),
+        stores=[name for name, spec in stores.items() if isinstance(spec, dict)],
+    )
+    return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)

@@ -1,0 +1,354 @@
+"""Rights on PostgreSQL: read from the access lists of the catalogue, given table by table, with roles that own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+
+from ...internals.connection import postgresql_version, scram_verifier
+from ...quoting import quote
+from ..rights import (
+    GRANT_OPTION,
+    PUBLIC,
+    Acts,
+    Fact,
+    FutureRight,
+    Login,
+    MakesRoles,
+    Mark,
+    Member,
+    Owns,
+    Place,
+    Right,
+    Role,
+    Server,
+    Standing,
+    Statement,
+    Table,
+    Tables,
+    grouped,
+    upstream,
+)
+
+_PASSING = f"{GRANT_OPTION} FOR "
+
+#: Rights on relations and their columns, by namespaces whose number is given; owners' own rights are left out.
+_RELATION_RIGHTS = """
+SELECT n.nspname, c.relname, '', a.grantee, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) a
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND a.grantee <> c.relowner
+    AND (n.nspname IN ({marks}) OR a.grantee = ANY (%s))
+UNION ALL
+SELECT n.nspname, c.relname, t.attname, a.grantee, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(t.attacl) a
+WHERE t.attnum > 0 AND NOT t.attisdropped AND a.grantee <> c.relowner
+    AND (n.nspname IN ({marks}) OR a.grantee = ANY (%s))
+"""
+
+_OTHER_RIGHTS = """
+SELECT 'schema', n.nspname, n.nspowner, a.grantee, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
+WHERE a.grantee <> n.nspowner AND (n.nspname IN ({marks}) OR a.grantee = ANY (%s))
+UNION ALL
+SELECT 'database', '', d.datdba, a.grantee, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a
+WHERE d.datname = current_database() AND a.grantee = ANY (%s)
+UNION ALL
+SELECT 'future ' || f.defaclobjtype::text, '', f.defaclrole, a.grantee, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_default_acl f CROSS JOIN LATERAL aclexplode(f.defaclacl) a
+WHERE f.defaclnamespace = 0 AND a.grantee <> f.defaclrole AND f.defaclobjtype IN ('r', 'n')
+    AND (f.defaclrole = ANY (%s) OR a.grantee = ANY (%s))
+"""
+
+_THINGS = """
+SELECT 'SCHEMA', n.nspname, '', n.nspowner, NULL FROM pg_catalog.pg_namespace n WHERE n.nspname IN ({marks})
+UNION ALL
+SELECT 'TABLE', n.nspname, c.relname, c.relowner, (
+    SELECT jsonb_agg(jsonb_build_array(t.attnum, t.attname, COALESCE(t.attnum = ANY (k.conkey), false)))
+    FROM pg_catalog.pg_attribute t
+    LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+    WHERE t.attrelid = c.oid AND t.attnum > 0 AND NOT t.attisdropped
+) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({marks})
+UNION ALL
+SELECT 'TYPE', n.nspname, t.typname, t.typowner, NULL
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'e' AND n.nspname IN ({marks})
+"""
+
+_PARENTS = """
+SELECT DISTINCT n.nspname, c.relname, m.nspname, p.relname
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace m ON m.oid = p.relnamespace
+WHERE k.contype = 'f'
+"""
+
+
+class PostgreSQLRights(Server):
+    """The rights on a database of PostgreSQL. Roles are the whole server's."""
+
+    backend = "postgresql"
+    longest = 63
+
+    # --- Reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
+        ((database, user),) = self._rows("SELECT current_database(), session_user")
+        names, marks, supers, makers, sleeping = self._roles()
+        ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
+        numbers = [number for number, name in names.items() if name in ours]
+        facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
+        there = set(names.values())
+        facts |= {Login(name) for name in logins if name in there and name not in sleeping}
+        facts |= {MakesRoles(name) for name in makers if name in ours}
+
+        def named(number: int) -> str:
+            return names.get(number, PUBLIC)
+
+        members, grantors = self._members(ours)
+        facts |= members
+        schemas = list(databases) or [""]
+        marks_of = ", ".join(["%s"] * len(schemas))
+        relations = _RELATION_RIGHTS.format(marks=marks_of)
+        for schema, table, column, grantee, privilege, passing in self._rows(
+            relations, *schemas, numbers, *schemas, numbers
+        ):
+            facts |= _both(Right(named(grantee), privilege, schema, table, column), passing)
+        for kind, schema, owner, grantee, privilege, passing in self._rows(
+            _OTHER_RIGHTS.format(marks=marks_of), *schemas, numbers, numbers, numbers, numbers
+        ):
+            if kind.startswith("future"):
+                made = "TABLES" if kind.endswith("r") else "SCHEMAS"
+                facts.add(FutureRight(named(owner), named(grantee), privilege, made))
+            else:
+                facts |= _both(Right(named(grantee), privilege, schema), passing)
+        for login, role in self._rows(
+            "SELECT r.rolname, split_part(c, '=', 2) FROM pg_catalog.pg_db_role_setting s "
+            "JOIN pg_catalog.pg_roles r ON r.oid = s.setrole "
+            "JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database() "
+            "CROSS JOIN LATERAL unnest(s.setconfig) c WHERE split_part(c, '=', 1) = 'role'"
+        ):
+            if login in ours:
+                facts.add(Acts(login, role.strip('"')))
+        parents = {((a, b), (c, d)) for a, b, c, d in self._rows(_PARENTS)}
+        tables: dict[Place, Table] = {}
+        every = [*schemas, *sorted(upstream(Tables(parents=parents), databases))]
+        things = _THINGS.format(marks=", ".join(["%s"] * len(every)))
+        for kind, schema, name, owner, columns in self._rows(things, *every * 3):
+            facts.add(Owns(named(owner), schema, name, kind))
+            if kind == "TABLE":
+                listed = sorted(columns or [])
+                tables[schema, name] = Table(
+                    tuple(column for _, column, _ in listed), tuple(column for _, column, key in listed if key)
+                )
+        return Standing(
+            facts=frozenset(fact for fact in facts if not (isinstance(fact, Right) and fact.holder in supers)),
+            marks=marks,
+            names=frozenset(there),
+            superusers=frozenset(supers),
+            tables=Tables(tables, frozenset(parents)),
+            user=str(user),
+            database=str(database),
+            grantors=grantors,
+        )
+
+    def _roles(self) -> tuple[dict[int, str], dict[str, Mark], set[str], set[str], set[str]]:
+        """Give every role by its number; marks; superusers; who makes roles; and accounts not handed over yet."""
+        names, marks = dict[int, str](), dict[str, Mark]()
+        supers, makers, sleeping = set[str](), set[str](), set[str]()
+        for number, name, is_super, makes, comment in self._rows(
+            "SELECT oid, rolname, rolsuper, rolcreaterole, shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles"
+        ):
+            names[number] = name
+            supers |= {name} if is_super else set()
+            makers |= {name} if makes else set()
+            mark = _mark(comment)
+            if mark:
+                marks[name] = mark
+                sleeping |= {name} if mark.new else set()
+        return names, marks, supers, makers, sleeping
+
+    def _members(self, ours: Collection[str]) -> tuple[set[Fact], dict[Member, tuple[str, ...]]]:
+        facts, grantors = set[Fact](), dict[Member, set[str]]()
+        for role, member, admin, grantor in self._rows(
+            "SELECT r.rolname, m.rolname, a.admin_option, g.rolname FROM pg_catalog.pg_auth_members a "
+            "JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member "
+            "LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantor" + self._real_members
+        ):
+            if role not in ours and member not in ours:
+                continue
+            for fact in (Member(role, member), *([Member(role, member, admin=True)] if admin else [])):
+                facts.add(fact)
+                grantors.setdefault(fact, set()).add(grantor or "")
+        return facts, {fact: tuple(sorted(found)) for fact, found in grantors.items()}
+
+    @property
+    def _real_members(self) -> str:
+        """Leave out what a maker of roles has of what it made since 16: neither their rights nor the way to be them."""
+        return " WHERE a.inherit_option OR a.set_option" if postgresql_version(self.connection) >= 16 else ""
+
+    # --- Statements --------------------------------------------------------------------------------------------------
+
+    def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
+        for role in sorted(fact for fact in facts if isinstance(fact, Role)):
+            if role.name not in standing.names:
+                yield Statement(f"CREATE ROLE {_role(role.name)} NOLOGIN", (role,))
+            yield Statement(f"COMMENT ON ROLE {_role(role.name)} IS {_comment(marks[role.name])}", (role,))
+        for login in sorted(fact for fact in facts if isinstance(fact, Login)):
+            yield Statement(f"CREATE ROLE {_role(login.name)} LOGIN PASSWORD 'SCRAM-SHA-256$…'", (login,))
+        for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
+            yield Statement(f"ALTER ROLE {_role(maker.login)} CREATEROLE", (maker,))
+        members = {fact for fact in facts if isinstance(fact, Member)}
+        for member in sorted(members):
+            plain = Member(member.role, member.member)
+            if member.admin or Member(member.role, member.member, admin=True) not in members:
+                option = " WITH ADMIN OPTION" if member.admin else ""
+                sql = f"GRANT {_role(member.role)} TO {_role(member.member)}{option}"
+                yield Statement(sql, tuple({plain, member} & members))
+        for rights in grouped([f for f in facts if isinstance(f, Right) and not f.database]).values():
+            listed = ", ".join(right.privilege for right in rights)
+            yield Statement(f"GRANT {listed} ON {self._where(rights[0], standing)} TO {_holder(rights[0])}", (*rights,))
+        owned = [fact for fact in facts if isinstance(fact, Owns)]
+        for thing in sorted(owned, key=lambda fact: (fact.database, fact.kind != "SCHEMA", fact)):
+            where = quote(self.backend, thing.database, *([thing.name] if thing.name else []))
+            yield Statement(f"ALTER {thing.kind} {where} OWNER TO {_role(thing.owner)}", (thing,))
+        for acting in sorted(fact for fact in facts if isinstance(fact, Acts)):
+            yield Statement(
+                f"ALTER ROLE {_role(acting.login)} IN DATABASE {quote(self.backend, standing.database)} "
+                f"SET role = {_text(acting.role)}",
+                (acting,),
+            )
+        for future in sorted(fact for fact in facts if isinstance(fact, FutureRight)):
+            yield Statement(
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {_role(future.owner)} "
+                f"GRANT {future.privilege} ON {future.kind} TO {_to(future.holder)}",
+                (future,),
+            )
+        for rights in grouped([f for f in facts if isinstance(f, Right) and f.database]).values():
+            yield Statement(
+                f"GRANT {_listed(rights)} ON {self._where(rights[0], standing)} TO {_holder(rights[0])}", (*rights,)
+            )
+
+    def revokes(self, facts: Collection[Fact], standing: Standing) -> Iterator[Statement]:
+        for rights in grouped([fact for fact in facts if isinstance(fact, Right)]).values():
+            whole = {(r.privilege, r.column) for r in rights}
+            for passing in (False, True):
+                # Taking back a right takes back the option to pass it on, too.
+                some = [
+                    r
+                    for r in rights
+                    if r.privilege.startswith(_PASSING) is passing
+                    and not (passing and (r.privilege.removeprefix(_PASSING), r.column) in whole)
+                ]
+                if some:
+                    plain = [_without_option(right) for right in some]
+                    listed = (_PASSING if passing else "") + _listed(plain)
+                    where, holder = self._where(some[0], standing), _holder(some[0])
+                    yield Statement(f"REVOKE {listed} ON {where} FROM {holder} CASCADE", tuple(some), revokes=True)
+        for future in sorted(fact for fact in facts if isinstance(fact, FutureRight)):
+            yield Statement(
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {_role(future.owner)} "
+                f"REVOKE {future.privilege} ON {future.kind} FROM {_to(future.holder)}",
+                (future,),
+                revokes=True,
+            )
+        for acting in sorted(fact for fact in facts if isinstance(fact, Acts)):
+            database = quote(self.backend, standing.database)
+            sql = f"ALTER ROLE {_role(acting.login)} IN DATABASE {database} RESET role"
+            yield Statement(sql, (acting,), revokes=True)
+        members = {fact for fact in facts if isinstance(fact, Member)}
+        for member in sorted(members):
+            if member.admin and Member(member.role, member.member) in members:
+                continue
+            option = "ADMIN OPTION FOR " if member.admin else ""
+            sql = f"REVOKE {option}{_role(member.role)} FROM {_role(member.member)}"
+            by = standing.grantors.get(member, ())
+            if postgresql_version(self.connection) >= 16 and by:
+                for grantor in by:
+                    yield Statement(f"{sql} GRANTED BY {_role(grantor)} CASCADE", (member,), revokes=True)
+            else:
+                yield Statement(sql, (member,), revokes=True)
+        for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
+            yield Statement(f"ALTER ROLE {_role(maker.login)} NOCREATEROLE", (maker,), revokes=True)
+        for role in sorted(fact for fact in facts if isinstance(fact, Role)):
+            yield Statement(f"DROP ROLE IF EXISTS {_role(role.name)}", (role,), revokes=True)
+
+    def _where(self, right: Right, standing: Standing) -> str:
+        if right.table:
+            return f"TABLE {quote(self.backend, right.database, right.table)}"
+        if right.database:
+            return f"SCHEMA {quote(self.backend, right.database)}"
+        return f"DATABASE {quote(self.backend, standing.database)}"
+
+    # --- Accounts ----------------------------------------------------------------------------------------------------
+
+    def new_password(self, login: str, mark: Mark) -> str:
+        password = secrets.token_urlsafe(18)
+        verifier = scram_verifier(self.connection, login, password)
+        self._rows(f"CREATE ROLE {_role(login)} LOGIN PASSWORD {_text(verifier)}")
+        self._rows(f"COMMENT ON ROLE {_role(login)} IS {_comment(mark)}")
+        return password
+
+    def hand_over(self, login: str) -> None:
+        """Do nothing: whoever made the account did so in a transaction."""
+
+
+def _both(right: Right, passing: bool) -> set[Right]:
+    """Give a right and, where it can be passed on, the right to that."""
+    option = Right(right.holder, _PASSING + right.privilege, right.database, right.table, right.column)
+    return {right, option} if passing else {right}
+
+
+def _without_option(right: Right) -> Right:
+    privilege = right.privilege.removeprefix(_PASSING)
+    return Right(right.holder, privilege, right.database, right.table, right.column)
+
+
+def _listed(rights: list[Right]) -> str:
+    """Give privileges as a statement lists them, those on columns with the names of these."""
+    whole, columns = list[str](), dict[str, list[str]]()
+    for right in rights:
+        if right.column:
+            columns.setdefault(right.privilege, []).append(quote("postgresql", right.column))
+        else:
+            whole.append(right.privilege)
+    return ", ".join([*whole, *(f"{name} ({', '.join(names)})" for name, names in columns.items())])
+
+
+def _role(name: str) -> str:
+    return quote("postgresql", name)
+
+
+def _to(holder: str) -> str:
+    return PUBLIC if holder == PUBLIC else _role(holder)
+
+
+def _holder(right: Right) -> str:
+    return _to(right.holder)
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _comment(mark: Mark) -> str:
+    """Give the comment that a role of ours has: JSON, which also people read."""
+    content = {"managed_by": mark.pipeline, "environment": mark.environment, "role": mark.role}
+    return _text(json.dumps({key: value for key, value in content.items() if value}))
+
+
+def _mark(comment: str | None) -> Mark | None:
+    try:
+        content = json.loads(comment or "")
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or not content.get("managed_by"):
+        return None
+    words = {key: str(content.get(key) or "") for key in ("environment", "role")}
+    return Mark(str(content["managed_by"]), **words, new=bool(content.get("new")))

@@ -1,0 +1,295 @@
+"""Who may do what on a server, as values that can be wanted, found and compared, and the statements between them.
+
+A server gives a :class:`Standing`: what of it is ours, what others have, which tables there are. What is wanted is
+another set of the same values; nothing here knows why.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+#: Database (on PostgreSQL a schema) and table on the server.
+Place = tuple[str, str]
+
+#: What lets a holder pass a right on.
+GRANT_OPTION = "GRANT OPTION"
+
+#: Whom PostgreSQL means by everybody.
+PUBLIC = "PUBLIC"
+
+
+@dataclass(frozen=True, order=True)
+class Role:
+    """A role of ours is there."""
+
+    name: str
+
+
+@dataclass(frozen=True, order=True)
+class Login:
+    """An account is there."""
+
+    name: str
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """A role is given to an account or to another role; with ``admin`` the right to give it to others, on its own."""
+
+    role: str
+    member: str
+    admin: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Default:
+    """A role is active from the beginning of each session of an account (MySQL)."""
+
+    role: str
+    member: str
+
+
+@dataclass(frozen=True, order=True)
+class Acts:
+    """An account is a role from the beginning of each session in this database (PostgreSQL)."""
+
+    login: str
+    role: str
+
+
+@dataclass(frozen=True, order=True)
+class MakesRoles:
+    """An account may make others (PostgreSQL, where no role passes that on)."""
+
+    login: str
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """A privilege of a role or an account.
+
+    Parameters
+    ----------
+    holder : str
+        The role or account; on MySQL one for any host, or ``name@host``.
+    privilege : str
+        As the server calls it. On PostgreSQL, what may be passed on is a further ``GRANT OPTION FOR …``.
+    database : str
+        The database of MySQL or the schema of PostgreSQL. Empty for what holds on the whole server of MySQL, or on the
+        database of PostgreSQL itself.
+    table, column : str
+        Empty for a right on everything in it.
+    verbatim : bool
+        Whether ``database`` is a pattern, as MySQL has written it down, and not the name of one.
+    """
+
+    holder: str
+    privilege: str
+    database: str = ""
+    table: str = ""
+    column: str = ""
+    verbatim: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class FutureRight:
+    """What a holder gets on whatever an owner makes (PostgreSQL); ``kind`` is ``SCHEMAS`` or ``TABLES``."""
+
+    owner: str
+    holder: str
+    privilege: str
+    kind: str
+
+
+@dataclass(frozen=True, order=True)
+class Owns:
+    """Something belongs to a role (PostgreSQL); ``kind`` is ``SCHEMA``, ``TABLE`` or ``TYPE``, ``name`` empty for the
+    first.
+    """
+
+    owner: str
+    database: str
+    name: str
+    kind: str
+
+
+Fact: TypeAlias = Role | Login | Member | Default | Acts | MakesRoles | Right | FutureRight | Owns
+
+
+@dataclass(frozen=True)
+class Table:
+    """What rights depend on of a table: the names of its columns, in their order, and of its primary key's."""
+
+    columns: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a pipeline and of what stands upstream of it.
+
+    Parameters
+    ----------
+    tables : mapping
+        Every table of the pipeline's databases, hidden ones too.
+    parents : collection of (Place, Place)
+        Child and parent of every foreign key, as far as it leads upstream.
+    """
+
+    tables: Mapping[Place, Table] = field(default_factory=dict)
+    parents: Collection[tuple[Place, Place]] = ()
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a role or account of ours is marked with.
+
+    Parameters
+    ----------
+    pipeline : str
+        Whose it is.
+    environment, role : str
+        Of which it is the role; empty for an account.
+    new : bool
+        Whether it is an account whose password nobody has been given yet.
+    """
+
+    pipeline: str
+    environment: str = ""
+    role: str = ""
+    new: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How rights stand on a server.
+
+    Parameters
+    ----------
+    facts : frozenset
+        What our roles and the accounts that were asked for have, and what others have in the pipeline's databases.
+    marks : mapping
+        By name of a role or account, what it is marked with.
+    names : frozenset of str
+        Every role and account of the server.
+    superusers : frozenset of str
+        Accounts that may do anything.
+    tables : Tables
+        What rights depend on.
+    orphans : frozenset of Right
+        Those among the facts whose table is not there (MySQL).
+    literal : bool
+        Whether MySQL takes names of databases literally (``partial_revokes``).
+    user : str
+        The account that looks.
+    database : str
+        The database of PostgreSQL.
+    grantors : mapping
+        Who gave a role to a member, where it has to be taken back in their name (PostgreSQL).
+    """
+
+    facts: frozenset[Fact] = frozenset()
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    superusers: frozenset[str] = frozenset()
+    tables: Tables = field(default_factory=Tables)
+    orphans: frozenset[Right] = frozenset()
+    literal: bool = False
+    user: str = ""
+    database: str = ""
+    grantors: Mapping[Member, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement, and what is so when it has run or, where it takes something back, no longer so."""
+
+    sql: str
+    facts: tuple[Fact, ...]
+    revokes: bool = False
+
+
+class Server(ABC):
+    """The rights on a server.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        An administrator's.
+    """
+
+    backend: str
+    #: How long the name of a role may be.
+    longest: int
+
+    def __init__(self, connection: dj.Connection) -> None:
+        self.connection = connection
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        cursor = self.connection.query(query, args=values or None, reconnect=False)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    @abstractmethod
+    def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
+        """Read how rights stand, with nine queries of the catalogue at most.
+
+        Parameters
+        ----------
+        databases : collection of str
+            The pipeline's, on the server; they need not be there.
+        logins : collection of str
+            The accounts that are asked for.
+        pipeline : str
+            Whose marks make something ours.
+
+        Raises
+        ------
+        PipelineError
+            If this account may not see the rights of others.
+        """
+
+    @abstractmethod
+    def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
+        """Give the statements that make facts so, in the order in which they can run."""
+
+    @abstractmethod
+    def revokes(self, facts: Collection[Fact], standing: Standing) -> Iterator[Statement]:
+        """Give the statements that make facts no longer so."""
+
+    @abstractmethod
+    def new_password(self, login: str, mark: Mark) -> str:
+        """Make an account that cannot log in yet, and give its password, which is in no statement.
+
+        Where that was done before and interrupted, the account gets another one.
+        """
+
+    @abstractmethod
+    def hand_over(self, login: str) -> None:
+        """Let an account log in, once its password is in the hands of somebody."""
+
+
+def upstream(tables: Tables, databases: Collection[str]) -> set[str]:
+    """Give the databases that foreign keys of some lead to, however many schemas away, but for these themselves."""
+    found, left = set(databases), list(databases)
+    parents: dict[str, set[str]] = {}
+    for (child, _), (parent, _) in tables.parents:
+        parents.setdefault(child, set()).add(parent)
+    while left:
+        new = parents.get(left.pop(), set()) - found
+        found |= new
+        left += new
+    return found - set(databases)
+
+
+def grouped(rights: Collection[Right]) -> dict[tuple[str, str, str, bool], list[Right]]:
+    """Give rights by holder, database, table and whether the database is a pattern."""
+    found: dict[tuple[str, str, str, bool], list[Right]] = {}
+    for right in sorted(rights):
+        found.setdefault((right.holder, right.database, right.table, right.verbatim), []).append(right)
+    return found
