@@ -14,11 +14,8 @@ from .base import Dialect
 from .constraints import Names
 from .mysql.accounts import MySQLAccounts
 from .mysql.dialect import MySQL
-<<<<<<< HEAD
-from .postgresql.accounts import PostgreSQLAccounts
-=======
 from .mysql.rights import MySQLRights
->>>>>>> access
+from .postgresql.accounts import PostgreSQLAccounts
 from .postgresql.dialect import PostgreSQL
 from .postgresql.rights import PostgreSQLRights
 from .rights import Server
@@ -34,15 +31,14 @@ def dialect_of(connection: dj.Connection) -> type[Dialect]:
     return dialect_called(connection.adapter.backend)
 
 
-<<<<<<< HEAD
 def accounts_of(connection: dj.Connection) -> Accounts:
     """Give the accounts of a connection's server, as its account sees them."""
     return {"mysql": MySQLAccounts, "postgresql": PostgreSQLAccounts}[connection.adapter.backend](connection)
-=======
+
+
 def rights_of(connection: dj.Connection) -> Server:
     """Give the rights on a connection's server, as its account sees them."""
     return {"mysql": MySQLRights, "postgresql": PostgreSQLRights}[connection.adapter.backend](connection)
->>>>>>> access
 
 
 def dialect_called(backend: str) -> type[Dialect]:
