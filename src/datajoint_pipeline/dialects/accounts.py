@@ -114,6 +114,15 @@ class Accounts(ABC):
             )
 
 
+def unended(login: str, sessions: int, right: str) -> PipelineError:
+    """Give the error for an account that is locked while its sessions go on."""
+    return PipelineError(
+        f"{login} is locked, but {sessions} of its sessions could not be ended.",
+        f"Your account lacks {right}. What the account has open goes on.",
+        "Have an administrator of the server run the same command.",
+    )
+
+
 def refuse_definer(login: str, objects: list[str]) -> None:
     """Raise where something on MySQL runs with the rights of an account and would fail without it."""
     if objects:

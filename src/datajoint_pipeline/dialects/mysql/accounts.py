@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import PipelineError
 from ...quoting import quoted
-from ..accounts import Accounts, Removal, refuse_definer
+from ..accounts import Accounts, Removal, refuse_definer, unended
 
 #: Where the server writes down accounts, and the columns that name them.
 _TABLES = {
@@ -33,6 +33,9 @@ UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_n
 
 #: No such thread: it ended by itself.
 _GONE = 1094
+
+#: Whose thread it is may be ended by others only with a right.
+_NOT_YOURS = 1095
 
 
 class MySQLAccounts(Accounts):
@@ -64,6 +67,7 @@ class MySQLAccounts(Accounts):
     def lock(self, login: str) -> int:
         self.require(login, "lock")
         self._refuse_namesakes(login)
+        self._sessions(login)  # before anything is changed: whoever locks has to see them
         self._rows(f"ALTER USER {self._account(login)} ACCOUNT LOCK")  # which open sessions do not feel
         return self._end_sessions(login)
 
@@ -108,7 +112,11 @@ class MySQLAccounts(Accounts):
         return bool(self._rows(query, login)[0][0])
 
     def _sessions(self, login: str) -> list[int]:
-        query = "SELECT id FROM performance_schema.processlist WHERE user = %s AND id <> CONNECTION_ID()"
+        # The list of processes shows only one's own to whoever lacks a right; this one refuses.
+        query = (
+            "SELECT processlist_id FROM performance_schema.threads "
+            "WHERE processlist_user = %s AND processlist_id <> CONNECTION_ID()"
+        )
         return [int(row[0]) for row in self._rows(query, login)]
 
     def _end_sessions(self, login: str) -> int:
@@ -118,6 +126,8 @@ class MySQLAccounts(Accounts):
             try:
                 self._rows(f"KILL CONNECTION {number}")
             except Exception as error:
+                if error.args[:1] == (_NOT_YOURS,):
+                    raise unended(login, len(sessions), "CONNECTION_ADMIN") from error
                 if error.args[:1] != (_GONE,):
                     raise
         return len(sessions)

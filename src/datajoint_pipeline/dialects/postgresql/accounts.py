@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from ...errors import PipelineError
@@ -54,16 +55,21 @@ class PostgreSQLAccounts(Accounts):
 
     def remove(self, login: str, heir: str) -> Removal:
         self.require(login, "remove")
-        for role in (login, heir):
-            self._join(role)
+        if not self.exists(heir):
+            raise PipelineError(
+                f"There is no role {heir} on this server.",
+                "It is to get what the account owns. Nothing was changed.",
+                "Run access apply first.",
+            )
         ended = self.lock(login)
         databases = [str(row[0]) for row in self._rows(_DATABASES, login)]
-        for database in databases:
-            with closing(connections.beside(self.connection, database)) as other, other.cursor() as cursor:
-                # In one transaction: what it owned belongs to the heir, or still to the account.
-                cursor.execute(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
-                cursor.execute(f"DROP OWNED BY {self._role(login)}")
-                other.commit()
+        with self._member_of(login), self._member_of(heir):
+            for database in databases:
+                with closing(connections.beside(self.connection, database)) as other, other.cursor() as cursor:
+                    # In one transaction: what it owned belongs to the heir, or still to the account.
+                    cursor.execute(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
+                    cursor.execute(f"DROP OWNED BY {self._role(login)}")
+                    other.commit()
         self._rows(f"DROP ROLE {self._role(login)}")
         return Removal(ended, tuple(databases))
 
@@ -82,17 +88,19 @@ class PostgreSQLAccounts(Accounts):
                 found.append(f"{what}: {count} {'row' if count == 1 else 'rows'}")
         return found + [f"session {number}" for number in self._sessions(login)]
 
-    def _join(self, role: str) -> None:
-        """Become a member of a role, as whoever gives away what it owns has to be."""
-        if not self.exists(role):
-            raise PipelineError(
-                f"There is no role {role} on this server.",
-                "It is to get what the account owns. Nothing was changed.",
-                "Run access apply first.",
-            )
+    @contextmanager
+    def _member_of(self, role: str) -> Iterator[None]:
+        """Have the rights of a role for a while, as whoever gives away what it owns, or ends its sessions, has to."""
         if self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", role)[0][0]:
+            yield
             return
-        self._rows(f"GRANT {self._role(role)} TO {self._role(self.own())}")
+        own = self._role(self.own())
+        self._rows(f"GRANT {self._role(role)} TO {own}")
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # a session that was lost
+                self._rows(f"REVOKE {self._role(role)} FROM {own}")
 
     def _sessions(self, login: str) -> list[int]:
         query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
@@ -101,8 +109,11 @@ class PostgreSQLAccounts(Accounts):
     def _end_sessions(self, login: str) -> int:
         """End the sessions of an account, which opens no new ones; give how many these were."""
         sessions = self._sessions(login)
-        for number in sessions:
-            self._rows("SELECT pg_catalog.pg_terminate_backend(%s, %s)", number, _PATIENCE)
+        if not sessions:
+            return 0
+        with self._member_of(login):
+            for number in sessions:
+                self._rows("SELECT pg_catalog.pg_terminate_backend(%s, %s)", number, _PATIENCE)
         return len(sessions)
 
     def _role(self, name: str) -> str:
