@@ -98,15 +98,15 @@ class Accounts(ABC):
     def own(self) -> str:
         """Give the account that asks."""
 
-    def require(self, login: str, action: str) -> None:
-        """Raise where there is no such account, or where it is the one that asks."""
+    def require(self, login: str, action: str = "") -> None:
+        """Raise where there is no such account, or where it is the one that asks and the action would end it."""
         if not self.exists(login):
             raise PipelineError(
                 f"There is no account {login} on this server.",
                 "Nothing was changed.",
                 "Look at the names in access.toml; access apply makes the accounts that are missing.",
             )
-        if login == self.own():
+        if action and login == self.own():
             raise PipelineError(
                 f"You work as {login} yourself.",
                 f"To {action} it would end this very session half-way. Nothing was changed.",

@@ -48,7 +48,7 @@ class MySQLAccounts(Accounts):
         return bool(self._rows("SELECT 1 FROM mysql.user WHERE user = %s AND host = '%%'", login))
 
     def rotate(self, login: str) -> str:
-        self.require(login, "rotate")
+        self.require(login)
         if self._has_old(login):
             raise PipelineError(
                 f"{login} has an old password that is still valid.",
@@ -59,7 +59,7 @@ class MySQLAccounts(Accounts):
         return str(rows[0][2])
 
     def discard(self, login: str) -> bool:
-        self.require(login, "change")
+        self.require(login)
         had = self._has_old(login)
         self._rows(f"ALTER USER {self._account(login)} DISCARD OLD PASSWORD")
         return had
@@ -72,7 +72,7 @@ class MySQLAccounts(Accounts):
         return self._end_sessions(login)
 
     def unlock(self, login: str) -> None:
-        self.require(login, "unlock")
+        self.require(login)
         self._rows(f"ALTER USER {self._account(login)} ACCOUNT UNLOCK")
 
     def remove(self, login: str, heir: str) -> Removal:

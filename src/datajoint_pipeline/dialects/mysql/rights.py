@@ -273,7 +273,7 @@ class MySQLRights(Server):
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
-    def new_password(self, login: str, mark: Mark) -> str:
+    def new_password(self, login: str, mark: Mark, keeper: str) -> str:
         account = _account(login)
         there = self._rows("SELECT 1 FROM mysql.user WHERE user = %s AND host = '%%'", login)
         verb = f"ALTER USER {account}" if there else f"CREATE USER {account}"

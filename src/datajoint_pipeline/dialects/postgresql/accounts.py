@@ -33,7 +33,7 @@ class PostgreSQLAccounts(Accounts):
         return bool(self._rows("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", login))
 
     def rotate(self, login: str) -> str:
-        self.require(login, "rotate")
+        self.require(login)
         password = secrets.token_urlsafe(18)
         verifier = connections.scram_verifier(self.connection, login, password)
         role = self._role(login).replace("%", "%%")  # a value is put in
@@ -41,7 +41,7 @@ class PostgreSQLAccounts(Accounts):
         return password
 
     def discard(self, login: str) -> bool:
-        self.require(login, "change")
+        self.require(login)
         return False  # there is only ever one password
 
     def lock(self, login: str) -> int:
@@ -50,7 +50,7 @@ class PostgreSQLAccounts(Accounts):
         return self._end_sessions(login)
 
     def unlock(self, login: str) -> None:
-        self.require(login, "unlock")
+        self.require(login)
         self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
 
     def remove(self, login: str, heir: str) -> Removal:
