@@ -174,7 +174,9 @@ class _Run:
     def _account(self, login: str) -> None:
         server = self.where.server
         mark = Mark(self.where.names.pipeline)
-        password = server.new_password(login, mark)
+        names, access = self.where.names, self.where.access
+        is_admin = access.with_role(names.environment).get(login) == "admin"  # a role cannot keep its own members
+        password = server.new_password(login, mark, "" if is_admin else names.of("admin"))
         self.hand(login, password)
         server.hand_over(login)
         self.accounts.append(login)

@@ -41,7 +41,7 @@ EVERYTHING = (
 )
 
 #: What an admin of MySQL needs on the whole server to make accounts and to give roles to them.
-_ADMINISTRATION = ("CREATE USER", "ROLE_ADMIN")
+_ADMINISTRATION = ("CREATE USER", "ROLE_ADMIN", "CONNECTION_ADMIN")
 
 Reasons = dict[Fact, str]
 
@@ -253,8 +253,9 @@ def _changing(names: Names, databases: Mapping[str, str], tables: Tables) -> Ite
     for database in databases.values():
         yield Right(admin, GRANT_OPTION, database), "an admin gives these rights to roles"
     for privilege in _ADMINISTRATION:
-        yield Right(admin, privilege), "an admin makes accounts and gives them roles"
+        yield Right(admin, privilege), "an admin makes accounts, gives them roles, and ends their sessions"
     yield Right(admin, "SELECT", "mysql"), "an admin compares what is written down with what the server has"
+    yield Right(admin, "SELECT", "performance_schema"), "an admin sees the sessions of an account, to end them"
 
 
 def _owning(names: Names, databases: Mapping[str, str], tables: Tables) -> Iterator[tuple[Fact, str]]:

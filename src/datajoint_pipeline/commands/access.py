@@ -28,7 +28,7 @@ def plan(pipeline: Pipeline, environment: Environment) -> AccessPlan:
     PipelineError
         If ``access.toml`` has mistakes, the environment has no accounts, or this account may not see those of others.
     """
-    return applying.plan(_where(pipeline, environment))
+    return applying.plan(place(pipeline, environment))
 
 
 def apply(
@@ -59,18 +59,29 @@ def apply(
         As :func:`plan`; or if a statement is refused.
     """
     require_explicit(pipeline.project, environment, "access apply")
-    root = pipeline.project.root
+    return applying.apply(place(pipeline, environment, warn), show or keeping(pipeline.project.root), report)
+
+
+def keeping(root: Path) -> Hand:
+    """Give what writes the password of an account to a file that only you can read."""
 
     def keep(login: str, password: str) -> None:
         path = password_file(root, login)
         path.parent.parent.mkdir(mode=0o700, exist_ok=True)
         credentials.write(path.parent, path.name, password)
 
-    return applying.apply(_where(pipeline, environment, warn), show or keep, report)
+    return keep
+
+
+def refuse_unwritable(root: Path) -> None:
+    """Raise where no password could be written, before the server is told of a new one that would then be lost."""
+    trial = " trial"  # no account's name begins so
+    keeping(root)(trial, "x" * 64)
+    password_file(root, trial).unlink()
 
 
 def password_file(root: Path, login: str) -> Path:
-    """Give the file that an account's first password is written to, whatever characters its name has."""
+    """Give the file that an account's password is written to, whatever characters its name has."""
     return root / ".secrets" / FOLDER / quote(login, safe="")
 
 
@@ -84,7 +95,7 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
         return ""
     command = f"{pipeline.project.program} --env {environment.name} access"
     try:
-        where = _where(pipeline, environment)
+        where = place(pipeline, environment)
         found = applying.plan(where) if where.access.accounts else None
     except PipelineError as error:
         return f"{error.what} See {command} plan." if model.FILE in error.what else ""
@@ -95,7 +106,8 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
     return f"Rights: {words}. Run {command} apply."
 
 
-def _where(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
+def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
+    """Give the pipeline on a server, and what ``access.toml`` says."""
     project = pipeline.project
     if environment.embedded:
         raise PipelineError(

@@ -9,10 +9,13 @@ from ..errors import PipelineError
 from ..internals.connection import postgresql_version
 from ..operations.structure import Tables
 from ..schema.model import TableName
+from .accounts import Accounts
 from .base import Dialect
 from .constraints import Names
+from .mysql.accounts import MySQLAccounts
 from .mysql.dialect import MySQL
 from .mysql.rights import MySQLRights
+from .postgresql.accounts import PostgreSQLAccounts
 from .postgresql.dialect import PostgreSQL
 from .postgresql.rights import PostgreSQLRights
 from .rights import Server
@@ -26,6 +29,11 @@ _DIALECTS: dict[str, type[Dialect]] = {dialect.backend: dialect for dialect in (
 def dialect_of(connection: dj.Connection) -> type[Dialect]:
     """Give the dialect of a connection's server."""
     return dialect_called(connection.adapter.backend)
+
+
+def accounts_of(connection: dj.Connection) -> Accounts:
+    """Give the accounts of a connection's server, as its account sees them."""
+    return {"mysql": MySQLAccounts, "postgresql": PostgreSQLAccounts}[connection.adapter.backend](connection)
 
 
 def rights_of(connection: dj.Connection) -> Server:

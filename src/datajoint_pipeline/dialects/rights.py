@@ -265,10 +265,11 @@ class Server(ABC):
         """Give the statements that make facts no longer so."""
 
     @abstractmethod
-    def new_password(self, login: str, mark: Mark) -> str:
+    def new_password(self, login: str, mark: Mark, keeper: str) -> str:
         """Make an account that cannot log in yet, and give its password, which is in no statement.
 
-        Where that was done before and interrupted, the account gets another one.
+        Where that was done before and interrupted, the account gets another one. On PostgreSQL, whoever has the role
+        ``keeper`` may change the account from then on; empty for nobody but who made it.
         """
 
     @abstractmethod

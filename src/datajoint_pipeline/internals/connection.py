@@ -116,6 +116,14 @@ def scram_verifier(connection: dj.Connection, account: str, password: str) -> st
     return str(encrypt_password(password, account, connection._conn, "scram-sha-256"))
 
 
+def beside(connection: dj.Connection, database: str) -> Any:
+    """Open the driver's connection to another database of a server of PostgreSQL, as the account that logged in."""
+    import psycopg2
+
+    info = connection._conn.info
+    return psycopg2.connect(**{**info.dsn_parameters, "password": info.password, "dbname": database})
+
+
 @contextmanager
 def downloads(connection: dj.Connection) -> Iterator[None]:
     """Give DataJoint an empty folder of its own for files that it fetches, so that they keep their names."""

@@ -92,7 +92,7 @@ class MySQLRights(Server):
         ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
         facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
         facts |= {Login(name) for name in logins if name in names and not (name in marks and marks[name].new)}
-        known = {*databases, *upstream(tables, databases), "mysql"}
+        known = {*databases, *upstream(tables, databases), "mysql", "performance_schema"}
         spelled = {self.spelled(name, literal=bool(literal)): name for name in known}
         watched = {name.lower() for name in databases}
         for holder, database, *given in database_rows:
@@ -273,7 +273,7 @@ class MySQLRights(Server):
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
-    def new_password(self, login: str, mark: Mark) -> str:
+    def new_password(self, login: str, mark: Mark, keeper: str) -> str:
         account = _account(login)
         there = self._rows("SELECT 1 FROM mysql.user WHERE user = %s AND host = '%%'", login)
         verb = f"ALTER USER {account}" if there else f"CREATE USER {account}"

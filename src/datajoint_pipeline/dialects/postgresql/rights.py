@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from ...internals.connection import postgresql_version, scram_verifier
 from ...quoting import quote
@@ -206,10 +207,10 @@ class PostgreSQLRights(Server):
         for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
             yield Statement(f"ALTER ROLE {_role(maker.login)} CREATEROLE", (maker,))
         members = {fact for fact in facts if isinstance(fact, Member)}
-        for member in sorted(members):
+        for member in sorted(members, key=lambda fact: (not fact.admin, fact)):
             plain = Member(member.role, member.member)
             if member.admin or Member(member.role, member.member, admin=True) not in members:
-                option = " WITH ADMIN OPTION" if member.admin else ""
+                option = " WITH ADMIN OPTION" if member.admin else self._giver(member, marks)
                 sql = f"GRANT {_role(member.role)} TO {_role(member.member)}{option}"
                 yield Statement(sql, tuple({plain, member} & members))
         for rights in grouped([f for f in facts if isinstance(f, Right) and not f.database]).values():
@@ -235,6 +236,19 @@ class PostgreSQLRights(Server):
             yield Statement(
                 f"GRANT {_listed(rights)} ON {self._where(rights[0], standing)} TO {_holder(rights[0])}", (*rights,)
             )
+
+    def _giver(self, member: Member, marks: Mapping[str, Mark]) -> str:
+        """Have a role that an account gets given by the role of admins, so that every admin can take it back.
+
+        Since 16 only whoever gave it can do that, and otherwise that would be the administrator of the server.
+        """
+        own = marks.get(member.role)
+        if own is None or own.role == "admin" or postgresql_version(self.connection) < 16:
+            return ""
+        if member.member in marks and marks[member.member].role:
+            return ""  # a role of ours, which stays
+        admins = (name for name, mark in marks.items() if mark == replace(own, role="admin"))
+        return next((f" GRANTED BY {_role(name)}" for name in admins), "")
 
     def revokes(self, facts: Collection[Fact], standing: Standing) -> Iterator[Statement]:
         for rights in grouped([fact for fact in facts if isinstance(fact, Right)]).values():
@@ -292,10 +306,12 @@ class PostgreSQLRights(Server):
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
-    def new_password(self, login: str, mark: Mark) -> str:
+    def new_password(self, login: str, mark: Mark, keeper: str) -> str:
         password = secrets.token_urlsafe(18)
         verifier = scram_verifier(self.connection, login, password)
         self._rows(f"CREATE ROLE {_role(login)} LOGIN PASSWORD {_text(verifier)}")
+        if keeper and postgresql_version(self.connection) >= 16:  # before, who makes roles may change any
+            self._rows(f"GRANT {_role(login)} TO {_role(keeper)} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
         self._rows(f"COMMENT ON ROLE {_role(login)} IS {_comment(mark)}")
         return password
 

@@ -1,0 +1,126 @@
+"""Accounts of PostgreSQL: a password that no log sees, a lock that ends sessions, an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+
+from ...errors import PipelineError
+from ...internals import connection as connections
+from ...quoting import quoted
+from ..accounts import Accounts, Removal
+
+#: The databases in which an account owns something, or has a right on something.
+_DATABASES = """
+SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+JOIN pg_catalog.pg_database d ON d.oid = s.dbid OR (s.dbid = 0 AND d.datname = current_database())
+WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = %s AND d.datallowconn ORDER BY 1
+"""
+
+#: How long a session has to end, in milliseconds.
+_PATIENCE = 10_000
+
+
+class PostgreSQLAccounts(Accounts):
+    """The accounts of PostgreSQL."""
+
+    def own(self) -> str:
+        return connections.login(self.connection)
+
+    def exists(self, login: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", login))
+
+    def rotate(self, login: str) -> str:
+        self.require(login)
+        password = secrets.token_urlsafe(18)
+        verifier = connections.scram_verifier(self.connection, login, password)
+        role = self._role(login).replace("%", "%%")  # a value is put in
+        self._rows(f"ALTER ROLE {role} PASSWORD %s", verifier)
+        return password
+
+    def discard(self, login: str) -> bool:
+        self.require(login)
+        return False  # there is only ever one password
+
+    def lock(self, login: str) -> int:
+        self.require(login, "lock")
+        self._rows(f"ALTER ROLE {self._role(login)} NOLOGIN")  # which open sessions do not feel
+        return self._end_sessions(login)
+
+    def unlock(self, login: str) -> None:
+        self.require(login)
+        self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
+
+    def remove(self, login: str, heir: str) -> Removal:
+        self.require(login, "remove")
+        if not self.exists(heir):
+            raise PipelineError(
+                f"There is no role {heir} on this server.",
+                "It is to get what the account owns. Nothing was changed.",
+                "Run access apply first.",
+            )
+        ended = self.lock(login)
+        databases = [str(row[0]) for row in self._rows(_DATABASES, login)]
+        with self._member_of(login), self._member_of(heir):
+            for database in databases:
+                with closing(connections.beside(self.connection, database)) as other, other.cursor() as cursor:
+                    # In one transaction: what it owned belongs to the heir, or still to the account.
+                    cursor.execute(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
+                    cursor.execute(f"DROP OWNED BY {self._role(login)}")
+                    other.commit()
+        self._rows(f"DROP ROLE {self._role(login)}")
+        return Removal(ended, tuple(databases))
+
+    def traces(self, login: str) -> list[str]:
+        role = "(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s)"
+        found = [f"pg_roles: {login}"] if self.exists(login) else []
+        for what, query, values in (
+            ("pg_shdepend", f"SELECT COUNT(*) FROM pg_catalog.pg_shdepend WHERE refobjid = {role}", 1),
+            (
+                "pg_auth_members",
+                f"SELECT COUNT(*) FROM pg_catalog.pg_auth_members WHERE member = {role} OR roleid = {role}",
+                2,
+            ),
+        ):
+            if count := int(self._rows(query, *[login] * values)[0][0]):
+                found.append(f"{what}: {count} {'row' if count == 1 else 'rows'}")
+        return found + [f"session {number}" for number in self._sessions(login)]
+
+    @contextmanager
+    def _member_of(self, role: str) -> Iterator[None]:
+        """Have the rights of a role for a while, as whoever gives away what it owns, or ends its sessions, has to."""
+        if self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", role)[0][0]:
+            yield
+            return
+        own = self._role(self.own())
+        self._rows(f"GRANT {self._role(role)} TO {own}")
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # a session that was lost
+                self._rows(f"REVOKE {self._role(role)} FROM {own}")
+
+    def _sessions(self, login: str) -> list[int]:
+        query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
+        return [int(row[0]) for row in self._rows(query, login)]
+
+    def _end_sessions(self, login: str) -> int:
+        """End the sessions of an account, which opens no new ones; give how many these were."""
+        sessions = self._sessions(login)
+        if not sessions:
+            return 0
+        with self._member_of(login):
+            for number in sessions:
+                self._rows("SELECT pg_catalog.pg_terminate_backend(%s, %s)", number, _PATIENCE)
+        return len(sessions)
+
+    def _role(self, name: str) -> str:
+        return quoted(self.connection, name)
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        # Roles are the business of who logged in, not of the owner whose tables it works on.
+        with connections.as_login(self.connection):
+            cursor = self.connection.query(query, args=values or None, reconnect=False)
+            return list(cursor.fetchall()) if cursor.description else []

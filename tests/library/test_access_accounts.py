@@ -1,0 +1,136 @@
+"""A person's account as `access` keeps it: another password, a lock, the end; by an admin, on both servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import granted
+import pytest
+from conftest import Project, Server
+from living import is_sentence
+
+PREFIX = "aa_"
+
+LOGIN = granted.LOGINS["viewer"]
+
+
+@pytest.fixture(scope="module", params=["mysql", "postgresql"])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(server: Server, tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
+    """A pipeline in production whose people have their accounts; commands are an admin's from here on."""
+    own = Project(render(tmp_path_factory.mktemp("lab") / "my_pipeline"))
+    granted.lay(own, server, PREFIX)
+    granted.forget(server, PREFIX)
+    for command in (("init",), ("access", "apply")):
+        done = own.run("--env", "prod", *command)
+        assert done.code == 0, done.err
+    own.environment |= granted.account(own, "admin")
+    yield own
+    granted.forget(server, PREFIX)
+
+
+def password(lab: Project, login: str = LOGIN) -> str:
+    return lab.read(f".secrets/accounts/{quote(login, safe='')}").strip()
+
+
+def works(server: Server, login: str, secret: str) -> bool:
+    try:
+        server.connect(login, secret).close()
+    except Exception:
+        return False
+    return True
+
+
+def test_an_admin_gives_a_person_another_password(lab: Project, server: Server) -> None:
+    mysql, first = server.backend == "mysql", password(lab)
+    done = lab.run("--env", "prod", "access", "rotate", LOGIN)
+    assert done.code == 0 and password(lab) != first, done.err
+    assert password(lab) not in done.out and works(server, LOGIN, password(lab))
+    assert works(server, LOGIN, first) is mysql
+    if mysql:
+        second = password(lab)
+        refused = lab.run("--env", "prod", "access", "rotate", LOGIN)
+        assert refused.code == 1 and "old password that is still valid" in refused.err
+        is_sentence(refused)
+        assert password(lab) == second
+    void = lab.run("--env", "prod", "access", "rotate", LOGIN, "--discard", "--json")
+    assert void.json["discarded"] is mysql
+    assert not works(server, LOGIN, first) and works(server, LOGIN, password(lab))
+    shown = lab.run("--env", "prod", "access", "rotate", LOGIN, "--show-password", "--json")
+    assert works(server, LOGIN, shown.json["password"]) and shown.json["old_is_valid"] is mysql
+    lab.run("--env", "prod", "access", "rotate", LOGIN, "--discard")
+    lab.write(f".secrets/accounts/{quote(LOGIN, safe='')}", shown.json["password"])
+
+
+def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Server) -> None:
+    with closing(server.connect(LOGIN, password(lab))) as session:
+        done = lab.run("--env", "prod", "access", "lock", LOGIN)
+        assert done.out == f"{LOGIN} can log in no more; 1 session was ended.\n", done.err
+        with pytest.raises(Exception), session.cursor() as cursor:  # noqa: B017
+            cursor.execute("SELECT 1")
+    assert not works(server, LOGIN, password(lab))
+    # Nobody's rights are others for it.
+    assert lab.run("--env", "prod", "access", "check").code == 0
+    assert lab.run("--env", "prod", "access", "lock", LOGIN, "--undo").code == 0
+    assert works(server, LOGIN, password(lab))
+
+
+def test_who_is_not_of_this_pipeline_is_left_alone(lab: Project, server: Server) -> None:
+    for login, why in (
+        ("nobody_here", "is no account of this pipeline"),
+        (server.user, "is no account of this pipeline"),
+        (granted.LOGINS["admin"], "You work as"),
+    ):
+        refused = lab.run("--env", "prod", "access", "lock", login)
+        assert refused.code == 1 and why in refused.err, refused.err
+        is_sentence(refused)
+    refused = lab.run("--env", "prod", "access", "remove", LOGIN)
+    assert refused.code == 1 and "stands in access.toml" in refused.err
+    assert lab.run("access", "lock", LOGIN).code == 1  # production is not named
+    operator = granted.account(lab, "operator")
+    refused = lab.run("--env", "prod", "access", "rotate", LOGIN, **operator)
+    assert refused.code == 1, refused.out
+    is_sentence(refused)
+    assert works(server, LOGIN, password(lab))
+
+
+def test_whoever_leaves_leaves_nothing(lab: Project, server: Server) -> None:
+    before, login = lab.read("access.toml"), granted.LOGINS["developer"]
+    entry = before[before.index("[people.developer]") : before.index("[people.admin]")]
+    lab.write("access.toml", before.replace(entry, ""))
+    assert lab.run("--env", "prod", "access", "apply").code == 0
+    with closing(server.connect(login, password(lab, login))):
+        done = lab.run("--env", "prod", "access", "remove", login, "--json")
+        assert done.code == 0, done.err
+        assert done.json["sessions_ended"] == 1
+    assert not works(server, login, password(lab, login))
+    if server.backend == "mysql":
+        query = "SELECT COUNT(*) FROM {} WHERE user = 'a_b%'"
+        tables = ("mysql.user", "mysql.db", "mysql.tables_priv", "mysql.default_roles", "mysql.global_grants")
+    else:
+        query, tables = "SELECT COUNT(*) FROM {} WHERE rolname = 'a_b%'", ("pg_roles",)
+    assert [server.execute(query.format(table)) for table in tables] == [[(0,)]] * len(tables)
+    checked = lab.run("--env", "prod", "access", "check")
+    assert checked.code == 0 and login not in checked.out, checked.out
+    lab.write("access.toml", before)
+    again = lab.run("--env", "prod", "access", "apply", "--json")
+    assert [made["login"] for made in again.json["accounts"]] == [login], again.err
+
+
+def test_all_of_it_is_recorded_without_a_password(lab: Project, server: Server) -> None:
+    table = granted.quoted(server, f"{PREFIX}subject", "~access")
+    rows = server.execute(f"SELECT statements, database_user, status FROM {table} ORDER BY id")
+    said = [text for text, _, _ in rows]
+    for action in ("rotate", "rotate --discard", "lock", "lock --undo"):
+        assert any(f"access {action} {LOGIN}" in text for text in said), said
+    assert any("access remove a_b%" in text for text in said)
+    assert {status for _, _, status in rows} == {"done"}
+    assert not any(password(lab) in text for text in said)
