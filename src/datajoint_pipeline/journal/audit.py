@@ -67,34 +67,40 @@ def read(connection: dj.Connection, place: Place, given: Mapping[str, str], limi
     return sorted(found, key=lambda entry: (entry.at, entry.id))[-limit:]
 
 
-def _spans(connection: dj.Connection, place: Place) -> Iterator[tuple[Place, datetime | None, datetime | None]]:
-    """Give the places that a table has had, the last first, each with the times in which it was there.
+def _spans(connection: dj.Connection, place: Place) -> Iterator[tuple[Place, int, int | None]]:
+    """Give the places that a table has had, the last first, each with the numbers between which it was there.
 
     The name may have been another table's before.
     """
-    until: datetime | None = None
+    until: int | None = None
     while True:
-        came = [
-            (at, old if new == place else None)
-            for at, old, new in _renames(connection, place[0])
-            if place in (old, new)
-        ]
-        came = [(at, old) for at, old in came if until is None or at < until]
-        if not came:
-            yield place, None, until
+        known = [one for one in _renames(connection, place[0]) if place in (one.old, one.new)]
+        known = [one for one in known if until is None or one.id < until]
+        last = max(known, key=lambda one: one.id, default=None)
+        yield place, last.id if last else 0, until
+        if last is None or last.new != place:
             return
-        since, before = max(came, key=lambda one: one[0])
-        yield place, since, until
-        if before is None:
-            return
-        place, until = before, since
+        if last.old[0] == place[0]:
+            until = last.id
+        else:  # which the schema that it came from has recorded, too
+            same = [one for one in _renames(connection, last.old[0]) if (one.old, one.new) == (last.old, last.new)]
+            moment = last.at
+            until = min(same, key=lambda one: abs(one.at - moment)).id if same else None
+        place = last.old
 
 
-def _renames(connection: dj.Connection, database: str) -> list[tuple[datetime, Place, Place]]:
-    table = quoted(connection, database, TABLE)
-    query = f"SELECT at, old, new FROM {table} WHERE operation = '{RENAME}'"
+@dataclass(frozen=True)
+class _Rename:
+    id: int
+    at: datetime
+    old: Place
+    new: Place
+
+
+def _renames(connection: dj.Connection, database: str) -> list[_Rename]:
+    query = f"SELECT id, at, old, new FROM {quoted(connection, database, TABLE)} WHERE operation = '{RENAME}'"
     rows = connection.query(query, args=None).fetchall()
-    return [(at, _place(document(old)), _place(document(new))) for at, old, new in rows]
+    return [_Rename(number, at, _place(document(old)), _place(document(new))) for number, at, old, new in rows]
 
 
 def _place(found: Mapping[str, Any]) -> Place:
@@ -105,16 +111,15 @@ def _entries(
     connection: dj.Connection,
     place: Place,
     given: Mapping[str, str],
-    since: datetime | None,
-    until: datetime | None,
+    since: int,
+    until: int | None,
     limit: int,
 ) -> list[Entry]:
     mysql = connection.adapter.backend == "mysql"
-    parts, arguments = ["table_name = %s"], list[Any]([place[1]])
-    for sign, moment in ((">=", since), ("<=", until)):
-        if moment is not None:
-            parts.append(f"at {sign} %s")
-            arguments.append(moment)
+    parts, arguments = ["table_name = %s", "id >= %s"], list[Any]([place[1], since])
+    if until is not None:
+        parts.append("id < %s")
+        arguments.append(until)
     for name, value in given.items():
         # A name goes into a path of MySQL in quotes of its own.
         path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' if mysql else name

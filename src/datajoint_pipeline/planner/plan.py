@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from .. import server_errors
-from ..ddl import job_tables, online, recoding
+from .. import journal, server_errors
+from ..ddl import auditing, job_tables, online, recoding
 from ..ddl.build import build
 from ..dialects import constraints
 from ..dialects.steps import Probe
@@ -435,8 +435,11 @@ def add_steps(
         group.inputs.involved |= involved
         near = {name: table for name, table in now.items() if name in involved}
         dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in involved})
+        audited = auditing.found(names.tables)
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
-        made = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
+        lock = journal.called(deployment.target.lock)
+        changing = auditing.around(built.steps, dialect, audited, near, built.after, lock)
+        made = [*changing, *job_tables.steps(near, built.after, built.origins, dialect)]
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))
