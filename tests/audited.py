@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from conftest import Project, Server
+from living import ok
 
 #: Has tables audited, by their schemas and classes.
 SET = """
@@ -147,23 +146,87 @@ def told(server: Server, who: str, key: tuple[str, ...], *databases: str) -> Cou
     return found
 
 
-def run_and_kill(project: Project, seconds: float, *arguments: str, log: Path | None = None) -> int:
-    """Run a command in a process of its own, and kill it after a time; its exit code, negative where it was killed."""
-    import os
-    import signal
-    import subprocess
+def audited_now(server: Server) -> list[tuple[str, str]]:
+    """The tables that have the triggers of the audit, and nothing that keeps people out."""
+    if server.backend == "mysql":
+        query = (
+            "SELECT event_object_schema, event_object_table, GROUP_CONCAT(LEFT(trigger_name, 6)) "
+            "FROM information_schema.triggers WHERE trigger_schema LIKE 'dev_%' GROUP BY 1, 2"
+        )
+        found = server.execute(query)
+        assert all(names == "~audit,~audit,~audit" for _, _, names in found), found
+    else:
+        query = (
+            "SELECT n.nspname, c.relname, string_agg(g.tgname, ',' ORDER BY g.tgname) FROM pg_trigger g JOIN pg_class c "
+            "ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal GROUP BY 1, 2"
+        )
+        found = [row for row in server.execute(query) if row[2] != "~migrated"]
+        assert all(names == "~audit,~audit_truncate" for _, _, names in found), found
+    return sorted((database, table) for database, table, _ in found)
 
-    command = [sys.executable, "-m", "my_pipeline", *arguments]
-    runner = subprocess.Popen(
-        command,
-        cwd=project.folder,
-        env=project.variables(),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        return runner.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(runner.pid, signal.SIGKILL)
-        return runner.wait(30)
+
+#: What becomes of the table, one migration each: the edits of the module, the answers, and what it is then.
+TOUR: list[tuple[str, str, tuple[str, ...]]] = [
+    ("    name : varchar(32)", "    title : varchar(32)", ("--rename", "Animal.name=title")),
+    ("    colour = ", "    weight = null : float64\n    colour = ", ()),
+    ("    colour = ", "    size : int32\n    colour = ", ("--fill", "Animal.size=number()")),
+    ("    weight = null : float64\n", "", ("--drop", "Animal.weight")),
+    ("title : varchar(32)", "title : varchar(64)", ()),
+    ("animal_id : int32  #", "animal_no : int32  #", ("--rename", "Animal.animal_id=animal_no")),
+    ("animal_no : int32  #", "animal_no : int64  #", ()),
+    ("class Animal(", "class Beast(", ("--rename-table", "Animal=Beast")),
+]
+
+KEYS = ("animal_id", "animal_no")
+
+
+def forms() -> list[tuple[str, str, str]]:
+    """Everything that the table of the tour is ever called."""
+    tables = ("dev_life.animal", "dev_life.beast", "dev_work.beast")
+    return [(table, key, text) for table in tables for key in KEYS for text in ("name", "title")]
+
+
+def tour(project: Project, server: Server) -> None:
+    """Migrate the table over all of :data:`TOUR`; it is audited after each."""
+    for number, (old, new, answers) in enumerate(TOUR):
+        project.replace(project.module("life"), old, new)
+        if "Beast" in new:
+            project.replace(project.module("life"), "-> Animal", "-> Beast")
+            project.replace(project.module("work"), "life.Animal", "life.Beast")
+        ok(project, "revise", "-m", f"step {number}", *answers)
+        ok(project, "migrate")
+        table = "beast" if "Beast" in new else "animal"
+        assert audited_now(server) == [("dev_life", table)], (number, audited_now(server))
+
+
+def open_to(server: Server, *names: str) -> None:
+    """Let people write whatever the tables are called; rights on tables do not follow these on MySQL."""
+    if server.backend == "mysql":
+        for name in names:
+            server.execute(
+                *(f"GRANT INSERT, UPDATE, DELETE ON dev_{schema}.* TO {name}" for schema in ("life", "work"))
+            )
+
+
+_KILLED = """
+import os, signal
+import datajoint as dj
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+
+seen, query = 0, dj.Connection.query
+def counting(self, text, *arguments, **options):
+    global seen
+    ours = text.startswith(("CREATE TRIGGER", "DROP TRIGGER", "ALTER TABLE", "RENAME TABLE")) and "~audit_try" not in text
+    seen += ours
+    if ours and seen == {number}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return query(self, text, *arguments, **options)
+dj.Connection.query = counting
+run(pipeline, {command})
+"""
+
+
+def killed(project: Project, number: int, *command: str) -> None:
+    """Run a command that is killed before one of its statements on tables and triggers, if it has as many."""
+    program = _KILLED.replace("{number}", str(number)).replace("{command}", repr(list(command)))
+    project.python("-c", program)

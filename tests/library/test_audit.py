@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from audited import Writer, audit, entries, person, quoted, told
+from audited import KEYS, Writer, audit, audited_now, entries, forms, killed, open_to, person, quoted, told, tour
 from conftest import Project, Server
 from living import is_sentence, ok, rows, states
 from living import living as made
@@ -86,45 +86,12 @@ def test_what_cannot_be_audited_is_refused(living: Project, table: str, words: s
     assert refused.err.startswith(f"Error: {words}") and len(refused.err.strip().splitlines()) == 3, refused.err
 
 
-#: What becomes of the table, one migration each: the edits of the module, the answers, and what it is then.
-TOUR: list[tuple[str, str, tuple[str, ...]]] = [
-    ("    name : varchar(32)", "    title : varchar(32)", ("--rename", "Animal.name=title")),
-    ("    colour = ", "    weight = null : float64\n    colour = ", ()),
-    ("    colour = ", "    size : int32\n    colour = ", ("--fill", "Animal.size=number()")),
-    ("    weight = null : float64\n", "", ("--drop", "Animal.weight")),
-    ("title : varchar(32)", "title : varchar(64)", ()),
-    ("animal_id : int32  #", "animal_no : int32  #", ("--rename", "Animal.animal_id=animal_no")),
-    ("animal_no : int32  #", "animal_no : int64  #", ()),
-    ("class Animal(", "class Beast(", ("--rename-table", "Animal=Beast")),
-]
-
-KEYS = ("animal_id", "animal_no")
-
-
-def forms(server: Server) -> list[tuple[str, str, str]]:
-    """Everything that the table of the tour is ever called."""
-    tables = ("dev_life.animal", "dev_life.beast", "dev_work.beast")
-    return [(table, key, text) for table in tables for key in KEYS for text in ("name", "title")]
-
-
 def test_over_all_that_migrations_do_each_write_has_one_entry(living: Project, server: Server) -> None:
     audit(living, "life.animal")
-    names = ("life", "work")
     account = person(server, "ada", "dev_life", "dev_work")
-    everything(server)
-    with Writer(server, account, forms(server)) as writer:
-        for number, (old, new, answers) in enumerate(TOUR):
-            for name in names:
-                text = living.read(living.module(name))
-                if name == "life" or "Beast" in new:
-                    words = (old, new) if name == "life" else ("life.Animal", "life.Beast")
-                    living.write(living.module(name), text.replace(*words))
-                    if "Beast" in new and name == "life":
-                        living.replace(living.module(name), "-> Animal", "-> Beast")
-            ok(living, "revise", "-m", f"step {number}", *answers)
-            ok(living, "migrate")
-            told_of = [d for (d, t) in audited_now(server)]
-            assert told_of == ["dev_life"], (number, audited_now(server))
+    open_to(server, "ada")
+    with Writer(server, account, forms()) as writer:
+        tour(living, server)
         # And back to where it began.
         for name in ("work", "life"):
             ok(living, "rollback", name, "--to", "1.0.0")
@@ -135,25 +102,6 @@ def test_over_all_that_migrations_do_each_write_has_one_entry(living: Project, s
     shown = ok(living, "log", "--rows", "life.Animal", "--limit", "100000", "--json").json["rows"]
     named = [row["operation"] for row in shown if row["operation"] == "rename"]
     assert len(named) == 2 and sum(row["record"] == "~audit" for row in shown) >= sum(writer.taken.values())
-
-
-def audited_now(server: Server) -> list[tuple[str, str]]:
-    """The tables that have the triggers of the audit, and nothing that keeps people out."""
-    if server.backend == "mysql":
-        query = (
-            "SELECT event_object_schema, event_object_table, GROUP_CONCAT(LEFT(trigger_name, 6)) "
-            "FROM information_schema.triggers WHERE trigger_schema LIKE 'dev_%' GROUP BY 1, 2"
-        )
-        found = server.execute(query)
-        assert all(names == "~audit,~audit,~audit" for _, _, names in found), found
-    else:
-        query = (
-            "SELECT n.nspname, c.relname, string_agg(g.tgname, ',' ORDER BY g.tgname) FROM pg_trigger g JOIN pg_class c "
-            "ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal GROUP BY 1, 2"
-        )
-        found = [row for row in server.execute(query) if row[2] != "~migrated"]
-        assert all(names == "~audit,~audit_truncate" for _, _, names in found), found
-    return [(database, table) for database, table, _ in found]
 
 
 MOVED = """
@@ -175,7 +123,7 @@ def test_a_table_that_moves_to_another_schema_is_audited_there(living: Project, 
     ok(living, "migrate")
     audit(living, "life.note")
     account = person(server, "ada", "dev_life", "dev_work")
-    everything(server)
+    open_to(server, "ada")
     places = [("dev_life.note", "note_id", "text"), ("dev_work.note", "note_id", "text")]
     places += [("dev_work.note", "note_id", "words")]
     with Writer(server, account, places) as writer:
@@ -270,12 +218,6 @@ def test_a_trigger_of_somebody_else_is_still_named(living: Project, server: Serv
     assert f"1 trigger that names name ({named})" in " ".join(result.err.split()).replace("trigger ~", "~"), result.err
 
 
-def everything(server: Server) -> None:
-    """Let ada write whatever the tables are called; rights on tables do not follow these on MySQL."""
-    if server.backend == "mysql":
-        server.execute(*(f"GRANT INSERT, UPDATE, DELETE ON dev_{name}.* TO ada" for name in ("life", "work")))
-
-
 @pytest.mark.parametrize("way_out", [("migrate",), ("rollback", "--interrupted")])
 def test_killed_in_the_middle_nothing_is_written_unseen(
     project: Project, mysql: Server, way_out: tuple[str, ...]
@@ -284,7 +226,7 @@ def test_killed_in_the_middle_nothing_is_written_unseen(
     with made(mysql, project) as living:
         audit(living, "life.animal")
         account = person(mysql, "ada", "dev_life", "dev_work")
-        everything(mysql)
+        open_to(mysql, "ada")
         living.replace(living.module("life"), "    name : varchar(32)", "    title : varchar(32)")
         ok(living, "revise", "-m", "title", "--rename", "Animal.name=title")
         shown = ok(living, "migrate", "--sql", code=3).out
@@ -292,7 +234,7 @@ def test_killed_in_the_middle_nothing_is_written_unseen(
         assert len(statements) == 12, shown
         everyone: Counter[tuple[str, int]] = Counter()
         for turn, number in enumerate(range(1, 14, 3)):
-            with Writer(mysql, account, forms(mysql), 10_000 * (turn + 1)) as writer:
+            with Writer(mysql, account, forms(), 10_000 * (turn + 1)) as writer:
                 if number < 13:
                     killed(living, number, "migrate")
                     mysql.execute("SELECT SLEEP(0.3)")
@@ -310,27 +252,3 @@ def test_killed_in_the_middle_nothing_is_written_unseen(
             assert told(mysql, "ada", KEYS, "dev_life") == everyone
             ok(living, "rollback", "life", "--to", "1.0.0")
         mysql.execute("DROP USER ada")
-
-
-KILLED = """
-import os, signal
-import datajoint as dj
-from datajoint_pipeline.cli import run; from my_pipeline import pipeline
-
-seen, query = 0, dj.Connection.query
-def counting(self, text, *arguments, **options):
-    global seen
-    ours = text.startswith(("CREATE TRIGGER", "DROP TRIGGER", "ALTER TABLE", "RENAME TABLE")) and "~audit_try" not in text
-    seen += ours
-    if ours and seen == {number}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return query(self, text, *arguments, **options)
-dj.Connection.query = counting
-run(pipeline, {command})
-"""
-
-
-def killed(living: Project, number: int, *command: str) -> None:
-    """Run a command that is killed before one of its statements on tables and triggers."""
-    program = KILLED.replace("{number}", str(number)).replace("{command}", repr(list(command)))
-    assert living.python("-c", program).code != 0
