@@ -4,7 +4,7 @@
     uv run benchmarks/audit.py --backend mysql --kills 40
 
 Clients write by turns whatever the table is called, while migrations rename, convert, move, drop and bring it back, and
-(on MySQL, whose steps are single) while runners are killed before each of their statements. Every write that the server
+while runners are killed before one statement after the other of theirs. Every write that the server
 took must have one entry with the client's login, and no other entry may be there. Then rows are inserted, many in a
 statement and one by one, with the audit and without; and a table without it, in a schema that has it, beside one where
 nobody ever audited anything.
@@ -44,7 +44,7 @@ def main() -> None:
     problems = 0
     with started(options.backend) as (folder, servers):
         for backend, server in servers.items():
-            place = Path(shutil.copytree(folder / "my_pipeline", folder / backend))
+            place = Path(shutil.copytree(folder / "my_pipeline", folder / f"{backend}_project"))
             with living(server, Project(place)) as project:
                 audited.audit(project, "life.animal")
                 taken, lost = play(project, server, options)
@@ -60,29 +60,25 @@ def play(project: Project, server: Server, options: argparse.Namespace) -> tuple
     names = [f"client{number}" for number in range(options.clients)]
     accounts = [audited.person(server, name, "dev_life", "dev_work") for name in names]
     audited.open_to(server, *names)
-    source = project.read(project.module("life")), project.read(project.module("work"))
+    back = [("rollback", name, "--to", "1.0.0") for name in ("work", "life")]
     with ExitStack() as stack:
         writers = [
             stack.enter_context(audited.Writer(server, account, audited.forms(), 1_000_000 * (number + 1)))
             for number, account in enumerate(accounts)
         ]
-        for turn in range(options.rounds):
-            audited.tour(project, server)
-            for name in ("work", "life"):
-                ok(project, "rollback", name, "--to", "1.0.0")
-            if server.backend == "mysql" and not turn:
-                ok(project, "migrate", "work", "life", code=0)
-                for number in range(1, options.kills + 1):
-                    for name in ("work", "life"):
-                        audited.killed(project, number, "rollback", name, "--to", "1.0.0")
-                        ok(project, "migrate")
-                for name in ("work", "life"):
-                    ok(project, "rollback", name, "--to", "1.0.0")
-            for path in (project.folder / "src/my_pipeline/migrations").glob("*/*.py"):
-                path.unlink()
-            project.write(project.module("life"), source[0])
-            project.write(project.module("work"), source[1])
-            ok(project, "init")
+        audited.tour(project, server)
+        for command in back:
+            ok(project, *command)
+        for _ in range(1, options.rounds):
+            ok(project, "migrate")
+            for command in back:
+                ok(project, *command)
+        for number in range(1, options.kills + 1):
+            audited.killed(project, number, "migrate")
+            ok(project, "migrate")
+            audited.killed(project, number, *back[1])
+            for command in back:
+                ok(project, *command)
     wrong = 0
     for name, writer in zip(names, writers, strict=True):
         found = audited.told(server, name, audited.KEYS, "dev_life", "dev_work")

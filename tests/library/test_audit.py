@@ -186,6 +186,16 @@ def test_what_a_lab_runs_itself_is_audited_and_a_computed_tier_refused(living: P
     assert operations(server) == [(server.user, "update")] * 2
     assert [row[4]["weight"] for row in entries(server) if row[2] == "update"] == [1, 2]
 
+    # What the lab's own statements take off is put on again.
+    living.replace(living.module("life"), "    weight = null : float64\n", "    weight = null : float64  # in g\n")
+    ok(living, "revise", "-m", "grams")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_grams.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    gone = "DROP TRIGGER {life}.`~audit_update_animal`", 'DROP TRIGGER "~audit" ON {life}."animal"'
+    path.write_text(f"{text}    RunSQL('own', mysql={gone[0]!r}, postgresql={gone[1]!r}),\n]\n")
+    ok(living, "migrate")
+    assert audited_now(server) == [("dev_life", "animal")]
+
     living.replace(living.module("life"), "class Animal(dj.Manual)", "class Animal(dj.Imported)")
     ok(living, "revise", "-m", "imported", "--rename-table", "Animal=Animal")
     result = ok(living, "migrate", code=1)

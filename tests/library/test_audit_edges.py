@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from audited import audit, audited_now, entries, person
-from conftest import Project, Server
+from conftest import Project, Server, private_mysql
 from living import is_sentence, ok
 from living import living as made
 
@@ -124,6 +126,32 @@ def test_an_account_that_may_make_no_triggers_is_refused_before_the_first_step(p
         ok(living, "migrate", **own)
         assert audited_now(mysql) == [("dev_life", "animal")]
         mysql.execute("DROP USER runner")
+
+
+def test_a_server_with_a_binary_log_that_trusts_nobody_is_named(project: Project, tmp_path: Path) -> None:
+    if shutil.which("mysqld") is None:
+        pytest.skip("no mysqld on PATH, and this server's settings must be those of the test")
+    (tmp_path / "mysqld").mkdir()
+    with private_mysql(tmp_path / "mysqld", "--log-bin=binlog") as server, made(server, project) as living:
+        who = person(server, "runner", "dev_life", "dev_work")
+        server.execute(*(f"GRANT ALL ON dev_{name}.* TO runner" for name in ("life", "work")))
+        own = {"DJ_USER": who[0], "DJ_PASS": who[1]}
+        living.environment |= own
+        refused = audit(living, "life.animal", code=1)
+        is_sentence(refused)
+        assert "The server writes a binary log" in refused.err and "log_bin_trust_function_creators" in refused.err
+        assert audited_now(server) == []
+        server.execute("SET GLOBAL log_bin_trust_function_creators = ON")
+        audit(living, "life.animal")
+        server.execute("SET GLOBAL log_bin_trust_function_creators = OFF")
+        living.replace(living.module("life"), "    name : varchar(32)", "    title : varchar(32)")
+        ok(living, "revise", "-m", "title", "--rename", "Animal.name=title")
+        before = server.execute("SHOW CREATE TABLE dev_life.animal")
+        refused = ok(living, "migrate", code=1)
+        is_sentence(refused)
+        assert "Nothing was changed" in refused.err
+        assert server.execute("SHOW CREATE TABLE dev_life.animal") == before
+        assert audited_now(server) == [("dev_life", "animal")]
 
 
 def test_doctor_says_whether_the_server_has_an_audit_log_of_its_own(living: Project, server: Server) -> None:

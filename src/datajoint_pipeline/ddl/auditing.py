@@ -79,6 +79,19 @@ def around(
     return [*make, *first, *steps, *last]
 
 
+def again(dialect: Dialect, now: Tables) -> list[Step]:
+    """Give steps that audited tables have their triggers after, whatever the lab's own statements did to these.
+
+    Each is done already where they are there. ``now`` are the tables at that point.
+    """
+    steps = list[Step]()
+    for place in sorted(found(dialect.names.tables)):
+        name = _name(dialect, place)
+        if name in now:
+            steps += dialect.auditing.on(place, name, columns(dialect, now, now, now[name]), place)
+    return steps
+
+
 def columns(dialect: Dialect, before: Tables, after: Tables, table: Table) -> list[Column]:
     """Give the columns of a table that is one of those before or afterwards."""
     tables = after if table.name in after else before
@@ -96,7 +109,7 @@ def _refuse_computed(name: TableName, table: Table) -> None:
         raise PipelineError(
             f"{name} is audited, and would become {tier}.",
             "Rows that are computed are not audited; nothing was changed.",
-            "Take it out of audited in access.toml, say access apply, then run the command again.",
+            "Take it out of [audit] in access.toml, run access apply, then run the command again.",
         )
 
 

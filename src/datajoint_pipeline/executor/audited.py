@@ -60,7 +60,7 @@ def _refuse(deployment: Deployment, name: TableName) -> None:
         raise PipelineError(
             f"{name} cannot be audited, for there is no such table.",
             "Only a table that is in the database can have triggers.",
-            "Correct audited in access.toml, or run init or migrate first.",
+            "Correct [audit] in access.toml, or run init or migrate first.",
             exit_code=ExitCode.USAGE,
         )
     tier = table.tier if table.master is None else Table(table.master, (), ()).tier
@@ -68,7 +68,7 @@ def _refuse(deployment: Deployment, name: TableName) -> None:
         raise PipelineError(
             f"{name} cannot be audited, for it is {tier}.",
             "Its rows are computed: the _job_ columns say when and from which commit, and triggers are slow.",
-            "Take it out of audited in access.toml; name the Manual tables that it is computed from.",
+            "Take it out of [audit] in access.toml; name the Manual tables that it is computed from.",
             exit_code=ExitCode.USAGE,
         )
 

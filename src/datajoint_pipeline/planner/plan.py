@@ -419,12 +419,16 @@ def add_steps(
     recoded = {op.source for op in recodes}
     for single, part in _segments(operations):
         if single is not None:
-            for step in of_operation(deployment, single, group.migrations):
+            own = list(of_operation(deployment, single, group.migrations))
+            for step in own:
                 steps.append(step)
                 if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
                     group.conversions.append(step)  # whose values are there to be looked at
                     firing = deployment.dialect(names, group.before, now).firing(step.table, {step.conversion.source})
                     group.probes += [(step.table, probe) for probe in firing]
+            if not (isinstance(single, recoding.Recode) or all(step.changes_rows for step in own)):
+                dialect = deployment.dialect(names, now, now)
+                steps += [of_step(step, dialect) for step in auditing.again(dialect, now)]
             after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
         after = ops.apply(part, now)

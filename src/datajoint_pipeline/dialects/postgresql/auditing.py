@@ -113,12 +113,12 @@ def on(place: Place, name: TableName, columns: Iterable[Column], held: Place) ->
     rows, whole = "AFTER INSERT OR UPDATE OR DELETE", "AFTER TRUNCATE"
     return [
         Step(
-            f"CREATE TRIGGER {_q(_ROWS)} {rows} ON {full} FOR EACH ROW EXECUTE FUNCTION {function}",
+            f"CREATE OR REPLACE TRIGGER {_q(_ROWS)} {rows} ON {full} FOR EACH ROW EXECUTE FUNCTION {function}",
             (name,),
             f"audit {name}",
         ),
         Step(
-            f"CREATE TRIGGER {_q(_WHOLE)} {whole} ON {full} FOR EACH STATEMENT EXECUTE FUNCTION {function}",
+            f"CREATE OR REPLACE TRIGGER {_q(_WHOLE)} {whole} ON {full} FOR EACH STATEMENT EXECUTE FUNCTION {function}",
             (name,),
             f"audit {name} (truncate)",
         ),
