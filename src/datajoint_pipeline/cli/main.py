@@ -83,13 +83,23 @@ def check(options: Options) -> None:
     leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 
-@program.command(**example("my-pipeline --env prod log"))
+@program.command(**example("my-pipeline --env prod log --rows subject.Subject --key subject_id=7"))
+@click.option("--rows", "table", metavar="TABLE", help="Who entered, changed and computed the rows of this table.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this in their key.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="With --rows: how many, at most."
+)
 @common
-def log(options: Options) -> None:
-    """Show who changed which schema, when, how long it took, and from which commit."""
+def log(options: Options, table: str | None, key: tuple[str, ...], limit: int) -> None:
+    """Show who changed which schema, when, how long it took, and from which commit; or the same of rows."""
     from ..commands import log
     from . import render
 
+    if table is not None:
+        _log_rows(options, table, key, limit)
+        return
+    if key:
+        raise click.UsageError("--key goes with --rows TABLE.")
     environment = options.select()
     records = log.log(options.pipeline, environment)
     if options.json:
@@ -100,6 +110,23 @@ def log(options: Options) -> None:
         options.print_json({"environment": environment.name, "runs": rows})
     else:
         render.log(records)
+
+
+def _log_rows(options: Options, table: str, key: tuple[str, ...], limit: int) -> None:
+    from ..commands import rows
+    from . import render
+
+    environment = options.select()
+    found = rows.rows(options.pipeline, environment, table, key, limit)
+    if options.json:
+        # The clock of the machine that computed has a time zone that nobody recorded.
+        events = [
+            {**vars(e), "at": utc(e.at) if e.record != "_job" else e.at and e.at.isoformat()} for e in found.events
+        ]
+        document = {"environment": environment.name, "table": str(found.table), "records": found.records}
+        options.print_json({**document, "rows": events})
+    else:
+        render.rows(found)
 
 
 @program.command("add-schema", **example("my-pipeline add-schema behaviour --depends session"))

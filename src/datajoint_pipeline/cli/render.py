@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..commands.revise import Revised
+    from ..commands.rows import Rows
     from ..diff.questions import Answers, Question
     from ..errors import PipelineError
     from ..executor.archive import Manifest
@@ -121,6 +122,28 @@ def log(records: list[Record]) -> None:
             r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),
         )
     console.print(table)
+
+
+def rows(found: Rows) -> None:
+    """Print one line an event, the newest last, then which records there are and which not."""
+    from ..commands.rows import RECORDS
+
+    console = _console()
+    table = _table("when (UTC)", "what", "key", "who", "commit", "record")
+    for event in found.events:
+        when = f"{event.at:%Y-%m-%d %H:%M:%S}" if event.at else "-"
+        key = ", ".join(f"{name}={value}" for name, value in event.key.items()) or _moved(event.more)
+        parts = (when + " (its clock)" * (event.record == "_job"), event.operation, key, event.who, event.commit)
+        table.add_row(*(escape(part) or "-" for part in parts), event.record)
+    console.print(table if found.events else f"No record tells anything of these rows of {found.table}.")
+    for name, state in found.records.items():
+        words = {"there": "is there", "absent": "there is none", "denied": "this account may not read it"}[state]
+        console.print(f"{name} ({RECORDS[name]}): {words}.")
+
+
+def _moved(more: Mapping[str, Any]) -> str:
+    places = [more[side] for side in ("old", "new") if isinstance(more.get(side), dict) and "table" in more[side]]
+    return " -> ".join(f"{place.get('database')}.{place['table']}" for place in places)
 
 
 def findings(project: Project, found: list[Finding]) -> None:

@@ -19,7 +19,7 @@ from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.model import Attribute, ForeignKey, Index, Table, TableName
 from ..schema.naming import shorten, unused
 from ..schema.values import Sql
-from . import catalog
+from . import auditing, catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .conversions import Loss
 from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, Obstacles, ParentFill, Probe, Step
@@ -79,6 +79,9 @@ class Dialect(ABC):
 
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
+
+    #: The statements of the audit.
+    auditing: auditing.Statements
 
     #: Whether new tables are made before everything else where they can be: none can be made while tables are locked.
     makes_first = False

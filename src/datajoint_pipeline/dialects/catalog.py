@@ -2,8 +2,8 @@
 
 What a server tells is put into DataJoint's words: the type that DataJoint notes in a comment is the attribute's type as
 long as the column can hold it, and where a database has what DataJoint would not have declared, the model says so. An
-account that may only SELECT reads the same. Not read: triggers, privileges, row security, and whether a column is right
-for a codec that this process does not know.
+account that may only SELECT reads the same. Not read: triggers, but for those of the audit; privileges, row security,
+and whether a column is right for a codec that this process does not know.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..schema import notation
 from ..schema.model import Attribute, ForeignKey, Schema, Table, TableName, declared_indexes
+from . import auditing
 from .introspection import CatalogColumn, CatalogTable, CatalogTables, Reference
 from .introspection import Catalogue as Catalogue
+from .mysql import auditing as mysql_auditing
 from .mysql import catalog as mysql
+from .postgresql import auditing as postgresql_auditing
 from .postgresql import catalog as postgresql
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 #: The reader of either server's catalogue: ``read`` gives a :class:`Catalogue`, ``fits`` and ``native`` know its types.
 _READERS: dict[str, Any] = {"mysql": mysql, "postgresql": postgresql}
+
+#: The statements of the audit: both modules have the same functions.
+_AUDITING: dict[str, auditing.Statements] = {"mysql": mysql_auditing, "postgresql": postgresql_auditing}
 
 
 def find(connection: dj.Connection, databases: Mapping[str, str]) -> Catalogue:
@@ -38,7 +44,16 @@ def find(connection: dj.Connection, databases: Mapping[str, str]) -> Catalogue:
     """
     names = tuple(dict.fromkeys(databases.values()))
     catalogue: Catalogue = _reader(connection).read(connection, names) if names else Catalogue()
+    with_audit = [database for database, table in catalogue.tables if table == auditing.TABLE]
+    for place in auditing_of(connection).audited(connection, with_audit) if with_audit else ():
+        if place in catalogue.tables:
+            catalogue.tables[place].audited = True
     return catalogue
+
+
+def auditing_of(connection: dj.Connection) -> auditing.Statements:
+    """Give the module that has the statements of the audit for a connection's server."""
+    return _AUDITING[connection.adapter.backend]
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, Schema]:

@@ -57,6 +57,8 @@ class TableNames:
         Whether its row format takes little of a column in an index (MySQL).
     collation : str
         Of its texts (MySQL).
+    audited : bool
+        Whether its rows are audited.
     """
 
     primary_key: str = "PRIMARY"
@@ -66,6 +68,7 @@ class TableNames:
     enums: dict[str, Place] = field(default_factory=dict)
     compact: bool = False
     collation: str = ""
+    audited: bool = False
 
 
 @dataclass
@@ -203,4 +206,5 @@ def _of(found: CatalogTable) -> TableNames:
         dict(found.enums),
         found.compact,
         found.collation,
+        found.audited,
     )

@@ -81,6 +81,8 @@ class CatalogTable:
         Whether its row format takes little of a column in an index (MySQL).
     collation : str
         Of its texts (MySQL).
+    audited : bool
+        Whether it has triggers of the audit, or those that stand in for them while it is changed.
     """
 
     comment: str
@@ -94,6 +96,7 @@ class CatalogTable:
     enums: dict[str, Place] = field(default_factory=dict)
     compact: bool = field(default=False, compare=False)
     collation: str = field(default="", compare=False)
+    audited: bool = field(default=False, compare=False)
 
 
 #: Tables by database and name; a database without tables is there as ``(database, "")``.
@@ -134,6 +137,7 @@ def encode(table: CatalogTable) -> dict[str, Any]:
         "key_name": table.key_name,
         "index_names": table.index_names,
         "enums": table.enums,
+        **({"audited": True} if table.audited else {}),
     }
 
 
@@ -152,4 +156,5 @@ def decode(data: Mapping[str, Any]) -> CatalogTable:
         data["key_name"],
         list(data["index_names"]),
         {name: (database, type_) for name, (database, type_) in data["enums"].items()},
+        audited=data.get("audited") is True,
     )

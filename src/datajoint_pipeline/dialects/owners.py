@@ -37,7 +37,9 @@ class Owner:
 
 @dataclass(frozen=True)
 class Stray:
-    """A table or an enum type that belongs to another role than it should; ``usable`` as in :class:`Owner`."""
+    """A table, an enum type or the audit's function that belongs to another role than it should; ``usable`` is as in
+    :class:`Owner`.
+    """
 
     database: str
     name: str
@@ -69,6 +71,9 @@ JOIN (
     SELECT c.relnamespace, c.relname, 'TABLE', c.relowner FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p')
     UNION ALL
     SELECT t.typnamespace, t.typname, 'TYPE', t.typowner FROM pg_catalog.pg_type t WHERE t.typtype = 'e'
+    UNION ALL
+    SELECT p.pronamespace, p.proname, 'FUNCTION', p.proowner FROM pg_catalog.pg_proc p
+    WHERE p.proname = '~audit' AND p.pronargs = 0
 ) f(namespace, name, kind, holder) ON f.namespace = n.oid
 WHERE pg_get_userbyid(f.holder) <> o.role AND (LEFT(f.name, 2) <> '~~' OR pg_get_userbyid(f.holder) = current_user)
 ORDER BY 1, 2
@@ -98,7 +103,7 @@ def strays(connection: dj.Connection, owned: Mapping[str, Owner]) -> list[Stray]
 
 def giving(connection: dj.Connection, stray: Stray, role: str) -> str:
     """Give the statement that gives something to a role."""
-    full = quoted(connection, stray.database, stray.name)
+    full = quoted(connection, stray.database, stray.name) + "()" * (stray.kind == "FUNCTION")
     return f"ALTER {stray.kind} {full} OWNER TO {quoted(connection, role)}"
 
 

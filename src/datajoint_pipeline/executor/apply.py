@@ -23,7 +23,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import leftovers, owners, renumbering, resume, runs, stepping
+from . import auditing, leftovers, owners, renumbering, resume, runs, stepping
 from .backup import Backups
 
 #: What the record of a run says, beside its options, where others could write between two steps.
@@ -78,6 +78,7 @@ def migrate(
         begun = False
         while True:
             deployment = Deployment.read(target)
+            auditing.heal(deployment)
             wanted = pending.pending_migrations(deployment, chosen, to)
             if not wanted:
                 renumbering.record(deployment, chosen)
@@ -121,6 +122,7 @@ def draft(
     with alone(target):
         resumed = resume.resume(target, report, tell)
         deployment = Deployment.read(target)
+        auditing.heal(deployment)
         if resumed and drafts.is_done(deployment, code, chosen):
             return drift.read(target)  # the answers were for what the interrupted run has done
         found = drafts.changes(deployment, code, chosen, answer, ask)
@@ -215,6 +217,7 @@ def apply(
         If a step fails, or the result is not what was planned.
     """
     connection, owned = deployment.connection, _owned(deployment, group)
+    auditing.require(deployment, group)
     if connection.adapter.backend == "postgresql":
         online = any(isinstance(step, OnlineStatements) for step in group.steps)
 

@@ -21,7 +21,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, aside, owners, resume, runs, stepping
+from . import apply, aside, auditing, owners, resume, runs, stepping
 from .backup import Backups
 from .noting import Note
 
@@ -48,6 +48,7 @@ def rollback(
     with apply.alone(target):
         resume.resume(target, report, tell)
         deployment = Deployment.read(target)
+        auditing.heal(deployment)
         adoption.refuse_draft(deployment, schema)
         undone = rollbacks.undone(deployment, schema, to)
         if not undone:

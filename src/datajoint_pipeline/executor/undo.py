@@ -12,11 +12,12 @@ from ..errors import ExitCode, PipelineError
 from ..internals import lineage
 from ..journal import steplog
 from ..planner import drafts, drift, resuming, undoing
+from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.steps import UserPython, UserSQL
 from ..planner.target import Target
-from . import apply, resume, runs, stepping
+from . import apply, auditing, resume, runs, stepping
 from .runs import Run
 
 
@@ -37,6 +38,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
         run = resume.planned(target, began)
         if run is None or run.untouched:
             runs.withdraw(target, began.members)
+            auditing.heal(Deployment.read(target))
             return drift.read(target)
         resume.note(run, began)
         if target.connection.adapter.backend == "postgresql":
@@ -64,6 +66,7 @@ def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:
     else:
         run.before = began.undo
     run.command = "rollback --interrupted"
+    auditing.hold(run.deployment, auditing.changed(run.deployment, run.group, run.before))
     try:
         run.carry_out(report)
     except stepping.Refused:
@@ -74,6 +77,7 @@ def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:
                 journal.finish(run.target.connection, run.databases[member.schema], member.run)
         raise
     _conclude(run)
+    auditing.heal(Deployment.read(run.target))
 
 
 def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:

@@ -404,6 +404,11 @@ def os_user() -> str:
         return "unknown"
 
 
+def called(name: str) -> str:
+    """Give what a pipeline's lock is called on the server, by its name."""
+    return f"pipeline:{name}"[:64]
+
+
 @contextmanager
 def lock(
     connection: dj.Connection, name: str, *, timeout: float = 30.0, warn: Callable[[str], None] = lambda text: None
@@ -429,7 +434,7 @@ def lock(
         If somebody else holds it for longer.
     """
     mysql = connection.adapter.backend == "mysql"
-    key = f"pipeline:{name}"[:64]
+    key = called(name)
     take = "SELECT GET_LOCK(%s, 0)" if mysql else "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))::int"
     give = "SELECT RELEASE_LOCK(%s)" if mysql else "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
     deadline, warned = time.monotonic() + timeout, False

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from .. import server_errors
-from ..ddl import job_tables, online, recoding
+from .. import journal, server_errors
+from ..ddl import auditing, job_tables, online, recoding
 from ..ddl.build import build
 from ..dialects import constraints
 from ..dialects.steps import Probe
@@ -419,12 +419,16 @@ def add_steps(
     recoded = {op.source for op in recodes}
     for single, part in _segments(operations):
         if single is not None:
-            for step in of_operation(deployment, single, group.migrations):
+            own = list(of_operation(deployment, single, group.migrations))
+            for step in own:
                 steps.append(step)
                 if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
                     group.conversions.append(step)  # whose values are there to be looked at
                     firing = deployment.dialect(names, group.before, now).firing(step.table, {step.conversion.source})
                     group.probes += [(step.table, probe) for probe in firing]
+            if not (isinstance(single, recoding.Recode) or all(step.changes_rows for step in own)):
+                dialect = deployment.dialect(names, now, now)
+                steps += [of_step(step, dialect) for step in auditing.again(dialect, now)]
             after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
         after = ops.apply(part, now)
@@ -435,8 +439,11 @@ def add_steps(
         group.inputs.involved |= involved
         near = {name: table for name, table in now.items() if name in involved}
         dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in involved})
+        audited = auditing.found(names.tables)
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
-        made = [*built.steps, *job_tables.steps(near, built.after, built.origins, dialect)]
+        lock = journal.called(deployment.target.lock)
+        changing = auditing.around(built.steps, dialect, audited, near, built.after, lock)
+        made = [*changing, *job_tables.steps(near, built.after, built.origins, dialect)]
         for table, probe in built.probes:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))

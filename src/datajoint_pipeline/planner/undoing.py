@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..dialects import constraints
+from ..dialects.mysql.effects import Renamed
 from ..dialects.mysql.reversal import Reversal
 from ..errors import ExitCode, PipelineError
 from .deployment import Deployment
@@ -98,7 +99,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
         elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
             why = f"it gave rows values in place of others ({step.words})"
         else:
-            lost = parts[-1].follow(step.effects)
+            moved = _moved_audited(step, parts[-1])
+            lost = moved or parts[-1].follow(step.effects)
             why = f"it {lost}" if lost else ""
             for place in step.places:
                 parts[-1].follow_jobs(place)
@@ -116,6 +118,16 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
         found.steps += [replace(of_step(step, dialect), words=f"take back: {step.words}") for step in part.steps()]
         found.steps += own.pop() if own else ()
     return found
+
+
+def _moved_audited(step: PlannedStep, part: Reversal) -> str:
+    """Say that a step moved an audited table to another schema, where its triggers could not go along."""
+    for effect in step.effects:
+        if isinstance(effect, Renamed) and effect.old[0] != effect.new[0]:
+            there = part.now.get(effect.old)
+            if there is not None and there.audited:
+                return f"moved {'.'.join(effect.old)}, whose rows are audited, to another schema"
+    return ""
 
 
 def _undone(step: UserSQL) -> list[UserSQL]:

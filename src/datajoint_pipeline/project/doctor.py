@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..dialects import older_clients
+from ..dialects import older_clients, server_audit
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
 from ..planner import status
@@ -74,6 +74,7 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
     if not environment.embedded:
         encrypted = tls.in_force(connection)
         facts.append(_encryption(config, encrypted))
+        facts.append(server_audit.told(connection))
         found += _server_problems(config, connection, encrypted)
     target = pipeline.target(environment)
     found += _missing_rights(target)

@@ -13,6 +13,7 @@ from ..base import Dialect
 from ..constraints import Place
 from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, Probe
+from .auditing import OURS
 from .texts import literal
 
 
@@ -110,11 +111,11 @@ def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iter
 
 
 def _triggers(database: str, table: str) -> str:
-    """Ask for the triggers of a table."""
+    """Ask for the triggers of a table, apart from those that its audit has; these follow it."""
     return (
         "SELECT COUNT(*), GROUP_CONCAT(trigger_name ORDER BY trigger_name SEPARATOR ', ') "
         f"FROM information_schema.triggers WHERE event_object_schema = {literal(database)} "
-        f"AND event_object_table = {literal(table)}"
+        f"AND event_object_table = {literal(table)} AND NOT {OURS}"
     )
 
 
@@ -166,7 +167,7 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
     """
     yield _views(dialect, name, columns)
     database, table = dialect.place(name)
-    other = f"NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)})"
+    other = f"NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)}) AND NOT {OURS}"
     for kind, what, body, condition in (
         ("trigger", "triggers of other tables", "action_statement", other),
         ("event", "events", "event_definition", "TRUE"),

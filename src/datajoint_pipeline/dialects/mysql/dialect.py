@@ -26,7 +26,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import collations, defaults, dependents, indexes, limits, locking, orphans, texts
+from . import auditing, collations, defaults, dependents, indexes, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -37,6 +37,8 @@ class MySQL(Dialect):
     """Statements for MySQL."""
 
     backend = "mysql"
+
+    auditing = auditing
 
     #: EXP of more than 709 is out of range.
     failing = "SELECT IF(found = 0, 0, EXP(1000 + found)) FROM ({}) AS probe(found)"

@@ -10,40 +10,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...schema.model import TableName
+from ..auditing import TABLE
 from ..base import Dialect
 from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, Probe
+from .auditing import OURS
 from .texts import literal
 
 #: Everything that hangs on a table ``t``: what it is, and the number of the column that it reads, if it is one.
-_OBJECTS = """
+_OBJECTS = f"""
     SELECT 'trigger ' || g.tgname AS what, d.refobjsubid AS number FROM pg_trigger g
         LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = g.oid AND d.refobjid = g.tgrelid
-        WHERE g.tgrelid = {t} AND NOT g.tgisinternal
+        WHERE g.tgrelid = {{t}} AND NOT g.tgisinternal AND NOT {OURS}
     UNION SELECT 'policy ' || p.polname, d.refobjsubid FROM pg_policy p
         LEFT JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refobjid = p.polrelid
-        WHERE p.polrelid = {t}
+        WHERE p.polrelid = {{t}}
     UNION SELECT 'rule ' || w.rulename, d.refobjsubid FROM pg_rewrite w
         LEFT JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refobjid = w.ev_class
-        WHERE w.ev_class = {t}
+        WHERE w.ev_class = {{t}}
     UNION SELECT 'publication ' || p.pubname, 0 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-        WHERE r.prrelid = {t}
+        WHERE r.prrelid = {{t}}
     UNION SELECT 'statistics ' || s.stxname, d.refobjsubid FROM pg_statistic_ext s
         LEFT JOIN pg_depend d
             ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refobjid = s.stxrelid
-        WHERE s.stxrelid = {t}
-    UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {t} AND c.relrowsecurity
+        WHERE s.stxrelid = {{t}}
+    UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {{t}} AND c.relrowsecurity
     UNION SELECT 'table ' || i.inhrelid::regclass || ', which inherits from it', 0 FROM pg_inherits i
-        WHERE i.inhparent = {t}
+        WHERE i.inhparent = {{t}}
     UNION SELECT 'function ' || d.objid::regprocedure, d.refobjsubid FROM pg_depend d
-        WHERE d.classid = 'pg_proc'::regclass AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = {t}
-        OR d.refclassid = 'pg_type'::regclass AND d.refobjid = (SELECT c.reltype FROM pg_class c WHERE c.oid = {t}))
+        WHERE d.classid = 'pg_proc'::regclass AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = {{t}}
+        OR d.refclassid = 'pg_type'::regclass AND d.refobjid = (SELECT c.reltype FROM pg_class c WHERE c.oid = {{t}}))
     UNION SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || v.relname,
             d.refobjsubid
         FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
         JOIN pg_namespace n ON n.oid = v.relnamespace
-        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {t}
-        AND v.oid <> {t}
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {{t}}
+        AND v.oid <> {{t}}
 """
 
 _KEYS = """
@@ -88,7 +90,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if gone := change.gone:
         body = (
             "SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid "
-            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal "
+            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND NOT {OURS} "
             f"AND f.prosrc ~* {literal(_any(gone))}"
         )
         yield Probe("object", tuple(sorted(gone)), _named(body), f"triggers that name {words(gone)}")
@@ -107,7 +109,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if (given := filled(alteration, change)) and not rebuild:
         fires = (
             "SELECT 'trigger ' || g.tgname FROM pg_trigger g "
-            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND g.tgtype & 16 <> 0"
+            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND NOT {OURS} AND g.tgtype & 16 <> 0"
         )
         yield Probe("named", (), _named(fires), f"triggers that fire for each row when {words(given)} is filled")
 
@@ -122,7 +124,7 @@ def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[
         "SELECT n.nspname || '.' || f.proname FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace "
         "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_trigger g "
         f"WHERE g.tgfoid = f.oid AND g.tgrelid = to_regclass({full})) "
-        f"AND f.prosrc ~ {literal(whole(table))}"
+        f"AND f.prosrc ~ {literal(whole(table))} AND f.proname <> {literal(TABLE)}"
     )
     if columns:
         sql += f" AND f.prosrc ~* {literal(_any(columns))}"

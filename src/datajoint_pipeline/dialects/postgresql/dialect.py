@@ -19,7 +19,7 @@ from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Probe, Step
-from . import dependents, enums, indexes, texts, waiting
+from . import auditing, dependents, enums, indexes, texts, waiting
 from .alter import TableAlteration, renames
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion
@@ -34,6 +34,8 @@ class PostgreSQL(Dialect):
     """Statements for PostgreSQL."""
 
     backend = "postgresql"
+
+    auditing = auditing
 
     failing = "SELECT 1 / CASE WHEN found = 0 THEN 1 ELSE 0 END FROM ({}) AS probe(found)"
 

@@ -1,0 +1,161 @@
+"""Put right what an interrupted command left of the audit of tables, and refuse what could not keep it right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from .. import journal, server_errors
+from ..ddl import auditing as around
+from ..dialects import catalog, constraints
+from ..dialects.auditing import TABLE
+from ..dialects.base import Dialect
+from ..dialects.constraints import Place
+from ..dialects.steps import Step
+from ..errors import PipelineError
+from ..planner.deployment import Deployment
+from ..planner.plan import Group
+from ..schema.model import TableName
+from . import stepping
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+
+def heal(deployment: Deployment) -> None:
+    """Put right what an interrupted command left: audited tables get their triggers, and writers are let in again.
+
+    Only where no run is interrupted, which would go on with it.
+    """
+    if any(record.status != journal.DONE for record in deployment.records.values()):
+        return
+    connection = deployment.connection
+    audited = [name for name in deployment.tables if deployment.catalogue.tables[place_of(deployment, name)].audited]
+    if not audited:
+        return
+    dialect, statements = dialect_of(deployment), catalog.auditing_of(connection)
+    for name in audited:
+        columns = around.columns(dialect, deployment.tables, {}, deployment.tables[name])
+        query = statements.incomplete(place_of(deployment, name), columns)
+        if connection.query(query, args=None, reconnect=False).fetchone()[0]:
+            deployment.target.warn(f"The audit of {name} was left incomplete; it is put right.")
+            run(deployment, [*statements.made(place_of(deployment, name)[0]), *put_on(deployment, dialect, name)])
+
+
+def hold(deployment: Deployment, places: Iterable[Place]) -> None:
+    """Take the triggers off audited tables, and refuse the writes of others, until :func:`heal`."""
+    statements, lock = catalog.auditing_of(deployment.connection), journal.called(deployment.target.lock)
+    schemas = {database: schema for schema, database in deployment.databases.items()}
+    for place in places:
+        name = TableName(schemas.get(place[0], place[0]), place[1])
+        steps = statements.off(place, name, lock)
+        known = {*triggers_of(deployment, place)}
+        others = [trigger for trigger in known if not any(f"`{trigger}`" in step.sql for step in steps)]
+        gone = [Step(statements.removed(place, trigger), (name,), f"take {trigger} off {name}") for trigger in others]
+        run(deployment, [*steps, *gone])
+
+
+def require(deployment: Deployment, group: Group) -> None:
+    """Refuse a group that needs triggers which this account may not make, before its first step.
+
+    Raises
+    ------
+    PipelineError
+        If it may not; the reason says which right or setting is missing.
+    """
+    with_audit = {database for database, table in deployment.catalogue.tables if table == TABLE}
+    databases = {database for step in group.steps for database, _ in step.places} & with_audit
+    refuse_without_right(deployment.connection, databases)
+
+
+def refuse_without_right(connection: dj.Connection, databases: Iterable[str]) -> None:
+    """Refuse where this account may not make triggers on MySQL, by making one that nothing fires."""
+    if connection.adapter.backend != "mysql":
+        return
+    for database in sorted({*databases}):
+        make, drop = (text.format(f"`{database.replace('`', '``')}`") for text in _TRIAL)
+        try:
+            connection.query(drop, args=None, reconnect=False)
+            connection.query(make, args=None, reconnect=False)
+            connection.query(drop, args=None, reconnect=False)
+        except Exception as error:
+            number = error.args[0] if error.args else 0
+            if number != 1419 and server_errors.of(error) is not server_errors.ACCESS:
+                raise
+            setting = (
+                "The server writes a binary log, and trusts no account without SUPER with triggers."
+                if number == 1419
+                else f"{server_errors.reason(error)}."
+            )
+            raise PipelineError(
+                f"This account may not make triggers in {database}, which has audited tables. Nothing was changed.",
+                f"{setting} Without them, rows would be written that no record tells of.",
+                "Have log_bin_trust_function_creators switched on (SET PERSIST ... = ON), then run the command again."
+                if number == 1419
+                else f"Have TRIGGER on {database}.* granted to it, then run the command again.",
+            ) from error
+
+
+_TRIAL = (
+    f"CREATE TRIGGER {{0}}.`~audit_try` BEFORE DELETE ON {{0}}.`{TABLE}` FOR EACH ROW SET @audit = 1",
+    "DROP TRIGGER IF EXISTS {0}.`~audit_try`",
+)
+
+
+def place_of(deployment: Deployment, name: TableName) -> Place:
+    return deployment.databases.get(name.schema, name.schema), name.table
+
+
+def dialect_of(deployment: Deployment) -> Dialect:
+    names = constraints.names(deployment.catalogue)
+    return deployment.dialect(names, deployment.tables, deployment.tables)
+
+
+def triggers_of(deployment: Deployment, place: Place) -> Iterator[str]:
+    query = catalog.auditing_of(deployment.connection).triggers(place)
+    rows = deployment.connection.query(query, args=None, reconnect=False).fetchall()
+    return (str(name) for (name,) in rows)
+
+
+def put_on(deployment: Deployment, dialect: Dialect, name: TableName) -> list[Step]:
+    """Give the steps that a table has just its triggers after, whatever it has of them."""
+    place, statements = place_of(deployment, name), catalog.auditing_of(deployment.connection)
+    lock = journal.called(deployment.target.lock)
+    columns = around.columns(dialect, deployment.tables, {}, deployment.tables[name])
+    steps = [*statements.off(place, name, lock), *statements.on(place, name, columns, place)]
+    strange = [trigger for trigger in triggers_of(deployment, place) if not any(trigger in s.sql for s in steps)]
+    gone = [Step(statements.removed(place, trigger), (name,), f"take {trigger} off {name}") for trigger in strange]
+    return [*steps, *gone]
+
+
+def run(deployment: Deployment, steps: Iterable[Step]) -> None:
+    """Run steps of the audit, each of which may run again; on PostgreSQL as a whole."""
+    connection, mysql = deployment.connection, deployment.connection.adapter.backend == "mysql"
+
+    def one(step: Step) -> None:
+        done = step.done and connection.query(step.done, args=None, reconnect=False).fetchone()[0]
+        if not done:
+            stepping.send(connection, step.sql, f"The audit could not be changed: {step.words}.")
+
+    stepping.prepare(connection)
+    if mysql:
+        for step in steps:
+            stepping.patiently(connection, deployment.databases, lambda step=step: one(step), deployment.target.warn)  # type: ignore[misc]
+        return
+    listed = list(steps)
+
+    def whole() -> None:
+        with stepping.transaction(connection):
+            for step in listed:
+                one(step)
+
+    stepping.patiently(connection, deployment.databases, whole, deployment.target.warn)
+
+
+def changed(deployment: Deployment, group: Group, done: int) -> list[Place]:
+    """Give the audited tables that the first steps of a group changed, where they are by now."""
+    touched = {place for step in group.steps[:done] for place in step.places}
+    databases = {database for database, table in deployment.catalogue.tables if table == TABLE}
+    if not databases & {database for database, _ in touched}:
+        return []
+    return sorted(catalog.auditing_of(deployment.connection).audited(deployment.connection, databases) & touched)

@@ -1,0 +1,164 @@
+"""The audit of tables at its edges: parts, drafts, adoptions, restored values, names that are long, rights that lack."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from audited import audit, audited_now, entries, person
+from conftest import Project, Server, private_mysql
+from living import is_sentence, ok
+from living import living as made
+
+PART = '''
+
+@schema
+class Litter(dj.Manual):
+    definition = """
+    -> Animal
+    ---
+    born : date
+    """
+
+    class Pup(dj.Part):
+        definition = """
+        -> master
+        pup : int16
+        ---
+        weight = null : float64
+        mark = null : uuid
+        """
+'''
+
+
+@pytest.fixture
+def living(project: Project, server: Server) -> Iterator[Project]:
+    with made(server, project) as own:
+        yield own
+
+
+def test_parts_and_children_whose_keys_change_are_audited_where_named(living: Project, server: Server) -> None:
+    living.write(living.module("life"), living.read(living.module("life")) + PART)
+    ok(living, "revise", "-m", "litters")
+    ok(living, "migrate")
+    audit(living, "life.litter__pup", "life.weight")
+    mark = "'00000000-0000-0000-0000-000000000007'"
+    server.execute(
+        "INSERT INTO dev_life.litter (animal_id, born) VALUES (1, '2026-01-01')",
+        "INSERT INTO dev_life.litter__pup (animal_id, pup, weight, mark) "
+        f"VALUES (1, 1, 2.5, {f'UUID_TO_BIN({mark})' if server.backend == 'mysql' else mark})",
+    )
+    (entry,) = [e for e in entries(server) if e[2] == "insert"]
+    assert entry[0] == "litter__pup" and entry[4]["mark"] == "00000000-0000-0000-0000-000000000007"
+
+    # Every table below gets another key; the triggers of those that are audited follow.
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    ok(living, "migrate")
+    living.replace(living.module("life"), "    animal_id : int64", "    number : int64")
+    ok(living, "revise", "-m", "number", "--rename", "Animal.animal_id=number")
+    ok(living, "migrate")
+    assert audited_now(server) == [("dev_life", "litter__pup"), ("dev_life", "weight")]
+    server.execute("UPDATE dev_life.weight SET grams = 1 WHERE number = 2", "DELETE FROM dev_life.litter__pup")
+    assert [(e[0], e[2]) for e in entries(server)[-2:]] == [("weight", "update"), ("litter__pup", "delete")]
+
+
+def test_drafts_adoption_and_restored_values_keep_the_audit(living: Project, server: Server) -> None:
+    audit(living, "life.animal")
+    living.replace(living.module("life"), "    name : varchar(32)", "    name : varchar(2)")
+    ok(living, "migrate", "--draft", "--allow-data-loss")
+    living.replace(living.module("life"), "    name : varchar(2)", "    name : varchar(32)")
+    ok(living, "migrate", "--draft")
+    assert audited_now(server) == [("dev_life", "animal")]
+    (backup,) = sorted((living.folder / "backups").glob("*.zip"))
+    before = len(entries(server))
+    ok(living, "restore", str(backup), "--overwrite")
+    assert [e[2] for e in entries(server)[before:]] == ["update"] * 2  # by whoever restored
+    assert entries(server)[-1][1] == server.user and audited_now(server) == [("dev_life", "animal")]
+    ok(living, "migrate", "life", "--to", "1.0.0")
+    ok(living, "adopt", "--again")
+    ok(living, "adopt", "--undo")
+    server.execute("DELETE FROM dev_life.weight")
+    assert audited_now(server) == [("dev_life", "animal")]
+
+
+def test_a_name_that_is_long_and_a_table_whose_triggers_were_taken_off(living: Project, server: Server) -> None:
+    name = "A" + "b" * 55
+    text = f'\n\n@schema\nclass {name}(dj.Manual):\n    definition = """\n    k : int32\n    ---\n    note = null : varchar(8)\n    """\n'
+    living.write(living.module("life"), living.read(living.module("life")) + text)
+    ok(living, "revise", "-m", "long")
+    ok(living, "migrate")
+    table = name.lower()
+    audit(living, f"life.{table}", "life.animal")
+    server.execute(f"INSERT INTO dev_life.{table} (k) VALUES (1)")
+    assert entries(server)[-1][:3] == (table, server.user, "insert")
+    living.replace(living.module("life"), "note = null : varchar(8)", "words = null : varchar(8)")
+    ok(living, "revise", "-m", "words", "--rename", f"{name}.note=words")
+    ok(living, "migrate")
+    server.execute(f"UPDATE dev_life.{table} SET words = 'x'")
+    assert entries(server)[-1][2] == "update"
+
+    # Somebody who may took a part of it off: the next migrate sees and says it.
+    gone = "DROP TRIGGER dev_life.`~audit_update_animal`"
+    server.execute(gone if server.backend == "mysql" else 'DROP TRIGGER "~audit_truncate" ON dev_life.animal')
+    healed = ok(living, "migrate")
+    assert "The audit of life.Animal was left incomplete; it is put right." in healed.err
+    assert audited_now(server) == [("dev_life", table), ("dev_life", "animal")]
+
+
+def test_an_account_that_may_make_no_triggers_is_refused_before_the_first_step(project: Project, mysql: Server) -> None:
+    with made(mysql, project) as living:
+        audit(living, "life.animal")
+        who = person(mysql, "runner", "dev_life", "dev_work")
+        rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES"
+        mysql.execute(*(f"GRANT {rights} ON dev_{name}.* TO runner" for name in ("life", "work")))
+        living.replace(living.module("life"), "    name : varchar(32)", "    title : varchar(32)")
+        ok(living, "revise", "-m", "title", "--rename", "Animal.name=title")
+        before = mysql.execute("SHOW CREATE TABLE dev_life.animal")
+        own = {"DJ_USER": who[0], "DJ_PASS": who[1]}
+        refused = ok(living, "migrate", code=1, **own)
+        is_sentence(refused)
+        assert "may not make triggers in dev_life" in refused.err and "TRIGGER on dev_life.*" in refused.err
+        assert mysql.execute("SHOW CREATE TABLE dev_life.animal") == before
+        mysql.execute(*(f"GRANT TRIGGER ON dev_{name}.* TO runner" for name in ("life", "work")))
+        ok(living, "migrate", **own)
+        assert audited_now(mysql) == [("dev_life", "animal")]
+        mysql.execute("DROP USER runner")
+
+
+def test_a_server_with_a_binary_log_that_trusts_nobody_is_named(project: Project, tmp_path: Path) -> None:
+    if shutil.which("mysqld") is None:
+        pytest.skip("no mysqld on PATH, and this server's settings must be those of the test")
+    (tmp_path / "mysqld").mkdir()
+    with private_mysql(tmp_path / "mysqld", "--log-bin=binlog") as server, made(server, project) as living:
+        who = person(server, "runner", "dev_life", "dev_work")
+        server.execute(*(f"GRANT ALL ON dev_{name}.* TO runner" for name in ("life", "work")))
+        own = {"DJ_USER": who[0], "DJ_PASS": who[1]}
+        living.environment |= own
+        refused = audit(living, "life.animal", code=1)
+        is_sentence(refused)
+        assert "The server writes a binary log" in refused.err and "log_bin_trust_function_creators" in refused.err
+        assert audited_now(server) == []
+        server.execute("SET GLOBAL log_bin_trust_function_creators = ON")
+        audit(living, "life.animal")
+        server.execute("SET GLOBAL log_bin_trust_function_creators = OFF")
+        living.replace(living.module("life"), "    name : varchar(32)", "    title : varchar(32)")
+        ok(living, "revise", "-m", "title", "--rename", "Animal.name=title")
+        before = server.execute("SHOW CREATE TABLE dev_life.animal")
+        refused = ok(living, "migrate", code=1)
+        is_sentence(refused)
+        assert "Nothing was changed" in refused.err
+        assert server.execute("SHOW CREATE TABLE dev_life.animal") == before
+        assert audited_now(server) == [("dev_life", "animal")]
+
+
+def test_doctor_says_whether_the_server_has_an_audit_log_of_its_own(living: Project, server: Server) -> None:
+    def said(**account: str) -> str:
+        (fact,) = [text for text in living.run("doctor", "--json", **account).json["facts"] if "docs/audit.md" in text]
+        return str(fact)
+
+    assert said().startswith("The server has no audit log of its own")
+    name, password = person(server, "ada", "dev_life", "dev_work")
+    assert "shows this account no" in said(DJ_USER=name, DJ_PASS=password)
