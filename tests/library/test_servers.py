@@ -267,6 +267,7 @@ def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Proje
         assert "hush" not in result.out + result.err
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])
 def test_any_graph_becomes_a_pipeline_whose_tests_pass(
     server: Server, render: Callable[..., Path], tmp_path: Path, schemas: str
