@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from adopted_pipelines import LEGACY, MODERN, WORKFLOW
 from conftest import PRESENT, git
+from copying import copier_command
 
 from datajoint_pipeline.readiness.command import main
 
@@ -36,10 +36,7 @@ def write(folder: Path, files: Before) -> Path:
 def copy(template: Path, folder: Path, **answers: str) -> subprocess.CompletedProcess[str]:
     """Copy by the command line, without --trust, --overwrite or a terminal."""
     data = [f"--data={name}={value}" for name, value in {"existing": "true", **answers}.items()]
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", f"--vcs-ref={PRESENT}", *data, str(template), "."]
-    return subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
-    )
+    return copier_command(folder, "copy", "--defaults", f"--vcs-ref={PRESENT}", *data, str(template), ".")
 
 
 KINDS: dict[str, tuple[Before, dict[str, str]]] = {

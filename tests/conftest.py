@@ -20,7 +20,9 @@ from typing import Any
 
 import copier
 import pytest
+from compiled import FOLDER, keep_compiled
 from daemons import Mysqld, Postmaster, open_folder
+from sampling import WHOLE, left_out, whole
 from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
@@ -69,16 +71,30 @@ def roomy(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize > 2**33 and not disk.f_flag & os.ST_NOEXEC
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="play all of the slow proofs, not the sample that CI plays")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Have temporary files in memory, where there is room and nobody named another place, and compile what is imported.
 
     Library and dependencies are compiled once: commands in tests write no bytecode, as files change faster than it tells.
     """
+    for mark in (
+        "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
+        "one_server: CI plays it on one of the servers, which take turns within a file; --whole on both",
+    ):
+        config.addinivalue_line("markers", mark)
     if not hasattr(config, "workerinput"):
+        if config.getoption("whole"):
+            os.environ[WHOLE] = "1"  # which the workers inherit
         if "TMPDIR" not in os.environ and roomy(MEMORY):
             os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # which the workers inherit
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER)))
         for folder in (ROOT / "src", sysconfig.get_path("purelib")):
             compileall.compile_dir(folder, quiet=2, workers=0, rx=re.compile(r"[/\\](tests|mypyc?)[/\\]"))
+    keep_compiled()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -88,15 +104,20 @@ def pytest_xdist_auto_num_workers() -> int:
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.
 LONGEST = (
-    *("test_upgrades", "test_update", "test_generated", "test_day", "test_upgrade_to_library", "test_crash"),
-    *("test_bad_days", "test_security", "test_backup", "test_migrate", "test_hooks", "test_current", "test_servers"),
-    *("test_drafts", "test_story"),
+    *("test_upgrade_to_library", "test_backup", "test_crash", "test_generated", "test_servers", "test_security"),
+    *("test_upgrades", "test_update", "test_current", "test_day", "test_bad_days", "test_migrate", "test_story"),
+    *("test_hooks", "test_render", "test_ledger", "test_drafts", "test_local_server", "test_rendered_files"),
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)  # of what was asked for by name
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest; the option --no-loadscope-reorder hands files out in this order."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    if not whole():
+        without = left_out(items)
+        items[:] = [item for item in items if item not in without]
+        config.hook.pytest_deselected(items=without)
 
 
 @pytest.fixture(scope="session")
@@ -225,7 +246,8 @@ def project(tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
     """A fresh default project; its embedded server, where a test started it, is stopped at the end."""
     own = Project(render(tmp_path / "my_pipeline"))
     yield own
-    own.run("local", "stop")
+    if (own.folder / ".local/pg").exists():
+        own.run("local", "stop")
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import copier
 import yaml
 from conftest import PARTS, PRESENT, ROOT, copy_parts, git
+from copying import copier_command
 from packaging.version import Version
+from sampling import whole
 
 
 def releases() -> dict[str, str]:
@@ -24,11 +24,11 @@ def releases() -> dict[str, str]:
 
 
 def sample() -> list[str]:
-    """The first release and the last of each later minor version; all of them with EVERY_RELEASE."""
+    """The first release and the last of each later minor version; all of them with ``--whole``."""
     every = list(releases())
     last = {version.rpartition(".")[0]: version for version in every}
     last[every[0].rpartition(".")[0]] = every[0]
-    return every if os.environ.get("EVERY_RELEASE") else list(last.values())
+    return every if whole() else list(last.values())
 
 
 def clone(folder: Path) -> Path:
@@ -71,8 +71,7 @@ def save(folder: Path, message: str = "Mine") -> None:
 def update(folder: Path, *arguments: str, trust: bool = False, to: str = PRESENT) -> subprocess.CompletedProcess[str]:
     """`copier update`, by the command line."""
     trusted = ["--trust"] if trust else []
-    command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", *trusted, f"--vcs-ref={to}"]
-    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return copier_command(folder, "update", "--defaults", "--quiet", *trusted, f"--vcs-ref={to}", *arguments)
 
 
 def crosses(version: str) -> bool:

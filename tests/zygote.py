@@ -7,6 +7,9 @@ there. The processes that a command starts in turn, of modules of the library, a
 commands run in one project and on one server, the process is that project's alone, and has read the configuration. The data of an embedded server are
 made by initdb once, and copied for every other project. As a program, this file reads one JSON request a line and answers
 one a line.
+
+Copier's commands have a warm process of their own, which has loaded what Copier imports. Each command imports Copier itself
+afresh, as it keeps the environment and the folder that it was imported in; so do the migrations that it runs in turn.
 """
 
 from __future__ import annotations
@@ -34,8 +37,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from compiled import keep_compiled
+
 #: What imports datajoint when it is imported itself.
 USES_DATAJOINT = ("datajoint_pipeline.internals.declaration",)
+
+#: The warm process of Copier's commands, by the package that is imported afresh; and what keeps where it was imported, beside it.
+COPIER, PLACED = "copier", ("plumbum",)
 
 #: What starts a process of a module of the library.
 STARTS = ("datajoint_pipeline.internals.code", "datajoint_pipeline.commands.check")
@@ -82,7 +90,10 @@ class Zygote:
 
 
 def _serve(package: str) -> None:
-    if package:
+    if package == COPIER:
+        importlib.import_module("copier.__main__")
+        keep_compiled()
+    elif package:
         _load(package)
     else:
         sys.meta_path.insert(0, _Loaded())
@@ -91,7 +102,8 @@ def _serve(package: str) -> None:
     gc.collect()
     gc.freeze()  # what the forks share stays shared
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
-        _Cluster(Path(folder)).stand_in()
+        if package != COPIER:
+            _Cluster(Path(folder)).stand_in()
         for line in sys.stdin:
             print(_run(json.loads(line), package), flush=True)
 
@@ -145,7 +157,9 @@ def _load_library(skip: tuple[str, ...] = ()) -> None:
 
 
 def _forget(package: str) -> None:
-    """Have everything of a package imported afresh."""
+    """Have everything of a package imported afresh, if there is one."""
+    if not package:
+        return
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -260,21 +274,34 @@ def _become(request: dict[str, Any], package: str, line: socket.socket) -> None:
     os.environ.update(request["variables"])
     sys.dont_write_bytecode = True
     sys.path[:] = ["", *request["variables"].get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
-    for name in STARTS:
-        sys.modules[name].subprocess = _Starter(line)  # type: ignore[attr-defined]
+    if package != COPIER:
+        for name in STARTS:
+            sys.modules[name].subprocess = _Starter(line)  # type: ignore[attr-defined]
+    _play(request["arguments"], package)
+
+
+def _play(arguments: list[str], package: str) -> None:
+    """Be what ``python *arguments`` is, to the end; never returns."""
     code = 0
     try:
-        if package:
-            _forget(package)
-        kind, word, *rest = request["arguments"]
+        for name in (package, *(PLACED if package == COPIER else ())):
+            _forget(name)
+        if package == COPIER:
+            importlib.import_module("copier._main").subprocess = _Migrations()  # type: ignore[attr-defined]
+        kind, *rest = arguments
         if kind == "-m":
+            word, *rest = rest
             sys.argv = [word, *rest]
             sys.modules.pop(word, None)  # it is loaded in the warm process
             runpy.run_module(word, run_name="__main__", alter_sys=True)
-        else:
-            assert kind == "-c", "the tests run modules and snippets"
+        elif kind == "-c":
+            word, *rest = rest
             sys.argv = ["-c", *rest]
             exec(compile(word, "<snippet>", "exec"), {"__name__": "__main__"})
+        else:
+            assert kind.endswith(".py"), "the tests run modules, snippets and files"
+            sys.argv, sys.path[0] = arguments, str(Path(kind).parent)
+            runpy.run_path(kind, run_name="__main__")
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:
@@ -283,6 +310,23 @@ def _become(request: dict[str, Any], package: str, line: socket.socket) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+class _Migrations:
+    """Stands in for :mod:`subprocess` in Copier: a migration is run in a fork of Copier's process, its parent as ever."""
+
+    def run(self, command: list[str] | str, *, env: dict[str, str], **more: Any) -> Any:
+        """Run a command; what it says goes where Copier's own words go."""
+        if isinstance(command, str) or command[0] != sys.executable or not command[1].endswith(".py"):
+            return subprocess.run(command, env=env, **more)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            os.environ.clear()
+            os.environ.update(env)
+            _play(command[1:], COPIER)
+        return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 if __name__ == "__main__":

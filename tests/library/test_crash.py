@@ -11,9 +11,10 @@ from pathlib import Path
 import crashing
 import pytest
 from crashing import FAULTS, WHEN, Ground
+from sampling import whole
 
-#: Cases of each server; benchmarks/crash.py has them all.
-CASES = 12
+#: Cases of each server: each fault at each moment, and with ``--whole`` some of it again; benchmarks/crash.py has them all.
+CASES = 12 if whole() else 9
 
 
 @pytest.fixture(scope="module", params=["mysql", "postgresql"])

@@ -10,6 +10,8 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence, lay, living, ok, rows, states
 
+pytestmark = pytest.mark.one_server
+
 GONE = "Animal lacks the attribute colour."
 
 

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from adopting import KINDS, copy, edit, found, fresh, readiness, write
 from conftest import PRESENT, ROOT, Project, git
+from copying import copier_command
 
 from datajoint_pipeline.project.template import template_files
 from datajoint_pipeline.readiness.findings import GROUP_OF
@@ -112,9 +113,9 @@ def test_files_of_any_folder_are_kept_also_without_the_answer(template: Path, tm
 
 def test_answers_of_another_template_are_kept(template: Path, tmp_path: Path) -> None:
     write(tmp_path, {".copier-answers.yml": "_src_path: elsewhere\n", **pipelines.LEGACY})
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--answers-file=.copier-answers.dj.yml"]
+    words = ["copy", "--defaults", "--quiet", "--answers-file=.copier-answers.dj.yml"]
     more = ["--data=existing=true", "--data=project_name=odours", f"--vcs-ref={PRESENT}", str(template), "."]
-    done = subprocess.run([*command, *more], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = copier_command(tmp_path, *words, *more)
     assert done.returncode == 0
     assert (tmp_path / ".copier-answers.yml").read_text() == "_src_path: elsewhere\n"
     assert "existing: true" in (tmp_path / ".copier-answers.dj.yml").read_text()
@@ -142,8 +143,7 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path, place
     script.write_text(now, encoding="utf-8")
     git(earlier, "commit", "--quiet", "--all", "--message=Later")
     git(earlier, "tag", "v999.0.1")
-    command = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", "--vcs-ref=v999.0.1"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = copier_command(folder, "update", "--defaults", "--quiet", "--vcs-ref=v999.0.1")
     assert done.returncode == 0, done.stderr
     assert (folder / "deploy/update-template.sh").read_text(encoding="utf-8") == now
     for path, text in {**files, f"{home}/migrations/README.md": "Mine.\n"}.items():

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import Server, git, terminal
+from sampling import whole
 from test_story import shell
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the day begins with uv on PATH")
@@ -107,9 +108,10 @@ def release(template: Path, tag: str) -> None:
     git(template, "tag", tag)
 
 
-@pytest.fixture
-def prod(server: Server) -> Iterator[Server]:
-    """A real server whose schemas are removed afterwards."""
+@pytest.fixture(params=["mysql", "postgresql"] if whole() else ["mysql"])
+def prod(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A real server whose schemas are removed afterwards; the local one of the day is PostgreSQL anyway."""
+    server: Server = request.getfixturevalue(request.param)
     yield server
     server.drop(*SCHEMAS)
 

@@ -19,6 +19,7 @@ import copier
 import pytest
 import yaml
 from conftest import ROOT, git
+from copying import copier_command
 from packaging.version import Version
 
 if sys.version_info >= (3, 11):
@@ -88,8 +89,7 @@ def save(folder: Path) -> None:
 
 
 def update(folder: Path, *arguments: str, trust: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "copier", "update", "--defaults", *["--trust"] * trust, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return copier_command(folder, "update", "--defaults", *["--trust"] * trust, *arguments)
 
 
 @pytest.fixture
@@ -355,12 +355,7 @@ def test_update_is_taken_up_also_by_who_does_not_go_back(moved: Template, tmp_pa
 
 
 def test_trust_is_asked_for_across_a_migration_only(moved: Template, tmp_path: Path) -> None:
-    copied = subprocess.run(
-        [sys.executable, "-m", "copier", "copy", "--defaults", str(moved.folder), str(tmp_path / "copy")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    copied = copier_command(tmp_path, "copy", "--defaults", str(moved.folder), str(tmp_path / "copy"))
     assert copied.returncode == 0, copied.stderr
     folder = moved.project(tmp_path / "project")
     assert update(folder, trust=False).returncode == 4

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import copier
 import pytest
 import yaml
 from conftest import PRESENT
+from copying import copier_command
 
 HOSTILE: list[tuple[str, Any]] = [
     ("project_name", "../outside"),
@@ -160,10 +159,7 @@ def test_command_line_refuses_in_one_sentence(how: str, template: Path, tmp_path
     else:
         (tmp_path / "answers.yml").write_text(yaml.safe_dump({"schemas": schemas}), encoding="utf-8")
         option = ["--data-file", str(tmp_path / "answers.yml")]
-    found = subprocess.run(
-        [sys.executable, "-m", "copier", "copy", "--defaults", f"--vcs-ref={PRESENT}", *option, str(template), "out"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    found = copier_command(tmp_path, "copy", "--defaults", f"--vcs-ref={PRESENT}", *option, str(template), "out")
     assert found.returncode != 0
     sentence = "The schema session depends on subject, which does not stand above it in the list."
     assert found.stderr.strip().splitlines()[-1].endswith(sentence)

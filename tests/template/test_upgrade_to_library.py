@@ -6,18 +6,17 @@ tests/test_upgrades.py has the databases of these projects.
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import PRESENT, git
+from copying import copier_command, migrations_of
 from pytest_copie.plugin import Copie, Result
+from sampling import whole
 from upgrading import clone, commit, contents, releases, save, start, update
 
 MANAGE = "src/my_pipeline/manage"
@@ -26,7 +25,7 @@ LEFT = {f"{MANAGE}/__init__.py"}
 
 #: The first release, the last without folders in `manage/`, the first with them, and the last; all where they are asked
 #: for, as test_upgrades.py and test_update.py take every release anyway.
-SOME = list(releases()) if os.environ.get("EVERY_RELEASE") else ["v0.1.0", "v0.4.1", "v0.5.0", "v0.5.4"]
+SOME = list(releases()) if whole() else ["v0.1.0", "v0.4.1", "v0.5.0", "v0.5.4"]
 FIRST_AND_LAST = [SOME[0], SOME[-1]]
 
 
@@ -49,8 +48,9 @@ def make(history: Path, tmp_path: Path) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def bring(copie: Copie, capfd: pytest.CaptureFixture[str]) -> Callable[[Result], str]:
+def bring(copie: Copie, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Result], str]:
     """Update a project to the present, which ends without a conflict; what the user is told, a line each."""
+    migrations_of(monkeypatch)
 
     def bring(made: Result) -> str:
         save(folder_of(made))
@@ -347,8 +347,8 @@ def test_adoption_goes_without_a_word(history: Path, tmp_path: Path, folder_dele
     package = folder / "src" / "my_pipeline"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from .manage import initialize, open_schema\n", encoding="utf-8")
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--data=existing=true"]
-    subprocess.run([*command, "--vcs-ref=v0.5.4", str(history), str(folder)], check=True, stdin=subprocess.DEVNULL)
+    copied = ("copy", "--defaults", "--quiet", "--data=existing=true", "--vcs-ref=v0.5.4", str(history), str(folder))
+    copier_command(tmp_path, *copied).check_returncode()
     assert (folder / "adoption/readiness.py").exists()
     git(folder, "init", "--quiet")
     if folder_deleted:
@@ -380,8 +380,8 @@ def test_pyproject_that_was_there_before_the_template_gets_the_library(history: 
     folder = tmp_path / "lab"
     folder.mkdir()
     (folder / "pyproject.toml").write_text(OWN, encoding="utf-8")
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet", "--data=existing=true"]
-    subprocess.run([*command, "--vcs-ref=v0.5.4", str(history), str(folder)], check=True, stdin=subprocess.DEVNULL)
+    copied = ("copy", "--defaults", "--quiet", "--data=existing=true", "--vcs-ref=v0.5.4", str(history), str(folder))
+    copier_command(tmp_path, *copied).check_returncode()
     git(folder, "init", "--quiet")
     save(folder)
     done = update(folder, trust=True)
