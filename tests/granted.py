@@ -308,9 +308,9 @@ def lay(project: Project, server: Server, prefix: str, access: str = ACCESS) -> 
     project.environment |= {"MY_PIPELINE_UNGUARDED": "1", "DJ_USE_TLS": "false"}
 
 
-def prepare(project: Project, roles: list[str]) -> None:
+def prepare(project: Project, roles: list[str], **variables: str) -> None:
     """Make the rows that the attempts of roles need."""
-    done = project.python("-c", PREPARE, json.dumps(TABLES), *roles)
+    done = project.python("-c", PREPARE, json.dumps(TABLES), *roles, **variables)
     assert done.code == 0, done.err
 
 
@@ -330,9 +330,11 @@ def account(project: Project, role: str) -> dict[str, str]:
     return {"DJ_USER": login, "DJ_PASS": project.read(f".secrets/accounts/{quote(login, safe='')}").strip()}
 
 
-def allowed(role: str, name: str, backend: str) -> bool:
-    """Tell whether a role may do something on production, as the documentation says."""
+def allowed(role: str, name: str, backend: str, environment: str = "prod") -> bool:
+    """Tell whether a role may do something, as the documentation says."""
     operation, _, rest = name.partition(" ")
+    if environment == "dev" and role == "developer":
+        return backend == "postgresql" or not (operation == "grant" or name == "declare elsewhere")
     if name == "declare elsewhere":  # on MySQL, rights are on schemas by their names
         return role == "admin" and backend == "postgresql"
     if role == "admin" or operation in ("import", "fetch", "join", "progress", "jobs", "read"):
@@ -355,19 +357,18 @@ def allowed(role: str, name: str, backend: str) -> bool:
     return False
 
 
-def wrong(role: str, backend: str, found: Mapping[str, str]) -> dict[str, Any]:
+def wrong(role: str, backend: str, found: Mapping[str, str], environment: str = "prod") -> dict[str, Any]:
     """Give what came out otherwise than it should."""
-    expected = {name: "ok" if allowed(role, name, backend) else "denied" for name in found}
+    expected = {name: "ok" if allowed(role, name, backend, environment) else "denied" for name in found}
     return {name: (expected[name], came) for name, came in found.items() if came != expected[name]}
 
 
 def forget(server: Server, prefix: str) -> None:
     """Take away the schemas of the pipeline, and every role and account that was made for it."""
-    server.drop(*(f"{prefix}{name}" for name in (*SCHEMAS, *(f"other_{role}" for role in LOGINS))))
+    names = [f"{prefix}{name}" for name in (*SCHEMAS, *(f"other_{role}" for role in LOGINS))]
+    server.drop(*names, *(f"dev_{name}" for name in names))
     if server.backend == "mysql":
-        query = (
-            "SELECT user FROM information_schema.user_attributes WHERE attribute->>'$.managed_by' LIKE '%my_pipeline'"
-        )
+        query = "SELECT user FROM information_schema.user_attributes WHERE attribute->>'$.managed_by' IN ('my_pipeline') OR attribute->>'$.managed_by' LIKE '%pipeline' OR attribute->>'$.managed_by' LIKE '%scaled'"
         for (name,) in server.execute(query):
             server.execute(f"DROP USER {quoted(server, name)}@`%`")
         return
