@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import journal, server_errors
 from ..dialects import choice
@@ -20,6 +20,7 @@ from ..internals.connection import as_login, one_session
 from ..journal import access as record
 from ..journal.access import Applied
 from ..planner.target import Target
+from . import audit
 from . import plan as plans
 from .model import Access
 from .names import Names, pipeline_name
@@ -82,14 +83,16 @@ def plan(where: Where) -> AccessPlan:
         If this account may not see the rights of others, or a role's name is taken.
     """
     with as_login(where.target.connection):
-        return _plan(where)
+        found = _plan(where)
+    return replace(found, audit=audit.survey(where.target, where.access)) if found.audits else found
 
 
 def _plan(where: Where) -> AccessPlan:
     server, names, databases = where.server, where.names, where.target.databases
     logins = [account.login for account in where.access.accounts]
     standing = server.read(tuple(databases.values()), logins, names.pipeline)
-    return plans.make(server, standing, where.access, names, databases)
+    found = plans.make(server, standing, where.access, names, databases)
+    return replace(found, audits=audit.concerned(where.access, standing.tables.tables))
 
 
 def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text: None) -> Outcome:
@@ -109,6 +112,15 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
     PipelineError
         As :func:`plan`; if a statement is refused; or if something is still missing afterwards.
     """
+    if where.access.audited:
+        audit.survey(where.target, where.access)  # refuses, before any right is given
+    done = _apply(where, hand, report)
+    if not done.plan.audits:
+        return done
+    return replace(done, plan=replace(done.plan, audit=audit.apply(where.target, where.access)))
+
+
+def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:
     target = where.target
     connection = target.connection
     with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):

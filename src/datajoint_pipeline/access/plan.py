@@ -27,6 +27,7 @@ from ..dialects.rights import (
     Standing,
 )
 from ..errors import ExitCode, PipelineError, worst
+from .audit import Audit
 from .model import Access
 from .names import Names
 from .wanted import Reasons, belonging, wanted
@@ -74,12 +75,23 @@ class AccessPlan:
         What a person should know, and no statement mends.
     missing_schemas : tuple of str
         Schemas that are not there yet, so that nothing could be given on their tables.
+    audit : Audit
+        Which tables are to be audited, and which no more.
+    audits : bool
+        Whether any table is audited or is to be, so that ``audit`` is worth asking for.
     """
 
     lines: tuple[Line, ...]
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     missing_schemas: tuple[str, ...] = ()
+    audit: Audit = field(default_factory=Audit)
+    audits: bool = field(default=False, compare=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether `access apply` has nothing to do."""
+        return not self.lines and not self.audit
 
     @property
     def grants(self) -> tuple[Line, ...]:
@@ -94,15 +106,18 @@ class AccessPlan:
     @property
     def exit_code(self) -> ExitCode:
         """Give what `access check` returns: 3 where a right is missing, 4 where there is one that nobody wrote down."""
-        drifted = self.revokes or self.others or any(isinstance(f, Owns) for line in self.grants for f in line.facts)
-        return worst([*([ExitCode.PENDING] if self.grants else []), *([ExitCode.DRIFT] if drifted else [])])
+        taken = any(isinstance(fact, Owns) for line in self.grants for fact in line.facts)
+        drifted = bool(self.revokes or self.others or taken or self.audit.ended)
+        pending = bool(self.grants or self.audit.begun)
+        return worst([*([ExitCode.PENDING] if pending else []), *([ExitCode.DRIFT] if drifted else [])])
 
     def as_dict(self) -> dict[str, object]:
         """Give the plan for ``--json``."""
         return {
             "statements": [{"sql": line.sql, "kind": line.kind, "reason": line.reason} for line in self.lines],
             "others": list(self.others),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.audit.notes],
+            "audit": list(self.audit.words),
         }
 
 

@@ -36,9 +36,10 @@ def access_plan(options: Options, sql: bool) -> None:
             click.echo(f"{line.sql};")  # to the last character, as somebody else is to run it
     else:
         _show(found)
-        if found.lines:
+        _show_audit(found)
+        if not found.is_empty:
             echo(f"{_count(len(found.lines))} to run: {_command(options, 'access apply')}")
-    leave(ExitCode.PENDING if found.lines else ExitCode.OK)
+    leave(ExitCode.OK if found.is_empty else ExitCode.PENDING)
 
 
 @access.command("apply", **example("my-pipeline --env prod access apply"))
@@ -90,6 +91,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
         where = f"password {shown[name]}" if show_passwords else f"password in {os.path.relpath(files[name])}"
         echo(f"Account {name}: {where}")
     echo(f"{_count(len(done.plan.lines))} run." if done.plan.lines else "Everybody has what access.toml says.")
+    for table in done.plan.audit.begun:
+        echo(f"{table.schema}.{table.title} is audited from now on.")
+    for table in done.plan.audit.ended:
+        echo(f"{table.schema}.{table.title} is audited no more; what was recorded stays.")
     if done.plan.missing_schemas:
         missing = ", ".join(done.plan.missing_schemas)
         echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")
@@ -110,7 +115,8 @@ def access_check(options: Options) -> None:
             "missing": [{"sql": line.sql, "reason": line.reason} for line in found.grants],
             "unexpected": [{"sql": line.sql, "reason": line.reason} for line in found.revokes],
             "others": list(found.others),
-            "notes": list(found.notes),
+            "notes": [*found.notes, *found.audit.notes],
+            "audit": list(found.audit.words),
         }
         options.print_json({"environment": environment.name, "backend": _backend(options), **document})
     else:
@@ -119,7 +125,8 @@ def access_check(options: Options) -> None:
                 echo(f"{title}: {line.reason}")
                 echo(f"    {line.sql}", dim=True)
         _show_left(found)
-        if found.lines:
+        _show_audit(found)
+        if not found.is_empty:
             echo(f"To mend it: {_command(options, 'access apply')}")
         elif not found.others:
             echo("Everybody has what access.toml says.")
@@ -136,8 +143,13 @@ def _show(found: AccessPlan) -> None:
 def _show_left(found: AccessPlan) -> None:
     for text in found.others:
         echo(f"not in access.toml, and left: {text}", fg="yellow")
-    for text in found.notes:
+    for text in (*found.notes, *found.audit.notes):
         echo(f"note: {text}")
+
+
+def _show_audit(found: AccessPlan) -> None:
+    for text in found.audit.words:
+        echo(f"audit: {text}", fg="yellow")
 
 
 def _count(number: int) -> str:

@@ -1,0 +1,84 @@
+"""The tables that ``access.toml`` has audited, and those that are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ..dialects.auditing import TABLE
+from ..dialects.rights import Place
+from ..executor import audited
+from ..planner.deployment import Deployment
+from ..planner.target import Target
+from ..schema.model import TableName
+from .model import Access
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What separates the tables that are audited from those that are to be.
+
+    Parameters
+    ----------
+    begun, ended : tuple of TableName
+        Tables to audit from now on, and no more.
+    absent : tuple of str
+        Tables of ``access.toml`` that are not there yet, by the names that people use.
+    """
+
+    begun: tuple[TableName, ...] = ()
+    ended: tuple[TableName, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.ended)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Give a sentence a table that `access apply` does something about."""
+        begun = (f"{_title(name)} is not audited yet." for name in self.begun)
+        return (*begun, *(f"{_title(name)} is audited, and access.toml does not name it." for name in self.ended))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Give a sentence a table that nothing can be done about yet."""
+        return tuple(
+            f"{name} is to be audited, and not there yet: run access apply after migrate." for name in self.absent
+        )
+
+
+def concerned(access: Access, tables: Collection[Place]) -> bool:
+    """Tell whether any table is audited, or is to be; ``tables`` are those of the server, hidden ones too."""
+    return bool(access.audited) or any(table == TABLE for _, table in tables)
+
+
+def survey(target: Target, access: Access) -> Audit:
+    """Find what is to be done for just the tables of ``access.toml`` to be audited; changes nothing.
+
+    Raises
+    ------
+    PipelineError
+        If one of them is computed.
+    """
+    deployment = Deployment.read(target)
+    wanted, absent = _named(deployment, access)
+    found = audited.changes(deployment, wanted)
+    return Audit(tuple(found.begun), tuple(found.ended), absent)
+
+
+def apply(target: Target, access: Access) -> Audit:
+    """Have just the tables of ``access.toml`` audited; give what was changed."""
+    wanted, absent = _named(Deployment.read(target), access)
+    found = audited.set_audit(target, wanted)
+    return Audit(tuple(found.begun), tuple(found.ended), absent)
+
+
+def _named(deployment: Deployment, access: Access) -> tuple[list[TableName], tuple[str, ...]]:
+    there = {_title(name): name for name in deployment.tables}
+    wanted = [there[name] for name in access.audited if name in there]
+    return wanted, tuple(name for name in access.audited if name not in there)
+
+
+def _title(name: TableName) -> str:
+    """Give a table as people name it: ``subject.Subject``."""
+    return f"{name.schema}.{name.title}"

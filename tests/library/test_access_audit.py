@@ -1,0 +1,60 @@
+"""The tables that access.toml names are audited once it is applied, and no more once it does not name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import granted
+import pytest
+from conftest import Project, Server
+
+PREFIX = "au_"
+
+
+@pytest.fixture
+def lab(server: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    own = Project(render(tmp_path / "my_pipeline"))
+    granted.lay(own, server, PREFIX)
+    granted.forget(server, PREFIX)
+    assert own.run("--env", "prod", "init").code == 0
+    yield own
+    granted.forget(server, PREFIX)
+
+
+def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
+    plain = lab.read("access.toml")
+    assert lab.run("--env", "prod", "access", "apply").code == 0
+    lab.write("access.toml", plain + '\n[audit]\ntables = ["subject.Subject", "session.Later"]\n')
+    found = lab.run("--env", "prod", "access", "check", "--json")
+    assert found.code == 3 and found.json["audit"] == ["subject.Subject is not audited yet."], found.err
+    assert any("session.Later" in note and "not there yet" in note for note in found.json["notes"])
+    applied = lab.run("--env", "prod", "access", "apply")
+    assert applied.code == 0 and "subject.Subject is audited from now on." in applied.out, applied.err
+    again = lab.run("--env", "prod", "access", "apply")
+    assert "Everybody has what access.toml says." in again.out and "from now on" not in again.out
+    assert lab.run("--env", "prod", "access", "check").code == 0
+
+    insert = "from my_pipeline import subject; subject.Subject.insert1(dict(subject_id='x', note='by the operator'))"
+    done = lab.python("-c", insert, **granted.account(lab, "operator"))
+    assert done.code == 0, done.err
+    rows = lab.run("--env", "prod", "log", "--rows", "subject.Subject", "--json")
+    assert rows.code == 0, rows.err
+    assert granted.LOGINS["operator"] in rows.out.encode().decode("unicode_escape"), rows.out
+
+    lab.write("access.toml", plain)
+    found = lab.run("--env", "prod", "access", "check")
+    assert found.code == 4 and "subject.Subject is audited, and access.toml does not name it." in found.out, found.out
+    ended = lab.run("--env", "prod", "access", "apply")
+    assert "subject.Subject is audited no more; what was recorded stays." in ended.out, ended.err
+    assert lab.run("--env", "prod", "access", "check").code == 0
+
+
+def test_a_computed_table_is_refused_before_anything_is_given(lab: Project, server: Server) -> None:
+    plain = lab.read("access.toml")
+    lab.write("access.toml", plain + '\n[audit]\ntables = ["analysis.Result"]\n')
+    refused = lab.run("--env", "prod", "access", "apply")
+    assert refused.code in (1, 2) and "Computed" in refused.err, refused.err
+    lab.write("access.toml", plain)
+    planned = lab.run("--env", "prod", "access", "plan", "--json")
+    assert any(s["kind"] == "role" for s in planned.json["statements"])
