@@ -80,9 +80,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Library and dependencies are compiled once: commands in tests write no bytecode, as files change faster than it tells.
     """
-    config.addinivalue_line(
-        "markers", "sampled: CI plays as few cases as have each value of each parameter; --whole all"
-    )
+    for mark in (
+        "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
+        "one_server: CI plays it on one of the servers, which take turns within a file; --whole on both",
+    ):
+        config.addinivalue_line("markers", mark)
     if not hasattr(config, "workerinput"):
         if config.getoption("whole"):
             os.environ[WHOLE] = "1"  # which the workers inherit
@@ -102,9 +104,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.
 LONGEST = (
-    *("test_upgrades", "test_update", "test_generated", "test_day", "test_upgrade_to_library", "test_crash"),
-    *("test_bad_days", "test_security", "test_backup", "test_migrate", "test_hooks", "test_current", "test_servers"),
-    *("test_drafts", "test_story"),
+    *("test_upgrade_to_library", "test_backup", "test_crash", "test_generated", "test_servers", "test_security"),
+    *("test_upgrades", "test_update", "test_current", "test_day", "test_bad_days", "test_migrate", "test_story"),
+    *("test_hooks", "test_render", "test_ledger", "test_drafts", "test_local_server", "test_rendered_files"),
 )
 
 

@@ -16,17 +16,31 @@ def whole() -> bool:
     return bool(os.environ.get(WHOLE))
 
 
-def left_out(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The cases of tests marked ``sampled`` that a sample does without.
+def left_out(items: list[pytest.Item]) -> list[pytest.Function]:
+    """The cases that a sample does without; they are the same every time."""
+    cases = [item for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    return [*_beside_a_sample(cases), *_on_the_other_server(cases)]
 
-    What is left has each value of each parameter of a test, and of each fixture with parameters, at least once, as evenly
-    as its order lets it; it is the same every time.
-    """
+
+def _beside_a_sample(cases: list[pytest.Function]) -> list[pytest.Function]:
+    """Of each test marked ``sampled``, what is not needed for each value of each parameter, and of each fixture with
+    parameters, to be there at least once, as evenly as the order lets it."""
     tests: dict[tuple[str, str], list[pytest.Function]] = {}
-    for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("sampled") and hasattr(item, "callspec"):
-            tests.setdefault((str(item.path), item.originalname), []).append(item)
-    return [item for cases in tests.values() for item in cases if item not in _sample(cases)]
+    for case in cases:
+        if case.get_closest_marker("sampled"):
+            tests.setdefault((str(case.path), case.originalname), []).append(case)
+    return [case for found in tests.values() for case in found if case not in _sample(found)]
+
+
+def _on_the_other_server(cases: list[pytest.Function]) -> list[pytest.Function]:
+    """Of what is marked ``one_server``, the cases that have their turn on another server."""
+    files: dict[str, dict[str, list[pytest.Function]]] = {}
+    for case in cases:
+        others = {name: value for name, value in case.callspec.params.items() if value not in ("mysql", "postgresql")}
+        if case.get_closest_marker("one_server"):
+            files.setdefault(str(case.path), {}).setdefault(f"{case.originalname} {others!r}", []).append(case)
+    turns = [pair for found in files.values() for pair in enumerate(found.values())]
+    return [case for turn, servers in turns for case in servers if case is not servers[turn % len(servers)]]
 
 
 def _sample(cases: list[pytest.Function]) -> list[pytest.Function]:

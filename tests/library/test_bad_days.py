@@ -95,6 +95,7 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
+@pytest.mark.one_server
 def test_a_bad_file_is_a_sentence_and_changes_nothing(behind: Project, server: Server) -> None:
     good = behind.read(LIFE_FILE)
     for name, (spoil, said) in BAD.items():

@@ -9,6 +9,8 @@ from conftest import Project, Server
 from living import kill_while_it_waits, ok, rows, states
 from test_migrate import living as living
 
+pytestmark = pytest.mark.one_server
+
 assert living  # a fixture
 
 NAME = "    name : varchar(32)  # what it is called\n"

@@ -36,6 +36,7 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[...,
 LIBRARY = f"datajoint-pipeline {version('datajoint-pipeline')}"
 
 
+@pytest.mark.one_server
 def test_commit_is_that_of_the_project_whatever_git_is_told_elsewhere(living: Project, tmp_path: Path) -> None:
     for folder in (living.folder, tmp_path / "elsewhere"):
         folder.mkdir(exist_ok=True)
@@ -51,6 +52,7 @@ def test_commit_is_that_of_the_project_whatever_git_is_told_elsewhere(living: Pr
     assert {r["code_commit"] for r in runs if r["kind"] == "migrate"} == {f"{commit}+"}
 
 
+@pytest.mark.one_server
 def test_every_run_names_the_version_of_the_library(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     ok(living, "revise", "-m", "moods")
@@ -171,6 +173,7 @@ def test_foreign_keys_are_there_for_the_server_after_a_rename_beside_other_chang
     assert rows(living, "len(work.Friend())") == 0
 
 
+@pytest.mark.one_server
 def test_a_placeholder_refuses_to_run(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    unit : varchar(8)\n    grams : float64")
     found = ok(living, "revise", "-m", "units", "--json").json

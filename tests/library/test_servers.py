@@ -245,6 +245,7 @@ def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None
     assert "may not" in refused.err and "docs/access.md" in refused.err and "Traceback" not in refused.err
 
 
+@pytest.mark.one_server
 def test_idle_worker_leaves_on_sigterm(on_server: Project) -> None:
     assert on_server.run("init").code == 0
     command = [sys.executable, "-m", "my_pipeline", "worker", "--pause", "60"]
@@ -292,6 +293,7 @@ def test_any_graph_becomes_a_pipeline_whose_tests_pass(
         server.drop(*names)
 
 
+@pytest.mark.one_server
 def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:
     """`pytest` in a project uses the server that DJ_HOST names, in schemas of its own, and removes them."""
     project.environment |= server.variables

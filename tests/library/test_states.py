@@ -9,6 +9,8 @@ import pytest
 from conftest import Project, Server
 from living import living, ok, rows, states
 
+pytestmark = pytest.mark.one_server
+
 GONE = "Animal lacks the attribute colour."
 
 
