@@ -26,7 +26,9 @@ SETTINGS = (
 
 
 def keep_compiled() -> None:
-    """Have Jinja, in this process, look there first."""
+    """Have Jinja, in this process, look there first; a benchmark has no such folder."""
+    if FOLDER not in os.environ:
+        return
     folder = Path(os.environ[FOLDER])
     compile_anew = Environment.compile
 

@@ -37,8 +37,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from compiled import keep_compiled
-
 #: What imports datajoint when it is imported itself.
 USES_DATAJOINT = ("datajoint_pipeline.internals.declaration",)
 
@@ -92,7 +90,7 @@ class Zygote:
 def _serve(package: str) -> None:
     if package == COPIER:
         importlib.import_module("copier.__main__")
-        keep_compiled()
+        importlib.import_module("compiled").keep_compiled()  # not for the others: the library does without Jinja
     elif package:
         _load(package)
     else:

@@ -39,6 +39,7 @@ def states(project: Project, environment: str) -> dict[str, str]:
     return {schema["name"]: schema["state"] for schema in status.json["schemas"]}
 
 
+@pytest.mark.one_server
 def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> None:
     assert on_server.run("init").code == 0
     assert set(states(on_server, "dev").values()) == {"current"}

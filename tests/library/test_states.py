@@ -12,6 +12,8 @@ from living import is_sentence, lay, living, ok, rows, states
 
 pytestmark = pytest.mark.one_server
 
+pytestmark = pytest.mark.one_server
+
 GONE = "Animal lacks the attribute colour."
 
 
