@@ -177,8 +177,22 @@ def test_what_only_a_draft_had_can_still_be_said(living: Project) -> None:
     ok(living, "revise", "-m", "humour")
     shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["rules"]
     assert {"draft", "drop-attribute"} == {rule["id"] for rule in shown}
+    wrong = ok(living, "migrate", "--rename", "Weight.mood=humour", "--fill", "Weight.humour=x", code=2).err
+    assert "--fill life.Weight.humour answers nothing." in wrong, wrong
     ok(living, "migrate", "--rename", "Weight.mood=humour")
     assert rows(living, "[r['humour'] for r in life.Weight.to_dicts()]").count("well") == 1
+
+
+def test_an_answer_that_a_draft_does_not_need_is_refused(living: Project) -> None:
+    """But not where the draft is there already."""
+    draft = ("migrate", "--draft", "--fill", "Weight.unit=g")
+    life(living, GRAMS, "    unit : varchar(8)\n" + GRAMS)
+    for _ in range(2):
+        ok(living, *draft)
+    life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
+    for more in ((), ("--dry-run",)):
+        refused = ok(living, *draft, *more, code=2).err
+        assert "--fill life.Weight.unit answers nothing." in refused and "life.Weight.mood" in refused, refused
 
 
 def test_prod_knows_no_drafts(living: Project) -> None:

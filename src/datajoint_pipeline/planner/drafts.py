@@ -132,7 +132,8 @@ def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer:
 
     given = answer(before, after)
     found, answers = answering.answered(before, after, given, ask_if_it_matters)
-    unused.refuse(given, before, found.operations)
+    if found.operations:  # else the draft is there already, and its answers with it
+        unused.refuse(given, before, found.operations)
     for question in filter(matters, found.questions):
         raise PipelineError(*_unanswered(question))
     return Draft(tuple(names), answers, _with_defaults(found.operations))
