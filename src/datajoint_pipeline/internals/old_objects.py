@@ -132,7 +132,8 @@ class OldObjects:
                 if not backend.exists("") and backend.protocol == "file":
                     raise Unreadable(f"there is no folder {backend._full_path('')}")
             except Exception as error:
-                yield len(numbers), f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"
+                why = server_errors.in_one_line(str(error))
+                yield len(numbers), f"the store {name or 'that is the default'} cannot be reached ({why})"
                 return
         for number in numbers:
             try:
@@ -144,7 +145,7 @@ class OldObjects:
             except Exception as error:
                 if server_errors.of(error):
                     raise  # the object is not to blame
-                yield 1, f"{UUID(bytes=number)}: {_reason(error)}"
+                yield 1, f"{UUID(bytes=number)}: {server_errors.in_one_line(str(error))}"
 
     def is_of(self, number: bytes, text: str) -> bool:
         """Tell whether a column still holds what :meth:`stored` gave of an object."""
@@ -229,10 +230,6 @@ class OldObjects:
 def _store_of(type_: str) -> str | None:
     """Give the store that a type names; None for the one that is the default."""
     return type_[1:-1].partition("@")[2] or None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def unreadable(
