@@ -64,4 +64,9 @@ def reason(error: BaseException) -> str:
     text = texts[1] if type(error).__name__ == "AccessError" and len(texts) > 1 else texts[-1]
     text = re.sub(r"\nLINE \d+:.*\n *\^", "", text)
     text = re.split("\n(?:QUERY|CONTEXT):", text)[0]
+    return in_one_line(text)
+
+
+def in_one_line(text: str) -> str:
+    """Give a message in one line and without a full stop, as it stands within a sentence."""
     return " ".join(text.split()).rstrip(".")

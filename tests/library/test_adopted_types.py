@@ -270,3 +270,18 @@ def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was
         assert "with lab_rig is no adoption but migrate, to rig 1.1.0." in refused and "journal" not in refused
     assert "lab_rig is no adoption but migrate" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
     ok(project, "--env", "prod", "status")
+
+
+def test_objects_that_0_14_lists_are_not_unused_to_it(made: Made, mysql: Server) -> None:
+    """It deletes what no foreign key refers to, files of ``filepath`` too, which DataJoint 2 still reads."""
+    unused = "SELECT COUNT(*) FROM lab_rig.`~external_raw` WHERE hash NOT IN (SELECT hash FROM lab_rig.`~kept_raw`)"
+    referring = (
+        "SELECT table_name, column_name FROM information_schema.key_column_usage "
+        "WHERE referenced_table_schema = 'lab_rig' AND referenced_table_name = '~external_raw'"
+    )
+    ok(made.project, "--env", "prod", "adopt", "--types")
+    assert mysql.execute(referring) == [("~kept_raw", "hash")] and mysql.execute(unused) == [(0,)]
+    assert adopted.differing(shown(made.project), made.values)[1] == []
+    ok(made.project, "--env", "prod", "status")
+    deleted = "from my_pipeline import colony; colony.Line.delete(prompt=False)"
+    assert made.project.python("-c", deleted, MY_PIPELINE_ENV="prod").code == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import journal
 from ..history import baselines
-from ..internals import lineage
+from ..internals import lineage, old_objects
 from ..planner import adoption, drift
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
@@ -70,6 +70,8 @@ def adopt(
             raise adoption.refusal(deployment, unlike, only_types=only_types)
         _record(deployment, like)
         if retyping is not None:
+            for name in retyping.schemas:
+                old_objects.keep(target.connection, deployment.databases[name])
             apply.apply(deployment, retyping, "adopt", report)
         return Adopted(drift.read(target), resumed)
 

@@ -90,6 +90,8 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
     run = resume.planned(target, began)
     if run is None or run.untouched:
         runs.withdraw(target, began.members)
+        for member in began.members:
+            old_objects.let_go(target.connection, target.database(member.schema))
         return []
     resume.note(run, began)
     return _back(run, began, report)
@@ -122,6 +124,8 @@ def _back(run: Run, began: resume.Interrupted, report: runs.Report) -> list[str]
     if began.undo is None:
         _refuse_since(run)
     undo.take_back(run, began, report)
+    for schema in run.group.schemas:
+        old_objects.let_go(run.target.connection, run.target.database(schema))
     copied = [step for step in run.group.steps if isinstance(step, Recoding)]
     return [_copies(step) for step in copied if not step.conversion.type.startswith("<filepath")]
 

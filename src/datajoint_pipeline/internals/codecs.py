@@ -102,7 +102,7 @@ def convert(
         except Exception as error:
             if server_errors.of(error):
                 raise  # the value is not to blame
-            raise _unstorable(place, source, key, _reason(error)) from error
+            raise _unstorable(place, source, key, server_errors.in_one_line(str(error))) from error
     if len(waiting) == BATCH:
         return True
     if alone:
@@ -271,14 +271,10 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
         except Exception as error:
             if server_errors.of(error):
                 raise
-            count, why = count + 1, why or _reason(error)
+            count, why = count + 1, why or server_errors.in_one_line(str(error))
         size = _AROUND + literals(stored, *key.values())
         refuse_long(size, most, f"The value of {source} in {'.'.join(place)}, that of {key},")
     return Unstorable(count, why, arrays)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _try(connection: dj.Connection, type_: str, value: Any) -> object:

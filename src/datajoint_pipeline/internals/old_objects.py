@@ -28,6 +28,9 @@ _MARKER = re.compile(r"(blob|attach|filepath)@([\w-]+)")
 #: What the names of its lists of objects begin with.
 LIST = "~external_"
 
+#: What the names of the hidden tables begin with that refer to all that such a list has.
+KEPT = "~kept_"
+
 #: How 0.14 spreads objects over folders unless its settings say otherwise.
 _FOLDERS = (2, 2)
 
@@ -129,7 +132,8 @@ class OldObjects:
                 if not backend.exists("") and backend.protocol == "file":
                     raise Unreadable(f"there is no folder {backend._full_path('')}")
             except Exception as error:
-                yield len(numbers), f"the store {name or 'that is the default'} cannot be reached ({_reason(error)})"
+                why = server_errors.in_one_line(str(error))
+                yield len(numbers), f"the store {name or 'that is the default'} cannot be reached ({why})"
                 return
         for number in numbers:
             try:
@@ -141,7 +145,7 @@ class OldObjects:
             except Exception as error:
                 if server_errors.of(error):
                     raise  # the object is not to blame
-                yield 1, f"{UUID(bytes=number)}: {_reason(error)}"
+                yield 1, f"{UUID(bytes=number)}: {server_errors.in_one_line(str(error))}"
 
     def is_of(self, number: bytes, text: str) -> bool:
         """Tell whether a column still holds what :meth:`stored` gave of an object."""
@@ -228,10 +232,6 @@ def _store_of(type_: str) -> str | None:
     return type_[1:-1].partition("@")[2] or None
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
-
-
 def unreadable(
     connection: dj.Connection, place: tuple[str, str], column: str, kind: tuple[str, str], type_: str = ""
 ) -> list[tuple[int, str]]:
@@ -256,6 +256,40 @@ def unreadable(
     sql = f"SELECT DISTINCT {quote(column)} FROM {quote(place[0])}.{quote(place[1])} WHERE {quote(column)} IS NOT NULL"
     numbers = sorted(number for (number,) in connection.query(sql, args=None, reconnect=False).fetchall())
     return list(OldObjects(connection, place[0], *kind).refused(numbers, type_)) if numbers else []
+
+
+def keep(connection: dj.Connection, database: str) -> None:
+    """Have clients of 0.14 see every object that a database lists as used, for they delete those that are not.
+
+    0.14 takes an object for used where a table refers to it by a foreign key, and adopting drops those. A hidden table
+    that refers to all of them has nothing else to do. It may be called again, and then adds what came since.
+    """
+    quote = quoter(connection)
+    for name in _beginning(connection, database, LIST):
+        listed = f"{quote(database)}.{quote(name)}"
+        kept = f"{quote(database)}.{quote(KEPT + name.removeprefix(LIST))}"
+        connection.query(
+            f"CREATE TABLE IF NOT EXISTS {kept} ({quote('hash')} binary(16) NOT NULL COMMENT ':uuid:', "
+            f"PRIMARY KEY ({quote('hash')}), FOREIGN KEY ({quote('hash')}) REFERENCES {listed} ({quote('hash')})) "
+            "COMMENT 'keeps 0.14 from deleting objects'",
+            args=None,
+            reconnect=False,
+        )
+        connection.query(f"INSERT IGNORE INTO {kept} SELECT {quote('hash')} FROM {listed}", args=None, reconnect=False)
+
+
+def let_go(connection: dj.Connection, database: str) -> None:
+    """Take back what :func:`keep` did."""
+    quote = quoter(connection)
+    for name in _beginning(connection, database, KEPT):
+        connection.query(f"DROP TABLE {quote(database)}.{quote(name)}", args=None, reconnect=False)
+
+
+def _beginning(connection: dj.Connection, database: str, begin: str) -> list[str]:
+    """Find the tables of a database whose names begin so."""
+    sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
+    rows = connection.query(sql, (database,), reconnect=False).fetchall()
+    return sorted(str(name) for (name,) in rows if str(name).startswith(begin))
 
 
 def since(

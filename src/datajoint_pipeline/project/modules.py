@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .. import disk
+from .. import disk, syntax
 from ..errors import PipelineError
 
 #: Calls that give a module its schema.
@@ -126,12 +126,7 @@ class Module:
 
     def import_of(self, other: str) -> str:
         """Give the line that imports another module of the package."""
-        own = self.name.split(".") if self.is_package else self.name.split(".")[:-1]
-        *above, name = other.split(".")
-        shared = 0
-        while shared < min(len(own), len(above)) and own[shared] == above[shared]:
-            shared += 1
-        return f"from {'.' * (1 + len(own) - shared)}{'.'.join(above[shared:])} import {name}"
+        return syntax.relative_import(self.name, self.is_package, other)
 
 
 def read(directory: Path) -> dict[str, Module]:
@@ -233,11 +228,6 @@ def _dotted(node: ast.AST) -> str:
     return ""
 
 
-def _assigned(node: ast.AST) -> list[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
 @dataclass
 class _Source:
     """What one file says by itself."""
@@ -314,18 +304,15 @@ class _Source:
         if not node.level:
             head, _, rest = (node.module or "").partition(".")
             return rest if head == self.package else None
-        above = self.name.split(".") if self.path.name == "__init__.py" else self.name.split(".")[:-1]
-        if node.level - 1 > len(above):
-            return None
-        kept = above[: len(above) - (node.level - 1)]
-        return ".".join([*kept, *(node.module or "").split(".")]).strip(".")
+        base = syntax.relative_base(node, self.name, self.path.name == "__init__.py")
+        return None if base is None else ".".join(base)
 
     def _take_name(self, node: ast.AST) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.bound.add(node.name)
         if not isinstance(node, (ast.Assign, ast.AnnAssign)):
             return
-        for name in _assigned(node):
+        for name in syntax.assigned(node):
             self.bound.add(name)
             if isinstance(node.value, ast.Call) and (opening := self.opening(node.value)) is not None:
                 self.variables[name] = opening
@@ -418,7 +405,7 @@ class _Source:
         used |= {argument.id for call in calls for argument in call.args if isinstance(argument, ast.Name)}
         for node in self.classes:
             bases = {_last(base) for base in node.bases}
-            if bases & _TIERS and not node.decorator_list and node.name not in used and any(_definitions(node)):
+            if bases & _TIERS and not node.decorator_list and node.name not in used and _definition(node) is not None:
                 yield node.name, node.lineno
 
     def stores(self) -> frozenset[str]:
@@ -427,15 +414,10 @@ class _Source:
         return frozenset(_STORE.findall("\n".join(inside)))
 
 
-def _definitions(table: ast.ClassDef) -> Iterator[ast.Constant]:
-    """Yield the text that a class has as its definition."""
-    for node in table.body:
-        if (
-            isinstance(node, (ast.Assign, ast.AnnAssign))
-            and isinstance(node.value, ast.Constant)
-            and "definition" in _assigned(node)
-        ):
-            yield node.value
+def _definition(table: ast.ClassDef) -> ast.Constant | None:
+    """Give the text that a class has as its definition; None where code puts it together."""
+    found = syntax.definition_of(table)
+    return found if isinstance(found, ast.Constant) else None
 
 
 def _written(table: ast.ClassDef, master: str = "") -> Iterator[tuple[str, str, int]]:
@@ -443,11 +425,13 @@ def _written(table: ast.ClassDef, master: str = "") -> Iterator[tuple[str, str, 
     for node in table.body:
         if isinstance(node, ast.ClassDef):
             yield from _written(node, master=table.name)
-    for definition in _definitions(table):
-        for offset, text in enumerate(str(definition.value).splitlines()):
-            if match := _REFERENCE.match(text):
-                name = f"{master}.{table.name}" if master else table.name
-                yield name, re.sub(r"\.proj$", "", match["target"]), definition.lineno + offset
+    definition = _definition(table)
+    if definition is None:
+        return
+    for line, text in enumerate(str(definition.value).splitlines(), definition.lineno):
+        if match := _REFERENCE.match(text):
+            name = f"{master}.{table.name}" if master else table.name
+            yield name, re.sub(r"\.proj$", "", match["target"]), line
 
 
 class _Package:
