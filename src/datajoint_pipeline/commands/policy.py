@@ -21,7 +21,7 @@ from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 
 #: Credentials by protocol, under the names that DataJoint 2.3 reads; the embedded server's stores are folders.
-CREDENTIALS = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name", "connection_string")}
+CREDENTIALS = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name",)}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Azure Blob Storage: custom roles, and conditions (version 2.0) on their assignments.
 
-An account's key, which is what DataJoint's settings take, may do everything, and no assignment limits it; so does a
-connection string with that key. These conditions hold for who signs in with an identity of their own.
+An account's key may do everything, and no assignment limits it; so does a connection string with that key. Conditions
+hold for who signs in with an identity of their own, as adlfs does where the settings have the account's name alone.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ SERVERS = {
         "azure",
         ("azure",),
         (
-            "Conditions do not hold for who has the account's key or a connection string with it, which is what "
-            "DataJoint's settings take. Give people neither.",
+            "Conditions do not hold for who has the account's key or a connection string with it. Give people neither: "
+            "with account_name alone, a person is who said az login. Not tried.",
             "The portal lists without a prefix and is refused. Conditions were read by a parser of ours, not at Azure.",
         ),
     ),
