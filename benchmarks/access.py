@@ -3,15 +3,15 @@
     uv run benchmarks/access.py
     uv run benchmarks/access.py --part scale --schemas 50 --tables 20
 
-`matrix`: a pipeline of four schemas on MySQL (the server that DJ_HOST names, else one from the mysqld on PATH) and on PostgreSQL
-(the wheel's, with passwords over TCP). `access apply` makes an account of each role; each then tries everything through DataJoint:
-import, fetch, join, insert into every tier, skip_duplicates, update1, delete, cascades, populate with and without
-reservation, declare here and elsewhere, alter, drop, grant, read and write the journal. What each may do is written down
-by hand (`tests/granted.py`). After the denied drops the pipeline has to join.
+`matrix`: a pipeline of four schemas on MySQL (the server that DJ_HOST names, else one from the mysqld on PATH) and on
+PostgreSQL (the wheel's, with passwords over TCP). `access apply` makes an account of each role; each then tries
+everything through DataJoint: import, fetch, join, insert into every tier, skip_duplicates, update1, delete, cascades,
+populate with and without reservation, declare here and elsewhere, alter, drop, grant, read and write the journal. What
+each may do is written down by hand (`tests/granted.py`). After the denied drops the pipeline has to join.
 
 `deviations`: what people do to rights by hand (`tests/strayed.py`); each has to be named by `access check`.
 
-`scale`: how many queries and seconds a plan takes for many schemas and tables, before anything was given and afterwards.
+`scale`: how many queries and seconds a plan takes for many schemas and tables, before and after all was given.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def scale(server: Server, schemas: int, tables: int) -> None:
             )
     server.execute(*statements)
     counted = Counted(server)
-    access, mistakes = model.parse(granted.ACCESS.replace('"session", "analysis"', "").replace('["analysis"]', '["00"]'),
-                                   backend=server.backend, schemas=[name[4:] for name in names])  # fmt: skip
+    text = granted.ACCESS.replace('"session", "analysis"', "").replace('["analysis"]', '["00"]')
+    access, mistakes = model.parse(text, backend=server.backend, schemas=[name[4:] for name in names])
     assert not mistakes, mistakes
     where = applying.Where(counted.target({name[4:]: name for name in names}), access, "scaled", "acs_")
     for words in ("before", "after"):

@@ -87,6 +87,25 @@ def test_a_role_may_do_what_it_should_and_nothing_else(applied: Project, server:
     assert granted.wrong(role, server.backend, found) == {}
 
 
+def test_two_environments_on_one_server_know_of_each_other(applied: Project, server: Server) -> None:
+    for command in (("init",), ("access", "apply")):
+        done = applied.run("--env", "dev", *command, MY_PIPELINE_ENV="dev")
+        assert done.code == 0, done.err
+    for environment in ("prod", "dev", "prod"):
+        checked = applied.run("--env", environment, "access", "check", MY_PIPELINE_ENV=environment)
+        assert checked.code == 0, checked.out
+    who = granted.account(applied, "developer")
+    found = granted.attempts(applied, "developer", PREFIX, "import,fetch,join,insert,declare", **who)
+    assert granted.wrong("developer", server.backend, found) == {}
+    granted.prepare(applied, ["developer"], MY_PIPELINE_ENV="dev")
+    made = granted.attempts(
+        applied, "developer", f"dev_{PREFIX}", "import,insert,declare", **who, MY_PIPELINE_ENV="dev"
+    )
+    assert granted.wrong("developer", server.backend, made, "dev") == {}
+    owner = applied.run("--env", "dev", "access", "check", "--json", MY_PIPELINE_ENV="dev").json
+    assert not [line for line in owner["missing"] if "OWNER TO" in line["sql"]]
+
+
 def test_without_the_right_to_see_grants_the_commands_say_so(applied: Project, server: Server) -> None:
     done = applied.run("--env", "prod", "access", "check", **granted.account(applied, "viewer"))
     if server.backend == "mysql":

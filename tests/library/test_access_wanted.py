@@ -156,6 +156,8 @@ def test_who_makes_tables_is_the_owner_unless_that_would_take_rights_away() -> N
 def test_the_owner_of_dev_still_reads_prod() -> None:
     member = Member("lab_prod_viewer", "lab_dev_owner")
     assert member not in facts(owned=True) and member in facts(owned=True, there=frozenset({"lab_dev_owner"}))
+    assert member not in facts("dev", owned=True)
+    assert member in facts("dev", owned=True, there=frozenset({"lab_prod_viewer"}))
 
 
 def test_a_developer_makes_tables_in_dev_alone() -> None:

@@ -203,16 +203,14 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
             what = "owner role" if role and role.role == "owner" else f"{role.role} role" if role else ""
             if fact in standing.orphans:
                 return f"{_what(fact)} is not there; one made under that name later would inherit the right"
-            if fact.verbatim:
+            if fact.verbatim and fact.database in standing.covering:
                 return (
                     f"the pattern {fact.database} covers databases of the pipeline; the right of the pattern that fits "
                     "best counts alone, so it can take others away"
                 )
-            return (
-                f"nothing gives the {what} {fact.privilege} {_on(fact)}"
-                if role
-                else (f"{fact.holder} has {fact.privilege} {_on(fact)} directly; people only have roles")
-            )
+            if not role:
+                return f"{fact.holder} has {fact.privilege} {_on(fact)} directly; people only have roles"
+            return f"nothing gives the {what} {fact.privilege} {_on(fact)}"
         case Member():
             if fact.admin and Member(fact.role, fact.member) not in standing.facts:
                 return ""
@@ -236,16 +234,13 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
 
 def _ours(fact: Fact, names: Names, standing: Standing, databases: Mapping[str, str]) -> bool:
     """Tell whether something that is not wanted is ours to take back."""
-    roles, made = (
-        names.marks,
-        {n for n, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role},
-    )
+    roles = names.marks
+    made = {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role}
     match fact:
         case Right():
             if fact.holder in roles:
                 return True
-            here = fact.verbatim or not fact.database or fact.database in databases.values()
-            return fact.holder in made and here
+            return fact.holder in made and _here(fact, standing, databases)
         case Member():
             if fact.member in standing.superusers:
                 return False
@@ -275,13 +270,12 @@ def _others(
 ) -> list[str]:
     """Say what others have in the pipeline's databases."""
     known, found = {*access.others, *names.marks}, dict[tuple[str, str], list[str]]()
-    inside = set(databases.values())
     for fact in sorted(fact for fact in standing.facts if isinstance(fact, Right)):
         holder = fact.holder
-        if holder in known or fact in taken or not (fact.verbatim or not fact.database or fact.database in inside):
+        if holder in known or fact in taken or not _here(fact, standing, databases):
             continue
         mark = standing.marks.get(holder)
-        if mark is not None and mark.role and fact.privilege in _READS:
+        if mark is not None and mark.role and (fact.privilege in _READS or not fact.database):
             continue  # another pipeline's, or another environment's, that refers to this one
         if not fact.database and names.owned and fact.privilege in ("CONNECT", "TEMPORARY"):
             continue
@@ -317,6 +311,13 @@ def _notes(access: Access, names: Names, standing: Standing, owners: Mapping[tup
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
             notes.append(f"{account.login} was not made by this pipeline: what it has beside its role is left.")
     return notes
+
+
+def _here(right: Right, standing: Standing, databases: Mapping[str, str]) -> bool:
+    """Tell whether a right is on something of the pipeline, or on everything."""
+    if right.verbatim:
+        return right.database in standing.covering
+    return not right.database or right.database in databases.values()
 
 
 def _on(right: Right) -> str:

@@ -184,6 +184,8 @@ class Standing:
         What rights depend on.
     orphans : frozenset of Right
         Those among the facts whose table is not there (MySQL).
+    covering : frozenset of str
+        Patterns among the facts that fit a database of the pipeline and are not its name (MySQL).
     literal : bool
         Whether MySQL takes names of databases literally (``partial_revokes``).
     user : str
@@ -200,6 +202,7 @@ class Standing:
     superusers: frozenset[str] = frozenset()
     tables: Tables = field(default_factory=Tables)
     orphans: frozenset[Right] = frozenset()
+    covering: frozenset[str] = frozenset()
     literal: bool = False
     user: str = ""
     database: str = ""

@@ -28,7 +28,7 @@ _NAMES = {"name", "schema_name"}
 _REFERENCE = re.compile(r"^\s*->\s*(?:\[[^\]]*\]\s*)?(?P<target>[A-Za-z_][\w.]*)")
 
 #: `<blob@main>`, `<blob@>`
-_STORE = re.compile(r":\s*<\w+@(\w*)>")
+_STORE = re.compile(r":\s*<(\w+)@(\w*)>")
 
 _IGNORE = re.compile(r"#\s*check:\s*ignore\s+(?P<ids>[\w\-, ]+)")
 
@@ -91,6 +91,8 @@ class Module:
         Foreign keys of its definitions.
     stores : frozenset of str
         Object stores that its definitions name; the empty name is the default's.
+    file_stores : frozenset of str
+        Those of ``<filepath@>``, whose default is another.
     undecorated : dict
         Line of each class that looks like a table and is given to no schema.
     unread : dict
@@ -110,6 +112,7 @@ class Module:
     tables: Mapping[str, str | None]
     references: tuple[Reference, ...]
     stores: frozenset[str]
+    file_stores: frozenset[str]
     undecorated: Mapping[str, int]
     unread: Mapping[int, bool]
     ignored: frozenset[str]
@@ -408,10 +411,12 @@ class _Source:
             if bases & _TIERS and not node.decorator_list and node.name not in used and _definition(node) is not None:
                 yield node.name, node.lineno
 
-    def stores(self) -> frozenset[str]:
+    def stores(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Give the stores that definitions name, and those of ``<filepath@>``."""
         lines = self.text.split("\n")
         inside = (line for node in self.classes for line in lines[node.lineno - 1 : node.end_lineno])
-        return frozenset(_STORE.findall("\n".join(inside)))
+        found = _STORE.findall("\n".join(inside))
+        return frozenset(store for _, store in found), frozenset(store for codec, store in found if codec == "filepath")
 
 
 def _definition(table: ast.ClassDef) -> ast.Constant | None:
@@ -541,6 +546,7 @@ class _Package:
                 imports.setdefault(split[0], line)
         if activations:  # what the other module refers to is looked up here
             needed |= imports.keys()
+        stores, file_stores = source.stores()
         return Module(
             name=source.name,
             path=source.path,
@@ -551,7 +557,8 @@ class _Package:
             used=frozenset(self._used(source)),
             tables=tables,
             references=references,
-            stores=source.stores(),
+            stores=stores,
+            file_stores=file_stores,
             undecorated=undecorated,
             unread=unread,
             ignored=frozenset(ignored),

@@ -95,9 +95,12 @@ class MySQLRights(Server):
         known = {*databases, *upstream(tables, databases), "mysql", "performance_schema"}
         spelled = {self.spelled(name, literal=bool(literal)): name for name in known}
         watched = {name.lower() for name in databases}
+        covering = set()
         for holder, database, *given in database_rows:
             name = spelled.get(database)
-            if holder not in ours and not any(_fits(database, one, literal=bool(literal)) for one in databases):
+            if any(_fits(database, one, literal=bool(literal)) for one in databases):
+                covering |= {database} if name is None else set()
+            elif holder not in ours:
                 continue
             for privilege, given_one in zip(_DATABASE_RIGHTS.values(), given, strict=True):
                 if given_one == "Y":
@@ -144,6 +147,7 @@ class MySQLRights(Server):
                     or (fact.column and fact.column not in tables.tables[fact.database, fact.table].columns)
                 )
             ),
+            covering=frozenset(covering),
             literal=bool(literal),
             user=str(user).rpartition("@")[0],
         )
