@@ -125,8 +125,8 @@ def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     assert offered.code == 0 and "nothing: decide later" in offered.err and "fill=ASK" in migration(living)
 
 
-def test_an_option_that_answers_nothing_is_refused_with_what_could_be_answered(written: Project) -> None:
-    """Whatever the option; nothing is written, and nothing happens as if it had not been said."""
+def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(written: Project) -> None:
+    """Nothing happens as if it had not been said; a rename that is none is refused, and nothing is written."""
     life = written.module("life")
     before = written.read(life).replace("\n\n@schema\nclass Weight", f"{RIG}\n\n@schema\nclass Weight")
     written.write(life, before)
@@ -135,11 +135,6 @@ def test_an_option_that_answers_nothing_is_refused_with_what_could_be_answered(w
     files = sorted((written.folder / "src/my_pipeline/migrations").rglob("*"))
     rename = ("--rename", "Weight.grams=mass")
     for options, named, known in (
-        (("--fill", "Weight.mass=1", *rename), "--fill life.Weight.mass", "--fill can answer here: life.Weight.rig."),
-        (("--fill", "Animal.name=x"), "--fill life.Animal.name", "here: life.Weight.rig, life.Weight.mass."),
-        (("--drop", "Weight.grams", *rename), "--drop life.Weight.grams", "No change that was found"),
-        (("--drop", "Animal.name"), "--drop life.Animal.name", "--drop can answer here: life.Weight.grams."),
-        (("--insert", "Animal"), "--insert life.Animal", "--insert can answer here: life.Rig."),
         (("--rename", "Weight.day=day"), "--rename life.Weight.day=day", "here: life.Weight.grams."),
         (("--rename-table", "Rig=Rig"), "--rename-table life.Rig=life.Rig", "No change that was found"),
     ):
@@ -147,4 +142,14 @@ def test_an_option_that_answers_nothing_is_refused_with_what_could_be_answered(w
         assert in_words(refused.err), refused.err
         assert f"{named} answers nothing." in refused.err and known in refused.err, refused.err
         assert sorted((written.folder / "src/my_pipeline/migrations").rglob("*")) == files
+    for options, named, known in (
+        (("--fill", "Weight.mass=1", *rename), "--fill life.Weight.mass", "--fill can answer here: life.Weight.rig."),
+        (("--fill", "Animal.name=x"), "--fill life.Animal.name", "here: life.Weight.rig, life.Weight.mass."),
+        (("--drop", "Weight.grams", *rename), "--drop life.Weight.grams", "No change that was found"),
+        (("--drop", "Animal.name"), "--drop life.Animal.name", "--drop can answer here: life.Weight.grams."),
+        (("--insert", "Animal"), "--insert life.Animal", "--insert can answer here: life.Rig."),
+    ):
+        (note,) = ok(written, "revise", "-m", "changed", *options, "--json").json["notes"]
+        assert f"{named} answers nothing, and was left out." in note and known in note, note
+        ok(written, "revise", "--undo")
     ok(written, "revise", "-m", "changed", *rename, "--fill", "Weight.rig=A", "--insert", "Rig")

@@ -133,6 +133,8 @@ def revise(
     else:
         assert message is not None
         found = revise.revise(options.pipeline, schemas, message, bump=bump, answer=answer, ask=ask)
+    for note in found.notes:
+        render.warning(note)
     if options.json:
         options.print_json(
             {
@@ -151,6 +153,7 @@ def revise(
                     for q in found.questions
                 ],
                 "baselines": found.baselines,
+                "notes": found.notes,
             }
         )
     else:
@@ -240,11 +243,12 @@ def migrate(
     with Progress("Migrating") as progress:
         prompt = _ask(options, draft=True)
         ask = progress.aside(prompt) if prompt else None
+        warn = progress.aside(render.warning)
         if dry_run or sql:
             found = (
-                migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask)
+                migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask, warn=warn)
                 if draft
-                else migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any)
+                else migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any, warn=warn)
             )
         else:
             backups = backup.Backups(not no_backup, progress.aside(render.backup))
@@ -252,7 +256,7 @@ def migrate(
                 "allow_data_loss": allow_data_loss,
                 "backups": backups,
                 "report": progress.step,
-                "warn": progress.aside(render.warning),
+                "warn": warn,
                 "tell": progress.resumed.append,
             }
             statuses = (

@@ -90,10 +90,11 @@ def plan(
     *,
     to: str | None = None,
     answer: Answer | None = None,
+    warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
     asked.refuse(pipeline.project.files, schemas, to)
-    target = pipeline.target(environment)
+    target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
             return [left]
@@ -101,12 +102,18 @@ def plan(
 
 
 def plan_draft(
-    pipeline: Pipeline, environment: Environment, schemas: Collection[str], *, answer: Answer, ask: Ask | None = None
+    pipeline: Pipeline,
+    environment: Environment,
+    schemas: Collection[str],
+    *,
+    answer: Answer,
+    ask: Ask | None = None,
+    warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.program)
     asked.refuse(pipeline.project.files, schemas)
-    target = pipeline.target(environment)
+    target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
             return [left]

@@ -42,11 +42,14 @@ class Revised:
         Those that are still open: the files have a placeholder for each.
     baselines : list of str
         Schemas whose first snapshot was written.
+    notes : list of str
+        Answers that nothing needed.
     """
 
     migrations: list[writing.NewMigration]
     questions: list[Question]
     baselines: list[str]
+    notes: list[str]
 
 
 def _no_answers(before: Tables, after: Tables) -> Answers:
@@ -137,7 +140,7 @@ def _revise(
         )
     given = answer(before, after)
     found, _ = answering.answered(before, after, given, ask)
-    unused.refuse(given, before, found.operations)
+    notes = unused.notes(given, before, found.operations)
     fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
     if fresh:
         settled = _settled(fresh, after, found.operations)
@@ -154,7 +157,7 @@ def _revise(
         written = revision.texts_after(files)
         revisions.note(pipeline.project.backups, files, revision)
         revisions.write(written)
-    return Revised(migrations, found.questions, fresh)
+    return Revised(migrations, found.questions, fresh, notes)
 
 
 def _with_contents(

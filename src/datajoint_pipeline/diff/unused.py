@@ -1,4 +1,4 @@
-"""Refuses answers that nobody asked for: what they were meant for would otherwise happen without them, unnoticed."""
+"""Finds answers that nobody asked for: what they were meant for would otherwise happen without them, unnoticed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .questions import Answers
 _NAMED = 8
 
 
-def refuse(given: Answers, before: Tables, operations: Sequence[Operation]) -> None:
-    """Refuse answers that are in none of the operations.
+def notes(given: Answers, before: Tables, operations: Sequence[Operation]) -> list[str]:
+    """Say which answers are in none of the operations.
 
     Parameters
     ----------
@@ -36,23 +36,33 @@ def refuse(given: Answers, before: Tables, operations: Sequence[Operation]) -> N
     operations : sequence of Operation
         What was found with these answers.
 
+    Returns
+    -------
+    list of str
+        A sentence for each value, removal or insertion that nothing needs: what it was meant for may be misspelt, or
+        needs no answer.
+
     Raises
     ------
     PipelineError
-        If there is one; it names the first, and what can be answered by such an option.
+        If a rename is in none of them: then something would be dropped that was to be kept.
     """
     _, origins = trace(before, operations)
+    found = list[str]()
     for option, text in _unused(given, before, operations, origins):
         known = list(dict.fromkeys(_answerable(option, before, operations, origins)))
         more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-        raise PipelineError(
-            f"{option} {text} answers nothing.",
+        what = f"{option} {text} answers nothing"
+        why = (
             f"What {option} can answer here: {', '.join(known[:_NAMED])}{more}."
             if known
-            else f"No change that was found can be answered by {option}.",
-            "Correct the option, or leave it out; nothing was changed.",
-            exit_code=ExitCode.USAGE,
+            else f"No change that was found can be answered by {option}."
         )
+        if option.startswith("--rename"):
+            do = "Correct the option, or leave it out; nothing was changed."
+            raise PipelineError(f"{what}.", why, do, exit_code=ExitCode.USAGE)
+        found.append(f"{what}, and was left out. {why}")
+    return found
 
 
 def _unused(

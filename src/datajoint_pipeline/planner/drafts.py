@@ -133,7 +133,8 @@ def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer:
     given = answer(before, after)
     found, answers = answering.answered(before, after, given, ask_if_it_matters)
     if found.operations:  # else the draft is there already, and its answers with it
-        unused.refuse(given, before, found.operations)
+        for note in unused.notes(given, before, found.operations):
+            deployment.target.warn(note)
     for question in filter(matters, found.questions):
         raise PipelineError(*_unanswered(question))
     return Draft(tuple(names), answers, _with_defaults(found.operations))
@@ -450,7 +451,8 @@ def _replacing(
     answers = Answers(tables, attributes, {}, frozenset(gone))
     found = difference(now, after, answers if given is None else answering.merged(answers, given))
     if given is not None:
-        unused.refuse(given, now, found.operations)
+        for note in unused.notes(given, now, found.operations):
+            deployment.target.warn(note)
     with_rows = {name for name in after if name in deployment.tables and _has_rows(deployment, name)}
     for question in found.questions:
         answered = (question.table, question.subject) in origins.fills
