@@ -147,7 +147,10 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
     return AccessPlan(
         tuple(lines),
-        (*_others(access, names, standing, databases, set(extra)), *_other_owners(access, names, standing, owners)),
+        (
+            *_others(access, names, standing, databases, set(extra)),
+            *_other_owners(access, names, standing, owners),
+        ),
         tuple(_notes(access, names, standing)),
         tuple(schema for schema, database in databases.items() if database not in there),
     )
@@ -285,10 +288,8 @@ def _other_owners(
     lines = []
     for holder, things in found.items():
         more = f" and {len(things) - 3} more" if len(things) > 3 else ""
-        lines.append(
-            f"{holder} owns {', '.join(things[:3])}{more}; give it to {names.owner} (ALTER … OWNER TO), or name {holder} "
-            "in the file"
-        )
+        what = f"{', '.join(things[:3])}{more}"
+        lines.append(f"{holder} owns {what}; say ALTER … OWNER TO {names.owner}, or name {holder} in the file")
     return lines
 
 
