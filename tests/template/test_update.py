@@ -29,6 +29,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (deploy / "Dockerfile.jinja", "# A worker's image", "# In the earlier template, a worker's image"),
         (folder / "template" / "_parts" / "subject.py", "free text", "earlier text"),
         (folder / "template" / "docs" / "index.md.jinja", "# ", "# Earlier "),
+        (folder / "template" / "access.toml.jinja", "# Who may do what", "# Earlier: who may do what"),
         (folder / "template" / "pyproject.toml.jinja", '"numpy>=1.26",', '"numpy>=1.25",'),
     ]
     for path, new, old in changes:
@@ -63,10 +64,22 @@ def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     handed_on = HANDED_ON if Version(version) < Version("0.6") else set()
     assert handed_on <= after.keys()
     for path in {*before, *after, *fresh} - handed_on:
-        if OWNED.fullmatch(path):
+        # The lab's as well, once it is there: a project of before gets one.
+        if OWNED.fullmatch(path) or (path == "access.toml" and path in before):
             assert after.get(path) == before.get(path), path
         else:
             assert after.get(path) == fresh.get(path), path
+
+
+def test_who_may_do_what_is_the_labs(history: Path, tmp_path: Path) -> None:
+    """A changed template of ``access.toml`` changes nothing in a project that has one."""
+    folder = start(history, tmp_path / "project", EARLIER)
+    mine = '[people.ana]\nroles.prod = "viewer"\n'
+    (folder / "access.toml").write_text(mine, encoding="utf-8")
+    git(folder, "commit", "--quiet", "--all", "--message=mine")
+    assert update(folder).returncode == 0
+    assert (folder / "access.toml").read_text(encoding="utf-8") == mine
+    assert not list(folder.glob("access.toml.*"))
 
 
 def test_what_people_did_stays(history: Path, tmp_path: Path) -> None:

@@ -162,8 +162,11 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
     return AccessPlan(
         tuple(lines),
-        tuple(_others(access, names, standing, databases, set(extra))),
-        tuple(_notes(access, names, standing, owners)),
+        (
+            *_others(access, names, standing, databases, set(extra)),
+            *_other_owners(access, names, standing, owners),
+        ),
+        tuple(_notes(access, names, standing)),
         tuple(schema for schema, database in databases.items() if database not in there),
     )
 
@@ -288,7 +291,24 @@ def _others(
     return lines
 
 
-def _notes(access: Access, names: Names, standing: Standing, owners: Mapping[tuple[str, str, str], str]) -> list[str]:
+def _other_owners(
+    access: Access, names: Names, standing: Standing, owners: Mapping[tuple[str, str, str], str]
+) -> list[str]:
+    """Say what belongs to somebody who may not simply lose it."""
+    known = {names.owner, *access.others, *_movable(access, names, standing)}
+    found: dict[str, list[str]] = {}
+    for (database, name, kind), holder in sorted(owners.items()):
+        if holder not in known:
+            found.setdefault(holder, []).append(f"{kind.lower()} {'.'.join(filter(None, (database, name)))}")
+    lines = []
+    for holder, things in found.items():
+        more = f" and {len(things) - 3} more" if len(things) > 3 else ""
+        what = f"{', '.join(things[:3])}{more}"
+        lines.append(f"{holder} owns {what}; say ALTER … OWNER TO {names.owner}, or name {holder} in the file")
+    return lines
+
+
+def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
     notes = []
     listed = {account.login for account in access.accounts}
     for name, mark in sorted(standing.marks.items()):
@@ -296,17 +316,6 @@ def _notes(access: Access, names: Names, standing: Standing, owners: Mapping[tup
             notes.append(
                 f"The account {name} was made for this pipeline and is no longer in access.toml; it has no role."
             )
-    movable = _movable(access, names, standing)
-    strange: dict[str, list[str]] = {}
-    for (database, name, kind), holder in sorted(owners.items()):
-        if holder != names.owner and holder not in movable:
-            strange.setdefault(holder, []).append(f"{kind.lower()} {'.'.join(filter(None, (database, name)))}")
-    for holder, things in strange.items():
-        more = f" and {len(things) - 3} more" if len(things) > 3 else ""
-        notes.append(
-            f"{holder} owns {', '.join(things[:3])}{more}, and is not in access.toml; give it to {names.owner} "
-            f"(ALTER … OWNER TO), or name {holder} in the file."
-        )
     for account in access.accounts:
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
             notes.append(f"{account.login} was not made by this pipeline: what it has beside its role is left.")

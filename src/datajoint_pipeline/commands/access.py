@@ -99,6 +99,8 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
         found = applying.plan(where) if where.access.accounts else None
     except PipelineError as error:
         return f"{error.what} See {command} plan." if model.FILE in error.what else ""
+    except Exception:  # the command has done its work, and `access plan` says what is wrong with the server
+        return ""
     if found is None or not found.lines:
         return ""
     counts = [(len(found.grants), "missing"), (len(found.revokes), "to be taken back")]
