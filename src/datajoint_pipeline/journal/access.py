@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 TABLE = "~access"
 
-#: Layout of the table; raised when its columns change.
-LAYOUT = 1
+#: Layout of this table; raised when its columns change.
+_LAYOUT = 1
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def begin(
     number = int(connection.query(query, args=None, reconnect=False).fetchone()[0])
     values = {
         "id": number,
-        "layout": LAYOUT,
+        "layout": _LAYOUT,
         "status": RUNNING,
         "started_at": now(),
         "finished_at": None,
