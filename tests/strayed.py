@@ -78,7 +78,7 @@ def _mysql(server: Server, prefix: str) -> list[Deviation]:
          f" GRANT INSERT ON {subject}.subject TO {quoted(server, LOGINS['viewer'])}@localhost",
          f"{LOGINS['viewer']}@localhost has INSERT on {prefix}subject.subject"),
         ("an admin cannot make accounts", f"REVOKE CREATE USER ON *.* FROM {role['admin']}",
-         "an admin makes accounts and gives them roles"),
+         "an admin makes accounts, gives them roles"),
         ("a new table", f"CREATE TABLE {analysis}.fresh (id int PRIMARY KEY)", f"{analysis}.`fresh`"),
     ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def _postgresql(server: Server, prefix: str) -> list[Deviation]:
          f"viewer role REFERENCES on {prefix}subject.subject"),
         ("a viewer makes tables", f"GRANT CREATE ON SCHEMA {session} TO {role['viewer']}",
          f"viewer role CREATE on {prefix}session"),
-        ("a role is taken away", f"REVOKE {role['viewer']} FROM {login['viewer']}",
+        ("a role is taken away", f"REVOKE {role['viewer']} FROM {login['viewer']} GRANTED BY {role['admin']}",
          f"GRANT {role['viewer']} TO {login['viewer']}"),
         ("a role is dropped", f"DROP OWNED BY {role['developer']}; DROP ROLE {role['developer']}",
          "what a developer of prod may do"),
