@@ -134,3 +134,7 @@ def test_all_of_it_is_recorded_without_a_password(lab: Project, server: Server) 
     assert any("access remove a_b%" in text for text in said)
     assert {status for _, _, status in rows} == {"done"}
     assert not any(password(lab) in text for text in said)
+    shown = " ".join(lab.run("--env", "prod", "log").out.split())
+    assert "access apply, " in shown and f"access lock {LOGIN}" in shown and "init" in shown, shown
+    found = lab.run("--env", "prod", "log", "--json").json["access"]
+    assert len(found) == len(rows) and all(run["state"] == "done" for run in found)

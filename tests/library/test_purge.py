@@ -174,7 +174,7 @@ def test_purge_leaves_what_no_recorded_run_soft_deleted(dropped: Project, server
         f"INSERT INTO dev_work.{quote}~dropped_mine{quote} VALUES (1)",
     )
     mine = {("dev_life", "weight", "_dropped_note"), ("dev_work", "~dropped_mine", "a")}
-    said = "Weight has a hidden attribute _dropped_note that no migration made: drop it by hand."
+    said = "Weight has a hidden attribute _dropped_note that no migration made: drop it by hand"
     dropped.replace(dropped.module("life"), "grams : float64", "mood = null : int32\n    grams : float64")
     ok(dropped, "revise", "-m", "mood")  # with the code a version ahead
     for command, code in (("status", 4), ("diff", 0), ("migrate", 4)):

@@ -91,7 +91,7 @@ def check(options: Options) -> None:
 )
 @common
 def log(options: Options, table: str | None, key: tuple[str, ...], limit: int) -> None:
-    """Show who changed which schema, when, how long it took, and from which commit; or the same of rows."""
+    """Show who changed which schema, or who may do what, when, and from which commit; or the same of rows."""
     from ..commands import log
     from . import render
 
@@ -101,15 +101,18 @@ def log(options: Options, table: str | None, key: tuple[str, ...], limit: int) -
     if key:
         raise click.UsageError("--key goes with --rows TABLE.")
     environment = options.select()
-    records = log.log(options.pipeline, environment)
+    records, changes = log.log(options.pipeline, environment), log.access(options.pipeline, environment)
     if options.json:
-        rows = [
-            {**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at), "state": r.state}
-            for r in records
-        ]
-        options.print_json({"environment": environment.name, "runs": rows})
+        runs, rights = (
+            [
+                {**vars(r), "started_at": utc(r.started_at), "finished_at": utc(r.finished_at), "state": r.state}
+                for r in found
+            ]
+            for found in (records, changes)
+        )
+        options.print_json({"environment": environment.name, "runs": runs, "access": rights})
     else:
-        render.log(records)
+        render.log(records, changes)
 
 
 def _log_rows(options: Options, table: str, key: tuple[str, ...], limit: int) -> None:

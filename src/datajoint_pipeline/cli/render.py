@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..executor.revert import Purged
     from ..findings import Finding
     from ..history.revisions import Revision
+    from ..journal.access import Applied
     from ..journal.runs import Record
     from ..planner.comparison import Comparison
     from ..planner.impact import Impact
@@ -100,22 +101,27 @@ def _joined(*remarks: str) -> str:
     return text
 
 
-def log(records: list[Record]) -> None:
-    """Print one line a run, oldest first."""
+def log(records: list[Record], changes: list[Applied]) -> None:
+    """Print one line a run of a schema, or a change of rights and accounts, oldest first."""
+    from ..journal.access import Applied
+
     console = _console()
-    if not records:
+    every: list[Record | Applied] = sorted([*records, *changes], key=lambda run: run.started_at)
+    if not every:
         console.print("Nothing is recorded yet.")
         return
     table = _table("when (UTC)", "schema", "what", "from", "to", "state", "took", "who", "commit")
-    for r in records:
+    for r in every:
         took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "-"
         who = f"{r.os_user}@{r.host} as {r.database_user}"
+        what = (
+            ("-", escape(r.words), "-", "-")
+            if isinstance(r, Applied)
+            else (r.schema, f"{r.kind} {r.options}".rstrip(), r.previous_version or "-", r.version)
+        )
         table.add_row(
             f"{r.started_at:%Y-%m-%d %H:%M:%S}",
-            r.schema,
-            f"{r.kind} {r.options}".rstrip(),
-            r.previous_version or "-",
-            r.version,
+            *what,
             r.state,
             took,
             escape(who),

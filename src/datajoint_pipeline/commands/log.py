@@ -1,9 +1,11 @@
-"""`log`: who changed which schema, when, and from which commit."""
+"""`log`: who changed which schema, or who may do what, when, and from which commit."""
 
 from __future__ import annotations
 
-from .. import journal
+from .. import journal, server_errors
 from ..journal import Record
+from ..journal import access as record
+from ..journal.access import Applied
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 
@@ -16,3 +18,14 @@ def log(pipeline: Pipeline, environment: Environment) -> list[Record]:
         n: database for n, database in target.databases.items() if database in found and found[database].journal
     }
     return journal.history(target.connection, readable, found)
+
+
+def access(pipeline: Pipeline, environment: Environment) -> list[Applied]:
+    """Give every recorded change of rights and accounts, oldest first; none where this account may not read it."""
+    target = pipeline.target(environment)
+    try:
+        return record.history(target.connection, record.place(target.connection, target.databases))
+    except Exception as error:
+        if server_errors.of(error) is server_errors.ACCESS:
+            return []
+        raise

@@ -63,6 +63,14 @@ class Applied:
         """Give what became of it: ``done``, or ``interrupted`` as long as it has not ended."""
         return "interrupted" if self.status == RUNNING else self.status
 
+    @property
+    def words(self) -> str:
+        """Say what it was: ``access apply, 12 statements``, ``access lock carol``."""
+        first = self.statements[0][0] if self.statements else ""
+        if len(self.statements) == 1 and first.startswith("access "):
+            return first
+        return f"access apply, {len(self.statements)} statement{'s' if len(self.statements) != 1 else ''}"
+
 
 def place(connection: dj.Connection, databases: Mapping[str, str]) -> str:
     """Give the database that has the record, or is to have it: the first there is; empty where none is there."""

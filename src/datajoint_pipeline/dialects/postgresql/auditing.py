@@ -25,7 +25,7 @@ _INTO = f"({', '.join(COLUMNS[1:])})"
 #: The condition on ``pg_trigger g`` that one is of this module. A name alone says nothing.
 OURS = (
     f"(g.tgname IN ('{_ROWS}', '{_WHOLE}') AND EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = g.tgfoid "
-    f"AND p.proname = '{TABLE}' AND p.prosecdef))"
+    f"AND p.proname = {literal(TABLE)} AND p.prosecdef))"
 )
 
 
