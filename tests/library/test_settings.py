@@ -101,11 +101,13 @@ def test_each_trap_is_named(
 def test_store_that_a_definition_uses_and_nobody_defined_is_named(configured: Project) -> None:
     configured.replace(configured.module("imaging"), "fluorescence : <blob>", "fluorescence : <blob@raw>")
     assert problems(configured) == {"undefined-store"}
-    edit(configured, stores={"default": "raw", "raw": {"protocol": "file", "location": "/data"}})
+    folder = configured.folder / "data"
+    folder.mkdir()  # doctor tries whether it can be used
+    edit(configured, stores={"default": "raw", "raw": {"protocol": "file", "location": str(folder)}})
     assert problems(configured) == set()
     configured.replace(configured.module("imaging"), "<blob@raw>", "<blob@>")
     assert problems(configured) == set()
-    edit(configured, stores={"raw": {"protocol": "file", "location": "/data"}})
+    edit(configured, stores={"raw": {"protocol": "file", "location": str(folder)}})
     assert problems(configured) == {"undefined-store"}
 
 
