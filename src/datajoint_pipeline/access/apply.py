@@ -112,12 +112,12 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
     PipelineError
         As :func:`plan`; if a statement is refused; or if something is still missing afterwards.
     """
-    if where.access.audited:
-        audit.survey(where.target, where.access)  # refuses, before any right is given
+    # What cannot be audited is refused before any right is given.
+    surveyed = audit.survey(where.target, where.access) if where.access.audited else audit.Audit()
     done = _apply(where, hand, report)
     if not done.plan.audits:
         return done
-    return replace(done, plan=replace(done.plan, audit=audit.apply(where.target, where.access)))
+    return replace(done, plan=replace(done.plan, audit=audit.apply(where.target, surveyed)))
 
 
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..dialects.auditing import TABLE
 from ..dialects.rights import Place
@@ -24,11 +24,14 @@ class Audit:
         Tables to audit from now on, and no more.
     absent : tuple of str
         Tables of ``access.toml`` that are not there yet, by the names that people use.
+    wanted : tuple of TableName
+        Those that are there.
     """
 
     begun: tuple[TableName, ...] = ()
     ended: tuple[TableName, ...] = ()
     absent: tuple[str, ...] = ()
+    wanted: tuple[TableName, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.begun or self.ended)
@@ -61,22 +64,17 @@ def survey(target: Target, access: Access) -> Audit:
         If one of them is computed.
     """
     deployment = Deployment.read(target)
-    wanted, absent = _named(deployment, access)
-    found = audited.changes(deployment, wanted)
-    return Audit(tuple(found.begun), tuple(found.ended), absent)
-
-
-def apply(target: Target, access: Access) -> Audit:
-    """Have just the tables of ``access.toml`` audited; give what was changed."""
-    wanted, absent = _named(Deployment.read(target), access)
-    found = audited.set_audit(target, wanted)
-    return Audit(tuple(found.begun), tuple(found.ended), absent)
-
-
-def _named(deployment: Deployment, access: Access) -> tuple[list[TableName], tuple[str, ...]]:
     there = {_title(name): name for name in deployment.tables}
-    wanted = [there[name] for name in access.audited if name in there]
-    return wanted, tuple(name for name in access.audited if name not in there)
+    wanted = tuple(there[name] for name in access.audited if name in there)
+    absent = tuple(name for name in access.audited if name not in there)
+    found = audited.changes(deployment, wanted)
+    return Audit(tuple(found.begun), tuple(found.ended), absent, wanted)
+
+
+def apply(target: Target, surveyed: Audit) -> Audit:
+    """Have just the tables audited that are to be; give what was changed."""
+    found = audited.set_audit(target, surveyed.wanted)
+    return replace(surveyed, begun=tuple(found.begun), ended=tuple(found.ended))
 
 
 def _title(name: TableName) -> str:

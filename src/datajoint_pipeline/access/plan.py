@@ -89,6 +89,11 @@ class AccessPlan:
     audits: bool = field(default=False, compare=False)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Give every note, those on audited tables too."""
+        return (*self.notes, *self.audit.notes)
+
+    @property
     def is_empty(self) -> bool:
         """Tell whether `access apply` has nothing to do."""
         return not self.lines and not self.audit
@@ -116,7 +121,7 @@ class AccessPlan:
         return {
             "statements": [{"sql": line.sql, "kind": line.kind, "reason": line.reason} for line in self.lines],
             "others": list(self.others),
-            "notes": [*self.notes, *self.audit.notes],
+            "notes": list(self.remarks),
             "audit": list(self.audit.words),
         }
 

@@ -115,7 +115,7 @@ def access_check(options: Options) -> None:
             "missing": [{"sql": line.sql, "reason": line.reason} for line in found.grants],
             "unexpected": [{"sql": line.sql, "reason": line.reason} for line in found.revokes],
             "others": list(found.others),
-            "notes": [*found.notes, *found.audit.notes],
+            "notes": list(found.remarks),
             "audit": list(found.audit.words),
         }
         options.print_json({"environment": environment.name, "backend": _backend(options), **document})
@@ -143,7 +143,7 @@ def _show(found: AccessPlan) -> None:
 def _show_left(found: AccessPlan) -> None:
     for text in found.others:
         echo(f"not in access.toml, and left: {text}", fg="yellow")
-    for text in (*found.notes, *found.audit.notes):
+    for text in found.remarks:
         echo(f"note: {text}")
 
 

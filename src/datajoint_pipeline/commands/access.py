@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ..access import apply as applying
 from ..access import model
 from ..access.apply import Hand, Outcome, Where
+from ..access.model import Access
 from ..access.plan import AccessPlan
 from ..errors import PipelineError
 from ..planner.target import Warn
@@ -110,19 +111,33 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
-    project = pipeline.project
+    refuse_embedded(pipeline, environment, "access plan")
+    pipeline.connect(environment)  # a server that does not answer is told before a mistake in the file
+    access, project = read(pipeline), pipeline.project
+    return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)
+
+
+def refuse_embedded(pipeline: Pipeline, environment: Environment, command: str) -> None:
+    """Raise for the embedded server; ``command`` is what works with another one."""
     if environment.embedded:
         raise PipelineError(
             f"{environment.name} has no accounts.",
             "It is the embedded server of this project, which only you can reach.",
-            f"Say which server: {project.program} --env prod access plan.",
+            f"Say which server: {pipeline.project.program} --env prod {command}.",
         )
-    connection = pipeline.connect(environment)
-    stores = pipeline.config.stores
-    access = model.read(
-        project.root / model.FILE,
-        backend=connection.adapter.backend,
-        schemas=tuple(project.versions),
-        stores=[name for name, spec in stores.items() if isinstance(spec, dict)],
+
+
+def read(pipeline: Pipeline) -> Access:
+    """Read ``access.toml``; no server is asked.
+
+    Raises
+    ------
+    PipelineError
+        If there is none, or with every mistake in it.
+    """
+    return model.read(
+        pipeline.project.root / model.FILE,
+        backend=pipeline.config["database.backend"],
+        schemas=tuple(pipeline.project.versions),
+        stores=tuple(name for name, spec in pipeline.config.stores.items() if isinstance(spec, dict)),
     )
-    return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)

@@ -14,6 +14,7 @@ from ..project.doctor import Report
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 from ..project.settings import Problem
+from . import access as access_file
 from . import policy
 
 
@@ -33,7 +34,7 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
     project = pipeline.project
     try:
         used = policy.uses(pipeline)
-        access = policy.read_access(pipeline) if (project.root / model.FILE).is_file() else model.Access()
+        access = access_file.read(pipeline) if (project.root / model.FILE).is_file() else model.Access()
     except PipelineError as error:
         yield Problem("access-file", error.what, error.why, error.do)
         return

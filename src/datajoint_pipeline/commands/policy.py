@@ -19,6 +19,7 @@ from ..access.policies.written import Policy
 from ..errors import PipelineError
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
+from .access import read, refuse_embedded
 
 #: Credentials by protocol, under the names that DataJoint 2.3 reads; the embedded server's stores are folders.
 CREDENTIALS = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name",)}
@@ -85,15 +86,9 @@ def policies(
     PipelineError
         If ``access.toml`` has mistakes, there is no such store, or no policy can be told for it.
     """
-    project = pipeline.project
-    if environment.embedded:
-        raise PipelineError(
-            f"{environment.name} has no accounts.",
-            "It is the embedded server of this project, which only you can reach.",
-            f"Say which server: {project.program} --env prod access policy.",
-        )
+    refuse_embedded(pipeline, environment, "access policy")
     specs = {name: spec for name, spec in pipeline.config.stores.items() if isinstance(spec, dict)}
-    access = read_access(pipeline)
+    access = read(pipeline)
     if store and store not in specs:
         raise PipelineError(
             f"There is no store {store}.",
@@ -109,22 +104,6 @@ def policies(
             "Nothing needs to be done.",
         )
     return [_write(pipeline, environment, access, name, used.get(name, Use()), role, server) for name in asked]
-
-
-def read_access(pipeline: Pipeline) -> model.Access:
-    """Read ``access.toml``; no server is asked.
-
-    Raises
-    ------
-    PipelineError
-        If there is none, or with every mistake in it.
-    """
-    return model.read(
-        pipeline.project.root / model.FILE,
-        backend=pipeline.config["database.backend"],
-        schemas=tuple(pipeline.project.versions),
-        stores=tuple(name for name, spec in pipeline.config.stores.items() if isinstance(spec, dict)),
-    )
 
 
 def save(found: Sequence[StorePolicies], folder: Path) -> list[Path]:
@@ -273,6 +252,3 @@ def _notes(store: Store, use: Use, account: str, kind: Server) -> list[str]:
 
 def _of_protocol(protocol: str) -> list[str]:
     return [name for name, server in servers.SERVERS.items() if server.protocol == protocol]
-
-
-__all__ = ["StorePolicies", "Use", "needs_of", "policies", "read_store", "save", "uses"]

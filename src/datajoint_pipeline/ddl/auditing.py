@@ -6,19 +6,15 @@ transaction. What a migration itself writes to the rows of a table that it chang
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from ..dialects.auditing import COMPUTED, RENAME
 from ..dialects.base import Dialect
 from ..dialects.constraints import Place, TableNames
-from ..dialects.steps import Column, Step
+from ..dialects.steps import ROWS, Column, Step
 from ..errors import PipelineError
 from ..operations.structure import Tables
 from ..schema.model import Table, TableName
-
-#: A statement that changes rows alone.
-_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 
 
 def found(dialect_names: Mapping[Place, TableNames]) -> dict[Place, TableNames]:
@@ -61,7 +57,7 @@ def around(
     for place, known in sorted(was.items(), key=lambda pair: pair[0]):
         to = will.get(id(known))
         name = _name(dialect, to or place)
-        touched = any(name in step.tables and not _ROWS.match(step.sql) for step in steps)
+        touched = any(name in step.tables and not ROWS.match(step.sql) for step in steps)
         if to is None or not (touched or to != place):
             continue
         own = after.get(name) or before.get(_name(dialect, place)) or before.get(name)
@@ -104,10 +100,9 @@ def _name(dialect: Dialect, place: Place) -> TableName:
 
 
 def _refuse_computed(name: TableName, table: Table) -> None:
-    tier = table.tier if table.master is None else Table(table.master, (), ()).tier
-    if name == table.name and tier in COMPUTED:
+    if name == table.name and table.tier_of_rows in COMPUTED:
         raise PipelineError(
-            f"{name} is audited, and would become {tier}.",
+            f"{name} is audited, and would become {table.tier_of_rows}.",
             "Rows that are computed are not audited; nothing was changed.",
             "Take it out of [audit] in access.toml, run access apply, then run the command again.",
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ExitCode, PipelineError
+from ..internals.connection import as_login, rows_of
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -43,6 +44,11 @@ class Accounts(ABC):
 
     def __init__(self, connection: dj.Connection) -> None:
         self.connection = connection
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        # Accounts are the business of who logged in, not of the owner whose tables that works on.
+        with as_login(self.connection):
+            return rows_of(self.connection, query, *values)
 
     @abstractmethod
     def exists(self, login: str) -> bool:

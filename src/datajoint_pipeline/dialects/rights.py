@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..internals.connection import rows_of
+
 if TYPE_CHECKING:
     import datajoint as dj
 
@@ -237,8 +239,7 @@ class Server(ABC):
         self.connection = connection
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        cursor = self.connection.query(query, args=values or None, reconnect=False)
-        return list(cursor.fetchall()) if cursor.description else []
+        return rows_of(self.connection, query, *values)
 
     @abstractmethod
     def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:

@@ -5,12 +5,16 @@ Values only. A :class:`Dialect` turns an :class:`Alteration` into steps; whoever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from ..schema.model import ForeignKey, Index, Table, TableName
+
+#: A statement that changes rows alone; which, is its first group.
+ROWS = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..dialects.steps import Step
 from ..errors import ExitCode, PipelineError
 from ..planner.deployment import Deployment
 from ..planner.target import Target
-from ..schema.model import Table, TableName
+from ..schema.model import TableName
 from . import apply, auditing, owners
 
 
@@ -63,10 +63,9 @@ def _refuse(deployment: Deployment, name: TableName) -> None:
             "Correct [audit] in access.toml, or run init or migrate first.",
             exit_code=ExitCode.USAGE,
         )
-    tier = table.tier if table.master is None else Table(table.master, (), ()).tier
-    if tier in COMPUTED:
+    if table.tier_of_rows in COMPUTED:
         raise PipelineError(
-            f"{name} cannot be audited, for it is {tier}.",
+            f"{name} cannot be audited, for it is {table.tier_of_rows}.",
             "Its rows are computed: the _job_ columns say when and from which commit, and triggers are slow.",
             "Take it out of [audit] in access.toml; name the Manual tables that it is computed from.",
             exit_code=ExitCode.USAGE,

@@ -15,6 +15,7 @@ from ..dialects.steps import Step
 from ..errors import PipelineError
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
+from ..quoting import quoter
 from ..schema.model import TableName
 from . import stepping
 
@@ -49,10 +50,7 @@ def hold(deployment: Deployment, places: Iterable[Place]) -> None:
     for place in places:
         name = TableName(schemas.get(place[0], place[0]), place[1])
         steps = statements.off(place, name, lock)
-        known = {*triggers_of(deployment, place)}
-        others = [trigger for trigger in known if not any(f"`{trigger}`" in step.sql for step in steps)]
-        gone = [Step(statements.removed(place, trigger), (name,), f"take {trigger} off {name}") for trigger in others]
-        run(deployment, [*steps, *gone])
+        run(deployment, [*steps, *_others_off(deployment, place, name, steps)])
 
 
 def require(deployment: Deployment, group: Group) -> None:
@@ -72,8 +70,11 @@ def refuse_without_right(connection: dj.Connection, databases: Iterable[str]) ->
     """Refuse where this account may not make triggers on MySQL, by making one that nothing fires."""
     if connection.adapter.backend != "mysql":
         return
+    quote = quoter(connection)
     for database in sorted({*databases}):
-        make, drop = (text.format(f"`{database.replace('`', '``')}`") for text in _TRIAL)
+        trial = quote(database, _TRIAL)
+        make = f"CREATE TRIGGER {trial} BEFORE DELETE ON {quote(database, TABLE)} FOR EACH ROW SET @audit = 1"
+        drop = f"DROP TRIGGER IF EXISTS {trial}"
         try:
             connection.query(drop, args=None, reconnect=False)
             connection.query(make, args=None, reconnect=False)
@@ -96,10 +97,8 @@ def refuse_without_right(connection: dj.Connection, databases: Iterable[str]) ->
             ) from error
 
 
-_TRIAL = (
-    f"CREATE TRIGGER {{0}}.`~audit_try` BEFORE DELETE ON {{0}}.`{TABLE}` FOR EACH ROW SET @audit = 1",
-    "DROP TRIGGER IF EXISTS {0}.`~audit_try`",
-)
+#: A trigger that is made to see whether it may be.
+_TRIAL = "~audit_try"
 
 
 def place_of(deployment: Deployment, name: TableName) -> Place:
@@ -123,9 +122,15 @@ def put_on(deployment: Deployment, dialect: Dialect, name: TableName) -> list[St
     lock = journal.called(deployment.target.lock)
     columns = around.columns(dialect, deployment.tables, {}, deployment.tables[name])
     steps = [*statements.off(place, name, lock), *statements.on(place, name, columns, place)]
-    strange = [trigger for trigger in triggers_of(deployment, place) if not any(trigger in s.sql for s in steps)]
-    gone = [Step(statements.removed(place, trigger), (name,), f"take {trigger} off {name}") for trigger in strange]
-    return [*steps, *gone]
+    return [*steps, *_others_off(deployment, place, name, steps)]
+
+
+def _others_off(deployment: Deployment, place: Place, name: TableName, steps: Iterable[Step]) -> list[Step]:
+    """Give the steps that take off a table those of its triggers that some steps do not name, as of an earlier name."""
+    statements, quote = catalog.auditing_of(deployment.connection), quoter(deployment.connection)
+    named = [step.sql for step in steps]
+    others = [trigger for trigger in triggers_of(deployment, place) if not any(quote(trigger) in sql for sql in named)]
+    return [Step(statements.removed(place, trigger), (name,), f"take {trigger} off {name}") for trigger in others]
 
 
 def run(deployment: Deployment, steps: Iterable[Step]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from tempfile import TemporaryDirectory
@@ -109,11 +110,21 @@ def as_login(connection: dj.Connection) -> Iterator[None]:
             connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
 
 
-def scram_verifier(connection: dj.Connection, account: str, password: str) -> str:
-    """Give what PostgreSQL keeps of a password, so that the password itself is in no statement and no log."""
+def new_password(connection: dj.Connection, account: str) -> tuple[str, str]:
+    """Make a password for an account of PostgreSQL, and give it with what the server keeps of it.
+
+    So the password itself is in no statement and no log.
+    """
     from psycopg2.extensions import encrypt_password
 
-    return str(encrypt_password(password, account, connection._conn, "scram-sha-256"))
+    password = secrets.token_urlsafe(18)
+    return password, str(encrypt_password(password, account, connection._conn, "scram-sha-256"))
+
+
+def rows_of(connection: dj.Connection, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """Run a statement on this very session; give its rows, none where it has no result."""
+    cursor = connection.query(query, args=values or None, reconnect=False)
+    return list(cursor.fetchall()) if cursor.description else []
 
 
 def beside(connection: dj.Connection, database: str) -> Any:

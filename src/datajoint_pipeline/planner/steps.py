@@ -16,7 +16,7 @@ from ..ddl import recoding
 from ..dialects.base import Dialect
 from ..dialects.introspection import Place
 from ..dialects.mysql import effects
-from ..dialects.steps import Step
+from ..dialects.steps import ROWS, Step
 from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..internals import lineage
@@ -26,9 +26,6 @@ from ..operations.structure import Operation
 from ..quoting import quoted
 from ..schema.model import TableName
 from .deployment import Deployment
-
-#: A statement that changes rows alone.
-_ROWS = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +73,13 @@ class PlannedStep:
     @property
     def changes_rows(self) -> bool:
         """Tell whether it changes rows alone, so that a transaction can hold it together with its record."""
-        return bool(self.statements) and all(_ROWS.match(statement) for statement in self.statements)
+        return bool(self.statements) and all(ROWS.match(statement) for statement in self.statements)
 
     @property
     def adds_rows(self) -> bool:
         """Tell whether all that it does is to put in rows that there are not."""
         return self.changes_rows and all(
-            found[1].upper() == "INSERT" for statement in self.statements if (found := _ROWS.match(statement))
+            found[1].upper() == "INSERT" for statement in self.statements if (found := ROWS.match(statement))
         )
 
     def _payload(self) -> dict[str, Any]:

@@ -161,6 +161,11 @@ class Table:
         return next(tier for prefix, tier in TIERS.items() if self.name.table.startswith(prefix))
 
     @property
+    def tier_of_rows(self) -> str:
+        """Give the tier of whoever enters its rows: that of the master, for a part."""
+        return self.tier if self.master is None else Table(self.master, (), ()).tier
+
+    @property
     def master(self) -> TableName | None:
         """Give the master of a part table; None for any other."""
         bare = self.name.table.lstrip("_#")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...errors import PipelineError
 from ...quoting import quoted
 from ..accounts import Accounts, Removal, refuse_definer, unended
@@ -134,7 +132,3 @@ class MySQLAccounts(Accounts):
 
     def _account(self, login: str) -> str:
         return f"{quoted(self.connection, login)}@{quoted(self.connection, '%')}"
-
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        cursor = self.connection.query(query, args=values or None, reconnect=False)
-        return list(cursor.fetchall()) if cursor.description else []

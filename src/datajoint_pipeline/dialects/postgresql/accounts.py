@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any
 
 from ...errors import PipelineError
 from ...internals import connection as connections
@@ -34,8 +32,7 @@ class PostgreSQLAccounts(Accounts):
 
     def rotate(self, login: str) -> str:
         self.require(login)
-        password = secrets.token_urlsafe(18)
-        verifier = connections.scram_verifier(self.connection, login, password)
+        password, verifier = connections.new_password(self.connection, login)
         role = self._role(login).replace("%", "%%")  # a value is put in
         self._rows(f"ALTER ROLE {role} PASSWORD %s", verifier)
         return password
@@ -118,9 +115,3 @@ class PostgreSQLAccounts(Accounts):
 
     def _role(self, name: str) -> str:
         return quoted(self.connection, name)
-
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        # Roles are the business of who logged in, not of the owner whose tables it works on.
-        with connections.as_login(self.connection):
-            cursor = self.connection.query(query, args=values or None, reconnect=False)
-            return list(cursor.fetchall()) if cursor.description else []

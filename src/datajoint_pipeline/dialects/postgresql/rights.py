@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from ...internals.connection import postgresql_version, scram_verifier
+from ...internals.connection import new_password, postgresql_version
 from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
@@ -307,8 +306,7 @@ class PostgreSQLRights(Server):
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:
-        password = secrets.token_urlsafe(18)
-        verifier = scram_verifier(self.connection, login, password)
+        password, verifier = new_password(self.connection, login)
         self._rows(f"CREATE ROLE {_role(login)} LOGIN PASSWORD {_text(verifier)}")
         if keeper and postgresql_version(self.connection) >= 16:  # before, who makes roles may change any
             self._rows(f"GRANT {_role(login)} TO {_role(keeper)} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
