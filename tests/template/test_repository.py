@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import ROOT, git
 
 TOP_LEVEL = {
-    "copier.yml", "template", "hooks", "migrations", "src", "tests", "benchmarks", "README.md", "CHANGELOG.md",
+    "copier.yml", "template", "hooks", "migrations", "src", "tests", "benchmarks", "docs", "README.md", "CHANGELOG.md",
     "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "uv.lock", ".ci", ".github", ".gitignore",
 }  # fmt: skip
 
@@ -56,3 +56,12 @@ def test_the_template_asks_for_the_library_of_its_own_version() -> None:
     question = (ROOT / "copier.yml").read_text(encoding="utf-8")
     asked = re.search(r'^library_version:.*?default: "(.*?)"', question, re.DOTALL | re.MULTILINE)
     assert project and asked and project[1] == asked[1]
+
+
+def test_every_file_that_the_docs_name_is_there() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:tests|benchmarks|template|src/datajoint_pipeline)/[\w./-]+)", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
