@@ -65,3 +65,16 @@ def test_every_file_that_the_docs_name_is_there() -> None:
             assert (ROOT / path).exists(), f"{page.name}: {path}"
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_reference_says_what_docstrings_say() -> None:
+    """Run `uv run docs/make_reference.py` after a docstring has changed."""
+    script, page = ROOT / "docs" / "make_reference.py", ROOT / "docs" / "reference.md"
+    before = page.read_text(encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, "-c", f"import runpy; print(runpy.run_path({str(script)!r})['text'](), end='')"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert found.stdout == before
