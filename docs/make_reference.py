@@ -41,30 +41,31 @@ def text() -> str:
         BEGIN,
         "## `datajoint_pipeline`\n",
         _of(library["Pipeline"], PIPELINE),
-        _of(library["PipelineError"], False),
+        _of(library["PipelineError"], []),
         "## `datajoint_pipeline.migration`\n",
-        "What stands in migration files. `revise` writes these lines; a project's page Migrations shows them at work.\n",
-        *(_of(operations[str(name)], False) for name in names),
+        "What stands in migration files. `revise` writes these lines; a project's page Migrations uses them.\n",
+        *(_of(operations[str(name)], []) for name in names),
         "## `datajoint_pipeline.testing`\n",
         *(
-            _of(library["testing"][name], True)
+            _of(library["testing"][name], [])
             for name in ("tested_pipeline", "pipeline", "fresh_pipeline", "PipelineContract")
         ),
     ]
     return "\n".join(part.strip() + "\n" for part in parts)
 
 
-def _of(found: Object, members: list[str] | bool) -> str:
-    """Give the docs of one object; of its members those that are named, all, or none."""
+def _of(found: Object, members: list[str]) -> str:
+    """Give the docs of one object and of those of its members that are named."""
     target = found.final_target if found.is_alias else found
+    for name in set(target.members).difference(members, ["__init__"]):
+        target.del_member(name)
     options = ConfigDict(
         heading_level=3,
         show_root_full_path=False,
         show_object_full_path=False,
         docstring_section_style="list",
         summary=False,
-        members=members or False,
-        filters=["!^_"],
+        filters=["!^_"],  # __init__ is told with its class
     )
     return _plain(render_object_docs(target, options))
 
