@@ -65,7 +65,10 @@ def _of(found: Object, members: list[str]) -> str:
         show_object_full_path=False,
         docstring_section_style="list",
         summary=False,
-        filters=["!^_"],  # __init__ is told with its class
+        filters=[
+            "!^_",
+            "!^(question|operation)$",
+        ],  # __init__ is told with its class; the planner alone uses the others
     )
     return _plain(render_object_docs(target, options))
 
