@@ -253,6 +253,18 @@ def test_every_command_has_help_with_an_example_and_without_datajoint(made: Proj
     assert made.python("-c", code).code == 0
 
 
+def test_help_lists_every_command_once_and_whole(made: Project) -> None:
+    from datajoint_pipeline.cli.common import program
+    from datajoint_pipeline.cli.main import run
+
+    assert run
+    listed = re.findall(r"^  ([a-z][a-z-]+)  ", made.run("--help").out.partition("--help")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(program.commands)
+    for name, command in program.commands.items():
+        summary = command.get_short_help_str(limit=200)
+        assert len(summary) <= 62 and not summary.endswith("..."), f"{name}: {summary}"
+
+
 def test_check_of_the_default_project_finds_nothing(made: Project) -> None:
     result = made.run("check")
     assert result.code == 0, result.out + result.err

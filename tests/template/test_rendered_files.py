@@ -383,7 +383,7 @@ def test_documents_name_only_commands_that_exist(default: Path) -> None:
     for group in ([], ["local"]):
         command = [*manage, *group, "--help"]
         text = subprocess.run(command, env=variables, cwd=default, capture_output=True, text=True, check=True).stdout
-        listed[tuple(group)] = set(re.findall(r"^  ([a-z][a-z-]+) ", text.partition("Commands:")[2], re.MULTILINE))
+        listed[tuple(group)] = set(re.findall(r"^  ([a-z][a-z-]+) ", text.partition("--help")[2], re.MULTILINE))
     for path, text in _documents(default).items():
         for words in re.findall(r"my-pipeline((?: --env \w+| [a-z-]+)+)", text):
             said = [word for word in re.sub(r" --env \w+", "", words).split() if word != "worker.sbatch"]

@@ -101,6 +101,20 @@ def test_projects_own_linters_and_checks_pass(started: Path) -> None:
         assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
 
 
+def test_bash_completes_commands_options_and_environments(started: Path) -> None:
+    for words, expected in ((["mi"], "migrate"), (["migrate", "--dry"], "--dry-run"), (["--env", "l"], "local")):
+        typed = " ".join(["my-pipeline", *words])
+        lines = f"""
+            source .venv/bin/activate
+            eval "$(_MY_PIPELINE_COMPLETE=bash_source my-pipeline)"
+            COMP_WORDS=({typed}); COMP_CWORD={len(words)}
+            _my_pipeline_completion my-pipeline
+            echo "${{COMPREPLY[@]}}"
+        """
+        result = subprocess.run(["bash", "-c", lines], cwd=started, capture_output=True, text=True, check=False)
+        assert result.stdout.split() == [expected], result.stdout + result.stderr
+
+
 def test_console_script_and_module_are_the_same(started: Path) -> None:
     script = shell("uv run my-pipeline --env local status --json", started)
     module = shell("uv run python -m my_pipeline --env local status --json", started)

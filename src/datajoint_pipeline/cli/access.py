@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @program.group()
 def access() -> None:
-    """Give people and services their rights on the server, from access.toml and the foreign keys."""
+    """Give people and services their rights, from access.toml."""
 
 
 @access.command("plan", **example("my-pipeline --env prod access plan"))

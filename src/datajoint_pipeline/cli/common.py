@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     from ..project.environments import Environment
     from ..project.pipeline import Pipeline
 
-_ORDER = [
-    *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
-]
+#: The commands as help lists them, in the order in which a person meets them.
+_SECTIONS = {
+    "Begin": ("init", "doctor", "secrets", "local", "add-schema", "adopt"),
+    "Change tables": (
+        "status",
+        "diff",
+        "revise",
+        "check",
+        "migrate",
+        "rollback",
+        "log",
+        "renumber",
+        "purge",
+        "restore",
+    ),
+    "Compute": ("worker",),
+    "Work together": ("access",),
+}
 
 
 @dataclass
@@ -68,18 +82,29 @@ class Group(_Named, click.Group):
 
 
 class _Program(Group):
-    """Lists its commands in the order in which a person meets them, not in the alphabet's."""
+    """Lists its commands by what they are for, not in the alphabet's order."""
 
     group_class = Group
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+        return [name for names in _SECTIONS.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, self.commands))
+        for title, names in _SECTIONS.items():
+            rows = [(f"{name:{widest}}", self.commands[name].get_short_help_str(limit=100)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _environments(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    return [name for name in ("local", "dev", "prod") if name.startswith(begun)]
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 
-    @click.option("--env", "environment", metavar="ENV", help="local, dev or prod.")
+    @click.option("--env", "environment", metavar="ENV", help="local, dev or prod.", shell_complete=_environments)
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
@@ -101,7 +126,12 @@ def example(text: str) -> dict[str, Any]:
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--env", "environment", metavar="ENV", help="local, dev or prod; may also stand behind the command.")
+@click.option(
+    *("--env", "environment"),
+    metavar="ENV",
+    help="local, dev or prod; may also stand behind the command.",
+    shell_complete=_environments,
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context

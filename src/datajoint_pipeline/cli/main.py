@@ -25,7 +25,7 @@ assert migrations and access and accounts and policy  # their commands are the p
 @program.command(**example("my-pipeline --env local init"))
 @common
 def init(options: Options) -> None:
-    """Make schemas and tables in an empty database and record their versions."""
+    """Make the schemas and tables, and record their versions."""
     from .progress import Progress
 
     environment = options.select()
@@ -37,7 +37,10 @@ def init(options: Options) -> None:
 @program.command(**example("my-pipeline --env prod status --json"))
 @common
 def status(options: Options) -> None:
-    """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
+    """Show where each schema stands: code, database, drift.
+
+    For each schema it shows the version in the code and in the database, and what somebody changed by hand.
+    """
     from ..commands import status
 
     environment = options.select()
@@ -47,7 +50,7 @@ def status(options: Options) -> None:
 @program.command(**example("my-pipeline doctor"))
 @common
 def doctor(options: Options) -> None:
-    """Show every setting, where it comes from, and what is ignored or wrong."""
+    """Show every setting, and what is ignored or wrong."""
     from ..commands import doctor as examination
     from . import render
 
@@ -63,7 +66,10 @@ def doctor(options: Options) -> None:
 @program.command(**example("my-pipeline check"))
 @common
 def check(options: Options) -> None:
-    """Check graph, imports, versions, definitions and migrations, as CI does; touches no database of yours."""
+    """Check code and migrations, as CI does.
+
+    Checks the graph, imports, versions, definitions and migrations. Touches no database of yours.
+    """
     from ..commands import check as checking
     from . import render
     from .progress import Progress
@@ -91,7 +97,10 @@ def check(options: Options) -> None:
 )
 @common
 def log(options: Options, table: str | None, key: tuple[str, ...], limit: int) -> None:
-    """Show who changed which schema, or who may do what, when, and from which commit; or the same of rows."""
+    """Show who changed what, when, and from which commit.
+
+    Lists changes of schemas and of rights; with --rows, changes of a table's rows.
+    """
     from ..commands import log
     from . import render
 
@@ -138,7 +147,10 @@ def _log_rows(options: Options, table: str, key: tuple[str, ...], limit: int) ->
 @click.argument("more", nargs=-1, metavar="")
 @common
 def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tuple[str, ...]) -> None:
-    """Add a schema: its module, its test and its version, in its place in the graph."""
+    """Add a schema: its module, test and version.
+
+    It gets its place in the graph, behind the schemas that it depends on.
+    """
     from ..commands import add_schema
 
     project = options.pipeline.project
@@ -158,7 +170,10 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
 @click.argument("names", nargs=-1, metavar="[NAME…]")
 @common
 def secrets(options: Options, names: tuple[str, ...]) -> None:
-    """Ask for credentials without showing them, and keep them in .secrets/ where only you can read them."""
+    """Ask for passwords, and keep them in .secrets/.
+
+    What you type is not shown, and only you can read the files.
+    """
     from ..project import credentials
 
     written = credentials.ask(options.pipeline.project, names)
@@ -173,7 +188,7 @@ def secrets(options: Options, names: tuple[str, ...]) -> None:
 @click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
 @common
 def worker(options: Options, once: bool, pause: float) -> None:
-    """Populate every Imported and Computed table, sharing the work with other workers."""
+    """Compute what is missing, beside other workers."""
     from ..jobs import worker as workers
 
     environment = options.select()
@@ -191,7 +206,7 @@ def worker(options: Options, once: bool, pause: float) -> None:
 
 @program.group()
 def local() -> None:
-    """Start, stop, look into or destroy the embedded server in .local/."""
+    """Start, stop, open or delete the embedded server."""
 
 
 @local.command("start", **example("my-pipeline local start --port 5433"))
@@ -277,8 +292,12 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
 
 def _run(options: Options, arguments: list[str]) -> int:
     try:
-        name = options.pipeline.project.program
-        return int(program.main(arguments, prog_name=name, standalone_mode=False, obj=options) or 0)
+        project = options.pipeline.project
+        # A shell that asks for completions names this variable, and completes the command itself, not `uv run`.
+        asked = f"_{project.command}_COMPLETE".replace("-", "_").upper()
+        name = project.command if asked in os.environ else project.program
+        found = program.main(arguments, prog_name=name, complete_var=asked, standalone_mode=False, obj=options)
+        return int(found or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.exceptions.Abort:

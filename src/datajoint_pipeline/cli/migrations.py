@@ -106,7 +106,9 @@ def revise(
     undo: bool,
     **answered: tuple[str, ...],
 ) -> None:
-    """Write a migration for what changed in the code, and raise the version.
+    """Write a migration for what changed in the code.
+
+    It also raises the schema's version.
 
     --undo and --again take back what was written on this machine, is not committed, not edited, and not applied to
     this environment or local.
@@ -182,7 +184,10 @@ def _undo_revise(options: Options, schemas: tuple[str, ...]) -> None:
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
 @common
 def diff(options: Options, schemas: tuple[str, ...]) -> None:
-    """Show what changed: the code against the snapshot, and the database against it where it can be reached."""
+    """Show what changed in the code and in the database.
+
+    Compares the code with the snapshot, and the database with the snapshot where it can be reached.
+    """
     from ..commands import diff
     from . import render
     from .progress import Progress
@@ -222,7 +227,9 @@ def migrate(
     draft: bool,
     **answered: tuple[str, ...],
 ) -> None:
-    """Bring the database to the code, step by step; go on with what was interrupted.
+    """Bring the database to the version of the code.
+
+    It goes on with what was interrupted.
 
     The options --rename to --insert are for a draft, and for what only a draft had when migrations replace it;
     otherwise the migrations say it.
@@ -278,7 +285,7 @@ def migrate(
 @click.option("--interrupted", is_flag=True, help="Take back the run that was interrupted, instead.")
 @common
 def rollback(options: Options, schema: str | None, to: str | None, interrupted: bool) -> None:
-    """Take a schema back to an earlier version, where that loses nothing."""
+    """Take a schema back to an earlier version."""
     from ..commands import rollback
     from . import render
     from .progress import Progress
@@ -307,7 +314,10 @@ def rollback(options: Options, schema: str | None, to: str | None, interrupted: 
 @click.option("--undo", is_flag=True, help="Take an adoption back, types and comments included.")
 @common
 def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool, undo: bool) -> None:
-    """Record the versions of a database that predates this project, after comparing shapes."""
+    """Record the versions of a database that exists already.
+
+    First it compares the shape of each table with the code.
+    """
     from ..commands import adopt
     from . import render
     from .progress import Progress
@@ -358,7 +368,7 @@ def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
 @_no_backup
 @common
 def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
-    """End the grace period of columns and tables that migrations dropped."""
+    """Delete for good what migrations dropped."""
     from ..commands import purge
     from ..executor import backup
     from . import render
@@ -392,7 +402,7 @@ def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_
 @click.option("--overwrite", is_flag=True, help="Also put back what somebody wrote something else for since.")
 @common
 def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> None:
-    """Put back what a backup of migrate or purge holds."""
+    """Put back the rows of a backup."""
     from ..commands import restore
     from . import render
     from .progress import Progress
@@ -416,7 +426,10 @@ def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> Non
 @click.argument("schema")
 @common
 def renumber(options: Options, schema: str) -> None:
-    """Give the second of two migrations that have one version the next one, after a merge."""
+    """Give one of two migrations the next version.
+
+    After a merge, two migrations may have the same version; the second gets the next one.
+    """
     from ..commands import renumber
 
     moved = renumber.renumber(options.pipeline, schema)
