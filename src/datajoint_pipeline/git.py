@@ -51,3 +51,11 @@ def commit_with(path: Path) -> str:
         return git(path.parent, "log", *asked).stdout.strip()
     except OSError:
         return ""
+
+
+def uncommitted(folder: Path) -> bool:
+    """Say whether a folder has files that are new or changed since the last commit; no where there is no repository."""
+    try:
+        return bool(git(folder, "status", "--porcelain", "--", ".").stdout.strip())
+    except OSError:
+        return False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import Project, git
 
 SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
 
@@ -37,6 +37,17 @@ def fresh(project: Project) -> Project:
     """A project of one's own with a database of its own, not yet made."""
     project.environment["MY_PIPELINE_ENV"] = "local"
     return project
+
+
+def test_init_says_what_to_commit(fresh: Project) -> None:
+    git(fresh.folder, "init", "--quiet")
+    git(fresh.folder, "add", "--all")
+    git(fresh.folder, "commit", "--quiet", "--message=Start")
+    made = fresh.run("init")
+    assert "Commit src/my_pipeline/migrations: " in made.out, made.out
+    git(fresh.folder, "add", "--all")
+    git(fresh.folder, "commit", "--quiet", "--message=Snapshots")
+    assert "Commit" not in fresh.run("init").out
 
 
 def states(project: Project) -> dict[str, str]:

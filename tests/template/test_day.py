@@ -180,7 +180,8 @@ def _the_day(lab: Path, template: Path, prod: Server, server: dict[str, str]) ->
     git(lab, "add", "--all")
     git(lab, "commit", "--quiet", "--message=Start")
     # Before this day: a production database with rows.
-    run("uv run my-pipeline --env prod init", lab, **server)
+    shown = run("uv run my-pipeline --env prod init", lab, **server)
+    assert "Commit src" not in shown
     years = YEARS.replace("RATE", "recording_rate")
     run(f"uv run python - <<'EOF'\n{years}EOF", lab, MY_PIPELINE_ENV="prod", **server)
     before = rows(lab, "recording_rate", server)

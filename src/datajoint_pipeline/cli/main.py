@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import disk, server_errors
+from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import access, accounts, migrations, policy
@@ -31,7 +31,11 @@ def init(options: Options) -> None:
     environment = options.select()
     with Progress("Making") as progress:
         found = options.pipeline.initialize(options.environment, report=progress.name)
-    show_status(options, environment, found, done=progress.done("schema"))
+    project, done = options.pipeline.project, progress.done("schema")
+    if done and git.uncommitted(project.files.folder):
+        folder = os.path.relpath(project.files.folder, project.root)
+        done += f"\nCommit {folder}: the snapshots there are what later changes are compared with."
+    show_status(options, environment, found, done=done)
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
