@@ -65,6 +65,7 @@ def _of(found: Object, members: list[str]) -> str:
         show_object_full_path=False,
         docstring_section_style="list",
         summary=False,
+        line_length=1000,  # else Black would break signatures where it happens to be installed
         filters=[
             "!^_",
             "!^(question|operation)$",
@@ -79,6 +80,7 @@ def _linkless(code: re.Match[str]) -> str:
 
 def _plain(page: str) -> str:
     """Take out links to what is on no page, and the marks of reStructuredText."""
+    page = re.sub(r"^```python\n.*?```", lambda found: found[0].replace("'", '"'), page, flags=re.DOTALL | re.MULTILINE)
     page = re.sub(r"<code>(.*?)</code>", _linkless, page)
     page = re.sub(r":[a-z]+:`~?([^`]*)`", r"`\1`", page)
     page = re.sub(r"(?<!`)``(?!`)", "`", page)
