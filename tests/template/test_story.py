@@ -61,7 +61,7 @@ def started(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_readme_runs_what_ci_runs() -> None:
-    get_uv, _, test = readme_commands()[1].rpartition(" && ")
+    get_uv, _, test = readme_commands()[2].rpartition(" && ")
     assert test == "uv run pytest" and readme_commands()[0].startswith(get_uv)
     assert "pip install uv" in get_uv and "pipx install uv" in get_uv
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("uv run pytest")
@@ -70,6 +70,12 @@ def test_readme_runs_what_ci_runs() -> None:
 def test_files_of_the_default_project(default_folder: Path) -> None:
     found = {str(path.relative_to(default_folder)) for path in default_folder.rglob("*") if path.is_file()}
     assert sorted(found) == sorted(FILES)
+
+
+def test_demo_shows_what_the_sample_has(started: Path) -> None:
+    result = shell(readme_commands()[1], started)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"M001\s+│\s+1\s+│\s+0\.99\d+\s+│\s+0\.4\s", result.stdout), result.stdout
 
 
 def test_project_is_ready_for_git(started: Path) -> None:

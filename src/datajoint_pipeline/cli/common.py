@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
 _ORDER = [
-    *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
+    *("init", "demo", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
     *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
 ]
 
