@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
     ("uvx copier copy --defaults copier-datajoint my_pipeline && cd my_pipeline", None),
     ("uv run my-pipeline --env local init", ["init"]),
-    ("uv run my-pipeline --env local log", ["log"]),
+    ("uv run my-pipeline --env local demo", ["demo"]),
     ("uv run my-pipeline add-schema behaviour --depends session", ["add-schema", "behaviour", "--depends", "session"]),
     ("uv run my-pipeline --env local status", ["status"]),
 ]

@@ -72,6 +72,14 @@ def test_files_of_the_default_project(default_folder: Path) -> None:
     assert sorted(found) == sorted(FILES)
 
 
+def test_demo_shows_what_the_sample_has(started: Path) -> None:
+    command = "uv run my-pipeline --env local demo"
+    assert f"`{command}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    result = shell(command, started)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"M001\s+│\s+1\s+│\s+0\.99\d+\s+│\s+0\.4\s", result.stdout), result.stdout
+
+
 def test_project_is_ready_for_git(started: Path) -> None:
     git(started, "init", "--quiet")
     git(started, "add", "--all")

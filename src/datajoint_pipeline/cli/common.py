@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: The commands as help lists them, in the order in which a person meets them.
 _SECTIONS = {
-    "Begin": ("init", "doctor", "secrets", "local", "add-schema", "adopt"),
+    "Begin": ("init", "demo", "doctor", "secrets", "local", "add-schema", "adopt"),
     "Change tables": (
         "status",
         "diff",
