@@ -1,0 +1,56 @@
+"""Pages whose commands are run: blocks of edits, and blocks of commands with what they show.
+
+A block ``diff title="FILE"`` changes a file of the project: lines with ``-`` become those with ``+``; with nothing but
+``+`` they come at its end. A block ``console`` holds commands after ``$``, each with its output.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from conftest import Project, git
+
+_BLOCK = re.compile(r'^```(?P<kind>diff title="(?P<path>[^"]+)"|console)\n(?P<body>.*?)^```$', re.DOTALL | re.MULTILINE)
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The parts of a page that begin with ``##``, by their titles."""
+    parts = re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0].removeprefix("## "): part for part in parts}
+
+
+def played(text: str, project: Project) -> str:
+    """Do in a project what a section says; give the section with what its commands really show."""
+
+    def play(block: re.Match[str]) -> str:
+        if block["path"]:
+            _edit(project.folder / block["path"], block["body"])
+            return block[0]
+        commands = re.findall(r"^\$ (.*(?:\\\n.*)*)", block["body"], re.MULTILINE)
+        return "```console\n" + "".join(f"$ {command}\n{_shown(command, project)}" for command in commands) + "```"
+
+    return _BLOCK.sub(play, text)
+
+
+def _edit(path: Path, body: str) -> None:
+    lines = body.splitlines()
+    old = "".join(f"{line[1:]}\n" for line in lines if line[:1] in (" ", "-", ""))
+    new = "".join(f"{line[1:]}\n" for line in lines if line[:1] in (" ", "+", ""))
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if old.strip():
+        assert text.count(old) == 1, f"{path.name} has this {text.count(old)} times:\n{old}"
+    path.write_text(text.replace(old, new) if old.strip() else text + new, encoding="utf-8")
+
+
+def _shown(command: str, project: Project) -> str:
+    words = shlex.split(command.replace("\\\n", " "))
+    if words[0] == "git":
+        return git(project.folder, *words[1:])
+    assert words[:3] == ["uv", "run", "my-pipeline"], command
+    result = project.run(*words[3:])
+    text = (result.err + result.out).replace("python -m my_pipeline", "uv run my-pipeline")
+    text = re.sub(r"\b\d+\.\d+ s\b", "0.1 s", text)
+    text = re.sub(r"\d{8}T\d{6}\.\d{6}Z", "20270301T091500.000000Z", text)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
