@@ -20,7 +20,7 @@ from ..internals.connection import as_login, one_session
 from ..journal import access as record
 from ..journal.access import Applied
 from ..planner.target import Target
-from . import audit
+from . import audit, further
 from . import plan as plans
 from .model import Access
 from .names import Names, pipeline_name
@@ -69,9 +69,13 @@ class Where:
     @property
     def names(self) -> Names:
         """Give the roles of the target's environment."""
+        return self.names_of(self.target.environment)
+
+    def names_of(self, environment: str) -> Names:
+        """Give the roles of an environment."""
         server = self.server
         owned = server.backend == "postgresql"
-        return Names(pipeline_name(self.package, self.prefix), self.target.environment, server.longest, owned)
+        return Names(pipeline_name(self.package, self.prefix), environment, server.longest, owned)
 
 
 def plan(where: Where) -> AccessPlan:
@@ -91,7 +95,9 @@ def _plan(where: Where) -> AccessPlan:
     server, names, databases = where.server, where.names, where.target.databases
     logins = [account.login for account in where.access.accounts]
     standing = server.read(tuple(databases.values()), logins, names.pipeline)
-    found = plans.make(server, standing, where.access, names, databases)
+    if others := further.candidates(standing, names, databases):
+        standing = server.read((*databases.values(), *others), logins, names.pipeline)
+    found = plans.make(server, standing, where.access, names, databases, further.find(standing, names, databases))
     return replace(found, audits=audit.concerned(where.access, standing.tables.tables))
 
 

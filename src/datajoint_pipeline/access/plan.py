@@ -27,6 +27,7 @@ from ..dialects.rights import (
     Standing,
 )
 from ..errors import ExitCode, PipelineError, worst
+from . import further
 from .audit import Audit
 from .model import Access
 from .names import Names
@@ -126,7 +127,14 @@ class AccessPlan:
         }
 
 
-def make(server: Server, standing: Standing, access: Access, names: Names, databases: Mapping[str, str]) -> AccessPlan:
+def make(
+    server: Server,
+    standing: Standing,
+    access: Access,
+    names: Names,
+    databases: Mapping[str, str],
+    branches: Collection[Mapping[str, str]] = (),
+) -> AccessPlan:
     """Compare what is wanted with how things stand.
 
     Parameters
@@ -141,6 +149,8 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
         The roles of the environment.
     databases : mapping
         Name on the server of each schema.
+    branches : collection of mapping
+        The same of each git branch that has schemas of its own.
 
     Raises
     ------
@@ -150,25 +160,28 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     _refuse_taken(names, access, standing)
     wants = wanted(access, names, databases, standing.tables, roles_there=frozenset(standing.marks))
     owners = {(f.database, f.name, f.kind): f.owner for f in standing.facts if isinstance(f, Owns)}
-    owners = {thing: holder for thing, holder in owners.items() if thing[0] in databases.values()}
+    places = {*databases.values(), *(database for branch in branches for database in branch.values())}
+    owners = {thing: holder for thing, holder in owners.items() if thing[0] in places}
+    for branch in branches:
+        wants = further.rights(access, names, branch, standing.tables) | wants
     if names.owned:
         wants |= belonging(names, owners, _movable(access, names, standing))
     missing = {fact for fact in wants if fact not in standing.facts}
     extra = {
         fact: reason for fact in standing.facts - set(wants) if (reason := _unwanted(fact, access, names, standing))
     }
-    extra = {fact: reason for fact, reason in extra.items() if _ours(fact, names, standing, databases)}
+    extra = {fact: reason for fact, reason in extra.items() if _ours(fact, names, standing, places)}
     marks = names.marks | {account.login: Mark(names.pipeline) for account in access.accounts}
     grants = list(server.grants(missing, standing, marks))
     revokes = list(server.revokes(set(extra), standing))
-    giving = [Line(s.sql, _joined(s.facts, wants), s.revokes, s.facts) for s in grants]
-    taking = [Line(s.sql, _joined(s.facts, extra), s.revokes, s.facts) for s in revokes]
+    giving = [Line(s.sql, joined(s.facts, wants), s.revokes, s.facts) for s in grants]
+    taking = [Line(s.sql, joined(s.facts, extra), s.revokes, s.facts) for s in revokes]
     lines = [*taking, *giving] if server.revokes_first else [*giving, *taking]
     there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
     return AccessPlan(
         tuple(lines),
         (
-            *_others(access, names, standing, databases, set(extra)),
+            *_others(access, names, standing, places, set(extra)),
             *_other_owners(access, names, standing, owners),
         ),
         tuple(_notes(access, names, standing)),
@@ -176,7 +189,7 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     )
 
 
-def _joined(facts: Collection[Fact], reasons: Reasons) -> str:
+def joined(facts: Collection[Fact], reasons: Reasons) -> str:
     """Give the reasons of a statement, each once."""
     return "; ".join(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
 
@@ -240,7 +253,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
     return ""
 
 
-def _ours(fact: Fact, names: Names, standing: Standing, databases: Mapping[str, str]) -> bool:
+def _ours(fact: Fact, names: Names, standing: Standing, databases: Collection[str]) -> bool:
     """Tell whether something that is not wanted is ours to take back."""
     roles = names.marks
     made = {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role}
@@ -274,7 +287,7 @@ def _movable(access: Access, names: Names, standing: Standing) -> frozenset[str]
 
 
 def _others(
-    access: Access, names: Names, standing: Standing, databases: Mapping[str, str], taken: Collection[Fact]
+    access: Access, names: Names, standing: Standing, databases: Collection[str], taken: Collection[Fact]
 ) -> list[str]:
     """Say what others have in the pipeline's databases."""
     known, found = {*access.others, *names.marks}, dict[tuple[str, str], list[str]]()
@@ -327,11 +340,11 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
     return notes
 
 
-def _here(right: Right, standing: Standing, databases: Mapping[str, str]) -> bool:
+def _here(right: Right, standing: Standing, databases: Collection[str]) -> bool:
     """Tell whether a right is on something of the pipeline, or on everything."""
     if right.verbatim:
         return right.database in standing.covering
-    return not right.database or right.database in databases.values()
+    return not right.database or right.database in databases
 
 
 def _on(right: Right) -> str:

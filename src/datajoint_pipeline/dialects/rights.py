@@ -184,6 +184,8 @@ class Standing:
         Accounts that may do anything.
     tables : Tables
         What rights depend on.
+    databases : frozenset of str
+        Those of the databases that were asked for that are there.
     orphans : frozenset of Right
         Those among the facts whose table is not there (MySQL).
     covering : frozenset of str
@@ -203,6 +205,7 @@ class Standing:
     names: frozenset[str] = frozenset()
     superusers: frozenset[str] = frozenset()
     tables: Tables = field(default_factory=Tables)
+    databases: frozenset[str] = frozenset()
     orphans: frozenset[Right] = frozenset()
     covering: frozenset[str] = frozenset()
     literal: bool = False

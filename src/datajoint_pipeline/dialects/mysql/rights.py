@@ -88,7 +88,7 @@ class MySQLRights(Server):
             )
         except Exception as error:
             raise _blind(error, str(user)) from error
-        tables = self._tables(databases)
+        there, tables = self._tables(databases)
         ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
         facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
         facts |= {Login(name) for name in logins if name in names and not (name in marks and marks[name].new)}
@@ -102,6 +102,8 @@ class MySQLRights(Server):
                 covering |= {database} if name is None else set()
             elif holder not in ours:
                 continue
+            else:
+                name = name or self._exact(database, literal=bool(literal))
             for privilege, given_one in zip(_DATABASE_RIGHTS.values(), given, strict=True):
                 if given_one == "Y":
                     facts.add(Right(holder, privilege, name or database, verbatim=name is None))
@@ -136,6 +138,7 @@ class MySQLRights(Server):
             names=names,
             superusers=frozenset(name for name in names if name.split("@")[0] in _OWN),
             tables=tables,
+            databases=there,
             orphans=frozenset(
                 fact
                 for fact in facts
@@ -163,7 +166,7 @@ class MySQLRights(Server):
                 marks[name] = Mark(str(content["managed_by"]), **words, new=bool(content.get("new")))
         return marks, frozenset(names)
 
-    def _tables(self, databases: Collection[str]) -> Tables:
+    def _tables(self, databases: Collection[str]) -> tuple[frozenset[str], Tables]:
         parents = {
             ((str(a), str(b)), (str(c), str(d)))
             for a, b, c, d in self._rows(
@@ -171,21 +174,25 @@ class MySQLRights(Server):
                 "FROM information_schema.referential_constraints"
             )
         }
-        found: dict[Place, Table] = {}
+        there, found = set[str](), dict[Place, Table]()
         if databases:
             marks = ", ".join(["%s"] * len(databases))
             for database, table, columns in self._rows(
-                "SELECT t.table_schema, t.table_name, (SELECT JSON_ARRAYAGG(JSON_ARRAY(c.ordinal_position, "
+                "SELECT s.schema_name, t.table_name, (SELECT JSON_ARRAYAGG(JSON_ARRAY(c.ordinal_position, "
                 "c.column_name, c.column_key)) FROM information_schema.columns c WHERE c.table_schema = "
-                "t.table_schema AND c.table_name = t.table_name) FROM information_schema.tables t "
-                f"WHERE t.table_type = 'BASE TABLE' AND t.table_schema IN ({marks})",
+                "t.table_schema AND c.table_name = t.table_name) FROM information_schema.schemata s "
+                "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
+                f"AND t.table_type = 'BASE TABLE' WHERE s.schema_name IN ({marks})",
                 *databases,
             ):
+                there.add(str(database))
+                if table is None:
+                    continue
                 listed = sorted(json.loads(columns or "[]"))
                 found[str(database), str(table)] = Table(
                     tuple(name for _, name, _ in listed), tuple(name for _, name, key in listed if key == "PRI")
                 )
-        return Tables(found, frozenset(parents))
+        return frozenset(there), Tables(found, frozenset(parents))
 
     # --- Statements --------------------------------------------------------------------------------------------------
 
@@ -195,6 +202,11 @@ class MySQLRights(Server):
         ``_`` and ``%`` stand for others unless a backslash is before them; with ``partial_revokes`` nothing does.
         """
         return database if literal else re.sub(r"([\\_%])", r"\\\1", database)
+
+    def _exact(self, spelling: str, *, literal: bool) -> str | None:
+        """Give the one database that a right is spelled for; None for a pattern."""
+        name = spelling if literal else re.sub(r"\\(.)", r"\1", spelling)
+        return name if self.spelled(name, literal=literal) == spelling else None
 
     def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
         for role in sorted(fact for fact in facts if isinstance(fact, Role)):

@@ -154,6 +154,7 @@ class PostgreSQLRights(Server):
             names=frozenset(there),
             superusers=frozenset(supers),
             tables=Tables(tables, frozenset(parents)),
+            databases=frozenset(f.database for f in facts if isinstance(f, Owns)) & frozenset(databases),
             user=str(user),
             database=str(database),
             grantors=grantors,
