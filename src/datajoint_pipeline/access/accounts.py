@@ -18,7 +18,8 @@ from .apply import Hand, Where
 
 
 def rotate(where: Where, login: str, hand: Hand) -> bool:
-    """Give an account a new password; tell whether the old one is valid until :func:`discard`, as on MySQL.
+    """Give an account a new password; tell whether the old one is valid until :func:`discard`, as on MySQL
+    unless it had expired.
 
     Parameters
     ----------
@@ -37,8 +38,9 @@ def rotate(where: Where, login: str, hand: Hand) -> bool:
     with _recorded(where, login, "rotate"):
         _refuse_foreign(where, login)
         accounts = choice.accounts_of(where.target.connection)
-        hand(login, accounts.rotate(login))
-        return where.server.backend == "mysql"
+        days = next((account.password_days for account in where.access.accounts if account.login == login), None)
+        hand(login, accounts.rotate(login, days=days))
+        return accounts.has_old(login)
 
 
 def discard(where: Where, login: str) -> bool:

@@ -6,7 +6,7 @@ databases of accounts that we made. Everything else is listed and left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..dialects.rights import (
@@ -14,6 +14,8 @@ from ..dialects.rights import (
     PUBLIC,
     Acts,
     Default,
+    Encrypted,
+    Expires,
     Fact,
     FutureRight,
     Login,
@@ -32,6 +34,9 @@ from .audit import Audit
 from .model import Access
 from .names import Names
 from .wanted import Reasons, belonging, wanted
+
+#: How many days before its end a password is told of.
+_SOON = 14
 
 #: What does not change anything.
 _READS = frozenset({"SELECT", "USAGE", "REFERENCES", "SHOW VIEW", "EXECUTE", "CONNECT"})
@@ -52,7 +57,7 @@ class Line:
         if self.revokes:
             return "revoke"
         match self.facts[0]:
-            case Login():
+            case Login() | Expires() | Encrypted():
                 return "account"
             case Role():
                 return "role"
@@ -166,7 +171,11 @@ def make(
         wants = further.rights(access, names, branch, standing.tables) | wants
     if names.owned:
         wants |= belonging(names, owners, _movable(access, names, standing))
-    missing = {fact for fact in wants if fact not in standing.facts}
+    others = {name for name in standing.names if name not in standing.marks}
+    wants = {
+        fact: why for fact, why in wants.items() if not (isinstance(fact, Expires | Encrypted) and fact.login in others)
+    }
+    missing = {fact for fact in wants if not server.holds(fact, standing)}
     extra = {
         fact: reason for fact in standing.facts - set(wants) if (reason := _unwanted(fact, access, names, standing))
     }
@@ -184,7 +193,7 @@ def make(
             *_others(access, names, standing, places, set(extra)),
             *_other_owners(access, names, standing, owners),
         ),
-        tuple(_notes(access, names, standing)),
+        (*_notes(access, names, standing), *_login_notes(access, names, standing, asks_for_tls=server.asks_for_tls)),
         tuple(schema for schema, database in databases.items() if database not in there),
     )
 
@@ -336,8 +345,37 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
             )
     for account in access.accounts:
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
-            notes.append(f"{account.login} was not made by this pipeline: what it has beside its role is left.")
+            more = access.tls is not None or account.password_days is not None
+            left = (
+                "what it has beside its role, its password and how it logs in are"
+                if more
+                else "what it has beside its role is"
+            )
+            notes.append(f"{account.login} was not made by this pipeline: {left} left.")
     return notes
+
+
+def _login_notes(access: Access, names: Names, standing: Standing, *, asks_for_tls: bool) -> Iterator[str]:
+    """Say which passwords are to be renewed, and what asks for TLS where that is not a matter of accounts."""
+    for account in access.accounts:
+        password = standing.passwords.get(account.login)
+        if password is None or account.role(names.environment) is None:
+            continue
+        limit = account.password_days if account.login in standing.marks else None
+        if password.left is not None and password.left <= 0:
+            yield f"The password of {account.name} has expired; access rotate {account.login} gives a new one."
+        elif limit and password.age is not None and password.age > limit:
+            yield (
+                f"The password of {account.name} is {password.age:.0f} days old, so that it expires at once; "
+                f"access rotate {account.login} gives a new one."
+            )
+        elif password.left is not None and password.left <= _SOON:
+            yield f"The password of {account.name} expires in {password.left:.0f} days: access rotate {account.login}."
+    if access.tls and not asks_for_tls:
+        yield (
+            "PostgreSQL cannot ask an account for TLS; pg_hba.conf does. Put there, before other lines: "
+            f"hostnossl all +{names.of('viewer')} all reject"
+        )
 
 
 def _here(right: Right, standing: Standing, databases: Collection[str]) -> bool:

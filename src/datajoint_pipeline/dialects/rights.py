@@ -73,6 +73,22 @@ class MakesRoles:
 
 
 @dataclass(frozen=True, order=True)
+class Expires:
+    """A password of an account is valid for some days, 0 for ever."""
+
+    login: str
+    days: int
+
+
+@dataclass(frozen=True, order=True)
+class Encrypted:
+    """Whether an account may only log in over an encrypted connection (MySQL)."""
+
+    login: str
+    required: bool
+
+
+@dataclass(frozen=True, order=True)
 class Right:
     """A privilege of a role or an account.
 
@@ -121,7 +137,7 @@ class Owns:
     kind: str
 
 
-Fact: TypeAlias = Role | Login | Member | Default | Acts | MakesRoles | Right | FutureRight | Owns
+Fact: TypeAlias = Role | Login | Member | Default | Acts | MakesRoles | Expires | Encrypted | Right | FutureRight | Owns
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Password:
+    """How old the password of an account is, and how long it is still valid, in days.
+
+    ``age`` is None where the server does not know it; ``left`` is None for ever, and 0 or less once it is void.
+    """
+
+    age: float | None = None
+    left: float | None = None
+
+
+@dataclass(frozen=True)
 class Standing:
     """How rights stand on a server.
 
@@ -196,6 +223,8 @@ class Standing:
         The account that looks.
     database : str
         The database of PostgreSQL.
+    passwords : mapping
+        By login, of the accounts that were asked for.
     grantors : mapping
         Who gave a role to a member, where it has to be taken back in their name (PostgreSQL).
     """
@@ -211,6 +240,7 @@ class Standing:
     literal: bool = False
     user: str = ""
     database: str = ""
+    passwords: Mapping[str, Password] = field(default_factory=dict)
     grantors: Mapping[Member, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -237,6 +267,8 @@ class Server(ABC):
     longest: int
     #: Whether rights are taken back before others are given, all in one transaction.
     revokes_first = False
+    #: Whether an account can be asked for an encrypted connection.
+    asks_for_tls = False
 
     def __init__(self, connection: dj.Connection) -> None:
         self.connection = connection
@@ -262,6 +294,10 @@ class Server(ABC):
         PipelineError
             If this account may not see the rights of others.
         """
+
+    def holds(self, fact: Fact, standing: Standing) -> bool:
+        """Tell whether a fact is so."""
+        return fact in standing.facts
 
     @abstractmethod
     def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:

@@ -13,10 +13,13 @@ from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
     Default,
+    Encrypted,
+    Expires,
     Fact,
     Login,
     Mark,
     Member,
+    Password,
     Place,
     Right,
     Role,
@@ -67,13 +70,14 @@ class MySQLRights(Server):
 
     backend = "mysql"
     longest = 32
+    asks_for_tls = True
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
         ((literal, user),) = self._rows("SELECT @@GLOBAL.partial_revokes, CURRENT_USER()")
         try:
-            marks, names = self._marks()
+            marks, names, facts, passwords = self._accounts(logins)
             database_rows = self._rows(
                 f"SELECT {_HOLDER}, db, {', '.join(f'{name}_priv' for name in _DATABASE_RIGHTS)} FROM mysql.db"
             )
@@ -90,7 +94,7 @@ class MySQLRights(Server):
             raise _blind(error, str(user)) from error
         there, tables = self._tables(databases)
         ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
-        facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
+        facts |= {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
         facts |= {Login(name) for name in logins if name in names and not (name in marks and marks[name].new)}
         known = {*databases, *upstream(tables, databases), "mysql", "performance_schema"}
         spelled = {self.spelled(name, literal=bool(literal)): name for name in known}
@@ -153,18 +157,30 @@ class MySQLRights(Server):
             covering=frozenset(covering),
             literal=bool(literal),
             user=str(user).rpartition("@")[0],
+            passwords=passwords,
         )
 
-    def _marks(self) -> tuple[dict[str, Mark], frozenset[str]]:
-        marks, names = {}, set()
-        for user, host, attribute in self._rows("SELECT user, host, attribute FROM information_schema.user_attributes"):
+    def _accounts(
+        self, logins: Collection[str]
+    ) -> tuple[dict[str, Mark], frozenset[str], set[Fact], dict[str, Password]]:
+        """Give marks and names of all accounts; and how some of them log in."""
+        marks, names, facts, passwords = dict[str, Mark](), set[str](), set[Fact](), dict[str, Password]()
+        for user, host, attribute, lifetime, tls, age, left in self._rows(
+            f"SELECT a.user, a.host, a.attribute, u.password_lifetime, u.ssl_type, {password_age('u')}, "
+            f"{password_left('u')} FROM information_schema.user_attributes a "
+            "LEFT JOIN mysql.user u ON u.user = a.user AND u.host = a.host"
+        ):
             name = _named(user, host)
             names.add(name)
+            if name in logins:
+                passwords[name] = Password(*(None if days is None else float(days) for days in (age, left)))
+                facts |= set() if lifetime is None else {Expires(name, int(lifetime))}
+                facts.add(Encrypted(name, required=bool(tls)))
             content = json.loads(attribute) if attribute else {}
             if isinstance(content, dict) and content.get("managed_by"):
                 words = {key: str(content.get(key) or "") for key in ("environment", "role")}
                 marks[name] = Mark(str(content["managed_by"]), **words, new=bool(content.get("new")))
-        return marks, frozenset(names)
+        return marks, frozenset(names), facts, passwords
 
     def _tables(self, databases: Collection[str]) -> tuple[frozenset[str], Tables]:
         parents = {
@@ -221,6 +237,11 @@ class MySQLRights(Server):
             attribute = _attribute(marks[login.name])
             sql = f"{verb} USER {_account(login.name)} IDENTIFIED BY RANDOM PASSWORD ATTRIBUTE {attribute}"
             yield Statement(sql, (login,))
+        for tls in sorted(fact for fact in facts if isinstance(fact, Encrypted)):
+            yield Statement(f"ALTER USER {_account(tls.login)} REQUIRE {'SSL' if tls.required else 'NONE'}", (tls,))
+        for expiry in sorted(fact for fact in facts if isinstance(fact, Expires)):
+            when = f"INTERVAL {expiry.days} DAY" if expiry.days else "NEVER"
+            yield Statement(f"ALTER USER {_account(expiry.login)} PASSWORD EXPIRE {when}", (expiry,))
         members = {fact for fact in facts if isinstance(fact, Member)}
         for member in sorted(members):
             plain = Member(member.role, member.member)
@@ -299,6 +320,17 @@ class MySQLRights(Server):
 
     def hand_over(self, login: str) -> None:
         self._rows(f"ALTER USER {_account(login)} ACCOUNT UNLOCK ATTRIBUTE '{{\"new\": null}}'")
+
+
+def password_age(alias: str) -> str:
+    """Give the expression for how many days old the password of a row of ``mysql.user`` is."""
+    return f"TIMESTAMPDIFF(SECOND, {alias}.password_last_changed, NOW()) / 86400"
+
+
+def password_left(alias: str) -> str:
+    """Give the expression for how many days it is still valid: NULL for ever, 0 or less once it is void."""
+    days = f"COALESCE({alias}.password_lifetime, @@GLOBAL.default_password_lifetime)"
+    return f"IF({alias}.password_expired = 'Y', 0, IF({days} > 0, {days} - {password_age(alias)}, NULL))"
 
 
 def _blind(error: Exception, user: str) -> Exception:

@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from ...errors import PipelineError
 from ...internals import connection as connections
 from ...quoting import quoted
-from ..accounts import Accounts, Removal
+from ..accounts import Accounts, Action, Removal
+from .rights import valid_until
 
 #: The databases in which an account owns something, or has a right on something.
 _DATABASES = """
@@ -16,6 +17,9 @@ SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles
 JOIN pg_catalog.pg_database d ON d.oid = s.dbid OR (s.dbid = 0 AND d.datname = current_database())
 WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = %s AND d.datallowconn ORDER BY 1
 """
+
+#: Whether the password of an account is valid no more.
+_VOID = "SELECT COALESCE(rolvaliduntil <= now(), false) FROM pg_catalog.pg_roles WHERE rolname = %s"
 
 #: How long a session has to end, in milliseconds.
 _PATIENCE = 10_000
@@ -30,34 +34,47 @@ class PostgreSQLAccounts(Accounts):
     def exists(self, login: str) -> bool:
         return bool(self._rows("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", login))
 
-    def rotate(self, login: str) -> str:
-        self.require(login)
-        password, verifier = connections.new_password(self.connection, login)
-        role = self._role(login).replace("%", "%%")  # a value is put in
-        self._rows(f"ALTER ROLE {role} PASSWORD %s", verifier)
-        return password
-
-    def discard(self, login: str) -> bool:
-        self.require(login)
-        return False  # there is only ever one password
-
-    def lock(self, login: str) -> int:
-        self.require(login, "lock")
-        self._rows(f"ALTER ROLE {self._role(login)} NOLOGIN")  # which open sessions do not feel
-        return self._end_sessions(login)
-
-    def unlock(self, login: str) -> None:
-        self.require(login)
-        self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
-
-    def remove(self, login: str, heir: str) -> Removal:
-        self.require(login, "remove")
-        if not self.exists(heir):
+    def refuse(self, login: str, action: Action, heir: str = "", *, again: bool = False) -> None:
+        self.require(login, action if action in ("lock", "remove") else "")
+        if action == "remove" and not self.exists(heir):
             raise PipelineError(
                 f"There is no role {heir} on this server.",
                 "It is to get what the account owns. Nothing was changed.",
                 "Run access apply first.",
             )
+
+    def rotate(self, login: str, *, days: int | None = None, again: bool = False) -> str:
+        self.refuse(login, "rotate")
+        until = "" if days is None else f" VALID UNTIL '{valid_until(self.connection, days)}'"
+        if days is None and self._rows(_VOID, login)[0][0]:
+            raise PipelineError(
+                f"{login} may not log in any more: its password was valid until a day that is past.",
+                "access.toml says nothing of that, so that a new password would be void as well. Nothing was changed.",
+                "Say password_days under [accounts] of access.toml, 0 for ever, then rotate again.",
+            )
+        password, verifier = connections.new_password(self.connection, login)
+        role = self._role(login).replace("%", "%%")  # a value is put in
+        self._rows(f"ALTER ROLE {role} PASSWORD %s{until}", verifier)
+        return password
+
+    def has_old(self, login: str) -> bool:
+        return False  # there is only ever one password
+
+    def discard(self, login: str) -> bool:
+        self.refuse(login, "discard")
+        return self.has_old(login)
+
+    def lock(self, login: str) -> int:
+        self.refuse(login, "lock")
+        self._rows(f"ALTER ROLE {self._role(login)} NOLOGIN")  # which open sessions do not feel
+        return self._end_sessions(login)
+
+    def unlock(self, login: str) -> None:
+        self.refuse(login, "unlock")
+        self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
+
+    def remove(self, login: str, heir: str) -> Removal:
+        self.refuse(login, "remove", heir)
         ended = self.lock(login)
         databases = [str(row[0]) for row in self._rows(_DATABASES, login)]
         with self._member_of(login), self._member_of(heir):
