@@ -131,7 +131,7 @@ def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:
     connection = target.connection
     with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):
         database = record.place(connection, target.databases)
-        before = tuple(record.interrupted(connection, database))
+        before = tuple(one for one in record.interrupted(connection, database) if not one.action)
         first = _plan(where)
         if not first.lines:
             for left in before:  # its last statement ran, and then it ended

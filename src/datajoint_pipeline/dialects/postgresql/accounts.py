@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 from ...errors import PipelineError
 from ...internals import connection as connections
@@ -77,13 +77,10 @@ class PostgreSQLAccounts(Accounts):
         self.refuse(login, "remove", heir)
         ended = self.lock(login)
         databases = [str(row[0]) for row in self._rows(_DATABASES, login)]
-        with self._member_of(login), self._member_of(heir):
-            for database in databases:
-                with closing(connections.beside(self.connection, database)) as other, other.cursor() as cursor:
-                    # In one transaction: what it owned belongs to the heir, or still to the account.
-                    cursor.execute(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
-                    cursor.execute(f"DROP OWNED BY {self._role(login)}")
-                    other.commit()
+        for database in databases:
+            with self._member_of(login, heir, database=database) as run:
+                run(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
+                run(f"DROP OWNED BY {self._role(login)}")
         self._rows(f"DROP ROLE {self._role(login)}")
         return Removal(ended, tuple(databases))
 
@@ -103,18 +100,22 @@ class PostgreSQLAccounts(Accounts):
         return found + [f"session {number}" for number in self._sessions(login)]
 
     @contextmanager
-    def _member_of(self, role: str) -> Iterator[None]:
-        """Have the rights of a role for a while, as whoever gives away what it owns, or ends its sessions, has to."""
-        if self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", role)[0][0]:
-            yield
-            return
+    def _member_of(self, *roles: str, database: str = "") -> Iterator[Callable[[str], object]]:
+        """Run statements in a database, with the rights of roles: who gives away what one owns, or ends its sessions,
+        needs them.
+
+        All is one transaction, so that the rights are never there without it, nor what it does half.
+        """
+        lacking = [r for r in roles if not self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", r)[0][0]]
         own = self._role(self.own())
-        self._rows(f"GRANT {self._role(role)} TO {own}")
-        try:
-            yield
-        finally:
-            with suppress(Exception):  # a session that was lost
-                self._rows(f"REVOKE {self._role(role)} FROM {own}")
+        here = str(self._rows("SELECT current_database()")[0][0])
+        with closing(connections.beside(self.connection, database or here)) as other, other.cursor() as cursor:
+            for role in lacking:
+                cursor.execute(f"GRANT {self._role(role)} TO {own}")
+            yield cursor.execute
+            for role in lacking:
+                cursor.execute(f"REVOKE {self._role(role)} FROM {own}")
+            other.commit()
 
     def _sessions(self, login: str) -> list[int]:
         query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
@@ -125,9 +126,9 @@ class PostgreSQLAccounts(Accounts):
         sessions = self._sessions(login)
         if not sessions:
             return 0
-        with self._member_of(login):
+        with self._member_of(login) as run:
             for number in sessions:
-                self._rows("SELECT pg_catalog.pg_terminate_backend(%s, %s)", number, _PATIENCE)
+                run(f"SELECT pg_catalog.pg_terminate_backend({number}, {_PATIENCE})")
         return len(sessions)
 
     def _role(self, name: str) -> str:
