@@ -151,6 +151,8 @@ def test_a_mistake_is_a_sentence_with_its_line(text: str, line: int, words: str)
 def test_names_are_measured_as_the_server_does() -> None:
     text = f'[people.a]\nlogin = "{"ż" * 32}"\nroles.prod = "viewer"\n'
     assert not parse(text, "mysql")[1]
+    emoji = '[people.a]\nlogin = "a\U0001f600"\nroles.prod = "viewer"\n'
+    assert "takes in no name" in parse(emoji, "mysql")[1][0].text and not parse(emoji, "postgresql")[1]
     assert "64 bytes; PostgreSQL takes 63" in parse(text, "postgresql")[1][0].text
     assert "keeps for itself" in parse('[people.pg_x]\nroles.prod = "viewer"', "postgresql")[1][0].text
 

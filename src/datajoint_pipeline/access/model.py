@@ -447,6 +447,8 @@ def _account_mistakes(
             yield Mistake(
                 line, f"{login!r} is no name for an account: it is empty, or has spaces or control characters."
             )
+        elif backend == "mysql" and max(login) > "\uffff":
+            yield Mistake(line, f"the login {login} has a character, such as an emoji, that MySQL takes in no name.")
         elif size > longest:
             yield Mistake(line, f"the login {login} has {size} {unit}; {server} takes {longest} at most.")
         elif login.lower() in _RESERVED[backend] or (backend == "postgresql" and login.lower().startswith("pg_")):

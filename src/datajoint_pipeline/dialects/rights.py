@@ -308,6 +308,18 @@ class Server(ABC):
         """Give the statements that make facts no longer so."""
 
     @abstractmethod
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        """Give this account the rights of roles that it may give and lacks, and give their names.
+
+        So an administrator of PostgreSQL who is no superuser, as in a cloud, works for roles that it made. Within a
+        transaction, in which :meth:`give_back` ends that.
+        """
+
+    @abstractmethod
+    def give_back(self, roles: Collection[str]) -> None:
+        """Take from this account what it borrowed."""
+
+    @abstractmethod
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:
         """Make an account that cannot log in yet, and give its password, which is in no statement.
 

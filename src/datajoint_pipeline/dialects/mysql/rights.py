@@ -308,6 +308,12 @@ class MySQLRights(Server):
         name = right.database if right.verbatim else self.spelled(right.database, literal=standing.literal)
         return f"{quote(self.backend, name)}.*"
 
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        return []  # here rights go with the account
+
+    def give_back(self, roles: Collection[str]) -> None:
+        """Do nothing: nothing was borrowed."""
+
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:

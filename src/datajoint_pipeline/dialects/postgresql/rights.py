@@ -224,9 +224,10 @@ class PostgreSQLRights(Server):
             yield Statement(f"COMMENT ON ROLE {_role(role.name)} IS {_comment(marks[role.name])}", (role,))
         for login in sorted(fact for fact in facts if isinstance(fact, Login)):
             yield Statement(f"CREATE ROLE {_role(login.name)} LOGIN PASSWORD 'SCRAM-SHA-256$…'", (login,))
-        for expiry in sorted(fact for fact in facts if isinstance(fact, Expires)):
-            until = valid_until(self.connection, expiry.days)
-            yield Statement(f"ALTER ROLE {_role(expiry.login)} VALID UNTIL '{until}'", (expiry,))
+        expiries = sorted(fact for fact in facts if isinstance(fact, Expires))
+        until = {days: valid_until(self.connection, days) for days in sorted({fact.days for fact in expiries})}
+        for expiry in expiries:
+            yield Statement(f"ALTER ROLE {_role(expiry.login)} VALID UNTIL '{until[expiry.days]}'", (expiry,))
         for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
             yield Statement(f"ALTER ROLE {_role(maker.login)} CREATEROLE", (maker,))
         members = {fact for fact in facts if isinstance(fact, Member)}
@@ -326,6 +327,21 @@ class PostgreSQLRights(Server):
         if right.database:
             return f"SCHEMA {quote(self.backend, right.database)}"
         return f"DATABASE {quote(self.backend, standing.database)}"
+
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        lacking = self._rows(
+            "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) AND NOT pg_has_role(oid, 'USAGE') "
+            "AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')",
+            list(roles),
+        )
+        names = [str(name) for (name,) in lacking]
+        for name in names:
+            self._rows(f"GRANT {_role(name)} TO CURRENT_USER")
+        return names
+
+    def give_back(self, roles: Collection[str]) -> None:
+        for name in roles:
+            self._rows(f"REVOKE {_role(name)} FROM CURRENT_USER GRANTED BY CURRENT_USER")
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
