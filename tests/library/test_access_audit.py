@@ -8,6 +8,7 @@ from pathlib import Path
 import granted
 import pytest
 from conftest import Project, Server
+from living import ok
 
 PREFIX = "au_"
 
@@ -48,6 +49,20 @@ def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
     ended = lab.run("--env", "prod", "access", "apply")
     assert "subject.Subject is audited no more; what was recorded stays." in ended.out, ended.err
     assert lab.run("--env", "prod", "access", "check").code == 0
+
+
+def test_a_migration_says_which_tables_are_not_audited_yet(lab: Project, server: Server) -> None:
+    ok(lab, "revise", "-m", "begin")
+    lab.write("access.toml", lab.read("access.toml") + '\n[audit]\ntables = ["subject.Late"]\n')
+    ok(lab, "--env", "prod", "migrate")
+    ok(lab, "--env", "prod", "access", "apply")
+    late = '\n\n@schema\nclass Late(dj.Manual):\n    definition = """\n    late : int32\n    """\n'
+    lab.write(lab.module("subject"), lab.read(lab.module("subject")) + late)
+    ok(lab, "revise", "subject", "-m", "late")
+    done = ok(lab, "--env", "prod", "migrate")
+    assert "subject.Late is not audited yet. Run" in done.out and "access apply" in done.out, done.out
+    ok(lab, "--env", "prod", "access", "apply")
+    assert "access apply" not in ok(lab, "--env", "prod", "migrate").out
 
 
 def test_a_computed_table_is_refused_before_anything_is_given(lab: Project, server: Server) -> None:

@@ -73,6 +73,14 @@ def test_a_developer_is_a_viewer_of_production_and_a_login_is_the_name_where_non
     assert not mistakes and access.with_role("prod") == {"bob": "viewer"}
 
 
+def test_who_has_no_days_of_its_own_has_those_of_all() -> None:
+    text = '[people.a]\nroles.prod = "viewer"\n[services.b]\npassword_days = 0\nroles.prod = "operator"\n'
+    access, mistakes = parse(f"{text}[accounts]\npassword_days = 90\ntls = true\n")
+    assert not mistakes and [a.password_days for a in access.accounts] == [90, 0] and access.tls is True
+    access, mistakes = parse(text)
+    assert not mistakes and [a.password_days for a in access.accounts] == [None, 0] and access.tls is None
+
+
 def test_an_empty_file_gives_nobody_anything() -> None:
     assert parse("") == (model.Access(), [])
 
@@ -121,6 +129,12 @@ BAD = {
     "a store that is not there": ('[stores.man]\naccount = "person"', 1, "did you mean main"),
     "an unknown account of a store": ('[stores.main]\naccount = "wrker"', 2, "neither person nor a service"),
     "another's login": ('[people.a]\nroles.prod = "viewer"\n[others]\nlogins = ["a"]', 4, "is the login of a"),
+    "a password for no days": ("[accounts]\npassword_days = -1", 2, "has to be 0 or more, not -1"),
+    "a password for too long": ("[accounts]\npassword_days = 70000", 2, "65535 at most"),
+    "half a day": ("[accounts]\npassword_days = 0.5", 2, "a whole number"),
+    "days as a text": ('[people.a]\nroles.prod = "viewer"\npassword_days = "30"', 3, "a whole number"),
+    "TLS as a number": ("[accounts]\ntls = 1", 2, "true or false"),
+    "an unknown setting of accounts": ("[accounts]\npassword_day = 1", 2, "did you mean password_days"),
     "an empty login": ('[people.a]\nlogin = " "\nroles.prod = "viewer"', 2, "is no name for an account"),
     "a login that is too long": (f'[people.a]\nlogin = "{"x" * 33}"\nroles.prod = "viewer"', 2, "takes 32 at most"),
     "a login of the server": ('[people.root]\nroles.prod = "viewer"', 1, "keeps for itself"),
@@ -137,6 +151,8 @@ def test_a_mistake_is_a_sentence_with_its_line(text: str, line: int, words: str)
 def test_names_are_measured_as_the_server_does() -> None:
     text = f'[people.a]\nlogin = "{"ż" * 32}"\nroles.prod = "viewer"\n'
     assert not parse(text, "mysql")[1]
+    emoji = '[people.a]\nlogin = "a\U0001f600"\nroles.prod = "viewer"\n'
+    assert "takes in no name" in parse(emoji, "mysql")[1][0].text and not parse(emoji, "postgresql")[1]
     assert "64 bytes; PostgreSQL takes 63" in parse(text, "postgresql")[1][0].text
     assert "keeps for itself" in parse('[people.pg_x]\nroles.prod = "viewer"', "postgresql")[1][0].text
 

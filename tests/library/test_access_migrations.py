@@ -84,3 +84,76 @@ def test_a_new_table_is_named_as_lacking_rights(lab: Project, server: Server) ->
     ok(lab, "--env", "prod", "access", "check")
     viewer = lab.run("--env", "prod", "status", **granted.account(lab, "viewer"))
     assert "access" not in viewer.out
+
+
+@pytest.fixture
+def strangers(mysql: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    """Two tables of MySQL on which others than those of access.toml have rights; nothing can be seen of it elsewhere."""
+    own = Project(render(tmp_path / "my_pipeline"))
+    granted.lay(own, mysql, PREFIX, "")
+    granted.forget(mysql, PREFIX)
+    other = NOTE.replace("Note", "Other").replace("note", "words")
+    own.write(own.module("analysis"), own.read(own.module("analysis")) + other)
+    ok(own, "revise", "-m", "begin")
+    ok(own, "--env", "prod", "init")
+    drop = [f"DROP USER IF EXISTS {name}" for name in ("acm_first", "acm_second")]
+    mysql.execute(
+        *drop,
+        *("CREATE USER acm_first", "CREATE USER acm_second"),
+        f"GRANT SELECT, INSERT, UPDATE (note) ON `{PREFIX}analysis`.`note` TO acm_first",
+        f"GRANT DELETE ON `{PREFIX}analysis`.`other` TO acm_second WITH GRANT OPTION",
+    )
+    yield own
+    mysql.execute(*drop)
+    granted.forget(mysql, PREFIX)
+
+
+NOTE = '''
+
+@schema
+class Note(dj.Manual):
+    definition = """
+    -> session.Session
+    ---
+    note = "" : varchar(32)
+    """
+'''
+
+
+def test_tables_that_exchange_their_names_keep_the_rights_of_others(strangers: Project, mysql: Server) -> None:
+    module, note, other = strangers.module("analysis"), rights(mysql, "note"), rights(mysql, "other")
+    for old, new in (("Note", "Between"), ("Other", "Note"), ("Between", "Other")):
+        strangers.replace(module, f"class {old}(", f"class {new}(")
+        ok(strangers, "revise", "analysis", "-m", f"{old} {new}", "--rename-table", f"analysis.{old}={new}")
+    ok(strangers, "--env", "prod", "migrate")
+    assert (rights(mysql, "other"), rights(mysql, "note")) == (note, other)
+    assert len(note) == 2 and len(other) == 1
+
+
+def test_a_new_table_has_not_the_rights_of_that_which_had_its_name(strangers: Project, mysql: Server) -> None:
+    module, note, other = strangers.module("analysis"), rights(mysql, "note"), rights(mysql, "other")
+    strangers.replace(module, "class Note(", "class Remark(")
+    strangers.write(module, strangers.read(module) + NOTE.replace("note =", "text ="))
+    ok(strangers, "revise", "analysis", "-m", "anew", "--rename-table", "analysis.Note=Remark")
+    assert strangers.python("-c", KILLED).code in (-9, 137)
+    ok(strangers, "--env", "prod", "migrate")
+    assert (rights(mysql, "remark"), rights(mysql, "note"), rights(mysql, "other")) == (note, set(), other)
+
+
+#: `migrate`, killed once a table has another name.
+KILLED = """
+import os, signal
+import datajoint as dj
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
+
+seen, query = 0, dj.Connection.query
+def counting(self, text, *arguments, **options):
+    global seen
+    if seen:
+        os.kill(os.getpid(), signal.SIGKILL)
+    seen += text.startswith("RENAME TABLE")
+    return query(self, text, *arguments, **options)
+dj.Connection.query = counting
+run(pipeline, ["--env", "prod", "migrate"])
+"""

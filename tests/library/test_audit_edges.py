@@ -84,6 +84,32 @@ def test_drafts_adoption_and_restored_values_keep_the_audit(living: Project, ser
     assert audited_now(server) == [("dev_life", "animal")]
 
 
+def test_a_table_that_was_purged_is_audited_again_once_it_is_restored(living: Project, server: Server) -> None:
+    text = living.read(living.module("life"))
+    living.write(living.module("life"), text + PART)
+    ok(living, "revise", "-m", "litters")
+    ok(living, "migrate")
+    audit(living, "life.animal", "life.litter")
+    server.execute("INSERT INTO dev_life.litter (animal_id, born) VALUES (1, '2026-01-01'), (2, '2026-01-02')")
+    server.execute("INSERT INTO dev_life.litter__pup (animal_id, pup) VALUES (1, 7)")
+    living.write(living.module("life"), text)
+    ok(living, "revise", "-m", "no litters", "--drop", "Litter", "--drop", "Litter.Pup")
+    ok(living, "migrate")
+    ok(living, "purge", "--allow-data-loss")
+    assert audited_now(server) == [("dev_life", "animal")]
+    before = len(entries(server))
+    (backup,) = sorted((living.folder / "backups").glob("*purge*.zip"))
+    ok(living, "restore", str(backup), "--dry-run")
+    assert audited_now(server) == [("dev_life", "animal")] and len(entries(server)) == before
+    ok(living, "restore", str(backup))
+    # What comes back is written down as what whoever restores it enters; a part that was not audited is not.
+    assert [(e[0], e[1], e[2]) for e in entries(server)[before:]] == [("~dropped_litter", server.user, "insert")] * 2
+    assert audited_now(server) == [("dev_life", "animal"), ("dev_life", "~dropped_litter")]
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert audited_now(server) == [("dev_life", "animal"), ("dev_life", "litter")]
+    assert len(server.execute("SELECT * FROM dev_life.litter")) == 2
+
+
 def test_a_name_that_is_long_and_a_table_whose_triggers_were_taken_off(living: Project, server: Server) -> None:
     name = "A" + "b" * 55
     text = f'\n\n@schema\nclass {name}(dj.Manual):\n    definition = """\n    k : int32\n    ---\n    note = null : varchar(8)\n    """\n'

@@ -7,20 +7,20 @@ hands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from .. import journal, server_errors
 from ..dialects import choice
-from ..dialects.rights import Login, Mark, Server
+from ..dialects.rights import Login, MakesRoles, Mark, Member, Role, Server, Standing
 from ..errors import ExitCode, PipelineError
 from ..executor.stepping import transaction
 from ..internals.connection import as_login, one_session
 from ..journal import access as record
 from ..journal.access import Applied
 from ..planner.target import Target
-from . import audit
+from . import audit, further
 from . import plan as plans
 from .model import Access
 from .names import Names, pipeline_name
@@ -69,9 +69,13 @@ class Where:
     @property
     def names(self) -> Names:
         """Give the roles of the target's environment."""
+        return self.names_of(self.target.environment)
+
+    def names_of(self, environment: str) -> Names:
+        """Give the roles of an environment."""
         server = self.server
         owned = server.backend == "postgresql"
-        return Names(pipeline_name(self.package, self.prefix), self.target.environment, server.longest, owned)
+        return Names(pipeline_name(self.package, self.prefix), environment, server.longest, owned)
 
 
 def plan(where: Where) -> AccessPlan:
@@ -87,12 +91,22 @@ def plan(where: Where) -> AccessPlan:
     return replace(found, audit=audit.survey(where.target, where.access)) if found.audits else found
 
 
-def _plan(where: Where) -> AccessPlan:
+def _plan(where: Where, borrowed: Collection[str] = ()) -> AccessPlan:
     server, names, databases = where.server, where.names, where.target.databases
     logins = [account.login for account in where.access.accounts]
-    standing = server.read(tuple(databases.values()), logins, names.pipeline)
-    found = plans.make(server, standing, where.access, names, databases)
+    standing = _read(server, tuple(databases.values()), logins, names, borrowed)
+    if others := further.candidates(standing, names, databases):
+        standing = _read(server, (*databases.values(), *others), logins, names, borrowed)
+    found = plans.make(server, standing, where.access, names, databases, further.find(standing, names, databases))
     return replace(found, audits=audit.concerned(where.access, standing.tables.tables))
+
+
+def _read(
+    server: Server, databases: Collection[str], logins: Collection[str], names: Names, borrowed: Collection[str]
+) -> Standing:
+    """Read how rights stand, without what this account has only meanwhile."""
+    found = server.read(databases, logins, names.pipeline)
+    return replace(found, facts=found.facts - {Member(role, found.user) for role in borrowed})
 
 
 def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text: None) -> Outcome:
@@ -123,26 +137,39 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:
     target = where.target
     connection = target.connection
-    with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):
-        database = record.place(connection, target.databases)
-        before = tuple(record.interrupted(connection, database))
-        first = _plan(where)
-        if not first.lines:
-            for left in before:  # its last statement ran, and then it ended
-                record.finish(connection, database, left.id, len(left.statements))
-            return Outcome(first, interrupted=before)
-        with transaction(connection) if connection.adapter.backend == "postgresql" else nullcontext():
-            if database:
-                record.create(connection, database)
-                first = _plan(where)  # with the rights on the record itself
-            run = _Run(where, database, hand, report)
-            run.all(first)
-            for left in before:
-                record.finish(connection, database, left.id, left.done)
-            after = _plan(where)
-            if after.lines:
-                raise _stuck(target, after)
-        return Outcome(first, tuple(run.accounts), before, bool(database))
+    whole = transaction(connection) if connection.adapter.backend == "postgresql" else nullcontext()
+    held = journal.lock(connection, target.lock, warn=target.warn)
+    with one_session(connection), held, as_login(connection), whole:
+        server, names = where.server, where.names
+        borrowed = server.borrow(list(names.marks))
+        done = _locked(where, hand, report, borrowed)
+        server.give_back(borrowed)
+        return done
+
+
+def _locked(where: Where, hand: Hand, report: Callable[[str], None], borrowed: list[str]) -> Outcome:
+    """Do it behind the lock; the roles whose rights this account has only meanwhile are added to ``borrowed``."""
+    target = where.target
+    connection = target.connection
+    database = record.place(connection, target.databases)
+    before = tuple(one for one in record.interrupted(connection, database) if not one.action)
+    first = _plan(where, borrowed)
+    _refuse_own_end(where, first)
+    if not first.lines:
+        for left in before:  # its last statement ran, and then it ended
+            record.finish(connection, database, left.id, len(left.statements))
+        return Outcome(first, interrupted=before)
+    if database:
+        record.create(connection, database)
+        first = _plan(where, borrowed)  # with the rights on the record itself
+    run = _Run(where, database, hand, report, borrowed)
+    run.all(first)
+    for left in before:
+        record.finish(connection, database, left.id, left.done)
+    after = _plan(where, borrowed)
+    if after.lines:
+        raise _stuck(target, after)
+    return Outcome(first, tuple(run.accounts), before, bool(database))
 
 
 @dataclass
@@ -153,6 +180,7 @@ class _Run:
     database: str
     hand: Hand
     report: Callable[[str], None]
+    borrowed: list[str]
     accounts: list[str] = field(default_factory=list)
 
     def all(self, plan: AccessPlan) -> None:
@@ -180,8 +208,10 @@ class _Run:
         match line.facts[0]:
             case Login(name) if not line.revokes:
                 self._account(name)
-            case _:
+            case fact:
                 self.where.target.connection.query(line.sql, args=None, reconnect=False)
+                if isinstance(fact, Role) and not line.revokes:
+                    self.borrowed += self.where.server.borrow([fact.name])
 
     def _account(self, login: str) -> None:
         server = self.where.server
@@ -213,6 +243,18 @@ class _Run:
                 f"{do}, then run {program} access apply again{'; it goes on from there' if mysql else ''}.",
                 exit_code=ExitCode.INTERRUPTED if mysql and number > 1 else ExitCode.ERROR,
             ) from error
+
+
+def _refuse_own_end(where: Where, plan: AccessPlan) -> None:
+    """Raise where an admin would take his own rights away, and could then not do the rest."""
+    own = choice.accounts_of(where.target.connection).own()
+    ends = {Member(where.names.of("admin"), own), MakesRoles(own)}
+    if any(line.revokes and ends & {*line.facts} for line in plan.lines):
+        raise PipelineError(
+            f"access.toml has {own} no longer as an admin, and you work as {own}.",
+            "Half-way you could not do the rest. Nothing was changed.",
+            f"Have another admin or the server's administrator run {where.target.command} access apply.",
+        )
 
 
 def _stuck(target: Target, plan: AccessPlan) -> PipelineError:

@@ -59,6 +59,8 @@ class Account:
         Its role by environment, ``dev`` or ``prod``; nothing where it has none.
     line : int
         Where it stands in the file.
+    password_days : int or None
+        How long a password of it is valid, 0 for ever; None where the file leaves that to the server.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Account:
     service: bool
     roles: Mapping[Environment, Role]
     line: int = field(default=0, compare=False)
+    password_days: int | None = None
 
     def role(self, environment: str) -> Role | None:
         """Give its role in an environment. Who is a developer is at least a viewer of production."""
@@ -94,6 +97,8 @@ class Access:
         Tables to audit, as people name them: ``subject.Subject``.
     others : tuple of str
         Accounts on the server that have rights of their own, such as the backup's, and are left and not reported.
+    tls : bool or None
+        Whether accounts may only log in over an encrypted connection; None where the file leaves that to the server.
     """
 
     accounts: tuple[Account, ...] = ()
@@ -102,6 +107,7 @@ class Access:
     stores: Mapping[str, str] = field(default_factory=dict)
     audited: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    tls: bool | None = None
 
     @property
     def people(self) -> tuple[Account, ...]:
@@ -138,9 +144,19 @@ class _Roles(_Part):
     prod: Role | None = None
 
 
+#: How many days a password may be valid: as many as MySQL takes; 0 is for ever.
+_DAYS = Field(default=None, ge=0, le=65_535)
+
+
 class _Account(_Part):
     login: str | None = None
     roles: _Roles
+    password_days: int | None = _DAYS
+
+
+class _Accounts(_Part):
+    password_days: int | None = _DAYS
+    tls: bool | None = None
 
 
 class _Analyst(_Part):
@@ -171,6 +187,7 @@ class _Others(_Part):
 class _File(_Part):
     people: dict[str, _Account] = Field(default_factory=dict)
     services: dict[str, _Account] = Field(default_factory=dict)
+    accounts: _Accounts = Field(default_factory=_Accounts)
     exceptions: _Exceptions = Field(default_factory=_Exceptions)
     stores: dict[str, _Store] = Field(default_factory=dict)
     audit: _Audit = Field(default_factory=_Audit)
@@ -282,6 +299,7 @@ def _values(found: _File, places: Lines) -> Access:
             service=kind == "services",
             roles={env: role for env in ENVIRONMENTS if (role := getattr(account.roles, env))},
             line=places.of((kind, name)),
+            password_days=found.accounts.password_days if account.password_days is None else account.password_days,
         )
         for kind in ("people", "services")
         for name, account in getattr(found, kind).items()
@@ -293,6 +311,7 @@ def _values(found: _File, places: Lines) -> Access:
         stores={name: store.account for name, store in found.stores.items()},
         audited=tuple(found.audit.tables),
         others=tuple(found.others.logins),
+        tls=found.accounts.tls,
     )
 
 
@@ -334,6 +353,10 @@ _KINDS = {
     "dict_type": "a table",
     "model_type": "a table",
     "list_type": "a list in brackets",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "greater_than_equal": "0 or more",
+    "less_than_equal": "65535 at most",
 }
 
 
@@ -390,6 +413,8 @@ def _known(path: tuple[Any, ...]) -> list[str]:
             model = _Account
         case ("people" | "services", _, "roles"):
             model = _Roles
+        case ("accounts",):
+            model = _Accounts
         case ("exceptions",):
             model = _Exceptions
         case ("exceptions", "analyst"):
@@ -422,6 +447,8 @@ def _account_mistakes(
             yield Mistake(
                 line, f"{login!r} is no name for an account: it is empty, or has spaces or control characters."
             )
+        elif backend == "mysql" and max(login) > "\uffff":
+            yield Mistake(line, f"the login {login} has a character, such as an emoji, that MySQL takes in no name.")
         elif size > longest:
             yield Mistake(line, f"the login {login} has {size} {unit}; {server} takes {longest} at most.")
         elif login.lower() in _RESERVED[backend] or (backend == "postgresql" and login.lower().startswith("pg_")):

@@ -6,7 +6,7 @@ databases of accounts that we made. Everything else is listed and left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..dialects.rights import (
@@ -14,6 +14,8 @@ from ..dialects.rights import (
     PUBLIC,
     Acts,
     Default,
+    Encrypted,
+    Expires,
     Fact,
     FutureRight,
     Login,
@@ -27,10 +29,14 @@ from ..dialects.rights import (
     Standing,
 )
 from ..errors import ExitCode, PipelineError, worst
+from . import further
 from .audit import Audit
 from .model import Access
 from .names import Names
 from .wanted import Reasons, belonging, wanted
+
+#: How many days before its end a password is told of.
+_SOON = 14
 
 #: What does not change anything.
 _READS = frozenset({"SELECT", "USAGE", "REFERENCES", "SHOW VIEW", "EXECUTE", "CONNECT"})
@@ -51,7 +57,7 @@ class Line:
         if self.revokes:
             return "revoke"
         match self.facts[0]:
-            case Login():
+            case Login() | Expires() | Encrypted():
                 return "account"
             case Role():
                 return "role"
@@ -126,7 +132,14 @@ class AccessPlan:
         }
 
 
-def make(server: Server, standing: Standing, access: Access, names: Names, databases: Mapping[str, str]) -> AccessPlan:
+def make(
+    server: Server,
+    standing: Standing,
+    access: Access,
+    names: Names,
+    databases: Mapping[str, str],
+    branches: Collection[Mapping[str, str]] = (),
+) -> AccessPlan:
     """Compare what is wanted with how things stand.
 
     Parameters
@@ -141,6 +154,8 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
         The roles of the environment.
     databases : mapping
         Name on the server of each schema.
+    branches : collection of mapping
+        The same of each git branch that has schemas of its own.
 
     Raises
     ------
@@ -150,33 +165,40 @@ def make(server: Server, standing: Standing, access: Access, names: Names, datab
     _refuse_taken(names, access, standing)
     wants = wanted(access, names, databases, standing.tables, roles_there=frozenset(standing.marks))
     owners = {(f.database, f.name, f.kind): f.owner for f in standing.facts if isinstance(f, Owns)}
-    owners = {thing: holder for thing, holder in owners.items() if thing[0] in databases.values()}
+    places = {*databases.values(), *(database for branch in branches for database in branch.values())}
+    owners = {thing: holder for thing, holder in owners.items() if thing[0] in places}
+    for branch in branches:
+        wants = further.rights(access, names, branch, standing.tables) | wants
     if names.owned:
         wants |= belonging(names, owners, _movable(access, names, standing))
-    missing = {fact for fact in wants if fact not in standing.facts}
+    others = {name for name in standing.names if name not in standing.marks}
+    wants = {
+        fact: why for fact, why in wants.items() if not (isinstance(fact, Expires | Encrypted) and fact.login in others)
+    }
+    missing = {fact for fact in wants if not server.holds(fact, standing)}
     extra = {
         fact: reason for fact in standing.facts - set(wants) if (reason := _unwanted(fact, access, names, standing))
     }
-    extra = {fact: reason for fact, reason in extra.items() if _ours(fact, names, standing, databases)}
+    extra = {fact: reason for fact, reason in extra.items() if _ours(fact, names, standing, places)}
     marks = names.marks | {account.login: Mark(names.pipeline) for account in access.accounts}
     grants = list(server.grants(missing, standing, marks))
     revokes = list(server.revokes(set(extra), standing))
-    giving = [Line(s.sql, _joined(s.facts, wants), s.revokes, s.facts) for s in grants]
-    taking = [Line(s.sql, _joined(s.facts, extra), s.revokes, s.facts) for s in revokes]
+    giving = [Line(s.sql, joined(s.facts, wants), s.revokes, s.facts) for s in grants]
+    taking = [Line(s.sql, joined(s.facts, extra), s.revokes, s.facts) for s in revokes]
     lines = [*taking, *giving] if server.revokes_first else [*giving, *taking]
     there = {database for database, _, kind in owners if kind == "SCHEMA"} | {d for d, _ in standing.tables.tables}
     return AccessPlan(
         tuple(lines),
         (
-            *_others(access, names, standing, databases, set(extra)),
+            *_others(access, names, standing, places, set(extra)),
             *_other_owners(access, names, standing, owners),
         ),
-        tuple(_notes(access, names, standing)),
+        (*_notes(access, names, standing), *_login_notes(access, names, standing, asks_for_tls=server.asks_for_tls)),
         tuple(schema for schema, database in databases.items() if database not in there),
     )
 
 
-def _joined(facts: Collection[Fact], reasons: Reasons) -> str:
+def joined(facts: Collection[Fact], reasons: Reasons) -> str:
     """Give the reasons of a statement, each once."""
     return "; ".join(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
 
@@ -240,7 +262,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
     return ""
 
 
-def _ours(fact: Fact, names: Names, standing: Standing, databases: Mapping[str, str]) -> bool:
+def _ours(fact: Fact, names: Names, standing: Standing, databases: Collection[str]) -> bool:
     """Tell whether something that is not wanted is ours to take back."""
     roles = names.marks
     made = {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role}
@@ -274,7 +296,7 @@ def _movable(access: Access, names: Names, standing: Standing) -> frozenset[str]
 
 
 def _others(
-    access: Access, names: Names, standing: Standing, databases: Mapping[str, str], taken: Collection[Fact]
+    access: Access, names: Names, standing: Standing, databases: Collection[str], taken: Collection[Fact]
 ) -> list[str]:
     """Say what others have in the pipeline's databases."""
     known, found = {*access.others, *names.marks}, dict[tuple[str, str], list[str]]()
@@ -323,15 +345,44 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
             )
     for account in access.accounts:
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
-            notes.append(f"{account.login} was not made by this pipeline: what it has beside its role is left.")
+            more = access.tls is not None or account.password_days is not None
+            left = (
+                "what it has beside its role, its password and how it logs in are"
+                if more
+                else "what it has beside its role is"
+            )
+            notes.append(f"{account.login} was not made by this pipeline: {left} left.")
     return notes
 
 
-def _here(right: Right, standing: Standing, databases: Mapping[str, str]) -> bool:
+def _login_notes(access: Access, names: Names, standing: Standing, *, asks_for_tls: bool) -> Iterator[str]:
+    """Say which passwords are to be renewed, and what asks for TLS where that is not a matter of accounts."""
+    for account in access.accounts:
+        password = standing.passwords.get(account.login)
+        if password is None or account.role(names.environment) is None:
+            continue
+        limit = account.password_days if account.login in standing.marks else None
+        if password.left is not None and password.left <= 0:
+            yield f"The password of {account.name} has expired; access rotate {account.login} gives a new one."
+        elif limit and password.age is not None and password.age > limit:
+            yield (
+                f"The password of {account.name} is {password.age:.0f} days old, so that it expires at once; "
+                f"access rotate {account.login} gives a new one."
+            )
+        elif password.left is not None and password.left <= _SOON:
+            yield f"The password of {account.name} expires in {password.left:.0f} days: access rotate {account.login}."
+    if access.tls and not asks_for_tls:
+        yield (
+            "PostgreSQL cannot ask an account for TLS; pg_hba.conf does. Put there, before other lines: "
+            f"hostnossl all +{names.of('viewer')} all reject"
+        )
+
+
+def _here(right: Right, standing: Standing, databases: Collection[str]) -> bool:
     """Tell whether a right is on something of the pipeline, or on everything."""
     if right.verbatim:
         return right.database in standing.covering
-    return not right.database or right.database in databases.values()
+    return not right.database or right.database in databases
 
 
 def _on(right: Right) -> str:

@@ -13,6 +13,8 @@ from ..dialects.rights import (
     GRANT_OPTION,
     Acts,
     Default,
+    Encrypted,
+    Expires,
     Fact,
     FutureRight,
     Login,
@@ -126,6 +128,15 @@ def _accounts(access: Access, names: Names) -> Iterator[tuple[Fact, str]]:
             continue
         who = f"{account.name} is {_article(role)} of {env} (access.toml, line {account.line})"
         yield Login(account.login), who
+        if account.password_days is not None:
+            how_long = f"is valid for {_days(account.password_days)}" if account.password_days else "does not expire"
+            yield (
+                Expires(account.login, account.password_days),
+                f"a password of {account.name} {how_long} (access.toml)",
+            )
+        if access.tls is not None and not names.owned:
+            how = "only logs in over TLS" if access.tls else "may log in without TLS"
+            yield Encrypted(account.login, access.tls), f"{account.name} {how} (accounts.tls of access.toml)"
         yield Member(names.of(role), account.login), who
         if not names.owned:
             yield Default(names.of(role), account.login), f"{who}; a role does nothing until it is active"
@@ -147,6 +158,10 @@ def _acts(role: str, dev: str | None, prod: str | None, env: str) -> bool:
     if env == "dev":
         return makes_in_dev and prod in (None, "viewer", "developer")
     return role == "admin" and not makes_in_dev
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
 
 
 def _article(role: str) -> str:

@@ -99,14 +99,16 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
         where = place(pipeline, environment)
         found = applying.plan(where) if where.access.accounts else None
     except PipelineError as error:
-        return f"{error.what} See {command} plan." if model.FILE in error.what else ""
+        told = model.FILE in f"{error.what} {error.do}"
+        return f"{error.what} See {command} plan." if told else ""
     except Exception:  # the command has done its work, and `access plan` says what is wrong with the server
         return ""
-    if found is None or not found.lines:
+    if found is None or found.is_empty:
         return ""
     counts = [(len(found.grants), "missing"), (len(found.revokes), "to be taken back")]
     words = " and ".join(f"{count} {what}" for count, what in counts if count)
-    return f"Rights: {words}. Run {command} apply."
+    rights = [f"Rights: {words}."] if words else []
+    return " ".join([*rights, *found.audit.words, f"Run {command} apply."])
 
 
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:

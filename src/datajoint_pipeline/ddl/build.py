@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Alteration, Obstacles, ParentFill, Probe, Step
+from ..errors import PipelineError
 from ..operations.origins import Origins, declared, resolved
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE as SOFT_DELETED_ATTRIBUTE
 from ..operations.structure import Operation, Tables, trace
@@ -297,10 +298,21 @@ def _as_is(alteration: Alteration, before: Table, origins: Origins) -> Alteratio
 
 
 def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]) -> list[tuple[TableName, TableName]]:
-    """Order renames such that each new name is free; operations that exchange names were refused before."""
+    """Order renames such that each new name is free.
+
+    Raises
+    ------
+    PipelineError
+        If tables exchange their names, as several migrations can have them do that are planned as one.
+    """
     waiting, order = dict(renamed), list[tuple[TableName, TableName]]()
     while waiting:
-        old = next(old for old, new in waiting.items() if new not in taken)
+        old = next((old for old, new in waiting.items() if new not in taken), None)
+        if old is None:
+            names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
+            raise PipelineError(
+                "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
+            )
         order.append((old, waiting[old]))
         taken = (taken - {old}) | {waiting.pop(old)}
     return order

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import as_login, rows_of
 
 if TYPE_CHECKING:
     import datajoint as dj
+
+
+#: What is done with an account.
+Action = Literal["rotate", "discard", "lock", "unlock", "remove"]
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,34 @@ class Accounts(ABC):
         """Tell whether there is such an account."""
 
     @abstractmethod
-    def rotate(self, login: str) -> str:
+    def refuse(self, login: str, action: Action, heir: str = "", *, again: bool = False) -> None:
+        """Raise what an action would raise before it changes anything."""
+
+    @abstractmethod
+    def rotate(self, login: str, *, days: int | None = None, again: bool = False) -> str:
         """Give an account a new password, which is returned and stands nowhere else.
 
-        On MySQL the one of before stays valid until :meth:`discard`; on PostgreSQL it is void at once. Open sessions
-        go on.
+        On MySQL the one of before stays valid until :meth:`discard`, unless it has expired; on PostgreSQL it is void at
+        once. Open sessions go on.
+
+        Parameters
+        ----------
+        login : str
+            The account.
+        days : int, optional
+            How long PostgreSQL takes the new one, 0 for ever; MySQL reckons that itself. Without it, as before.
+        again : bool, optional
+            Whether a rotation was broken off, so that nobody may have been given the password that the account has.
 
         Raises
         ------
         PipelineError
             If there is no such account, or if an older password would become void by that, which nobody asked for.
         """
+
+    @abstractmethod
+    def has_old(self, login: str) -> bool:
+        """Tell whether the password of before the last :meth:`rotate` is valid, too."""
 
     @abstractmethod
     def discard(self, login: str) -> bool:

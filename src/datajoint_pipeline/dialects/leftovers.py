@@ -28,6 +28,15 @@ LEFT JOIN information_schema.columns c
 WHERE p.db IN ({marks}) AND c.column_name IS NULL
 """
 
+#: Rights on some tables and their columns.
+_ON = """
+SELECT p.user, p.host, p.db, p.table_name, '', p.table_priv FROM mysql.tables_priv p
+WHERE (p.db, p.table_name) IN ({marks}) AND p.table_priv <> ''
+UNION ALL
+SELECT p.user, p.host, p.db, p.table_name, p.column_name, p.column_priv FROM mysql.columns_priv p
+WHERE (p.db, p.table_name) IN ({marks}) AND p.column_priv <> ''
+"""
+
 #: Rights beyond reading, of others than the owner, on the tables of PostgreSQL whose names begin with something.
 _WRITES = """
 SELECT n.nspname, c.relname, a.name, a.privilege,
@@ -92,6 +101,60 @@ def statements(
             yield f"GRANT {listed} ON {quote('mysql', *new)} TO {account}{option}"
         for word in words:
             yield f"REVOKE {_OPTION.get(word, word)}{part} ON {quote('mysql', *old)} FROM {account}"
+
+
+def rights(connection: dj.Connection, places: Collection[Place]) -> list[tuple[Any, ...]]:
+    """Give what anybody has on some tables of MySQL and on their columns, as :func:`find` does."""
+    if connection.adapter.backend != "mysql" or not places:
+        return []
+    marks = ", ".join(["(%s, %s)"] * len(places))
+    values = [part for place in sorted(places) for part in place]
+    try:
+        cursor = connection.query(_ON.format(marks=marks), (*values, *values), reconnect=False)
+    except Exception as error:
+        if server_errors.of(error) is server_errors.LOST:
+            raise
+        return []
+    return list(cursor.fetchall())
+
+
+def exchanged(
+    before: Collection[tuple[Any, ...]],
+    now: Collection[tuple[Any, ...]],
+    moved: Mapping[Place, Place],
+    columns: Mapping[Place, Mapping[str, str]],
+) -> Iterator[str]:
+    """Give the statements that have rights follow tables where another one has the name that a table had.
+
+    Parameters
+    ----------
+    before, now : collection
+        What :func:`rights` gave of the places concerned, before the tables were renamed and now.
+    moved, columns : mapping
+        Where each table is now that was there before, by its place then; and the names of its columns now.
+    """
+    wanted = {
+        (user, host, moved[db, table], columns.get((db, table), {}).get(column, column), word)
+        for user, host, db, table, column, word in _words(before)
+        if (db, table) in moved
+    }
+    there = {(user, host, (db, table), column, word) for user, host, db, table, column, word in _words(now)}
+    for user, host, place, column, word in sorted(there - wanted):
+        part = f" ({quote('mysql', column)})" if column else ""
+        on, account = quote("mysql", *place), f"{quote('mysql', user)}@{quote('mysql', host)}"
+        yield f"REVOKE {_OPTION.get(word, word)}{part} ON {on} FROM {account}"
+    for user, host, place, column, word in sorted(wanted - there):
+        part = f" ({quote('mysql', column)})" if column else ""
+        on, account = quote("mysql", *place), f"{quote('mysql', user)}@{quote('mysql', host)}"
+        passing = " WITH GRANT OPTION" if word in _OPTION else ""
+        yield f"GRANT {'USAGE' if passing else word}{part} ON {on} TO {account}{passing}"
+
+
+def _words(rows: Collection[tuple[Any, ...]]) -> Iterator[tuple[str, str, str, str, str, str]]:
+    for *where, privileges in rows:
+        user, host, database, table, column = map(str, where)
+        for word in str(privileges).split(","):
+            yield user, host, database, table, column, word.upper()
 
 
 def closing(connection: dj.Connection, databases: Collection[str], beginning: str) -> list[str]:

@@ -73,6 +73,22 @@ class MakesRoles:
 
 
 @dataclass(frozen=True, order=True)
+class Expires:
+    """A password of an account is valid for some days, 0 for ever."""
+
+    login: str
+    days: int
+
+
+@dataclass(frozen=True, order=True)
+class Encrypted:
+    """Whether an account may only log in over an encrypted connection (MySQL)."""
+
+    login: str
+    required: bool
+
+
+@dataclass(frozen=True, order=True)
 class Right:
     """A privilege of a role or an account.
 
@@ -121,7 +137,7 @@ class Owns:
     kind: str
 
 
-Fact: TypeAlias = Role | Login | Member | Default | Acts | MakesRoles | Right | FutureRight | Owns
+Fact: TypeAlias = Role | Login | Member | Default | Acts | MakesRoles | Expires | Encrypted | Right | FutureRight | Owns
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Password:
+    """How old the password of an account is, and how long it is still valid, in days.
+
+    ``age`` is None where the server does not know it; ``left`` is None for ever, and 0 or less once it is void.
+    """
+
+    age: float | None = None
+    left: float | None = None
+
+
+@dataclass(frozen=True)
 class Standing:
     """How rights stand on a server.
 
@@ -184,6 +211,8 @@ class Standing:
         Accounts that may do anything.
     tables : Tables
         What rights depend on.
+    databases : frozenset of str
+        Those of the databases that were asked for that are there.
     orphans : frozenset of Right
         Those among the facts whose table is not there (MySQL).
     covering : frozenset of str
@@ -194,6 +223,8 @@ class Standing:
         The account that looks.
     database : str
         The database of PostgreSQL.
+    passwords : mapping
+        By login, of the accounts that were asked for.
     grantors : mapping
         Who gave a role to a member, where it has to be taken back in their name (PostgreSQL).
     """
@@ -203,11 +234,13 @@ class Standing:
     names: frozenset[str] = frozenset()
     superusers: frozenset[str] = frozenset()
     tables: Tables = field(default_factory=Tables)
+    databases: frozenset[str] = frozenset()
     orphans: frozenset[Right] = frozenset()
     covering: frozenset[str] = frozenset()
     literal: bool = False
     user: str = ""
     database: str = ""
+    passwords: Mapping[str, Password] = field(default_factory=dict)
     grantors: Mapping[Member, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -234,6 +267,8 @@ class Server(ABC):
     longest: int
     #: Whether rights are taken back before others are given, all in one transaction.
     revokes_first = False
+    #: Whether an account can be asked for an encrypted connection.
+    asks_for_tls = False
 
     def __init__(self, connection: dj.Connection) -> None:
         self.connection = connection
@@ -260,6 +295,10 @@ class Server(ABC):
             If this account may not see the rights of others.
         """
 
+    def holds(self, fact: Fact, standing: Standing) -> bool:
+        """Tell whether a fact is so."""
+        return fact in standing.facts
+
     @abstractmethod
     def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
         """Give the statements that make facts so, in the order in which they can run."""
@@ -267,6 +306,18 @@ class Server(ABC):
     @abstractmethod
     def revokes(self, facts: Collection[Fact], standing: Standing) -> Iterator[Statement]:
         """Give the statements that make facts no longer so."""
+
+    @abstractmethod
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        """Give this account the rights of roles that it may give and lacks, and give their names.
+
+        So an administrator of PostgreSQL who is no superuser, as in a cloud, works for roles that it made. Within a
+        transaction, in which :meth:`give_back` ends that.
+        """
+
+    @abstractmethod
+    def give_back(self, roles: Collection[str]) -> None:
+        """Take from this account what it borrowed."""
 
     @abstractmethod
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .. import journal, server_errors
 from ..ddl import auditing as around
 from ..dialects import catalog, constraints
-from ..dialects.auditing import TABLE
+from ..dialects.auditing import BEGIN, END, RENAME, TABLE
 from ..dialects.base import Dialect
 from ..dialects.constraints import Place
 from ..dialects.steps import Step
@@ -16,7 +17,7 @@ from ..errors import PipelineError
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..quoting import quoter
-from ..schema.model import TableName
+from ..schema.model import Table, TableName
 from . import stepping
 
 if TYPE_CHECKING:
@@ -114,6 +115,34 @@ def triggers_of(deployment: Deployment, place: Place) -> Iterator[str]:
     query = catalog.auditing_of(deployment.connection).triggers(place)
     rows = deployment.connection.query(query, args=None, reconnect=False).fetchall()
     return (str(name) for (name,) in rows)
+
+
+def were_audited(deployment: Deployment, database: str) -> set[str]:
+    """Give the names that audited tables of a database have or had last, by what is recorded of them."""
+    if (database, TABLE) not in deployment.catalogue.tables:
+        return set()
+    quote = quoter(deployment.connection)
+    marks = ", ".join(["%s"] * len(_MARKS))
+    query = (
+        f"SELECT table_name, operation, old, new FROM {quote(database, TABLE)} WHERE operation IN ({marks}) ORDER BY id"
+    )
+    found = set[str]()
+    for table, operation, *places in deployment.connection.query(query, _MARKS, reconnect=False).fetchall():
+        old, new = (json.loads(place) if isinstance(place, str | bytes) else place or {} for place in places)
+        found.discard(str(old.get("table") if operation == RENAME and old.get("database") == database else table))
+        if operation != END and new.get("database") == database:
+            found.add(str(table))
+    return found
+
+
+#: What is recorded of a table itself.
+_MARKS = (BEGIN, RENAME, END)
+
+
+def put_on_new(deployment: Deployment, dialect: Dialect, table: Table, place: Place) -> list[Step]:
+    """Give the steps that put the triggers on a table that was just made."""
+    columns = list(dialect.columns({**deployment.tables, table.name: table}, table).values())
+    return catalog.auditing_of(deployment.connection).on(place, table.name, columns, place)
 
 
 def put_on(deployment: Deployment, dialect: Dialect, name: TableName) -> list[Step]:

@@ -27,7 +27,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import apply, archive, backup, owners, stepping
+from . import apply, archive, auditing, backup, owners, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -135,9 +135,18 @@ class _Restoring:
             self._refuse_misfit(part)
         places = {self._place(part) for part in self.file.manifest.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
+        auditing.refuse_without_right(self.connection, self._audited())
         stepping.prepare(self.connection)
         databases, warn = self.deployment.databases, self.deployment.target.warn
         return stepping.patiently(self.connection, databases, partial(self._attempt, owned), warn)
+
+    def _audited(self) -> set[str]:
+        """Give the databases in which audited tables have to be made again."""
+        made = {self._place(part) for part in self.file.manifest.parts if part.whole and self._on_server(part) is None}
+        databases = (
+            {} if self.dry_run else {database: auditing.were_audited(self.deployment, database) for database, _ in made}
+        )
+        return {database for database, names in databases.items() if any((database, name) in made for name in names)}
 
     def _attempt(self, owned: Mapping[str, Owner]) -> list[Restored]:
         """Make what is missing, put the values back, and undo all of it in a dry run."""
@@ -251,7 +260,12 @@ class _Restoring:
             (model,) = decode(part.model)
             name = TableName(part.schema, part.table)
             if part.whole and self._on_server(part) is None:
-                steps = dialect.create_table(replace(model, foreign_keys=()))
+                table = replace(model, foreign_keys=())
+                steps = dialect.create_table(table)
+                place = self._place(part)
+                if place[1] in auditing.were_audited(self.deployment, place[0]):
+                    # Before its rows come, so that these are recorded as what whoever restores them enters.
+                    steps = [*steps, *auditing.put_on_new(self.deployment, dialect, replace(table, name=name), place)]
                 undo = f"DROP TABLE {self._full(part)}"
             else:
                 old, missing = tables[name], self._missing(part)

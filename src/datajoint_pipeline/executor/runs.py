@@ -66,6 +66,7 @@ class Run:
     entries: list[steplog.Entry]
     command: str = "migrate"
     before: int = 0
+    known: leftovers.Known | None = None
 
     @property
     def databases(self) -> dict[str, str]:
@@ -94,6 +95,8 @@ class Run:
         log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries), self.command, self.before)
         hold = Hold(self.target.connection, log.database, self.group.steps)
         prepared = False
+        if self.known is None and self.target.connection.adapter.backend == "mysql":
+            self.known = self._know()
         try:
             for number, step in enumerate(self.group.steps):
                 later = isinstance(step, OnlineStatements)
@@ -105,6 +108,10 @@ class Run:
                     self._carry_out(number, partial(stepping.run, self.target, self.databases, log, hold))
         finally:
             hold.release()
+
+    def _know(self) -> leftovers.Known:
+        done = all(entry.state == steplog.DONE for entry in self.entries)
+        return leftovers.know(self.target, self.databases, self.group, begun=done)
 
     def _carry_out(self, number: int, run: Callable[[PlannedStep, steplog.Entry], int]) -> None:
         """Run one step, and note those that are done with it."""
@@ -154,7 +161,7 @@ class Run:
         tables = {table.name: table for shape in shapes.values() for table in shape}
         lineage.repair(connection, {name: databases[name] for name in names}, tables, moved=self._moved())
         if connection.adapter.backend == "mysql":
-            leftovers.follow(self.target, databases, self.group)
+            leftovers.follow(self.target, databases, self.group, self.known or self._know())
         own = {member.schema for member in self.members}
         with stepping.within(connection):
             for member in self.members:

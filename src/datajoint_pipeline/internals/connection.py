@@ -81,15 +81,16 @@ def current_role(connection: dj.Connection) -> str:
 @contextmanager
 def as_role(connection: dj.Connection, role: str) -> Iterator[None]:
     """Be another role of PostgreSQL for a while."""
-    if current_role(connection) == role:
+    before = current_role(connection)
+    if before == role:
         yield
         return
-    connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
+    _become(connection, role)
     try:
         yield
     finally:
         with suppress(Exception):  # a lost session, or a transaction that failed, takes it back by itself
-            connection.query("RESET ROLE", args=None, reconnect=False)
+            _become(connection, before)
 
 
 @contextmanager
@@ -98,16 +99,17 @@ def as_login(connection: dj.Connection) -> Iterator[None]:
 
     An account of MySQL has the rights of all its active roles.
     """
-    role = "" if connection.adapter.backend == "mysql" else current_role(connection)
-    if not role or role == login(connection):
+    if connection.adapter.backend == "mysql":
         yield
         return
-    connection.query("RESET ROLE", args=None, reconnect=False)
-    try:
+    with as_role(connection, login(connection)):
         yield
-    finally:
-        with suppress(Exception):  # as above
-            connection.query(f"SET ROLE {quoted(connection, role)}", args=None, reconnect=False)
+
+
+def _become(connection: dj.Connection, role: str) -> None:
+    """Be a role of PostgreSQL; ``RESET ROLE`` leads to the one that an account is from the beginning of a session."""
+    own = role == login(connection)
+    connection.query(f"SET ROLE {'NONE' if own else quoted(connection, role)}", args=None, reconnect=False)
 
 
 def new_password(connection: dj.Connection, account: str) -> tuple[str, str]:

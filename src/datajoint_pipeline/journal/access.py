@@ -1,4 +1,4 @@
-"""Record each `access apply` in the database: who, when, from which commit, which statements, how many were run.
+"""Record each `access apply`, and what was done with an account: who, when, from which commit, which statements.
 
 The table stands in the first schema of the pipeline that is there. No password is ever in a statement. Rows are added
 and finished, never removed. Only this module knows the SQL of this table.
@@ -60,15 +60,22 @@ class Applied:
 
     @property
     def state(self) -> str:
-        """Give what became of it: ``done``, or ``interrupted`` as long as it has not ended."""
-        return "interrupted" if self.status == RUNNING else self.status
+        """Give what became of it: ``done``; ``interrupted`` as long as it has not ended; ``refused`` by the server."""
+        if self.status == RUNNING:
+            return "interrupted"
+        return "refused" if self.action and not self.done else self.status
+
+    @property
+    def action(self) -> str:
+        """Give what was done with an account, ``access lock carol``; nothing for an `access apply`."""
+        first = self.statements[0][0] if self.statements else ""
+        return first if len(self.statements) == 1 and first.startswith("access ") else ""
 
     @property
     def words(self) -> str:
         """Say what it was: ``access apply, 12 statements``, ``access lock carol``."""
-        first = self.statements[0][0] if self.statements else ""
-        if len(self.statements) == 1 and first.startswith("access "):
-            return first
+        if self.action:
+            return self.action
         return f"access apply, {len(self.statements)} statement{'s' if len(self.statements) != 1 else ''}"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...errors import PipelineError
 from ...quoting import quoted
-from ..accounts import Accounts, Removal, refuse_definer, unended
+from ..accounts import Accounts, Action, Removal, refuse_definer, unended
+from .rights import password_left
 
 #: Where the server writes down accounts, and the columns that name them.
 _TABLES = {
@@ -45,38 +46,49 @@ class MySQLAccounts(Accounts):
     def exists(self, login: str) -> bool:
         return bool(self._rows("SELECT 1 FROM mysql.user WHERE user = %s AND host = '%%'", login))
 
-    def rotate(self, login: str) -> str:
-        self.require(login)
-        if self._has_old(login):
+    def refuse(self, login: str, action: Action, heir: str = "", *, again: bool = False) -> None:
+        self.require(login, action if action in ("lock", "remove") else "")
+        if action == "rotate" and not again and self.has_old(login) and not self._is_void(login):
             raise PipelineError(
                 f"{login} has an old password that is still valid.",
                 "A further one would make it void, and whoever still uses it would be shut out. Nothing was changed.",
                 "When everybody has the new one, say access rotate --discard, then rotate again.",
             )
-        rows = self._rows(f"ALTER USER {self._account(login)} IDENTIFIED BY RANDOM PASSWORD RETAIN CURRENT PASSWORD")
+        if action == "remove":
+            refuse_definer(login, [str(row[0]) for row in self._rows(_DEFINED, *[f"{login}@%"] * 4)])
+        if action in ("lock", "remove"):
+            self._refuse_namesakes(login)
+            self._sessions(login)  # before anything is changed: whoever locks has to see them
+
+    def rotate(self, login: str, *, days: int | None = None, again: bool = False) -> str:
+        self.refuse(login, "rotate", again=again)
+        account = self._account(login)
+        retain = " RETAIN CURRENT PASSWORD"
+        if self._is_void(login):  # neither it nor an older one is to become valid again with the new one
+            self.discard(login)
+            retain = ""
+        elif self.has_old(login):  # that of before the rotation that was broken off, whose password nobody was given
+            retain = ""
+        rows = self._rows(f"ALTER USER {account} IDENTIFIED BY RANDOM PASSWORD{retain}")
         return str(rows[0][2])
 
     def discard(self, login: str) -> bool:
-        self.require(login)
-        had = self._has_old(login)
+        self.refuse(login, "discard")
+        had = self.has_old(login)
         self._rows(f"ALTER USER {self._account(login)} DISCARD OLD PASSWORD")
         return had
 
     def lock(self, login: str) -> int:
-        self.require(login, "lock")
-        self._refuse_namesakes(login)
-        self._sessions(login)  # before anything is changed: whoever locks has to see them
+        self.refuse(login, "lock")
         self._rows(f"ALTER USER {self._account(login)} ACCOUNT LOCK")  # which open sessions do not feel
         return self._end_sessions(login)
 
     def unlock(self, login: str) -> None:
-        self.require(login)
+        self.refuse(login, "unlock")
         self._rows(f"ALTER USER {self._account(login)} ACCOUNT UNLOCK")
 
     def remove(self, login: str, heir: str) -> Removal:
-        self.require(login, "remove")
-        definer = f"{login}@%"
-        refuse_definer(login, [str(row[0]) for row in self._rows(_DEFINED, *[definer] * 4)])
+        self.refuse(login, "remove")
         ended = self.lock(login)
         self._rows(f"DROP USER {self._account(login)}")
         return Removal(ended)
@@ -102,11 +114,16 @@ class MySQLAccounts(Accounts):
                 "Drop them or give them another name (RENAME USER), then run the command again.",
             )
 
-    def _has_old(self, login: str) -> bool:
+    def has_old(self, login: str) -> bool:
         query = (
             "SELECT user_attributes->>'$.additional_password' IS NOT NULL FROM mysql.user "
             "WHERE user = %s AND host = '%%'"
         )
+        return bool(self._rows(query, login)[0][0])
+
+    def _is_void(self, login: str) -> bool:
+        """Tell whether the password of an account has expired."""
+        query = f"SELECT {password_left('u')} <= 0 FROM mysql.user u WHERE user = %s AND host = '%%'"
         return bool(self._rows(query, login)[0][0])
 
     def _sessions(self, login: str) -> list[int]:

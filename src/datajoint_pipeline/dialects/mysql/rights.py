@@ -13,10 +13,13 @@ from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
     Default,
+    Encrypted,
+    Expires,
     Fact,
     Login,
     Mark,
     Member,
+    Password,
     Place,
     Right,
     Role,
@@ -67,13 +70,14 @@ class MySQLRights(Server):
 
     backend = "mysql"
     longest = 32
+    asks_for_tls = True
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
         ((literal, user),) = self._rows("SELECT @@GLOBAL.partial_revokes, CURRENT_USER()")
         try:
-            marks, names = self._marks()
+            marks, names, facts, passwords = self._accounts(logins)
             database_rows = self._rows(
                 f"SELECT {_HOLDER}, db, {', '.join(f'{name}_priv' for name in _DATABASE_RIGHTS)} FROM mysql.db"
             )
@@ -88,9 +92,9 @@ class MySQLRights(Server):
             )
         except Exception as error:
             raise _blind(error, str(user)) from error
-        tables = self._tables(databases)
+        there, tables = self._tables(databases)
         ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
-        facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
+        facts |= {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
         facts |= {Login(name) for name in logins if name in names and not (name in marks and marks[name].new)}
         known = {*databases, *upstream(tables, databases), "mysql", "performance_schema"}
         spelled = {self.spelled(name, literal=bool(literal)): name for name in known}
@@ -102,6 +106,8 @@ class MySQLRights(Server):
                 covering |= {database} if name is None else set()
             elif holder not in ours:
                 continue
+            else:
+                name = name or self._exact(database, literal=bool(literal))
             for privilege, given_one in zip(_DATABASE_RIGHTS.values(), given, strict=True):
                 if given_one == "Y":
                     facts.add(Right(holder, privilege, name or database, verbatim=name is None))
@@ -136,6 +142,7 @@ class MySQLRights(Server):
             names=names,
             superusers=frozenset(name for name in names if name.split("@")[0] in _OWN),
             tables=tables,
+            databases=there,
             orphans=frozenset(
                 fact
                 for fact in facts
@@ -150,20 +157,32 @@ class MySQLRights(Server):
             covering=frozenset(covering),
             literal=bool(literal),
             user=str(user).rpartition("@")[0],
+            passwords=passwords,
         )
 
-    def _marks(self) -> tuple[dict[str, Mark], frozenset[str]]:
-        marks, names = {}, set()
-        for user, host, attribute in self._rows("SELECT user, host, attribute FROM information_schema.user_attributes"):
+    def _accounts(
+        self, logins: Collection[str]
+    ) -> tuple[dict[str, Mark], frozenset[str], set[Fact], dict[str, Password]]:
+        """Give marks and names of all accounts; and how some of them log in."""
+        marks, names, facts, passwords = dict[str, Mark](), set[str](), set[Fact](), dict[str, Password]()
+        for user, host, attribute, lifetime, tls, age, left in self._rows(
+            f"SELECT a.user, a.host, a.attribute, u.password_lifetime, u.ssl_type, {password_age('u')}, "
+            f"{password_left('u')} FROM information_schema.user_attributes a "
+            "LEFT JOIN mysql.user u ON u.user = a.user AND u.host = a.host"
+        ):
             name = _named(user, host)
             names.add(name)
+            if name in logins:
+                passwords[name] = Password(*(None if days is None else float(days) for days in (age, left)))
+                facts |= set() if lifetime is None else {Expires(name, int(lifetime))}
+                facts.add(Encrypted(name, required=bool(tls)))
             content = json.loads(attribute) if attribute else {}
             if isinstance(content, dict) and content.get("managed_by"):
                 words = {key: str(content.get(key) or "") for key in ("environment", "role")}
                 marks[name] = Mark(str(content["managed_by"]), **words, new=bool(content.get("new")))
-        return marks, frozenset(names)
+        return marks, frozenset(names), facts, passwords
 
-    def _tables(self, databases: Collection[str]) -> Tables:
+    def _tables(self, databases: Collection[str]) -> tuple[frozenset[str], Tables]:
         parents = {
             ((str(a), str(b)), (str(c), str(d)))
             for a, b, c, d in self._rows(
@@ -171,21 +190,25 @@ class MySQLRights(Server):
                 "FROM information_schema.referential_constraints"
             )
         }
-        found: dict[Place, Table] = {}
+        there, found = set[str](), dict[Place, Table]()
         if databases:
             marks = ", ".join(["%s"] * len(databases))
             for database, table, columns in self._rows(
-                "SELECT t.table_schema, t.table_name, (SELECT JSON_ARRAYAGG(JSON_ARRAY(c.ordinal_position, "
+                "SELECT s.schema_name, t.table_name, (SELECT JSON_ARRAYAGG(JSON_ARRAY(c.ordinal_position, "
                 "c.column_name, c.column_key)) FROM information_schema.columns c WHERE c.table_schema = "
-                "t.table_schema AND c.table_name = t.table_name) FROM information_schema.tables t "
-                f"WHERE t.table_type = 'BASE TABLE' AND t.table_schema IN ({marks})",
+                "t.table_schema AND c.table_name = t.table_name) FROM information_schema.schemata s "
+                "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
+                f"AND t.table_type = 'BASE TABLE' WHERE s.schema_name IN ({marks})",
                 *databases,
             ):
+                there.add(str(database))
+                if table is None:
+                    continue
                 listed = sorted(json.loads(columns or "[]"))
                 found[str(database), str(table)] = Table(
                     tuple(name for _, name, _ in listed), tuple(name for _, name, key in listed if key == "PRI")
                 )
-        return Tables(found, frozenset(parents))
+        return frozenset(there), Tables(found, frozenset(parents))
 
     # --- Statements --------------------------------------------------------------------------------------------------
 
@@ -195,6 +218,11 @@ class MySQLRights(Server):
         ``_`` and ``%`` stand for others unless a backslash is before them; with ``partial_revokes`` nothing does.
         """
         return database if literal else re.sub(r"([\\_%])", r"\\\1", database)
+
+    def _exact(self, spelling: str, *, literal: bool) -> str | None:
+        """Give the one database that a right is spelled for; None for a pattern."""
+        name = spelling if literal else re.sub(r"\\(.)", r"\1", spelling)
+        return name if self.spelled(name, literal=literal) == spelling else None
 
     def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
         for role in sorted(fact for fact in facts if isinstance(fact, Role)):
@@ -209,6 +237,11 @@ class MySQLRights(Server):
             attribute = _attribute(marks[login.name])
             sql = f"{verb} USER {_account(login.name)} IDENTIFIED BY RANDOM PASSWORD ATTRIBUTE {attribute}"
             yield Statement(sql, (login,))
+        for tls in sorted(fact for fact in facts if isinstance(fact, Encrypted)):
+            yield Statement(f"ALTER USER {_account(tls.login)} REQUIRE {'SSL' if tls.required else 'NONE'}", (tls,))
+        for expiry in sorted(fact for fact in facts if isinstance(fact, Expires)):
+            when = f"INTERVAL {expiry.days} DAY" if expiry.days else "NEVER"
+            yield Statement(f"ALTER USER {_account(expiry.login)} PASSWORD EXPIRE {when}", (expiry,))
         members = {fact for fact in facts if isinstance(fact, Member)}
         for member in sorted(members):
             plain = Member(member.role, member.member)
@@ -275,6 +308,12 @@ class MySQLRights(Server):
         name = right.database if right.verbatim else self.spelled(right.database, literal=standing.literal)
         return f"{quote(self.backend, name)}.*"
 
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        return []  # here rights go with the account
+
+    def give_back(self, roles: Collection[str]) -> None:
+        """Do nothing: nothing was borrowed."""
+
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:
@@ -287,6 +326,17 @@ class MySQLRights(Server):
 
     def hand_over(self, login: str) -> None:
         self._rows(f"ALTER USER {_account(login)} ACCOUNT UNLOCK ATTRIBUTE '{{\"new\": null}}'")
+
+
+def password_age(alias: str) -> str:
+    """Give the expression for how many days old the password of a row of ``mysql.user`` is."""
+    return f"TIMESTAMPDIFF(SECOND, {alias}.password_last_changed, NOW()) / 86400"
+
+
+def password_left(alias: str) -> str:
+    """Give the expression for how many days it is still valid: NULL for ever, 0 or less once it is void."""
+    days = f"COALESCE({alias}.password_lifetime, @@GLOBAL.default_password_lifetime)"
+    return f"IF({alias}.password_expired = 'Y', 0, IF({days} > 0, {days} - {password_age(alias)}, NULL))"
 
 
 def _blind(error: Exception, user: str) -> Exception:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 from ...errors import PipelineError
 from ...internals import connection as connections
 from ...quoting import quoted
-from ..accounts import Accounts, Removal
+from ..accounts import Accounts, Action, Removal
+from .rights import valid_until
 
 #: The databases in which an account owns something, or has a right on something.
 _DATABASES = """
@@ -16,6 +17,9 @@ SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles
 JOIN pg_catalog.pg_database d ON d.oid = s.dbid OR (s.dbid = 0 AND d.datname = current_database())
 WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = %s AND d.datallowconn ORDER BY 1
 """
+
+#: Whether the password of an account is valid no more.
+_VOID = "SELECT COALESCE(rolvaliduntil <= now(), false) FROM pg_catalog.pg_roles WHERE rolname = %s"
 
 #: How long a session has to end, in milliseconds.
 _PATIENCE = 10_000
@@ -30,43 +34,53 @@ class PostgreSQLAccounts(Accounts):
     def exists(self, login: str) -> bool:
         return bool(self._rows("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", login))
 
-    def rotate(self, login: str) -> str:
-        self.require(login)
-        password, verifier = connections.new_password(self.connection, login)
-        role = self._role(login).replace("%", "%%")  # a value is put in
-        self._rows(f"ALTER ROLE {role} PASSWORD %s", verifier)
-        return password
-
-    def discard(self, login: str) -> bool:
-        self.require(login)
-        return False  # there is only ever one password
-
-    def lock(self, login: str) -> int:
-        self.require(login, "lock")
-        self._rows(f"ALTER ROLE {self._role(login)} NOLOGIN")  # which open sessions do not feel
-        return self._end_sessions(login)
-
-    def unlock(self, login: str) -> None:
-        self.require(login)
-        self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
-
-    def remove(self, login: str, heir: str) -> Removal:
-        self.require(login, "remove")
-        if not self.exists(heir):
+    def refuse(self, login: str, action: Action, heir: str = "", *, again: bool = False) -> None:
+        self.require(login, action if action in ("lock", "remove") else "")
+        if action == "remove" and not self.exists(heir):
             raise PipelineError(
                 f"There is no role {heir} on this server.",
                 "It is to get what the account owns. Nothing was changed.",
                 "Run access apply first.",
             )
+
+    def rotate(self, login: str, *, days: int | None = None, again: bool = False) -> str:
+        self.refuse(login, "rotate")
+        until = "" if days is None else f" VALID UNTIL '{valid_until(self.connection, days)}'"
+        if days is None and self._rows(_VOID, login)[0][0]:
+            raise PipelineError(
+                f"{login} may not log in any more: its password was valid until a day that is past.",
+                "access.toml says nothing of that, so that a new password would be void as well. Nothing was changed.",
+                "Say password_days under [accounts] of access.toml, 0 for ever, then rotate again.",
+            )
+        password, verifier = connections.new_password(self.connection, login)
+        role = self._role(login).replace("%", "%%")  # a value is put in
+        self._rows(f"ALTER ROLE {role} PASSWORD %s{until}", verifier)
+        return password
+
+    def has_old(self, login: str) -> bool:
+        return False  # there is only ever one password
+
+    def discard(self, login: str) -> bool:
+        self.refuse(login, "discard")
+        return self.has_old(login)
+
+    def lock(self, login: str) -> int:
+        self.refuse(login, "lock")
+        self._rows(f"ALTER ROLE {self._role(login)} NOLOGIN")  # which open sessions do not feel
+        return self._end_sessions(login)
+
+    def unlock(self, login: str) -> None:
+        self.refuse(login, "unlock")
+        self._rows(f"ALTER ROLE {self._role(login)} LOGIN")
+
+    def remove(self, login: str, heir: str) -> Removal:
+        self.refuse(login, "remove", heir)
         ended = self.lock(login)
         databases = [str(row[0]) for row in self._rows(_DATABASES, login)]
-        with self._member_of(login), self._member_of(heir):
-            for database in databases:
-                with closing(connections.beside(self.connection, database)) as other, other.cursor() as cursor:
-                    # In one transaction: what it owned belongs to the heir, or still to the account.
-                    cursor.execute(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
-                    cursor.execute(f"DROP OWNED BY {self._role(login)}")
-                    other.commit()
+        for database in databases:
+            with self._member_of(login, heir, database=database) as run:
+                run(f"REASSIGN OWNED BY {self._role(login)} TO {self._role(heir)}")
+                run(f"DROP OWNED BY {self._role(login)}")
         self._rows(f"DROP ROLE {self._role(login)}")
         return Removal(ended, tuple(databases))
 
@@ -86,18 +100,22 @@ class PostgreSQLAccounts(Accounts):
         return found + [f"session {number}" for number in self._sessions(login)]
 
     @contextmanager
-    def _member_of(self, role: str) -> Iterator[None]:
-        """Have the rights of a role for a while, as whoever gives away what it owns, or ends its sessions, has to."""
-        if self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", role)[0][0]:
-            yield
-            return
+    def _member_of(self, *roles: str, database: str = "") -> Iterator[Callable[[str], object]]:
+        """Run statements in a database, with the rights of roles: who gives away what one owns, or ends its sessions,
+        needs them.
+
+        All is one transaction, so that the rights are never there without it, nor what it does half.
+        """
+        lacking = [r for r in roles if not self._rows("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", r)[0][0]]
         own = self._role(self.own())
-        self._rows(f"GRANT {self._role(role)} TO {own}")
-        try:
-            yield
-        finally:
-            with suppress(Exception):  # a session that was lost
-                self._rows(f"REVOKE {self._role(role)} FROM {own}")
+        here = str(self._rows("SELECT current_database()")[0][0])
+        with closing(connections.beside(self.connection, database or here)) as other, other.cursor() as cursor:
+            for role in lacking:
+                cursor.execute(f"GRANT {self._role(role)} TO {own}")
+            yield cursor.execute
+            for role in lacking:
+                cursor.execute(f"REVOKE {self._role(role)} FROM {own}")
+            other.commit()
 
     def _sessions(self, login: str) -> list[int]:
         query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
@@ -108,9 +126,9 @@ class PostgreSQLAccounts(Accounts):
         sessions = self._sessions(login)
         if not sessions:
             return 0
-        with self._member_of(login):
+        with self._member_of(login) as run:
             for number in sessions:
-                self._rows("SELECT pg_catalog.pg_terminate_backend(%s, %s)", number, _PATIENCE)
+                run(f"SELECT pg_catalog.pg_terminate_backend({number}, {_PATIENCE})")
         return len(sessions)
 
     def _role(self, name: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ...internals.connection import new_password, postgresql_version
+from ...internals.connection import new_password, postgresql_version, rows_of
 from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
     PUBLIC,
     Acts,
+    Expires,
     Fact,
     FutureRight,
     Login,
@@ -19,6 +21,7 @@ from ..rights import (
     Mark,
     Member,
     Owns,
+    Password,
     Place,
     Right,
     Role,
@@ -30,6 +33,9 @@ from ..rights import (
     grouped,
     upstream,
 )
+
+if TYPE_CHECKING:
+    import datajoint as dj
 
 _PASSING = f"{GRANT_OPTION} FOR "
 
@@ -101,7 +107,7 @@ class PostgreSQLRights(Server):
 
     def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
         ((database, user),) = self._rows("SELECT current_database(), session_user")
-        names, marks, supers, makers, sleeping = self._roles()
+        names, marks, supers, makers, sleeping, left = self._roles()
         ours = {name for name, mark in marks.items() if mark.pipeline == pipeline} | set(logins)
         numbers = [number for number, name in names.items() if name in ours]
         facts: set[Fact] = {Role(name) for name, mark in marks.items() if mark.pipeline == pipeline and mark.role}
@@ -154,26 +160,33 @@ class PostgreSQLRights(Server):
             names=frozenset(there),
             superusers=frozenset(supers),
             tables=Tables(tables, frozenset(parents)),
+            databases=frozenset(f.database for f in facts if isinstance(f, Owns)) & frozenset(databases),
             user=str(user),
             database=str(database),
+            passwords={name: Password(left=left.get(name)) for name in logins if name in there},
             grantors=grantors,
         )
 
-    def _roles(self) -> tuple[dict[int, str], dict[str, Mark], set[str], set[str], set[str]]:
-        """Give every role by its number; marks; superusers; who makes roles; and accounts not handed over yet."""
+    def _roles(self) -> tuple[dict[int, str], dict[str, Mark], set[str], set[str], set[str], dict[str, float]]:
+        """Give every role by its number; marks; superusers; who makes roles; accounts not handed over yet; and how many
+        days the passwords are still valid that are not for ever.
+        """
         names, marks = dict[int, str](), dict[str, Mark]()
-        supers, makers, sleeping = set[str](), set[str](), set[str]()
-        for number, name, is_super, makes, comment in self._rows(
-            "SELECT oid, rolname, rolsuper, rolcreaterole, shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles"
+        supers, makers, sleeping, left = set[str](), set[str](), set[str](), dict[str, float]()
+        for number, name, is_super, makes, comment, days in self._rows(
+            "SELECT oid, rolname, rolsuper, rolcreaterole, shobj_description(oid, 'pg_authid'), CASE WHEN "
+            "isfinite(rolvaliduntil) THEN (EXTRACT(EPOCH FROM rolvaliduntil - now()) / 86400)::float END "
+            "FROM pg_catalog.pg_roles"
         ):
             names[number] = name
+            left |= {} if days is None else {name: float(days)}
             supers |= {name} if is_super else set()
             makers |= {name} if makes else set()
             mark = _mark(comment)
             if mark:
                 marks[name] = mark
                 sleeping |= {name} if mark.new else set()
-        return names, marks, supers, makers, sleeping
+        return names, marks, supers, makers, sleeping, left
 
     def _members(self, ours: Collection[str]) -> tuple[set[Fact], dict[Member, tuple[str, ...]]]:
         facts, grantors = set[Fact](), dict[Member, set[str]]()
@@ -196,6 +209,14 @@ class PostgreSQLRights(Server):
 
     # --- Statements --------------------------------------------------------------------------------------------------
 
+    def holds(self, fact: Fact, standing: Standing) -> bool:
+        if not isinstance(fact, Expires):
+            return super().holds(fact, standing)
+        left = standing.passwords[fact.login].left if fact.login in standing.passwords else None
+        if not fact.days:
+            return fact.login in standing.passwords and left is None
+        return left is not None and left <= fact.days + 1  # the end of the last day
+
     def grants(self, facts: Collection[Fact], standing: Standing, marks: Mapping[str, Mark]) -> Iterator[Statement]:
         for role in sorted(fact for fact in facts if isinstance(fact, Role)):
             if role.name not in standing.names:
@@ -203,6 +224,10 @@ class PostgreSQLRights(Server):
             yield Statement(f"COMMENT ON ROLE {_role(role.name)} IS {_comment(marks[role.name])}", (role,))
         for login in sorted(fact for fact in facts if isinstance(fact, Login)):
             yield Statement(f"CREATE ROLE {_role(login.name)} LOGIN PASSWORD 'SCRAM-SHA-256$…'", (login,))
+        expiries = sorted(fact for fact in facts if isinstance(fact, Expires))
+        until = {days: valid_until(self.connection, days) for days in sorted({fact.days for fact in expiries})}
+        for expiry in expiries:
+            yield Statement(f"ALTER ROLE {_role(expiry.login)} VALID UNTIL '{until[expiry.days]}'", (expiry,))
         for maker in sorted(fact for fact in facts if isinstance(fact, MakesRoles)):
             yield Statement(f"ALTER ROLE {_role(maker.login)} CREATEROLE", (maker,))
         members = {fact for fact in facts if isinstance(fact, Member)}
@@ -303,6 +328,21 @@ class PostgreSQLRights(Server):
             return f"SCHEMA {quote(self.backend, right.database)}"
         return f"DATABASE {quote(self.backend, standing.database)}"
 
+    def borrow(self, roles: Collection[str]) -> list[str]:
+        lacking = self._rows(
+            "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) AND NOT pg_has_role(oid, 'USAGE') "
+            "AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')",
+            list(roles),
+        )
+        names = [str(name) for (name,) in lacking]
+        for name in names:
+            self._rows(f"GRANT {_role(name)} TO CURRENT_USER")
+        return names
+
+    def give_back(self, roles: Collection[str]) -> None:
+        for name in roles:
+            self._rows(f"REVOKE {_role(name)} FROM CURRENT_USER GRANTED BY CURRENT_USER")
+
     # --- Accounts ----------------------------------------------------------------------------------------------------
 
     def new_password(self, login: str, mark: Mark, keeper: str) -> str:
@@ -315,6 +355,14 @@ class PostgreSQLRights(Server):
 
     def hand_over(self, login: str) -> None:
         """Do nothing: whoever made the account did so in a transaction."""
+
+
+def valid_until(connection: dj.Connection, days: int) -> str:
+    """Give the end of the day, some days from now, as a password's validity is told; ``infinity`` for 0 days."""
+    if not days:
+        return "infinity"
+    query = "SELECT to_char((now() AT TIME ZONE 'UTC')::date + %s + 1, 'YYYY-MM-DD')"
+    return f"{rows_of(connection, query, days)[0][0]} 00:00:00+00"
 
 
 def _both(right: Right, passing: bool) -> set[Right]:
