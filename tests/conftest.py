@@ -123,7 +123,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, committed and tagged in a repository of its own."""
-    clone = tmp_path_factory.mktemp("template")
+    return commit_parts(tmp_path_factory.mktemp("template"))
+
+
+def commit_parts(clone: Path) -> Path:
+    """Make a folder a repository with the template as it stands in the working tree, and a tag; the folder."""
     copy_parts(clone)
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "add", "--all", "--force")

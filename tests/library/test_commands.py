@@ -21,6 +21,9 @@ SQL = (
     "print(r.fetchall() if r.description else '')"
 )
 
+#: Has a module tell in which process it is imported.
+NOTED = "with open('imported', 'a') as noted:\n    print(os.getpid(), file=noted)"
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
@@ -281,6 +284,21 @@ def test_check_of_the_default_project_finds_nothing(made: Project) -> None:
     assert result.code == 0, result.out + result.err
     databases = made.python("-c", SQL, "SELECT string_agg(datname, ' ') FROM pg_database").out
     assert "check" not in databases
+
+
+def test_check_imports_datajoint_and_the_modules_in_two_processes(fresh: Project) -> None:
+    """Each import of DataJoint costs more than all else that `check` does; and what the lab's modules do stays there."""
+    fresh.write(fresh.module("subject"), fresh.read(fresh.module("subject")) + f"\n\nimport os\n{NOTED}\n")
+    program = (
+        "import os, sys; from datajoint_pipeline.cli import run; from my_pipeline import pipeline\n"
+        "try:\n    run(pipeline, ['check'])\nexcept SystemExit as left:\n    assert not left.code\n"
+        "assert 'datajoint' not in sys.modules and 'my_pipeline.subject' not in sys.modules\n"
+        "print(os.getpid())"
+    )
+    done = fresh.python("-c", program)
+    assert done.code == 0, done.out + done.err
+    processes = fresh.read("imported").split()
+    assert len(processes) == len({*processes, done.out.split()[-1]}) - 1 == 2
 
 
 def test_check_names_the_definition_that_datajoint_refuses(fresh: Project) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from ..dialects import choice
 from ..diff.changes import difference
 from ..embedded import server
 from ..errors import PipelineError
@@ -34,12 +34,14 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
     schemas = ", ".join(project.versions)
     with ThreadPoolExecutor() as pool:
         edited = pool.submit(template.edited, project)
-        code = cache(pipeline.read_code)  # in a process of its own, once
+        # In a process of its own, once. This one imports no DataJoint, which takes longer than all that it does itself.
+        code = cache(pipeline.read_code)
+        declared = cache(lambda: _declare(project, code()))
         checks: dict[str, Callable[[], list[Finding]]] = {
             "files of the template": lambda: template.conflicts(project),
             "imports and foreign keys": lambda: graph.check(pipeline.graph, project.versions),
-            f"definitions of {schemas}": lambda: _check_definitions(project),
-            "limits of the server": lambda: _check_server(pipeline, code),
+            f"definitions of {schemas}": lambda: _check_definitions(project, code, declared),
+            "limits of the server": lambda: _check_server(project, code, declared),
             f"migrations of {schemas}": lambda: _check_migrations(project, code),
             f"migrations of {schemas}, on rows": lambda: _check_rows(project, code),
         }
@@ -117,11 +119,7 @@ def _check_rows(project: Project, read_code: Callable[[], Code]) -> list[Finding
     """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
     if not any(history.migrations for history in migration_files.read(project.files).values()):
         return []
-    with tempfile.TemporaryDirectory(dir=project.local_directory) as folder:
-        contents = Path(folder) / "contents.json"
-        rows = [[*name, rows] for name, rows in read_code().contents.items()]
-        contents.write_text(json.dumps(rows), encoding="utf-8")
-        finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", str(contents))
+    finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", read_code())
     try:
         return [Finding(**finding) for finding in json.loads(finished.stdout)]
     except ValueError:
@@ -134,17 +132,28 @@ def _schemas(operations: list[Operation]) -> list[str]:
     return sorted({operation.table.schema for operation in operations})
 
 
-def _check_definitions(project: Project) -> list[Finding]:
-    """Declare everything in a database of the embedded server that lives as long as this check, in another process."""
-    finished = _in_fresh_database(project, "datajoint_pipeline.commands.declare")
+def _declare(project: Project, code: Code) -> dict[str, Any]:
+    """Declare everything in a database of the embedded server that lives as long as this check, in another process
+    (:mod:`declare`); give its answer.
+    """
+    finished = _in_fresh_database(project, "datajoint_pipeline.commands.declare", code)
     try:
-        error = json.loads(finished.stdout)["error"]
+        return dict(json.loads(finished.stdout))
     except ValueError:
         last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
-        return [Finding("definition", "version", 1, f"Tables could not be declared: {last}", "Correct the definition.")]
-    if error is None:
-        return []
-    return [_placed(project, "definition", error["what"], error["why"], error["do"])]
+        return {"error": (f"Tables could not be declared: {last}", "", "Correct the definition.")}
+
+
+def _check_definitions(
+    project: Project, read_code: Callable[[], Code], declared: Callable[[], dict[str, Any]]
+) -> list[Finding]:
+    """Find what DataJoint or the embedded server refuses."""
+    try:
+        read_code()
+    except PipelineError as error:
+        return [_placed(project, "definition", error.what, error.why, error.do)]
+    refused = declared()["error"]
+    return [] if refused is None else [_placed(project, "definition", *refused)]
 
 
 def _placed(project: Project, id_: str, what: str, why: str, do: str) -> Finding:
@@ -152,36 +161,42 @@ def _placed(project: Project, id_: str, what: str, why: str, do: str) -> Finding
     if place := re.match(r"(\S+\.py), line (\d+): ", why):
         module = project.module_of(project.root / place[1])
         return Finding(id_, module, int(place[2]), f"{what} {why[place.end() :]}", do)
-    return Finding(id_, "version", 1, f"{what} {why}", do)
+    return Finding(id_, "version", 1, f"{what} {why}".rstrip(), do)
 
 
-def _check_server(pipeline: Pipeline, read_code: Callable[[], Code]) -> list[Finding]:
+def _check_server(
+    project: Project, read_code: Callable[[], Code], declared: Callable[[], dict[str, Any]]
+) -> list[Finding]:
     """Find what the server of the project would refuse; definitions were declared on the embedded one."""
-    project, backend, code = pipeline.project, pipeline.config["database.backend"], read_code()
-    found = [_placed(project, "server", what, why, "Correct the definition.") for what, why in code.problems[backend]]
-    tables = code.tables(project.versions)
-    for name, error in choice.refusals(backend, {schema: schema for schema in project.versions}, tables):
-        what = f"{error.what} {error.why}".replace("; nothing was changed", "")
-        found.append(Finding("server", name.schema, 1, what, error.do))
+    code = read_code()
+    problems = code.problems[code.backend]
+    found = [_placed(project, "server", what, why, "Correct the definition.") for what, why in problems]
+    for schema, what, why, do in declared()["limits"]:
+        found.append(Finding("server", schema, 1, f"{what} {why}".replace("; nothing was changed", ""), do))
     return found
 
 
-def _in_fresh_database(project: Project, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of this library for the project, on a database that lives as long as that."""
+def _in_fresh_database(project: Project, module: str, code: Code) -> subprocess.CompletedProcess[str]:
+    """Run a module of this library for the project, with a file that has its code, on a database that lives as long as
+    that.
+    """
     running = server.start(project.local_directory)
     token = f"check_{os.getpid()}"
     variables = {name: value for name, value in os.environ.items() if name not in ("DJ_HOST", "DJ_PASS")}
     variables |= {project.variable("TEST_ID"): token, "DJ_LOG_STREAM": "stderr"}
     _drop_leftovers(running)
     try:
-        return subprocess.run(
-            [sys.executable, "-m", module, project.package, *arguments],
-            env=variables,
-            cwd=project.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(dir=project.local_directory) as folder:
+            document = Path(folder) / "code.json"
+            document.write_text(json.dumps(code.document()), encoding="utf-8")
+            return subprocess.run(
+                [sys.executable, "-m", module, project.package, str(document)],
+                env=variables,
+                cwd=project.root,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
     finally:
         server.drop_database(running, f"test_{token}")
 

@@ -1,25 +1,42 @@
-"""The process in which `check` declares the tables: ``python -m datajoint_pipeline.commands.declare my_pipeline``."""
+"""The process in which `check` declares the tables: ``python -m datajoint_pipeline.commands.declare PACKAGE FILE``."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+from ..dialects import choice
 from ..errors import PipelineError
+from ..executor.initialize import initialize
+from ..internals.code import Code
 from ..project.pipeline import Pipeline
 
 
-def main(package: str) -> None:
-    """Make every table in the environment ``test``, and write what stands against it as one JSON document."""
+def main(package: str, code: str) -> None:
+    """Make every table in the environment ``test``, and write what stands against it as one JSON document.
+
+    The file ``code`` has what was read of the code, which takes a process of its own; it is not read again. In the
+    answer, ``error`` says what the embedded server or DataJoint refuses, or is null; ``limits``, what the project's
+    server would refuse by its own limits.
+    """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # a module that prints, prints to standard error
-        error = None
+        error, limits = None, []
         try:
-            Pipeline.load(package).initialize("test")
+            pipeline = Pipeline.load(package)
+            known = Code.of(json.loads(Path(code).read_text(encoding="utf-8")))
+            target = replace(pipeline.target(pipeline.select("test")), read_code=lambda: known)
+            with pipeline.declaring() as declare:
+                initialize(target, declare)
+            databases, tables = {schema: schema for schema in target.versions}, target.code_tables()
+            for name, refused in choice.refusals(known.backend, databases, tables):
+                limits.append((name.schema, refused.what, refused.why, refused.do))
         except PipelineError as refused:
-            error = {"what": refused.what, "why": refused.why, "do": refused.do}
-        json.dump({"error": error}, answer)
+            error = (refused.what, refused.why, refused.do)
+        json.dump({"error": error, "limits": limits}, answer)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..executor.replay import replay
+from ..internals.code import Code
 from ..project.pipeline import Pipeline
-from ..schema.model import TableName
 
 
-def main(package: str, contents: str) -> None:
+def main(package: str, code: str) -> None:
     """Write what was found in the environment ``test`` as one JSON document; nothing else gets to standard output.
 
-    The file ``contents`` has the rows that Lookup tables come with: schema, table, rows.
+    The file ``code`` has what was read of the code, with the rows that Lookup tables come with.
     """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # a migration that prints, prints to standard error
         pipeline = Pipeline.load(package)
-        rows = json.loads(Path(contents).read_text(encoding="utf-8"))
-        known = {TableName(schema, table): listed for schema, table, listed in rows}
-        found = replay(pipeline.target(pipeline.select("test")), known)
+        known = Code.of(json.loads(Path(code).read_text(encoding="utf-8")))
+        found = replay(pipeline.target(pipeline.select("test")), known.contents)
         json.dump([asdict(finding) for finding in found], answer)
 
 

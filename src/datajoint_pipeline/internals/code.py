@@ -11,14 +11,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ExitCode, PipelineError
 from ..schema.model import Schema, Table, TableName, decode, encode
 from .sources import Sources
-
-if TYPE_CHECKING:
-    from .declaration import Recording
 
 
 class Code(dict[str, Schema]):
@@ -30,10 +27,33 @@ class Code(dict[str, Schema]):
         The rows that Lookup tables come with.
     problems : mapping
         By backend, what would go wrong where DataJoint declares the tables: what, and why.
+    backend : str
+        The backend that the project's configuration names.
     """
 
     contents: Mapping[TableName, list[dict[str, Any]]]
     problems: Mapping[str, list[tuple[str, str]]]
+    backend: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Code:
+        """Give what :meth:`document` was made of."""
+        code = cls({schema["name"]: decode(schema) for schema in document["schemas"]})
+        code.problems, code.backend = document["problems"], document["backend"]
+        code.contents = {
+            TableName(schema, table): rows
+            for schema, tables in document["contents"].items()
+            for table, rows in tables.items()
+        }
+        return code
+
+    def document(self) -> dict[str, Any]:
+        """Give all of it as JSON has it."""
+        contents: dict[str, dict[str, Any]] = {}
+        for name, rows in self.contents.items():
+            contents.setdefault(name.schema, {})[name.table] = rows
+        schemas = [encode(schema) for schema in self.values()]
+        return {"schemas": schemas, "contents": contents, "problems": self.problems, "backend": self.backend}
 
     def tables(self, schemas: Iterable[str]) -> dict[TableName, Table]:
         """Give every table of some schemas."""
@@ -48,7 +68,7 @@ def read(sources: Sources, program: str) -> Code:
     sources : Sources
         Whose code.
     program : str
-        Module that, run with the name of the package, prints :func:`document` or :func:`refusal` as JSON.
+        Module that, run with the name of the package, prints :meth:`Code.document` or :func:`refusal` as JSON.
 
     Returns
     -------
@@ -81,20 +101,7 @@ def read(sources: Sources, program: str) -> Code:
     if "error" in answer:
         what, why, do, code = answer["error"]
         raise PipelineError(what, why, do, exit_code=ExitCode(code))
-    code = Code({schema["name"]: decode(schema) for schema in answer["schemas"]})
-    code.problems = answer["problems"]
-    code.contents = {
-        TableName(schema, table): rows
-        for schema, tables in answer["contents"].items()
-        for table, rows in tables.items()
-    }
-    return code
-
-
-def document(recording: Recording) -> dict[str, Any]:
-    """Give what was recorded as JSON has it."""
-    schemas = [encode(schema) for schema in recording.schemas().values()]
-    return {"schemas": schemas, "contents": recording.contents, "problems": recording.problems}
+    return Code.of(answer)
 
 
 def refusal(error: PipelineError) -> dict[str, Any]:

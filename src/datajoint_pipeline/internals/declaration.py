@@ -28,6 +28,7 @@ from ..errors import PipelineError
 from ..schema import notation
 from ..schema.model import Attribute, ForeignKey, Index, Schema, Table, TableName, declared_indexes
 from . import declaration_checks
+from .code import Code
 from .sources import Sources
 
 
@@ -121,6 +122,15 @@ class Recording:
             name: Schema(name, tuple(tables[table] for table in sorted(tables)))
             for name, tables in self._tables.items()
         }
+
+    def code(self, backend: str) -> Code:
+        """Give all that was recorded, of a project whose configuration names a backend."""
+        code = Code(self.schemas())
+        code.problems, code.backend = self.problems, backend
+        code.contents = {
+            TableName(schema, table): rows for schema, tables in self.contents.items() for table, rows in tables.items()
+        }
+        return code
 
     def _schema(self, database: str) -> str:
         """Give the schema in the code that is meant where a module names a database."""

@@ -28,7 +28,8 @@ def main(package: str) -> None:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)  # a module that prints, prints to standard error
         try:
-            found = code.document(record(Pipeline.load(package)))
+            pipeline = Pipeline.load(package)
+            found = record(pipeline).code(pipeline.config["database.backend"]).document()
         except PipelineError as error:
             found = code.refusal(error)
         json.dump(found, answer)
