@@ -239,13 +239,13 @@ def test_mermaid_says_the_same() -> None:
         '        t_ephys_Recording(["Recording"]):::Imported',
         '        t_ephys_Recording_Channel["Recording.Channel"]:::Part',
         "    end",
-        "    t_lab_Subject --> t_lab_Session",
         "    t_lab_Rig -.-> t_lab_Session",
-        "    t_lab_Subject ==> t_ephys_Quality",
+        "    t_lab_Subject --> t_lab_Session",
         "    t_lab_Rig -.-> t_ephys_Quality",
+        "    t_lab_Subject ==> t_ephys_Quality",
         "    t_lab_Session --> t_ephys_Recording",
         "    t_ephys_Recording --> t_ephys_Recording_Channel",
-        "    linkStyle 3 stroke:#C77D3A",
+        "    linkStyle 2 stroke:#C77D3A",
     ]
     odd = pipeline(table('s.Odd "name"', "a"), table("s.odd__name", "a"), table("s.odd_name", "a"))
     names = re.findall(r"^ {8}(\w+)\[\"(.*)\"\]", diagram.write(diagram.of_tables(odd)), re.M)

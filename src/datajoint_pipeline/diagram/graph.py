@@ -10,6 +10,9 @@ from ..schema.model import ForeignKey, Index, Table, TableName
 #: The tier of a node that stands for a schema.
 SCHEMA = "Schema"
 
+#: With more tables than this, the picture of a whole pipeline is one of its schemas.
+LARGE = 30
+
 
 @dataclass(frozen=True)
 class Node:
@@ -71,7 +74,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a picture shows. Nodes are in the order of the schemas and then of their names; edges in that of nodes."""
+    """What a picture shows. Nodes are in the order of the schemas and then of their names; edges in that of the
+    child, and then of the parent."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -129,6 +133,12 @@ def around(tables: Mapping[TableName, Table], table: TableName, steps: int = 1, 
     return _graph(tables, shown, title or str(table), inside=family, here=table.schema)
 
 
+def overview(tables: Mapping[TableName, Table], schemas: Iterable[str], *, title: str = "") -> Graph:
+    """Give the graph of a whole pipeline: of its schemas where there are many tables (:data:`LARGE`)."""
+    few = len(tables) <= LARGE
+    return of_tables(tables, title=title) if few else of_schemas(tables, schemas, title=title)
+
+
 def of_schemas(tables: Mapping[TableName, Table], schemas: Iterable[str], *, title: str = "") -> Graph:
     """Give the graph with a node for each schema, in the order given; its tables are counted."""
     order = list(schemas)
@@ -181,7 +191,8 @@ def _graph(
                 outside=name not in inside,
             )
         )
-        edges += [_edge(table, key) for key in table.keys_in_order if key.parent in shown]
+        keys = [key for key in table.foreign_keys if key.parent in shown]
+        edges += [_edge(table, key) for key in sorted(keys, key=lambda k: (names.index(k.parent), k.attributes))]
     # Of two neighbours, what binds them to each other is not what the picture is about.
     edges = [edge for edge in edges if {edge.parent, edge.child} & inside or here is not None]
     return Graph(tuple(nodes), tuple(edges), title)

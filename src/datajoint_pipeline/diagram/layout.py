@@ -17,7 +17,7 @@ from math import fsum
 GAP, LANE = 14, 6
 
 #: Pixels between columns, and between parts of the picture that have nothing to do with each other.
-CHANNEL, APART = 56, 22
+CHANNEL, APART = 46, 22
 
 _SWEEPS, _PASSES = 10, 8
 

@@ -145,7 +145,7 @@ def draw(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="djd" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(graph.title)}">',
         f"<style>{_style()}{css}</style>",
-        f'<rect class="bg" width="{width}" height="{height}" rx="6"/>',
+        f'<rect class="bg" width="{width}" height="{height}"/>',
         *([f'<g class="h">{"".join(shades)}</g>'] if shades else []),
         *(_group(kind, (text for _, text in group)) for kind, group in lines.items()),
         *(_group(f"n {kind}", (text for _, text in group)) for kind, group in groups.items()),
@@ -262,7 +262,7 @@ def _style() -> str:
     rules = [
         f".djd{{{variables(palette.LIGHT, palette.GROUND[0])};font:12px system-ui,sans-serif}}",
         f"@media(prefers-color-scheme:dark){{.djd{{{variables(palette.DARK, palette.GROUND[1])}}}}}",
-        ".djd .bg{fill:var(--bg)}.djd .h{fill:var(--shade)}.djd rect{rx:5px}",
+        ".djd .bg{fill:var(--bg)}.djd .h{fill:var(--shade)}.djd .n rect,.djd .h rect{rx:5px}",
         ".djd text{text-anchor:middle;stroke:none;fill-opacity:1}.djd .t{font-size:11px}"
         ".djd a{cursor:pointer}.djd a:hover text,.djd a:focus text{text-decoration:underline}",
         ".djd .e{fill:none;stroke:var(--line);stroke-opacity:.7}.djd .w{stroke-width:2.2}"
