@@ -136,7 +136,8 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path, place
     folder = write(tmp_path / "lab", files)
     assert copy(earlier, folder, **KINDS["whisking"][1], source_folder=place).returncode == 0
     came = {path.name for path in (folder / home).iterdir() if f"{home}/{path.name}" not in files}
-    assert came == {"__main__.py", "migrations"} and (place == "src" or not (folder / "src").exists())
+    assert came == {"__main__.py"} and (place == "src" or not (folder / "src").exists())
+    (folder / home / "migrations").mkdir()
     (folder / home / "migrations/README.md").write_text("Mine.\n", encoding="utf-8")
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message=Adopted")

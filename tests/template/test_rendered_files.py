@@ -394,9 +394,16 @@ def test_documents_name_only_commands_that_exist(default: Path) -> None:
 
 def test_the_readme_draws_the_graph(default: Path) -> None:
     diagram = (default / "README.md").read_text().partition("```mermaid\n")[2].partition("```")[0]
-    edges = set(re.findall(r"s_(\w+) --> s_(\w+)", diagram))
-    assert edges == {("subject", "session"), ("session", "ephys"), ("session", "imaging"),
-                     ("ephys", "analysis"), ("imaging", "analysis")}  # fmt: skip
+    edges = set(re.findall(r"t_(\w+) [-=.]+> t_(\w+)", diagram))
+    assert edges == {
+        ("subject_Subject", "session_Session"),
+        ("session_Session", "ephys_Recording"),
+        ("ephys_Probe", "ephys_Recording"),
+        ("ephys_Recording", "ephys_Recording_Channel"),
+        ("session_Session", "imaging_Scan"),
+        ("ephys_Recording", "analysis_MultiModalAnalysis"),
+        ("imaging_Scan", "analysis_MultiModalAnalysis"),
+    }
 
 
 def test_rights_name_every_schema_of_the_project(projects: dict[str, Path]) -> None:
@@ -411,10 +418,19 @@ def test_rights_name_every_schema_of_the_project(projects: dict[str, Path]) -> N
                 assert f"{quote}{prefix}{schema}{quote}" in text
 
 
-def test_the_site_builds(default: Path, tmp_path: Path) -> None:
+def test_the_site_builds_and_asks_nobody_else(default: Path, tmp_path: Path) -> None:
+    """With the pages of the tables, which every link in a picture leads to."""
     project = tmp_path / "site"
-    project.mkdir()
-    shutil.copytree(default / "docs", project / "docs")
-    shutil.copy(default / "mkdocs.yml", project)
+    shutil.copytree(default, project, ignore=shutil.ignore_patterns(".local", ".venv"))
+    variables = {**os.environ, "PYTHONPATH": str(project / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-m", "my_pipeline", "docs", "build"], env=variables, cwd=project, check=True)
     assert not _tool("zensical", "build", "--strict", cwd=project)
-    assert (project / "site/access/index.html").exists()
+    site = project / "site"
+    assert (site / "access.html").exists() and "pipeline/ephys.html" in (site / "index.html").read_text()
+    for page in site.rglob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link|iframe)[^>]* (?:src|href)=\"?([^\s\">]+)", page.read_text())
+        assert loaded and not [address for address in loaded if "//" in address], page
+    for picture in (site / "pipeline").rglob("*.svg"):
+        for target in re.findall(r' href="([^"#]+)#?([^"]*)"', picture.read_text()):
+            other = picture.parent / target[0]
+            assert f'id="{target[1]}"' in other.read_text() or not target[1], (picture, target)

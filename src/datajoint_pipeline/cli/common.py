@@ -35,6 +35,7 @@ _SECTIONS = {
     ),
     "Compute": ("worker",),
     "Work together": ("access",),
+    "Show": ("diagram", "docs"),
 }
 
 

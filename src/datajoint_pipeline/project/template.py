@@ -26,6 +26,10 @@ _OWNED = r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|{package}/[^/]+\.py|{
 #: The same of a pipeline that was there before the template.
 _ADOPTED = rf"pyproject\.toml|{_OWNED}"
 
+#: Where `docs build` lists its pages, and between which lines.
+_NAVIGATION = "mkdocs.yml"
+_PAGES = re.compile(rb"(?s)(?<=  # docs build: pages of the pipeline\n).*(?=  # docs build: end\n)")
+
 #: Seconds that making the files anew may take; the template may have to be fetched first.
 _PATIENCE = 120
 
@@ -121,6 +125,8 @@ def owned(answers: str) -> re.Pattern[str]:
 def _differs(made: Path, own: Path) -> bool:
     """Say whether a file was edited since it was made. One that was deleted does not count: an update leaves it so."""
     if not own.is_file() or own.read_bytes() == made.read_bytes():
+        return False
+    if own.name == _NAVIGATION and _PAGES.sub(b"", own.read_bytes()) == _PAGES.sub(b"", made.read_bytes()):
         return False
     return own.name != CONFIG_FILE or _given(made) != _given(own)
 
