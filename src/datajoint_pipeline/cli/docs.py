@@ -31,7 +31,9 @@ _FEW = 20
 def diagram(
     options: Options, names: tuple[str, ...], form: str | None, out: Path | None, around: str | None, steps: int
 ) -> None:
-    """Draw tables and what refers to what, as DataJoint does: all of them, a schema, or what is around a table.
+    """Draw tables and what refers to what.
+
+    Draws as DataJoint does: all tables, a schema, or what is around a table.
 
     Of more than 30 tables the picture of a whole pipeline shows the schemas. Needs no server.
     """
@@ -55,7 +57,7 @@ def diagram(
 
 @program.group()
 def docs() -> None:
-    """Write pages about the tables, and check that they are up to date."""
+    """Write pages about the tables, and check them."""
 
 
 @docs.command("build", **example("my-pipeline docs build"))
