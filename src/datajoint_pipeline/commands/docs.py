@@ -71,7 +71,7 @@ def check(pipeline: Pipeline) -> Checked:
     root = pipeline.project.root
     rules = coverage.read_rules(root / "pyproject.toml")
     tables = _tables(pipeline)
-    built = (root / FOLDER / "index.md").is_file()
+    built = files.is_ours(root / FOLDER / "index.md")
     stale = _stale(pipeline, tables, pages_too=built)
     return Checked(stale, built, coverage.measure(tables.values(), rules))
 
