@@ -31,6 +31,9 @@ def stale(project: Project) -> dict[str, str]:
 
 def test_a_new_project_is_in_order_before_and_after_its_first_pages(project: Project) -> None:
     """Its README's picture comes from the template, byte for byte as `docs build` writes it."""
+    project.write(
+        "docs/pipeline/index.md", "# Ours\n"
+    )  # which is no page of these, and blocks them when they are built
     first = project.run("docs", "check")
     assert (
         first.code == 0
@@ -38,6 +41,8 @@ def test_a_new_project_is_in_order_before_and_after_its_first_pages(project: Pro
         and "100 % of the 7 tables" in first.out
     )
     readme = project.read("README.md")
+    assert project.run("docs", "build").code == 1 and project.read("docs/pipeline/index.md") == "# Ours\n"
+    (project.folder / "docs/pipeline/index.md").unlink()
     assert "    t_ephys_Probe -.-> t_ephys_Recording\n" in readme
     built = project.run("docs", "build", "--json")
     assert built.code == 0 and f"{PAGE}" in built.json["written"] and "mkdocs.yml" in built.json["written"]

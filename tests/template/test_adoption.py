@@ -36,7 +36,7 @@ def test_nothing_comes_that_only_a_new_pipeline_needs(copied: dict[str, Path], k
     home = next((copied[kind] / "src").iterdir())
     had = {path for path in KINDS[kind][0] if path.startswith("src/")}
     came = {f"src/{home.name}/{path.name}" for path in home.iterdir()} - had
-    assert came == {f"src/{home.name}/__main__.py", f"src/{home.name}/migrations"}
+    assert came == {f"src/{home.name}/__main__.py"}
     tests = {path.name for path in (copied[kind] / "tests").glob("test_*.py")}
     assert tests <= {"test_pipeline.py", "test_mine.py"}
     assert not (copied[kind] / "adoption").exists() and (copied[kind] / "docs/adopting.md").is_file()
@@ -56,7 +56,7 @@ def test_documents_are_whole(copied: dict[str, Path]) -> None:
         assert text.endswith("\n") and not text.endswith("\n\n") and not re.search(r"[ \t]$", text, re.MULTILINE), path
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (path.parent / target).exists(), (path, target)
-    assert "## Its schemas" not in (folder / "README.md").read_text()
+    assert "<!-- diagram -->" not in (folder / "README.md").read_text()
 
 
 def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:

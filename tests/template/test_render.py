@@ -187,7 +187,7 @@ def test_types_leave_a_labs_code_alone_and_find_what_is_wrong(render: Callable[.
     package = folder / "src" / "my_pipeline"
     (package / "lab.py").write_text(LAB, encoding="utf-8")
     for schema in ("ephys", "imaging"):
-        (package / "migrations" / schema).mkdir()
+        (package / "migrations" / schema).mkdir(parents=True)
         (package / "migrations" / schema / "1.1.0_add_weight.py").write_text(MIGRATION, encoding="utf-8")
     found = mypy(folder, tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr

@@ -71,7 +71,7 @@ def check(pipeline: Pipeline) -> Checked:
     root = pipeline.project.root
     rules = coverage.read_rules(root / "pyproject.toml")
     tables = _tables(pipeline)
-    built = (root / FOLDER / "index.md").is_file()
+    built = files.is_ours(root / FOLDER / "index.md")
     stale = _stale(pipeline, tables, pages_too=built)
     return Checked(stale, built, coverage.measure(tables.values(), rules))
 
@@ -87,8 +87,7 @@ def _tables(pipeline: Pipeline) -> dict[TableName, Table]:
 
 def _stale(pipeline: Pipeline, tables: Mapping[TableName, Table], *, pages_too: bool) -> list[Stale]:
     project = pipeline.project
-    picture = diagram.write(diagram.overview(tables, project.versions, title=project.package))
-    found = files.between(project.root, "README.md", files.DIAGRAM, f"\n```mermaid\n{picture}```\n\n")
+    found = files.between(project.root, "README.md", files.DIAGRAM, _picture(pipeline, tables))
     if not pages_too:
         return found
     histories = migration_files.read(project.files)
@@ -102,6 +101,15 @@ def _stale(pipeline: Pipeline, tables: Mapping[TableName, Table], *, pages_too: 
     wanted = dict(pages.write(source))
     found += files.between(project.root, "mkdocs.yml", files.NAVIGATION, pages.navigation(source, FOLDER.name))
     return files.compare(project.root, FOLDER, wanted) + found
+
+
+def _picture(pipeline: Pipeline, tables: Mapping[TableName, Table]) -> str:
+    """Give the README's picture; words where there are too many schemas for one."""
+    try:
+        text = diagram.write(diagram.overview(tables, pipeline.project.versions))
+    except ValueError as error:
+        return f"\nThere is no picture here: {error}.\n\n"
+    return f"\n```mermaid\n{text}```\n\n"
 
 
 def _about(pipeline: Pipeline) -> Iterator[tuple[str, str]]:

@@ -73,6 +73,11 @@ class Stale:
         return "\n".join(lines)
 
 
+def is_ours(page: Path) -> bool:
+    """Say whether there is such a page and `docs build` wrote it."""
+    return page.is_file() and _MARK.match(disk.text(page)) is not None
+
+
 def compare(root: Path, folder: PurePosixPath, wanted: Mapping[str, str]) -> list[Stale]:
     """Find which pages below a folder are not as they should be.
 
