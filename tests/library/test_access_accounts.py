@@ -77,6 +77,8 @@ def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Ser
         with pytest.raises(Exception), session.cursor() as cursor:  # noqa: B017
             cursor.execute("SELECT 1")
     assert not works(server, LOGIN, password(lab))
+    told = lab.run("--env", "prod", "status", DJ_USER=LOGIN, DJ_PASS=password(lab))
+    assert told.code == 1 and "access lock LOGIN --undo" in told.err, told.err
     # Nobody's rights are others for it.
     assert lab.run("--env", "prod", "access", "check").code == 0
     assert lab.run("--env", "prod", "access", "lock", LOGIN, "--undo").code == 0

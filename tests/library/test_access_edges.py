@@ -73,6 +73,12 @@ def test_odd_names_are_nothing_but_names(lab: Project, server: Server) -> None:
     access(lab, "check", **boss)
 
 
+def test_an_environment_without_roles_gets_none(lab: Project, server: Server) -> None:
+    refused = lab.run("--env", "test", "access", "apply")
+    assert refused.code == 1 and "has no roles of its own" in refused.err, refused.err
+    is_sentence(refused)
+
+
 def test_an_admin_does_not_saw_off_the_branch(lab: Project, server: Server) -> None:
     boss = {"DJ_USER": LOGINS[0], "DJ_PASS": password(lab, LOGINS[0])}
     lab.write("access.toml", PEOPLE.removeprefix(BOSS))

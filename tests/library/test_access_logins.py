@@ -11,6 +11,7 @@ from typing import Any
 import granted
 import pytest
 from conftest import Project, Server
+from living import is_sentence
 
 PREFIX = "alg_"
 
@@ -57,6 +58,10 @@ def notes(lab: Project) -> str:
     return " ".join(access(lab, "plan", "--json").json["notes"])
 
 
+def ana(lab: Project) -> dict[str, str]:
+    return {"DJ_USER": "alg_ana", "DJ_PASS": lab.read(".secrets/accounts/alg_ana").strip()}
+
+
 def refused(server: Server, lab: Project, login: str, *, tls: bool = False) -> str:
     """Why an account cannot log in; nothing where it can."""
     secret = lab.read(f".secrets/accounts/{login}").strip()
@@ -96,6 +101,8 @@ def test_what_the_file_asks_is_applied_once_and_checked(lab: Project, server: Se
     assert statements(lab) == [] and access(lab, "check").code == 0
     why = refused(server, lab, "alg_ana")
     assert ("denied" in why) is mysql and not refused(server, lab, "alg_ana", tls=True)
+    told = lab.run("--env", "prod", "status", **ana(lab))
+    assert ("or switch TLS on" in told.err) is mysql, told.err
     who = spelled(server, "alg_ana")
     by_hand = (
         [f"ALTER USER {who} REQUIRE NONE", f"ALTER USER {who} PASSWORD EXPIRE NEVER"]
@@ -114,6 +121,9 @@ def test_an_expired_password_is_refused_until_it_is_rotated(lab: Project, server
     assert access(lab, "apply").code == 0 and not refused(server, lab, "alg_ana")
     expire(server, "alg_ana")
     assert refused(server, lab, "alg_ana") and not refused(server, lab, "alg_worker")
+    told = lab.run("--env", "prod", "status", **ana(lab))
+    is_sentence(told)
+    assert ("access rotate LOGIN" in told.err) is (server.backend == "mysql"), told.err
     assert "The password of ana has expired; access rotate alg_ana" in notes(lab)
     assert access(lab, "check").code == 0  # the file has nothing against it
     old = lab.read(".secrets/accounts/alg_ana")

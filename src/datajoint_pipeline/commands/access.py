@@ -114,6 +114,12 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
     refuse_embedded(pipeline, environment, "access plan")
+    if environment.name not in model.ENVIRONMENTS:
+        raise PipelineError(
+            f"{environment.name} has no roles of its own.",
+            "access.toml has roles of dev and of prod; those of dev have rights in the schemas of branches, too.",
+            f"Say which you mean: {pipeline.project.program} --env dev access plan.",
+        )
     pipeline.connect(environment)  # a server that does not answer is told before a mistake in the file
     access, project = read(pipeline), pipeline.project
     return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)

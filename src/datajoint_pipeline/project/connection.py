@@ -95,6 +95,10 @@ def describe(config: Any, environment: Environment) -> str:
     return f"the {kind} server at {config['database.host']}:{config['database.port']}"
 
 
+def _access(project: Project, environment: Environment) -> str:
+    return f"{project.program} --env {environment.name} access"
+
+
 def _unreachable(
     error: Exception, where: str, config: Any, project: Project, environment: Environment
 ) -> PipelineError:
@@ -104,6 +108,15 @@ def _unreachable(
         why, do = found
     elif "not configured" in text:
         do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
+    elif "account is locked" in text or "not permitted to log in" in text:
+        do = f"Ask an admin: {_access(project, environment)} lock LOGIN --undo lets the account log in again."
+    elif "password has expired" in text:
+        do = f"Ask an admin for a new one: {_access(project, environment)} rotate LOGIN."
+    elif "denied" in text and config["database.use_tls"] is False:
+        do = (
+            f"Check user and password ({project.program} doctor shows where they come from), or switch TLS on "
+            "(use_tls is false), which the account may ask for."
+        )
     elif "denied" in text or "authentication" in text or "cryptography" in text:
         do = f"Check user and password ({project.program} doctor shows where they come from)."
     elif environment.embedded:
