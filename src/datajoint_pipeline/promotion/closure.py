@@ -8,7 +8,6 @@ leads out of the schemas, or to a hidden table, is not followed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -75,8 +74,6 @@ class Closure:
     ----------
     database : Database
         Where the rows are.
-    names : iterable of TableName
-        The tables that rows may come from; those of the database where there is none.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,7 +1,7 @@
 """Copy a sample of the rows of a pipeline from one place to another, closed under every foreign key.
 
-Lookup tables come whole, of every other table some rows come, and with each row all that it refers to. Objects in stores
-stay where they are: a row that refers to one goes on doing so. Only SELECT is needed where the rows come from.
+Lookup tables come whole, of every other table some rows come, and with each row all that it refers to. Objects in
+stores stay where they are: a row that refers to one goes on doing so. Only SELECT is needed where the rows come from.
 """
 
 from __future__ import annotations
