@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
+    *("promote", "restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
 ]
 
 

@@ -48,7 +48,7 @@ def migrate(
         report=report,
         tell=tell,
     )
-    _make_job_tables(pipeline, target)
+    make_job_tables(pipeline, target)
     return found
 
 
@@ -79,7 +79,7 @@ def draft(
         report=report,
         tell=tell,
     )
-    _make_job_tables(pipeline, target)
+    make_job_tables(pipeline, target)
     return found
 
 
@@ -120,7 +120,7 @@ def plan_draft(
         return impact.survey_draft(target, schemas, answer, ask)
 
 
-def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
+def make_job_tables(pipeline: Pipeline, target: Target) -> None:
     """Let DataJoint make the job tables that are missing, where two workers would race for it and one may lack the
     right. That none can be made is no reason to fail: it tries again when it needs one."""
     found = status.read(target)

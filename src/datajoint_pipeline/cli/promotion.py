@@ -1,0 +1,127 @@
+"""The command about going from one environment to another: words for people, no logic."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ExitCode, PipelineError
+from .common import Options, common, example, leave, program, show_status, utc
+from .visible import echo
+
+if TYPE_CHECKING:
+    from ..commands.promote import Promotion
+
+
+@program.command(**example("my-pipeline promote --from dev --to prod --dry-run"))
+@click.option("--from", "source", metavar="ENV", default="dev", show_default=True, help="Where the plan has run.")
+@click.option("--to", "target", metavar="ENV", required=True, help="Where it is to run now.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, rehearse it, and change nothing.")
+@click.option("--no-rehearsal", metavar="WHY", default="", help="Do not rehearse; the record keeps the reason.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
+@click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
+@common
+def promote(
+    options: Options,
+    source: str,
+    target: str,
+    dry_run: bool,
+    no_rehearsal: str,
+    yes: bool,
+    allow_data_loss: bool,
+    no_backup: bool,
+) -> None:
+    """Give a database the migrations that another one has had, rehearsed on a sample of its rows."""
+    from ..commands import promote
+    from ..executor import backup
+    from . import render
+    from .progress import Progress
+
+    if options.environment not in (None, target):
+        raise click.UsageError("promote has --from and --to; --env does not go with it.")
+    options.environment = target
+    asked = not (dry_run or yes)
+    if asked and (options.json or not sys.stdin.isatty()):
+        raise PipelineError(
+            f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Say promote --yes."
+        )
+    environment = options.select()
+    with Progress("Promoting") as progress:
+        backups = backup.Backups(not no_backup, progress.aside(render.backup))
+
+        def agree(found: Promotion) -> None:
+            if not options.json:
+                _show(options, environment, found)
+            if asked:
+                click.confirm(f"Run this on {target}?", abort=True)
+
+        done = promote.promote(
+            options.pipeline,
+            source,
+            environment,
+            dry_run=dry_run,
+            unrehearsed=no_rehearsal,
+            allow_data_loss=allow_data_loss,
+            backups=backups,
+            agree=progress.aside(agree),
+            rehearsing=progress.rehearse,
+            report=progress.step,
+            warn=progress.aside(render.warning),
+            tell=progress.resumed.append,
+        )
+    document = _document(done)
+    if dry_run:
+        if options.json:
+            options.print_json({"environment": target, **document})
+        elif not done.impacts:
+            echo(f"{target} has everything that {source} has.")
+        leave(ExitCode.PENDING if done.impacts else ExitCode.OK)
+        return
+    words = progress.done() if done.impacts or progress.resumed else f"{target} has everything that {source} has."
+    files = [str(path) for path in backups.files]
+    show_status(options, environment, done.statuses, done=words, backups=files, resumed=progress.resumed, **document)
+
+
+def _document(done: Promotion) -> dict[str, Any]:
+    """Give a promotion as JSON has it."""
+    found = done.rehearsal
+    return {
+        "from": done.source,
+        "plan": done.fingerprint,
+        "proved": [{"migration": p.title, "at": utc(p.finished_at), "commit": p.commit} for p in done.proved],
+        "groups": [group.as_dict() for group in done.impacts],
+        "rehearsal": None if found is None else {**vars(found), "left_out": [str(name) for name in found.left_out]},
+    }
+
+
+def _show(options: Options, environment: Any, done: Promotion) -> None:
+    """Print the plan, what proves it, and what the rehearsal showed."""
+    from . import render
+    from .progress import many
+
+    render.impact(environment, done.impacts, [], short=True)
+    for one in done.proved:
+        when = f" on {one.finished_at:%Y-%m-%d at %H:%M} UTC" if one.finished_at else ""
+        commit = f", from commit {one.commit[:10]}" if one.commit else ""
+        echo(f"{one.title} ran on {done.source}{when}{commit}.")
+    if done.rehearsal is None:
+        echo(f"Not rehearsed: {done.unrehearsed}.")
+        return
+    found = done.rehearsal
+    echo(
+        f"Rehearsed on {found.place} with {many(found.rows, 'row')} of {done.target} in {many(found.tables, 'table')}: "
+        f"{many(found.steps, 'step')} in {_seconds(found.seconds)}."
+    )
+    for name in found.left_out:
+        echo(f"Without rows of {name}: values would be written to a store, which a rehearsal does not do.")
+    echo(f"On {done.target} it will take about {_seconds(found.predicted)}, if nobody else holds the tables.")
+
+
+def _seconds(seconds: float) -> str:
+    """Give a time as people say it."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
