@@ -13,6 +13,7 @@ from .visible import echo
 
 if TYPE_CHECKING:
     from ..commands.promote import Promotion
+    from ..promotion.named import Conflict, CopiedRows
 
 
 @program.command(**example("my-pipeline promote --from dev --to prod --dry-run"))
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
 @click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
+@click.option("--rows", "tables", metavar="TABLE[,TABLE]", help="Copy rows of Lookup and Manual tables instead.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this in their key.")
 @common
 def promote(
     options: Options,
     source: str,
     target: str,
+    tables: str | None,
+    key: tuple[str, ...],
     dry_run: bool,
     no_rehearsal: str,
     yes: bool,
@@ -48,6 +53,13 @@ def promote(
         raise PipelineError(
             f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Say promote --yes."
         )
+    if tables is not None:
+        if no_rehearsal or allow_data_loss or no_backup:
+            raise click.UsageError("Only --key, --dry-run and --yes go with --rows.")
+        _rows(options, source, tables.split(","), key, dry_run=dry_run, asked=asked)
+        return
+    if key:
+        raise click.UsageError("--key goes with --rows TABLE.")
     environment = options.select()
     with Progress("Promoting") as progress:
         backups = backup.Backups(not no_backup, progress.aside(render.backup))
@@ -83,6 +95,48 @@ def promote(
     words = progress.done() if done.impacts or progress.resumed else f"{target} has everything that {source} has."
     files = [str(path) for path in backups.files]
     show_status(options, environment, done.statuses, done=words, backups=files, resumed=progress.resumed, **document)
+
+
+def _rows(
+    options: Options, source: str, tables: list[str], key: tuple[str, ...], *, dry_run: bool, asked: bool
+) -> None:
+    """Copy rows of named tables."""
+    from ..commands import promote_rows
+    from . import render
+    from .progress import Progress, many
+
+    environment = options.select()
+    with Progress("Copying rows") as progress:
+
+        def agree(copied: list[CopiedRows], conflicts: list[Conflict]) -> None:
+            if not options.json:
+                render.copied_rows(copied, conflicts, source, environment.name)
+            if asked and not conflicts and any(one.inserted for one in copied):
+                click.confirm(f"Copy these to {environment.name}?", abort=True)
+
+        copied, conflicts = promote_rows.promote(
+            options.pipeline,
+            source,
+            environment,
+            tables,
+            key,
+            dry_run=dry_run,
+            agree=progress.aside(agree),
+            warn=progress.aside(render.warning),
+        )
+    inserted = 0 if dry_run or conflicts else sum(one.inserted for one in copied)
+    if options.json:
+        listed = [{**vars(one), "table": str(one.table)} for one in copied]
+        stood = [
+            {"table": str(c.table), "key": c.key, source: ours, environment.name: theirs}
+            for c in conflicts
+            for ours, theirs in [({a: v[n] for a, v in c.differs.items()} for n in (0, 1))]
+        ]
+        document = {"environment": environment.name, "from": source, "dry_run": dry_run, "inserted": inserted}
+        options.print_json({**document, "tables": listed, "conflicts": stood})
+    elif not dry_run and not conflicts:
+        echo(f"{many(inserted, 'row')} copied in {progress.took}." if inserted else "There was nothing to copy.")
+    leave(ExitCode.DATA_LOSS if conflicts else ExitCode.OK)
 
 
 def _document(done: Promotion) -> dict[str, Any]:
