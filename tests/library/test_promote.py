@@ -427,3 +427,71 @@ def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: Wo
     unknown = world.promote("--rows", "life.Nothing")
     assert unknown.code == 2 and "There is no table life.Nothing" in unknown.err
     assert world.dump(*PROD) == before
+
+
+# --- Other sites -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(worlds: Callable[[Server], World], mysql: Server, postgresql: Server) -> Iterator[World]:
+    """A world on MySQL, and ``munich`` on PostgreSQL, with an account of its own."""
+    found = worlds(mysql)
+    found.reset.reset()
+    own = found.own
+    own.write(
+        "environments.toml",
+        f'[munich]\nhost = "{postgresql.host}"\nport = {postgresql.port}\nbackend = "postgresql"\n'
+        'name = "postgres"\nprefix = "munich_"\n',
+    )
+    for name, value in (("user", postgresql.user), ("password", postgresql.password)):
+        own.write(f".secrets/munich/database.{name}", f"{value}\n")
+    names = ("munich_work", "munich_life")
+    postgresql.drop(*names)
+    yield found
+    postgresql.drop(*names)
+    (own.folder / "environments.toml").unlink()
+
+
+def test_another_site_is_told_of_promoted_to_and_guarded_as_prod(site: World) -> None:
+    own = site.own
+    found = own.run("status", "--all", "--json")
+    assert found.code == 3, found.err
+    states = {e["environment"]: (e["backend"], {s["state"] for s in e["schemas"]}) for e in found.json["environments"]}
+    assert states == {
+        "dev": ("mysql", {"current"}),
+        "prod": ("mysql", {"behind"}),
+        "munich": ("postgresql", {"absent"}),
+    }
+    done = own.run("promote", "--from", "dev", "--to", "munich", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert {s["database"] for s in done.json["schemas"]} == {"munich_life", "munich_work"}
+    assert {s["state"] for s in done.json["schemas"]} == {"current"}
+    # The site proves nothing that it was only made with.
+    before = site.dump(*PROD)
+    unproved = own.run("promote", "--from", "munich", "--to", "prod", "--yes")
+    assert unproved.code == 1 and "was never tried on munich" in unproved.err and site.dump(*PROD) == before
+    unsaid = own.run("migrate", MY_PIPELINE_ENV="munich")
+    assert "this command does not say --env munich" in unsaid.err
+    assert "munich knows no drafts" in own.run("--env", "munich", "migrate", "--draft").err
+    # A lookup goes there too, from a server of another kind.
+    site.execute(f"INSERT INTO dev_life.{site.quote('#kind')} (kind, words) VALUES ('mouse', 'small')")
+    rows = own.run("promote", "--rows", "life.Kind", "--to", "munich", "--yes", "--json")
+    assert rows.code == 0 and rows.json["inserted"] == 1, rows.err
+    assert "There was nothing to copy" in own.run("promote", "--rows", "life.Kind", "--to", "munich", "--yes").out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[prod]\nhost = 'a'\n", "'prod' cannot name an environment"),
+        ("[munich]\nhots = 'a'\n", "[munich] sets hots, which there is not"),
+        ("[munich]\nport = '3306'\n", "[munich] gives port the value '3306'"),
+        ("[munich]\nport = 3306\n", "[munich] does not say where it is"),
+        ("host = 'a'\n", "host stands outside of any environment"),
+        ("[munich\n", "It is not TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(project: Project, text: str, words: str) -> None:
+    project.write("environments.toml", text)
+    found = project.run("--env", "munich", "status")
+    assert found.code == 1 and in_words(found.err) and f"environments.toml: {words}" in found.err

@@ -13,7 +13,7 @@ from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import access, accounts, migrations, policy, promotion
-from .common import Options, common, example, leave, program, show_status, utc
+from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
@@ -35,11 +35,15 @@ def init(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
+@click.option("--all", "every", is_flag=True, help="Of dev, prod and all that environments.toml names.")
 @common
-def status(options: Options) -> None:
+def status(options: Options, every: bool) -> None:
     """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
     from ..commands import status
 
+    if every:
+        show_every(options)
+        return
     environment = options.select()
     show_status(options, environment, status.status(options.pipeline, environment))
 

@@ -148,6 +148,7 @@ def _document(done: Promotion) -> dict[str, Any]:
         "proved": [{"migration": p.title, "at": utc(p.finished_at), "commit": p.commit} for p in done.proved],
         "groups": [group.as_dict() for group in done.impacts],
         "rehearsal": None if found is None else {**vars(found), "left_out": [str(name) for name in found.left_out]},
+        "seconds": done.seconds,
     }
 
 

@@ -66,7 +66,7 @@ def draft(
     tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
-    drafts.refuse_prod(environment.name, pipeline.project.program)
+    drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     found = apply.draft(
@@ -111,7 +111,7 @@ def plan_draft(
     warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
-    drafts.refuse_prod(environment.name, pipeline.project.program)
+    drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,8 @@ class Promotion:
         Why there was none.
     statuses : list of SchemaStatus
         Where every schema of the target stands afterwards.
+    seconds : float
+        How long the plan took in the target.
     """
 
     source: str
@@ -56,6 +59,7 @@ class Promotion:
     rehearsal: Rehearsal | None
     unrehearsed: str
     statuses: list[SchemaStatus]
+    seconds: float = 0.0
 
 
 def promote(
@@ -141,6 +145,7 @@ def promote(
     agree(promotion)
     if dry_run:
         return replace(promotion, statuses=drift.read(target))
+    begin = time.perf_counter()
     statuses = apply.migrate(
         target,
         allow_data_loss=allow_data_loss,
@@ -150,8 +155,9 @@ def promote(
         look=_Shown(impacts).require,
         note=_note(promotion),
     )
+    seconds = time.perf_counter() - begin
     migrate.make_job_tables(pipeline, target)
-    return replace(promotion, statuses=statuses)
+    return replace(promotion, statuses=statuses, seconds=seconds)
 
 
 def _note(promotion: Promotion) -> str:
