@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import made
 from conftest import Project, Result, Server, git
 from living import in_words, lay, ok
 from resets import Reset, described, tables
@@ -301,7 +302,7 @@ def test_promoted_as_migrate_would_and_the_record_says_where_it_was_proved(world
         ), (text, step)
     # Again, there is nothing to do.
     again = world.promote()
-    assert again.code == 0 and "prod has everything that dev has" in again.out
+    assert again.code == 0 and "prod has all that dev has" in again.out
 
 
 @pytest.mark.one_server
@@ -383,6 +384,31 @@ def test_killed_while_it_rehearses_and_run_again_nothing_is_left(world: World) -
         with closing(connection), connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             assert "rehearsal" not in {name for (name,) in cursor.fetchall()}
+
+
+def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
+    worlds: Callable[[Server], World], mysql: Server
+) -> None:
+    world = worlds(mysql)
+    world.reset.reset()
+    with made(mysql) as make_account:
+        account = make_account("lender")
+        mysql.execute(*(f"GRANT ALL ON {database}.* TO {account.user}" for database in (*DEV, *PROD)))
+        without = world.promote("--dry-run", **account.variables, PATH="/usr/bin:/bin")
+        assert without.code == 1 and in_words(without.err) and "there is no mysqld on PATH" in without.err
+        done = world.promote("--dry-run", **account.variables)
+        assert done.code == 3, done.err
+        assert "Rehearsed on a MySQL of its own with 35 rows of prod in 4 tables" in done.out
+        left = world.own.folder / ".local/rehearsal-mysql"
+        assert not left.exists()
+        # A process that was killed leaves its server, which the next one ends.
+        words = "ALTER TABLE `life`"
+        killed = KILLED.format(words=repr(words), number=1).replace('"--yes"', '"--dry-run"')
+        world.own.python("-c", killed, **account.variables)
+        pid = int((left / "pid").read_text())
+        assert Path(f"/proc/{pid}").exists()
+        assert world.promote("--dry-run", **account.variables).code == 3
+        assert not Path(f"/proc/{pid}").exists() and not left.exists()
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

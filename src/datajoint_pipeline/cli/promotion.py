@@ -43,7 +43,7 @@ def promote(
     from ..commands import promote
     from ..executor import backup
     from . import render
-    from .progress import Progress
+    from .progress import Progress, many
 
     if options.environment not in (None, target):
         raise click.UsageError("promote has --from and --to; --env does not go with it.")
@@ -88,11 +88,15 @@ def promote(
     if dry_run:
         if options.json:
             options.print_json({"environment": target, **document})
-        elif not done.impacts:
-            echo(f"{target} has everything that {source} has.")
+        else:
+            echo(f"Nothing was changed on {target}." if done.impacts else f"{target} has all that {source} has.")
         leave(ExitCode.PENDING if done.impacts else ExitCode.OK)
         return
-    words = progress.done() if done.impacts or progress.resumed else f"{target} has everything that {source} has."
+    steps = sum(len(group.group.steps) for group in done.impacts)
+    words = (
+        f"{many(steps, 'step')} done in {_seconds(done.seconds)}." if steps else f"{target} has all that {source} has."
+    )
+    words = "\n".join([*progress.resumed, words])
     files = [str(path) for path in backups.files]
     show_status(options, environment, done.statuses, done=words, backups=files, resumed=progress.resumed, **document)
 
@@ -157,10 +161,10 @@ def _show(options: Options, environment: Any, done: Promotion) -> None:
     from . import render
     from .progress import many
 
-    render.impact(environment, done.impacts, [], short=True)
+    render.impact(environment, done.impacts, [], short=True, whole=False)
     for one in done.proved:
         when = f" on {one.finished_at:%Y-%m-%d at %H:%M} UTC" if one.finished_at else ""
-        commit = f", from commit {one.commit[:10]}" if one.commit else ""
+        commit = f", from commit {one.commit[:10]}{'+' * one.commit.endswith('+')}" if one.commit else ""
         echo(f"{one.title} ran on {done.source}{when}{commit}.")
     if done.rehearsal is None:
         echo(f"Not rehearsed: {done.unrehearsed}.")

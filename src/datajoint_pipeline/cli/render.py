@@ -325,9 +325,15 @@ def differences(found: list[Comparison]) -> None:
 
 
 def impact(
-    environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]], *, short: bool
+    environment: Environment,
+    found: list[Impact],
+    refused: Sequence[tuple[Violation, PipelineError]],
+    *,
+    short: bool,
+    whole: bool = True,
 ) -> None:
-    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line."""
+    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
+    where this is the ``whole`` answer of a command, it says so in the end."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
@@ -374,9 +380,9 @@ def impact(
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
     if any(cost.done for cost in found):
         console.print("What is pending beside it can be shown when that is done.")
-    if found and short:
+    if found and short and whole:
         console.print("Whole statements: the same with --sql instead of --dry-run.")
-    if found:
+    if found and whole:
         console.print("Nothing was changed.")
 
 

@@ -1,8 +1,9 @@
 """Rehearse a plan: make the tables as a database has them, copy a sample of its rows, migrate there, and take the time.
 
 For PostgreSQL it happens in a database of the embedded server. For MySQL it happens beside the real schemas, in schemas
-with a prefix of their own, where the account may make any. Nothing of the database itself is changed, and whatever
-happens, what was made is taken away: at the end, or by the next rehearsal where a process was killed.
+with a prefix of their own, where the account may make any, and otherwise on a server that is started for it. Nothing
+of the database itself is changed, and whatever happens, what was made is taken away: at the end, or by the next
+rehearsal where a process was killed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ..planner.target import Target
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 from ..schema.model import TableName
-from . import prediction, sample
+from . import mysqld, prediction, sample
 from .prediction import TimedStep
 
 if TYPE_CHECKING:
@@ -178,8 +179,20 @@ def _writing_to_stores(there: Deployment, impacts: list[Impact]) -> set[TableNam
 def _place(pipeline: Pipeline, target: Target) -> Iterator[tuple[str, Target]]:
     """Give an empty place for a while, in words and to work on; what a killed rehearsal left is taken away first."""
     if target.connection.adapter.backend == "mysql":
-        with _beside(target) as stage:
-            yield "the same server, in schemas of its own", stage
+        begin = _prefix(target)
+        if _may_make(target, begin):
+            with _beside(target, begin) as stage:
+                yield "the same server, in schemas of its own", stage
+        elif mysqld.program():
+            with _apart(pipeline) as stage:
+                yield "a MySQL of its own", stage
+        else:
+            pattern = begin.replace("_", "\\_")
+            raise PipelineError(
+                "The plan cannot be rehearsed on this server.",
+                f"This account may not make databases whose names begin with {begin}, and there is no mysqld on PATH.",
+                f"Have it granted (GRANT ALL ON `{pattern}%`.*), or say --no-rehearsal and why.",
+            )
     else:
         with _embedded(pipeline) as stage:
             yield "the embedded PostgreSQL", stage
@@ -209,30 +222,51 @@ def _embedded(pipeline: Pipeline) -> Iterator[Target]:
                 server.stop(folder)
 
 
+def _prefix(target: Target) -> str:
+    """Give what the names of the schemas of a rehearsal begin with, which is of this pipeline and prefix alone."""
+    return f"{NAME}_{hashlib.sha256(target.lock.encode()).hexdigest()[:8]}_"
+
+
+def _may_make(target: Target, begin: str) -> bool:
+    """Tell whether an account of MySQL may make schemas with such names, once what a killed rehearsal left is gone."""
+    connection, trial = target.connection, f"{begin}_"
+    scratch.drop(connection, scratch.find(connection, begin))
+    if not scratch.may_make(connection, trial):
+        return False
+    scratch.drop(connection, [trial])
+    return True
+
+
 @contextmanager
-def _beside(target: Target) -> Iterator[Target]:
+def _beside(target: Target, begin: str) -> Iterator[Target]:
     """Give schemas of MySQL with names of their own, on the session of the real ones."""
-    begin = f"{NAME}_{hashlib.sha256(target.lock.encode()).hexdigest()[:8]}_"
-    connection = target.connection
 
     def called(schema: str) -> str:
         name = begin + schema
         return name if len(name) <= 64 else begin + hashlib.sha256(schema.encode()).hexdigest()[:12]
 
-    scratch.drop(connection, scratch.find(connection, begin))
-    trial = f"{begin}_"
-    if not scratch.may_make(connection, trial):
-        raise PipelineError(
-            "The plan cannot be rehearsed on this server.",
-            f"This account may not make databases whose names begin with {begin}.",
-            f"Have it granted (GRANT ALL ON `{begin.replace('_', chr(92) + '_')}%`.*), or say --no-rehearsal and why.",
-        )
     try:
-        scratch.drop(connection, [trial])
         yield replace(target, environment=NAME, prefix=begin, database_of=called)
     finally:
         with suppress(Exception):  # as above
-            scratch.drop(connection, scratch.find(connection, begin))
+            scratch.drop(target.connection, scratch.find(target.connection, begin))
+
+
+@contextmanager
+def _apart(pipeline: Pipeline) -> Iterator[Target]:
+    """Give a MySQL that runs only for this."""
+    with mysqld.running(pipeline.project.local_directory / "rehearsal-mysql") as (port, password):
+        own = pipeline.beside()
+        settings = {"host": "127.0.0.1", "port": port, "user": mysqld.USER, "password": password, "use_tls": None}
+        for name, value in settings.items():
+            own.config[f"database.{name}"] = value
+        environment = Environment(NAME, "", embedded=False)
+        connection = own.connect(environment)
+        try:
+            yield own.target(environment)
+        finally:
+            with suppress(Exception):  # as above
+                connection.close()
 
 
 # --- What ------------------------------------------------------------------------------------------------------------
