@@ -4,8 +4,8 @@
     uv run benchmarks/promote.py --backend mysql --rows 1000000
 
 A table of ``prod`` has many rows and is promoted three times: values get another type, an index is made, and an
-attribute is added. Each is rehearsed on a sample and run, taken back and promoted again, a few times. What counts is the
-middle ratio of a prediction to the time that it took right after.
+attribute is added. Each is rehearsed on a sample and run, taken back and promoted again, a few times. What counts is
+the middle ratio of a prediction to the time that it took right after.
 """
 
 from __future__ import annotations

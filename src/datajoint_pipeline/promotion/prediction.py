@@ -53,7 +53,7 @@ def predict(few: Run, more: Run, rows: Mapping[TableName, int]) -> float:
     same = [step.words for step in few.steps] == [step.words for step in more.steps]
     pairs = zip(few.steps if same else more.steps, more.steps, strict=True)
     steps = sum(_of_step(first, second, few.rows, more.rows, rows) for first, second in pairs)
-    # What is between the steps does not hang on rows; the second run is no longer held up by what the first had to load.
+    # What is between the steps does not hang on rows; the first run was held up by what it had to load.
     between = max(more.seconds - sum(step.seconds for step in more.steps), 0.0)
     return steps + between
 
