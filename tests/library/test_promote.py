@@ -183,6 +183,11 @@ def module_changed(world: World) -> None:
     path.write_text(path.read_text() + "\n# more\n")
 
 
+def not_revised(world: World) -> None:
+    world.own.replace(world.own.module("work"), "score : int32", "score : int32\n    more = 0 : int32")
+    world.commit()
+
+
 def migration_untracked(world: World) -> None:
     world.own.write("src/my_pipeline/migrations/life/1.3.0_more.py", '"""More."""\n')
 
@@ -222,6 +227,7 @@ REFUSED: dict[str, tuple[Callable[[World], None], int, tuple[str, ...]]] = {
     "migration edited since": (edited, 5, ("dev has life", "was edited after it was applied")),
     "module not committed": (module_changed, 1, ("The code is not committed", "src/my_pipeline/life.py")),
     "migration not committed": (migration_untracked, 1, ("The code is not committed", "1.3.0_more.py")),
+    "change not revised": (not_revised, 3, ("The code of work has changes that no migration has", "revise work")),
     "prod ahead": (prod_ahead, 5, ("prod has life 9.0.0, and the code has", "Pull the newer code")),
     "prod drifted": (lambda w: drift(w, "life"), 4, ("life on prod is not as its migrations left it", "extra")),
     "prod interrupted": (lambda w: interrupt(w, "life"), 6, ("prod is in the middle of a change", "No promotion")),
@@ -406,6 +412,30 @@ def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
         assert done.code == 3, done.err
         assert "Rehearsed on a MySQL of its own with 35 rows of prod in 4 tables" in done.out
         assert not Path(f"/proc/{pid}").exists() and not left.exists()
+
+
+def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
+    worlds: Callable[[Server], World], mysql: Server
+) -> None:
+    world = worlds(mysql)
+    world.reset.reset()
+    own, commit = world.own, git(world.own.folder, "rev-parse", "HEAD").strip()
+    try:
+        own.replace(own.module("life"), "colour =", "tail = 1 : bool\n    colour =")
+        ok(own, "revise", "life", "-m", "add tail")
+        (path,) = (own.folder / "src/my_pipeline/migrations/life").glob("1.3.0_*.py")
+        text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+        path.write_text(
+            f'{text}    RunSQL("double", mysql="UPDATE life.weight SET grams = 2 * grams", postgresql=""),\n]\n'
+        )
+        ok(own, "migrate")
+        world.commit()
+        before = world.dump(*PROD)
+        found = world.promote(PATH="/usr/bin:/bin")
+        assert found.code == 1 and in_words(found.err) and "a RunSQL names life.weight itself" in found.err
+        assert world.dump(*PROD) == before
+    finally:
+        git(own.folder, "reset", "--quiet", "--hard", commit)
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

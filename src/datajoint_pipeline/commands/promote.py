@@ -117,6 +117,7 @@ def promote(
     other = pipeline.beside()
     origin = other.target(other.select(source))
     proof.require_clean(origin)
+    proof.require_revised(target)
     if (begun := proof.begun_by_promotion(target)) and not dry_run:
         apply.go_on(target, report, tell)
     proof.require_ready(target, begun=begun)

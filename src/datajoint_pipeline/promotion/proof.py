@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import journal
+from ..diff.changes import difference
 from ..errors import ExitCode, PipelineError
 from ..git import git
 from ..history import migration_files
@@ -85,6 +86,30 @@ def require_committed(directory: Path, program: str, *, editable: bool) -> None:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         why = f"Changed since the last commit: {', '.join(changed[:3])}{more}."
         raise PipelineError("The code is not committed.", why, do)
+
+
+def require_revised(target: Target) -> None:
+    """Refuse code whose tables have changes that no migration has: they would not come along.
+
+    Raises
+    ------
+    PipelineError
+        For the first schema that has some.
+    """
+    if not target.files.editable:
+        return
+    latest = migration_files.latest(target.files)
+    snapshots = migration_files.tables_of(latest.values())
+    code = {name: table for name, table in target.code_tables().items() if name.schema in latest}
+    for operation in difference(snapshots, code).operations:
+        name = operation.table.schema
+        raise PipelineError(
+            f"The code of {name} has changes that no migration has.",
+            f"They are not on any database, and would not come along: {operation.describe()}.",
+            f'Run {target.program} revise {name} -m "what changed", migrate the database that is to prove it, and '
+            "promote then.",
+            exit_code=ExitCode.PENDING,
+        )
 
 
 # --- The database that proves it -------------------------------------------------------------------------------------

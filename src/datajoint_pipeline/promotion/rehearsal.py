@@ -9,6 +9,7 @@ rehearsal where a process was killed.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +18,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import journal
-from ..dialects import constraints, scratch
+from ..dialects import catalog, constraints, scratch
 from ..embedded import server
 from ..errors import ExitCode, PipelineError
 from ..executor import apply
 from ..executor.backup import Backups
 from ..history.migration_files import Migration
+from ..operations.lines import RunSQL
 from ..planner import drift, impact, plan
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
@@ -105,25 +107,26 @@ def rehearse(
     """
     there = Deployment.read(target)
     left_out = _writing_to_stores(there, impacts)
-    changed = {t.table: t.rows for i in impacts for t in i.tables}
-    # A later migration may say other rows of the same table; those of before the plan count.
-    for i in reversed(impacts):
-        changed |= {t.table: t.rows for t in i.tables}
+    changed = _rows(impacts)
     runs: list[prediction.Run] = []
     copied: list[sample.Copied] = []
     place = ""
     sizes = [FEW, MORE] if any(rows > FEW for rows in changed.values()) else [FEW]
     with journal.lock(target.connection, f"{NAME}:{target.lock}", timeout=0):
         for most in sizes:
-            with _place(pipeline, target) as (place, stage):
+            with _place(pipeline, target, impacts) as (place, stage):
                 report(f"on {place}, with up to {most:,} rows a table")
                 _make_tables(there, stage)
                 old = {name for i in impacts for name in _old_names(i)}
                 rows = {name: most if name in old else FEW for name in there.tables}
                 copied = sample.copy(
-                    target.connection, target_databases(there), stage.connection, target_databases(there, stage),
-                    rows=rows, without=left_out,
-                )  # fmt: skip
+                    target.connection,
+                    _databases(there),
+                    stage.connection,
+                    _databases(there, stage),
+                    rows=rows,
+                    without=left_out,
+                )
                 runs.append(_run(stage, impacts, allow_data_loss))
     last = runs[-1]
     return Rehearsal(
@@ -137,7 +140,12 @@ def rehearse(
     )
 
 
-def target_databases(there: Deployment, stage: Target | None = None) -> dict[str, str]:
+def _rows(impacts: list[Impact]) -> dict[TableName, int]:
+    """Give the rows of each table that a plan changes, by its name afterwards; the first group that has it counts."""
+    return {t.table: t.rows for i in reversed(impacts) for t in i.tables}
+
+
+def _databases(there: Deployment, stage: Target | None = None) -> dict[str, str]:
     """Give the name of each schema that is there, in the database or where it is rehearsed."""
     names = [name for name in there.databases if name in there.shapes]
     return {name: there.databases[name] if stage is None else stage.database(name) for name in names}
@@ -176,16 +184,22 @@ def _writing_to_stores(there: Deployment, impacts: list[Impact]) -> set[TableNam
 
 
 @contextmanager
-def _place(pipeline: Pipeline, target: Target) -> Iterator[tuple[str, Target]]:
+def _place(pipeline: Pipeline, target: Target, impacts: list[Impact]) -> Iterator[tuple[str, Target]]:
     """Give an empty place for a while, in words and to work on; what a killed rehearsal left is taken away first."""
     if target.connection.adapter.backend == "mysql":
         begin = _prefix(target)
-        if _may_make(target, begin):
+        if not _named_by_hand(target, impacts) and _may_make(target, begin):
             with _beside(target, begin) as stage:
                 yield "the same server, in schemas of its own", stage
         elif mysqld.program():
             with _apart(pipeline) as stage:
                 yield "a MySQL of its own", stage
+        elif named := _named_by_hand(target, impacts):
+            raise PipelineError(
+                f"The plan cannot be rehearsed on this server: a RunSQL names {named} itself.",
+                "There it would change the real tables, and there is no mysqld on PATH to do it apart.",
+                "Write the schema in braces, {schema}, or say --no-rehearsal and why.",
+            )
         else:
             pattern = begin.replace("_", "\\_")
             raise PipelineError(
@@ -225,6 +239,19 @@ def _embedded(pipeline: Pipeline) -> Iterator[Target]:
 def _prefix(target: Target) -> str:
     """Give what the names of the schemas of a rehearsal begin with, which is of this pipeline and prefix alone."""
     return f"{NAME}_{hashlib.sha256(target.lock.encode()).hexdigest()[:8]}_"
+
+
+def _named_by_hand(target: Target, impacts: Iterable[Impact]) -> str:
+    """Give the first real table that the lab's own statements name otherwise than by its schema in braces.
+
+    Run beside the real schemas, such a statement would change them.
+    """
+    lines = [line for i in impacts for migration in i.group.migrations for line in migration.lines]
+    text = "\n".join(line.mysql for line in lines if isinstance(line, RunSQL))
+    for database, table in catalog.find(target.connection, target.databases).tables:
+        if table and re.search(rf"(?<![\w$]){re.escape(database)}`?\s*\.\s*`?{re.escape(table)}(?![\w$])", text):
+            return f"{database}.{table}"
+    return ""
 
 
 def _may_make(target: Target, begin: str) -> bool:
@@ -304,10 +331,15 @@ def _run(stage: Target, impacts: list[Impact], allow_data_loss: bool) -> predict
     PipelineError
         If it fails, is another plan than that of the database, or does not end as it should.
     """
-    found, clock = prediction.Run(), _Clock(titles(i.group for i in impacts))
+    found, clock = prediction.Run(), _Clock()
     try:
-        for i in reversed(impact.survey(stage)):
-            found.rows |= {t.table: t.rows for t in i.tables}
+        same = impact.survey(stage)
+        if _migrations(same) != _migrations(impacts):
+            raise PipelineError(
+                "The migrations that are left there are others.",
+                "The database has had some of them in another order than that of their versions.",
+            )
+        found.rows = _rows(same)
         begin = time.perf_counter()
         apply.migrate(
             stage,
@@ -332,16 +364,15 @@ def _run(stage: Target, impacts: list[Impact], allow_data_loss: bool) -> predict
     return found
 
 
-def titles(groups: Iterable[Group]) -> list[list[tuple[str, str]]]:
-    """Give what tells one plan from another: title and digest of each migration of each group."""
-    return [[(m.title, m.digest) for m in group.migrations] for group in groups]
+def _migrations(impacts: Iterable[Impact]) -> list[tuple[str, str]]:
+    """Give what tells one plan from another: title and digest of each migration."""
+    return [(migration.title, migration.digest) for i in impacts for migration in i.group.migrations]
 
 
 class _Clock:
     """Takes the time of each step, from its beginning to that of what comes next."""
 
-    def __init__(self, wanted: list[list[tuple[str, str]]]) -> None:
-        self._wanted = wanted
+    def __init__(self) -> None:
         self._steps: list[TimedStep] = []
         self._group: Group | None = None
         self._since = 0.0
@@ -351,12 +382,6 @@ class _Clock:
         """Take note of the group that comes next."""
         self._end()
         self._group = groups[0]
-        own = [(m.title, m.digest) for m in groups[0].migrations]
-        if own not in self._wanted:
-            raise PipelineError(
-                "The migrations that are left are others than those of the plan.",
-                "The database has had migrations in another order than that of their versions.",
-            )
 
     def step(self, words: str, number: int, of: int) -> None:
         """Begin a step."""
