@@ -34,7 +34,7 @@ _SECTIONS = {
         "restore",
     ),
     "Compute": ("worker",),
-    "Work together": ("access",),
+    "Work together": ("promote", "access"),
     "Show": ("diagram", "docs"),
 }
 
@@ -105,7 +105,12 @@ def _environments(context: click.Context, parameter: click.Parameter, begun: str
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 
-    @click.option("--env", "environment", metavar="ENV", help="local, dev or prod.", shell_complete=_environments)
+    @click.option(
+        *("--env", "environment"),
+        metavar="ENV",
+        help="local, dev, prod, or a name in environments.toml.",
+        shell_complete=_environments,
+    )
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
@@ -162,20 +167,7 @@ def show_status(
     rights = changed_rights(options, environment) if done else ""
     if options.json:
         more |= {"access": rights} if rights else {}
-        schemas = [
-            {
-                "name": s.name,
-                "database": s.database,
-                "code_version": s.code_version,
-                "database_version": s.database_version,
-                "state": s.state.value,
-                "pending": list(s.pending),
-                "drift": list(s.drift),
-                **({"draft": True} if s.draft else {}),
-                **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
-            }
-            for s in found
-        ]
+        schemas = [_as_dict(s) for s in found]
         options.print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
     else:
         render.status(environment, backend, found)
@@ -183,6 +175,46 @@ def show_status(
             echo(text)
     code = worst([EXIT_CODES[s.state] for s in found])
     leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
+
+
+def show_every(options: Options) -> None:
+    """Print where the schemas stand in every environment, and leave with the exit code of the worst."""
+    from ..commands import status as states
+    from ..errors import PipelineError
+    from ..planner.status import EXIT_CODES
+    from . import render
+
+    documents, codes = list[dict[str, Any]](), list[ExitCode]()
+    for environment, backend, found in states.every(options.pipeline):
+        if isinstance(found, PipelineError):
+            codes.append(ExitCode.ERROR)
+            error = {"what": found.what, "why": found.why, "do": found.do}
+            documents.append({"environment": environment.name, "error": error})
+            if not options.json:
+                echo(f"{environment.name}: {found.what} {found.why}", fg="red")
+            continue
+        codes += [EXIT_CODES[s.state] for s in found]
+        documents.append({"environment": environment.name, "backend": backend, "schemas": [_as_dict(s) for s in found]})
+        if not options.json:
+            render.status(environment, backend, found)
+    if options.json:
+        options.print_json({"environments": documents})
+    leave(ExitCode.ERROR if ExitCode.ERROR in codes else worst(codes))
+
+
+def _as_dict(s: SchemaStatus) -> dict[str, Any]:
+    """Give where a schema stands as JSON has it."""
+    return {
+        "name": s.name,
+        "database": s.database,
+        "code_version": s.code_version,
+        "database_version": s.database_version,
+        "state": s.state.value,
+        "pending": list(s.pending),
+        "drift": list(s.drift),
+        **({"draft": True} if s.draft else {}),
+        **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
+    }
 
 
 def changed_rights(options: Options, environment: Environment) -> str:

@@ -12,15 +12,15 @@ import click
 from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, demo, docs, migrations, policy
-from .common import Options, common, example, leave, program, show_status, utc
+from . import access, accounts, demo, docs, migrations, policy, promotion
+from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
 # Their commands are the program's too.
-assert all((access, accounts, demo, docs, migrations, policy))
+assert all((access, accounts, demo, docs, migrations, policy, promotion))
 
 
 @program.command(**example("my-pipeline --env local init"))
@@ -40,14 +40,18 @@ def init(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
+@click.option("--all", "every", is_flag=True, help="Of dev, prod and all that environments.toml names.")
 @common
-def status(options: Options) -> None:
+def status(options: Options, every: bool) -> None:
     """Show where each schema stands: code, database, drift.
 
     For each schema it shows the version in the code and in the database, and what somebody changed by hand.
     """
     from ..commands import status
 
+    if every:
+        show_every(options)
+        return
     environment = options.select()
     show_status(options, environment, status.status(options.pipeline, environment))
 
