@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "branch", "worker", "local"),
 ]
 
 
@@ -31,12 +31,17 @@ class Options:
     pipeline: Pipeline
     output: TextIO
     environment: str | None = None
+    branch: str | None = None
     json: bool = False
     debug: bool = False
 
     def select(self) -> Environment:
         """Choose the environment that was named, or the one that is meant by default."""
-        return self.pipeline.select(self.environment, explicit=self.environment is not None)
+        if self.branch and self.environment is None:
+            self.environment = "branch"
+        if self.branch and self.environment != "branch":
+            raise click.UsageError("--branch names the git branch of --env branch.")
+        return self.pipeline.select(self.environment, explicit=self.environment is not None, branch=self.branch)
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Write the one document of ``--json``."""
@@ -79,15 +84,25 @@ class _Program(Group):
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 
-    @click.option("--env", "environment", metavar="ENV", help="local, dev or prod.")
+    @click.option("--env", "environment", metavar="ENV", help="local, dev, branch or prod.")
+    @click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
     @functools.wraps(function)
-    def command(context: click.Context, /, environment: str | None, as_json: bool, debug: bool, **rest: Any) -> Any:
+    def command(
+        context: click.Context,
+        /,
+        environment: str | None,
+        branch: str | None,
+        as_json: bool,
+        debug: bool,
+        **rest: Any,
+    ) -> Any:
         options = context.find_object(Options)
         assert options is not None
         options.environment = environment or options.environment
+        options.branch = branch or options.branch
         options.json = options.json or as_json
         options.debug = options.debug or debug
         return function(options, **rest)
@@ -101,15 +116,18 @@ def example(text: str) -> dict[str, Any]:
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--env", "environment", metavar="ENV", help="local, dev or prod; may also stand behind the command.")
+@click.option(
+    "--env", "environment", metavar="ENV", help="local, dev, branch or prod; may also stand behind the command."
+)
+@click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
-def program(context: click.Context, environment: str | None, as_json: bool, debug: bool) -> None:
+def program(context: click.Context, environment: str | None, branch: str | None, as_json: bool, debug: bool) -> None:
     """Keep the pipeline's database and its code together."""
     options = context.find_object(Options)
     assert options is not None
-    options.environment, options.json, options.debug = environment, as_json, debug
+    options.environment, options.branch, options.json, options.debug = environment, branch, as_json, debug
 
 
 def show_status(

@@ -92,7 +92,7 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
     Nor is anything said where nobody is named in ``access.toml``, or this account may not see the rights of others.
     """
     root = pipeline.project.root
-    if environment.embedded or not (root / model.FILE).is_file():
+    if environment.embedded or environment.branch or not (root / model.FILE).is_file():
         return ""
     command = f"{pipeline.project.program} --env {environment.name} access"
     try:
@@ -112,6 +112,12 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
     refuse_embedded(pipeline, environment, "access plan")
+    if environment.branch:
+        raise PipelineError(
+            "A branch has no accounts of its own.",
+            "Who may do something in dev may do the same in the schemas of a branch; branch create sees to it.",
+            f"Say {pipeline.project.program} --env dev access plan, which is about both.",
+        )
     pipeline.connect(environment)  # a server that does not answer is told before a mistake in the file
     access, project = read(pipeline), pipeline.project
     return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)
