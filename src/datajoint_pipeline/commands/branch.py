@@ -106,13 +106,14 @@ def create(
 
 
 def _create(pipeline: Pipeline, environment: Environment, wanted: Wanted, report: Report, warn: Warn) -> Made:
+    pipeline.connect(_dev(pipeline))  # as nobody may use what is not made to its end
     target, dev = pipeline.target(environment, warn=warn), pipeline.target(_dev(pipeline), warn=warn)
     with pipeline.declaring() as declare:
-        found = branches.create(target, pipeline.project, wanted, declare, dev, report=report)
+        found = branches.create(target, pipeline.project, wanted, declare, dev, pipeline.config, report=report)
     granted, refused = 0, list[str]()
     for statement in _grants(pipeline, target.databases):
         try:
-            target.connection.query(statement.replace("%", "%%"), args=None, reconnect=False)
+            target.connection.query(statement, args=None, reconnect=False)
             granted += 1
         except Exception:  # whoever may not give rights still has a branch; an administrator gives them
             refused.append(statement)
@@ -178,7 +179,7 @@ def reset(
     PipelineError
         If there are none, or as :func:`create` and :func:`drop`.
     """
-    connection, project = pipeline.connect(environment), pipeline.project
+    connection, project = pipeline.connect(_dev(pipeline)), pipeline.project
     mark = names.mark(connection, project, environment.branch)
     if mark is None:
         raise PipelineError(

@@ -26,7 +26,7 @@ class Found:
     database : str
         Its name.
     things : int
-        How many tables, views and routines it has; those too whose names are hidden.
+        How many tables, views and routines it has, hidden ones too; those that tell nothing by themselves apart.
     size : int
         Bytes of its tables with their indexes, as the server estimates them.
     marks : frozenset of str
@@ -39,15 +39,18 @@ class Found:
     marks: frozenset[str]
 
 
-def beginning(connection: dj.Connection, prefix: str, marks: Collection[str]) -> list[Found]:
+def beginning(connection: dj.Connection, prefix: str, marks: Collection[str], nothing: str) -> list[Found]:
     """Find the schemas whose names begin with a prefix, and which of some tables each has.
+
+    One that has but the table ``nothing`` has nothing.
 
     On MySQL an account sees those that it has a right on.
     """
     listed = ", ".join(["%s"] * len(marks))
     if connection.adapter.backend == "mysql":
         query = (
-            "SELECT s.schema_name, COUNT(t.table_name) + (SELECT COUNT(*) FROM information_schema.routines r "
+            "SELECT s.schema_name, COUNT(IF(t.table_name = %s, NULL, t.table_name)) "
+            "+ (SELECT COUNT(*) FROM information_schema.routines r "
             "WHERE r.routine_schema = s.schema_name), COALESCE(SUM(t.data_length + t.index_length), 0), "
             f"GROUP_CONCAT(IF(t.table_name IN ({listed}), t.table_name, NULL)) "
             "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
@@ -56,14 +59,15 @@ def beginning(connection: dj.Connection, prefix: str, marks: Collection[str]) ->
     else:
         query = (
             "SELECT n.nspname, "
-            "COUNT(c.oid) + (SELECT COUNT(*) FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid), "
+            "COUNT(c.oid) FILTER (WHERE c.relname <> %s) "
+            "+ (SELECT COUNT(*) FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid), "
             "COALESCE(SUM(pg_total_relation_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0), "
             f"STRING_AGG(c.relname, ',') FILTER (WHERE c.relname IN ({listed})) "
             "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
             "ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
             "WHERE LEFT(n.nspname, %s) = %s GROUP BY n.oid, n.nspname"
         )
-    rows = rows_of(connection, query, *marks, len(prefix), prefix)
+    rows = rows_of(connection, query, nothing, *marks, len(prefix), prefix)
     return sorted(
         (
             Found(str(name), int(things), int(size), frozenset(filter(None, (there or "").split(","))))
@@ -194,7 +198,11 @@ def _revoking(connection: dj.Connection, prefix: str) -> Iterator[str]:
         if server_errors.of(error) is server_errors.LOST:
             raise
         return
-    for user, host, database, table, option in rows:
+    options: dict[tuple[str, str, str, str | None], bool] = {}
+    for *place_and_holder, option in rows:
+        user, host, database, table = place_and_holder
+        options[user, host, database, table] = bool(option) or options.get((user, host, database, table), False)
+    for (user, host, database, table), option in options.items():
         holder = "@".join(quoted(connection, part) for part in (user, host))
         place = f"{quoted(connection, database)}.{'*' if table is None else quoted(connection, table)}"
         yield f"REVOKE ALL PRIVILEGES ON {place} FROM {holder}"

@@ -107,8 +107,15 @@ def mark(connection: dj.Connection, project: Project, branch: str) -> Mark | Non
     return None
 
 
-def refuse_dropping(found: Mark, program: str) -> None:
-    """Refuse to use a branch's schemas that are on their way out."""
+def refuse_unfinished(found: Mark, program: str) -> None:
+    """Refuse to use a branch's schemas that are not made to their end, or on their way out."""
+    if found.status == marks.MAKING:
+        raise PipelineError(
+            f"The schemas of the branch {found.branch} are not made to their end.",
+            "A branch create has not ended, or goes on just now.",
+            f"Run {program} branch create again, which makes them anew.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
     if found.status == marks.DROPPING:
         raise PipelineError(
             f"The schemas of the branch {found.branch} are being dropped.",

@@ -42,7 +42,7 @@ def _point_to_branch(config: Any, project: Project, environment: Environment, co
     """Have what is written to stores lie in the branch's own place, which only its mark tells."""
     mark = branches.mark(connection, project, environment.branch)
     if mark is not None:
-        branches.refuse_dropping(mark, project.program)
+        branches.refuse_unfinished(mark, project.program)
         stores.set_sections(config, mark.place)
 
 

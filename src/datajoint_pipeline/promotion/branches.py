@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import git, journal
+from .. import git, journal, server_errors
 from ..dialects import branches as server
 from ..dialects import constraints
 from ..errors import PipelineError
@@ -130,7 +130,7 @@ def every(connection: dj.Connection, project: Project) -> list[Mark]:
 
 def standing(connection: dj.Connection, mark: Mark) -> Standing:
     """Find what belongs to a branch; the git branch is not asked for."""
-    found = server.beginning(connection, mark.prefix, _OURS)
+    found = server.beginning(connection, mark.prefix, _OURS, marks.TABLE)
     ours = [one for one in found if one.marks or not one.things]
     left = tuple(one.database for one in found if one not in ours)
     return Standing(mark, tuple(one.database for one in ours), left, sum(one.size for one in ours))
@@ -171,10 +171,11 @@ def create(
     wanted: Wanted,
     declare: Declare,
     dev: Target,
+    config: Any,
     *,
     report: Callable[[str], None] = lambda text: None,
 ) -> list[SchemaStatus]:
-    """Make the schemas of a branch, or go on where that was broken off.
+    """Make the schemas of a branch; anew where that was broken off.
 
     Parameters
     ----------
@@ -188,6 +189,8 @@ def create(
         Imports the modules of a schema, which makes the tables that are missing.
     dev : Target
         Where versions and rows come from; the same connection.
+    config : datajoint.Config
+        The stores; what is written to them from now on lies in the branch's place.
     report : callable, optional
         Called with what is being made.
 
@@ -201,10 +204,23 @@ def create(
     PipelineError
         If the branch has its schemas, or dev is not in order where it is asked for something.
     """
+    with journal.lock(target.connection, target.lock, warn=target.warn):
+        return _create(target, project, wanted, declare, dev, config, report)
+
+
+def _create(
+    target: Target,
+    project: Project,
+    wanted: Wanted,
+    declare: Declare,
+    dev: Target,
+    config: Any,
+    report: Callable[[str], None],
+) -> list[SchemaStatus]:
     connection = target.connection
     mark = names.mark(connection, project, wanted.branch)
-    if mark is not None:
-        names.refuse_dropping(mark, target.program)
+    if mark is not None and mark.status == DROPPING:
+        names.refuse_unfinished(mark, target.program)
     if mark is not None and mark.status == READY:
         raise PipelineError(
             f"The branch {wanted.branch} has its schemas already.",
@@ -213,9 +229,10 @@ def create(
         )
     from_dev = wanted.versions_of == DEV or wanted.rows > 0
     source = _source(dev) if from_dev else None
-    if mark is None:
-        mark = _begin(target, project, wanted)
-    stores.set_sections(connection._config, mark.place)
+    if mark is not None:  # which nobody has used, as it is not made to its end
+        _drop_schemas(connection, standing(connection, mark))
+    mark = _begin(target, project, wanted)
+    stores.set_sections(config, mark.place)
     if source is not None:
         _make_as(target, source, report)
         with apply.alone(target):
@@ -239,16 +256,21 @@ def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
     _refuse_taken(target, wanted.prefix)
     origin = git.origin_branches(project.root)
     with ExitStack() as stack:
-        stack.enter_context(journal.lock(connection, target.lock, warn=target.warn))
         stack.enter_context(one_session(connection))
         stack.enter_context(owners.acting(connection, [first]))
-        if (other := names.mark(connection, project, wanted.branch)) is not None:  # made while this waited
-            return other
         if connection.adapter.backend == "postgresql":
             stack.enter_context(stepping.transaction(connection))
         if first not in journal.survey(connection, [first]):
             collation = constraints.read(connection, target.databases).collations.get(first, "")
-            owners.create_schema(connection, first, collation)
+            try:
+                owners.create_schema(connection, first, collation)
+            except Exception as error:
+                raise PipelineError(
+                    f"The schema {first} could not be made.",
+                    f"{server_errors.reason(error)}.",
+                    "Have somebody who may create schemas run this command; with access.toml applied, developers of "
+                    "dev may work in them then.",
+                ) from error
         marks.begin(
             connection,
             first,
@@ -269,7 +291,7 @@ def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
 
 def _refuse_taken(target: Target, prefix: str) -> None:
     """Refuse to make a branch among schemas that nobody marked as its own."""
-    for one in server.beginning(target.connection, prefix, _OURS):
+    for one in server.beginning(target.connection, prefix, _OURS, marks.TABLE):
         if one.things:
             raise PipelineError(
                 f"There is a schema {one.database} already, and nothing says that it is this branch's.",
@@ -364,22 +386,26 @@ def drop(
             return _clear(connection, branch, beginnings, project.program)
         found = standing(connection, mark)
         _refuse_needed(connection, found)
-        stack.enter_context(owners.acting(connection, found.databases))
         if not keep_objects:
             _refuse_unreachable(config, project.program, branch)
         marks.set_status(connection, mark, DROPPING)
         objects = {} if keep_objects else _remove_objects(config, mark, report)
         report(", ".join(found.databases))
-        server.drop(connection, found.databases, mark.database)
+        _drop_schemas(connection, found)
     refused = server.revoke(connection, mark.prefix)
     return Dropped(branch, found.databases, objects, found.left, tuple(refused))
+
+
+def _drop_schemas(connection: dj.Connection, found: Standing) -> None:
+    with owners.acting(connection, found.databases):
+        server.drop(connection, found.databases, found.mark.database)
 
 
 def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], program: str) -> Dropped:
     """Take away what a making or a drop that was broken off leaves: a schema with nothing in it, rights on none."""
     empty, refused = list[str](), list[str]()
     for prefix in beginnings:
-        here = [one.database for one in server.beginning(connection, prefix, _OURS) if not one.things]
+        here = [one.database for one in server.beginning(connection, prefix, _OURS, marks.TABLE) if not one.things]
         if here:
             with owners.acting(connection, here):
                 server.drop(connection, here, here[-1])
