@@ -34,8 +34,9 @@ def branch() -> None:
     show_default=True,
     help="Whose versions the tables have; dev with --rows.",
 )
+@click.option("--exist-ok", is_flag=True, help="Where it has its schemas, leave them as they are.")
 @common
-def branch_create(options: Options, rows: int, versions_of: str) -> None:
+def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
     """Make the schemas dev_<branch>_… with their Lookup rows; --env branch then works on them.
 
     With --rows, the tables are those of dev, and migrate then brings them to the code. What rows refer to in stores
@@ -52,6 +53,7 @@ def branch_create(options: Options, rows: int, versions_of: str) -> None:
             environment,
             versions_of=versions_of,
             rows=rows,
+            exist_ok=exist_ok,
             report=progress.name,
             warn=progress.aside(render.warning),
         )
@@ -109,7 +111,7 @@ def branch_diff(options: Options, markdown: bool) -> None:
             from ..project import environments
 
             dev = environments.find(options.pipeline.project, "dev")
-            render.impact(dev, found.impacts, found.refused, short=True)
+            render.impact(dev, found.impacts, found.refused, short=False)
     if found.error is not None:
         if not (markdown or options.json):
             raise found.error
@@ -145,9 +147,12 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
 @click.argument("name", required=False)
 @click.option("--gone", is_flag=True, help="Every branch whose git branch is gone.")
 @click.option("--keep-objects", is_flag=True, help="Leave what it wrote to the stores.")
+@click.option("--missing-ok", is_flag=True, help="Where it has no schemas, do nothing.")
 @_yes
 @common
-def branch_drop(options: Options, name: str | None, gone: bool, keep_objects: bool, yes: bool) -> None:
+def branch_drop(
+    options: Options, name: str | None, gone: bool, keep_objects: bool, missing_ok: bool, yes: bool
+) -> None:
     """Drop the schemas of a branch with every row, the rights on them, and what it wrote to the stores.
 
     Without NAME, those of the branch you are on. Nothing is dropped that `branch create` did not make.
@@ -170,6 +175,7 @@ def branch_drop(options: Options, name: str | None, gone: bool, keep_objects: bo
                     options.pipeline,
                     one,
                     keep_objects=keep_objects,
+                    missing_ok=missing_ok,
                     report=progress.name,
                     warn=progress.aside(render.warning),
                 )
@@ -212,7 +218,12 @@ def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
 
 
 def _show_made(options: Options, environment: Environment, made: Made) -> None:
-    more: dict[str, Any] = {"branch": environment.branch, "granted": made.granted, "not_granted": list(made.refused)}
+    more: dict[str, Any] = {
+        "branch": environment.branch,
+        "made": made.anew,
+        "granted": made.granted,
+        "not_granted": list(made.refused),
+    }
     if options.json:
         show_status(options, environment, made.statuses, pending_is_fine=True, **more)
         return
@@ -225,8 +236,10 @@ def _show_made(options: Options, environment: Environment, made: Made) -> None:
     name = options.pipeline.project.program
     if any(one.pending for one in made.statuses):
         done = f"They are as in dev. Next: {name} --env branch migrate"
-    else:
+    elif made.anew:
         done = f"The branch {environment.branch} has its own schemas. Work on them with --env branch."
+    else:
+        done = f"The branch {environment.branch} had its schemas already."
     show_status(options, environment, made.statuses, done=done, pending_is_fine=True)
 
 

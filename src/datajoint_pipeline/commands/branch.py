@@ -10,6 +10,7 @@ from ..access import branches as rights
 from ..access import model
 from ..errors import PipelineError
 from ..history import migration_files
+from ..journal.branches import READY
 from ..planner import drift, impact, judging
 from ..planner.impact import Impact
 from ..planner.plan import Violation
@@ -39,11 +40,14 @@ class Made:
         How many statements gave the roles of dev their rights.
     refused : tuple of str
         Statements of that kind that this account may not run.
+    anew : bool
+        Whether it was made now, and not before.
     """
 
     statuses: list[SchemaStatus]
     granted: int = 0
     refused: tuple[str, ...] = ()
+    anew: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def create(
     *,
     versions_of: str = CODE,
     rows: int = 0,
+    exist_ok: bool = False,
     report: Report = lambda text: None,
     warn: Warn = lambda text: None,
 ) -> Made:
@@ -93,6 +98,8 @@ def create(
         ``code``, or ``dev`` for the versions and the Lookup rows that dev has.
     rows : int
         How many rows of each table come from dev; with any, the versions do, too.
+    exist_ok : bool
+        Whether those that it has are left as they are, and no error.
     report, warn : callable, optional
         Called with what is being made, and with what is waited for.
 
@@ -101,12 +108,15 @@ def create(
     PipelineError
         If it has its schemas, or dev is not in order where something is asked of it.
     """
+    connection = pipeline.connect(_dev(pipeline))  # as nobody may use what is not made to its end
+    mark = names.mark(connection, pipeline.project, environment.branch)
+    if exist_ok and mark is not None and mark.status == READY:
+        return Made(drift.read(pipeline.target(environment, warn=warn)), anew=False)
     wanted = Wanted(environment.branch, _prefix(pipeline, environment), versions_of, rows)
     return _create(pipeline, environment, wanted, report, warn)
 
 
 def _create(pipeline: Pipeline, environment: Environment, wanted: Wanted, report: Report, warn: Warn) -> Made:
-    pipeline.connect(_dev(pipeline))  # as nobody may use what is not made to its end
     target, dev = pipeline.target(environment, warn=warn), pipeline.target(_dev(pipeline), warn=warn)
     with pipeline.declaring() as declare:
         found = branches.create(target, pipeline.project, wanted, declare, dev, pipeline.config, report=report)
@@ -146,6 +156,7 @@ def drop(
     branch: str,
     *,
     keep_objects: bool = False,
+    missing_ok: bool = False,
     report: Report = lambda text: None,
     warn: Warn = lambda text: None,
 ) -> Dropped:
@@ -157,6 +168,7 @@ def drop(
         branch,
         pipeline.config,
         keep_objects=keep_objects,
+        missing_ok=missing_ok,
         report=report,
         warn=warn,
     )

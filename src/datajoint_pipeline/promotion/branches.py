@@ -244,10 +244,11 @@ def _create(
                 rows=wanted.rows,
                 report=lambda table: report(str(table)),
             )
+        made = drift.read(target)
     else:
-        initialize(target, declare, report)
+        made = initialize(target, declare, report)
     marks.set_status(connection, mark, READY)
-    return drift.read(target)
+    return made
 
 
 def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
@@ -352,6 +353,7 @@ def drop(
     config: Any,
     *,
     keep_objects: bool = False,
+    missing_ok: bool = False,
     warn: Callable[[str], None] = lambda text: None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Dropped:
@@ -369,6 +371,8 @@ def drop(
         The stores.
     keep_objects : bool
         Whether objects stay in the stores.
+    missing_ok : bool
+        Whether it is no error that there are none.
     warn, report : callable, optional
         Called with what is waited for, and with what goes.
 
@@ -383,7 +387,7 @@ def drop(
         stack.enter_context(journal.lock(connection, beginnings[0] + project.prefix + project.package, warn=warn))
         stack.enter_context(one_session(connection))
         if mark is None:
-            return _clear(connection, branch, beginnings, project.program)
+            return _clear(connection, branch, beginnings, None if missing_ok else project.program)
         found = standing(connection, mark)
         _refuse_needed(connection, found)
         if not keep_objects:
@@ -401,7 +405,7 @@ def _drop_schemas(connection: dj.Connection, found: Standing) -> None:
         server.drop(connection, found.databases, found.mark.database)
 
 
-def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], program: str) -> Dropped:
+def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], program: str | None) -> Dropped:
     """Take away what a making or a drop that was broken off leaves: a schema with nothing in it, rights on none."""
     empty, refused = list[str](), list[str]()
     for prefix in beginnings:
@@ -411,7 +415,7 @@ def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], pr
                 server.drop(connection, here, here[-1])
         empty += here
         refused += server.revoke(connection, prefix)
-    if not empty and not refused:
+    if program is not None and not empty and not refused:
         raise PipelineError(
             f"The branch {branch} has no schemas on this server.",
             "None is marked as its own, or this account may not see them.",
