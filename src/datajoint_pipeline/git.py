@@ -34,7 +34,7 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> subproce
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
-        env=variables(),
+        env=variables() | {"GIT_TERMINAL_PROMPT": "0"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -59,3 +59,41 @@ def uncommitted(folder: Path) -> bool:
         return bool(git(folder, "status", "--porcelain", "--", ".").stdout.strip())
     except OSError:
         return False
+
+
+def current_branch(folder: Path) -> str:
+    """Give the branch that a folder is on; empty where it is on none, or in no repository, or there is no git."""
+    try:
+        return git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
+    except OSError:
+        return ""
+
+
+def main_branches(folder: Path) -> set[str]:
+    """Give what the main branch may be called: ``main``, ``master``, and what the repository's origin says."""
+    names = {"main", "master"}
+    try:
+        head = git(folder, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD").stdout.strip()
+    except OSError:
+        return names
+    return names | {head.removeprefix("origin/")} - {""}
+
+
+def local_branches(folder: Path) -> set[str]:
+    """Give the branches of this clone."""
+    try:
+        found = git(folder, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+    except OSError:
+        return set()
+    return set(found.stdout.split())
+
+
+def origin_branches(folder: Path) -> set[str] | None:
+    """Ask the repository that a clone is of for its branches; None where there is none, or it does not answer soon."""
+    try:
+        found = git(folder, "ls-remote", "--heads", "origin", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if found.returncode:
+        return None
+    return {line.partition("\trefs/heads/")[2] for line in found.stdout.splitlines()}

@@ -39,6 +39,11 @@ VARIANTS = {
     for number, (backend, ci) in enumerate(product(BACKENDS, CI))
 }
 
+#: Those of a lab that named its server have a CI for branches, too.
+SERVERS = {
+    f"server-{ci}": {**VARIANTS[f"postgresql-{ci}"], "database_host": "db.example.org"} for ci in ("github", "gitlab")
+}
+
 NASTY = 'He said "it\'s 100% {{ fine }}" \\ # : - ü 日本'
 
 #: What the description of `nasty` must not do to Markdown.
@@ -55,7 +60,7 @@ _Loader.add_multi_constructor("", lambda loader, suffix, node: loader.construct_
 @pytest.fixture(scope="session")
 def projects(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A rendered project for each of VARIANTS, and `nasty`, whose texts are made to break what they are put into."""
-    answers = VARIANTS | {"nasty": {"description": NASTY, "author": NASTY}}
+    answers = VARIANTS | SERVERS | {"nasty": {"description": NASTY, "author": NASTY}}
     folder = tmp_path_factory.mktemp("projects")
     for name, data in answers.items():
         copier.run_copy(str(template), folder / name, data=data, defaults=True, quiet=True)
@@ -92,7 +97,7 @@ def _texts(project: Path) -> dict[Path, str]:
 # --- Rendering ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*VARIANTS, "nasty"])
+@pytest.mark.parametrize("name", [*VARIANTS, *SERVERS, "nasty"])
 def test_every_structured_file_parses(projects: dict[str, Path], name: str) -> None:
     parsers = {
         ".json": json.loads,
@@ -108,7 +113,7 @@ def test_every_structured_file_parses(projects: dict[str, Path], name: str) -> N
     assert {"datajoint.json", "pyproject.toml", "compose.yaml", "mkdocs.yml", ".pre-commit-config.yaml"} <= seen
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *SERVERS])
 def test_no_jinja_is_left_over(projects: dict[str, Path], name: str) -> None:
     for path, text in _texts(projects[name]).items():
         assert not re.search(r"[{}]", str(path.relative_to(projects[name])))
@@ -116,7 +121,7 @@ def test_no_jinja_is_left_over(projects: dict[str, Path], name: str) -> None:
             assert not re.search(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}", text), path
 
 
-@pytest.mark.parametrize("name", [*VARIANTS, "nasty"])
+@pytest.mark.parametrize("name", [*VARIANTS, *SERVERS, "nasty"])
 def test_a_text_file_ends_with_one_newline(projects: dict[str, Path], name: str) -> None:
     for path, text in _texts(projects[name]).items():
         assert not text or (text.endswith("\n") and not text.endswith("\n\n")), path
@@ -203,9 +208,12 @@ def test_gitlab_pipelines_are_valid_and_refer_to_what_exists(projects: dict[str,
         pipeline = yaml.safe_load(path.read_text())
         keywords = {"workflow", "stages", "default", "variables", "include"}
         jobs = {name: job for name, job in pipeline.items() if name not in keywords and not name.startswith(".")}
-        assert set(jobs) == {"checks", "tests", "server", "template"}
+        own = {"branch-migrate", "branch-drop", "branches-gone"} if path.parent.name in SERVERS else set()
+        assert set(jobs) == {"checks", "tests", "server", "template", *own}
         for job in jobs.values():
+            job = {**pipeline.get(job.get("extends"), {}), **job}
             assert job["stage"] in pipeline["stages"]
+            assert job.get("environment", {}).get("on_stop", "checks") in jobs
             assert set(job.get("needs", [])) <= set(jobs)
 
 
@@ -218,6 +226,26 @@ def test_both_cis_do_the_same(projects: dict[str, Path]) -> None:
         github = facts((projects[f"{backend}-github"] / ".github/workflows/ci.yml").read_text())
         gitlab = facts((projects[f"{backend}-gitlab"] / ".gitlab-ci.yml").read_text())
         assert github == gitlab
+    github = "".join((projects["server-github"] / f".github/workflows/{n}.yml").read_text() for n in ("ci", "branches"))
+    assert facts(github) == facts((projects["server-gitlab"] / ".gitlab-ci.yml").read_text())
+
+
+def test_a_branch_gets_schemas_by_ci_only_where_a_server_was_named(projects: dict[str, Path]) -> None:
+    for name, project in projects.items():
+        given = name in SERVERS
+        assert (project / ".github/workflows/branches.yml").exists() == (name == "server-github")
+        assert (project / "docs/branching.md").exists() == given
+        gitlab = project / ".gitlab-ci.yml"
+        assert ("branch create" in (gitlab.read_text() if gitlab.exists() else "")) == (name == "server-gitlab")
+    workflow = yaml.safe_load((projects["server-github"] / ".github/workflows/branches.yml").read_text())
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert job["if"].startswith("vars.BRANCHES == 'true' && ") and job["timeout-minutes"]
+        assert job["permissions"]["contents"] == "read"
+        if "pull_request.head" in job["if"]:
+            assert "head.repo.full_name == github.repository" in job["if"]
+        # What comes from outside is never part of a script.
+        assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
 
 
 def test_compose_files_are_valid_and_refer_to_what_exists(projects: dict[str, Path]) -> None:

@@ -34,7 +34,7 @@ _SECTIONS = {
         "restore",
     ),
     "Compute": ("worker",),
-    "Work together": ("promote", "access"),
+    "Work together": ("promote", "branch", "access"),
     "Show": ("diagram", "docs"),
 }
 
@@ -46,12 +46,17 @@ class Options:
     pipeline: Pipeline
     output: TextIO
     environment: str | None = None
+    branch: str | None = None
     json: bool = False
     debug: bool = False
 
     def select(self) -> Environment:
         """Choose the environment that was named, or the one that is meant by default."""
-        return self.pipeline.select(self.environment, explicit=self.environment is not None)
+        if self.branch and self.environment is None:
+            self.environment = "branch"
+        if self.branch and self.environment != "branch":
+            raise click.UsageError("--branch names the git branch of --env branch.")
+        return self.pipeline.select(self.environment, explicit=self.environment is not None, branch=self.branch)
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Write the one document of ``--json``."""
@@ -99,7 +104,7 @@ class _Program(Group):
 
 
 def _environments(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    return [name for name in ("local", "dev", "prod") if name.startswith(begun)]
+    return [name for name in ("local", "dev", "branch", "prod") if name.startswith(begun)]
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,17 +113,27 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         *("--env", "environment"),
         metavar="ENV",
-        help="local, dev, prod, or a name in environments.toml.",
+        help="local, dev, branch, prod, or a name in environments.toml.",
         shell_complete=_environments,
     )
+    @click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
     @functools.wraps(function)
-    def command(context: click.Context, /, environment: str | None, as_json: bool, debug: bool, **rest: Any) -> Any:
+    def command(
+        context: click.Context,
+        /,
+        environment: str | None,
+        branch: str | None,
+        as_json: bool,
+        debug: bool,
+        **rest: Any,
+    ) -> Any:
         options = context.find_object(Options)
         assert options is not None
         options.environment = environment or options.environment
+        options.branch = branch or options.branch
         options.json = options.json or as_json
         options.debug = options.debug or debug
         return function(options, **rest)
@@ -135,17 +150,18 @@ def example(text: str) -> dict[str, Any]:
 @click.option(
     *("--env", "environment"),
     metavar="ENV",
-    help="local, dev or prod; may also stand behind the command.",
+    help="local, dev, branch or prod; may also stand behind the command.",
     shell_complete=_environments,
 )
+@click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
-def program(context: click.Context, environment: str | None, as_json: bool, debug: bool) -> None:
+def program(context: click.Context, environment: str | None, branch: str | None, as_json: bool, debug: bool) -> None:
     """Keep the pipeline's database and its code together."""
     options = context.find_object(Options)
     assert options is not None
-    options.environment, options.json, options.debug = environment, as_json, debug
+    options.environment, options.branch, options.json, options.debug = environment, branch, as_json, debug
 
 
 def show_status(

@@ -18,6 +18,7 @@ from .visible import echo, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..commands.branch import Difference
     from ..commands.revise import Revised
     from ..commands.rows import Rows
     from ..diff.questions import Answers, Question
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ..project.doctor import Report
     from ..project.environments import Environment
     from ..project.project import Project
+    from ..promotion.branches import Standing
     from ..promotion.named import Conflict, CopiedRows
     from ..schema.model import Table as Table_
     from ..schema.model import TableName
@@ -441,3 +443,36 @@ def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
         console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
     rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
     console.print("Nothing was changed." if dry_run else f"{rows} put back in {took}.")
+
+
+def branches(found: list[Standing]) -> None:
+    """Print one line a branch that has schemas of its own."""
+    console = _console()
+    if not found:
+        console.print("No branch has schemas on this server.")
+        return
+    table = _table("branch", "git branch", "made by", "made on (UTC)", "schemas", "size", "begin with", "")
+    for one in found:
+        mark = one.mark
+        table.add_row(
+            escape(visible(mark.branch)),
+            {"there": "there", "gone": "[red]gone[/]"}.get(one.git, "not known here"),
+            escape(visible(f"{mark.os_user} as {mark.database_user.partition('@')[0]}")),
+            f"{mark.created_at:%Y-%m-%d}",
+            str(len(one.databases)),
+            f"{one.size / 1024:,.0f} KiB",
+            escape(visible(mark.prefix)),
+            {"making": "not made to its end", "dropping": "not dropped to its end"}.get(mark.status, ""),
+        )
+    console.print(table)
+
+
+def branch_versions(found: Difference) -> None:
+    """Print which version each schema has in dev, in the branch's schemas and in the code, and the new files."""
+    console = _console()
+    table = _table("schema", "dev", "branch", "code")
+    for name, dev, own, code in found.versions:
+        table.add_row(escape(name), dev or "absent", own or "absent", f"[bold]{code}[/]" if dev != code else code)
+    console.print(table)
+    for path in found.new:
+        console.print(f"new file {escape(visible(path))}", soft_wrap=True)

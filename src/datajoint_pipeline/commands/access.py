@@ -92,7 +92,7 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
     Nor is anything said where nobody is named in ``access.toml``, or this account may not see the rights of others.
     """
     root = pipeline.project.root
-    if environment.embedded or not (root / model.FILE).is_file():
+    if environment.embedded or environment.branch or not (root / model.FILE).is_file():
         return ""
     command = f"{pipeline.project.program} --env {environment.name} access"
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .. import server_errors
 from ..embedded import server
 from ..errors import PipelineError
-from ..internals import declaration_checks
-from . import settings, tls
+from ..internals import declaration_checks, stores
+from . import branches, settings, tls
 from .environments import Environment
 from .project import Project
 
@@ -34,7 +34,18 @@ def connect(project: Project, config: Any, environment: Environment) -> dj.Conne
         settings.refuse_placeholders(project, config)
     names = map(environment.database, project.versions)
     declaration_checks.refuse_databases(config["database.backend"], names)
-    return _open(config, project, environment)
+    connection = _open(config, project, environment)
+    if environment.branch:
+        _point_to_branch(config, project, environment, connection)
+    return connection
+
+
+def _point_to_branch(config: Any, project: Project, environment: Environment, connection: dj.Connection) -> None:
+    """Have what is written to stores lie in the branch's own place, which only its mark tells."""
+    mark = branches.mark(connection, project, environment.branch)
+    if mark is not None:
+        branches.refuse_unfinished(mark, project.program)
+        stores.set_sections(config, mark.place)
 
 
 def _point_to_embedded(config: Any, project: Project, environment: Environment) -> None:

@@ -1,8 +1,9 @@
 """The environments of a project: which database a command works on.
 
 ``local`` is the embedded PostgreSQL of the project; ``dev`` and ``prod`` are the server that DataJoint's own
-configuration names. ``environments.toml`` may name more (:mod:`sites`). ``test`` is what the tests and ``check`` work
-in: on the embedded server a database of its own, on a real one schemas of their own.
+configuration names, and so is ``branch``: ``dev`` for one git branch (:mod:`branches`). ``environments.toml`` may name
+more (:mod:`sites`). ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own, on a
+real one schemas of their own.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import PipelineError
 from ..planner.target import DEV, LOCAL, PROD
-from . import settings, sites
+from . import branches, settings, sites
+from .branches import BRANCH
 from .project import Project
 from .sites import Site
 
 #: Environments that a person names; ``test`` is for tests.
-NAMES = (LOCAL, DEV, PROD)
+NAMES = (LOCAL, DEV, BRANCH, PROD)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Environment:
     Parameters
     ----------
     name : str
-        ``local``, ``dev``, ``prod``, ``test``, or one that ``environments.toml`` names.
+        ``local``, ``dev``, ``branch``, ``prod``, ``test``, or one that ``environments.toml`` names.
     prefix : str
         What stands before every schema's name on the server.
     embedded : bool
@@ -41,6 +43,8 @@ class Environment:
         Name on the server of each schema that does not have the prefix and its own name there.
     site : Site, optional
         What ``environments.toml`` says of it.
+    branch : str
+        The git branch; empty but for ``branch``.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Environment:
     catalog: str = ""
     explicit: bool = False
     databases: Mapping[str, str] = field(default_factory=dict, hash=False)
+    branch: str = ""
     site: Site | None = None
 
     @property
@@ -61,13 +66,17 @@ class Environment:
         return self.databases.get(schema, self.prefix + schema)
 
 
-def find(project: Project, name: str | None = None, *, explicit: bool = False) -> Environment:
+def find(
+    project: Project, name: str | None = None, *, explicit: bool = False, branch: str | None = None
+) -> Environment:
     """Give an environment of a project; without a name, the one that is meant by default.
+
+    ``branch`` names the git branch of ``branch``, otherwise ``<PACKAGE>_BRANCH`` or the one that is checked out.
 
     Raises
     ------
     PipelineError
-        If there is no such environment.
+        If there is no such environment, or no such branch.
     """
     asked = name or os.environ.get(project.variable("ENV"))
     name = asked or project.default_environment
@@ -76,6 +85,9 @@ def find(project: Project, name: str | None = None, *, explicit: bool = False) -
             return _make(project, name, "", "pipeline", explicit)
         case "dev":
             return _make(project, name, "dev_", "", explicit)
+        case "branch":
+            found = branches.name_of(project, branch)
+            return _make(project, name, branches.prefix(project, found), "", explicit, found)
         case "prod":
             return _make(project, name, "", "", explicit)
         case "test":
@@ -105,14 +117,14 @@ def others(project: Project, environment: Environment) -> str:
     return f"{environment.name} was meant by default: the lab's database is that of prod, with {variable}=prod set."
 
 
-def _make(project: Project, name: str, before: str, catalog: str, explicit: bool) -> Environment:
+def _make(project: Project, name: str, before: str, catalog: str, explicit: bool, branch: str = "") -> Environment:
     """Make an environment that has some letters before every name; on the embedded server where there is a catalog.
 
     That one is the project's own, so names that schemas have on the lab's server mean nothing there; DataJoint finds no
     tables behind some of them on PostgreSQL.
     """
     databases = {} if catalog else {schema: before + name for schema, name in project.databases.items()}
-    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases)
+    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases, branch)
 
 
 def require_explicit(project: Project, environment: Environment, action: str) -> None:

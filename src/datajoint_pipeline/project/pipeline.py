@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .. import git
 from ..errors import PipelineError
 from ..planner.target import Target, Warn
-from . import environments, importing
+from . import branches, environments, importing
 from .environments import Environment
 from .project import Project, describe, import_package
 
@@ -137,24 +139,29 @@ class Pipeline:
 
     # --- Where -------------------------------------------------------------------------------------------------------
 
-    def select(self, name: str | None = None, *, explicit: bool = False) -> Environment:
+    def select(self, name: str | None = None, *, explicit: bool = False, branch: str | None = None) -> Environment:
         """Choose the environment of this pipeline; without a name, the one chosen before or meant by default.
+
+        ``branch`` names the git branch whose schemas ``branch`` are, otherwise the one that was chosen before,
+        ``<PACKAGE>_BRANCH`` or the one that is checked out.
 
         Raises
         ------
         PipelineError
             If there is no such environment, or the pipeline is already connected to another.
         """
-        if name is None and self._environment is not None:
-            return self._environment
-        environment = environments.find(self.project, name, explicit=explicit)
+        before = self._environment
+        if before is not None and (name is None or (before.branch and not branch and name == before.name)):
+            return before
+        environment = environments.find(self.project, name, explicit=explicit, branch=branch)
         if (
             self._connection is not None
-            and self._environment is not None
-            and self._environment.name != environment.name
+            and before is not None
+            and (before.name, before.prefix) != (environment.name, environment.prefix)
         ):
             raise PipelineError(
-                f"This process works on {self._environment.name} and cannot change to {environment.name}.",
+                f"This process works on {before.branch or before.name} and cannot change to "
+                f"{environment.branch or environment.name}.",
                 "A pipeline has one connection a process, and its table classes are bound to it.",
                 "Start a new process (in a notebook, restart the kernel) with "
                 f"{self.project.variable('ENV')}={environment.name}.",
@@ -202,7 +209,7 @@ class Pipeline:
             database_of=environment.database,
             files=project.files,
             backups=project.backups,
-            program=project.program,
+            program=self._program(environment),
             commit=partial(code_commit, project.root),
             software=partial(software, connection, project.package),
             read_code=self.read_code,
@@ -210,6 +217,14 @@ class Pipeline:
         )
         refuse_changed(connection, target.databases.values())
         return target
+
+    def _program(self, environment: Environment) -> str:
+        """Give what people type before a command; it names the branch where the folder is not on it."""
+        program, branch = self.project.program, environment.branch
+        named = os.environ.get(self.project.variable("BRANCH"), "").strip()
+        if branch and branch != (named or git.current_branch(self.project.root)):
+            return f"{program} --branch {shlex.quote(branch)}"
+        return program
 
     # --- Schemas -----------------------------------------------------------------------------------------------------
 
@@ -296,6 +311,12 @@ class Pipeline:
 
         chosen = self.select(environment, explicit=environment is not None)
         environments.require_explicit(self.project, chosen, "init")
+        if chosen.branch and branches.mark(self.connect(chosen), self.project, chosen.branch) is None:
+            raise PipelineError(
+                f"The branch {chosen.branch} has no schemas yet.",
+                "init makes what is missing in a database that is the branch's.",
+                f"Run {self._program(chosen)} branch create.",
+            )
         with self.declaring() as declare:
             return initialize(self.target(chosen), declare, report)
 

@@ -1,0 +1,283 @@
+"""The commands about a git branch's own schemas: words for people, no logic."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ExitCode, PipelineError, worst
+from .common import Options, common, example, leave, program, show_status, utc
+from .visible import echo, visible
+
+if TYPE_CHECKING:
+    from ..commands.branch import Made
+    from ..project.environments import Environment
+    from ..promotion.branches import Dropped, Standing
+
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@program.group()
+def branch() -> None:
+    """Make, compare and drop schemas of your own for the git branch you are on."""
+
+
+@branch.command("create", **example("my-pipeline branch create --rows 100"))
+@click.option("--rows", type=click.IntRange(0, 1_000_000), default=0, help="Rows of each table to copy from dev.")
+@click.option(
+    "--at",
+    "versions_of",
+    type=click.Choice(["code", "dev"]),
+    default="code",
+    show_default=True,
+    help="Whose versions the tables have; dev with --rows.",
+)
+@click.option("--exist-ok", is_flag=True, help="Where it has its schemas, leave them as they are.")
+@common
+def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
+    """Make the schemas dev_<branch>_… with their Lookup rows; --env branch then works on them.
+
+    With --rows, the tables are those of dev, and migrate then brings them to the code. What rows refer to in stores
+    stays where it is; what the branch writes gets a place of its own.
+    """
+    from ..commands import branch
+    from . import render
+    from .progress import Progress
+
+    environment = _select(options)
+    with Progress("Making") as progress:
+        made = branch.create(
+            options.pipeline,
+            environment,
+            versions_of=versions_of,
+            rows=rows,
+            exist_ok=exist_ok,
+            report=progress.name,
+            warn=progress.aside(render.warning),
+        )
+    _show_made(options, environment, made)
+
+
+@branch.command("list", **example("my-pipeline branch list --gone"))
+@click.option("--gone", is_flag=True, help="Only those whose git branch is gone.")
+@common
+def branch_list(options: Options, gone: bool) -> None:
+    """Show every branch that has schemas: whose they are, how old and large, and whether the git branch is there.
+
+    With --gone, the exit code is 3 where there are some.
+    """
+    from ..commands import branch
+    from . import render
+
+    _refuse_other(options)
+    found = branch.gone(options.pipeline) if gone else branch.listed(options.pipeline)
+    if options.json:
+        options.print_json({"branches": [_document(one) for one in found]})
+    else:
+        render.branches(found)
+    leave(ExitCode.PENDING if gone and found else ExitCode.OK)
+
+
+@branch.command("diff", **example("my-pipeline branch diff --markdown > changes.md"))
+@click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
+@common
+def branch_diff(options: Options, markdown: bool) -> None:
+    """Show what merging the branch would do to dev: versions, operations, cost and losses there; change nothing."""
+    from ..commands import branch, branch_markdown
+    from . import render
+
+    environment = _select(options)
+    found = branch.diff(options.pipeline, environment, warn=render.warning)
+    if options.json:
+        options.print_json(
+            {
+                "branch": found.branch,
+                "schemas": [
+                    {"name": name, "dev": dev, "branch": own, "code": code} for name, dev, own, code in found.versions
+                ],
+                "files": found.new,
+                "groups": [one.as_dict() for one in found.impacts],
+                "refused": [{"what": e.what, "why": e.why, "do": e.do} for _, e in found.refused],
+                "error": found.error and {"what": found.error.what, "why": found.error.why, "do": found.error.do},
+            }
+        )
+    elif markdown:
+        click.echo(visible(branch_markdown.markdown(found)), nl=False)
+    else:
+        render.branch_versions(found)
+        if found.error is None:
+            from ..project import environments
+
+            dev = environments.find(options.pipeline.project, "dev")
+            render.impact(dev, found.impacts, found.refused, short=False)
+    if found.error is not None:
+        if not (markdown or options.json):
+            raise found.error
+        leave(found.error.exit_code)
+    codes = [error.exit_code for _, error in found.refused]
+    leave(ExitCode.ERROR if ExitCode.ERROR in codes else worst(codes))
+
+
+@branch.command("reset", **example("my-pipeline branch reset --yes"))
+@click.option("--rows", type=click.IntRange(0, 1_000_000), default=None, help="Rows of each table; as many as before.")
+@_yes
+@common
+def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
+    """Drop the schemas of the branch and make them anew from dev or the code, as they were made."""
+    from ..commands import branch
+    from . import render
+    from .progress import Progress
+
+    environment = _select(options)
+    _confirm(options, f"Delete every row of the branch {environment.branch} and begin anew?", yes, "branch reset")
+    with Progress("Making") as progress:
+        made = branch.reset(
+            options.pipeline,
+            environment,
+            rows=rows,
+            report=progress.name,
+            warn=progress.aside(render.warning),
+        )
+    _show_made(options, environment, made)
+
+
+@branch.command("drop", **example("my-pipeline branch drop my-feature"))
+@click.argument("name", required=False)
+@click.option("--gone", is_flag=True, help="Every branch whose git branch is gone.")
+@click.option("--keep-objects", is_flag=True, help="Leave what it wrote to the stores.")
+@click.option("--missing-ok", is_flag=True, help="Where it has no schemas, do nothing.")
+@_yes
+@common
+def branch_drop(
+    options: Options, name: str | None, gone: bool, keep_objects: bool, missing_ok: bool, yes: bool
+) -> None:
+    """Drop the schemas of a branch with every row, the rights on them, and what it wrote to the stores.
+
+    Without NAME, those of the branch you are on. Nothing is dropped that `branch create` did not make.
+    """
+    from ..commands import branch
+    from . import render
+    from .progress import Progress
+
+    if gone and name:
+        raise click.UsageError("--gone names the branches itself.")
+    _refuse_other(options)
+    names = [one.mark.branch for one in branch.gone(options.pipeline)] if gone else [_name(options, name)]
+    if names:
+        _confirm(options, f"Delete every row of {', '.join(names)}?", yes, "branch drop")
+    done = []
+    with Progress("Dropping") as progress:
+        for one in names:
+            done.append(
+                branch.drop(
+                    options.pipeline,
+                    one,
+                    keep_objects=keep_objects,
+                    missing_ok=missing_ok,
+                    report=progress.name,
+                    warn=progress.aside(render.warning),
+                )
+            )
+    if options.json:
+        options.print_json({"dropped": [_dropped(one) for one in done]})
+        return
+    for found in done:
+        _show_dropped(found)
+    if not done:
+        echo("No branch is gone that has schemas here.")
+
+
+def _name(options: Options, name: str | None) -> str:
+    from ..project import branches
+
+    return branches.name_of(options.pipeline.project, name or options.branch)
+
+
+def _select(options: Options) -> Environment:
+    """Choose the branch's environment, which these commands are about whatever is meant by default."""
+    _refuse_other(options)
+    options.environment = "branch"
+    return options.select()
+
+
+def _refuse_other(options: Options) -> None:
+    if options.environment not in (None, "branch", "dev"):
+        raise click.UsageError(f"branch is about --env branch and dev, and not {options.environment}.")
+
+
+def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
+    if yes:
+        return
+    if options.json or not sys.stdin.isatty():
+        raise PipelineError(
+            "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Say {command} --yes."
+        )
+    click.confirm(visible(question), abort=True, err=True)
+
+
+def _show_made(options: Options, environment: Environment, made: Made) -> None:
+    more: dict[str, Any] = {
+        "branch": environment.branch,
+        "made": made.anew,
+        "granted": made.granted,
+        "not_granted": list(made.refused),
+    }
+    if options.json:
+        show_status(options, environment, made.statuses, pending_is_fine=True, **more)
+        return
+    if made.granted:
+        echo(f"The roles of dev have their rights in them ({made.granted} statements).")
+    if made.refused:
+        echo("This account may not give the roles of dev their rights; whoever administers the server says:", err=True)
+        for statement in made.refused:
+            echo(f"  {statement};", err=True)
+    name = options.pipeline.project.program
+    if any(one.pending for one in made.statuses):
+        done = f"They are as in dev. Next: {name} --env branch migrate"
+    elif made.anew:
+        done = f"The branch {environment.branch} has its own schemas. Work on them with --env branch."
+    else:
+        done = f"The branch {environment.branch} had its schemas already."
+    show_status(options, environment, made.statuses, done=done, pending_is_fine=True)
+
+
+def _document(found: Standing) -> dict[str, Any]:
+    mark = found.mark
+    return {
+        "branch": mark.branch,
+        "prefix": mark.prefix,
+        "databases": list(found.databases),
+        "state": mark.status,
+        "git": found.git,
+        "database_user": mark.database_user,
+        "os_user": mark.os_user,
+        "host": mark.host,
+        "created_at": utc(mark.created_at),
+        "commit": mark.code_commit,
+        "bytes": found.size,
+        "objects": mark.place,
+    }
+
+
+def _dropped(found: Dropped) -> dict[str, Any]:
+    return {
+        "branch": found.branch,
+        "databases": list(found.databases),
+        "objects": dict(found.objects),
+        "left": list(found.left),
+        "not_revoked": list(found.refused),
+    }
+
+
+def _show_dropped(found: Dropped) -> None:
+    schemas = "1 schema" if len(found.databases) == 1 else f"{len(found.databases)} schemas"
+    objects = "".join(f", {count} object{'s' * (count != 1)} in {name}" for name, count in found.objects.items())
+    echo(f"{found.branch}: {schemas} dropped{objects}.")
+    for database in found.left:
+        echo(f"  {database} was left: its name begins alike, and branch create did not make it.", fg="yellow")
+    if found.refused:
+        echo("This account may not take back the rights on them; whoever administers the server says:", err=True)
+        for statement in found.refused:
+            echo(f"  {statement};", err=True)

@@ -1,0 +1,360 @@
+"""`branch`: schemas of one's own for a git branch, on both servers: made, worked on, compared, dropped without a trace."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, Server, git
+from living import FILL, filled, in_words, lay, ok, rows
+
+BRANCH = "feature/Weigh-More"
+
+#: A schema with a Lookup, a part, a computed table with its job table, and objects in a store.
+LAB = '''
+import datajoint as dj
+from . import life, open_schema
+schema = open_schema("lab")
+
+@schema
+class Unit(dj.Lookup):
+    definition = """
+    unit : varchar(8)
+    """
+    contents = [("g",), ("kg",)]
+
+@schema
+class Trace(dj.Manual):
+    definition = """
+    -> life.Animal
+    ---
+    -> Unit
+    trace : <blob@main>
+    """
+
+    class Sample(dj.Part):
+        definition = """
+        -> master
+        number : int32
+        """
+'''
+
+VERSIONS = (
+    '__version__ = "0.1.0"\n\nSCHEMA_VERSIONS = {\n    "life": "1.0.0",\n    "work": "1.0.0",\n    "lab": "1.0.0",\n}\n'
+)
+
+TRACES = """
+from my_pipeline import lab
+lab.Trace.insert([(1, "g", [1.5]), (2, "kg", [2.5])])
+lab.Trace.Sample.insert([(1, 1), (1, 2), (2, 1)])
+"""
+
+
+def schemas(server: Server) -> set[str]:
+    """The databases of a server that begin with dev_."""
+    if server.backend == "mysql":
+        found = server.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'dev\\_%'")
+    else:
+        found = server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'dev\\_%'")
+    return {name for (name,) in found}
+
+
+def grants(server: Server) -> set[Any]:
+    """Every right that somebody has on something that begins with dev_."""
+    if server.backend == "mysql":
+        return set(
+            server.execute(
+                "SELECT user, host, db, '' FROM mysql.db WHERE db LIKE 'dev%' UNION SELECT user, host, db, table_name "
+                "FROM mysql.tables_priv WHERE db LIKE 'dev%' UNION SELECT user, host, db, table_name "
+                "FROM mysql.columns_priv WHERE db LIKE 'dev%'"
+            )
+        )
+    return set(server.execute("SELECT nspname, nspacl::text FROM pg_namespace WHERE nspname LIKE 'dev\\_%'"))
+
+
+def stored(own: Project) -> set[str]:
+    """Every file and folder of the store."""
+    store = own.folder.parent / "store"
+    return {str(path.relative_to(store)) for path in store.rglob("*")}
+
+
+def traces(server: Server, own: Project) -> tuple[set[str], set[Any], set[str]]:
+    return schemas(server), grants(server), stored(own)
+
+
+def on_branch(own: Project, name: str = BRANCH) -> None:
+    git(own.folder, "switch", "--quiet", "-C", name)
+
+
+def branches(own: Project, *more: str, code: int = 0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ok(own, "branch", "list", "--json", *more, code=code).json["branches"]
+    return found
+
+
+@pytest.fixture
+def lab(server: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
+    """A project in a repository, on a branch, with rows in dev and objects in a store."""
+    own = Project(render(tmp_path / "my_pipeline"))
+    lay(own)
+    own.write(own.module("lab"), LAB)
+    own.write(own.module("version"), VERSIONS)
+    (tmp_path / "store").mkdir()
+    settings = json.loads(own.read("datajoint.json"))
+    main = {"protocol": "file", "location": str(tmp_path / "store")}
+    own.write("datajoint.json", json.dumps({**settings, "stores": {"default": "main", "main": main}}))
+    git(own.folder, "init", "--quiet", "--initial-branch=main")
+    server.drop(*schemas(server))
+    with filled(server, own, FILL + TRACES):
+        ok(own, "revise", "-m", "start")
+        git(own.folder, "add", "--all")
+        git(own.folder, "commit", "--quiet", "--message=Start")
+        on_branch(own)
+        yield own
+    server.drop(*schemas(server))
+
+
+def test_a_branch_is_made_worked_on_and_dropped_without_a_trace(lab: Project, server: Server) -> None:
+    before = traces(server, lab)
+    made = ok(lab, "branch", "create", "--rows", "1")
+    assert "has its own schemas" in made.out
+    own = schemas(server) - before[0]
+    assert len(own) == 3 and all(re.fullmatch(r"dev_weigh_more_[0-9a-f]{8}_(life|work|lab)", name) for name in own)
+    lab.environment["MY_PIPELINE_ENV"] = "branch"
+    # The sample is closed, its objects are read from where they are, and what is new gets a place of its own.
+    program = "[life.Animal.to_dicts(), lab.Unit.to_arrays('unit').tolist(), lab.Trace.to_dicts()]"
+    animals, units, found = rows(lab, program.replace("lab.", "__import__('my_pipeline.lab').lab."))
+    assert len(animals) == 1 and sorted(units) == ["g", "kg"]
+    assert [row["trace"] for row in found] == [[1.5]]
+    done = lab.python(
+        "-c",
+        "from my_pipeline import lab, life\nlife.Animal.insert1((7, 'Cid', 'grey'))\n"
+        "lab.Trace.insert1((7, 'g', [7.5]))\nprint(lab.Trace.to_arrays('trace').tolist())",
+    )
+    assert done.code == 0 and "7.5" in done.out, done.err
+    new = stored(lab) - before[2]
+    (listed,) = branches(lab)
+    assert (
+        listed["objects"].startswith("_branches/")
+        and new
+        and all(path == "_branches" or path.startswith(listed["objects"]) for path in new)
+    )
+    assert (listed["branch"], listed["git"], listed["state"]) == (BRANCH, "there", "ready")
+    assert listed["bytes"] > 0 and set(listed["databases"]) == own
+    refused = ok(lab, "branch", "create", code=1)
+    assert in_words(refused.err) and "has its schemas already" in refused.err
+    # Begun anew, it has another place in the store.
+    ok(lab, "branch", "reset", code=1)
+    assert schemas(server) - before[0] == own
+    ok(lab, "branch", "reset", "--yes")
+    (again,) = branches(lab)
+    assert again["objects"] != listed["objects"] and stored(lab) == before[2]
+    assert len(rows(lab, "life.Animal.to_dicts()")) == 1
+    done = ok(lab, "branch", "drop", "--yes", "--json").json["dropped"][0]
+    assert set(done["databases"]) == own and done["left"] == done["not_revoked"] == []
+    assert traces(server, lab) == before
+    refused = ok(lab, "branch", "drop", "--yes", code=1)
+    assert in_words(refused.err) and "has no schemas" in refused.err
+    assert branches(lab) == []
+
+
+#: A command that is killed before one of the statements that change something; says how many there are.
+KILLED = r"""
+import os, re, sys
+import datajoint as dj
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
+
+left, query = int(sys.argv[1]), dj.Connection.query
+
+def counted(self, sql, *arguments, **more):
+    global left
+    if re.match(r"\s*(CREATE|INSERT|UPDATE|DROP|REVOKE|GRANT|COMMIT|ALTER)", sql, re.I):
+        left -= 1
+        if left < 0:
+            os._exit(9)
+    return query(self, sql, *arguments, **more)
+
+dj.Connection.query = counted
+try:
+    run(pipeline, sys.argv[2:])
+finally:
+    print("statements", int(sys.argv[1]) - left, file=sys.stderr)
+"""
+
+
+def contents(server: Server, databases: set[str]) -> dict[str, Any]:
+    """How many rows each table of some databases has."""
+    listed = ", ".join(f"'{name}'" for name in databases)
+    query = f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({listed})"
+    mark = "`" if server.backend == "mysql" else '"'
+    return {
+        f"{database}.{table}": server.execute(f"SELECT COUNT(*) FROM {mark}{database}{mark}.{mark}{table}{mark}")
+        for database, table in server.execute(query)
+        if not table.startswith("~") or table.startswith("~~")
+    }
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("options", [("--rows", "2"), ()])
+@pytest.mark.parametrize("moment", [0.03, 0.4, 0.95])
+def test_killed_at_any_moment_and_run_again_it_ends_as_undisturbed(
+    lab: Project, server: Server, moment: float, options: tuple[str, ...]
+) -> None:
+    before = traces(server, lab)
+    store = lab.folder.parent / "store"
+    create, drop = ("branch", "create", *options), ("branch", "drop", "--yes")
+    numbers = []
+    for command in (create, drop):
+        if command is drop:
+            (place,) = (one["objects"] for one in branches(lab))
+            (store / place / "_hash").mkdir(parents=True)
+            (store / place / "_hash/object").write_text("x")
+            undisturbed = contents(server, schemas(server) - before[0])
+        done = lab.python("-c", KILLED, "1000000", *command)
+        assert done.code == 0, done.err
+        numbers.append(int(done.err.split()[-1]))
+    assert traces(server, lab) == before and len(undisturbed) >= 7
+    assert lab.python("-c", KILLED, str(int(numbers[0] * moment)), *create).code == 9
+    for one in branches(lab):
+        refused = ok(lab, "--env", "branch", "status", code=6)
+        assert one["state"] == "making" and in_words(refused.err) and "branch create" in refused.err
+    ok(lab, *create)
+    assert contents(server, schemas(server) - before[0]) == undisturbed
+    assert [one["state"] for one in branches(lab)] == ["ready"]
+    assert {s["state"] for s in ok(lab, "--env", "branch", "status", "--json").json["schemas"]} == {"current"}
+    assert lab.python("-c", KILLED, str(int(numbers[1] * moment)), *drop).code == 9
+    for one in branches(lab):
+        if one["state"] == "dropping":
+            refused = ok(lab, "--env", "branch", "status", code=6)
+            assert in_words(refused.err) and "branch drop" in refused.err
+    ok(lab, *drop, code=0 if schemas(server) != before[0] else 1)
+    assert traces(server, lab) == before
+
+
+@pytest.mark.one_server
+def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -> None:
+    ok(lab, "branch", "create")
+    (listed,) = branches(lab)
+    mark, (work,) = "`" if server.backend == "mysql" else '"', [d for d in listed["databases"] if d.endswith("_work")]
+    table, prefix = f"{listed['prefix']}life.{mark}~branch{mark}", listed["prefix"]
+    everything = schemas(server)
+    # A mark is taken for one only where the branch's name leads to the schemas.
+    server.execute("CREATE SCHEMA dev_forged", f"CREATE TABLE dev_forged.{mark}~branch{mark} AS SELECT * FROM {table}")
+    server.execute(f"UPDATE dev_forged.{mark}~branch{mark} SET prefix = 'dev_'")
+    assert [one["databases"] for one in branches(lab)] == [listed["databases"]]
+    # What somebody made beside them is left, and said.
+    server.execute(f"CREATE SCHEMA {prefix}notes", f"CREATE TABLE {prefix}notes.note (id integer)")
+    # What refers to them from outside keeps them.
+    server.execute("CREATE SCHEMA dev_other",
+                   f"CREATE TABLE dev_other.child (animal_id integer, FOREIGN KEY (animal_id) "
+                   f"REFERENCES {prefix}life.animal (animal_id))")  # fmt: skip
+    refused = ok(lab, "branch", "drop", "--yes", code=1)
+    assert in_words(refused.err) and "dev_other.child need" in refused.err
+    assert everything < schemas(server)
+    server.execute("DROP TABLE dev_other.child")
+    # Another branch's mark is respected, whatever the name.
+    server.execute(f"UPDATE {table} SET branch = 'other'")
+    for command in (("drop", "--yes"), ("create",), ("reset", "--yes")):
+        refused = ok(lab, "branch", *command, code=1)
+        assert in_words(refused.err) and "of the branch other" in refused.err, refused.err
+    server.execute(f"UPDATE {table} SET branch = '{BRANCH}'")
+    done = ok(lab, "branch", "drop", "--yes")
+    assert f"{prefix}notes was left" in done.out
+    assert schemas(server) == {"dev_life", "dev_work", "dev_lab", "dev_forged", "dev_other", f"{prefix}notes"}
+    # A name that is taken by what nobody marked is not used.
+    refused = ok(lab, "branch", "create", code=1)
+    assert in_words(refused.err) and f"{prefix}notes already" in refused.err
+    assert work not in schemas(server)
+
+
+def test_a_branch_gets_and_loses_the_rights_of_dev(lab: Project, mysql: Server, server: Server) -> None:
+    lab.write("access.toml", '[people.dan]\nlogin = "branch dan"\nroles.dev = "developer"\n')
+    try:
+        ok(lab, "--env", "dev", "access", "apply")
+        password = lab.read(".secrets/accounts/branch%20dan").strip()
+        before = traces(server, lab)
+        made = ok(lab, "branch", "create", "--json").json
+        assert made["not_granted"] == [] and made["granted"] > 0
+        (listed,) = branches(lab)
+        query = f"INSERT INTO {listed['prefix']}life.animal (animal_id, name) VALUES (5, 'Eve')"
+        server.execute(query, user="branch dan", password=password)
+        assert ok(lab, "--env", "dev", "access", "check").code == 0
+        life = f"{listed['prefix']}life"
+        if server.backend == "mysql":
+            server.execute("CREATE USER IF NOT EXISTS guest", f"GRANT SELECT ON {life}.* TO guest WITH GRANT OPTION",
+                           f"GRANT UPDATE, SELECT (name) ON {life}.animal TO guest WITH GRANT OPTION")  # fmt: skip
+        done = ok(lab, "branch", "drop", "--yes", "--json").json["dropped"][0]
+        assert done["not_revoked"] == [] and traces(server, lab) == before
+        assert ok(lab, "--env", "dev", "access", "check").code == 0
+    finally:
+        lab.write("access.toml", "")
+        ok(lab, "--env", "dev", "access", "apply")
+        if server.backend == "mysql":
+            server.execute("DROP USER IF EXISTS guest")
+
+
+# --- Names, without a server ---------------------------------------------------------------------------------------
+
+NAMES = r"""
+import json, sys
+from my_pipeline import pipeline
+from datajoint_pipeline.project import branches
+print(json.dumps([branches.prefix(pipeline.project, name) for name in json.loads(sys.argv[1])]))
+"""
+
+
+def prefixes(own: Project, *names: str) -> list[str]:
+    done = own.python("-c", NAMES, json.dumps(names))
+    assert done.code == 0, done.err
+    found: list[str] = json.loads(done.out)
+    return found
+
+
+def test_names_fit_and_no_two_branches_share_one(project: Project) -> None:
+    git(project.folder, "init", "--quiet", "--initial-branch=work")
+    names = ["fix", "Fix", "FIX", "fix/", "fix-1", "fix_1", "fix.1", "x" * 250, "x" * 249, "лаб", "実験", "a/b", "a-b",
+             "feature/add-weight-to-recordings", "feature/add-weight-to-recording", "dependabot/uv/numpy-2.0", "1", "_"]  # fmt: skip
+    found = prefixes(project, *names)
+    assert len(set(found)) == len(names)
+    assert all(re.fullmatch(r"dev_([a-z0-9_]*[a-z0-9]_)?[0-9a-f]{8}_", one) and len(one) <= 30 for one in found)
+    assert found[13].startswith("dev_add_weight_to_re_")
+    # A new schema with a longer name does not move those that are there; one that leaves no room for words does.
+    for longest, shortened in ((33, False), (34, True), (50, True)):
+        text = f'SCHEMA_VERSIONS = {{"subject": "1.0.0", "{"s" * longest}": "1.0.0"}}\n'
+        project.write(project.module("version"), f'__version__ = "0.1.0"\n\n{text}')
+        again = prefixes(project, *names)
+        assert (again == found) != shortened and len(set(again)) == len(names)
+        assert all(len(one) + longest <= 63 for one in again)
+    project.write(project.module("version"), f'__version__ = "0"\nSCHEMA_VERSIONS = {{"{"s" * 51}": "1.0.0"}}\n')
+    refused = project.run("--env", "branch", "status")
+    assert refused.code == 1 and in_words(refused.err) and "has 64 bytes" in refused.err
+
+
+def test_a_branch_that_is_none_or_main_is_refused_in_words(project: Project) -> None:
+    said = project.run("--env", "branch", "status")
+    assert said.code == 1 and in_words(said.err) and "There is no git branch here" in said.err, said.err
+    git(project.folder, "init", "--quiet", "--initial-branch=main")
+    git(project.folder, "add", "--all")
+    git(project.folder, "commit", "--quiet", "--message=Start")
+    for command in (("--env", "branch", "status"), ("branch", "create"), ("branch", "drop", "--yes")):
+        said = project.run(*command)
+        assert said.code == 1 and in_words(said.err) and "main is the main branch" in said.err, said.err
+    said = project.run("--env", "branch", "status", MY_PIPELINE_BRANCH="master")
+    assert "master is the main branch" in said.err
+    git(project.folder, "checkout", "--quiet", "--detach")
+    said = project.run("branch", "create")
+    assert in_words(said.err) and "MY_PIPELINE_BRANCH" in said.err
+    # What is named is taken, by a variable or on the command, which then asks the server.
+    for command, variables in (
+        (("--env", "branch", "status"), {"MY_PIPELINE_BRANCH": "fix"}),
+        (("--branch", "fix", "status"), {}),
+        (("branch", "create", "--branch", "fix"), {}),
+    ):
+        said = project.run(*command, DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="a", DJ_PASS="b", **variables)
+        assert said.code == 1 and "Cannot connect" in said.err, said.err
+    assert project.run("--env", "dev", "--branch", "fix", "status").code == 2
+    assert project.run("--env", "prod", "branch", "list").code == 2
