@@ -2,8 +2,8 @@
 
 ``local`` is the embedded PostgreSQL of the project; ``dev`` and ``prod`` are the server that DataJoint's own
 configuration names, and so is ``branch``: ``dev`` for one git branch (:mod:`branches`). ``environments.toml`` may name
-more (:mod:`sites`). ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own, on a
-real one schemas of their own.
+more (:mod:`sites`). ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own, on
+a real one schemas of their own.
 """
 
 from __future__ import annotations
