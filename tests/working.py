@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import granted
 from conftest import Project, Server
+from daemons import Mysqld, Postmaster
 
 SCHEMAS = ("work", "after")
 
@@ -24,20 +31,24 @@ import os, pathlib, signal, time
 import datajoint as dj
 from . import open_schema
 schema = open_schema("work")
-RUNS = pathlib.Path(os.environ["RUNS"]) if "RUNS" in os.environ else None
+RUNS = pathlib.Path(os.environ["RUNS"]) if os.environ.get("RUNS") else None
 
 
 def act(connection, table, item, task):
     """Do what a row says; each beginning is a line in a file."""
+    word, _, value = task.partition(" ")
     before = 0
     if RUNS:
-        before = sum(line.split()[:2] == [table, str(item)] for line in (RUNS.read_text().splitlines() if RUNS.exists() else []))
+        if word in ("kill", "end", "deadlock") and RUNS.exists():
+            before = sum(line.split()[:2] == [table, str(item)] for line in RUNS.read_text().splitlines())
         with RUNS.open("a") as file:
             file.write(f"{table} {item} {os.getpid()}\\n")
-    word, _, value = task.partition(" ")
     match word:
         case "sleep":
             time.sleep(float(value))
+        case "wait":
+            while not RUNS.with_name("go").exists():
+                time.sleep(0.05)
         case "fail":
             raise ValueError(f"item {item} is no good")
         case "memory":
@@ -132,20 +143,6 @@ login = "{0}worker"
 roles.prod = "operator"
 """
 
-#: Rows of ``work.Item``, as JSON on the command line.
-INSERT = "import json, sys; from my_pipeline import work; work.Item.insert(json.loads(sys.argv[1]))"
-
-#: Numbers that say how the queue stands.
-LOOK = """
-import json
-from my_pipeline import after, work
-print(json.dumps({
-    "plain": sorted(work.Plain.to_arrays("item").tolist()), "parts": sorted(work.Parts.to_arrays("item").tolist()),
-    "after": sorted(after.Sum.to_arrays("item").tolist()),
-    "jobs": {t.__name__: t.jobs.to_dicts() for t in (work.Plain, work.Parts, after.Sum)},
-}, default=str))
-"""
-
 
 class Lab:
     """A project on a server with its accounts."""
@@ -187,31 +184,32 @@ class Lab:
 
     def empty(self) -> None:
         """Take every row and job away."""
-        done = self.project.python(
-            "-c",
-            "import datajoint as dj; dj.config['safemode'] = False\nfrom my_pipeline import after, work\n"
-            "for t in (after.Sum, work.Parts, work.Plain, work.Item): t.delete_quick()\n"
-            "for t in (after.Sum, work.Parts, work.Plain): t.jobs.delete_quick()",
-        )
-        assert done.code == 0, done.err
-        self.runs.unlink(missing_ok=True)
-        (self.project.folder / "workers.toml").unlink(missing_ok=True)
+        for place in ("after}.{q}__sum{q}", "work}.{q}__plain{q}", "work}.{q}__parts{q}", "work}.{q}item{q}"):
+            self.sql(f"DELETE FROM {{{place}")
+        for place in ("after}.{q}~~sum{q}", "work}.{q}~~plain{q}", "work}.{q}~~parts{q}"):
+            self.sql(f"DELETE FROM {{{place}")
+        for name in ("runs.txt", "go", "workers.toml"):
+            (self.project.folder / name).unlink(missing_ok=True)
+
+    def go(self) -> None:
+        """Let jobs end that wait for it."""
+        self.project.write("go", "")
 
     def insert(self, *tasks: str, first: int = 1) -> None:
         """Add a row for each task."""
-        rows = [{"item": first + number, "task": task} for number, task in enumerate(tasks)]
-        done = self.project.python("-c", INSERT, json.dumps(rows))
-        assert done.code == 0, done.err
+        rows = ", ".join(f"({first + number}, '{task}')" for number, task in enumerate(tasks))
+        self.sql(f"INSERT INTO {{work}}.{{q}}item{{q}} (item, task) VALUES {rows}")
 
-    def look(self) -> Any:
-        """See how things stand."""
-        done = self.project.python("-c", LOOK)
-        assert done.code == 0, done.err
-        return json.loads(done.out.splitlines()[-1])
+    def items(self, table: str) -> list[int]:
+        """The items of a table that are computed."""
+        schema, name = {"Plain": ("work", "plain"), "Parts": ("work", "parts"), "Sum": ("after", "sum")}[table]
+        return [row[0] for row in self.sql(f"SELECT item FROM {{{schema}}}.{{q}}__{name}{{q}} ORDER BY item")]
 
-    def look_by_sql(self, table: str) -> list[str]:
-        """The states of a table's jobs, also where the code does not fit."""
-        return [row[0] for row in self.sql(f"SELECT status FROM {{work}}.{{q}}~~{table}{{q}}")]
+    def jobs(self, table: str = "Plain") -> dict[int, tuple[str, str]]:
+        """The state and the message of a table's jobs by item."""
+        schema = "after" if table == "Sum" else "work"
+        rows = self.sql(f"SELECT item, status, error_message FROM {{{schema}}}.{{q}}~~{table.lower()}{{q}}")
+        return {item: (status, message) for item, status, message in rows}
 
     def begun(self) -> list[tuple[str, int]]:
         """Which jobs were begun, in order: the table and the item."""
@@ -287,7 +285,7 @@ class Running:
         self._reader.join(10)
         return code
 
-    @property
+    @cached_property
     def answer(self) -> Any:
         """The document that it printed."""
         assert self._process.stdout is not None
@@ -321,3 +319,90 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+@contextmanager
+def own_server(backend: str, folder: Path, render: Callable[..., Path]) -> Iterator[tuple[Server, Mysqld | Postmaster]]:
+    """A server that may be killed and started again."""
+    daemon: Mysqld | Postmaster
+    if backend == "mysql":
+        (folder / "data").mkdir()
+        daemon = Mysqld(folder / "data")
+    else:
+        daemon = Postmaster(Project(render(folder / "server")))
+    daemon.start()
+    who = ("admin", "admin-secret") if backend == "mysql" else ("postgres", "admin-secret")
+    try:
+        yield Server(backend, "127.0.0.1", daemon.port, *who), daemon
+    finally:
+        daemon.stop()
+
+
+@dataclass
+class Storm:
+    """What came of workers that were killed again and again.
+
+    Parameters
+    ----------
+    problems : list of str
+        What was not as it should be.
+    begun : int
+        How often a job was begun.
+    kills : Counter
+        How many workers and how many processes that compute were killed.
+    seconds : float
+        How long it took.
+    """
+
+    problems: list[str]
+    begun: int
+    kills: Counter[str]
+    seconds: float
+
+
+def storm(lab: Lab, daemon: Mysqld | Postmaster, *, workers: int, jobs: int, kills: int, seed: int) -> Storm:
+    """Kill workers at random while they compute, and the server once; whoever is killed is replaced."""
+    random_ = random.Random(seed)
+    lab.empty()
+    tasks = ["fail" if number % (jobs // 5) == 1 else "sleep 0.02" for number in range(jobs)]
+    lab.insert(*tasks)
+    began, killed = time.monotonic(), Counter[str]()
+    options = ("--pause", "1", "--tables", "work.Plain")
+    running = [lab.worker(*options) for _ in range(workers)]
+    until(lab.begun, 300)
+    for number in range(kills):
+        time.sleep(random_.uniform(0.5, 2.5))
+        if number == kills // 2:
+            daemon.kill()
+            time.sleep(1)
+            daemon.start()
+        place = random_.randrange(workers)
+        victim = running[place]
+        if random_.random() < 0.5 and victim.children and alive(victim.children[-1]):
+            os.kill(victim.children[-1], signal.SIGKILL)
+            killed["process"] += 1
+        else:
+            victim.signal(signal.SIGKILL)
+            killed["worker"] += 1
+        for place, worker in enumerate(running):
+            if not worker.running:
+                running[place] = lab.worker(*options)
+    done = jobs - tasks.count("fail")
+    problems = []
+    try:
+        until(lambda: len(lab.items("Plain")) == done and "reserved" not in str(lab.jobs()), 60 + 0.2 * jobs)
+    except AssertionError:
+        problems.append(f"{len(lab.items('Plain'))} of {done} are done")
+    seconds = time.monotonic() - began
+    for worker in running:
+        worker.signal(signal.SIGTERM)
+    for worker in running:
+        if worker.end() not in (128 + signal.SIGTERM, 0):
+            problems.append(f"a worker ended otherwise: {worker.said[-3:]}")
+    states = {item: state for item, (state, _) in lab.jobs().items()}
+    wrong = {item: lab.jobs()[item] for item, state in states.items() if state != "error" or tasks[item - 1] != "fail"}
+    if wrong:
+        problems.append(f"jobs are left: {dict(list(wrong.items())[:5])}")
+    if len(states) - len(wrong) != tasks.count("fail"):
+        problems.append(f"{len(states) - len(wrong)} errors instead of {tasks.count('fail')}")
+    return Storm(problems, len(lab.begun()), killed, seconds)

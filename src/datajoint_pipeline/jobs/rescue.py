@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from ..dialects import advisory_locks
 from ..internals import job_tables
@@ -223,7 +224,13 @@ class Sweeper:
         return done
 
 
-def of_worker(jobs: Sequence[Reserved], name: str, key: Mapping[str, Any]) -> list[Reserved]:
-    """Give those of some jobs that are the one with a key, by what a worker said of it."""
-    wanted = {column: str(value) for column, value in key.items()}
-    return [job for job in jobs if job.name == name and {c: str(v) for c, v in job.key.items()} == wanted]
+def is_it(job: Reserved, name: str, key: Mapping[str, Any]) -> bool:
+    """Tell whether a job is the one with a key, by what its worker said of it as JSON."""
+    if job.name.lower() != name.lower():
+        return False
+    return all(_said(job.key[column]) == str(value) for column, value in key.items() if column in job.key)
+
+
+def _said(value: Any) -> str:
+    """Give a value of a key as JSON has it; MySQL keeps a UUID in bytes."""
+    return str(UUID(bytes=value)) if isinstance(value, bytes) and len(value) == 16 else str(value)

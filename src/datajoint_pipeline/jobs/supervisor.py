@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the lock and at workers that are gone; after which job tables are listed anew.
 _LOOK, _LIST = 2.0, 60.0
 
+#: Seconds between two lines that say how many jobs were done.
+_TELL = 10.0
+
 #: Seconds that a process has to give its jobs back once it is told to.
 _GIVE_BACK = 10.0
 
@@ -110,6 +113,9 @@ class Supervisor:
         self._listed = self._looked = 0.0
         self._outcome = Outcome()
         self._signals: list[int] = []
+        #: What was done and failed of each table since that was last said, and when that was.
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._told_counts = 0.0
         #: When what is computed is to be rolled back, and when the process is to be ended, once it was asked to stop.
         self._roll_back: float | None = None
         self._kill: float | None = None
@@ -162,10 +168,14 @@ class Supervisor:
                 match event:
                     case {"event": "begin", "table": table, "key": key, "cls": name}:
                         current, claimed = _Current(table, key, name, time.monotonic()), True
-                    case {"event": "done"}:
+                    case {"event": "done", "table": table, "done": done, "failed": failed}:
                         current = None
-                        self._outcome.done += event["done"]
-                        self._outcome.errors += event["failed"]
+                        self._outcome.done += done
+                        self._outcome.errors += failed
+                        before = self._counts.get(table, (0, 0))
+                        self._counts[table] = before[0] + done, before[1] + failed
+                    case {"event": "idle"}:
+                        self._tell_counts()
                     case {"event": "end", "failed": failed}:
                         over, self._outcome.failed = True, failed
                     case {"event": "refused"}:
@@ -178,18 +188,17 @@ class Supervisor:
                 if why:
                     self._log("limit", f"{current.table} {current.key}: {why}.", table=current.table, key=current.key)
                     process.kill()
+            if time.monotonic() - self._told_counts > _TELL:
+                self._tell_counts()
             self._act(process)
             self._look_after()
-        if current is None and process.code == 0:
-            self._put_back([], "", "", False)
+        self._tell_counts()
+        if current is not None and self._kill is None:
+            larger = larger or self._needs_more(current, process)
+            self._log("died", f"The process {process.how}.", how=process.how, table=current.table, key=current.key)
+            self._put_back(current, why or process.how, larger, final)
         else:
-            why = why or process.how
-            if current is not None and process.code != 0 and self._kill is None:
-                larger = larger or self._needs_more(current, process)
-                self._log("died", f"The process {process.how}.", how=process.how, table=current.table, key=current.key)
-                self._put_back([current], why, larger, final)
-            else:
-                self._put_back([], "", "", False)
+            self._put_back(None, "", "", False)
         if refused is not None:
             raise refused
         return claimed, over
@@ -239,14 +248,14 @@ class Supervisor:
 
     # --- Jobs and locks ----------------------------------------------------------------------------------------------
 
-    def _put_back(self, blamed: list[_Current], why: str, larger: str, final: bool) -> None:
+    def _put_back(self, blamed: _Current | None, why: str, larger: str, final: bool) -> None:
         """Have the jobs wait again that the worker had reserved; what ended the process is noted with one of them."""
         deadline = time.monotonic() + 300
         while True:
             try:
                 self._list(always=not self._places)
                 for job in rescue.reserved(self._connection, self._places, self._settings.number):
-                    mine = any(rescue.of_worker([job], one.table, one.key) for one in blamed)
+                    mine = blamed is not None and rescue.is_it(job, blamed.table, blamed.key)
                     told = {"reason": why, "larger": larger, "final": final} if mine else {}
                     became = rescue.put_back(self._connection, job, self._workers, **told)  # type: ignore[arg-type]
                     if mine and became == "error":
@@ -336,6 +345,14 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _tell_counts(self) -> None:
+        """Say how many jobs of each table were done since this was last said."""
+        self._told_counts = time.monotonic()
+        counts, self._counts = self._counts, {}
+        for table, (done, failed) in counts.items():
+            if done or failed:
+                self._log("done", f"{table}: {done} done, {failed} failed", table=table, done=done, failed=failed)
+
     def _tell(self, event: dict[str, Any]) -> None:
         """Hand on what the process says, in words."""
         values = {name: value for name, value in event.items() if name != "event"}
@@ -356,14 +373,14 @@ class Supervisor:
                 text = f"{table} {key}: {error}; tried again in the class {name}"
             case {"event": "refreshed", "table": table, "added": added, "removed": removed}:
                 text = f"{table}: {added} new" + (f", {removed} gone" if removed else "")
-            case {"event": "done", "table": table, "done": done, "failed": failed} if done or failed:
-                text = f"{table}: {done} done, {failed} failed"
             case {"event": "skipped", "table": table, "why": why}:
                 text = f"{table} is left out: {why}."
             case {"event": "lost", "error": error}:
                 text = f"Lost its session with the server ({error}), and makes a new one."
             case {"event": "end", "late": [_, *_] as late}:
                 text = f"Leaves {', '.join(late)}: no job of these would end in the time that is left."
+            case {"event": "ready", "tables": count}:
+                text = f"Computes {count} table{'s' if count != 1 else ''}."
             case _:
                 return
         self._log(event["event"], text, **values)
