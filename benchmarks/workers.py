@@ -29,7 +29,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import working
 from conftest import Project
@@ -172,14 +172,15 @@ def measure(lab: Lab, count: int, jobs: int, *, ours: bool) -> tuple[float, tupl
     with workers(lab, count, ours=ours):
         time.sleep(1)
         before = counters(lab)
-        rows = ", ".join(f"({number})" for number in range(1, jobs + 1))
-        tasks = ", ".join(f"({number}, 'sleep 0.01')" for number in range(1, jobs + 1))
-        lab.sql(f"INSERT INTO {{work}}.{{q}}item{{q}} (item, task) VALUES {tasks}")
-        began = time.perf_counter()
-        values = rows.replace(")", ", 'pending', 5)")
-        lab.sql(f"INSERT INTO {{work}}.{{q}}~~plain{{q}} (item, status, priority) VALUES {values}")
-        with lab.server.connect() as connection, connection.cursor() as cursor:
-            mark = "`" if lab.server.backend == "mysql" else '"'
+        mark = "`" if lab.server.backend == "mysql" else '"'
+        tables = [f"{mark}{lab.prefix}work{mark}.{mark}{name}{mark}" for name in ("item", "~~plain")]
+        rows = [", ".join(f"({n}, {rest})" for n in range(1, jobs + 1)) for rest in ("'sleep 0.01'", "'pending', 5")]
+        with closing(lab.server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {tables[0]} (item, task) VALUES {rows[0]}")
+            cursor.execute(f"INSERT INTO {tables[1]} (item, status, priority) VALUES {rows[1]}")
+            began = time.perf_counter()
+            connection.commit()
+        with closing(lab.server.connect()) as connection, connection.cursor() as cursor:
             polls = 0
             while True:
                 cursor.execute(f"SELECT COUNT(*) FROM {mark}{lab.prefix}work{mark}.{mark}__plain{mark}")

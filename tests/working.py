@@ -27,7 +27,7 @@ SCHEMAS = ("work", "after")
 
 MODULES = {
     "work": '''
-import os, pathlib, signal, time
+import contextlib, os, pathlib, signal, time
 import datajoint as dj
 from . import open_schema
 schema = open_schema("work")
@@ -59,11 +59,12 @@ def act(connection, table, item, task):
             raise MemoryError
         case "kill" if before < int(value):
             os.kill(os.getpid(), signal.SIGKILL)
-        case "end" if before < int(value):  # of the session, by somebody else
+        case "end" if before < int(value):  # of the session, as if somebody else ended it
             (mine,) = connection.query(
                 "SELECT CONNECTION_ID()" if connection.adapter.backend == "mysql" else "SELECT pg_backend_pid()"
             ).fetchone()
-            connection.query(f"KILL {mine}" if connection.adapter.backend == "mysql" else f"SELECT pg_terminate_backend({mine})")
+            with contextlib.suppress(Exception):
+                connection.query(f"KILL {mine}" if connection.adapter.backend == "mysql" else f"SELECT pg_terminate_backend({mine})")
         case "deadlock" if before < int(value):
             import pymysql
             raise pymysql.err.OperationalError(1213, "Deadlock found when trying to get lock")

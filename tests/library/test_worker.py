@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import working
 from conftest import Project, Server
+from daemons import open_folder
 from working import Lab, until
 
 PREFIX = "wk_"
@@ -206,3 +208,15 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
     ):
         done = lab.project.run("--env", "prod", "worker", *options)
         assert done.code == 2 and words in done.err, done.err
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize("backend", ["mysql", "postgresql"])
+def test_killed_at_random_every_key_is_there_once(backend: str, tmp_path: Path, render: Callable[..., Path]) -> None:
+    """A sample of ``benchmarks/workers.py storm``, with a server that is killed, too."""
+    if backend == "mysql" and shutil.which("mysqld") is None:
+        pytest.skip("no mysqld on PATH")
+    with open_folder("storm-") as folder, working.own_server(backend, folder, render) as (server, daemon):
+        with working.made(Project(render(tmp_path / "my_pipeline")), server, "wks_") as lab:
+            found = working.storm(lab, daemon, workers=3, jobs=200, kills=6, seed=1)
+    assert not found.problems, found

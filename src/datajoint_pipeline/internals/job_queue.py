@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 #: How many new keys one refresh adds, and how many a statement inserts.
-_MOST, _CHUNK = 50_000, 500
+_MOST, _CHUNK = 50_000, 1000
 
 Key = Mapping[str, Any]
 
@@ -269,11 +269,17 @@ def opening(connection: dj.Connection) -> Iterator[None]:
         del dependencies.load
 
 
-def version_of(connection: dj.Connection) -> str:
-    """Give the version of the code that DataJoint writes into jobs."""
-    from datajoint.jobs import _get_job_version
+def keep_version(connection: dj.Connection) -> str:
+    """Have DataJoint write the version that the code has now into all rows of this process, and give it.
 
-    return str(_get_job_version(connection._config))
+    DataJoint asks git twice for each job, which takes longer than a short job, and names what was checked out meanwhile
+    instead of what runs.
+    """
+    from datajoint import jobs
+
+    version = str(jobs._get_job_version(connection._config))
+    jobs._get_job_version = lambda config=None: version
+    return version
 
 
 def _chunks(keys: Iterable[Key]) -> Iterator[list[dict[str, Any]]]:

@@ -56,13 +56,16 @@ def main(package: str, text: str) -> None:
         try:
             Worker(Pipeline.load(package), Settings.of_text(text), orders, send).run()
         except PipelineError as error:
-            send("refused", what=error.what, why=error.why, do=error.do, code=int(error.exit_code))
+            code, lost = int(error.exit_code), failures.is_lost(error)
+            send("refused", what=error.what, why=error.why, do=error.do, code=code, lost=lost)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
             if found := server_errors.of(error):
                 what, do = found.what, f"{found.do}, then start the worker again."
-            send("refused", what=what, why=f"{server_errors.reason(error)}.", do=do, code=1)
+            send(
+                "refused", what=what, why=f"{server_errors.reason(error)}.", do=do, code=1, lost=failures.is_lost(error)
+            )
 
 
 def _orders() -> IO[str]:
@@ -111,9 +114,9 @@ class Worker:
         PipelineError
             If the code does not fit the database, or the server stays away.
         """
+        self._version = job_queue.keep_version(self._connection)
         queues = self._open()
         self._user = self._connection.get_user()
-        self._version = job_queue.version_of(self._connection)
         self._send("ready", tables=len(queues))
         lost: float | None = None
         while not self._orders.stopping:
@@ -126,14 +129,28 @@ class Worker:
             except Stopped:
                 break
             except Exception as error:
-                if not failures.is_lost(error):
-                    raise
                 lost = lost or time.monotonic()
-                self._reconnect(error, lost)
-                for queue in queues:  # what could not be given back
-                    queue.release(self._settings.number)
+                self._recover(error, queues, lost)
         failed = {queue.name: count for queue in queues if (count := job_tables.failed(queue.table))}
         self._send("end", failed=failed, late=sorted(self._late))
+
+    def _recover(self, error: Exception, queues: list[JobQueue], since: float) -> None:
+        """Go on after a lost session or a deadlock: have a session, and let go of what could not be given back."""
+        while True:
+            if not failures.is_passing(error) or time.monotonic() - since > _PATIENCE:
+                raise error
+            try:
+                if failures.is_lost(error):
+                    self._reconnect(error, since)
+                for queue in queues:
+                    queue.release(self._settings.number)
+            except PipelineError:
+                raise
+            except Exception as again:
+                error = again
+                self._orders.wait(0.2)
+            else:
+                return
 
     def _open(self) -> list[JobQueue]:
         """Import the pipeline, and give the jobs of the tables to compute: by priority, then parents first."""

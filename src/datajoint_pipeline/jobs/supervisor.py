@@ -38,6 +38,9 @@ _GIVE_BACK = 10.0
 #: How often a process may end before it has claimed anything.
 _STARTS = 3
 
+#: Seconds for which a server that went away is waited for.
+_AWAY = 600.0
+
 #: Seconds for which the lock may be gone: as long as another worker waits before it takes the jobs, and some.
 _WITHOUT = 60.0
 
@@ -113,6 +116,9 @@ class Supervisor:
         self._listed = self._looked = 0.0
         self._outcome = Outcome()
         self._signals: list[int] = []
+        #: Whether the pipeline was ever imported; why it was not the last time, and whether for want of a server.
+        self._ready, self._lost = False, False
+        self._refused: PipelineError | None = None
         #: What was done and failed of each table since that was last said, and when that was.
         self._counts: dict[str, tuple[int, int]] = {}
         self._told_counts = 0.0
@@ -131,7 +137,7 @@ class Supervisor:
             If the code does not fit the database, or the lab's code cannot be imported.
         """
         self._take_locks()
-        starts = 0
+        starts, away = 0, 0.0
         with self._listening():
             while True:
                 process = Process(self._pipeline.package, self._pipeline.project.root, self._told())
@@ -143,6 +149,14 @@ class Supervisor:
                     process.close()
                 if over or self._signals:
                     return self._outcome
+                if self._refused is not None:
+                    # A server that goes away while a worker works may come back.
+                    away = away or time.monotonic()
+                    if not self._ready or not self._lost or time.monotonic() - away > _AWAY:
+                        raise self._refused
+                    time.sleep(2.0)
+                    continue
+                away = 0.0
                 starts = 0 if claimed else starts + 1
                 if starts >= _STARTS:
                     raise PipelineError(
@@ -162,7 +176,7 @@ class Supervisor:
         """Watch a process until it ends; tell whether it claimed anything, and whether all is over."""
         current: _Current | None = None
         claimed, over, why, larger, final = False, False, "", "", False
-        refused: PipelineError | None = None
+        self._refused, self._lost = None, False
         while not process.ended:
             for event in process.events(0.2):
                 match event:
@@ -180,7 +194,12 @@ class Supervisor:
                         over, self._outcome.failed = True, failed
                     case {"event": "refused"}:
                         texts = (event["what"], event["why"], event["do"])
-                        refused = PipelineError(*texts, exit_code=ExitCode(event["code"]))
+                        self._refused, self._lost = (
+                            PipelineError(*texts, exit_code=ExitCode(event["code"])),
+                            event["lost"],
+                        )
+                    case {"event": "ready"}:
+                        self._ready = True
                 self._tell(event)
             taken = process.memory()
             if current is not None and not why:
@@ -199,8 +218,6 @@ class Supervisor:
             self._put_back(current, why or process.how, larger, final)
         else:
             self._put_back(None, "", "", False)
-        if refused is not None:
-            raise refused
         return claimed, over
 
     def _over_limit(self, current: _Current, taken: int) -> tuple[str, str, bool]:
