@@ -276,7 +276,7 @@ class Running:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 300) -> int:
         """Wait for its end; the exit code."""
         try:
             code = self._process.wait(seconds)
@@ -304,7 +304,7 @@ def made(project: Project, server: Server, prefix: str) -> Iterator[Lab]:
         lab.forget()
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """Wait for something; what it gives."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -216,7 +216,10 @@ def test_killed_at_random_every_key_is_there_once(backend: str, tmp_path: Path, 
     """A sample of ``benchmarks/workers.py storm``, with a server that is killed, too."""
     if backend == "mysql" and shutil.which("mysqld") is None:
         pytest.skip("no mysqld on PATH")
-    with open_folder("storm-") as folder, working.own_server(backend, folder, render) as (server, daemon):
-        with working.made(Project(render(tmp_path / "my_pipeline")), server, "wks_") as lab:
-            found = working.storm(lab, daemon, workers=3, jobs=200, kills=6, seed=1)
+    with (
+        open_folder("storm-") as folder,
+        working.own_server(backend, folder, render) as (server, daemon),
+        working.made(Project(render(tmp_path / "my_pipeline")), server, "wks_") as lab,
+    ):
+        found = working.storm(lab, daemon, workers=3, jobs=200, kills=6, seed=1)
     assert not found.problems, found
