@@ -50,7 +50,7 @@ def act(connection, table, item, task):
             while not RUNS.with_name("go").exists():
                 time.sleep(0.05)
         case "fail":
-            raise ValueError(f"item {item} is no good")
+            raise ValueError(f"item {item} is no good \\0\\udc80" if value else f"item {item} is no good")
         case "memory":
             kept = bytearray(int(value) << 20)
             kept[::4096] = b"x" * len(kept[::4096])

@@ -55,14 +55,14 @@ def test_workers_share_jobs_and_each_is_done_once(lab: Lab) -> None:
 
 def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     lab.project.write("workers.toml", '[retries]\nwait = "0.3s"\nattempts = 3\n')
-    lab.insert("", "kill 1", "kill 99", "fail", "deadlock 1", "deadlock 99", "end 2", "")
+    lab.insert("", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", "")
     worker = lab.worker("--once")
     assert worker.end() == 1, worker.said
     assert lab.items("Plain") == [1, 2, 5, 7, 8]
     jobs, begun = lab.jobs(), [item for _, item in lab.begun()]
     assert {item: state for item, (state, _) in jobs.items()} == {3: "error", 4: "error", 6: "error"}
     assert "killed 3 times while it ran (out of memory?): killed by signal 9, peak" in jobs[3][1]
-    assert jobs[4][1] == "ValueError: item 4 is no good"
+    assert jobs[4][1] == "ValueError: item 4 is no good \\x00\\udc80"
     assert "Deadlock found" in jobs[6][1] and jobs[6][1].endswith("(attempt 3 of 3)")
     assert {item: begun.count(item) for item in numbers(8)} == {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, 8: 1}
     assert worker.answer["errors"] == 3 and worker.answer["failed"] == {"work.Plain": 3}

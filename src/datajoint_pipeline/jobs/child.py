@@ -290,7 +290,7 @@ class Worker:
         """Have a job that failed tried again, or mark it as failed; give how many failed for good."""
         error, number, retries = outcome.error, self._settings.number, self._workers.retries
         assert error is not None
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = _storable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         try:
             self._look(always=True)  # code that does not fit any more fails in many ways, none of which is the job's
         except PipelineError:
@@ -311,7 +311,7 @@ class Worker:
                 self._send("retry", **said, attempt=attempts, most=retries.attempts, wait=round(wait, 1))
                 return 0
             text = f"{text} (attempt {attempts} of {retries.attempts})"
-        queue.fail(job.key, text, outcome.stack)
+        queue.fail(job.key, text, _storable(outcome.stack))
         self._send("error", **{**said, "error": text})
         return 1
 
@@ -406,6 +406,11 @@ class Worker:
         if needed:
             self._late.add(queue.name)
         return False
+
+
+def _storable(text: str) -> str:
+    """Give a text as both servers take it: PostgreSQL has no zero byte, and neither has halves of characters."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _no_queue(error: Exception) -> bool:

@@ -35,7 +35,7 @@ _TELL = 10.0
 #: Seconds that a process has to give its jobs back once it is told to.
 _GIVE_BACK = 10.0
 
-#: How often a process may end before it has claimed anything.
+#: How often a process may end before it has imported the pipeline.
 _STARTS = 3
 
 #: Seconds for which a server that went away is waited for.
@@ -143,11 +143,11 @@ class Supervisor:
                 process = Process(self._pipeline.package, self._pipeline.project.root, self._told())
                 self._log("start", f"Process {process.pid} computes.", pid=process.pid)
                 try:
-                    claimed, over = self._watch(process)
+                    useful, over = self._watch(process)
                 finally:
                     process.kill()
                     process.close()
-                if over or self._signals:
+                if over or self._signals or self._roll_back is not None:
                     return self._outcome
                 if self._refused is not None:
                     # A server that goes away while a worker works may come back.
@@ -157,10 +157,10 @@ class Supervisor:
                     time.sleep(2.0)
                     continue
                 away = 0.0
-                starts = 0 if claimed else starts + 1
+                starts = 0 if useful else starts + 1
                 if starts >= _STARTS:
                     raise PipelineError(
-                        "The worker's process ends before it computes anything.",
+                        "The worker's process ends before it has imported the pipeline.",
                         f"It {process.how}, {starts} times.",
                         "Import the pipeline's modules by hand to see why.",
                     )
@@ -173,15 +173,15 @@ class Supervisor:
     # --- Watching ----------------------------------------------------------------------------------------------------
 
     def _watch(self, process: Process) -> tuple[bool, bool]:
-        """Watch a process until it ends; tell whether it claimed anything, and whether all is over."""
+        """Watch a process until it ends; tell whether it could import the pipeline, and whether all is over."""
         current: _Current | None = None
-        claimed, over, why, larger, final = False, False, "", "", False
+        useful, over, why, larger, final = False, False, "", "", False
         self._refused, self._lost = None, False
         while not process.ended:
             for event in process.events(0.2):
                 match event:
                     case {"event": "begin", "table": table, "key": key, "cls": name}:
-                        current, claimed = _Current(table, key, name, time.monotonic()), True
+                        current = _Current(table, key, name, time.monotonic())
                     case {"event": "done", "table": table, "done": done, "failed": failed}:
                         current = None
                         self._outcome.done += done
@@ -193,13 +193,10 @@ class Supervisor:
                     case {"event": "end", "failed": failed}:
                         over, self._outcome.failed = True, failed
                     case {"event": "refused"}:
-                        texts = (event["what"], event["why"], event["do"])
-                        self._refused, self._lost = (
-                            PipelineError(*texts, exit_code=ExitCode(event["code"])),
-                            event["lost"],
-                        )
+                        texts, self._lost = (event["what"], event["why"], event["do"]), event["lost"]
+                        self._refused = PipelineError(*texts, exit_code=ExitCode(event["code"]))
                     case {"event": "ready"}:
-                        self._ready = True
+                        self._ready = useful = True
                 self._tell(event)
             taken = process.memory()
             if current is not None and not why:
@@ -218,7 +215,7 @@ class Supervisor:
             self._put_back(current, why or process.how, larger, final)
         else:
             self._put_back(None, "", "", False)
-        return claimed, over
+        return useful, over
 
     def _over_limit(self, current: _Current, taken: int) -> tuple[str, str, bool]:
         """Say which limit of its class a job is over, the class that it is tried in next, and whether there is none."""
