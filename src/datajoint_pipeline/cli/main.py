@@ -12,7 +12,7 @@ import click
 from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, branch, demo, docs, migrations, policy, promotion
+from . import access, accounts, branch, demo, docs, migrations, policy, promotion, worker
 from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
 # Their commands are the program's too.
-assert all((access, accounts, branch, demo, docs, migrations, policy, promotion))
+assert all((access, accounts, branch, demo, docs, migrations, policy, promotion, worker))
 
 
 @program.command(**example("my-pipeline --env local init"))
@@ -190,27 +190,6 @@ def secrets(options: Options, names: tuple[str, ...]) -> None:
         options.print_json({"written": written})
     else:
         echo(f"wrote {', '.join(f'.secrets/{name}' for name in written)}" if written else "Nothing was changed.")
-
-
-@program.command(**example("my-pipeline --env prod worker --once"))
-@click.option("--once", is_flag=True, help="Stop when there is nothing left to do.")
-@click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
-@common
-def worker(options: Options, once: bool, pause: float) -> None:
-    """Compute what is missing, beside other workers."""
-    from ..jobs import worker as workers
-
-    environment = options.select()
-    totals = workers.run(
-        options.pipeline,
-        environment,
-        once=once,
-        pause=pause,
-        report=lambda line: echo(line, err=options.json),
-    )
-    if options.json:
-        options.print_json({"environment": environment.name, **vars(totals)})
-    leave(ExitCode.ERROR if totals.errors or totals.failed else ExitCode.OK)
 
 
 @program.group()
