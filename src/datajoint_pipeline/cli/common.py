@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "local"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker"),
+    *("progress", "errors", "alert", "local"),
 ]
 
 
