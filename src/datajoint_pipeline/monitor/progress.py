@@ -78,6 +78,36 @@ class Reserved:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """A worker that lives.
+
+    Parameters
+    ----------
+    class_name : str
+        Its class in ``workers.toml``.
+    slot : int
+        Its place among the workers of its class, from 0.
+    reserved : tuple of Reserved
+        What it does; nothing while it is idle.
+    """
+
+    class_name: str
+    slot: int
+    reserved: tuple[Reserved, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as ``--json`` has it."""
+        return {
+            "class": self.class_name,
+            "slot": self.slot,
+            "host": self.reserved[0].host if self.reserved else None,
+            "pid": self.reserved[0].pid if self.reserved else None,
+            "tables": [str(one.table) for one in self.reserved],
+            "seconds": max((one.seconds for one in self.reserved), default=None),
+        }
+
+
+@dataclass(frozen=True)
 class TableProgress:
     """How the work on one table stands.
 
@@ -182,7 +212,9 @@ class Progress:
     tables : tuple of TableProgress
         Every Imported and Computed table that is there, parents before children.
     reserved : tuple of Reserved
-        Who has reserved jobs.
+        Who has reserved jobs, workers and others.
+    workers : tuple of Worker
+        The workers that live, idle ones too.
     """
 
     environment: str
@@ -190,6 +222,7 @@ class Progress:
     at: datetime
     tables: tuple[TableProgress, ...] = ()
     reserved: tuple[Reserved, ...] = ()
+    workers: tuple[Worker, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as ``--json`` has it."""
@@ -199,6 +232,7 @@ class Progress:
             "at": self.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "tables": [table.as_dict() for table in self.tables],
             "reserved": [reserved.as_dict() for reserved in self.reserved],
+            "workers": [worker.as_dict() for worker in self.workers],
         }
 
 
