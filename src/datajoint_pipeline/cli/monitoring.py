@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Group as Lines
+from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +16,7 @@ from .console import console as _console
 from .visible import visible
 
 if TYPE_CHECKING:
+    from ..monitor.errors import Failure, Group
     from ..monitor.progress import Progress, TableProgress
 
 _COLOURS = {
@@ -51,7 +53,7 @@ def watch(count: Callable[[], Progress], every: float) -> None:
 def _table(found: Progress, width: int) -> RenderableType:
     title = f"[bold]{found.environment}[/] at {found.at:%Y-%m-%d %H:%M:%S} UTC"
     if not found.tables:
-        return Group(title, "There is no Imported or Computed table yet.")
+        return Lines(title, "There is no Imported or Computed table yet.")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("table", overflow="fold")
     table.add_column("done", justify="right", overflow="fold")
@@ -68,7 +70,7 @@ def _table(found: Progress, width: int) -> RenderableType:
         jobs = "1 job was reserved by a worker that has died; the next worker takes it back"
         more = f"{dead} jobs were reserved by workers that have died; the next worker takes them back"
         remarks.append(f"[yellow]![/] {jobs if dead == 1 else more}.")
-    return Group(title, table, *remarks)
+    return Lines(title, table, *remarks)
 
 
 def _done(one: TableProgress) -> str:
@@ -93,6 +95,42 @@ def _state(one: TableProgress) -> str:
     if one.state is None:
         return "[yellow]unknown[/]"
     return f"[{_COLOURS[one.state.value]}]{one.state.value}[/]"
+
+
+#: Keys of a group that are shown.
+_SHOWN = 50
+
+
+def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ignored: bool) -> None:
+    """Print a paragraph a group; ``whole`` with every key; then what can be run next."""
+    console = _console()
+    if not found:
+        console.print("No job is left out." if ignored else "[green]No job has failed.[/]")
+        return
+    for group in found:
+        newest = group.failures[0]
+        tables = ", ".join(f"{name} ({count:,})" for name, count in group.tables.items())
+        console.print(f"[bold]{group.id}[/]  [red]{len(group.failures):,}[/] of {escape(tables)}")
+        console.print(f"  {escape(': '.join(filter(None, (newest.error, newest.message))))}", soft_wrap=True)
+        if group.where:
+            console.print(f"  in {escape(group.where)}")
+        for failure in group.failures[: _SHOWN if whole else 1]:
+            console.print(f"  {'' if whole else 'last: '}{escape(_failure(failure))}", soft_wrap=True)
+        if whole and len(group.failures) > _SHOWN:
+            console.print(f"  and {len(group.failures) - _SHOWN:,} more; --json has them all")
+        if traceback:
+            console.print(escape("\n".join(f"    {line}" for line in (newest.traceback or "none").splitlines())))
+    first = found[0].id
+    more = " --ignored" if ignored else ""
+    if not traceback:
+        console.print(f"To see why:   {command} errors{more} --group {first} --traceback", soft_wrap=True)
+    console.print(f"To try again: {command} errors{more} --group {first} --retry", soft_wrap=True)
+
+
+def _failure(failure: Failure) -> str:
+    key = ", ".join(f"{name}={value}" for name, value in failure.key.items())
+    at = f"{failure.at:%Y-%m-%d %H:%M:%S} UTC" if failure.at else "at no known time"
+    return f"{failure.table} {key}, {at}, on {failure.host or 'no known host'} by {failure.user or 'nobody known'}"
 
 
 def span(seconds: float) -> str:

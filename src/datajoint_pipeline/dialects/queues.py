@@ -141,6 +141,45 @@ def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
     return " UNION ALL ".join(part.replace("%", "%%") for part in parts)
 
 
+def having(connection: dj.Connection, places: Sequence[tuple[str, str]]) -> str:
+    """Give the query for the position of each job table and how many jobs of a status it has; a parameter for each."""
+    quote = quoter(connection)
+    parts = (
+        f"SELECT {number}, COUNT(*) FROM {quote(*place)} WHERE {quote('status')} = ".replace("%", "%%") + "%s"
+        for number, place in enumerate(places)
+    )
+    return " UNION ALL ".join(parts)
+
+
+def failed(connection: dj.Connection, place: tuple[str, str], names: Sequence[str], condition: str, most: int) -> str:
+    """Give the query for the newest jobs of a status: their key, message, stack, host, user, pid, connection id,
+    version, and when they ended. The status is a parameter, before those of the condition.
+    """
+    quote = quoter(connection)
+    told = ("error_message", "error_stack", "host", "user", "pid", "connection_id", "version", "completed_time")
+    listed = ", ".join(map(quote, (*names, *told)))
+    head = f"SELECT {listed} FROM {quote(*place)} WHERE {quote('status')} = ".replace("%", "%%")
+    return f"{head}%s AND {condition} ORDER BY {quote('completed_time')} DESC LIMIT {most}"
+
+
+def change(connection: dj.Connection, place: tuple[str, str], names: Sequence[str], *, retry: bool) -> str:
+    """Give the statement that has one job tried again at once, or left out from now on; the status that it has and the
+    values of its key are parameters.
+    """
+    quote = quoter(connection)
+    if retry:
+        cleared = [f"{quote(name)} = ''" for name in ("error_message", "host", "user", "version")]
+        cleared += [f"{quote(name)} = NULL" for name in ("error_stack", "reserved_time", "completed_time", "duration")]
+        cleared += [f"{quote(name)} = 0" for name in ("pid", "connection_id")]
+        values = ["'pending'", f"{quote('scheduled_time')} = CURRENT_TIMESTAMP(3)", *cleared]
+    else:
+        values = ["'ignore'"]
+    status = quote("status")
+    head = f"UPDATE {quote(*place)} SET {status} = {', '.join(values)} WHERE "
+    conditions = (f"{quote(name)} = ".replace("%", "%%") + "%s" for name in ("status", *names))
+    return head.replace("%", "%%") + " AND ".join(conditions)
+
+
 def _not_in(connection: dj.Connection, place: tuple[str, str], shared: Sequence[str], more: str = "") -> str:
     quote = quoter(connection)
     same = [f"t.{quote(name)} = k.{quote(name)}" for name in shared]
