@@ -269,6 +269,12 @@ class Running:
         """The events of a name so far."""
         return [event for event in self.events if event.get("event") == name]
 
+    @property
+    def computing(self) -> bool:
+        """Whether its process has imported the pipeline."""
+        last = [event["event"] for event in self.events if event["event"] in ("start", "ready")]
+        return last[-1:] == ["ready"]
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
@@ -365,7 +371,7 @@ def storm(lab: Lab, daemon: Mysqld | Postmaster, *, workers: int, jobs: int, kil
     """Kill workers at random while they compute, and the server once; whoever is killed is replaced."""
     random_ = random.Random(seed)
     lab.empty()
-    tasks = ["fail" if number % (jobs // 5) == 1 else "sleep 0.02" for number in range(jobs)]
+    tasks = ["fail" if number % (jobs // 5) == 1 else "sleep 0.2" for number in range(jobs)]
     lab.insert(*tasks)
     began, killed = time.monotonic(), Counter[str]()
     options = ("--pause", "1", "--tables", "work.Plain")
@@ -377,17 +383,15 @@ def storm(lab: Lab, daemon: Mysqld | Postmaster, *, workers: int, jobs: int, kil
             daemon.kill()
             time.sleep(1)
             daemon.start()
-        place = random_.randrange(workers)
-        victim = running[place]
+        busy = [worker for worker in running if worker.computing] or running
+        victim = random_.choice(busy)
         if random_.random() < 0.5 and victim.children and alive(victim.children[-1]):
             os.kill(victim.children[-1], signal.SIGKILL)
             killed["process"] += 1
         else:
             victim.signal(signal.SIGKILL)
             killed["worker"] += 1
-        for place, worker in enumerate(running):
-            if not worker.running:
-                running[place] = lab.worker(*options)
+        running = [worker if worker.running else lab.worker(*options) for worker in running]
     done = jobs - tasks.count("fail")
     problems = []
     try:
@@ -398,7 +402,8 @@ def storm(lab: Lab, daemon: Mysqld | Postmaster, *, workers: int, jobs: int, kil
     for worker in running:
         worker.signal(signal.SIGTERM)
     for worker in running:
-        if worker.end() not in (128 + signal.SIGTERM, 0):
+        # One that had just been started does not listen yet.
+        if worker.end() not in (128 + signal.SIGTERM, -signal.SIGTERM):
             problems.append(f"a worker ended otherwise: {worker.said[-3:]}")
     states = {item: state for item, (state, _) in lab.jobs().items()}
     wrong = {item: lab.jobs()[item] for item, state in states.items() if state != "error" or tasks[item - 1] != "fail"}

@@ -33,7 +33,7 @@ _SECTIONS = {
         "purge",
         "restore",
     ),
-    "Compute": ("worker",),
+    "Compute": ("worker", "progress", "errors", "alert"),
     "Work together": ("promote", "branch", "access"),
     "Show": ("diagram", "docs"),
 }
