@@ -14,7 +14,7 @@ LIBRARY = ROOT / "src" / "datajoint_pipeline"
 
 #: From the top; the design says what each holds.
 LAYERS = [
-    *("errors", "server_errors", "quoting", "findings", "git", "disk", "syntax"),
+    *("errors", "server_errors", "quoting", "findings", "git", "disk", "syntax", "toml_lines", "toml_mistakes"),
     *("schema", "operations", "diff", "history", "internals"),
     *("dialects", "ddl", "journal", "planner", "executor", "embedded", "project", "access", "jobs", "commands", "cli"),
     *("migration", "testing", "compatibility", "earlier", "readiness", "__init__"),

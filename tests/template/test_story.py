@@ -26,7 +26,7 @@ src/my_pipeline/migrations/README.md src/my_pipeline/session.py src/my_pipeline/
 src/my_pipeline/utils/__init__.py src/my_pipeline/utils/files.py src/my_pipeline/utils/sample/M001_1_ephys.csv
 src/my_pipeline/utils/sample/M001_1_imaging.csv src/my_pipeline/version.py
 tests/test_analysis.py tests/test_ephys.py tests/test_imaging.py tests/test_pipeline.py
-tests/test_session.py tests/test_subject.py
+tests/test_session.py tests/test_subject.py workers.toml
 """.split()  # noqa: SIM905
 
 

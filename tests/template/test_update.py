@@ -65,21 +65,25 @@ def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     assert handed_on <= after.keys()
     for path in {*before, *after, *fresh} - handed_on:
         # The lab's as well, once it is there: a project of before gets one.
-        if OWNED.fullmatch(path) or (path == "access.toml" and path in before):
+        if OWNED.fullmatch(path) or (path in ("access.toml", "workers.toml") and path in before):
             assert after.get(path) == before.get(path), path
         else:
             assert after.get(path) == fresh.get(path), path
 
 
-def test_who_may_do_what_is_the_labs(history: Path, tmp_path: Path) -> None:
-    """A changed template of ``access.toml`` changes nothing in a project that has one."""
+@pytest.mark.parametrize(
+    ("name", "mine"),
+    [("access.toml", '[people.ana]\nroles.prod = "viewer"\n'), ("workers.toml", "[classes.small]\ncpu = 2\n")],
+)
+def test_who_may_do_what_and_who_computes_what_is_the_labs(history: Path, tmp_path: Path, name: str, mine: str) -> None:
+    """A changed template of such a file changes nothing in a project that has one."""
     folder = start(history, tmp_path / "project", EARLIER)
-    mine = '[people.ana]\nroles.prod = "viewer"\n'
-    (folder / "access.toml").write_text(mine, encoding="utf-8")
+    (folder / name).write_text(mine, encoding="utf-8")
+    git(folder, "add", name)
     git(folder, "commit", "--quiet", "--all", "--message=mine")
     assert update(folder).returncode == 0
-    assert (folder / "access.toml").read_text(encoding="utf-8") == mine
-    assert not list(folder.glob("access.toml.*"))
+    assert (folder / name).read_text(encoding="utf-8") == mine
+    assert not list(folder.glob(f"{name}.*"))
 
 
 def test_what_people_did_stays(history: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ and nothing is applied before.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .. import disk
 from ..errors import PipelineError
-from .lines import Lines, tomllib
-from .lines import Path as Place
+from ..toml_lines import Lines, tomllib
+from ..toml_lines import Path as Place
+from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, no_toml, refusal, shown, text_of
 
 #: The lab's file, in the project's folder.
 FILE = "access.toml"
@@ -118,14 +117,6 @@ class Access:
         return {account.login: role for account in self.accounts if (role := account.role(environment))}
 
 
-@dataclass(frozen=True, order=True)
-class Mistake:
-    """Something in the file that is wrong: the line, counted from 1, and a sentence."""
-
-    line: int
-    text: str
-
-
 # --- What the file may have ------------------------------------------------------------------------------------------
 
 
@@ -212,33 +203,19 @@ def read(
     text = _text(path)
     access, mistakes = parse(text, backend=backend, schemas=schemas, tables=tables, stores=stores)
     if mistakes:
-        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise PipelineError(
-            f"{path.name} has {count}; nothing was changed.",
-            "\n".join(f"{path.name}, line {mistake.line}: {mistake.text}" for mistake in mistakes),
-            "Mend them, then run the command again.",
-        )
+        raise refusal(path, mistakes)
     return access
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        return text_of(path)
     except FileNotFoundError:
         raise PipelineError(
             f"There is no {path.name} in {path.parent}.",
             "It says who may do what, and without it there is nothing to compare the server with.",
             "Run uvx copier update, which brings one with examples; docs/access.md says what to do with it.",
         ) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise PipelineError(
-            f"{path.name} has one mistake; nothing was changed.",
-            f"{path.name}, line {line}: it has a byte that is no UTF-8.",
-            "Save the file as UTF-8, then run the command again.",
-        ) from None
-    except OSError as error:
-        raise disk.refusal(error) from None
 
 
 def parse(
@@ -253,7 +230,7 @@ def parse(
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        return Access(), [_no_toml(text, error)]
+        return Access(), [no_toml(text, error)]
     places = Lines(text)
     try:
         found = _File.model_validate(document)
@@ -305,20 +282,6 @@ def _service_names(document: Mapping[str, Any]) -> list[str]:
 # --- Mistakes --------------------------------------------------------------------------------------------------------
 
 
-def _no_toml(text: str, error: Exception) -> Mistake:
-    """Say where a text is no TOML."""
-    message = str(error) or "it is nested too deeply"
-    place = re.search(r"\s*\(at line (\d+), column (\d+)\)|\s*\(at end of document\)", message)
-    reason = message[: place.start()] if place else message
-    if place and place[1]:
-        return Mistake(int(place[1]), f"this is no TOML: {_lower(reason)} (column {place[2]}).")
-    return Mistake(text.rstrip("\n").count("\n") + 1, f"this is no TOML: {_lower(reason)}; the file ends too early.")
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
 def _take_out(document: dict[str, Any], path: tuple[Any, ...], kind: str) -> None:
     """Take what is wrong out of a document: a key that is not known, a role, or else the account or list around it."""
     path = path if kind in ("extra_forbidden", "literal_error") else path[:2]
@@ -329,18 +292,10 @@ def _take_out(document: dict[str, Any], path: tuple[Any, ...], kind: str) -> Non
         inner.pop(path[-1], None)
 
 
-_KINDS = {
-    "string_type": "a text in quotes",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "list_type": "a list in brackets",
-}
-
-
 def _in_words(complaint: Any, places: Lines) -> Mistake:
     """Say in a sentence what pydantic complains of."""
     path, given, kind = complaint["loc"], complaint["input"], complaint["type"]
-    where = _dotted(path)
+    where = dotted(path)
     if kind == "extra_forbidden":
         known = _known(path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
@@ -355,31 +310,13 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
     if kind == "missing":
         line = places.of(path[:-1])
         if path[-1] == "roles":
-            return Mistake(line, f'{_dotted(path[:-1])} has no roles; write for example roles = {{ prod = "viewer" }}.')
-        return Mistake(line, f"{_dotted(path[:-1])} lacks {path[-1]}.")
-    wanted = _KINDS.get(kind)
+            return Mistake(line, f'{dotted(path[:-1])} has no roles; write for example roles = {{ prod = "viewer" }}.')
+        return Mistake(line, f"{dotted(path[:-1])} lacks {path[-1]}.")
+    wanted = KINDS.get(kind)
     return Mistake(
         places.of(path, given),
-        f"{where} has to be {wanted}, not {_shown(given)}." if wanted else f"{where}: {_lower(complaint['msg'])}.",
+        f"{where} has to be {wanted}, not {shown(given)}." if wanted else f"{where}: {lower(complaint['msg'])}.",
     )
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f'"{value}"'
-        case dict():
-            return "a table"
-        case list():
-            return "a list"
-    return str(value)
-
-
-def _dotted(path: tuple[Any, ...]) -> str:
-    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
-    return "".join(words).removeprefix(".")
 
 
 def _known(path: tuple[Any, ...]) -> list[str]:
@@ -471,18 +408,18 @@ def _name_mistakes(
         for number, schema in enumerate(named):
             line = places.of((*path, number), schema)
             if schema not in schemas:
-                yield Mistake(line, f"there is no schema {schema}{_hint(schema, schemas)}.")
+                yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
             elif schema in named[:number]:
-                yield Mistake(line, f"{schema} is named twice in {_dotted(path)}.")
+                yield Mistake(line, f"{schema} is named twice in {dotted(path)}.")
     for number, table in enumerate(access.audited):
         line = places.of(("audit", "tables", number), table)
         schema, dot, name = table.partition(".")
         if not dot or not name:
             yield Mistake(line, f"{table} is no table; write the schema and the class, such as subject.Subject.")
         elif schema not in schemas:
-            yield Mistake(line, f"there is no schema {schema}{_hint(schema, schemas)}.")
+            yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
         elif tables is not None and table not in tables:
-            yield Mistake(line, f"there is no table {table}{_hint(table, tables)}.")
+            yield Mistake(line, f"there is no table {table}{hint(table, tables)}.")
         elif tables is not None and tables[table] != "Manual":
             yield Mistake(line, f"{table} is {tables[table]}; only Manual tables can be audited.")
         elif table in access.audited[:number]:
@@ -492,15 +429,8 @@ def _name_mistakes(
             yield Mistake(
                 places.of(("stores", store, "account"), account),
                 f"the account of the store {store} is {account}, which is neither person nor a service of this file"
-                f"{_hint(account, services)}.",
+                f"{hint(account, services)}.",
             )
         if stores is not None and store not in stores:
             line = places.of(("stores", store))
-            yield Mistake(line, f"datajoint.json has no store {store}{_hint(store, stores)}.")
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    if near:
-        return f"; did you mean {near[0]}"
-    return f"; there are {', '.join(known)}" if 0 < len(known) <= 8 else ""
+            yield Mistake(line, f"datajoint.json has no store {store}{hint(store, stores)}.")
