@@ -62,7 +62,7 @@ def _show(options: Options, found: Sample) -> None:
         table.add_row(*(escape(_text(value)) for value in row.values()))
     screen.print(table)
     name = options.pipeline.project.program
-    echo(f"Next: {name} status shows the versions of the schemas, and docs/getting-started.md how to change a table.")
+    echo(f"Next: {name} status, and docs/getting-started.md, which says how to change a table.")
 
 
 def _text(value: Any) -> str:

@@ -12,14 +12,14 @@ import click
 from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, demo, migrations, policy
+from . import access, accounts, demo, deploy, migrations, policy
 from .common import Options, common, example, leave, program, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
-assert migrations and access and accounts and policy and demo  # their commands are the program's too
+assert migrations and access and accounts and policy and demo and deploy  # their commands are the program's too
 
 
 @program.command(**example("my-pipeline --env local init"))
