@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "demo", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "deploy", "local"),
+    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "worker", "deploy"),
+    *("progress", "errors", "alert", "local"),
 ]
 
 

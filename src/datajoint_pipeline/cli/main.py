@@ -12,14 +12,15 @@ import click
 from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, demo, deploy, migrations, policy
+from . import access, accounts, demo, deploy, migrations, monitor, policy
 from .common import Options, common, example, leave, program, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
-assert migrations and access and accounts and policy and demo and deploy  # their commands are the program's too
+# Their commands are the program's too.
+assert access and accounts and demo and deploy and migrations and monitor and policy
 
 
 @program.command(**example("my-pipeline --env local init"))

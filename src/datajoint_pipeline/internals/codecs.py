@@ -46,6 +46,17 @@ def blob(value: Any) -> bytes:
     return packed
 
 
+def text_of_blob(value: Any) -> str:
+    """Give a text that ``<blob>`` has written; empty where it is none, as anybody may have written it."""
+    from datajoint.blob import unpack
+
+    try:
+        found = unpack(bytes(value)) if value is not None else ""
+    except Exception:
+        return ""
+    return found if isinstance(found, str) else ""
+
+
 def not_a_blob(sql: str, *, mysql: bool) -> str:
     """Give the condition that bytes are not what ``<blob>`` stores."""
     head = f"HEX(LEFT({sql}, 4))" if mysql else f"UPPER(encode(substr({sql}, 1, 4), 'hex'))"

@@ -1,0 +1,80 @@
+"""The commands that show how the work stands: words for people, no logic."""
+
+from __future__ import annotations
+
+import click
+
+from .common import Options, common, example, program
+from .visible import echo
+
+
+@program.command(**example("my-pipeline --env prod progress --watch"))
+@click.option("--watch", is_flag=True, help="Count again and again, until Ctrl-C.")
+@click.option("--every", default=10.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@common
+def progress(options: Options, watch: bool, every: float) -> None:
+    """Show of each table how much is done, who works on it, what failed, and how long the rest may take."""
+    from ..commands import progress as command
+    from . import monitoring
+
+    if watch and options.json:
+        raise click.UsageError("--watch is for a terminal; leave it out with --json.")
+    environment = options.select()
+    if watch:
+        count = command.watcher(options.pipeline, environment)
+        monitoring.watch(count, every)
+        return
+    found = command.read(options.pipeline, environment)
+    if options.json:
+        options.print_json(found.as_dict())
+    else:
+        monitoring.progress(found)
+
+
+@program.command(**example('my-pipeline --env prod errors --table ephys.Recording --key "subject_id=3" --retry'))
+@click.option("--table", metavar="TABLE", help="Only jobs of this table: ephys.Recording.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --table: only jobs with this in their key.")
+@click.option("--group", metavar="ID", help="Only this group, with every key.")
+@click.option("--traceback", is_flag=True, help="Show the traceback of the newest job of each group.")
+@click.option("--ignored", is_flag=True, help="Jobs that somebody had left out, instead of those that failed.")
+@click.option("--retry", is_flag=True, help="Have the jobs that are shown tried again.")
+@click.option("--ignore", is_flag=True, help="Leave them out from now on.")
+@click.option("--all", "every", is_flag=True, help="With --retry or --ignore: all there are.")
+@common
+def errors(
+    options: Options,
+    table: str | None,
+    key: tuple[str, ...],
+    group: str | None,
+    traceback: bool,
+    ignored: bool,
+    retry: bool,
+    ignore: bool,
+    every: bool,
+) -> None:
+    """Show the jobs that failed, those with one cause together; have them tried again, or left out."""
+    from ..commands import errors as command
+    from . import monitoring
+
+    if key and table is None:
+        raise click.UsageError("--key goes with --table.")
+    if (retry and ignore) or (ignore and ignored):
+        raise click.UsageError("Say --retry, or --ignore for jobs that failed.")
+    chosen = bool(table or group)
+    if (retry or ignore) and chosen == every:
+        raise click.UsageError("Say which jobs: --group, --table, --table with --key, or --all.")
+    environment = options.select()
+    found = command.read(options.pipeline, environment, table=table, key=key, group=group, ignored=ignored)
+    changed = None
+    if retry or ignore:
+        changed = command.change(options.pipeline, environment, found, "retry" if retry else "ignore")
+    if options.json:
+        document = {"environment": environment.name, "groups": [one.as_dict() for one in found]}
+        options.print_json(document if changed is None else {**document, "changed": changed})
+        return
+    command_line = f"{options.pipeline.project.program} --env {environment.name}"
+    if changed is None:
+        monitoring.errors(found, command_line, whole=bool(group), traceback=traceback, ignored=ignored)
+        return
+    jobs = "1 job is" if changed == 1 else f"{changed:,} jobs are"
+    echo(f"{jobs} to be tried again." if retry else f"{jobs} left out: {command_line} errors --ignored shows them.")

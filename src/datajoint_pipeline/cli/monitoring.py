@@ -1,0 +1,145 @@
+"""How the work stands, as tables for a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from .console import console as _console
+from .visible import visible
+
+if TYPE_CHECKING:
+    from ..monitor.errors import Failure, Group
+    from ..monitor.progress import Progress, TableProgress
+
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "nobody works on it": "yellow",
+    "only errors left": "red",
+    "waiting for upstream": "dim",
+}
+
+#: The least width of a terminal, in characters, that a column is shown on.
+_WIDTHS = {"running": 60, "failed": 0, "waiting": 90, "rate": 100, "time left": 76}
+
+
+def progress(found: Progress) -> None:
+    """Print one line a table, parents before children."""
+    console = _console()
+    console.print(_table(found, console.width))
+
+
+def watch(count: Callable[[], Progress], every: float) -> None:
+    """Show it again and again, until Ctrl-C; what is no terminal gets it one below the other."""
+    console = _console()
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            shown = _table(count(), console.width)
+            if console.is_terminal:
+                live.update(shown, refresh=True)
+            else:
+                console.print(shown)
+            time.sleep(every)
+
+
+def _table(found: Progress, width: int) -> RenderableType:
+    title = f"[bold]{found.environment}[/] at {found.at:%Y-%m-%d %H:%M:%S} UTC"
+    if not found.tables:
+        return Lines(title, "There is no Imported or Computed table yet.")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("table", overflow="fold")
+    table.add_column("done", justify="right", overflow="fold")
+    shown = [name for name, least in _WIDTHS.items() if width >= least]
+    for name in shown:
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("state", overflow="fold")
+    for one in found.tables:
+        cells = _cells(one)
+        table.add_row(escape(str(one.table)), _done(one), *(cells[name] for name in shown), _state(one))
+    remarks = [f"[yellow]![/] {escape(visible(f'{one.table}: {one.problem}'))}" for one in found.tables if one.problem]
+    dead = sum(one.dead for one in found.tables)
+    if dead:
+        jobs = "1 job was reserved by a worker that has died; the next worker takes it back"
+        more = f"{dead} jobs were reserved by workers that have died; the next worker takes them back"
+        remarks.append(f"[yellow]![/] {jobs if dead == 1 else more}.")
+    return Lines(title, table, *remarks)
+
+
+def _done(one: TableProgress) -> str:
+    if one.total is None or one.done is None:
+        return "?"
+    percent = f"{100 * one.done // one.total:3}%" if one.total else "   -"
+    return f"{one.done:,}/{one.total:,} {percent}"
+
+
+def _cells(one: TableProgress) -> dict[str, str]:
+    running = str(one.alive or "") + (f" {one.unknown}?" if one.unknown else "") + (f" {one.dead}†" if one.dead else "")
+    return {
+        "running": running.strip(),
+        "failed": f"[red]{one.failed:,}[/]" if one.failed else "",
+        "waiting": f"{one.waiting:,}" if one.waiting else "",
+        "rate": f"{one.rate:,.0f}/h" if one.rate else "",
+        "time left": f"{span(one.left[0])} to {span(one.left[1])}" if one.left else "",
+    }
+
+
+def _state(one: TableProgress) -> str:
+    if one.state is None:
+        return "[yellow]unknown[/]"
+    return f"[{_COLOURS[one.state.value]}]{one.state.value}[/]"
+
+
+#: Keys of a group that are shown.
+_SHOWN = 50
+
+
+def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ignored: bool) -> None:
+    """Print a paragraph a group; ``whole`` with every key; then what can be run next."""
+    console = _console()
+    if not found:
+        console.print("No job is left out." if ignored else "[green]No job has failed.[/]")
+        return
+    for group in found:
+        newest = group.failures[0]
+        tables = ", ".join(f"{name} ({count:,})" for name, count in group.tables.items())
+        console.print(f"[bold]{group.id}[/]  [red]{len(group.failures):,}[/] of {escape(tables)}")
+        console.print(f"  {escape(': '.join(filter(None, (newest.error, newest.message))))}", soft_wrap=True)
+        if group.where:
+            console.print(f"  in {escape(group.where)}")
+        for failure in group.failures[: _SHOWN if whole else 1]:
+            console.print(f"  {'' if whole else 'last: '}{escape(_failure(failure))}", soft_wrap=True)
+        if whole and len(group.failures) > _SHOWN:
+            console.print(f"  and {len(group.failures) - _SHOWN:,} more; --json has them all")
+        if traceback:
+            console.print(escape("\n".join(f"    {line}" for line in (newest.traceback or "none").splitlines())))
+    first = found[0].id
+    more = " --ignored" if ignored else ""
+    if not traceback:
+        console.print(f"To see why:   {command} errors{more} --group {first} --traceback", soft_wrap=True)
+    console.print(f"To try again: {command} errors{more} --group {first} --retry", soft_wrap=True)
+
+
+def _failure(failure: Failure) -> str:
+    key = ", ".join(f"{name}={value}" for name, value in failure.key.items())
+    at = f"{failure.at:%Y-%m-%d %H:%M:%S} UTC" if failure.at else "at no known time"
+    return f"{failure.table} {key}, {at}, on {failure.host or 'no known host'} by {failure.user or 'nobody known'}"
+
+
+def span(seconds: float) -> str:
+    """Give a time in the two units that a person would say: ``3 h 20 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{rest} s"

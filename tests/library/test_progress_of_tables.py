@@ -1,0 +1,119 @@
+"""``progress`` counts what DataJoint would count, as any account that may read, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import granted
+import pytest
+import working
+from conftest import Project, Server
+
+PREFIX = "mo_"
+
+
+@pytest.fixture(scope="module", params=["mysql", "postgresql"])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(server: Server, tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
+    """A pipeline at work: one subject fails, one key is left out, one is being computed by nobody knows whom."""
+    own = Project(render(tmp_path_factory.mktemp("lab") / "my_pipeline"))
+    working.lay(own, server, PREFIX)
+    names = [f"{PREFIX}{name}" for name in working.SCHEMAS]
+    server.drop(*names)
+    done = own.run("--env", "prod", "init")
+    assert done.code == 0, done.err
+    working.work(own, "Scan:subject_id < 4", "Cells:4", "Restricted:2", "PerSubject:1", "Pair:5", "PerCell:3")
+    yield own
+    server.drop(*names)
+
+
+def tables(project: Project, *arguments: str, **who: str) -> dict[str, Any]:
+    done = project.run("--env", "prod", "progress", "--json", *arguments, **who)
+    assert done.code == 0, done.err
+    return {table["table"]: table for table in done.json["tables"]}
+
+
+def test_keys_are_those_that_datajoint_has(lab: Project) -> None:
+    done = lab.python("-c", working.BRUTE)
+    assert done.code == 0, done.err
+    expected = json.loads(done.out.splitlines()[-1])
+    found = tables(lab)
+    assert {name: [table["total"], table["done"]] for name, table in found.items()} == expected
+    assert {name for name in found if found[name]["own_source"]} == {"work.Restricted", "work.PerSubject", "work.Pair"}
+    order = list(found)
+    assert order.index("work.Scan") < order.index("work.Cells") < order.index("work.Chosen")
+
+
+def test_each_table_has_the_state_that_a_person_would_give_it(lab: Project, server: Server) -> None:
+    queue = granted.quoted(server, f"{PREFIX}work", "~~scan")
+    table = tables(lab)["work.Scan"]
+    assert (table["failed"], table["pending"], table["state"]) == (2, 4, "nobody works on it")
+    assert table["typical"] >= 0 and table["rate"] > 0 and table["left"] is None
+    server.execute(f"UPDATE {queue} SET status = 'ignore' WHERE status = 'pending'")
+    try:
+        found = tables(lab)
+        assert (found["work.Scan"]["ignored"], found["work.Scan"]["state"]) == (4, "only errors left")
+        assert found["work.Cells"]["waiting"] == 2  # the two that failed; who is ignored never comes
+        assert found["work.Chosen"]["total"] == 0 and found["work.Chosen"]["state"] == "done"  # a person has to choose
+        server.execute(
+            f"UPDATE {queue} SET status = 'reserved', host = 'far', reserved_time = created_time WHERE status = 'ignore'"
+        )
+        found = tables(lab)
+        assert (found["work.Scan"]["unknown"], found["work.Scan"]["state"]) == (4, "running")
+        assert found["work.Scan"]["left"][0] <= found["work.Scan"]["left"][1]
+    finally:
+        server.execute(f"UPDATE {queue} SET status = 'pending' WHERE status IN ('ignore', 'reserved')")
+
+
+def test_nothing_is_declared_and_what_cannot_be_counted_is_said(lab: Project, server: Server) -> None:
+    view = "table_name FROM information_schema.tables WHERE table_schema"
+    query = f"SELECT {view} LIKE '{PREFIX}%' ORDER BY 1"
+    server.execute(f"DROP TABLE {granted.quoted(server, f'{PREFIX}work', '~~every')}")
+    before = server.execute(query)
+    text = lab.read(lab.module("work"))
+    lab.replace(lab.module("work"), "\"method LIKE 'f%'\"", '"no_such_column = 1"')
+    try:
+        found = tables(lab)
+    finally:
+        lab.write(lab.module("work"), text)
+    assert server.execute(query) == before
+    assert found["work.Restricted"]["state"] is None and "no_such_column" in found["work.Restricted"]["problem"]
+    assert found["work.Every"]["pending"] == 36 and found["work.Scan"]["problem"] == ""
+
+
+def test_a_person_reads_one_line_a_table(lab: Project) -> None:
+    done = lab.run("--env", "prod", "progress", NO_COLOR="1", COLUMNS="60")
+    assert done.code == 0, done.err
+    (line,) = (line for line in done.out.splitlines() if line.startswith("work.Scan"))
+    assert line.split() == ["work.Scan", "6/12", "50%", "2", *line.split()[4:5], "nobody", "works", "on", "it"]
+    refused = lab.run("--env", "prod", "progress", "--watch", "--json")
+    assert refused.code == 2
+
+
+def test_a_viewer_sees_the_same(server: Server, tmp_path: Path, render: Callable[..., Path]) -> None:
+    own = Project(render(tmp_path / "my_pipeline"))
+    granted.lay(own, server, "pv_")
+    granted.forget(server, "pv_")
+    try:
+        for command in (("init",), ("access", "apply")):
+            assert own.run("--env", "prod", *command).code == 0
+        granted.prepare(own, ["operator"])
+        found = tables(own)
+        who = granted.account(own, "viewer")
+        assert tables(own, **who) == found
+        own.replace(
+            own.module("analysis"), "def make(", "key_source = ephys.Recording & \"note = ''\"\n\n    def make("
+        )
+        own_source = tables(own, **who)
+        assert own_source["analysis.Result"]["own_source"] and own_source["analysis.Result"]["problem"] == ""
+        assert own_source["analysis.Result"]["total"] == found["analysis.Result"]["total"] > 0
+    finally:
+        granted.forget(server, "pv_")
