@@ -105,7 +105,7 @@ def cluster(folder: Path, processors: int = 2, memory: int = 8000) -> Iterator[C
 
 
 def _start(stack: ExitStack, folder: Path, *command: str) -> None:
-    log = stack.enter_context(open(folder / f"{command[0]}.out", "w"))
+    log = stack.enter_context((folder / f"{command[0]}.out").open("w"))
     variables = {**os.environ, "PATH": _PATH, "SLURM_CONF": str(folder / "slurm.conf")}
     process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables)
 

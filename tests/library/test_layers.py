@@ -17,7 +17,7 @@ LAYERS = [
     *("errors", "server_errors", "quoting", "findings", "git", "disk", "syntax", "toml_lines", "toml_mistakes"),
     *("schema", "operations", "diff", "history", "internals"),
     *("dialects", "ddl", "journal", "planner", "executor", "embedded"),
-    *("project", "access", "jobs", "monitor", "commands", "cli"),
+    *("project", "access", "diagram", "jobs", "monitor", "commands", "cli"),
     *("migration", "testing", "compatibility", "earlier", "readiness", "__init__"),
 ]
 
