@@ -80,7 +80,9 @@ class Cluster:
             time.sleep(0.5)
 
     def logs(self) -> str:
-        return "".join((self.folder / f"{name}.log").read_text(errors="replace")[-2000:] for name in ("slurmctld", "slurmd"))
+        return "".join(
+            (self.folder / f"{name}.log").read_text(errors="replace")[-2000:] for name in ("slurmctld", "slurmd")
+        )
 
 
 @contextmanager

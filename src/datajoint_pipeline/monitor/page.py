@@ -1,0 +1,287 @@
+"""The page: how a pipeline stands, as one file that asks nothing of anybody, neither a server nor a network.
+
+Whatever it shows was written by others, messages of errors among it: it is escaped, and the page runs no script but the
+picture's own, by its digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ..diagram import Dress, Graph, Node, draw
+from ..diagram.graph import SCHEMA, of_schemas, of_tables
+from ..schema.model import Table, TableName
+from . import head
+from .errors import Failure, Group
+from .head import Code, Line, Mark, Store
+from .overview import Overview
+from .progress import State, TableProgress
+
+#: Bytes that a page has at most.
+LARGEST = 300_000
+
+#: With more tables than this, the picture is one of the schemas.
+_DRAWN = 60
+
+#: Causes, keys of each, and changes of schemas that are shown.
+_CAUSES, _KEYS, _RUNS = 20, 10, 20
+
+#: Characters of a traceback, and tables that are done, as far as there is room for them.
+_ROOM = ((8000, 500), (3000, 100), (1000, 0), (300, 0))
+
+#: Class of each state, for the style sheet and the picture.
+_STATES = {
+    State.DONE: "done",
+    State.RUNNING: "running",
+    State.NOBODY: "nobody",
+    State.ERRORS: "failed",
+    State.WAITING: "waiting",
+    None: "unknown",
+}
+
+#: From the mildest to the worst, for a schema that has tables of several.
+_ORDER = ("done", "waiting", "running", "unknown", "nobody", "failed")
+
+#: What the picture shows of a state, beside the shape and colour of the tier.
+_PICTURE = "".join(
+    f".djd .{name}>rect,.djd .{name}>ellipse{{stroke:var(--{name});stroke-width:{width}}}"
+    for name, width in (("done", 1.5), ("running", 3), ("nobody", 3), ("failed", 4), ("waiting", 1.5), ("unknown", 3))
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page says beside how far the tables are.
+
+    Parameters
+    ----------
+    title : str
+        The project's name.
+    program : str
+        What people type to run a command.
+    file : str
+        Where the page is written, as the command names it.
+    code : Code
+        The code that looks.
+    server : str
+        The server, in words.
+    rights : str
+        What ``access apply`` has to do; empty for nothing.
+    stores : tuple of Store
+        The object stores.
+    alert : str
+        The last alert; empty for none.
+    """
+
+    title: str
+    program: str
+    file: str
+    code: Code
+    server: str
+    rights: str = ""
+    stores: tuple[Store, ...] = ()
+    alert: str = ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A table, as a row of the page shows it."""
+
+    table: TableProgress
+    state: str
+    groups: tuple[Group, ...]
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """Give the parts of the bar, in percent of all keys."""
+        one = self.table
+        counts = (("done", one.done), ("running", one.running), ("failed", one.failed), ("ignored", one.ignored))
+        return [(name, 100 * count / one.total) for name, count in counts if one.total and count]
+
+
+def render(overview: Overview, groups: Sequence[Group], tables: Mapping[TableName, Table], facts: Facts) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    overview : Overview
+        Progress, versions, what was done to schemas.
+    groups : sequence of Group
+        The failed jobs by their causes, the largest first.
+    tables : mapping
+        Every table of the database, for the picture.
+    facts : Facts
+        What else it says.
+
+    Returns
+    -------
+    str
+        An HTML document of at most :data:`LARGEST` bytes, as far as the picture leaves room.
+    """
+    rows = [_Row(one, _state(one), _of_table(groups, one.table)) for one in overview.progress.tables]
+    picture = _picture(tables, overview, rows)
+    values: dict[str, Any] = {
+        "overview": overview,
+        "facts": facts,
+        "lines": _lines(overview, groups, facts),
+        "rows": rows,
+        "schemas": [(schema, head.of_schema(schema.state)) for schema in overview.schemas],
+        "runs": overview.runs[:_RUNS],
+        "more_runs": len(overview.runs) - _RUNS,
+        "groups": groups[:_CAUSES],
+        "more_groups": len(groups) - _CAUSES,
+        "keys": _KEYS,
+        "picture": Markup(picture),
+        "script": _digest(picture),
+        "command": f"{facts.program} --env {overview.progress.environment}",
+    }
+    template = _environment().get_template("page.html.jinja")
+    for traceback, done in _ROOM:
+        text = template.render(**values, traceback=traceback, most_done=done)
+        if len(text.encode()) <= LARGEST:
+            break
+    return text
+
+
+def _lines(overview: Overview, groups: Sequence[Group], facts: Facts) -> list[Line]:
+    return [
+        head.code(overview, facts.code),
+        head.database(overview, facts.server, facts.rights),
+        head.store(facts.stores),
+        head.compute(overview),
+        head.monitoring(overview, groups, facts.alert),
+    ]
+
+
+def _of_table(groups: Sequence[Group], name: TableName) -> tuple[Group, ...]:
+    """Give the causes for which jobs of a table failed, as far as the page shows them."""
+    return tuple(group for group in groups[:_CAUSES] if str(name) in group.tables)
+
+
+def _state(one: TableProgress) -> str:
+    """Give the class of a table; where some keys failed, whatever the others do, a person is to see it."""
+    return "failed" if one.failed else _STATES[one.state]
+
+
+# --- The picture -----------------------------------------------------------------------------------------------------
+
+
+def _picture(tables: Mapping[TableName, Table], overview: Overview, rows: Sequence[_Row]) -> str:
+    """Draw the tables, or the schemas where there are many; nothing where there is no table."""
+    if not tables:
+        return ""
+    if len(tables) <= _DRAWN:
+        by_name = {row.table.table: row for row in rows}
+        return draw(
+            of_tables(tables, title="Tables and how far they are"),
+            href=lambda node: _address(by_name.get(node.name)),
+            dress=lambda node: _dress(by_name.get(node.name)),
+            css=_PICTURE,
+            wide=1000,
+        )
+    graph = of_schemas(tables, [schema.name for schema in overview.schemas], title="Schemas and how far they are")
+    return _of_schemas(graph, rows)
+
+
+def _of_schemas(graph: Graph, rows: Sequence[_Row]) -> str:
+    by_schema: dict[str, list[_Row]] = {}
+    for row in rows:
+        by_schema.setdefault(row.table.table.schema, []).append(row)
+
+    def worst(node: Node) -> _Row | None:
+        those = by_schema.get(node.name.schema, []) if node.tier == SCHEMA else []
+        return max(those, key=lambda row: _ORDER.index(row.state), default=None)
+
+    def dress(node: Node) -> Dress | None:
+        row = worst(node)
+        return Dress(row.state, hint=f"{node.label}: {row.table.table}, {_words(row)}") if row else None
+
+    return draw(graph, href=lambda node: _address(worst(node)), dress=dress, css=_PICTURE, wide=1000)
+
+
+def _address(row: _Row | None) -> str | None:
+    """Give where a click leads: to the cause where something failed, otherwise to the table's row."""
+    if row is None:
+        return None
+    return f"#why-{row.groups[0].id}" if row.groups else f"#t-{row.table.table}"
+
+
+def _dress(row: _Row | None) -> Dress | None:
+    if row is None:
+        return None
+    one = row.table
+    note = "" if one.total is None else f"{one.done:,} / {one.total:,}"
+    return Dress(row.state, note=note, hint=f"{one.table}: {_words(row)}")
+
+
+def _words(row: _Row) -> str:
+    state = row.table.state.value if row.table.state else "not known"
+    return (
+        f"{row.table.failed:,} failed, {state}" if row.table.failed and row.table.state is not State.ERRORS else state
+    )
+
+
+def _digest(picture: str) -> str:
+    """Give the digest by which a browser knows the picture's own script; nothing where there is none."""
+    found = re.search(r"<script>(.*?)</script>", picture, re.DOTALL)
+    if found is None:
+        return ""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
+
+
+# --- Words -----------------------------------------------------------------------------------------------------------
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("datajoint_pipeline.monitor"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"span": span, "moment": moment, "words": _words, "last": _last, "number": "{:,}".format}
+    made.globals |= {"Mark": Mark, "key_of": key_of, "took": took}
+    return made
+
+
+def span(seconds: float) -> str:
+    """Give a time in the two units that a person would say: ``3 h 20 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    for large, small, units in ((days, hours, "d h"), (hours, minutes, "h min")):
+        if large:
+            first, second = units.split()
+            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
+    return f"{minutes} min" if minutes else f"{rest} s"
+
+
+def moment(at: datetime | None) -> str:
+    """Give a moment of a server's clock."""
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else "not known"
+
+
+def took(started: datetime, finished: datetime | None) -> str:
+    """Give how long something took."""
+    return span((finished - started) / timedelta(seconds=1)) if finished else "not finished"
+
+
+def key_of(failure: Failure) -> str:
+    """Give a job's key in words."""
+    return ", ".join(f"{name}={value}" for name, value in failure.key.items())
+
+
+def _last(text: str, most: int) -> str:
+    """Give the end of a text, which is where a traceback says what happened."""
+    return text if len(text) <= most else f"…{text[-most:]}"
+
