@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from conftest import Project, Server
 
 SCHEMAS = ("subject", "work")
@@ -169,6 +174,32 @@ for name in NAMES:
     found["work." + name] = [len(keys), sum(key in there for key in keys)]
 print(json.dumps(found))
 """
+
+
+#: Lives as a worker does, and says which number it has, until it is killed or its input ends.
+LIVE = """
+from datajoint_pipeline.dialects import advisory_locks
+from datajoint_pipeline.jobs import liveness
+from my_pipeline import pipeline
+target = pipeline.target(pipeline.select())
+slot = liveness.take_slot(target.connection, target.lock, "default")
+number = liveness.new_number("default", slot)
+assert advisory_locks.take(target.connection, liveness.lock_of(number))
+print(number, flush=True)
+input()
+"""
+
+
+@contextmanager
+def living(project: Project) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that lives as a worker does, and its number; it is killed at the end."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", LIVE]
+    with subprocess.Popen(command, cwd=project.folder, env=project.variables(), **pipes) as process:
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def lay(project: Project, server: Server, prefix: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import granted
 import pytest
 import working
 from conftest import Project, Server
+from prometheus_client.parser import text_string_to_metric_families
 
 PREFIX = "mo_"
 
@@ -71,6 +73,70 @@ def test_each_table_has_the_state_that_a_person_would_give_it(lab: Project, serv
         assert found["work.Scan"]["left"][0] <= found["work.Scan"]["left"][1]
     finally:
         server.execute(f"UPDATE {queue} SET status = 'pending' WHERE status IN ('ignore', 'reserved')")
+
+
+def test_who_holds_no_lock_any_more_is_dead_and_who_does_is_alive(lab: Project, server: Server) -> None:
+    queue = granted.quoted(server, f"{PREFIX}work", "~~scan")
+    with working.living(lab) as (worker, number):
+        server.execute(
+            f"UPDATE {queue} SET status = 'reserved', host = 'far', pid = 7, connection_id = {number}, "
+            "reserved_time = created_time WHERE status = 'pending'"
+        )
+        try:
+            done = lab.run("--env", "prod", "progress", "--json").json
+            found = {table["table"]: table for table in done["tables"]}
+            assert (found["work.Scan"]["alive"], found["work.Scan"]["state"]) == (4, "running")
+            assert found["work.Scan"]["left"] is not None and found["work.Scan"]["workers"] == 1
+            assert found["work.Cells"]["state"] == "running"  # there is a worker for it
+            ((one,),) = [done["workers"]]
+            assert (one["class"], one["slot"], one["host"], one["tables"]) == ("default", 0, "far", ["work.Scan"])
+            worker.kill(), worker.wait()
+            found = tables(lab)
+            assert (found["work.Scan"]["dead"], found["work.Scan"]["state"]) == (4, "nobody works on it")
+            assert "4 jobs were reserved by workers that have died" in lab.run("--env", "prod", "progress").out
+        finally:
+            server.execute(f"UPDATE {queue} SET status = 'pending', connection_id = 0 WHERE status = 'reserved'")
+
+
+def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project, server: Server) -> None:
+    lab.write(
+        "workers.toml", '[classes.small]\ntables = ["*"]\n[classes.large]\ntables = ["work.Pair", "work.Restricted"]\n'
+    )
+    try:
+        found = tables(lab)
+        wanted = {"small": 0, "large": 0}
+        for table in found.values():
+            wanted[table["class"]] += table["pending"] + table["unknown"]
+        assert wanted["large"] and wanted["small"] > wanted["large"]
+        for name, number in wanted.items():
+            done = lab.run("--env", "prod", "progress", "--sql-pending", name)
+            assert done.code == 0 and len(done.out.splitlines()) == 1, done.err
+            ((told,),) = server.execute(done.out)
+            assert int(told) == number
+        unknown = lab.run("--env", "prod", "progress", "--sql-pending", "huge")
+        assert unknown.code == 2 and "small, large" in unknown.err
+    finally:
+        (lab.folder / "workers.toml").unlink()
+
+
+def test_metrics_are_a_whole_file_that_prometheus_reads(lab: Project, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.prom"
+    done = lab.run("--env", "prod", "progress", "--metrics", str(file), "--json")
+    assert done.code == 0, done.err
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(file.read_text())
+        for sample in family.samples
+    }
+    for table in done.json["tables"]:
+        schema, _, name = table["table"].partition(".")
+        assert samples["datajoint_keys_total", schema, name] == table["total"]
+        assert samples["datajoint_keys_remaining", schema, name] == table["remaining"]
+        assert samples["datajoint_jobs", schema, "failed", name] == table["failed"]
+    assert time.time() - 300 < samples["datajoint_last_success_timestamp_seconds", "work", "Scan"] < time.time() + 1
+    assert samples["datajoint_workers", "default"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.prom"]  # nothing is left beside it
+    assert lab.run("--env", "prod", "progress", "--metrics", str(tmp_path / "no" / "x.prom")).code == 1
 
 
 def test_nothing_is_declared_and_what_cannot_be_counted_is_said(lab: Project, server: Server) -> None:

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Count again and again, until Ctrl-C.")
 @click.option("--every", default=10.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
 @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a page, with all else.")
+@click.option("--sql-pending", metavar="CLASS", help="Print the query that tells KEDA how many keys wait for a class.")
+@click.option("--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus, as a file.")
 @common
-def progress(options: Options, watch: bool, every: float, html: str | None) -> None:
+def progress(
+    options: Options, watch: bool, every: float, html: str | None, sql_pending: str | None, metrics: str | None
+) -> None:
     """Show of each table how much is done, who works on it, what failed, and how long the rest may take."""
     from ..commands import progress as command
     from . import monitoring
@@ -31,11 +35,18 @@ def progress(options: Options, watch: bool, every: float, html: str | None) -> N
     if html is not None:
         _page(options, environment, html)
         return
+    if sql_pending is not None:
+        query = command.pending_query(options.pipeline, environment, sql_pending)
+        if options.json:
+            options.print_json({"environment": environment.name, "class": sql_pending, "query": query})
+        else:
+            click.echo(query)  # to the last character, as somebody else is to run it
+        return
+    count = command.watcher(options.pipeline, environment, metrics)
     if watch:
-        count = command.watcher(options.pipeline, environment)
         monitoring.watch(count, every)
         return
-    found = command.read(options.pipeline, environment)
+    found = count()
     if options.json:
         options.print_json(found.as_dict())
     else:

@@ -16,6 +16,7 @@ from ..jobs.engines.render import Place, Store
 from ..project import credentials
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
+from . import progress
 
 #: The folder of the files, in the project's.
 FOLDER = "deploy"
@@ -67,7 +68,8 @@ def texts(
     Raises
     ------
     PipelineError
-        If the environment is ``local``, ``workers.toml`` has mistakes, or there is no such class.
+        If the environment is ``local``, ``workers.toml`` has mistakes, or there is no such class; for ``scaled`` also as
+        :meth:`Pipeline.connect`, or if the keys of a table cannot be counted.
     """
     if environment.embedded and engine != "slurm":  # whose scripts are told it when they start
         raise PipelineError(
@@ -149,6 +151,7 @@ def _place(pipeline: Pipeline, environment: Environment, image: str) -> Place:
         database=str(config["database.name"] or "postgres"),
         encrypted=config["database.use_tls"] is not False,
         stores=tuple(stores),
+        pending=lambda name: progress.pending_query(pipeline, environment, name),
     )
 
 

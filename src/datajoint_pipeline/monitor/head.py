@@ -96,7 +96,7 @@ def of_schema(state: SchemaState) -> Mark:
 
 def code(overview: Overview, found: Code) -> Line:
     """Say which code looks at the database."""
-    facts = [f"commit {found.commit[:10]}" if found.commit else "no commit: this is no git repository"]
+    facts = [f"commit {found.commit[:10]}" if found.commit else "in no git repository"]
     mark = Mark.WELL
     if found.commit.endswith("+"):
         facts[0] += ", and changes that are not committed"
@@ -145,7 +145,7 @@ def compute(overview: Overview) -> Line:
     others = sum(one.jobs for one in progress.reserved if one.state == "unknown")
     facts += [f"{_many(others, 'job')} of others, such as a notebook"] if others else []
     running, waiting = sum(t.running for t in progress.tables), sum(t.pending or 0 for t in progress.tables)
-    facts.append(f"{_many(running, 'key')} being computed, {waiting:,} to be")
+    facts.append(f"{running:,} being computed, {waiting:,} to be computed")
     nobody = [str(table.table) for table in progress.tables if table.state is State.NOBODY]
     dead = sum(table.dead for table in progress.tables)
     facts += [f"nobody works on {_listed(nobody)}"] if nobody else []

@@ -284,4 +284,3 @@ def key_of(failure: Failure) -> str:
 def _last(text: str, most: int) -> str:
     """Give the end of a text, which is where a traceback says what happened."""
     return text if len(text) <= most else f"…{text[-most:]}"
-

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import server_errors
 from ..dialects import queues
+from ..jobs import classes, liveness
+from ..jobs.classes import Workers
+from ..jobs.liveness import State as Life
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 from ..schema.model import TableName
-from . import liveness, sources
-from .liveness import ALIVE, DEAD, UNKNOWN, Holder
+from . import sources
 from .sources import Keys
 
 if TYPE_CHECKING:
@@ -132,8 +134,10 @@ class TableProgress:
         each is not known before.
     state : State or None
         One of five; None where the keys cannot be counted.
+    class_name : str
+        The class of workers that computes it, in ``workers.toml``.
     workers : int
-        Live workers that may take jobs of this table.
+        Live workers of that class, and others that compute the table now.
     rate : float or None
         Keys an hour, over the last hour; None under five samples.
     typical : float or None
@@ -165,6 +169,7 @@ class TableProgress:
     later: int = 0
     waiting: int = 0
     state: State | None = None
+    class_name: str = ""
     workers: int = 0
     rate: float | None = None
     typical: float | None = None
@@ -188,8 +193,9 @@ class TableProgress:
     def as_dict(self) -> dict[str, Any]:
         """Give it as ``--json`` has it."""
         return {
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name != "class_name"},
             "table": str(self.table),
+            "class": self.class_name,
             "schema": self.table.schema,
             "remaining": self.remaining,
             "state": self.state.value if self.state else None,
@@ -264,18 +270,37 @@ def measure(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) 
         _ask(connection, queues.counts, counted, _Found.take_count)
         _ask(connection, queues.jobs, [one for one in counted if one.has_jobs], _Found.take_job)
     reserved = _judged(connection, found)
-    workers = {name: len({(r.host, r.pid) for r in reserved if r.table == name and r.state != DEAD}) for name in found}
+    configured = workers_file(pipeline)
+    living = liveness.living(connection, pipeline.target(environment).lock, configured.names)
     here, tables = datetime.now(), dict[TableName, TableProgress]()
     for name, one in found.items():
         of_table = [r for r in reserved if r.table == name]
-        tables[name] = _progress(one, of_table, tables, workers[name], here)
+        others = {(r.host, r.pid) for r in of_table if r.state == Life.UNKNOWN.value}
+        class_name = configured.class_of(str(name)).name
+        workers = sum(worker.class_name == class_name for worker in living) + len(others)
+        tables[name] = _progress(one, of_table, tables, class_name, workers, here)
     return Progress(
         environment.name,
         str(connection.adapter.backend),
         datetime.now(timezone.utc).replace(tzinfo=None),
         tuple(tables.values()),
         tuple(reserved),
+        tuple(
+            Worker(one.class_name, one.slot, tuple(r for r in reserved if one.reserved(r.connection_id)))
+            for one in living
+        ),
     )
+
+
+def workers_file(pipeline: Pipeline) -> Workers:
+    """Read the project's ``workers.toml``.
+
+    Raises
+    ------
+    PipelineError
+        With every mistake in it, a line each.
+    """
+    return classes.read(pipeline.project.root / classes.FILE, schemas=pipeline.project.versions)
 
 
 def pending_query(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) -> str:
@@ -297,7 +322,7 @@ class _Found:
     missing: int | None = None
     jobs: dict[str, int] = field(default_factory=dict)
     later: int = 0
-    holders: list[tuple[Holder, str, int, float]] = field(default_factory=list)
+    holders: list[tuple[str, str, int, int, int, float]] = field(default_factory=list)
     unchanged: list[float] = field(default_factory=list)
     samples: list[tuple[datetime, float]] = field(default_factory=list)
     problem: str = ""
@@ -321,7 +346,7 @@ class _Found:
         if status == "pending":
             self.later += int(later)
         if status == "reserved":
-            self.holders.append((Holder(str(host), int(pid), int(session)), str(user), int(jobs), float(oldest or 0)))
+            self.holders.append((str(host), str(user), int(pid), int(session), int(jobs), float(oldest or 0)))
 
 
 def _ask(
@@ -363,11 +388,11 @@ def _six(moment: str) -> str:
 
 
 def _judged(connection: dj.Connection, found: Mapping[TableName, _Found]) -> list[Reserved]:
-    states = liveness.states(connection, {holder for one in found.values() for holder, *_ in one.holders})
+    states = liveness.states(connection, {holder[3] for one in found.values() for holder in one.holders})
     return [
-        Reserved(name, holder.host, user, holder.pid, holder.connection_id, jobs, seconds, states[holder])
+        Reserved(name, host, user, pid, session, jobs, seconds, states[session].value)
         for name, one in found.items()
-        for holder, user, jobs, seconds in sorted(one.holders)
+        for host, user, pid, session, jobs, seconds in sorted(one.holders)
     ]
 
 
@@ -378,24 +403,26 @@ def _progress(
     found: _Found,
     reserved: Sequence[Reserved],
     above: Mapping[TableName, TableProgress],
+    class_name: str,
     workers: int,
     now: datetime,
 ) -> TableProgress:
     """Judge one table; ``above`` has those that were judged, its own upstream among them; ``now`` is local time."""
     keys = found.keys
     failed, ignored = found.jobs.get("error", 0), found.jobs.get("ignore", 0)
-    held = {state: sum(r.jobs for r in reserved if r.state == state) for state in (ALIVE, UNKNOWN, DEAD)}
+    held = {state: sum(r.jobs for r in reserved if r.state == state.value) for state in Life}
     ended = [start + timedelta(seconds=seconds) for start, seconds in found.samples]
     last = max(ended, default=None)
     known = TableProgress(
         keys.table.name,
         keys.table.tier,
-        alive=held[ALIVE],
-        unknown=held[UNKNOWN],
-        dead=held[DEAD],
+        alive=held[Life.ALIVE],
+        unknown=held[Life.UNKNOWN],
+        dead=held[Life.DEAD],
         failed=failed,
         ignored=ignored,
         later=found.later,
+        class_name=class_name,
         workers=workers,
         last_success=last.astimezone(timezone.utc).replace(tzinfo=None) if last else None,
         unchanged=min([*found.unchanged, *([max(0.0, (now - last).total_seconds())] if last else [])], default=None),
