@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,15 @@ import pytest
 import working
 from conftest import Project, Server
 from living import is_sentence
+
+from datajoint_pipeline.monitor.errors import Failure, grouped
+from datajoint_pipeline.monitor.head import Code
+from datajoint_pipeline.monitor.overview import Overview
+from datajoint_pipeline.monitor.page import Facts, render
+from datajoint_pipeline.monitor.progress import Progress, State, TableProgress
+from datajoint_pipeline.planner.status import SchemaStatus
+from datajoint_pipeline.planner.status import State as SchemaState
+from datajoint_pipeline.schema.model import Table, TableName
 
 PREFIX = "page_"
 
@@ -170,3 +181,35 @@ CONTRAST = """(() => {
 def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None:
     is_sentence(lab.run("--env", "prod", "progress", "--html", "nowhere/page.html"))
     assert lab.run("progress", "--html", "x.html", "--watch").code == 2
+
+
+def large(tables: int, causes: int) -> str:
+    """The page of a pipeline with many tables, of which many fail, each at great length."""
+    names = [TableName(f"part{number // 20}", f"__of_many_tables_{number}") for number in range(tables)]
+    found = tuple(
+        TableProgress(name, "Computed", 1000, 1000 if number % 3 else 400, failed=number % 7, pending=50, state=state)
+        for number, (name, state) in enumerate(zip(names, cycle(State), strict=False))
+    )
+    at = datetime(2026, 11, 1)
+    failures = [
+        Failure(
+            names[number % tables], {"a": n}, f"E{number}", "m" * 300, "x.py:1", "line\n" * 4000, "h", "u", 1, 2, "", at
+        )
+        for number in range(causes)
+        for n in range(30)
+    ]
+    progress = Progress("prod", "mysql", at, found)
+    schemas = dict.fromkeys(name.schema for name in names)
+    status = [SchemaStatus(name, name, "1.0.0", "1.0.0", SchemaState.CURRENT) for name in schemas]
+    shapes = {name: Table(name, (), ()) for name in names}
+    facts = Facts("many", "many", "page.html", Code("", "", ""), "A server")
+    return render(Overview(progress, tuple(status), ()), grouped(failures), shapes, facts)
+
+
+@pytest.mark.parametrize(("tables", "causes"), [(0, 0), (60, 3), (100, 50), (700, 50)])
+def test_page_of_a_large_pipeline_stays_small(tables: int, causes: int, tmp_path: Path) -> None:
+    text = large(tables, causes)
+    assert len(text.encode()) <= 300_000
+    assert text.count("--retry") == min(causes, 20)
+    folder = Path(os.environ.get("PAGE_PICTURES", tmp_path))
+    (folder / f"large-{tables}.html").write_text(text, encoding="utf-8")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import working
 import yaml
-from conftest import Project
+from conftest import Project, Server
 from living import is_sentence, ok
 
 WORKERS = """
@@ -240,3 +241,37 @@ def test_store_in_a_folder_is_mounted(tmp_path: Path, render: Callable[..., Path
         claim == "my-pipeline-prod-main" and pod["containers"][0]["volumeMounts"][1]["mountPath"] == "/data/of_the_lab"
     )
     tool("kubernetes-validate==1.37.0", "--strict", own.folder / "deploy/kubernetes/prod/job-default.yaml")
+
+
+@pytest.mark.one_server
+def test_scaled_workers_follow_from_what_the_server_counts(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    """The query is the one that ``progress`` prints, and gives KEDA one number."""
+    own = Project(render(tmp_path / "my_pipeline", backend=server.backend))
+    working.lay(own, server, "de_")
+    names = [f"de_{name}" for name in working.SCHEMAS]
+    server.drop(*names)
+    try:
+        ok(own, "--env", "prod", "init")
+        own.python("-c", "from my_pipeline import subject\nsubject.Subject.insert((n, f'm{n}') for n in range(6))")
+        deploy(own, "kubernetes", "--run", "scaled")
+        path = own.folder / "deploy/kubernetes/prod/scaledjob-default.yaml"
+        secret, scaled = documents(path)
+        assert (secret["kind"], scaled["kind"]) == ("TriggerAuthentication", "ScaledJob")
+        spec = scaled["spec"]
+        (trigger,) = spec["triggers"]
+        metadata = trigger["metadata"]
+        assert trigger["type"] == server.backend and trigger["authenticationRef"]["name"] == secret["metadata"]["name"]
+        assert {metadata["host"], metadata["port"]} == {server.host, str(server.port)}
+        query = ok(own, "--env", "prod", "progress", "--sql-pending", "default", "--json").json["query"]
+        assert metadata["query"].split() == query.split()
+        ((waiting,),) = server.execute(metadata["query"])
+        counted = ok(own, "--env", "prod", "progress", "--json").json["tables"]
+        assert int(waiting) == sum(table["pending"] for table in counted) > 12
+        # What KEDA makes is a Job, which Kubernetes knows.
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": spec["jobTargetRef"]}
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+        tool("kubernetes-validate==1.37.0", "--strict", tmp_path / "job.yaml")
+    finally:
+        server.drop(*names)

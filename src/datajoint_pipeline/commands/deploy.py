@@ -68,8 +68,8 @@ def texts(
     Raises
     ------
     PipelineError
-        If the environment is ``local``, ``workers.toml`` has mistakes, or there is no such class; for ``scaled`` also as
-        :meth:`Pipeline.connect`, or if the keys of a table cannot be counted.
+        If the environment is ``local``, ``workers.toml`` has mistakes, or there is no such class; for ``scaled`` also
+        as :meth:`Pipeline.connect`, or if the keys of a table cannot be counted.
     """
     if environment.embedded and engine != "slurm":  # whose scripts are told it when they start
         raise PipelineError(

@@ -35,8 +35,8 @@ _DRAWN = 60
 #: Causes, keys of each, and changes of schemas that are shown.
 _CAUSES, _KEYS, _RUNS = 20, 10, 20
 
-#: Characters of a traceback, and tables that are done, as far as there is room for them.
-_ROOM = ((8000, 500), (3000, 100), (1000, 0), (300, 0))
+#: Characters of a traceback, and tables, as far as there is room for them.
+_ROOM = ((8000, 500), (3000, 400), (1000, 300), (300, 200))
 
 #: Class of each state, for the style sheet and the picture.
 _STATES = {
@@ -128,25 +128,24 @@ def render(overview: Overview, groups: Sequence[Group], tables: Mapping[TableNam
         An HTML document of at most :data:`LARGEST` bytes, as far as the picture leaves room.
     """
     rows = [_Row(one, _state(one), _of_table(groups, one.table)) for one in overview.progress.tables]
-    picture = _picture(tables, overview, rows)
     values: dict[str, Any] = {
         "overview": overview,
         "facts": facts,
         "lines": _lines(overview, groups, facts),
-        "rows": rows,
         "schemas": [(schema, head.of_schema(schema.state)) for schema in overview.schemas],
         "runs": overview.runs[:_RUNS],
         "more_runs": len(overview.runs) - _RUNS,
         "groups": groups[:_CAUSES],
         "more_groups": len(groups) - _CAUSES,
         "keys": _KEYS,
-        "picture": Markup(picture),
-        "script": _digest(picture),
         "command": f"{facts.program} --env {overview.progress.environment}",
     }
     template = _environment().get_template("page.html.jinja")
-    for traceback, done in _ROOM:
-        text = template.render(**values, traceback=traceback, most_done=done)
+    for traceback, most in _ROOM:
+        shown = _worst(rows, most)
+        picture = _picture(tables, overview, shown)
+        values |= {"picture": Markup(picture), "script": _digest(picture), "traceback": traceback}
+        text = template.render(**values, rows=shown, more_rows=len(rows) - len(shown))
         if len(text.encode()) <= LARGEST:
             break
     return text
@@ -165,6 +164,12 @@ def _lines(overview: Overview, groups: Sequence[Group], facts: Facts) -> list[Li
 def _of_table(groups: Sequence[Group], name: TableName) -> tuple[Group, ...]:
     """Give the causes for which jobs of a table failed, as far as the page shows them."""
     return tuple(group for group in groups[:_CAUSES] if str(name) in group.tables)
+
+
+def _worst(rows: Sequence[_Row], most: int) -> list[_Row]:
+    """Give so many rows, those first that a person has to look at, in the order in which they stand."""
+    order = sorted(range(len(rows)), key=lambda number: -_ORDER.index(rows[number].state))
+    return [rows[number] for number in sorted(order[:most])]
 
 
 def _state(one: TableProgress) -> str:
