@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +17,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ..diagram import Dress, Graph, Node, draw
-from ..diagram.graph import SCHEMA, of_schemas, of_tables
+from ..diagram import Dress, Node, draw, of_schemas, of_tables
+from ..diagram.graph import SCHEMA
 from ..schema.model import Table, TableName
 from . import head
 from .errors import Failure, Group
@@ -143,7 +143,7 @@ def render(overview: Overview, groups: Sequence[Group], tables: Mapping[TableNam
     template = _environment().get_template("page.html.jinja")
     for traceback, most in _ROOM:
         shown = _worst(rows, most)
-        picture = _picture(tables, overview, shown)
+        picture = _picture(tables, overview, rows, {row.table.table for row in shown})
         values |= {"picture": Markup(picture), "script": _digest(picture), "traceback": traceback}
         text = template.render(**values, rows=shown, more_rows=len(rows) - len(shown))
         if len(text.encode()) <= LARGEST:
@@ -180,52 +180,51 @@ def _state(one: TableProgress) -> str:
 # --- The picture -----------------------------------------------------------------------------------------------------
 
 
-def _picture(tables: Mapping[TableName, Table], overview: Overview, rows: Sequence[_Row]) -> str:
-    """Draw the tables, or the schemas where there are many; nothing where there is no table."""
+def _picture(
+    tables: Mapping[TableName, Table], overview: Overview, rows: Sequence[_Row], shown: Collection[TableName]
+) -> str:
+    """Draw the tables, or the schemas where there are many; nothing where there is no table.
+
+    ``shown`` are the tables that have a row on the page, which a click may lead to.
+    """
     if not tables:
         return ""
-    if len(tables) <= _DRAWN:
-        by_name = {row.table.table: row for row in rows}
-        return draw(
-            of_tables(tables, title="Tables and how far they are"),
-            href=lambda node: _address(by_name.get(node.name)),
-            dress=lambda node: _dress(by_name.get(node.name)),
-            css=_PICTURE,
-            wide=1000,
-        )
-    graph = of_schemas(tables, [schema.name for schema in overview.schemas], title="Schemas and how far they are")
-    return _of_schemas(graph, rows)
-
-
-def _of_schemas(graph: Graph, rows: Sequence[_Row]) -> str:
-    by_schema: dict[str, list[_Row]] = {}
+    by_table = {row.table.table: row for row in rows}
+    by_schema: dict[str, _Row] = {}
     for row in rows:
-        by_schema.setdefault(row.table.table.schema, []).append(row)
+        worst = by_schema.setdefault(row.table.table.schema, row)
+        if _ORDER.index(row.state) > _ORDER.index(worst.state):
+            by_schema[row.table.table.schema] = row
 
-    def worst(node: Node) -> _Row | None:
-        those = by_schema.get(node.name.schema, []) if node.tier == SCHEMA else []
-        return max(those, key=lambda row: _ORDER.index(row.state), default=None)
+    def row_of(node: Node) -> _Row | None:
+        return by_schema.get(node.name.schema) if node.tier == SCHEMA else by_table.get(node.name)
+
+    def address(node: Node) -> str | None:
+        row = row_of(node)
+        if row is None:
+            return None
+        if row.groups:
+            return f"#why-{row.groups[0].id}"
+        return f"#t-{row.table.table}" if row.table.table in shown else "#progress"
 
     def dress(node: Node) -> Dress | None:
-        row = worst(node)
-        return Dress(row.state, hint=f"{node.label}: {row.table.table}, {_words(row)}") if row else None
+        row = row_of(node)
+        return _dress(row, node) if row else None
 
-    return draw(graph, href=lambda node: _address(worst(node)), dress=dress, css=_PICTURE, wide=1000)
-
-
-def _address(row: _Row | None) -> str | None:
-    """Give where a click leads: to the cause where something failed, otherwise to the table's row."""
-    if row is None:
-        return None
-    return f"#why-{row.groups[0].id}" if row.groups else f"#t-{row.table.table}"
+    if len(tables) <= _DRAWN:
+        graph = of_tables(tables, title="Tables and how far they are")
+    else:
+        graph = of_schemas(tables, [schema.name for schema in overview.schemas], title="Schemas and how far they are")
+    return draw(graph, href=address, dress=dress, css=_PICTURE, wide=1000)
 
 
-def _dress(row: _Row | None) -> Dress | None:
-    if row is None:
-        return None
+def _dress(row: _Row, node: Node) -> Dress:
+    """Give the colour of a table, or of the table of a schema that stands worst, and what is said of it."""
     one = row.table
-    note = "" if one.total is None else f"{one.done:,} / {one.total:,}"
-    return Dress(row.state, note=note, hint=f"{one.table}: {_words(row)}")
+    hint = f"{one.table}: {_words(row)}"
+    if node.tier == SCHEMA:
+        return Dress(row.state, hint=f"{node.label}, {hint}")
+    return Dress(row.state, note="" if one.total is None else f"{one.done:,} / {one.total:,}", hint=hint)
 
 
 def _words(row: _Row) -> str:
