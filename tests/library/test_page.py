@@ -178,6 +178,19 @@ CONTRAST = """(() => {
 
 
 @pytest.mark.one_server
+def test_head_names_the_last_alert(lab: Project, tmp_path: Path) -> None:
+    own = {"XDG_STATE_HOME": str(tmp_path)}
+
+    def monitoring() -> str:
+        assert lab.run("--env", "prod", "progress", "--html", "alerts.html", **own).code == 0
+        return lab.read("alerts.html").partition("<b>Monitoring</b>")[2].partition("</a>")[0]
+
+    assert "no alert is kept on this machine" in monitoring()
+    assert lab.run("--env", "prod", "alert", **own).code == 3
+    assert re.search(r"last alert \d{4}-\d\d-\d\d \d\d:\d\d UTC: ", monitoring())
+
+
+@pytest.mark.one_server
 def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None:
     is_sentence(lab.run("--env", "prod", "progress", "--html", "nowhere/page.html"))
     assert lab.run("progress", "--html", "x.html", "--watch").code == 2

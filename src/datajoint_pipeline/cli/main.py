@@ -12,7 +12,7 @@ import click
 from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, demo, deploy, migrations, monitor, policy
+from . import access, accounts, alert, demo, deploy, migrations, monitor, policy
 from .common import Options, common, example, leave, program, show_status, utc
 from .visible import echo, tolerate
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
 # Their commands are the program's too.
-assert access and accounts and demo and deploy and migrations and monitor and policy
+assert access and accounts and alert and demo and deploy and migrations and monitor and policy
 
 
 @program.command(**example("my-pipeline --env local init"))

@@ -109,8 +109,9 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
         return
     for group in found:
         newest = group.failures[0]
-        tables = ", ".join(f"{name} ({count:,})" for name, count in group.tables.items())
-        console.print(f"[bold]{group.id}[/]  [red]{len(group.failures):,}[/] of {escape(tables)}")
+        number = f"[red]{len(group.failures):,}[/] {'job' if len(group.failures) == 1 else 'jobs'}"
+        tables = [f"{name} ({count:,})" if len(group.tables) > 1 else name for name, count in group.tables.items()]
+        console.print(f"[bold]{group.id}[/]  {number} of {escape(', '.join(tables))}")
         console.print(f"  {escape(': '.join(filter(None, (newest.error, newest.message))))}", soft_wrap=True)
         if group.where:
             console.print(f"  in {escape(group.where)}")

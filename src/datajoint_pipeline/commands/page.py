@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import disk
 from ..access.policies import trial
 from ..dialects import catalog
-from ..monitor import errors, overview, page
+from ..errors import PipelineError
+from ..monitor import errors, overview, page, told
 from ..monitor.head import Code, Store
 from ..project import connection, provenance, template
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
-from . import access
+from . import access, alert
 
 
 def write(pipeline: Pipeline, environment: Environment, file: str) -> Path:
@@ -58,6 +60,7 @@ def html(pipeline: Pipeline, environment: Environment, file: str) -> str:
         server=_server(pipeline, environment),
         rights=access.remark(pipeline, environment),
         stores=tuple(_stores(pipeline)),
+        alert=_alert(pipeline, environment),
     )
     return page.render(found, errors.read(pipeline, environment), tables, facts)
 
@@ -76,6 +79,21 @@ def _server(pipeline: Pipeline, environment: Environment) -> str:
     number = str(asked.query("SELECT version()", args=None).fetchone()[0]).removeprefix("PostgreSQL ").split()[0]
     words = connection.describe(pipeline.config, environment)
     return f"{words[0].upper()}{words[1:]}, version {number}"
+
+
+def _alert(pipeline: Pipeline, environment: Environment) -> str:
+    """Give the newest alert that stands, as far as this machine was the one to send it."""
+    path = alert.kept(pipeline, environment)
+    if not path.is_file():
+        return "no alert is kept on this machine"
+    try:
+        standing = told.read(path).standing.values()
+    except PipelineError as error:
+        return error.what
+    if not standing:
+        return "no alert stands"
+    newest = max(standing, key=lambda one: one.since)
+    return f"last alert {datetime.fromtimestamp(newest.since, timezone.utc):%Y-%m-%d %H:%M} UTC: {newest.what}"
 
 
 def _stores(pipeline: Pipeline) -> list[Store]:

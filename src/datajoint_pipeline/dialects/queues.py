@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SAMPLES, SAMPLES_OF_MANY = 50, 500
 
 
+#: What workers and Python write of a job that took more memory than there was.
+_OUT_OF_MEMORY = ("out of memory", "of memory, more than", "MemoryError", "OutOfMemory", "killed by signal 9")
+
+
 @dataclass(frozen=True)
 class Source:
     """What is to be computed of one table.
@@ -95,7 +99,8 @@ def waiting_for_a_worker(connection: dj.Connection, sources: Sequence[Source]) -
         condition = _not_in(connection, source.place, source.shared)
         if source.jobs:
             quote = quoter(connection)
-            left = f"({quote('status')} IN ('error', 'ignore') OR {quote('scheduled_time')} > {_now(connection)})"
+            status, scheduled = (f"t.{quote(name)}" for name in ("status", "scheduled_time"))
+            left = f"({status} IN ('error', 'ignore') OR {scheduled} > {_now(connection)})"
             condition += f" AND {_not_in(connection, source.queue, source.jobs, left)}"
         parts.append(f"SELECT COUNT(*) AS n FROM ({source.keys}) AS k WHERE {condition}")
     return f"SELECT COALESCE(SUM(n), 0) FROM ({' UNION ALL '.join(parts)}) AS every_table"
@@ -104,10 +109,11 @@ def waiting_for_a_worker(connection: dj.Connection, sources: Sequence[Source]) -
 def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
     """Give the query for the jobs of some tables, and for the times of the rows that were computed last.
 
-    A row of its result is one of two. ``(position, status, host, user, pid, connection id, number of jobs, of these
-    scheduled for later, seconds since the oldest was reserved, seconds since any of them changed)``: host, user, pid
-    and connection id are those of whoever reserved them. Or the position, ``times``, and instead of the host a JSON
-    list of pairs of the moment at which a row was begun, by the clock that computed, and how many seconds it took.
+    A row of its result is one of two. Either it has the position, a status, host, user, pid and connection id of
+    whoever reserved the jobs, the number of jobs, how many of them are scheduled for later, how many are known to have
+    run out of memory, the seconds since the first was reserved, and those since any of them changed. Or the position,
+    ``times``, and instead of the host a JSON list of pairs of the moment at which a row was begun, by the clock that
+    computed, and how many seconds it took.
     """
     mysql, quote = connection.adapter.backend == "mysql", quoter(connection)
     parts = []
@@ -118,11 +124,13 @@ def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
             ids = [f"CASE WHEN {reserved} THEN {quote(name)} ELSE 0 END" for name in ("pid", "connection_id")]
             grouped = [_text(mysql, quote("status")), *(_text(mysql, text) for text in holder), *ids]
             later = f"SUM(CASE WHEN {quote('scheduled_time')} > {_now(connection)} THEN 1 ELSE 0 END)"
+            memory = " OR ".join(f"{quote('error_message')} LIKE '%{words}%'" for words in _OUT_OF_MEMORY)
+            memory = f"SUM(CASE WHEN {memory} THEN 1 ELSE 0 END)"
             changed = ", ".join(
                 f"COALESCE({quote(n)}, {quote('created_time')})" for n in ("reserved_time", "completed_time")
             )
             times = [f"MAX({_since(mysql, quote('reserved_time'))})", f"MIN({_since(mysql, f'GREATEST({changed})')})"]
-            columns = ", ".join([*grouped, "COUNT(*)", later, *times])
+            columns = ", ".join([*grouped, "COUNT(*)", later, memory, *times])
             by = ", ".join(str(position) for position in range(2, 7))
             parts.append(f"SELECT {number}, {columns} FROM {quote(*source.queue)} GROUP BY {by}")
         if source.timed:
@@ -137,7 +145,7 @@ def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
                 else "json_agg(json_build_array(CAST(s AS text), d))"
             )
             columns = ", ".join([_text(mysql, "'times'"), _text(mysql, listed), _text(mysql, "''")])
-            parts.append(f"SELECT {number}, {columns}, 0, 0, 0, 0, 0.0, 0.0 FROM ({newest}) AS newest")
+            parts.append(f"SELECT {number}, {columns}, 0, 0, 0, 0, 0, 0.0, 0.0 FROM ({newest}) AS newest")
     return " UNION ALL ".join(part.replace("%", "%%") for part in parts)
 
 

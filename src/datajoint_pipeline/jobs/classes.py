@@ -90,6 +90,32 @@ class Retries:
     kills: int = 3
 
 
+#: What ``alert`` looks for.
+RULES = ("failures", "still", "nobody", "memory", "drift", "behind")
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """What is worth a message.
+
+    Parameters
+    ----------
+    failures : int
+        More failed jobs of one table than these.
+    still : float
+        Seconds in which nothing moves in a table although workers of its class live.
+    nobody : float
+        Seconds in which keys of a table wait and no worker of its class lives.
+    off : tuple of str
+        Those of :data:`RULES` that nobody wants to hear of.
+    """
+
+    failures: int = 0
+    still: float = 6 * 3600.0
+    nobody: float = 1800.0
+    off: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Workers:
     """What ``workers.toml`` says.
@@ -102,11 +128,14 @@ class Workers:
         By table or pattern; what has none has :data:`PRIORITY`. Lower ones come first.
     retries : Retries
         How often jobs are tried again.
+    alerts : Alerts
+        What is worth a message.
     """
 
     classes: tuple[WorkerClass, ...] = (WorkerClass(DEFAULT, tables=("*",)),)
     priorities: Mapping[str, int] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries)
+    alerts: Alerts = field(default_factory=Alerts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,10 +222,18 @@ class _Retries(_Part):
     kills: int = Field(default=3, ge=1)
 
 
+class _Alerts(_Part):
+    failures: int = Field(default=0, ge=0)
+    still: str = "6h"
+    nobody: str = "30m"
+    off: list[str] = Field(default_factory=list)
+
+
 class _File(_Part):
     classes: dict[str, _Class] = Field(default_factory=dict)
     priorities: dict[str, int] = Field(default_factory=dict)
     retries: _Retries = Field(default_factory=_Retries)
+    alerts: _Alerts = Field(default_factory=_Alerts)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -250,6 +287,11 @@ def parse(
         found = _File.model_validate(document)
     mistakes += _unit_mistakes(found, places)
     mistakes += _class_mistakes(found, places)
+    mistakes += [
+        Mistake(places.of(("alerts", "off", number), rule), f"alerts.off: there is no rule {rule}{hint(rule, RULES)}.")
+        for number, rule in enumerate(found.alerts.off)
+        if rule not in RULES
+    ]
     mistakes += _name_mistakes(found, places, schemas, tables)
     return _values(found, places), sorted(set(mistakes))
 
@@ -270,7 +312,13 @@ def _values(found: _File, places: Lines) -> Workers:
         for name, one in found.classes.items()
     )
     retries = Retries(found.retries.attempts, seconds(found.retries.wait) or 0.0, found.retries.kills)
-    return Workers(classes or Workers().classes, dict(found.priorities), retries)
+    alerts = Alerts(
+        found.alerts.failures,
+        seconds(found.alerts.still) or 0.0,
+        seconds(found.alerts.nobody) or 0.0,
+        tuple(found.alerts.off),
+    )
+    return Workers(classes or Workers().classes, dict(found.priorities), retries, alerts)
 
 
 # --- Mistakes --------------------------------------------------------------------------------------------------------
@@ -292,8 +340,8 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
     path, given, kind = complaint["loc"], complaint["input"], complaint["type"]
     line, where = places.of(path, given), dotted(path)
     if kind == "extra_forbidden":
-        models: dict[int, type[BaseModel]] = {1: _File, 2: _Retries, 3: _Class}
-        known = list(models[len(path)].model_fields)
+        models: dict[object, type[BaseModel]] = {"retries": _Retries, "alerts": _Alerts, "classes": _Class}
+        known = list((_File if len(path) == 1 else models[path[0]]).model_fields)
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         meant = f"did you mean {near[0]}" if near else f"there can be {', '.join(known)}"
         return Mistake(line, f"{where} is not known here; {meant}.")
@@ -307,6 +355,7 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
 
 def _unit_mistakes(found: _File, places: Lines) -> Iterator[Mistake]:
     times: list[tuple[tuple[str, ...], str | None]] = [(("retries", "wait"), found.retries.wait)]
+    times += [(("alerts", "still"), found.alerts.still), (("alerts", "nobody"), found.alerts.nobody)]
     for name, one in found.classes.items():
         times += [(("classes", name, "time"), one.time), (("classes", name, "grace"), one.grace)]
         if one.memory is not None and not size(one.memory):

@@ -154,7 +154,7 @@ def compute(overview: Overview) -> Line:
 
 
 def monitoring(overview: Overview, groups: Sequence[Group], alert: str) -> Line:
-    """Say what failed, and which alert was the last; empty for none."""
+    """Say what failed, and which alert was the last."""
     failed = sum(len(group.failures) for group in groups)
     facts = [f"{_many(failed, 'job')} failed, for {_many(len(groups), 'cause')}" if groups else "no job has failed"]
     unknown = [str(table.table) for table in overview.progress.tables if table.problem]

@@ -79,7 +79,7 @@ class Facts:
     stores : tuple of Store
         The object stores.
     alert : str
-        The last alert; empty for none.
+        The last alert, in words.
     """
 
     title: str

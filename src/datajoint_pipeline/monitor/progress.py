@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: Fewer computed keys than these say nothing about how long one takes.
 FEWEST_SAMPLES = 5
 
+#: The class of a worker that computes the tables of all.
+_ANY = "*"
+
 #: The time over which the rate is counted.
 RATE_OVER = timedelta(hours=1)
 
@@ -129,6 +132,8 @@ class TableProgress:
         Keys that are to be computed and that nobody has begun.
     later : int
         Of these, jobs that are to be tried again at a later time.
+    memory : int
+        Jobs, failed or to be tried again, that are known to have run out of memory.
     waiting : int
         Keys that tables upstream have still to make before all keys of this one are known. How many keys follow from
         each is not known before.
@@ -167,6 +172,7 @@ class TableProgress:
     ignored: int = 0
     pending: int | None = None
     later: int = 0
+    memory: int = 0
     waiting: int = 0
     state: State | None = None
     class_name: str = ""
@@ -277,7 +283,7 @@ def measure(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) 
         of_table = [r for r in reserved if r.table == name]
         others = {(r.host, r.pid) for r in of_table if r.state == Life.UNKNOWN.value}
         class_name = configured.class_of(str(name)).name
-        workers = sum(worker.class_name == class_name for worker in living) + len(others)
+        workers = sum(worker.class_name in (class_name, _ANY) for worker in living) + len(others)
         tables[name] = _progress(one, of_table, tables, class_name, workers, here)
     return Progress(
         environment.name,
@@ -322,6 +328,7 @@ class _Found:
     missing: int | None = None
     jobs: dict[str, int] = field(default_factory=dict)
     later: int = 0
+    memory: int = 0
     holders: list[tuple[str, str, int, int, int, float]] = field(default_factory=list)
     unchanged: list[float] = field(default_factory=list)
     samples: list[tuple[datetime, float]] = field(default_factory=list)
@@ -335,7 +342,17 @@ class _Found:
         self.total, self.missing = int(total), int(missing)
 
     def take_job(
-        self, status: str, host: Any, user: Any, pid: Any, session: Any, jobs: Any, later: Any, oldest: Any, since: Any
+        self,
+        status: str,
+        host: Any,
+        user: Any,
+        pid: Any,
+        session: Any,
+        jobs: Any,
+        later: Any,
+        memory: Any,
+        oldest: Any,
+        since: Any,
     ) -> None:
         if status == "times":
             self.samples = _samples(host)
@@ -343,6 +360,8 @@ class _Found:
         self.jobs[status] = self.jobs.get(status, 0) + int(jobs)
         if since is not None:
             self.unchanged.append(max(0.0, float(since)))
+        if status != "ignore":
+            self.memory += int(memory)
         if status == "pending":
             self.later += int(later)
         if status == "reserved":
@@ -422,6 +441,7 @@ def _progress(
         failed=failed,
         ignored=ignored,
         later=found.later,
+        memory=found.memory,
         class_name=class_name,
         workers=workers,
         last_success=last.astimezone(timezone.utc).replace(tzinfo=None) if last else None,

@@ -219,7 +219,8 @@ def _secret_problems(project: Project) -> Iterator[Problem]:
     folder = project.root / ".secrets"
     if not folder.is_dir():
         return
-    read = ("database.user", "database.password")
+    # The last two are of the command alert.
+    read = ("database.user", "database.password", "alerts", "ping")
     extra = {f"storage.{name}" for name in CREDENTIALS}
     for path in sorted(folder.iterdir()):
         name = path.name

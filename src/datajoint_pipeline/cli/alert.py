@@ -1,0 +1,58 @@
+"""The command that tells people what they have to know: words, no logic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import click
+
+from ..errors import ExitCode, worst
+from .common import Options, common, example, leave, program
+from .visible import echo
+
+
+@program.command(**example("my-pipeline --env prod alert"))
+@click.option("--dry-run", is_flag=True, help="Show what stands; send nothing, and remember nothing.")
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C or SIGTERM.")
+@click.option("--every", default=300.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@click.option("--state", metavar="FILE", type=click.Path(dir_okay=False), help="Keep what was told in this file.")
+@common
+def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str | None) -> None:
+    """Send a message when something begins that a person has to know, and when it is over; for cron or CI.
+
+    workers.toml says in [alerts] what is worth a message; addresses are in .secrets/alerts, one a line. Exit code 3
+    says that something stands, 4 that a schema has drifted, 1 that a message could not be sent.
+    """
+    from ..commands import alert as command
+
+    if watch and options.json:
+        raise click.UsageError("--json gives one document, and --watch has no end.")
+    environment = options.select()
+    if watch:
+        again = ["--env", environment.name, "alert", *(["--dry-run"] if dry_run else [])]
+        again += ["--state", state] if state else []
+        while True:
+            # A process of its own each time: a lost connection, or an update of the code, is forgotten with it.
+            subprocess.run([sys.executable, "-m", options.pipeline.package, *again], check=False)
+            time.sleep(every)
+    outcome = command.run(options.pipeline, environment, dry_run=dry_run, state=state)
+    if options.json:
+        options.print_json({"environment": environment.name, **outcome.as_dict()})
+    else:
+        for one in outcome.standing:
+            echo(f"{'new: ' if one.id in outcome.new else ''}{one.what}", fg="red")
+            echo(f"  {one.do}")
+        for over in outcome.over:
+            echo(f"over: {over.what}", fg="green")
+        if not outcome.standing:
+            echo("Nothing stands that anybody has to know.")
+        if not outcome.addresses:
+            echo("No message was sent: .secrets/alerts has no address.")
+        elif outcome.sent:
+            echo("1 message sent." if outcome.sent == 1 else f"{outcome.sent} messages sent.")
+    for problem in outcome.problems:
+        echo(f"Error: {problem}; it is tried again the next time.", fg="red", err=True)
+    failed = bool(outcome.problems) or ExitCode.ERROR in outcome.exit_codes
+    leave(ExitCode.ERROR if failed else worst(outcome.exit_codes))
