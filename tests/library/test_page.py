@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from html import unescape
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,12 @@ import working
 from conftest import Project, Server
 from living import is_sentence
 
+from datajoint_pipeline.journal.runs import Record
 from datajoint_pipeline.monitor.errors import Failure, grouped
 from datajoint_pipeline.monitor.head import Code
 from datajoint_pipeline.monitor.overview import Overview
 from datajoint_pipeline.monitor.page import Facts, render
-from datajoint_pipeline.monitor.progress import Progress, State, TableProgress
+from datajoint_pipeline.monitor.progress import Progress, Reserved, State, TableProgress, Worker
 from datajoint_pipeline.planner.status import SchemaStatus
 from datajoint_pipeline.planner.status import State as SchemaState
 from datajoint_pipeline.schema.model import Table, TableName
@@ -211,12 +214,25 @@ def large(tables: int, causes: int) -> str:
         for number in range(causes)
         for n in range(30)
     ]
-    progress = Progress("prod", "mysql", at, found)
+    held = (
+        []
+        if not tables
+        else [
+            Reserved(names[0], "node1", "worker@%", 11, 5, 1, 4000.0, "alive"),
+            Reserved(names[1], "node2", "worker@%", 12, 6, 3, 90.0, "dead"),
+            Reserved(names[2], "laptop", "<b>ada</b>@%", 13, 7, 1, 30.0, "unknown"),
+        ]
+    )
+    workers = (Worker("small", 0, tuple(held[:1])), Worker("large", 0)) if tables else ()
+    progress = Progress("prod", "mysql", at, found, tuple(held), workers)
     schemas = dict.fromkeys(name.schema for name in names)
     status = [SchemaStatus(name, name, "1.0.0", "1.0.0", SchemaState.CURRENT) for name in schemas]
+    status[1:2] = [replace(one, state=SchemaState.DRIFTED, drift=("<i>weight</i> is gone",)) for one in status[1:2]]
+    status[2:3] = [replace(one, state=SchemaState.BEHIND, pending=("1.1.0", "1.2.0")) for one in status[2:3]]
+    run = Record("part0", 1, 1, "migrate", "running", "1.1.0", "1.0.0", None, at, None, "adm", "ada", "h", "c0ffee", "")
     shapes = {name: Table(name, (), ()) for name in names}
     facts = Facts("many", "many", "page.html", Code("", "", ""), "A server")
-    return render(Overview(progress, tuple(status), ()), grouped(failures), shapes, facts)
+    return render(Overview(progress, tuple(status), (run,)), grouped(failures), shapes, facts)
 
 
 @pytest.mark.parametrize(("tables", "causes"), [(0, 0), (60, 3), (100, 50), (700, 50)])
@@ -226,3 +242,19 @@ def test_page_of_a_large_pipeline_stays_small(tables: int, causes: int, tmp_path
     assert text.count("--retry") == min(causes, 20)
     folder = Path(os.environ.get("PAGE_PICTURES", tmp_path))
     (folder / f"large-{tables}.html").write_text(text, encoding="utf-8")
+
+
+def test_page_shows_who_works_what_drifted_and_what_was_done() -> None:
+    text = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", large(60, 1).partition("</svg>")[2])))
+    for words in (
+        "small 0: part0.OfManyTables0 for 1 h 6 min, on node1 (process 11) as worker@%",
+        "large 0: waits for work",
+        "died 3 of part0.OfManyTables1, on node2 (process 12) as worker@%; the next worker takes them back",
+        "not one of ours 1 of part0.OfManyTables2 for 30 s, on laptop (process 13) as <b>ada</b>@%",
+        "drifted <i>weight</i> is gone",
+        "behind to apply: 1.1.0, 1.2.0",
+        "part0 migrate 1.0.0 to 1.1.0 interrupted not finished ada as adm c0ffee",
+    ):
+        assert words in text, words
+    head = large(60, 1).partition('id="errors"')[0]
+    assert "1 drifted" in head and "1 behind" in head and "2 versions to apply" in head and "<i>" not in head

@@ -25,6 +25,7 @@ from .errors import Failure, Group
 from .head import Code, Line, Mark, Store
 from .overview import Overview
 from .progress import State, TableProgress
+from .words import span
 
 #: Bytes that a page has at most.
 LARGEST = 300_000
@@ -256,18 +257,6 @@ def _environment() -> jinja2.Environment:
     made.filters |= {"span": span, "moment": moment, "words": _words, "last": _last, "number": "{:,}".format}
     made.globals |= {"Mark": Mark, "key_of": key_of, "took": took}
     return made
-
-
-def span(seconds: float) -> str:
-    """Give a time in the two units that a person would say: ``3 h 20 min``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    for large, small, units in ((days, hours, "d h"), (hours, minutes, "h min")):
-        if large:
-            first, second = units.split()
-            return f"{large} {first} {small} {second}" if small else f"{large} {first}"
-    return f"{minutes} min" if minutes else f"{rest} s"
 
 
 def moment(at: datetime | None) -> str:
