@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import working
 import yaml
-from conftest import Project, Server
+from conftest import Project, Server, git
 from living import is_sentence, ok
 
 WORKERS = """
@@ -275,3 +276,16 @@ def test_scaled_workers_follow_from_what_the_server_counts(
         tool("kubernetes-validate==1.37.0", "--strict", tmp_path / "job.yaml")
     finally:
         server.drop(*names)
+
+
+def test_the_projects_own_hooks_let_the_files_pass(project: Project, tmp_path: Path) -> None:
+    """Names of secrets are no secrets."""
+    copy = Project(Path(shutil.copytree(project.folder, tmp_path / "my_pipeline")))
+    for arguments in (["slurm"], ["compose"], ["kubernetes"], ["kubernetes", "--run", "always"]):
+        deploy(copy, *arguments, "--force")
+    git(copy.folder, "init", "--quiet")
+    git(copy.folder, "add", "--all")
+    files = [str(path.relative_to(copy.folder)) for path in (copy.folder / "deploy").rglob("*") if path.is_file()]
+    command = ["uv", "tool", "run", "--from", "prek==0.5.11", "prek", "run", "--files", *files]
+    run = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
