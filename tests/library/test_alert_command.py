@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import computing
 import granted
 import pytest
-import computing
 from conftest import Project, Server
 
 PREFIX = "al_"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import computing
 import granted
 import pytest
-import computing
 from conftest import Project, Server
 from prometheus_client.parser import text_string_to_metric_families
 

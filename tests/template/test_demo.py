@@ -53,7 +53,11 @@ def test_sample_is_entered_once_and_shown_each_time(other: Project) -> None:
     again = ok(other, "--env", "local", "demo", "--json").json
     assert {**again["entered"], **again["computed"]} == NONE
     assert again["rows"] == first["rows"]
+    assert again["page"] == ".local/progress.html"
+    page = other.read(again["page"])
+    assert "1 / 1" in page.partition('id="t-analysis.MultiModalAnalysis"')[2].partition("</div>")[0]
     shown = ok(other, "--env", "local", "demo").out
+    assert ".local/progress.html" in shown
     assert "nothing was changed" in shown and "fluorescence follows firing" in shown and "0.4 " in shown
 
 

@@ -108,7 +108,8 @@ def test_every_structured_file_parses(projects: dict[str, Path], name: str) -> N
     seen = set()
     for path, text in _texts(projects[name]).items():
         if path.suffix in parsers:
-            assert parsers[path.suffix](text), path
+            # All of workers.toml is examples, to be taken out of comments.
+            assert parsers[path.suffix](text) or path.name == "workers.toml", path
             seen.add(path.name)
     assert {"datajoint.json", "pyproject.toml", "compose.yaml", "mkdocs.yml", ".pre-commit-config.yaml"} <= seen
 

@@ -33,7 +33,7 @@ _SECTIONS = {
         "purge",
         "restore",
     ),
-    "Compute": ("worker", "progress", "errors", "alert"),
+    "Compute": ("worker", "progress", "errors", "alert", "deploy"),
     "Work together": ("promote", "branch", "access"),
     "Show": ("diagram", "docs"),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .common import Options, common, example, program
@@ -21,7 +23,7 @@ def demo(options: Options) -> None:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ..commands import demo
+    from ..commands import demo, page
     from .console import console
 
     environment = options.select()
@@ -34,16 +36,17 @@ def demo(options: Options) -> None:
             bar.update(task, description=f"Filling {name}" if name else "Done", completed=number)
 
         found = demo.demo(options.pipeline, environment, report)
+    written = page.write(options.pipeline, environment, os.path.relpath(demo.page_of(options.pipeline)))
     if options.json:
-        rows = {"table": found.table, "rows": found.rows}
+        rows = {"table": found.table, "rows": found.rows, "page": str(written)}
         options.print_json(
             {"environment": environment.name, "entered": found.entered, "computed": found.computed, **rows}
         )
     else:
-        _show(options, found)
+        _show(options, found, written)
 
 
-def _show(options: Options, found: Sample) -> None:
+def _show(options: Options, found: Sample, page: Path) -> None:
     """Print what came in and what came out, and what one may do next."""
     from rich.markup import escape
     from rich.table import Table
@@ -65,7 +68,8 @@ def _show(options: Options, found: Sample) -> None:
         table.add_row(*(escape(_text(value)) for value in row.values()))
     screen.print(table)
     name = options.pipeline.project.program
-    echo(f"Next: {name} status shows the versions of the schemas, and docs/getting-started.md how to change a table.")
+    echo(f"How the pipeline stands, as a page for a browser: {page}")
+    echo(f"Next: {name} status, and docs/getting-started.md, which says how to change a table.")
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ import click
 from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, alert, branch, demo, docs, migrations, monitor, policy, promotion, worker
+from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
 from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
 # Their commands are the program's too.
-assert all((access, accounts, alert, branch, demo, docs, migrations, monitor, policy, promotion, worker))
+assert all((access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker))
 
 
 @program.command(**example("my-pipeline --env local init"))

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from .common import Options, common, example, program
 from .visible import echo
 
+if TYPE_CHECKING:
+    from ..project.environments import Environment
+
 
 @program.command(**example("my-pipeline --env prod progress --watch"))
 @click.option("--watch", is_flag=True, help="Count again and again, until Ctrl-C.")
 @click.option("--every", default=10.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a page, with all else.")
 @click.option("--sql-pending", metavar="CLASS", help="Print the query that tells KEDA how many keys wait for a class.")
 @click.option("--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus, as a file.")
 @common
-def progress(options: Options, watch: bool, every: float, sql_pending: str | None, metrics: str | None) -> None:
+def progress(
+    options: Options, watch: bool, every: float, html: str | None, sql_pending: str | None, metrics: str | None
+) -> None:
     """Show of each table how much is done, who works on it, what failed, and how long the rest may take."""
     from ..commands import progress as command
     from . import monitoring
 
     if watch and options.json:
         raise click.UsageError("--watch is for a terminal; leave it out with --json.")
+    if watch and html is not None:
+        raise click.UsageError("--watch and --html are two ways to show it; say one of them.")
     environment = options.select()
+    if html is not None:
+        _page(options, environment, html)
+        return
     if sql_pending is not None:
         query = command.pending_query(options.pipeline, environment, sql_pending)
         if options.json:
@@ -38,6 +51,16 @@ def progress(options: Options, watch: bool, every: float, sql_pending: str | Non
         options.print_json(found.as_dict())
     else:
         monitoring.progress(found)
+
+
+def _page(options: Options, environment: Environment, file: str) -> None:
+    from ..commands import page
+
+    path = page.write(options.pipeline, environment, file)
+    if options.json:
+        options.print_json({"environment": environment.name, "page": str(path)})
+    else:
+        echo(f"wrote {path}; open it in a browser")
 
 
 @program.command(**example('my-pipeline --env prod errors --table ephys.Recording --key "subject_id=3" --retry'))

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from ..monitor.words import span
 from .console import console as _console
 from .visible import visible
 
@@ -132,15 +133,3 @@ def _failure(failure: Failure) -> str:
     key = ", ".join(f"{name}={value}" for name, value in failure.key.items())
     at = f"{failure.at:%Y-%m-%d %H:%M:%S} UTC" if failure.at else "at no known time"
     return f"{failure.table} {key}, {at}, on {failure.host or 'no known host'} by {failure.user or 'nobody known'}"
-
-
-def span(seconds: float) -> str:
-    """Give a time in the two units that a person would say: ``3 h 20 min``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h" if hours else f"{days} d"
-    if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{minutes} min" if minutes else f"{rest} s"

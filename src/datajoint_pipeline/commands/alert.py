@@ -103,7 +103,7 @@ def run(
     secrets = pipeline.project.root / ".secrets"
     to, switch = messages.addresses(secrets), messages.ping_address(secrets)
     settings = progress.workers_file(pipeline).alerts
-    path = Path(state) if state else told.place(pipeline.package, environment.name, _server(pipeline, environment))
+    path = Path(state) if state else kept(pipeline, environment)
     with told.opened(path) as known:
         now = clock()
         found, reached = _find(pipeline, environment, settings, known, now)
@@ -189,6 +189,11 @@ def _send(address: str, known: Told, path: Path, title: str, command: str) -> tu
         told.write(known, path)
         sent += 1
     return sent, False
+
+
+def kept(pipeline: Pipeline, environment: Environment) -> Path:
+    """Give the file of this machine that keeps what was told, where ``--state`` names no other."""
+    return told.place(pipeline.package, environment.name, _server(pipeline, environment))
 
 
 def _server(pipeline: Pipeline, environment: Environment) -> str:

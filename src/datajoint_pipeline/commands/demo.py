@@ -127,6 +127,11 @@ def demo(
     return Sample(entered, computed, COMPUTED[-1], _heading(result), small, found)
 
 
+def page_of(pipeline: Pipeline) -> Path:
+    """Give where the page is written that shows how the pipeline stands: in a folder that git ignores."""
+    return pipeline.project.local_directory / "progress.html"
+
+
 def _sample(pipeline: Pipeline) -> list[tuple[str, int]]:
     """Give subject and session of each recording in the sample that has a file of every modality."""
     folder = pipeline.project.directory / "utils" / "sample"

@@ -15,7 +15,7 @@ from .project import Project
 _NAME = re.compile(r"database\.(user|password)|stores\.[A-Za-z0-9_-]+\.[a-z_]+")
 
 #: Credentials that a store of a protocol takes.
-_BY_PROTOCOL = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name", "account_key")}
+BY_PROTOCOL = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name", "account_key")}
 
 
 def ask(project: Project, names: tuple[str, ...]) -> list[str]:
@@ -58,7 +58,7 @@ def _wanted(project: Project) -> list[str]:
     names = ["database.user", "database.password"]
     for store, spec in settings.load(project).stores.items():
         if isinstance(spec, dict):
-            names += [f"stores.{store}.{name}" for name in _BY_PROTOCOL.get(str(spec.get("protocol")), ())]
+            names += [f"stores.{store}.{name}" for name in BY_PROTOCOL.get(str(spec.get("protocol")), ())]
     return names
 
 

@@ -1,0 +1,79 @@
+"""`deploy`: files for Slurm, Kubernetes or compose, made from ``workers.toml``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from ..errors import ExitCode, PipelineError
+from .common import Options, common, example, leave, program
+from .visible import echo
+
+#: As the layer below has them, which is not imported for help.
+_ENGINES = ("slurm", "kubernetes", "compose")
+_MODES = ("once", "always", "scaled")
+
+
+@program.command(**example("my-pipeline --env prod deploy slurm --class large"))
+@click.argument("engine", type=click.Choice(_ENGINES))
+@click.option("--class", "worker_class", metavar="CLASS", default="", help="Only for workers of this class.")
+@click.option(
+    "--run",
+    "mode",
+    type=click.Choice(_MODES),
+    help="On Kubernetes: until nothing is left (once, a Job), always (a Deployment), or as many as there is work for "
+    "(scaled, a KEDA ScaledJob).",
+)
+@click.option("--image", metavar="NAME", default="", help="The container image, with its registry.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="One file instead of those in deploy/; - prints it.",
+)
+@click.option("--force", is_flag=True, help="Write over files that somebody has edited.")
+@common
+def deploy(
+    options: Options, engine: str, worker_class: str, mode: str | None, image: str, out: str | None, force: bool
+) -> None:
+    """Write files that start the workers of workers.toml on Slurm, Kubernetes or compose; they are yours to edit."""
+    from ..commands import deploy
+
+    if mode and engine != "kubernetes":
+        raise click.UsageError("--run is for kubernetes.")
+    environment, project = options.select(), options.pipeline.project
+    found = deploy.texts(
+        options.pipeline, environment, engine, worker_class=worker_class, mode=mode or "once", image=image
+    )
+    if out is not None:
+        if len(found) > 1 and engine == "slurm":
+            raise PipelineError(
+                "Nothing was written.",
+                f"There are {len(found)} classes of workers, and each needs a script of its own.",
+                "Name one with --class, or leave out --out.",
+            )
+        found = {os.path.basename(out): "---\n".join(found.values())}
+        if out == "-":
+            if options.json:
+                options.print_json({"environment": environment.name, "text": found["-"]})
+            else:
+                click.echo(found["-"], nl=False)  # to the last character, as a program is to read it
+            return
+    folder = Path(out).parent if out is not None else project.root / deploy.FOLDER
+    written = deploy.write(found, folder, force=force)
+    kept = [one for one in written if one.state == "kept"]
+    if options.json:
+        files = [{"path": os.path.relpath(one.path), "state": one.state, "diff": one.diff or None} for one in written]
+        options.print_json({"environment": environment.name, "files": files})
+    else:
+        for one in written:
+            echo(f"{one.state} {os.path.relpath(one.path)}")
+        for one in kept:
+            echo(f"\n{one.diff}")
+    if kept:
+        names = ", ".join(os.path.relpath(one.path) for one in kept)
+        message = "somebody has edited it, so it was kept as it is"
+        echo(f"{names}: {message}. --force writes over it; the lines above are what it would change.", err=True)
+        leave(ExitCode.ERROR)

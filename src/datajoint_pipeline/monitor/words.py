@@ -1,0 +1,15 @@
+"""Times as people say them."""
+
+from __future__ import annotations
+
+
+def span(seconds: float) -> str:
+    """Give a time in the two units that a person would say: ``3 h 20 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{rest} s"
