@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def play(project: Project, server: Server, options: argparse.Namespace) -> int:
-    """Promote each change; how many took more than twice as long as predicted, or less than half, and not by a moment."""
+    """Promote each change; how many took over twice as long as predicted, or under half, and by more than a moment."""
     lay(project)
     for environment in ("dev", "prod"):
         ok(project, "--env", environment, "init")
