@@ -14,11 +14,24 @@ from ..schema.model import TableName
 
 @dataclass
 class TimedStep:
-    """A step, the tables that it changes by their names afterwards, and the seconds that it took."""
+    """A step and the seconds that it took.
+
+    Parameters
+    ----------
+    words : str
+        What it does.
+    tables : tuple of TableName
+        The tables that it changes, by their names afterwards.
+    seconds : float
+        What it took.
+    instant : bool
+        Whether the server only notes it, however many rows there are.
+    """
 
     words: str
     tables: tuple[TableName, ...]
     seconds: float
+    instant: bool = False
 
 
 @dataclass
@@ -66,7 +79,7 @@ def _of_step(
     rows: Mapping[TableName, int],
 ) -> float:
     one, two, there = (_most(few.tables, found) for found in (rows_few, rows_more, rows))
-    if there <= two:
+    if there <= two or more.instant:
         return more.seconds
     if two <= one:
         return more.seconds * (there / two if two else 1.0)

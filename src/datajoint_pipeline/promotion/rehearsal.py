@@ -30,7 +30,7 @@ from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import Group
 from ..planner.status import State
-from ..planner.steps import Recoding
+from ..planner.steps import LockedStatements, PlannedStep, Recoding, Statement
 from ..planner.target import Target
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
@@ -388,8 +388,10 @@ class _Clock:
         self._end()
         assert self._group is not None
         step = self._group.steps[number - 1] if number <= len(self._group.steps) else None
-        same = step is not None and step.words == words
-        self._steps.append(TimedStep(words, step.tables if same and step is not None else (), 0.0))
+        if step is not None and step.words == words:
+            self._steps.append(TimedStep(words, step.tables, 0.0, _instant(step)))
+        else:  # values are cut, so the steps are others than those that were planned first
+            self._steps.append(TimedStep(words, (), 0.0))
         self._since, self._open = time.perf_counter(), True
 
     def ended(self) -> list[TimedStep]:
@@ -401,3 +403,11 @@ class _Clock:
         if self._open:
             self._steps[-1].seconds += time.perf_counter() - self._since
             self._open = False
+
+
+def _instant(step: PlannedStep) -> bool:
+    """Tell whether a step takes as long with many rows as with few."""
+    if not isinstance(step, (Statement, LockedStatements)) or step.rewrites or step.changes_rows:
+        return False
+    converts = isinstance(step, LockedStatements) and bool(step.conversions)
+    return step.lock == "brief" and step.algorithm in ("", "INSTANT") and not converts
