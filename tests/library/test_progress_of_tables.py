@@ -125,6 +125,7 @@ def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project,
         (lab.folder / "workers.toml").unlink()
 
 
+@pytest.mark.one_server
 def test_metrics_are_a_whole_file_that_prometheus_reads(lab: Project, tmp_path: Path) -> None:
     file = tmp_path / "pipeline.prom"
     done = lab.run("--env", "prod", "progress", "--metrics", str(file), "--json")
