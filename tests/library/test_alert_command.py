@@ -19,6 +19,8 @@ import granted
 import pytest
 from conftest import Project, Server
 
+pytestmark = pytest.mark.one_server
+
 PREFIX = "al_"
 
 WORKERS = """
@@ -201,7 +203,6 @@ def test_ten_troubles_are_told_once_and_so_is_their_end(lab: Project, server: Se
     assert alert(lab)["sent"] == 0 and listener.take() == []
 
 
-@pytest.mark.one_server
 def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, listener: Listener, tmp_path: Path) -> None:
     computing.work(lab, "Scan")
     listener.answer = 500
@@ -226,7 +227,6 @@ def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, list
     assert alert(lab)["sent"] == 0
 
 
-@pytest.mark.one_server
 def test_mistakes_are_named_without_showing_an_address(lab: Project, listener: Listener) -> None:
     lab.write("workers.toml", '[alerts]\nstill = "soon"\noff = ["nobdy"]\nfails = 1\n')
     done = lab.run("--env", "prod", "alert")
@@ -253,7 +253,6 @@ def test_mistakes_are_named_without_showing_an_address(lab: Project, listener: L
     assert "ignored" not in lab.run("--env", "prod", "doctor").out
 
 
-@pytest.mark.one_server
 def test_a_server_that_is_gone_is_told_and_the_switch_gets_no_sign(lab: Project, listener: Listener) -> None:
     gone = alert(lab, DJ_PORT="1")
     # Another port is another server, of which nothing is known yet.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import granted
@@ -114,12 +116,34 @@ def test_an_operator_has_a_key_a_group_or_a_table_tried_again_or_left_out(lab: P
     assert run("--ignored", "--all", "--retry") == 1
     assert run("--all", "--retry") == 1
     assert states() == {"pending": 5}
-    done = lab.python(
-        "-c",
-        "from my_pipeline import ephys\nephys.Recording.populate(reserve_jobs=True, suppress_errors=True)",
-        DJ_LOG_LEVEL="CRITICAL",
-    )
-    assert done.code == 0 and states() == {"error": 5}
+    with far_east(server):
+        done = lab.python("-c", AGAIN, DJ_LOG_LEVEL="CRITICAL")
+        assert done.code == 0 and states() == {"error": 5}
+        told = lab.run("--env", "prod", "errors", "--json").json["groups"][0]["last"]
+    ago = datetime.now(timezone.utc) - datetime.fromisoformat(told.replace("Z", "+00:00"))
+    assert abs(ago) < timedelta(minutes=10)
+
+
+AGAIN = """
+from my_pipeline import ephys
+ephys.Recording.populate(reserve_jobs=True, suppress_errors=True)
+"""
+
+
+@contextmanager
+def far_east(server: Server) -> Iterator[None]:
+    """Have a server whose clock shows five hours more than UTC."""
+    if server.backend == "mysql":
+        ((before,),) = server.execute("SELECT @@global.time_zone")
+        there, back = "SET GLOBAL time_zone = '+05:00'", f"SET GLOBAL time_zone = '{before}'"
+    else:
+        there = "ALTER DATABASE postgres SET TimeZone = 'Asia/Karachi'"
+        back = "ALTER DATABASE postgres RESET TimeZone"
+    server.execute(there)
+    try:
+        yield
+    finally:
+        server.execute(back)
 
 
 @pytest.mark.parametrize(

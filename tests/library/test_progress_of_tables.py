@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +125,7 @@ def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project,
         (lab.folder / "workers.toml").unlink()
 
 
+@pytest.mark.one_server
 def test_metrics_are_a_whole_file_that_prometheus_reads(lab: Project, tmp_path: Path) -> None:
     file = tmp_path / "pipeline.prom"
     done = lab.run("--env", "prod", "progress", "--metrics", str(file), "--json")
@@ -162,6 +169,32 @@ def test_a_person_reads_one_line_a_table(lab: Project) -> None:
     assert line.split() == ["work.Scan", "6/12", "50%", "2", *line.split()[4:5], "nobody", "works", "on", "it"]
     refused = lab.run("--env", "prod", "progress", "--watch", "--json")
     assert refused.code == 2
+
+
+@pytest.mark.one_server
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudoterminals")
+def test_a_narrow_terminal_has_whole_lines_and_watching_goes_on_until_it_is_ended(lab: Project) -> None:
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "my_pipeline", "--env", "prod", "progress", "--watch", "--every", "0.2"]
+    environment = {**lab.variables(), "TERM": "xterm", "COLUMNS": "62", "NO_COLOR": "1"}
+    text = ""
+    with subprocess.Popen(command, cwd=lab.folder, env=environment, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        threading.Timer(100, process.kill).start()  # else a test that fails would go on for ever
+        while text.count(" UTC") < 3:
+            text += os.read(master, 4096).decode()
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                text += os.read(master, 4096).decode()
+            except OSError:  # as Linux says that the other side is closed
+                break
+    os.close(master)
+    assert process.returncode == 130
+    shown = [re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in text.split("\r\n")]
+    (line, *_) = [line for line in shown if line.startswith("work.Scan")]
+    assert "6/12" in line and line.endswith("nobody works on it") and len(line) <= 62
+    assert not re.search("\x1b\\[[0-9;]*[39][0-7]m", text), "a colour"
 
 
 def test_a_viewer_sees_the_same(server: Server, tmp_path: Path, render: Callable[..., Path]) -> None:

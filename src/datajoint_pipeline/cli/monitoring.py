@@ -58,13 +58,13 @@ def _table(found: Progress, width: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("table", overflow="fold")
     table.add_column("done", justify="right", overflow="fold")
-    shown = [name for name, least in _WIDTHS.items() if width >= least]
+    cells = [_cells(one) for one in found.tables]
+    shown = [name for name, least in _WIDTHS.items() if width >= least and any(row[name] for row in cells)]
     for name in shown:
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("state", overflow="fold")
-    for one in found.tables:
-        cells = _cells(one)
-        table.add_row(escape(str(one.table)), _done(one), *(cells[name] for name in shown), _state(one))
+    for one, row in zip(found.tables, cells, strict=True):
+        table.add_row(escape(str(one.table)), _done(one), *(row[name] for name in shown), _state(one))
     remarks = [f"[yellow]![/] {escape(visible(f'{one.table}: {one.problem}'))}" for one in found.tables if one.problem]
     dead = sum(one.dead for one in found.tables)
     if dead:
@@ -104,6 +104,8 @@ _SHOWN = 50
 
 def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ignored: bool) -> None:
     """Print a paragraph a group; ``whole`` with every key; then what can be run next."""
+    from ..monitor.errors import MOST
+
     console = _console()
     if not found:
         console.print("No job is left out." if ignored else "[green]No job has failed.[/]")
@@ -122,6 +124,8 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
             console.print(f"  and {len(group.failures) - _SHOWN:,} more; --json has them all")
         if traceback:
             console.print(escape("\n".join(f"    {line}" for line in (newest.traceback or "none").splitlines())))
+    if any(count >= MOST for group in found for count in group.tables.values()):
+        console.print(f"Of each table the newest {MOST:,} are read; there may be more.")
     first = found[0].id
     more = " --ignored" if ignored else ""
     if not traceback:

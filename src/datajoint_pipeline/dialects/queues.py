@@ -161,11 +161,16 @@ def having(connection: dj.Connection, places: Sequence[tuple[str, str]]) -> str:
 
 def failed(connection: dj.Connection, place: tuple[str, str], names: Sequence[str], condition: str, most: int) -> str:
     """Give the query for the newest jobs of a status: their key, message, stack, host, user, pid, connection id,
-    version, and when they ended. The status is a parameter, before those of the condition.
+    version, and when they ended in UTC. The status is a parameter, before those of the condition.
     """
     quote = quoter(connection)
-    told = ("error_message", "error_stack", "host", "user", "pid", "connection_id", "version", "completed_time")
-    listed = ", ".join(map(quote, (*names, *told)))
+    told = ("error_message", "error_stack", "host", "user", "pid", "connection_id", "version")
+    # DataJoint writes the server's time in the time zone of the session.
+    if connection.adapter.backend == "mysql":
+        ended = f"CONVERT_TZ({quote('completed_time')}, @@session.time_zone, '+00:00')"
+    else:
+        ended = f"{quote('completed_time')} AT TIME ZONE current_setting('TimeZone') AT TIME ZONE 'UTC'"
+    listed = ", ".join([*map(quote, (*names, *told)), f"COALESCE({ended}, {quote('completed_time')})"])
     head = f"SELECT {listed} FROM {quote(*place)} WHERE {quote('status')} = ".replace("%", "%%")
     return f"{head}%s AND {condition} ORDER BY {quote('completed_time')} DESC LIMIT {most}"
 

@@ -7,6 +7,7 @@ import logging
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -94,8 +95,8 @@ def ping(url: str) -> str:
     except OSError as error:
         code = getattr(error, "code", None)
         return f"HTTP {code}" if code else str(getattr(error, "reason", None) or type(error).__name__)
-    except ValueError:  # what is no URL after all; its message would show it
-        return "it is no URL"
+    except (ValueError, HTTPException) as error:  # whose message would show the URL
+        return type(error).__name__
 
 
 def _lines(path: Path) -> dict[int, str]:

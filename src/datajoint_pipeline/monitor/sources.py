@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .. import server_errors
@@ -156,7 +155,16 @@ def _own(
     """Give the queries of the classes that have one of their own, and why those of others cannot be known."""
     found: dict[TableName, key_sources.Query] = {}
     problems: dict[TableName, str] = {}
-    suspects = [name for name in populated if _may_have_own(pipeline, name)]
+    classes_of: dict[str, list[frozenset[str] | None]] = {}
+    for module in pipeline.graph.modules.values():
+        named = _read(module.path.read_text(encoding="utf-8"))
+        for schema in module.schemas:
+            classes_of.setdefault(schema, []).append(named)
+    suspects = [
+        name
+        for name in populated
+        if any(those is None or name.title in those for those in classes_of.get(name.schema, []))
+    ]
     if not suspects:
         return found, problems
     connection = pipeline.connect(environment)
@@ -187,17 +195,6 @@ def _own(
     return found, problems
 
 
-def _may_have_own(pipeline: Pipeline, name: TableName) -> bool:
-    """Tell whether the text of the modules says that the class of a table may have a ``key_source`` of its own."""
-    for module in pipeline.graph.modules.values():
-        if name.schema in module.schemas:
-            classes = _read(module.path.read_text(encoding="utf-8"))
-            if classes is None or name.title in classes:
-                return True
-    return False
-
-
-@cache
 def _read(text: str) -> frozenset[str] | None:
     """Give the classes of a module that name a ``key_source``, or may get one from a class that they are made from;
     None where something else in the module names one, or brings tables from elsewhere.
