@@ -2,7 +2,8 @@
 
     uv run benchmarks/copy.py
 
-`copier copy --defaults` of this template is held against a template with one file, which is what Copier itself costs;
+`copier copy --defaults` of this template is held against a template with one file, which is what Copier itself costs.
+So is a template of the files that come out, with no Jinja in them and one question: the least that so many files cost.
 `my-pipeline --help` is held against `python -c "import datajoint"`, which is what a command would cost that imports it.
 Files and lines are those of a default project: nothing of the library is among them.
 """
@@ -43,6 +44,15 @@ def main() -> None:
         compare(
             "copier copy --defaults", [*render, str(ours), str(project)],
             "the same for a template with one file", [*render, str(minimal), str(folder / "one")],
+        )  # fmt: skip
+        plain = folder / "plain"
+        shutil.copytree(project, plain / "template")
+        (plain / "template" / ".copier-answers.yml").unlink()
+        shutil.copy(minimal / "copier.yml", plain)
+        commit(plain)
+        compare(
+            "as many files without Jinja", [*render, str(plain), str(folder / "files")],
+            "the template with one file", [*render, str(minimal), str(folder / "one")],
         )  # fmt: skip
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project / "src"), str(ROOT / "src")])}
         compare(

@@ -15,6 +15,7 @@ afresh, as it keeps the environment and the folder that it was imported in; so d
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import importlib.abc
@@ -42,6 +43,9 @@ USES_DATAJOINT = ("datajoint_pipeline.internals.declaration",)
 
 #: The warm process of Copier's commands, by the package that is imported afresh; and what keeps where it was imported, beside it.
 COPIER, PLACED = "copier", ("plumbum",)
+
+#: Bytes of a large page, and how Linux is asked for them.
+LARGE, MADV_HUGEPAGE, MADV_COLLAPSE = 2**21, 14, 25
 
 #: What starts a process of a module of the library.
 STARTS = ("datajoint_pipeline.internals.code", "datajoint_pipeline.commands.check")
@@ -99,11 +103,26 @@ def _serve(package: str) -> None:
         assert "datajoint" not in sys.modules
     gc.collect()
     gc.freeze()  # what the forks share stays shared
+    _collapse()
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         if package != COPIER:
             _Cluster(Path(folder)).stand_in()
         for line in sys.stdin:
             print(_run(json.loads(line), package), flush=True)
+
+
+def _collapse() -> None:
+    """Have the memory of this process in large pages, where Linux can: the table of its pages, which each fork copies and
+    frees, is short then.
+    """
+    with contextlib.suppress(OSError):
+        madvise = ctypes.CDLL(None).madvise
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            place, rights, _, _, inode, *_ = line.split()
+            start, end = (int(text, 16) for text in place.split("-"))
+            if rights == "rw-p" and inode == "0" and end - start >= LARGE:
+                for advice in (MADV_HUGEPAGE, MADV_COLLAPSE):
+                    madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
 
 
 class _Cluster:
