@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import PipelineError
-from ..planner.target import DEV, LOCAL, PROD
+from ..planner.target import BRANCH, DEV, LOCAL, PROD
 from . import branches, settings
-from .branches import BRANCH
 from .project import Project
 
 #: Environments that a person names; ``test`` is for tests.
