@@ -112,11 +112,11 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
     refuse_embedded(pipeline, environment, "access plan")
-    if environment.branch:
+    if environment.name not in model.ENVIRONMENTS:
         raise PipelineError(
-            "A branch has no accounts of its own.",
-            "Who may do something in dev may do the same in the schemas of a branch; branch create sees to it.",
-            f"Say {pipeline.project.program} --env dev access plan, which is about both.",
+            f"{environment.name} has no roles of its own.",
+            "access.toml has roles of dev and of prod; those of dev have rights in the schemas of branches, too.",
+            f"Say which you mean: {pipeline.project.program} --env dev access plan.",
         )
     pipeline.connect(environment)  # a server that does not answer is told before a mistake in the file
     access, project = read(pipeline), pipeline.project

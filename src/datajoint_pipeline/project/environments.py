@@ -110,7 +110,7 @@ def _make(project: Project, name: str, before: str, catalog: str, explicit: bool
     tables behind some of them on PostgreSQL.
     """
     databases = {} if catalog else {schema: before + name for schema, name in project.databases.items()}
-    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases, branch)
+    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases, branch=branch)
 
 
 def require_explicit(project: Project, environment: Environment, action: str) -> None:
