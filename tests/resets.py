@@ -20,6 +20,7 @@ class Reset:
     server: Server
     name: str
     start: dict[str, list[str]] = field(default_factory=dict)
+    databases: tuple[str, ...] = DATABASES
 
     @property
     def variables(self) -> dict[str, str]:
@@ -36,7 +37,7 @@ class Reset:
         if self.server.backend == "postgresql":
             self.server.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)", f"CREATE DATABASE {self.name}")
         else:
-            self.server.drop(*reversed(DATABASES))
+            self.server.drop(*reversed(self.databases))
 
     def gone(self) -> None:
         """Nothing of it all."""
@@ -44,7 +45,7 @@ class Reset:
             names = (self.name, f"{self.name}_begun")
             self.server.execute(*(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in names))
         else:
-            self.server.drop(*reversed(DATABASES))
+            self.server.drop(*reversed(self.databases))
 
     def keep(self) -> None:
         """Take what is there for the beginning."""
@@ -55,7 +56,7 @@ class Reset:
             return
         there = {name for (name,) in self.server.execute("SELECT schema_name FROM information_schema.schemata")}
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            for database in sorted(there & {*DATABASES}):
+            for database in sorted(there & {*self.databases}):
                 kept = self.start[database] = []
                 for table in tables(cursor, database):
                     cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")

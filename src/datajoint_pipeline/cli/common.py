@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ORDER = [
     *("init", "status", "diff", "revise", "check", "migrate", "rollback", "log", "adopt", "purge"),
-    *("restore", "renumber", "add-schema", "doctor", "secrets", "access", "branch", "worker", "local"),
+    *("promote", "restore", "renumber", "add-schema", "doctor", "secrets", "access", "branch", "worker", "local"),
 ]
 
 
@@ -84,7 +84,7 @@ class _Program(Group):
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 
-    @click.option("--env", "environment", metavar="ENV", help="local, dev, branch or prod.")
+    @click.option("--env", "environment", metavar="ENV", help="local, dev, branch, prod, or one of environments.toml.")
     @click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -149,20 +149,7 @@ def show_status(
     rights = changed_rights(options, environment) if done else ""
     if options.json:
         more |= {"access": rights} if rights else {}
-        schemas = [
-            {
-                "name": s.name,
-                "database": s.database,
-                "code_version": s.code_version,
-                "database_version": s.database_version,
-                "state": s.state.value,
-                "pending": list(s.pending),
-                "drift": list(s.drift),
-                **({"draft": True} if s.draft else {}),
-                **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
-            }
-            for s in found
-        ]
+        schemas = [_as_dict(s) for s in found]
         options.print_json({"environment": environment.name, "backend": backend, "schemas": schemas, **more})
     else:
         render.status(environment, backend, found)
@@ -170,6 +157,46 @@ def show_status(
             echo(text)
     code = worst([EXIT_CODES[s.state] for s in found])
     leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
+
+
+def show_every(options: Options) -> None:
+    """Print where the schemas stand in every environment, and leave with the exit code of the worst."""
+    from ..commands import status as states
+    from ..errors import PipelineError
+    from ..planner.status import EXIT_CODES
+    from . import render
+
+    documents, codes = list[dict[str, Any]](), list[ExitCode]()
+    for environment, backend, found in states.every(options.pipeline):
+        if isinstance(found, PipelineError):
+            codes.append(ExitCode.ERROR)
+            error = {"what": found.what, "why": found.why, "do": found.do}
+            documents.append({"environment": environment.name, "error": error})
+            if not options.json:
+                echo(f"{environment.name}: {found.what} {found.why}", fg="red")
+            continue
+        codes += [EXIT_CODES[s.state] for s in found]
+        documents.append({"environment": environment.name, "backend": backend, "schemas": [_as_dict(s) for s in found]})
+        if not options.json:
+            render.status(environment, backend, found)
+    if options.json:
+        options.print_json({"environments": documents})
+    leave(ExitCode.ERROR if ExitCode.ERROR in codes else worst(codes))
+
+
+def _as_dict(s: SchemaStatus) -> dict[str, Any]:
+    """Give where a schema stands as JSON has it."""
+    return {
+        "name": s.name,
+        "database": s.database,
+        "code_version": s.code_version,
+        "database_version": s.database_version,
+        "state": s.state.value,
+        "pending": list(s.pending),
+        "drift": list(s.drift),
+        **({"draft": True} if s.draft else {}),
+        **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
+    }
 
 
 def changed_rights(options: Options, environment: Environment) -> str:

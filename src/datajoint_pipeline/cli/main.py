@@ -12,14 +12,15 @@ import click
 from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, branch, migrations, policy
-from .common import Options, common, example, leave, program, show_status, utc
+from . import access, accounts, branch, migrations, policy, promotion
+from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
-assert migrations and access and accounts and branch and policy  # their commands are the program's too
+# Their commands are the program's too.
+assert migrations and access and accounts and branch and policy and promotion
 
 
 @program.command(**example("my-pipeline --env local init"))
@@ -35,11 +36,15 @@ def init(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
+@click.option("--all", "every", is_flag=True, help="Of dev, prod and all that environments.toml names.")
 @common
-def status(options: Options) -> None:
+def status(options: Options, every: bool) -> None:
     """Show, for each schema, the version in the code and in the database, and what was changed behind its back."""
     from ..commands import status
 
+    if every:
+        show_every(options)
+        return
     environment = options.select()
     show_status(options, environment, status.status(options.pipeline, environment))
 

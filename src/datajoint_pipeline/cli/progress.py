@@ -51,6 +51,10 @@ class Progress:
         self._named[name, 0, 0] = None
         self._show(name)
 
+    def rehearse(self, words: str) -> None:
+        """Say what is being tried out, which counts for nothing that was done."""
+        self._show(f"(rehearsal {words})")
+
     def step(self, words: str, number: int, of: int) -> None:
         """Say which step is being run, and of how many."""
         self._named[words, number, of] = None

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..project.environments import Environment
     from ..project.project import Project
     from ..promotion.branches import Standing
+    from ..promotion.named import Conflict, CopiedRows
     from ..schema.model import Table as Table_
     from ..schema.model import TableName
     from ..schema.values import Fill
@@ -326,9 +327,15 @@ def differences(found: list[Comparison]) -> None:
 
 
 def impact(
-    environment: Environment, found: list[Impact], refused: Sequence[tuple[Violation, PipelineError]], *, short: bool
+    environment: Environment,
+    found: list[Impact],
+    refused: Sequence[tuple[Violation, PipelineError]],
+    *,
+    short: bool,
+    whole: bool = True,
 ) -> None:
-    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line."""
+    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
+    where this is the ``whole`` answer of a command, it says so in the end."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
@@ -375,9 +382,9 @@ def impact(
             console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
     if any(cost.done for cost in found):
         console.print("What is pending beside it can be shown when that is done.")
-    if found and short:
+    if found and short and whole:
         console.print("Whole statements: the same with --sql instead of --dry-run.")
-    if found:
+    if found and whole:
         console.print("Nothing was changed.")
 
 
@@ -404,6 +411,26 @@ def backup(path: Path, manifest: Manifest) -> None:
 def warning(text: str) -> None:
     """Print what may go wrong, where it is in nobody's way."""
     _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}", soft_wrap=True)
+
+
+def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str, target: str) -> None:
+    """Print what is copied of each table, then the rows that are there with other values."""
+    console = _console()
+    table = _table("table", "new rows", "there already", "")
+    for one in copied:
+        remark = "" if one.named else "the others refer to it"
+        table.add_row(escape(str(one.table)), f"{one.inserted:,}", f"{one.same:,}", remark)
+    console.print(table if copied else "There are no such rows.")
+    for found in conflicts[:_SHOWN]:
+        key = ", ".join(f"{name}={value}" for name, value in found.key.items())
+        values = "; ".join(
+            f"{n} is {ours} on {source}, {theirs} on {target}" for n, (ours, theirs) in found.differs.items()
+        )
+        console.print(f"[red]Conflict:[/] {escape(f'{found.table} ({key}): {values}')}", soft_wrap=True)
+    if len(conflicts) > _SHOWN:
+        console.print(f"And {len(conflicts) - _SHOWN:,} more.")
+    if conflicts:
+        console.print("Nothing was copied: a row that is there is never overwritten. Decide which value is right.")
 
 
 def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:

@@ -112,6 +112,12 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
     refuse_embedded(pipeline, environment, "access plan")
+    if environment.site is not None:
+        raise PipelineError(
+            f"Rights on {environment.name} are not given from here.",
+            f"{model.FILE} says who may do what on dev and prod.",
+            "Give its accounts their rights by hand, as docs/access.md says.",
+        )
     if environment.name not in model.ENVIRONMENTS:
         raise PipelineError(
             f"{environment.name} has no roles of its own.",

@@ -48,7 +48,7 @@ def migrate(
         report=report,
         tell=tell,
     )
-    _make_job_tables(pipeline, target)
+    make_job_tables(pipeline, target)
     return found
 
 
@@ -66,7 +66,7 @@ def draft(
     tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
-    drafts.refuse_prod(environment.name, pipeline.project.program)
+    drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     found = apply.draft(
@@ -79,7 +79,7 @@ def draft(
         report=report,
         tell=tell,
     )
-    _make_job_tables(pipeline, target)
+    make_job_tables(pipeline, target)
     return found
 
 
@@ -111,7 +111,7 @@ def plan_draft(
     warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
-    drafts.refuse_prod(environment.name, pipeline.project.program)
+    drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
@@ -120,7 +120,7 @@ def plan_draft(
         return impact.survey_draft(target, schemas, answer, ask)
 
 
-def _make_job_tables(pipeline: Pipeline, target: Target) -> None:
+def make_job_tables(pipeline: Pipeline, target: Target) -> None:
     """Let DataJoint make the job tables that are missing, where two workers would race for it and one may lack the
     right. That none can be made is no reason to fail: it tries again when it needs one."""
     found = status.read(target)

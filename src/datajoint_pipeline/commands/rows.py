@@ -93,9 +93,9 @@ def rows(pipeline: Pipeline, environment: Environment, text: str, key: Iterable[
     target = pipeline.target(environment)
     connection = target.connection
     tables = {t.name: t for shape in catalog.read(connection, target.databases).values() for t in shape}
-    table = tables[_found(tables, text)]
+    table = tables[find(tables, text)]
     types = {name: resolved(tables, table.name, name) for name in table.primary_key}
-    given = dict(_part(part, table) for part in key)
+    given = dict(part_of_key(part, table) for part in key)
     place = (target.database(table.name.schema), table.name.table)
     events = [
         Event(told.at, told.who, "insert" if column == hidden_rows.ENTERED else "compute", told.commit, record, *rest)
@@ -132,7 +132,14 @@ def _audited(
     return THERE, found
 
 
-def _found(tables: dict[TableName, Table], text: str) -> TableName:
+def find(tables: dict[TableName, Table], text: str) -> TableName:
+    """Find a table by what a person calls it.
+
+    Raises
+    ------
+    PipelineError
+        If there is none, or there are several.
+    """
     found = definition.Titles(tables).everywhere(text)
     if len(found) == 1:
         return found[0]
@@ -149,7 +156,14 @@ def _several(names: list[str], most: int = 8) -> str:
     return f"{', '.join(names[:most])}{more}" if names else "no tables"
 
 
-def _part(text: str, table: Table) -> tuple[str, str]:
+def part_of_key(text: str, table: Table) -> tuple[str, str]:
+    """Read ``attribute=value`` of the primary key of a table.
+
+    Raises
+    ------
+    PipelineError
+        If it is not of that form, or there is no such attribute.
+    """
     name, sign, value = text.partition("=")
     if sign and name.strip() in table.primary_key:
         return name.strip(), value.strip()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ..errors import PipelineError
 from ..planner import drift
 from ..planner.status import SchemaStatus
+from ..planner.target import DEV, PROD
+from ..project import environments, sites
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 
@@ -11,3 +16,18 @@ from ..project.pipeline import Pipeline
 def status(pipeline: Pipeline, environment: Environment) -> list[SchemaStatus]:
     """Give, for each schema, the version in the code and in the database, and what was changed behind its back."""
     return drift.read(pipeline.target(environment))
+
+
+def every(pipeline: Pipeline) -> Iterator[tuple[Environment, str, list[SchemaStatus] | PipelineError]]:
+    """Give where every schema stands on ``dev``, on ``prod`` and in each environment of ``environments.toml``.
+
+    Each comes with the kind of its server, or with the reason why it cannot be told.
+    """
+    for name in (DEV, PROD, *sites.read(pipeline.project)):
+        other = pipeline.beside()
+        environment = environments.find(pipeline.project, name)
+        try:
+            found = status(other, other.select(name))
+            yield environment, other.connect(environment).adapter.backend, found
+        except PipelineError as error:
+            yield environment, "", error

@@ -26,6 +26,9 @@ from ..schema.model import TableName
 from . import auditing, leftovers, owners, renumbering, resume, runs, stepping
 from .backup import Backups
 
+#: Is called with the groups of migrations that are about to be applied.
+Look = Callable[[list[Group]], None]
+
 #: What the record of a run says, beside its options, where others could write between two steps.
 UNLOCKED = "(without LOCK TABLES)"
 
@@ -40,6 +43,8 @@ def migrate(
     backups: Backups | None = None,
     report: runs.Report = lambda words, number, of: None,
     tell: resume.Tell = lambda text: None,
+    look: Look = lambda groups: None,
+    note: str = "",
 ) -> list[SchemaStatus]:
     """Bring the database to the code, or one schema to a version; finish first what was interrupted.
 
@@ -61,6 +66,11 @@ def migrate(
         Called with what a step does, its number and how many there are.
     tell : callable, optional
         Called with a sentence for each interrupted run that was gone on with.
+    look : callable, optional
+        Called with what is planned, before anything of it runs and again before each later group, then with that alone;
+        what it raises stops there.
+    note : str
+        What the record says beside the options.
 
     Returns
     -------
@@ -86,12 +96,14 @@ def migrate(
             drift.refuse(deployment, wanted)
             # Everything is judged before the first step, and then again each time what is next.
             groups = drafts.groups(deployment, wanted, answer=answer, one=begun)
+            look(groups)
             lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in groups]
             if lossy[0]:
                 groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
                 judge(deployment, groups[0], allow_data_loss=allow_data_loss)  # by what is left of the values
             keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
-            apply(deployment, groups[0], "migrate", report, keep, allowances(allow_data_loss, backups))
+            options = f"{allowances(allow_data_loss, backups)} {note}".strip()
+            apply(deployment, groups[0], "migrate", report, keep, options)
             answer, begun = None, True
 
 
@@ -135,6 +147,12 @@ def draft(
             drafts.keep(target, code)
             apply(deployment, group, journal.DRAFT, report, keep, allowances(allow_data_loss, backups))
         return drift.read(target)
+
+
+def go_on(target: Target, report: runs.Report, tell: resume.Tell) -> None:
+    """Go on with what was interrupted, and do no more; the parameters and errors are those of :func:`migrate`."""
+    with alone(target):
+        resume.resume(target, report, tell)
 
 
 def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> frozenset[tuple[TableName, str]]:

@@ -48,13 +48,13 @@ Ask = Callable[[Question, Tables], Answers | None]
 Renamed = dict[TableName, tuple[TableName, dict[str, str]]]
 
 
-def refuse_prod(environment: str, program: str) -> None:
-    """Refuse a draft on ``prod``."""
-    if environment == PROD:
+def refuse_prod(environment: str, program: str, *, guarded: bool = False) -> None:
+    """Refuse a draft on ``prod``, or on another environment that is ``guarded`` as prod is."""
+    if environment == PROD or guarded:
         raise PipelineError(
-            "prod knows no drafts.",
+            f"{environment} knows no drafts.",
             "What it has become has to stand in a migration that somebody could read before.",
-            f'Run {program} revise -m "what changed", then {program} --env prod migrate.',
+            f'Run {program} revise -m "what changed", then {program} --env {environment} migrate.',
         )
 
 

@@ -29,6 +29,8 @@ def connect(project: Project, config: Any, environment: Environment) -> dj.Conne
     if environment.embedded:
         _point_to_embedded(config, project, environment)
     else:
+        if environment.site is not None:
+            environment.site.point(project, config)
         settings.refuse_placeholders(project, config)
     names = map(environment.database, project.versions)
     declaration_checks.refuse_databases(config["database.backend"], names)

@@ -1,20 +1,22 @@
 """The environments of a project: which database a command works on.
 
 ``local`` is the embedded PostgreSQL of the project; ``dev`` and ``prod`` are the server that DataJoint's own
-configuration names, and so is ``branch``: ``dev`` for one git branch (:mod:`branches`). ``test`` is what the tests and
-``check`` work in: on the embedded server a database of its own, on a real one schemas of their own.
+configuration names, and so is ``branch``: ``dev`` for one git branch (:mod:`branches`). ``environments.toml`` may name
+more (:mod:`sites`). ``test`` is what the tests and ``check`` work in: on the embedded server a database of its own, on
+a real one schemas of their own.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import PipelineError
 from ..planner.target import BRANCH, DEV, LOCAL, PROD
-from . import branches, settings
+from . import branches, settings, sites
 from .project import Project
+from .sites import Site
 
 #: Environments that a person names; ``test`` is for tests.
 NAMES = (LOCAL, DEV, BRANCH, PROD)
@@ -27,7 +29,7 @@ class Environment:
     Parameters
     ----------
     name : str
-        ``local``, ``dev``, ``branch``, ``prod`` or ``test``.
+        ``local``, ``dev``, ``branch``, ``prod``, ``test``, or one that ``environments.toml`` names.
     prefix : str
         What stands before every schema's name on the server.
     embedded : bool
@@ -35,11 +37,13 @@ class Environment:
     catalog : str
         Database of the embedded server; empty elsewhere.
     explicit : bool
-        Whether a person named the environment on the very command, which changing ``prod`` asks for.
+        Whether a person named the environment on the very command, which changing a guarded one asks for.
     databases : mapping
         Name on the server of each schema that does not have the prefix and its own name there.
     branch : str
         The git branch; empty but for ``branch``.
+    site : Site, optional
+        What ``environments.toml`` says of it.
     """
 
     name: str
@@ -49,6 +53,12 @@ class Environment:
     explicit: bool = False
     databases: Mapping[str, str] = field(default_factory=dict, hash=False)
     branch: str = ""
+    site: Site | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether changing it has to be said in words, and it knows no drafts."""
+        return self.name == PROD if self.site is None else self.site.explicit
 
     def database(self, schema: str) -> str:
         """Name of a schema on the server."""
@@ -83,10 +93,13 @@ def find(
             token = os.environ.get(project.variable("TEST_ID"), "run")
             catalog = "" if os.environ.get("DJ_HOST") else f"test_{token}"
             return _make(project, name, f"test_{token}_", catalog, explicit)
+    named = sites.read(project)
+    if name in named:
+        return replace(_make(project, name, named[name].prefix, "", explicit), site=named[name])
     source = f"--env or {project.variable('ENV')}" if asked else "default_environment in the package's __init__.py"
     raise PipelineError(
         f"There is no environment {name!r}.",
-        f"It was named by {source}; there are {', '.join(NAMES)}.",
+        f"It was named by {source}; there are {', '.join([*NAMES, *named])}.",
         f"Say for example {project.program} --env local status.",
     )
 
@@ -96,7 +109,7 @@ def others(project: Project, environment: Environment) -> str:
     nothing where no server is named.
     """
     variable = project.variable("ENV")
-    if environment.name == PROD or environment.explicit or os.environ.get(variable):
+    if environment.guarded or environment.explicit or os.environ.get(variable):
         return ""
     if environment.embedded and not settings.names_server(project):
         return ""
@@ -114,10 +127,11 @@ def _make(project: Project, name: str, before: str, catalog: str, explicit: bool
 
 
 def require_explicit(project: Project, environment: Environment, action: str) -> None:
-    """Refuse to change ``prod`` unless the command itself names it."""
-    if environment.name == PROD and not environment.explicit:
+    """Refuse to change ``prod``, or another guarded environment, unless the command itself names it."""
+    name = environment.name
+    if environment.guarded and not environment.explicit:
         raise PipelineError(
-            f"{action} changes prod, and this command does not say --env prod.",
-            f"prod was meant by {project.variable('ENV')} or by default, which is easily forgotten.",
-            f"If prod is what you mean: {project.program} --env prod {action}",
+            f"{action} changes {name}, and this command does not say --env {name}.",
+            f"{name} was meant by {project.variable('ENV')} or by default, which is easily forgotten.",
+            f"If {name} is what you mean: {project.program} --env {name} {action}",
         )

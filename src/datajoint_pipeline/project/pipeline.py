@@ -104,6 +104,15 @@ class Pipeline:
             )
         return found
 
+    def beside(self) -> Pipeline:
+        """Give the same pipeline with a connection of its own, for a command that works in two environments.
+
+        Table classes stay with the pipeline that their modules were imported with.
+        """
+        other = Pipeline(self.package)
+        other._describe = self._describe
+        return other
+
     @cached_property
     def project(self) -> Project:
         """Describe the project, once.

@@ -114,10 +114,11 @@ class Closure:
         above: dict[Row, set[Row]] = {}
         waiting = list(self.keys[name])
         while waiting:
-            # Row by row: only so it is known which of them refers to which.
-            for row in waiting:
-                found = {key for reference in own for key in self._referred(name, name, reference, [row])}
-                above[row] = found - {row}
+            above |= {row: set() for row in waiting}
+            for reference in own:
+                for rows in batches(waiting):
+                    for row, key in self._pairs(name, reference, rows):
+                        above[row] |= {key} - {row}
             waiting = list({key for row in waiting for key in above[row]} - above.keys())
         try:
             order = list(TopologicalSorter({row: sorted(above[row], key=repr) for row in above}).static_order())
@@ -129,6 +130,22 @@ class Closure:
                 "Leave these rows out, or break the circle.",
             ) from None
         self.keys[name] = dict.fromkeys(order)
+
+    def _pairs(self, name: TableName, reference: Reference, rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        """Give the keys of rows, each with that of the row of the same table that it refers to."""
+        table = self.database.tables[name]
+        key, width = table.primary_key, len(table.primary_key)
+        referring = table.read((*key, *reference.attributes), key, rows)
+        values = list({row[width:] for row in referring if None not in row[width:]})
+        above = table.read((*key, *reference.parent_attributes), reference.parent_attributes, values)
+        known = {row[width:]: row[:width] for row in above}
+        for row in referring:
+            if None in row[width:]:
+                continue
+            if row[width:] in known:
+                yield row[:width], known[row[width:]]
+            else:  # a server may take two texts for the same, such as those in small and capital letters
+                yield from ((row[:width], found) for found in self._referred(name, name, reference, [row[:width]]))
 
     def rows(self, name: TableName, columns: tuple[str, ...]) -> Iterator[list[tuple[Row, Row]]]:
         """Give the chosen rows of a table in batches, in their order: of each its key and some columns."""

@@ -6,7 +6,7 @@ stores stay where they are: a row that refers to one goes on doing so. Only SELE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,8 @@ def copy(
     target: dj.Connection,
     target_databases: Mapping[str, str],
     *,
-    rows: int,
+    rows: int | Mapping[TableName, int],
+    without: Container[TableName] = (),
     report: Callable[[TableName], None] = lambda table: None,
 ) -> list[Copied]:
     """Copy a sample of rows; what is there already stays as it is, so that doing it again adds nothing.
@@ -45,9 +46,11 @@ def copy(
     databases, target_databases : mapping
         Name on either server of each schema. Tables and columns that only one of them has are left out, and so are
         hidden tables.
-    rows : int
+    rows : int or mapping of TableName to int
         Rows of each table that is no Lookup, half of them the first and half the last in the order of its key; more
         where rows of other tables refer to them. With 0, only Lookups come, and what they refer to.
+    without : container of TableName
+        Tables of which no row comes; what refers to them has to be among them.
     report : callable, optional
         Called with each table before its rows are copied.
 
@@ -64,9 +67,10 @@ def copy(
     """
     with at_one_moment(source, target):
         closure, to = Closure(Database(source, databases)), Database(target, target_databases)
-        there = [name for name in closure.order if name in to.tables]
+        there = [name for name in closure.order if name in to.tables and name not in without]
         for name in there:
-            closure.add(name, choose(closure.database.tables[name], name, rows))
+            most = rows if isinstance(rows, int) else rows.get(name, 0)
+            closure.add(name, choose(closure.database.tables[name], name, most))
         closure.close()
         copied = []
         for name in there:
