@@ -373,7 +373,6 @@ def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
     lab.replace(lab.module("work"), "note = null : varchar(64)", "hint = null : varchar(64)")
     ok(lab, "revise", "-m", "short | <b>names</b>", "--drop", "Task.note")
     refused = ok(lab, "branch", "diff", "--markdown", code=7).out
-    print(refused)
     assert re.search(r"\| `life` \| `1.0.0` \| `1.0.0` \| \*\*`[\d.]+`\*\* \|", refused)
     assert "`life`, `work` are not at the code's version yet" in refused
     assert re.search(r"- `src/my_pipeline/migrations/life/[\d.]+_short_b_names_b.py`", refused)
