@@ -358,3 +358,67 @@ def test_a_branch_that_is_none_or_main_is_refused_in_words(project: Project) -> 
         assert said.code == 1 and "Cannot connect" in said.err, said.err
     assert project.run("--env", "dev", "--branch", "fix", "status").code == 2
     assert project.run("--env", "prod", "branch", "list").code == 2
+
+
+# --- What becomes of it ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.one_server
+def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
+    ok(lab, "branch", "create", "--at", "dev", "--rows", "5", "--exist-ok")
+    assert not ok(lab, "branch", "create", "--at", "dev", "--exist-ok", "--json").json["made"]
+    first = ok(lab, "branch", "diff", "--markdown").out
+    assert "## Database changes of `feature/Weigh-More`" in first and "Nothing is pending on dev." in first
+    lab.replace(lab.module("life"), "name : varchar(32)", "name : varchar(2)")
+    lab.replace(lab.module("work"), "note = null : varchar(64)", "hint = null : varchar(64)")
+    ok(lab, "revise", "-m", "short | <b>names</b>", "--drop", "Task.note")
+    refused = ok(lab, "branch", "diff", "--markdown", code=7).out
+    assert re.search(r"\| `life` \| `1.0.0` \| `1.0.0` \| \*\*`[\d.]+`\*\* \|", refused)
+    assert "`life`, `work` are not at the code's version yet" in refused
+    assert re.search(r"- `src/my_pipeline/migrations/life/[\d.]+_short_b_names_b.py`", refused)
+    assert "**It would be refused:**" in refused and "`work.Task`" in refused and "| 2 |" in refused
+    assert "<b>" not in refused and "```sql\n" in refused
+    shown = ok(lab, "branch", "diff", code=7).out
+    assert "It would be refused" in shown
+    document = ok(lab, "branch", "diff", "--json", code=7).json
+    assert [one["code"] != one["dev"] for one in document["schemas"]] == [True, True, False]
+    assert len(document["refused"]) == 1 and not document["error"]
+    lab.replace(lab.module("life"), "name : varchar(2)", "name : varchar(32)")
+    ok(lab, "revise", "--undo")
+    ok(lab, "branch", "drop", "--yes")
+    assert ok(lab, "branch", "drop", "--yes", "--missing-ok").out == f"{BRANCH} has no schemas here.\n"
+
+
+@pytest.mark.one_server
+def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Server, tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "origin.git")
+    git(lab.folder, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    states = {}
+    for name in ("pushed", "merged", "private", "elsewhere"):
+        on_branch(lab, name)
+        if name in ("pushed", "merged"):
+            git(lab.folder, "push", "--quiet", "origin", name)
+        ok(lab, "branch", "create")
+    for one in branches(lab):
+        states[one["branch"]] = one["git"]
+        if one["branch"] == "elsewhere":  # in a clone on another machine, and never pushed
+            mark = "`" if server.backend == "mysql" else '"'
+            server.execute(f"UPDATE {one['prefix']}life.{mark}~branch{mark} SET host = 'other'")
+    assert set(states.values()) == {"there"} and len(states) == 4
+    git(lab.folder, "switch", "--quiet", "main")
+    git(lab.folder, "branch", "--quiet", "-D", "pushed", "merged", "private", "elsewhere")
+    git(lab.folder, "push", "--quiet", "origin", "--delete", "merged")
+    found = {one["branch"]: one["git"] for one in branches(lab)}
+    assert found == {"pushed": "there", "merged": "gone", "private": "gone", "elsewhere": "unknown"}
+    assert {one["branch"] for one in branches(lab, "--gone", code=3)} == {"merged", "private"}
+    # Whoever cannot ask origin knows less, and drops less.
+    (tmp_path / "origin.git").rename(tmp_path / "away.git")
+    assert {one["branch"] for one in branches(lab, "--gone", code=3)} == {"private"}
+    (tmp_path / "away.git").rename(tmp_path / "origin.git")
+    ok(lab, "branch", "drop", "--gone", code=1)
+    done = ok(lab, "branch", "drop", "--gone", "--yes", "--json").json["dropped"]
+    assert {one["branch"] for one in done} == {"merged", "private"}
+    assert {one["branch"] for one in branches(lab)} == {"pushed", "elsewhere"}
+    assert "No branch is gone" in ok(lab, "branch", "drop", "--gone", "--yes").out
+    ok(lab, "branch", "drop", "elsewhere", "--yes")
+    ok(lab, "branch", "drop", "pushed", "--yes")

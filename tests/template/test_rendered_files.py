@@ -399,10 +399,11 @@ def test_links_in_documents_lead_somewhere(projects: dict[str, Path]) -> None:
                 assert (path.parent / target).exists(), (path, target)
 
 
-def test_navigation_names_every_page_and_no_other(default: Path) -> None:
-    navigation = yaml.safe_load((default / "mkdocs.yml").read_text())["nav"]
-    named = {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
-    assert named == {path.name for path in (default / "docs").iterdir()}
+def test_navigation_names_every_page_and_no_other(default: Path, projects: dict[str, Path]) -> None:
+    for project in (default, projects["server-github"]):
+        navigation = yaml.safe_load((project / "mkdocs.yml").read_text())["nav"]
+        named = {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
+        assert named == {path.name for path in (project / "docs").iterdir()}
 
 
 def test_documents_name_only_commands_that_exist(default: Path) -> None:

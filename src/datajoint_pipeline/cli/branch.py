@@ -277,7 +277,7 @@ def _dropped(found: Dropped) -> dict[str, Any]:
 def _show_dropped(found: Dropped) -> None:
     schemas = "1 schema" if len(found.databases) == 1 else f"{len(found.databases)} schemas"
     objects = "".join(f", {count} object{'s' * (count != 1)} in {name}" for name, count in found.objects.items())
-    echo(f"{found.branch}: {schemas} dropped{objects}.")
+    echo(f"{found.branch}: {schemas} dropped{objects}." if found.databases else f"{found.branch} has no schemas here.")
     for database in found.left:
         echo(f"  {database} was left: its name begins alike, and branch create did not make it.", fg="yellow")
     if found.refused:

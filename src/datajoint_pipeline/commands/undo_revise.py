@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from ..history.migration_files import History
 from ..history.revisions import Revision
 from ..operations.topology import dangling
 from ..planner import applied
-from ..planner.target import DEV, LOCAL, PROD
+from ..planner.target import BRANCH, DEV, LOCAL, PROD
 from ..project import connection as connecting
 from ..project import environments, settings
 from ..project.environments import Environment
@@ -70,11 +70,17 @@ def taking_back(pipeline: Pipeline, environment: Environment, schemas: Collectio
 
 
 def asked(pipeline: Pipeline, environment: Environment) -> list[Environment]:
-    """Give the environments that are asked: those on the server of this one, and ``local`` where it was made."""
+    """Give the environments that are asked: those on the server of this one, the git branch's own among them, and
+    ``local`` where it was made.
+    """
     project = pipeline.project
-    names = dict.fromkeys([environment.name, *(() if environment.embedded else (DEV, PROD, LOCAL))])
+    names = dict.fromkeys(() if environment.embedded else (DEV, PROD, LOCAL))
+    found = [environment, *(environments.find(project, name) for name in names if name != environment.name)]
+    if not (environment.embedded or environment.branch):
+        with suppress(PipelineError):  # on main, and on none, there is no branch to be asked
+            found.append(environments.find(project, BRANCH))
     made = server.made(project.local_directory)
-    return [e for e in (environments.find(project, name) for name in names) if made or not e.embedded]
+    return [e for e in found if made or not e.embedded]
 
 
 def _last(pipeline: Pipeline, schemas: Collection[str]) -> Revision:

@@ -36,7 +36,7 @@ from ..schema.values import Fill
 from . import pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
-from .target import PROD, Target
+from .target import BRANCH, PROD, Target
 
 #: Given the tables before and after, what became of what.
 Answer = Callable[[Tables, Tables], Answers]
@@ -62,7 +62,9 @@ def refuse_prod(environment: str, program: str, *, guarded: bool = False) -> Non
 
 
 def _kept_in(target: Target) -> Path:
-    return target.backups / f"{target.environment}-draft.json"
+    # Each git branch has tables of its own in the environment of that name.
+    name = target.prefix.rstrip("_") if target.environment == BRANCH else target.environment
+    return target.backups / f"{name}-draft.json"
 
 
 def keep(target: Target, code: Tables) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Warn = Callable[[str], None]
 
 #: The environments. People name all but ``test``, which is for tests and `check`.
-LOCAL, DEV, PROD, TEST = "local", "dev", "prod", "test"
+LOCAL, DEV, BRANCH, PROD, TEST = "local", "dev", "branch", "prod", "test"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Target:
     name : str
         What the pipeline is called; its lock and its backups are named after it.
     environment : str
-        ``local``, ``dev``, ``prod`` or ``test``.
+        ``local``, ``dev``, ``branch``, ``prod`` or ``test``.
     prefix : str
         What stands before the pipeline's names on the server.
     database_of : callable

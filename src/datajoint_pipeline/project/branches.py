@@ -16,13 +16,11 @@ from .. import git
 from ..errors import ExitCode, PipelineError
 from ..journal import branches as marks
 from ..journal.branches import Mark
+from ..planner.target import BRANCH
 from .project import Project
 
 if TYPE_CHECKING:
     import datajoint as dj
-
-#: The environment of a git branch's own schemas.
-BRANCH = "branch"
 
 #: Bytes that the name of a schema may have on both servers: MySQL takes 64 characters, PostgreSQL 63 bytes.
 LONGEST = 63

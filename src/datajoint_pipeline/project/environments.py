@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import PipelineError
-from ..planner.target import DEV, LOCAL, PROD
+from ..planner.target import BRANCH, DEV, LOCAL, PROD
 from . import branches, settings, sites
-from .branches import BRANCH
 from .project import Project
 from .sites import Site
 
@@ -41,10 +40,10 @@ class Environment:
         Whether a person named the environment on the very command, which changing a guarded one asks for.
     databases : mapping
         Name on the server of each schema that does not have the prefix and its own name there.
-    site : Site, optional
-        What ``environments.toml`` says of it.
     branch : str
         The git branch; empty but for ``branch``.
+    site : Site, optional
+        What ``environments.toml`` says of it.
     """
 
     name: str
@@ -124,7 +123,7 @@ def _make(project: Project, name: str, before: str, catalog: str, explicit: bool
     tables behind some of them on PostgreSQL.
     """
     databases = {} if catalog else {schema: before + name for schema, name in project.databases.items()}
-    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases, branch)
+    return Environment(name, before + project.prefix, bool(catalog), catalog, explicit, databases, branch=branch)
 
 
 def require_explicit(project: Project, environment: Environment, action: str) -> None:

@@ -319,8 +319,14 @@ def _source(dev: Target) -> Deployment:
             "None of its schemas is there, or this account may not see them.",
             f"Run {program} --env dev init; or make the branch without --rows and --at dev.",
         )
-    for had in deployment.applied.values():
+    for name, had in deployment.applied.items():
         had.refuse_foreign()
+        if had.version != had.newest:
+            raise PipelineError(
+                f"{deployment.databases[name]} has had {had.newest}, and not all that comes before it.",
+                "So its tables are those of no version, which a branch could have.",
+                f"Run {program} --env dev migrate first; or make the branch without --rows and --at dev.",
+            )
     return deployment
 
 
