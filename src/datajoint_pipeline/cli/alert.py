@@ -20,7 +20,9 @@ from .visible import echo
 @click.option("--state", metavar="FILE", type=click.Path(dir_okay=False), help="Keep what was told in this file.")
 @common
 def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str | None) -> None:
-    """Send a message when something begins that a person has to know, and when it is over; for cron or CI.
+    """Tell people when something is wrong, and when it is over.
+
+    Send a message when something begins that a person has to know, and when it is over; for cron or CI.
 
     workers.toml says in [alerts] what is worth a message; addresses are in .secrets/alerts, one a line. Exit code 3
     says that something stands, 4 that a schema has drifted, 1 that a message could not be sent.

@@ -21,7 +21,10 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @program.group()
 def branch() -> None:
-    """Make, compare and drop schemas of your own for the git branch you are on."""
+    """Make and compare schemas of your own for a git branch.
+
+    Make, compare and drop schemas of your own for the git branch you are on.
+    """
 
 
 @branch.command("create", **example("my-pipeline branch create --rows 100"))

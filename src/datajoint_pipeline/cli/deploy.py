@@ -38,7 +38,10 @@ _MODES = ("once", "always", "scaled")
 def deploy(
     options: Options, engine: str, worker_class: str, mode: str | None, image: str, out: str | None, force: bool
 ) -> None:
-    """Write files that start the workers of workers.toml on Slurm, Kubernetes or compose; they are yours to edit."""
+    """Write files that start workers on Slurm or Kubernetes.
+
+    Write files that start the workers of workers.toml on Slurm, Kubernetes or compose; they are yours to edit.
+    """
     from ..commands import deploy
 
     if mode and engine != "kubernetes":

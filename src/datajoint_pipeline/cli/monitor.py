@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def progress(
     options: Options, watch: bool, every: float, html: str | None, sql_pending: str | None, metrics: str | None
 ) -> None:
-    """Show of each table how much is done, who works on it, what failed, and how long the rest may take."""
+    """Show how far each table is, and who works on it.
+
+    Show of each table how much is done, who works on it, what failed, and how long the rest may take.
+    """
     from ..commands import progress as command
     from . import monitoring
 
@@ -84,7 +87,10 @@ def errors(
     ignore: bool,
     every: bool,
 ) -> None:
-    """Show the jobs that failed, those with one cause together; have them tried again, or left out."""
+    """Show failed jobs by cause, and try them again.
+
+    Show the jobs that failed, those with one cause together; have them tried again, or left out.
+    """
     from ..commands import errors as command
     from . import monitoring
 

@@ -39,7 +39,10 @@ def promote(
     allow_data_loss: bool,
     no_backup: bool,
 ) -> None:
-    """Give a database the migrations that another one has had, rehearsed on a sample of its rows."""
+    """Bring to prod what passed on dev, rehearsed first.
+
+    Give a database the migrations that another one has had, rehearsed on a sample of its rows.
+    """
     from ..commands import promote
     from ..executor import backup
     from . import render
