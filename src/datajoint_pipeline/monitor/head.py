@@ -145,7 +145,7 @@ def compute(overview: Overview) -> Line:
     others = sum(one.jobs for one in progress.reserved if one.state == "unknown")
     facts += [f"{_many(others, 'job')} of others, such as a notebook"] if others else []
     running, waiting = sum(t.running for t in progress.tables), sum(t.pending or 0 for t in progress.tables)
-    facts.append(f"{running:,} being computed, {waiting:,} to be computed")
+    facts.append(f"{running:,} being computed, {waiting:,} to be computed" if running or waiting else "nothing to do")
     nobody = [str(table.table) for table in progress.tables if table.state is State.NOBODY]
     dead = sum(table.dead for table in progress.tables)
     facts += [f"nobody works on {_listed(nobody)}"] if nobody else []
