@@ -198,7 +198,7 @@ def test_prod_must_be_said(made: Project) -> None:
 
 def test_unknown_environment_is_refused(made: Project) -> None:
     result = made.run("--env", "staging", "status")
-    assert result.code == 1 and "local, dev, prod" in result.err
+    assert result.code == 1 and "local, dev, branch, prod" in result.err
 
 
 def test_json_is_alone_on_standard_output(made: Project) -> None:
