@@ -313,7 +313,7 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     assert fresh.python("-c", "from my_pipeline import ephys; ephys.Recording.jobs.errors.delete()").code == 0
     again = fresh.run("worker", "--once")
     assert again.code == 1 and re.search(
-        r"^ephys\.Recording \{.*'session_id': 2.*\}: \w+Error", again.out, re.MULTILINE
+        r"^\S+ \S+ ephys\.Recording \{.*'session_id': 2.*\}: \w+Error", again.out, re.MULTILINE
     )
     assert "Error" not in again.err, again.err
 

@@ -12,14 +12,14 @@ import click
 from .. import disk, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
-from . import access, accounts, migrations, policy
+from . import access, accounts, migrations, policy, worker
 from .common import Options, common, example, leave, program, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
 
-assert migrations and access and accounts and policy  # their commands are the program's too
+assert migrations and access and accounts and policy and worker  # their commands are the program's too
 
 
 @program.command(**example("my-pipeline --env local init"))
@@ -166,27 +166,6 @@ def secrets(options: Options, names: tuple[str, ...]) -> None:
         options.print_json({"written": written})
     else:
         echo(f"wrote {', '.join(f'.secrets/{name}' for name in written)}" if written else "Nothing was changed.")
-
-
-@program.command(**example("my-pipeline --env prod worker --once"))
-@click.option("--once", is_flag=True, help="Stop when there is nothing left to do.")
-@click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
-@common
-def worker(options: Options, once: bool, pause: float) -> None:
-    """Populate every Imported and Computed table, sharing the work with other workers."""
-    from ..jobs import worker as workers
-
-    environment = options.select()
-    totals = workers.run(
-        options.pipeline,
-        environment,
-        once=once,
-        pause=pause,
-        report=lambda line: echo(line, err=options.json),
-    )
-    if options.json:
-        options.print_json({"environment": environment.name, **vars(totals)})
-    leave(ExitCode.ERROR if totals.errors or totals.failed else ExitCode.OK)
 
 
 @program.group()

@@ -66,6 +66,22 @@ def one_session(connection: dj.Connection) -> Iterator[None]:
         config["database.reconnect"] = before
 
 
+def renew(connection: dj.Connection) -> None:
+    """Have a connection a new session, whatever became of the old one; what was not committed is gone.
+
+    After a lost session on PostgreSQL, DataJoint neither makes a new one nor forgets the transaction.
+
+    Raises
+    ------
+    Exception
+        What the driver raises where the server cannot be reached.
+    """
+    with suppress(Exception):
+        connection._conn.close()
+    connection._in_transaction = False
+    connection.connect()
+
+
 def login(connection: dj.Connection) -> str:
     """Give the account that a session logged in as, whatever role it has become since."""
     if connection.adapter.backend != "postgresql":

@@ -63,23 +63,39 @@ def auto_populated(modules: Iterable[ModuleType], database: str) -> Iterator[Any
                 yield table
 
 
-def populate(table: Any) -> tuple[int, list[tuple[dict[str, Any], str]]]:
-    """Compute what is missing in a table; give how many keys are done, and those that failed, with their errors.
+def parents_first(tables: Mapping[str, Any]) -> list[str]:
+    """Order tables so that none stands before one that it depends on, however far; otherwise in the order given.
 
-    DataJoint logs each error without the table that it is of, so that is left to whoever gets them.
+    Parameters
+    ----------
+    tables : mapping
+        Classes by name, of one connection whose foreign keys are loaded.
     """
-    logger = logging.getLogger("datajoint")
-    logger.addFilter(_not_of_a_key)
-    try:
-        # An error of one key is kept in the table's job queue and must not end the worker.
-        outcome = table.populate(reserve_jobs=True, suppress_errors=True)
-    finally:
-        logger.removeFilter(_not_of_a_key)
-    return outcome["success_count"], outcome["error_list"]
+    from graphlib import TopologicalSorter
 
-
-def _not_of_a_key(record: logging.LogRecord) -> bool:
-    return not (record.levelno == logging.ERROR and record.module == "autopopulate")
+    connection = next(iter(tables.values())).connection if tables else None
+    if connection is None:
+        return []
+    names = {table.full_table_name: name for name, table in tables.items()}
+    graph = connection.dependencies
+    above: dict[str, list[str]] = {}
+    for full, name in names.items():
+        found, reached = [full], {full}
+        while found:
+            for parent in graph.predecessors(found.pop()) if full in graph else ():
+                # A master's descendants also wait for its parts, which have no jobs of their own.
+                if parent not in reached:
+                    reached.add(parent)
+                    found.append(parent)
+        above[name] = [names[other] for other in reached if other in names and other != full]
+    sorter = TopologicalSorter(above)
+    sorter.prepare()
+    ordered: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=list(above).index)
+        ordered += ready
+        sorter.done(*ready)
+    return ordered
 
 
 def failed(table: Any) -> int:

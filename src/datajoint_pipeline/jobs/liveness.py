@@ -22,8 +22,11 @@ from ..dialects import advisory_locks
 if TYPE_CHECKING:
     import datajoint as dj
 
+#: What a worker counts as that computes the tables of all classes.
+ANY = "*"
+
 #: No session of a server has such a number; all of them are exact in JSON.
-_FIRST = 1 << 52
+FIRST = 1 << 52
 _SLOT_BITS, _RANDOM_BITS = 10, 30
 
 #: Workers of one class that are seen while they are idle; further ones work as well.
@@ -48,7 +51,7 @@ class LiveWorker:
     Parameters
     ----------
     class_name : str
-        Its class.
+        Its class; :data:`ANY` where it computes those of all.
     slot : int
         Its place among the workers of its class, from 0.
     """
@@ -61,18 +64,18 @@ class LiveWorker:
         return (
             is_worker(connection_id)
             and (connection_id >> _RANDOM_BITS) % SLOTS == self.slot
-            and (connection_id - _FIRST) >> (_RANDOM_BITS + _SLOT_BITS) == _class_bits(self.class_name)
+            and (connection_id - FIRST) >> (_RANDOM_BITS + _SLOT_BITS) == _class_bits(self.class_name)
         )
 
 
 def is_worker(connection_id: int) -> bool:
     """Tell whether a job's ``connection_id`` is the number of a worker, and not a session of a plain ``populate``."""
-    return connection_id >= _FIRST
+    return connection_id >= FIRST
 
 
 def new_number(class_name: str, slot: int) -> int:
     """Make a number for a worker of a class in a slot, which no other ever had."""
-    above = _FIRST + (_class_bits(class_name) << (_RANDOM_BITS + _SLOT_BITS))
+    above = FIRST + (_class_bits(class_name) << (_RANDOM_BITS + _SLOT_BITS))
     return above + (slot << _RANDOM_BITS) + secrets.randbits(_RANDOM_BITS)
 
 
@@ -118,7 +121,12 @@ def slot_lock(pipeline: str, class_name: str, slot: int) -> str:
         From 0.
     """
     text = f"{pipeline}\0{class_name}\0{slot}"
-    return f"pipeline-slot:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+    return f"pipeline-slot:{short(text)}"
+
+
+def short(text: str) -> str:
+    """Give a text of any length as a name of a lock has it."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def living(connection: dj.Connection, pipeline: str, classes: Iterable[str]) -> list[LiveWorker]:
@@ -131,11 +139,11 @@ def living(connection: dj.Connection, pipeline: str, classes: Iterable[str]) -> 
     pipeline : str
         What the pipeline's own lock is called (``Target.lock``).
     classes : iterable of str
-        The names of their classes.
+        The names of their classes; those that compute the tables of all are found as well.
     """
     names = {
         slot_lock(pipeline, class_name, slot): LiveWorker(class_name, slot)
-        for class_name in classes
+        for class_name in (*classes, ANY)
         for slot in range(SLOTS)
     }
     return sorted(names[name] for name in advisory_locks.held(connection, names))
@@ -143,7 +151,8 @@ def living(connection: dj.Connection, pipeline: str, classes: Iterable[str]) -> 
 
 def take_slot(connection: dj.Connection, pipeline: str, class_name: str) -> int | None:
     """Take the lowest free slot of a class for this very session; None where there is none."""
-    busy = {worker.slot for worker in living(connection, pipeline, [class_name])}
+    locks = {slot_lock(pipeline, class_name, slot): slot for slot in range(SLOTS)}
+    busy = {locks[name] for name in advisory_locks.held(connection, locks)}
     free = (slot for slot in range(SLOTS) if slot not in busy)
     return next((slot for slot in free if advisory_locks.take(connection, slot_lock(pipeline, class_name, slot))), None)
 

@@ -1,42 +1,42 @@
-"""Populate a pipeline, as one of any number of processes; DataJoint's job tables are the queue."""
+"""Populate a pipeline, as one of any number of workers; DataJoint's job tables are the queue.
+
+A worker is two processes: one computes (:mod:`child`), the other watches it (:mod:`supervisor`).
+"""
 
 from __future__ import annotations
 
+import difflib
 import signal
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
-from ..internals import job_tables
+from ..errors import ExitCode, PipelineError
 from ..planner import status
 from ..planner.plan import counted
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
+from . import classes, supervisor
+from .orders import Settings
+from .supervisor import Outcome, Supervisor
 
-
-@dataclass
-class Totals:
-    """How many keys are done, and how many failed.
-
-    Parameters
-    ----------
-    done, errors : int
-        Keys of this worker.
-    failed : dict
-        By table, how many keys are left that failed, whoever tried them; only tables that have any.
-    """
-
-    done: int = 0
-    errors: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
+#: Takes what happens: a name, a sentence, and values by name.
+Report = Callable[[str, str, dict[str, Any]], None]
 
 
 def run(
-    pipeline: Pipeline, environment: Environment, *, once: bool, pause: float, report: Callable[[str], None]
-) -> Totals:
-    """Populate every Imported and Computed table, parents first, again and again.
+    pipeline: Pipeline,
+    environment: Environment,
+    *,
+    once: bool,
+    pause: float,
+    report: Report,
+    class_name: str | None = None,
+    tables: Collection[str] = (),
+    seconds: float | None = None,
+    grace: float | None = None,
+) -> Outcome:
+    """Compute Imported and Computed tables, parents first, again and again.
 
     Parameters
     ----------
@@ -45,62 +45,67 @@ def run(
     environment : Environment
         Where.
     once : bool
-        Whether to stop after a round in which nothing was done.
+        Whether to stop when there is nothing left to do.
     pause : float
         Seconds between two rounds that found nothing to do.
     report : callable
-        Called with a line for each table in which something happened.
+        Called with each event: its name, a sentence, and its values.
+    class_name : str, optional
+        The class of ``workers.toml`` to work for; otherwise all.
+    tables : collection of str, optional
+        What to compute, ``ephys.Recording`` or ``ephys.*``; otherwise all.
+    seconds : float, optional
+        How long to work; nothing is claimed that cannot end by then, as far as former jobs tell.
+    grace : float, optional
+        Seconds in which a job may end once the worker is asked to stop; otherwise as its class says.
 
     Returns
     -------
-    Totals
+    Outcome
         What was done until it stopped.
+
+    Raises
+    ------
+    PipelineError
+        If ``workers.toml`` has mistakes, a class or a table is not there, or the code does not fit the database (then
+        with exit code 5).
     """
     require_explicit(pipeline.project, environment, "worker")
+    project = pipeline.project
+    workers = classes.read(project.root / classes.FILE, schemas=project.versions)
+    mine = supervisor.of_class(workers, class_name)
+    _require_schemas(tables, project.versions)
     target = pipeline.target(environment)
+
+    def log(event: str, text: str, **values: Any) -> None:
+        report(event, text, {"time": f"{datetime.now():%Y-%m-%dT%H:%M:%S}", "event": event, "text": text, **values})
+
     for schema in status.read(target):
         if schema.draft:
-            report(f"{schema.database} is a draft; its tables may be others than those of this code.")
-    tables = [
-        table
-        for schema, database in target.databases.items()
-        for table in job_tables.auto_populated(pipeline.import_schema(schema), database)
-    ]
-    totals = Totals()
-    # Without a handler an idle worker that is a container's first process would never hear of SIGTERM.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM received"))
-    report(f"Populating {counted(len(tables), 'tables')} of {environment.name}; Ctrl-C or SIGTERM ends it.")
-    try:
-        _populate(tables, totals, once=once, pause=pause, report=report)
-    except SystemExit:  # DataJoint's own handler, within `populate`, ends that way too
-        report("Stopped by SIGTERM; a key that was being computed is kept as an error of its job.")
-        raise SystemExit(128 + signal.SIGTERM) from None
-    return totals
-
-
-def _populate(tables: list[Any], totals: Totals, *, once: bool, pause: float, report: Callable[[str], None]) -> None:
-    """Populate table after table, and count in ``totals``."""
-    while True:
-        done = 0
-        for table in tables:
-            count, errors = job_tables.populate(table)
-            for key, error in errors:
-                report(f"{_name(table)} {key}: {error}")
-            if count or errors:
-                report(f"{_name(table)}: {count} done, {len(errors)} failed")
-            done += count
-            totals.errors += len(errors)
-        totals.done += done
-        if once and not done:
-            break
-        if not done:
-            time.sleep(pause)
-    totals.failed = {_name(table): count for table in tables if (count := job_tables.failed(table))}
-    for name, count in totals.failed.items():
+            log("draft", f"{schema.database} is a draft; its tables may be others than those of this code.")
+    of = f" for the class {class_name}" if class_name else ""
+    names = counted(len(project.versions), "schemas")
+    log("worker", f"Populating {names} of {environment.name}{of}; Ctrl-C or SIGTERM ends it.")
+    settings = Settings(environment.name, 0, tuple(one.name for one in mine), tuple(tables), once, pause, seconds)
+    outcome = Supervisor(pipeline, target, workers, settings, log, grace).run()
+    for name, count in outcome.failed.items():
         keys = "1 key has" if count == 1 else f"{count} keys have"
-        report(f"{name}: {keys} failed. {name}.jobs.errors says why, {name}.jobs.errors.delete() has them tried again.")
+        text = f"{name}: {keys} failed. {name}.jobs.errors says why, {name}.jobs.errors.delete() has them tried again."
+        log("failed", text, table=name, count=count)
+    if outcome.signal is not None:
+        log("stopped", f"Stopped by {signal.Signals(outcome.signal).name}; nothing is left reserved.")
+    return outcome
 
 
-def _name(table: Any) -> str:
-    """Give a table as the code calls it: ``ephys.Recording``."""
-    return f"{table.__module__.rpartition('.')[2]}.{table.__qualname__}"
+def _require_schemas(tables: Collection[str], schemas: Collection[str]) -> None:
+    for table in tables:
+        schema, dot, name = table.partition(".")
+        if dot and name and schema in schemas:
+            continue
+        near = difflib.get_close_matches(schema, list(schemas), n=1)
+        raise PipelineError(
+            f"{table} is no table of this pipeline.",
+            f"Did you mean {near[0]}.{name or '*'}?" if near else "A table is named as ephys.Recording, or ephys.*.",
+            "Name the schema and the class, several with commas between them.",
+            exit_code=ExitCode.USAGE,
+        )

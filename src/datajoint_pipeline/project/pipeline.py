@@ -383,6 +383,23 @@ class Pipeline:
 
         return code.read(self.project.sources, "datajoint_pipeline.project.read_code")
 
+    def require_fitting(self, environment: Environment) -> None:
+        """Raise unless the database still has the version of every schema that the code has; a query or a few.
+
+        Raises
+        ------
+        PipelineError
+            Of the first schema that does not fit.
+        """
+        from . import guard
+
+        if os.environ.get(self.project.variable("UNGUARDED")):
+            return
+        target = self.target(environment)
+        statuses = guard.survey(target)
+        for name in self.project.versions:
+            guard.require(target, statuses, name)
+
     def _guarded_place(self, name: str) -> dict[str, Any]:
         from . import guard
 

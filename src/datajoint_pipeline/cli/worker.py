@@ -1,0 +1,75 @@
+"""``worker``: compute what is missing, beside any number of other workers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ..errors import ExitCode
+from .common import Options, common, example, leave, program
+from .visible import echo, visible
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Read a time such as ``3h50m`` or ``90s``."""
+    from ..jobs import classes
+
+    seconds = None if value is None else classes.seconds(value)
+    if value is not None and seconds is None:
+        raise click.BadParameter(f"{value!r} is no time: write for example 90s or 3h50m.", context, parameter)
+    return seconds
+
+
+@program.command(**example("my-pipeline --env prod worker --class large --for 3h50m"))
+@click.option("--once", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option("--class", "class_name", metavar="CLASS", help="Only what workers.toml gives to this class.")
+@click.option("--tables", metavar="T,...", default="", help="Only these: ephys.Recording or ephys.*, with commas.")
+@click.option(
+    "--for", "seconds", callback=_seconds, metavar="TIME", help="Stop then, and begin nothing that cannot end."
+)
+@click.option(
+    "--grace", callback=_seconds, metavar="TIME", help="For its job, when it is asked to stop.  [default: 60s]"
+)
+@click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
+@common
+def worker(
+    options: Options,
+    once: bool,
+    class_name: str | None,
+    tables: str,
+    seconds: float | None,
+    grace: float | None,
+    pause: float,
+) -> None:
+    """Compute every Imported and Computed table, sharing the work with other workers.
+
+    The first SIGTERM or Ctrl-C lets it finish its job, the second one ends it at once; either way nothing is left
+    reserved. It ends with code 5 where the code is older than the database. With --json, each event is a line of JSON
+    on standard error.
+    """
+    from ..jobs import worker as workers
+
+    def report(event: str, text: str, values: dict[str, Any]) -> None:
+        line = json.dumps(values, default=str) if options.json else f"{values['time'].replace('T', ' ')} {text}"
+        echo(visible(line), err=options.json)
+
+    environment = options.select()
+    outcome = workers.run(
+        options.pipeline,
+        environment,
+        once=once,
+        pause=pause,
+        report=report,
+        class_name=class_name,
+        tables=[name.strip() for name in tables.split(",") if name.strip()],
+        seconds=seconds,
+        grace=grace,
+    )
+    if options.json:
+        counts = {"done": outcome.done, "errors": outcome.errors, "failed": outcome.failed}
+        options.print_json({"environment": environment.name, **counts})
+    if outcome.signal is not None:
+        raise click.exceptions.Exit(128 + outcome.signal)
+    leave(ExitCode.ERROR if outcome.errors or outcome.failed else ExitCode.OK)
