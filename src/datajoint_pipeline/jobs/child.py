@@ -59,10 +59,11 @@ def main(package: str, text: str) -> None:
             code, lost = int(error.exit_code), failures.is_lost(error)
             send("refused", what=error.what, why=error.why, do=error.do, code=code, lost=lost)
         except (Exception, SystemExit) as error:
-            traceback.print_exc()
-            what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
             if found := server_errors.of(error):
                 what, do = found.what, f"{found.do}, then start the worker again."
+            else:
+                traceback.print_exc()
+                what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
             send(
                 "refused", what=what, why=f"{server_errors.reason(error)}.", do=do, code=1, lost=failures.is_lost(error)
             )
