@@ -104,15 +104,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.
 LONGEST = (
-    *(
-        "test_upgrade_to_library",
-        "test_backup",
-        "test_crash",
-        "test_worker",
-        "test_generated",
-        "test_servers",
-        "test_security",
-    ),
+    "test_worker",
+    *("test_upgrade_to_library", "test_backup", "test_crash", "test_generated", "test_servers", "test_security"),
     *("test_upgrades", "test_update", "test_current", "test_day", "test_bad_days", "test_migrate", "test_story"),
     *("test_hooks", "test_render", "test_ledger", "test_drafts", "test_local_server", "test_rendered_files"),
 )

@@ -45,7 +45,7 @@ def worker(
 ) -> None:
     """Compute what is missing, beside other workers.
 
-    Compute every Imported and Computed table, sharing the work with other workers.
+    It computes every Imported and Computed table and shares the work with other workers.
 
     The first SIGTERM or Ctrl-C lets it finish its job, the second one ends it at once; either way nothing is left
     reserved. It ends with code 5 where the code is older than the database. With --json, each event is a line of JSON

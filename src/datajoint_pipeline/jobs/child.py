@@ -59,10 +59,11 @@ def main(package: str, text: str) -> None:
             code, lost = int(error.exit_code), failures.is_lost(error)
             send("refused", what=error.what, why=error.why, do=error.do, code=code, lost=lost)
         except (Exception, SystemExit) as error:
-            traceback.print_exc()
-            what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
             if found := server_errors.of(error):
                 what, do = found.what, f"{found.do}, then start the worker again."
+            else:
+                traceback.print_exc()
+                what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
             send(
                 "refused", what=what, why=f"{server_errors.reason(error)}.", do=do, code=1, lost=failures.is_lost(error)
             )
@@ -101,8 +102,10 @@ class Worker:
         #: What a job of a table takes, by its name: the mean of those done here, and the median of those done before.
         self._means: dict[str, float] = {}
         self._medians: dict[str, tuple[float, float]] = {}
-        #: When a table's jobs may be refreshed again.
+        #: When a table's jobs may be refreshed again, when they were, and when a job was last ended here.
         self._due: dict[str, float] = {}
+        self._refreshed: dict[str, float] = {}
+        self._last_done = 0.0
         self._looked = time.monotonic()
         self._late: set[str] = set()
 
@@ -202,8 +205,8 @@ class Worker:
                 if time.monotonic() - began > _AGAIN:
                     return did
         if did:  # what was computed may be what others wait for
-            soon = time.monotonic()
-            self._due = {name: min(due, soon + 1.0) for name, due in self._due.items()}
+            soon = time.monotonic() + 1.0
+            self._due = {name: min(due, soon) for name, due in self._due.items()}
         return did
 
     def _some(self, queue: JobQueue, condition: str) -> int:
@@ -211,9 +214,17 @@ class Worker:
         if not self._can_end(queue):
             return 0
         jobs = self._claim(queue, condition)
-        if not jobs and self._refresh(queue):
+        if not jobs and self._is_mine(queue) and self._refresh(queue):
             jobs = self._claim(queue, condition)
-        return self._compute(queue, jobs) if jobs else 0
+        if not jobs:
+            return 0
+        ended = self._compute(queue, jobs)
+        self._last_done = time.monotonic()
+        return ended
+
+    def _is_mine(self, queue: JobQueue) -> bool:
+        """Tell whether a table is of this worker's classes, and not only what another class could not compute."""
+        return self._workers.class_of(queue.name).name in self._settings.classes
 
     def _claim(self, queue: JobQueue, condition: str) -> list[Job]:
         for _ in range(5):
@@ -365,6 +376,7 @@ class Worker:
         finally:
             advisory_locks.give(self._connection, name)
         took = time.monotonic() - now
+        self._refreshed[queue.name] = now
         self._due[queue.name] = time.monotonic() + max(self._settings.pause, 10 * took)
         if added or removed:
             self._send("refreshed", table=queue.name, added=added, removed=removed)
@@ -375,6 +387,9 @@ class Worker:
         if self._late and self._end is not None:
             return False
         if self._settings.once:
+            if any(self._refreshed.get(queue.name, 0.0) < self._last_done for queue in queues if self._is_mine(queue)):
+                self._due = {}  # what was done last may be what a table waits for
+                return True
             if not any(queue.due_in(600, self._condition(queue)) for queue in queues):
                 return False
             self._send("idle")

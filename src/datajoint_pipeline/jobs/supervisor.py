@@ -118,6 +118,8 @@ class Supervisor:
         self._signals: list[int] = []
         #: Whether the pipeline was ever imported; why it was not the last time, and whether for want of a server.
         self._ready, self._lost = False, False
+        #: Whether the process still imports it, and so has no job.
+        self._importing = True
         self._refused: PipelineError | None = None
         #: What was done and failed of each table since that was last said, and when that was.
         self._counts: dict[str, tuple[int, int]] = {}
@@ -176,7 +178,7 @@ class Supervisor:
         """Watch a process until it ends; tell whether it could import the pipeline, and whether all is over."""
         current: _Current | None = None
         useful, over, why, larger, final = False, False, "", "", False
-        self._refused, self._lost = None, False
+        self._refused, self._lost, self._importing = None, False, True
         while not process.ended:
             for event in process.events(0.2):
                 match event:
@@ -197,6 +199,7 @@ class Supervisor:
                         self._refused = PipelineError(*texts, exit_code=ExitCode(event["code"]))
                     case {"event": "ready"}:
                         self._ready = useful = True
+                        self._importing = False
                 self._tell(event)
             taken = process.memory()
             if current is not None and not why:
@@ -253,6 +256,8 @@ class Supervisor:
             name = signal.Signals(self._signals[0]).name if self._signals else "The time is up"
             text = f"{name}: claims nothing more, and has {self._grace:.0f} s to finish."
             self._log("stopping", text, grace=self._grace)
+            if self._importing:
+                process.kill()
         if self._kill is None and (asked > 1 or (self._roll_back is not None and now > self._roll_back)):
             self._kill = now + _GIVE_BACK
             process.stop_now()

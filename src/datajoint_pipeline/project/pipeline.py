@@ -416,11 +416,14 @@ class Pipeline:
     def require_fitting(self, environment: Environment) -> None:
         """Raise unless the database still has the version of every schema that the code has; a query or a few.
 
+        Of what only deserves a warning, whoever imported the modules was told.
+
         Raises
         ------
         PipelineError
             Of the first schema that does not fit.
         """
+        from ..planner.status import State
         from . import guard
 
         if os.environ.get(self.project.variable("UNGUARDED")):
@@ -428,7 +431,8 @@ class Pipeline:
         target = self.target(environment)
         statuses = guard.survey(target)
         for name in self.project.versions:
-            guard.require(target, statuses, name)
+            if statuses[name].state is not State.CURRENT:
+                guard.require(target, statuses, name)
 
     def _guarded_place(self, name: str) -> dict[str, Any]:
         from . import guard
