@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 #: Fewer computed keys than these say nothing about how long one takes.
 FEWEST_SAMPLES = 5
 
-#: The class of a worker that computes the tables of all.
-_ANY = "*"
-
 #: The time over which the rate is counted.
 RATE_OVER = timedelta(hours=1)
 
@@ -283,7 +280,7 @@ def measure(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) 
         of_table = [r for r in reserved if r.table == name]
         others = {(r.host, r.pid) for r in of_table if r.state == Life.UNKNOWN.value}
         class_name = configured.class_of(str(name)).name
-        workers = sum(worker.class_name in (class_name, _ANY) for worker in living) + len(others)
+        workers = sum(worker.class_name in (class_name, liveness.ANY) for worker in living) + len(others)
         tables[name] = _progress(one, of_table, tables, class_name, workers, here)
     return Progress(
         environment.name,
