@@ -135,9 +135,7 @@ class Stage:
         """Nothing of a case is there before, and nothing is left."""
         names = [name for mapping in databases for name in mapping.values()]
         self.server.drop(*names)
-        for path in self.migrations.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
+        shutil.rmtree(self.migrations, ignore_errors=True)
         try:
             yield
         finally:

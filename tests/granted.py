@@ -295,9 +295,7 @@ for table in (subject.Strain, subject.Subject, session.Session, ephys.Recording,
 def lay(project: Project, server: Server, prefix: str, access: str = ACCESS) -> None:
     """Give a project the pipeline above, on a server, with an ``access.toml``."""
     project.clear()
-    for folder in (project.folder / "src" / project.package / "migrations").iterdir():
-        if folder.is_dir():
-            shutil.rmtree(folder)
+    shutil.rmtree(project.folder / "src" / project.package / "migrations", ignore_errors=True)
     for name, text in MODULES.items():
         project.write(project.module(name), text)
     versions = ", ".join(f'"{name}": "1.0.0"' for name in SCHEMAS)

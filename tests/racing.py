@@ -105,7 +105,7 @@ def race(ground: Ground, runners: int) -> Iterator[Race]:
         projects.append(project)
     reader = Project(Path(shutil.copytree(own.folder, own.folder.parent / "old")), environment=dict(own.environment))
     crash_pipeline.lay(reader)
-    shutil.rmtree(reader.folder / "src" / reader.package / "migrations")
+    shutil.rmtree(reader.folder / "src" / reader.package / "migrations", ignore_errors=True)
     made = Race(ground, projects, reader)
     ground.places.reset()
     first = reader.python("-c", READ, "0.2")

@@ -42,9 +42,7 @@ def parents(number: int) -> list[str]:
 def lay(project: Project, schemas: int, tables: int) -> list[str]:
     """Put schemas in the place of those that a project came with; their names."""
     project.clear()
-    for path in (project.folder / "src" / project.package / "migrations").iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
+    shutil.rmtree(project.folder / "src" / project.package / "migrations", ignore_errors=True)
     for number in range(schemas):
         project.write(project.module(name(number)), module(number, tables))
     names = [name(number) for number in range(schemas)]

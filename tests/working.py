@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,12 +158,7 @@ class Lab:
         """Make the project's files, its schemas and its accounts."""
         own = self.project
         own.clear()
-        granted_folder = own.folder / "src" / own.package / "migrations"
-        for folder in granted_folder.iterdir():
-            if folder.is_dir():
-                for path in sorted(folder.rglob("*"), reverse=True):
-                    path.unlink()
-                folder.rmdir()
+        shutil.rmtree(own.folder / "src" / own.package / "migrations", ignore_errors=True)
         for name, text in {**MODULES, **modules}.items():
             own.write(own.module(name), text)
         versions = ", ".join(f'"{name}": "1.0.0"' for name in SCHEMAS)
