@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Project, Result, Server
+from resets import Kept
 
 LIFE = '''"""What lives here."""
 
@@ -192,17 +193,53 @@ def lay(own: Project) -> None:
 
 
 @contextmanager
-def living(server: Server, own: Project) -> Iterator[Project]:
-    """Two schemas with rows in ``dev``; they are gone at the end."""
+def living(server: Server, own: Project, *, anew: bool = False) -> Iterator[Project]:
+    """Two schemas with rows in ``dev``; they are gone at the end.
+
+    `init` makes them the first time on a server for a project with these files, and where the project has an environment
+    of its own, or ``anew`` says that a test is about what `init` does there; else they are put back as it left them, with
+    the files that it wrote.
+    """
     lay(own)
+    before, anew = texts(own), anew or bool(own.environment)
+    place = (server, own.read("datajoint.json"), *sorted(before.items()))
+    if not anew and place in _begun:
+        databases, files = _begun[place]
+        own.environment |= surroundings(server)
+        server.drop("dev_work", "dev_life")
+        try:
+            databases.put_back()
+            for path, text in files.items():
+                own.write(path, text)
+            yield own
+        finally:
+            server.drop("dev_work", "dev_life")
+        return
     with filled(server, own, FILL):
+        if not anew and (databases := Kept.of(server)):
+            _begun[place] = databases, dict(texts(own).items() - before.items())
         yield own
+
+
+#: What `init` and the rows left, by server and files: the databases, and the files of the project that it wrote.
+_begun: dict[tuple[object, ...], tuple[Kept, dict[str, str]]] = {}
+
+
+def texts(project: Project) -> dict[str, str]:
+    """The files of the package, by their path."""
+    paths = [path for path in (project.folder / "src").rglob("*.*") if path.is_file()]
+    return {str(path.relative_to(project.folder)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def surroundings(server: Server) -> dict[str, str]:
+    """What leads a project to a server."""
+    return {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
 
 
 @contextmanager
 def filled(server: Server, own: Project, program: str) -> Iterator[None]:
     """The schemas of a project in ``dev``, with the rows that a program inserts; they are gone at the end."""
-    own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}
+    own.environment |= surroundings(server)
     server.drop("dev_work", "dev_life")
     try:
         ok(own, "init")

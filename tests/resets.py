@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,17 +56,7 @@ class Reset:
             begun = f"{self.name}_begun"
             self.server.execute(f"DROP DATABASE IF EXISTS {begun}", f"CREATE DATABASE {begun} TEMPLATE {self.name}")
             return
-        there = {name for (name,) in self.server.execute("SELECT schema_name FROM information_schema.schemata")}
-        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            for database in sorted(there & {*self.databases}):
-                kept = self.start[database] = []
-                for table in tables(cursor, database):
-                    cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
-                    kept.append(as_declared(cursor.fetchone()[1]))
-                    cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
-                    rows = [cursor.mogrify("(" + ", ".join(["%s"] * len(row)) + ")", row) for row in cursor.fetchall()]
-                    for start in range(0, len(rows), 500):
-                        kept.append(f"INSERT INTO `{table}` VALUES {', '.join(rows[start : start + 500])}")
+        self.start = statements(self.server, self.databases)
 
     def reset(self) -> None:
         """Everything as it was when it was kept."""
@@ -75,13 +67,71 @@ class Reset:
             )
             return
         self.empty()
-        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
-            for database, statements in self.start.items():
-                cursor.execute(f"CREATE DATABASE `{database}`")
-                cursor.execute(f"USE `{database}`")
-                for statement in statements:
-                    cursor.execute(statement)
+        play(self.server, self.start)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The databases as they were at a moment, where they were: on PostgreSQL as the script of pg_dump."""
+
+    server: Server
+    start: dict[str, list[str]]
+    script: str = ""
+
+    @classmethod
+    def of(cls, server: Server) -> Kept | None:
+        """Keep what is there; None where there is no pg_dump for this PostgreSQL."""
+        if server.backend == "mysql":
+            return cls(server, statements(server))
+        from datajoint_pipeline.embedded import server as embedded
+
+        place = ["-h", server.host, "-p", str(server.port), "-U", server.user, "-d", "postgres"]
+        schemas = [text for name in DATABASES for text in ("-n", name)]
+        dumped = subprocess.run(
+            [str(embedded._binaries() / "pg_dump"), *place, "--inserts", *schemas],
+            env={**os.environ, "PGPASSWORD": server.password},
+            capture_output=True,
+            text=True,
+        )
+        if dumped.returncode:  # it is of an earlier version than the server
+            return None
+        lines = (line for line in dumped.stdout.splitlines() if not line.startswith("\\"))  # are for psql
+        return cls(server, {}, "\n".join(lines))
+
+    def put_back(self) -> None:
+        """Make all of it; nothing of it is there."""
+        if self.script:
+            self.server.execute(self.script)
+        else:
+            play(self.server, self.start)
+
+
+def statements(server: Server, databases: tuple[str, ...] = DATABASES) -> dict[str, list[str]]:
+    """What makes each of these databases of MySQL again, with its rows."""
+    found: dict[str, list[str]] = {}
+    there = {name for (name,) in server.execute("SELECT schema_name FROM information_schema.schemata")}
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        for database in sorted(there & {*databases}):
+            kept = found[database] = []
+            for table in tables(cursor, database):
+                cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
+                kept.append(as_declared(cursor.fetchone()[1]))
+                cursor.execute(f"SELECT * FROM `{database}`.`{table}`")
+                rows = [cursor.mogrify("(" + ", ".join(["%s"] * len(row)) + ")", row) for row in cursor.fetchall()]
+                for start in range(0, len(rows), 500):
+                    kept.append(f"INSERT INTO `{table}` VALUES {', '.join(rows[start : start + 500])}")
+    return found
+
+
+def play(server: Server, start: dict[str, list[str]]) -> None:
+    """Run what makes databases of MySQL."""
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        for database, made in start.items():
+            cursor.execute(f"CREATE DATABASE `{database}`")
+            cursor.execute(f"USE `{database}`")
+            for statement in made:
+                cursor.execute(statement)
 
 
 def as_declared(text: str) -> str:

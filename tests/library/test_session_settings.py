@@ -65,7 +65,7 @@ def set_up(server: Server) -> Iterator[Server]:
 
 def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project, set_up: Server) -> None:
     grams = "[(r['animal_id'], r['grams']) for r in life.Weight.to_dicts(order_by='animal_id, day')]"
-    with living(set_up, project) as own:
+    with living(set_up, project, anew=True) as own:
         done = own.python("-c", f"from my_pipeline import life\nlife.Weight.insert1((2, '2026-02-01', {PI}))")
         assert done.code == 0, done.err
         assert {state for state, _ in states(own).values()} == {"current"}
@@ -134,7 +134,7 @@ def test_a_time_limit_of_an_account_does_not_stop_a_migration(project: Project, 
     with made(server, "dev_work", "dev_life") as make:
         account = make("hurried", owns=True)
         plain = replace(server, user=account.name, password=account.password)
-        with living(plain, project) as own:
+        with living(plain, project, anew=True) as own:
             own.replace(own.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
             ok(own, "revise", "-m", "moods")
             path = "src/my_pipeline/migrations/life/1.1.0_moods.py"
