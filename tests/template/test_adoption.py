@@ -326,8 +326,8 @@ def test_rules_that_are_seldom_met(copied: dict[str, Path], tmp_path: Path) -> N
 
 
 def test_every_rule_is_explained(copied: dict[str, Path]) -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in (copied["odours"] / "docs").glob("*.md"))
-    table = re.search(r"^\| rule \|.*\n\|.*\n((?:\|.*\n)+)", pages, re.MULTILINE)
+    page = (copied["odours"] / "docs" / "adopting.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| rule \|.*\n\|.*\n((?:\|.*\n)+)", page, re.MULTILINE)
     assert table is not None
     explained = set(re.findall(r"^\| `([\w-]+)` \|", table[1], re.MULTILINE))
     listed = list(GROUP_OF)

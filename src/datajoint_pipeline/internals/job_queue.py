@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..quoting import quoter
+
 if TYPE_CHECKING:
     import datajoint as dj
 
@@ -167,7 +169,7 @@ class JobQueue:
             "user": user,
             "version": version,
         }
-        quote = self._jobs.adapter.quote_identifier
+        quote = quoter(self._connection)
         assigned = ", ".join(f"{quote(name)}=%s" for name in columns)
         count = self._update(
             [job.key for job in jobs],
