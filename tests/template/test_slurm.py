@@ -16,8 +16,12 @@ import slurm
 from conftest import Project
 from daemons import open_folder
 from living import ok
+from sampling import whole
 
-pytestmark = pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
+pytestmark = [
+    pytest.mark.skipif(not whole(), reason="Slurm takes minutes, most of them waiting: --whole plays it"),
+    pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing()),
+]
 
 #: Each key takes so many seconds.
 SLOW = """
