@@ -203,7 +203,7 @@ def test_with_little_time_nothing_is_begun_that_cannot_end(lab: Lab) -> None:
 @pytest.mark.one_server
 def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
     for options, words in (
-        (["--class", "huge"], "There is no class huge."),
+        (["--class", "huge"], "There is no class huge of workers."),
         (["--tables", "wrok.Plain"], "Did you mean work.Plain?"),
         (["--for", "soon"], "'soon' is no time"),
     ):

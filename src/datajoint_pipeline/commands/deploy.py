@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import disk
 from ..errors import PipelineError
 from ..jobs import classes
-from ..jobs.classes import WorkerClass
 from ..jobs.engines import render
 from ..jobs.engines.render import Place, Store
 from ..project import credentials
@@ -77,7 +76,8 @@ def texts(
             "It is the embedded server of this project, which no other machine sees.",
             f"Say which server: {pipeline.project.program} --env prod deploy {engine}.",
         )
-    chosen = _chosen(pipeline, worker_class)
+    project = pipeline.project
+    chosen = classes.read(project.root / classes.FILE, schemas=tuple(project.versions)).chosen(worker_class)
     return render.files(engine, chosen, _place(pipeline, environment, image), mode)
 
 
@@ -115,21 +115,6 @@ def write(found: Mapping[str, str], folder: Path, *, force: bool = False) -> lis
     except OSError as error:
         raise disk.refusal(error) from None
     return written
-
-
-def _chosen(pipeline: Pipeline, worker_class: str) -> Sequence[WorkerClass]:
-    project = pipeline.project
-    workers = classes.read(project.root / classes.FILE, schemas=tuple(project.versions))
-    if not worker_class:
-        return workers.classes
-    one = workers.find(worker_class)
-    if one is None:
-        raise PipelineError(
-            f"There is no class {worker_class} of workers.",
-            f"{classes.FILE} has {', '.join(workers.names)}.",
-            "Name one of these, or none for all.",
-        )
-    return [one]
 
 
 def _place(pipeline: Pipeline, environment: Environment, image: str) -> Place:

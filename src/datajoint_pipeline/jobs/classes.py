@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..errors import ExitCode, PipelineError
 from ..toml_lines import Lines, tomllib
 from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, no_toml, refusal, shown, text_of
 
@@ -145,6 +146,25 @@ class Workers:
     def find(self, name: str) -> WorkerClass | None:
         """Give a class by its name."""
         return next((one for one in self.classes if one.name == name), None)
+
+    def chosen(self, name: str | None) -> tuple[WorkerClass, ...]:
+        """Give the class that a person named, or all.
+
+        Raises
+        ------
+        PipelineError
+            If there is no such class.
+        """
+        if not name:
+            return self.classes
+        if (found := self.find(name)) is None:
+            raise PipelineError(
+                f"There is no class {name} of workers.",
+                f"{FILE} has {', '.join(self.names)}.",
+                "Name one of these, or none for all.",
+                exit_code=ExitCode.USAGE,
+            )
+        return (found,)
 
     def class_of(self, table: str) -> WorkerClass:
         """Give the class that computes a table, by its name ``ephys.Recording``.

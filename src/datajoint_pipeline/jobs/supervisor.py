@@ -18,7 +18,7 @@ from ..errors import ExitCode, PipelineError
 from ..internals.connection import renew
 from ..planner.target import Target
 from . import failures, liveness, rescue
-from .classes import WorkerClass, Workers, in_words
+from .classes import Workers, in_words
 from .orders import Settings
 from .process import Process
 from .rescue import Sweeper
@@ -410,24 +410,3 @@ def _time(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:g} s"
-
-
-def of_class(workers: Workers, name: str | None) -> tuple[WorkerClass, ...]:
-    """Give the classes of a worker: the one that is named, or all.
-
-    Raises
-    ------
-    PipelineError
-        If there is no such class.
-    """
-    if name is None:
-        return workers.classes
-    found = workers.find(name)
-    if found is None:
-        raise PipelineError(
-            f"There is no class {name}.",
-            f"workers.toml has {', '.join(workers.names)}.",
-            "Name one of these, or none for a worker that computes the tables of all.",
-            exit_code=ExitCode.USAGE,
-        )
-    return (found,)

@@ -16,7 +16,7 @@ from ..planner import status
 from ..planner.plan import counted
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
-from . import classes, supervisor
+from . import classes
 from .orders import Settings
 from .supervisor import Outcome, Supervisor
 
@@ -73,7 +73,7 @@ def run(
     require_explicit(pipeline.project, environment, "worker")
     project = pipeline.project
     workers = classes.read(project.root / classes.FILE, schemas=project.versions)
-    mine = supervisor.of_class(workers, class_name)
+    mine = workers.chosen(class_name)
     _require_schemas(tables, project.versions)
     target = pipeline.target(environment)
 
