@@ -271,6 +271,12 @@ def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -
     assert work not in schemas(server)
 
 
+def nothing_to_give(lab: Project) -> bool:
+    """Whether `access` is content; what other tests gave to other accounts of the server is left out."""
+    found = lab.run("--env", "dev", "access", "plan", "--json").json
+    return not found["statements"] and not any("branch dan" in text for text in found["others"])
+
+
 def test_a_branch_gets_and_loses_the_rights_of_dev(lab: Project, mysql: Server, server: Server) -> None:
     lab.write("access.toml", '[people.dan]\nlogin = "branch dan"\nroles.dev = "developer"\n')
     try:
@@ -291,14 +297,14 @@ def test_a_branch_gets_and_loses_the_rights_of_dev(lab: Project, mysql: Server, 
         (listed,) = branches(lab)
         query = f"INSERT INTO {listed['prefix']}life.animal (animal_id, name) VALUES (5, 'Eve')"
         server.execute(query, user="branch dan", password=password)
-        assert ok(lab, "--env", "dev", "access", "check").code == 0
+        assert nothing_to_give(lab)
         life = f"{listed['prefix']}life"
         if server.backend == "mysql":
             server.execute("CREATE USER IF NOT EXISTS guest", f"GRANT SELECT ON {life}.* TO guest WITH GRANT OPTION",
                            f"GRANT UPDATE, SELECT (name) ON {life}.animal TO guest WITH GRANT OPTION")  # fmt: skip
         done = ok(lab, "branch", "drop", "--yes", "--json").json["dropped"][0]
         assert done["not_revoked"] == [] and traces(server, lab) == before
-        assert ok(lab, "--env", "dev", "access", "check").code == 0
+        assert nothing_to_give(lab)
     finally:
         lab.write("access.toml", "")
         ok(lab, "--env", "dev", "access", "apply")

@@ -296,7 +296,8 @@ def _refuse_taken(target: Target, prefix: str) -> None:
         if one.things:
             raise PipelineError(
                 f"There is a schema {one.database} already, and nothing says that it is this branch's.",
-                "Its name begins as those of the branch do. Nothing was changed.",
+                f"Its name begins as those of the branch do, and it has {one.things} tables or routines. "
+                "Nothing was changed.",
                 "Find out whose it is and drop it by hand, or rename the git branch.",
             )
 
