@@ -97,3 +97,121 @@ def test_an_attribute_that_rows_since_then_do_not_have(living: Project, server: 
     ok(living, "migrate")
     server.execute("INSERT INTO dev_life.weight (animal_id, day) VALUES (1, '2030-01-01')")
     refused(living, "1.0.0", "life.Weight has 1 row without", "required from then on")
+
+
+def shelves(*lines: str, name: str = "Shelf") -> str:
+    """Give a table."""
+    inside = "\n    ".join(["shelf : int32", "---", *lines])
+    return f'\n\n@schema\nclass {name}(dj.Manual):\n    definition = """\n    {inside}\n    """\n'
+
+
+def step(living: Project, text: str, words: str, *answers: str) -> None:
+    """Bring the database to another form of the code."""
+    living.write(living.module("life"), text)
+    ok(living, "revise", "-m", words, *answers)
+    ok(living, "migrate")
+
+
+def test_attributes_that_were_dropped_under_one_name_come_back_each_with_its_own_values(
+    living: Project, server: Server
+) -> None:
+    """One by one, and all at once; and where an attribute had another name in between."""
+    text = living.read(living.module("life"))
+    one, two = "wide = null : int32", "deep = null : int32"
+    step(living, text + shelves(one, two), "shelves")
+    server.execute("INSERT INTO dev_life.shelf (shelf, wide, deep) VALUES (1, 10, 100), (2, 20, NULL)")
+    step(living, text + shelves(two), "not wide", "--drop", "Shelf.wide")
+    step(living, text + shelves(one), "deep is wide", "--rename", "Shelf.deep=wide")
+    step(living, text + shelves(), "not wide again", "--drop", "Shelf.wide")
+    was = "SELECT shelf, wide FROM dev_life.shelf ORDER BY shelf"
+    ok(living, "rollback", "life", "--to", "3.0.0")
+    assert server.execute(was) == [(1, 100), (2, None)]
+    ok(living, "rollback", "life", "--to", "2.0.0")
+    assert server.execute("SELECT shelf, deep FROM dev_life.shelf ORDER BY shelf") == [(1, 100), (2, None)]
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    both = "SELECT shelf, wide, deep FROM dev_life.shelf ORDER BY shelf"
+    assert server.execute(both) == [(1, 10, 100), (2, 20, None)]
+    ok(living, "migrate")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute(both) == [(1, 10, 100), (2, 20, None)]
+
+
+def test_attributes_whose_names_begin_alike_come_back_with_their_own_values(living: Project, server: Server) -> None:
+    """Longer than a name with what tells that it is soft-deleted can be."""
+    text = living.read(living.module("life"))
+    names = ["w" * 61, "w" * 62, "w" * 60 + "_2"]
+    step(living, text + shelves(*(f"{name} : int32" for name in names)), "shelves")
+    server.execute(f"INSERT INTO dev_life.shelf (shelf, {', '.join(names)}) VALUES (1, 10, 100, 1000)")
+    step(living, text + shelves(), "not wide", *(word for name in names for word in ("--drop", f"Shelf.{name}")))
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute(f"SELECT {', '.join(names)} FROM dev_life.shelf") == [(10, 100, 1000)]
+
+
+def test_tables_that_were_dropped_under_one_name_come_back_each_with_its_own_rows(
+    living: Project, server: Server
+) -> None:
+    text = living.read(living.module("life"))
+    wide = "wide : int32"
+    step(living, text + shelves(wide) + shelves(wide, name="Rack"), "shelves")
+    server.execute(
+        "INSERT INTO dev_life.shelf (shelf, wide) VALUES (1, 10)",
+        "INSERT INTO dev_life.rack (shelf, wide) VALUES (2, 20)",
+    )
+    step(living, text + shelves(wide, name="Rack"), "no shelves", "--drop", "Shelf")
+    step(living, text + shelves(wide), "racks are shelves", "--rename-table", "Rack=Shelf")
+    step(living, text + shelves(), "not wide", "--drop", "Shelf.wide")
+    step(living, text, "no shelves again", "--drop", "Shelf")
+    refused(living, "1.1.0", "Shelf comes back as life 5.0.0", "rollback life --to 4.0.0")
+    ok(living, "rollback", "life", "--to", "4.0.0")
+    assert server.execute("SELECT shelf FROM dev_life.shelf") == [(2,)]
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT shelf, wide FROM dev_life.rack") == [(2, 20)]
+    assert server.execute("SELECT shelf, wide FROM dev_life.shelf") == [(1, 10)]
+    assert states(living)["life"] == ("behind", "1.1.0")
+
+
+def test_a_key_goes_back_with_the_schemas_below_it(living: Project, server: Server) -> None:
+    """None of them can go back alone. Each knows afterwards which migrations it has had."""
+    name = "    name : varchar(32)  # what it is called\n"
+    living.replace(living.module("life"), f"    ---\n{name}", f"{name}    ---\n")
+    ok(living, "revise", "-m", "names in the key")
+    ok(living, "migrate")
+    was = states(living)
+    result = ok(living, "rollback", "work", "--to", "1.0.0", code=1)
+    is_sentence(result)
+    assert "rollback life --to 1.0.0 --along" in result.err and states(living) == was
+    result = ok(living, "rollback", "life", "--to", "1.0.0", code=1)
+    assert "say --along" in result.err and states(living) == was
+    ok(living, "rollback", "life", "--to", "1.0.0", "--along")
+    assert states(living) == {"life": ("behind", "1.0.0"), "work": ("behind", "1.0.0")}
+    assert server.execute("SELECT animal_id, task FROM dev_work.__score ORDER BY 1") == [(1, "run"), (2, "swim")]
+    ok(living, "migrate")
+    assert states(living) == was
+    assert server.execute("SELECT name, task FROM dev_work.__score ORDER BY 1") == [("Ada", "run"), ("Bob", "swim")]
+
+
+def test_an_attribute_makes_room_for_one_of_a_foreign_key(living: Project, server: Server) -> None:
+    """On the way there and back."""
+    text = living.read(living.module("life"))
+    two = "-> [nullable] Shelf.proj(other='shelf')"
+    step(
+        living, text + SHELF + shelves(two, "book : int32", name="Box").replace("shelf : int32", "box : int32"), "boxes"
+    )
+    server.execute(
+        "INSERT INTO dev_life.shelf (shelf) VALUES ('a'), ('b')",
+        "INSERT INTO dev_life.box (box, other, book) VALUES (1, 'a', 3), (2, 'b', 4)",
+    )
+    other = shelves("-> [nullable] Shelf.proj(book='shelf')", name="Box").replace("shelf : int32", "box : int32")
+    living.write(living.module("life"), text + SHELF + other)
+    ok(living, "revise", "-m", "books", "--drop", "Box.other", "--fill", "Box.book=a")
+    (path,) = living.folder.glob("src/*/migrations/life/*_books.py")
+    head, _, _ = path.read_text().partition("operations = [")
+    path.write_text(
+        "from datajoint_pipeline.migration import DropAttribute, RenameAttribute\n"
+        + "\n".join(line for line in head.splitlines() if line.startswith(("follows", "requires", '"""')))
+        + '\n\noperations = [\n    DropAttribute("Box", "book"),\n    RenameAttribute("Box", "other", "book"),\n]\n'
+    )
+    ok(living, "migrate")
+    assert server.execute("SELECT box, book FROM dev_life.box ORDER BY box") == [(1, "a"), (2, "b")]
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT box, other, book FROM dev_life.box ORDER BY box") == [(1, "a", 3), (2, "b", 4)]

@@ -282,15 +282,16 @@ def migrate(
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
 @click.argument("schema", required=False)
 @click.option("--to", metavar="VERSION", help="The version to go back to.")
+@click.option("--along", is_flag=True, help="Also take back the migrations of other schemas that require what goes.")
 @click.option("--interrupted", is_flag=True, help="Take back the run that was interrupted, instead.")
 @common
-def rollback(options: Options, schema: str | None, to: str | None, interrupted: bool) -> None:
+def rollback(options: Options, schema: str | None, to: str | None, along: bool, interrupted: bool) -> None:
     """Take a schema back to an earlier version."""
     from ..commands import rollback
     from . import render
     from .progress import Progress
 
-    if interrupted and (schema or to):
+    if interrupted and (schema or to or along):
         raise click.UsageError("--interrupted takes back the whole run; no schema and no --to go with it.")
     if not interrupted and not (schema and to):
         raise click.UsageError("Say which schema, and --to which version, or --interrupted.")
@@ -299,8 +300,8 @@ def rollback(options: Options, schema: str | None, to: str | None, interrupted: 
         warn = progress.aside(render.warning)
         if schema and to:
             tell = progress.resumed.append
-            found = rollback.rollback(options.pipeline, environment, schema, to, progress.step, warn, tell)
-            found = [s for s in found if s.name == schema]
+            found = rollback.rollback(options.pipeline, environment, schema, to, along, progress.step, warn, tell)
+            found = [s for s in found if along or s.name == schema]
         else:
             found = rollback.interrupted(options.pipeline, environment, progress.step, warn)
     show_status(options, environment, found, done=progress.done(), pending_is_fine=True)

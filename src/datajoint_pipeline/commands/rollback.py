@@ -17,14 +17,15 @@ def rollback(
     environment: Environment,
     schema: str,
     to: str,
+    along: bool = False,
     report: Report = lambda words, number, of: None,
     warn: Warn = lambda text: None,
     tell: Tell = lambda text: None,
 ) -> list[SchemaStatus]:
-    """Take a schema back; see :func:`datajoint_pipeline.executor.revert.rollback`."""
+    """Take a schema back, with ``along`` others too; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
     asked.refuse(pipeline.project.files, [schema], to)
-    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, report, tell)
+    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, along, report, tell)
 
 
 def interrupted(

@@ -80,7 +80,8 @@ def build(
     hard : bool
         Whether what is dropped is deleted for good instead of being soft-deleted.
     revive : bool
-        Whether what is added comes back, if it was soft-deleted.
+        Whether what is added comes back, if it was soft-deleted under its name. What comes back in any case is in the
+        operations.
     lossy : frozenset
         Attributes whose values may change: the table afterwards, and the name before or afterwards.
     later : frozenset
@@ -127,7 +128,9 @@ def build(
     named: dict[TableName, TableName | None] = {name: None for name in dropped if not hard}
     named |= {old: name for old, name in renamed.items() if name not in alterations}
     probed += [(name or old, found) for old, name in named.items() for found in dialect.renaming(old, name)]
-    back = {table.name: old for table in created if (old := _retained(dialect, table))} if revive else {}
+    back = dict(origins.hidden)
+    if revive:
+        back |= {table.name: old for table in created if (old := _retained(dialect, table))}
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables or name in back else ():
             # Parents of a table that comes back may have gone meanwhile.
@@ -250,7 +253,14 @@ def _retained(dialect: Dialect, table: Table) -> TableName | None:
     """Find a soft-deleted table, if it is there and has the attributes that it should have."""
     old = TableName(table.name.schema, shorten(SOFT_DELETED_TABLE + table.name.table))
     known = dialect.names.tables.get(dialect.place(old))
-    return old if known is not None and sorted(known.columns) == sorted(table.attribute) else None
+    return old if known is not None and is_table(known.columns, table) else None
+
+
+def is_table(columns: Iterable[str], table: Table) -> bool:
+    """Tell whether the columns of a soft-deleted table are those of a table; its own soft-deleted ones do not count."""
+    return sorted(c for c in columns if not c.startswith(SOFT_DELETED_ATTRIBUTE)) == sorted(
+        name for name in table.attribute if not name.startswith(SOFT_DELETED_ATTRIBUTE)
+    )
 
 
 def _created(dialect: Dialect, table: Table, old: TableName | None) -> list[Step]:

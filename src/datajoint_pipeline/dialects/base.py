@@ -504,18 +504,15 @@ class Dialect(ABC):
         stay = {new[a.name]: a.name for a in before.attributes if new[a.name] in after.attribute and a.name not in kept}
 
         def names(old: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(new.get(name, name) for name in old)
+            # A key or an index of what is soft-deleted is none of the attribute that takes its name.
+            return tuple(kept.get(name, new.get(name, name)) for name in old)
 
         table = replace(
             before,
             name=after.name,
             primary_key=names(before.primary_key),
             foreign_keys=tuple(replace(key, attributes=names(key.attributes)) for key in before.foreign_keys),
-            # An index of what is soft-deleted is none of the attribute that takes its name.
-            indexes=tuple(
-                replace(index, columns=tuple(kept.get(c, new.get(c, c)) for c in index.columns))
-                for index in before.indexes
-            ),
+            indexes=tuple(replace(index, columns=names(index.columns)) for index in before.indexes),
         )
         was = {
             name: replace(self._as_is(before.name, self.column(self.before, before, before.attribute[old])), name=name)

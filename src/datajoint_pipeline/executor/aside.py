@@ -47,7 +47,7 @@ class Backed:
 Kept = dict[tuple[TableName, str], Backed]
 
 
-def kept(deployment: Deployment, group: Group, to: str) -> Kept:
+def kept(deployment: Deployment, group: Group) -> Kept:
     """Find which attributes a group would lose values of that a backup has as they were.
 
     Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest.
@@ -58,15 +58,13 @@ def kept(deployment: Deployment, group: Group, to: str) -> Kept:
         Where.
     group : Group
         The rollback, counted.
-    to : str
-        The version that it leads to.
     """
     wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
     found: Kept = {}
     for path in sorted(deployment.target.backups.glob("*.zip"), reverse=True) if wanted else ():
         try:
             with archive.reading(path) as file:
-                for name, column, part in _matching(deployment, group, file, to):
+                for name, column, part in _matching(deployment, group, file):
                     now = {c.name: _now(group, name, c.name) for c in part.columns if c.key or c is column}
                     one = now[column.name]
                     if not all(now.values()) or one is None or (name, one[1]) not in wanted:
@@ -110,18 +108,19 @@ def _expressions(index: Index) -> Iterator[str]:
     return (column for column in index.columns if not column.isidentifier())
 
 
-def _matching(
-    deployment: Deployment, group: Group, file: Archive, to: str
-) -> Iterator[tuple[TableName, ArchivedColumn, Part]]:
+def _matching(deployment: Deployment, group: Group, file: Archive) -> Iterator[tuple[TableName, ArchivedColumn, Part]]:
     """Give the columns of a file that were cut by what the group undoes, and had the type that they get again."""
     manifest, target = file.manifest, deployment.target
     same = manifest.package == target.name and manifest.environment == target.environment
     if not same or manifest.backend != deployment.connection.adapter.backend or manifest.kind != "migrate":
         return
+    goals = {migration.schema: migration.version for migration in group.migrations}
     for part in manifest.parts:
         name, (was,) = TableName(part.schema, part.table), decode(part.model)
         version = manifest.schemas.get(part.schema, {}).get("version", "")
-        if part.schema not in group.schemas or name not in group.after or not version or Version(version) < Version(to):
+        if part.schema not in goals or name not in group.after or not version:
+            continue
+        if Version(version) < Version(goals[part.schema]):
             continue
         for column in part.lost:
             will = group.after[name].attribute.get(column.name)

@@ -33,12 +33,14 @@ def rollback(
     target: Target,
     schema: str,
     to: str,
+    along: bool = False,
     report: runs.Report = lambda words, number, of: None,
     tell: resume.Tell = lambda text: None,
 ) -> list[SchemaStatus]:
     """Take a schema back to an earlier version: what was dropped comes back, what was added is soft-deleted.
 
-    What was cut, and a backup has, is soft-deleted, too, for `restore` to put the whole values in its place.
+    With ``along`` go the migrations of other schemas that require what goes. What was cut, and a backup has, is
+    soft-deleted, too, for `restore` to put the whole values in its place.
 
     Raises
     ------
@@ -50,13 +52,15 @@ def rollback(
         deployment = Deployment.read(target)
         auditing.heal(deployment)
         adoption.refuse_draft(deployment, schema)
-        undone = rollbacks.undone(deployment, schema, to)
+        undone = rollbacks.undone(deployment, schema, to, along=along)
         if not undone:
             return drift.read(target)
+        for name in sorted({migration.schema for migration in undone} - {schema}):
+            adoption.refuse_draft(deployment, name)
         drift.refuse(deployment, undone)
         group = rollbacks.group(deployment, schema, to, undone)
         plan.count(deployment.connection, group)
-        if found := aside.kept(deployment, group, to):
+        if found := aside.kept(deployment, group):
             group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
         group.violations.clear()
         apply.judge(deployment, group, allow_data_loss=False)

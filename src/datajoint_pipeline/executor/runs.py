@@ -265,11 +265,10 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
         identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
         history = deployment.histories[migration.schema]
         made = applied.included(history, version) if migration.makes is not None else {}
-        heads.append({**identity, "run": number, **made})
+        back = group.inputs.undone.get(migration.schema)
+        heads.append({**identity, "run": number, **made, **({applied.UNDONE: list(back)} if back else {})})
     plan = resuming.record(deployment, group, kind)
     leader = {"members": heads, "plan": plan, **result(deployment, group, kind)}
-    if group.inputs.undone:
-        leader[applied.UNDONE] = list(group.inputs.undone)
     for member, head in zip(members, heads, strict=True):
         text = json.dumps({**led(members), **(leader if member is members[0] else {}), **head})
         entry = steplog.Entry(0, "head", steplog.DONE, head["slug"], text)

@@ -59,6 +59,23 @@ class AddAttribute(Operation):
 
 
 @dataclass(frozen=True)
+class ReviveAttribute(AddAttribute):
+    """Add an attribute with the values of the soft-deleted one ``hidden``, which is that one no more."""
+
+    hidden: str = ""
+
+    def apply(self, tables: Tables) -> dict[TableName, Table]:
+        after = super().apply(tables)
+        table = after[self.table]
+        shown = tuple(attribute for attribute in table.attributes if attribute.name != self.hidden)
+        return with_table(after, replace(table, attributes=shown))
+
+    def follow(self, origins: Origins, tables: Tables) -> None:
+        sources = origins.attributes.setdefault(self.table, {})
+        sources[self.attribute.name] = sources.get(self.hidden, self.hidden)
+
+
+@dataclass(frozen=True)
 class DropAttribute(Operation):
     """Take an attribute away. No key or index may hold it."""
 

@@ -32,6 +32,8 @@ class Origins:
         By table and new foreign key whose missing rows of the parent may be put in, what those rows get.
     also : dict
         By the same, the parents' parents that are there and may get rows for those, too.
+    hidden : dict
+        Of each table that comes back, the soft-deleted one.
     """
 
     tables: dict[TableName, TableName] = field(default_factory=dict)
@@ -42,10 +44,12 @@ class Origins:
     earlier: dict[TableName, list[Mapping[str, Value]]] = field(default_factory=dict)
     missing: dict[tuple[TableName, ForeignKey], dict[str, str | Fill]] = field(default_factory=dict)
     also: dict[tuple[TableName, ForeignKey], frozenset[TableName]] = field(default_factory=dict)
+    hidden: dict[TableName, TableName] = field(default_factory=dict)
 
     def rename_tables(self, names: Mapping[TableName, TableName]) -> None:
         """Key everything by the new names of some tables, given by their old ones."""
         self.tables = {names.get(n, n): old for n, old in self.tables.items()}
+        self.hidden = {names.get(n, n): old for n, old in self.hidden.items()}
         self.attributes = {names.get(n, n): old for n, old in self.attributes.items()}
         self.rows = {names.get(n, n): rows for n, rows in self.rows.items()}
         self.fills = {
@@ -94,6 +98,7 @@ class Origins:
         """Forget the tables and attributes that an operation took away, given the tables before and after it."""
         for name in [n for n in self.tables if n not in after]:
             del self.tables[name]
+        self.hidden = {name: old for name, old in self.hidden.items() if name in after}
         for name, sources in self.attributes.items():
             table = after.get(name)
             if table is None or table is not before.get(name):

@@ -46,6 +46,17 @@ class CreateTable(Operation):
 
 
 @dataclass(frozen=True)
+class ReviveTable(CreateTable):
+    """Make a table of the soft-deleted one ``hidden``, with its rows."""
+
+    hidden: TableName | None = None
+
+    def follow(self, origins: Origins, tables: Tables) -> None:
+        if self.hidden is not None:
+            origins.hidden[self.table] = self.hidden
+
+
+@dataclass(frozen=True)
 class DropTable(Operation):
     """Take a table away. What refers to it has to go too, perhaps in another schema's migration (:func:`dangling`)."""
 

@@ -141,8 +141,8 @@ class Inputs:
         The tables that have a part in planning it, by their names before or afterwards.
     filled : set of (TableName, str)
         The attributes that have values to convert.
-    undone : tuple of str
-        The digests, as recorded, of the migrations that a rollback takes back.
+    undone : dict of str to tuple of str
+        The digests, as recorded, of the migrations that a rollback takes back, by schema.
     aside : frozenset
         The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
     """
@@ -154,7 +154,7 @@ class Inputs:
     drafted: tuple[str, ...] = ()
     involved: set[TableName] = field(default_factory=set)
     filled: set[tuple[TableName, str]] = field(default_factory=set)
-    undone: tuple[str, ...] = ()
+    undone: dict[str, tuple[str, ...]] = field(default_factory=dict)
     aside: frozenset[tuple[TableName, str]] = frozenset()
 
 

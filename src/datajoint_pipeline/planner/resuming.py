@@ -119,9 +119,9 @@ def planned(now: Deployment, head: Mapping[str, Any], entries: Iterable[Entry]) 
     if kind == "adopt":
         return deployment, adoption.group(deployment, [migration.schema for migration in wanted])
     if kind == "rollback":
-        (marker,) = wanted
+        marker, *others = wanted
         try:
-            migrations = rollbacks.undone(deployment, marker.schema, marker.version)
+            migrations = rollbacks.undone(deployment, marker.schema, marker.version, along=bool(others))
         except PipelineError as error:
             error.exit_code = ExitCode.INTERRUPTED
             raise

@@ -18,9 +18,12 @@ from ..journal import steplog
 if TYPE_CHECKING:
     import datajoint as dj
 
+#: A database, and the number of a run in its journal.
+Run = tuple[str, int]
+
 #: In a recorded statement, a name as either server quotes it; and tables that get another one.
 _COLUMN = re.compile(rf"""[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
-_BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"]""")
+_BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"](?!{SOFT_DELETED_ATTRIBUTE})""")
 _MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
 _RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
 
@@ -31,13 +34,17 @@ class Retained:
 
     Parameters
     ----------
-    names : set of (Place, str)
-        Database and table, where they are by now, each with a column; empty for the table itself.
+    names : dict
+        By database and table, where they are by now, and a column, empty for the table itself: the database and the
+        number of the run that did it.
+    called : dict
+        What a soft-deleted table was called before, by its place.
     untold : set of str
         Databases with runs of releases before 0.3, which recorded no steps: there, a name has to do.
     """
 
-    names: set[tuple[Place, str]]
+    names: dict[tuple[Place, str], Run]
+    called: dict[Place, str]
     untold: set[str]
 
     def has(self, place: Place, column: str) -> bool:
@@ -45,31 +52,42 @@ class Retained:
         return place[0] in self.untold or (place, column) in self.names
 
 
-def read(connection: dj.Connection, databases: Mapping[str, str]) -> Retained:
-    """Read from the journal what runs soft-deleted; ``databases`` has those of the schemas that have one."""
+def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool = False) -> Retained:
+    """Read from the journal what runs soft-deleted; ``databases`` has those of the schemas that have one.
+
+    With ``ended``, what a run did that has not ended is left out.
+    """
+    runs = journal.history(connection, databases)
+    open_ = {(databases[run.schema], run.id) for run in runs if ended and run.status != journal.DONE}
     heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
-    found: dict[Place, set[str]] = {}
-    before, current = dict[Place, set[str]](), None
+    found, called = dict[Place, dict[str, Run]](), dict[Place, str]()
+    before, current = dict[Place, set[str]](), ("", 0)
     for database, run, step in steplog.done(connection, databases.values()):
+        if (database, run) in open_:
+            continue
         if current != (database, run):
             before, current = _hidden(heads.get((database, run), {})), (database, run)
         for statement in _statements(step.text):
             for old, new in _moves(statement):
                 # What comes back under its own name is soft-deleted no more.
-                for kept in (found, before):
-                    kept[new] = kept.get(new, set()) | (kept.pop(old, set()) - {""})
+                found[new] = found.get(new, {}) | found.pop(old, {})
+                found[new].pop("", None)
+                before[new] = before.get(new, set()) | before.pop(old, set())
+                called.pop(old, None)
                 if new[1].startswith(SOFT_DELETED_TABLE):
-                    found[new].add("")
+                    found[new][""], called[new] = (database, run), old[1]
+            back = set(_BACK.findall(statement))
             for place in step.tables:
                 # What was there before the run somebody else made, or an earlier one.
-                made = set(_COLUMN.findall(statement)) - before.get(place, set())
-                found[place] = found.get(place, set()) - set(_BACK.findall(statement)) | (
-                    made - set(_BACK.findall(statement))
-                )
-    runs = journal.history(connection, databases)
+                made = set(_COLUMN.findall(statement)) - before.get(place, set()) - back
+                columns = found.setdefault(place, {})
+                for column in back:
+                    columns.pop(column, None)
+                columns |= dict.fromkeys(made, (database, run))
     changed = [run for run in runs if run.kind in ("migrate", "rollback", journal.DRAFT) and run.status == journal.DONE]
     untold = {databases[run.schema] for run in changed if (databases[run.schema], run.id) not in heads}
-    return Retained({(place, column) for place, columns in found.items() for column in columns}, untold)
+    names = {(place, column): run for place, columns in found.items() for column, run in columns.items()}
+    return Retained(names, called, untold)
 
 
 def _hidden(head: Mapping[str, Any]) -> dict[Place, set[str]]:

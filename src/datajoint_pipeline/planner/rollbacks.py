@@ -9,16 +9,17 @@ from ..errors import ExitCode, PipelineError
 from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
+from ..operations.topology import dangling
 from ..schema import compatibility, notation
 from ..schema.model import Attribute, Table, TableName
 from ..schema.values import Fill
-from . import plan
+from . import coming_back, plan
 from .deployment import Deployment
 from .plan import Group
 
 
-def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
-    """Give the migrations to undo.
+def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False) -> list[Migration]:
+    """Give the migrations to undo; with ``along`` those of other schemas, too, that require what would go.
 
     Raises
     ------
@@ -53,17 +54,36 @@ def undone(deployment: Deployment, schema: str, to: str) -> list[Migration]:
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
     found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
-    gone = {r.version for r in found}
-    for other in deployment.histories.values():
-        theirs = deployment.applied.get(other.schema)
-        for migration in other.migrations:
-            applied = theirs is not None and theirs.includes(migration)
-            if applied and other.schema != schema and migration.requires.get(schema) in gone:
-                raise PipelineError(
-                    f"{schema} cannot go back to {to} alone.",
-                    f"{migration.title} requires {schema} {migration.requires[schema]}.",
-                    f"First say rollback {other.schema} --to {migration.follows}.",
-                )
+    requiring = _requiring(deployment, found)
+    if requiring and not along:
+        first = requiring[0]
+        raise PipelineError(
+            f"{schema} cannot go back to {to} alone.",
+            f"{first.title} requires {schema} {first.requires[schema]}.",
+            f"First say rollback {first.schema} --to {first.follows}, or take both back at once: say --along.",
+        )
+    while requiring:
+        found += requiring
+        requiring = _requiring(deployment, found)
+    return found
+
+
+def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
+    """Find the migrations that the database has had and that cannot stay without some others."""
+    versions = {(migration.schema, migration.version) for migration in gone}
+    oldest = {schema: min((Version(v) for s, v in versions if s == schema)) for schema, _ in versions}
+    found = []
+    for history in deployment.histories.values():
+        if (had := deployment.applied.get(history.schema)) is None:
+            continue
+        for migration in history.migrations:
+            after = history.schema in oldest and Version(migration.version) > oldest[history.schema]
+            needs = any(
+                other != history.schema and (other, version) in versions
+                for other, version in migration.requires.items()
+            )
+            if had.includes(migration) and migration not in gone and (needs or after):
+                found.append(migration)
     return found
 
 
@@ -83,7 +103,7 @@ def group(
     schema, to : str
         The schema, and the version that it goes back to.
     migrations : list of Migration
-        Those to undo.
+        Those to undo, of other schemas too.
     aside : frozenset
         Attributes, by the names of now, that are soft-deleted and added again instead of being converted: a backup has
         their values as they were.
@@ -91,19 +111,59 @@ def group(
     Raises
     ------
     PipelineError
-        If an operation has no inverse.
+        If an operation has no inverse, or other tables would refer to what is no longer there.
     """
-    inverse: list[ops.Operation] = []
-    for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
-        if migration in migrations:
-            inverse = [*ops.inverse(migration.operations(before), before), *inverse]
-    planned = Group([Migration(schema, to, migrations[-1].version, f"back_to_{to}")], deployment.tables)
-    planned.inputs.undone = tuple(deployment.applied[schema].recorded(migrations))
+    back = _inverse(deployment, migrations)
+    after = ops.apply([operation for _, operation in back], deployment.tables)
+    if wrong := dangling(after, deployment.databases):
+        raise PipelineError(
+            f"{schema} cannot go back to {to} alone; nothing was changed.",
+            wrong[0],
+            _together(deployment, migrations) or "No rollback leads there.",
+        )
+    inverse = coming_back.found(deployment, schema, to, back)
+    goals = {migration.schema: migration.follows or to for migration in reversed(migrations)} | {schema: to}
+    newest = {migration.schema: migration.version for migration in migrations}
+    names_of = [schema, *(name for name in goals if name != schema)]
+    planned = Group(
+        [Migration(name, goals[name], newest[name], f"back_to_{goals[name]}") for name in names_of], deployment.tables
+    )
+    for name in names_of:
+        of_schema = [migration for migration in migrations if migration.schema == name]
+        planned.inputs.undone[name] = tuple(deployment.applied[name].recorded(of_schema))
     names = constraints.names(deployment.catalogue)
     planned.inputs.aside = aside
     inverse = _setting_aside(inverse, deployment.tables, aside)
-    plan.add_steps(deployment, planned, inverse, names, frozenset(), revive=True)
+    plan.add_steps(deployment, planned, inverse, names, frozenset())
     return planned
+
+
+def _inverse(deployment: Deployment, migrations: list[Migration]) -> list[tuple[Migration, ops.Operation]]:
+    """Give the operations that undo migrations, each with the one that it undoes."""
+    back: list[tuple[Migration, ops.Operation]] = []
+    for migration, before, _ in chain.replay(deployment.histories, list(deployment.histories)):
+        if migration in migrations:
+            back = [*((migration, op) for op in ops.inverse(migration.operations(before), before)), *back]
+    return back
+
+
+def _together(deployment: Deployment, migrations: list[Migration]) -> str:
+    """Say how to go back together with the schemas that the migrations build on; empty where that leads nowhere."""
+    waiting, seen = list(migrations), list[Migration]()
+    while waiting:
+        migration = waiting.pop(0)
+        for name, version in migration.requires.items():
+            had = deployment.applied.get(name)
+            for below in had.done if had is not None else ():
+                if below.version != version or below in seen or below.follows is None:
+                    continue
+                seen.append(below)
+                waiting.append(below)
+                found = undone(deployment, name, below.follows, along=True)
+                after = ops.apply([operation for _, operation in _inverse(deployment, found)], deployment.tables)
+                if not dangling(after, deployment.databases):
+                    return f"Say rollback {name} --to {below.follows} --along, which takes back what requires it, too."
+    return ""
 
 
 def _setting_aside(

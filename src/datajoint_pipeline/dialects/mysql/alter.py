@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ...operations.structure import SOFT_DELETED_ATTRIBUTE
@@ -15,6 +16,7 @@ from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, Pare
 from . import defaults, indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
+    Clause,
     ColumnAdded,
     ColumnChanged,
     ColumnDropped,
@@ -38,6 +40,25 @@ def conversions(dialect: Dialect, alteration: Alteration, change: Change) -> dic
         if expression is not None:
             expressions[name] = expression
     return expressions
+
+
+def _of_renamed(sql: str, quote: Callable[[str], str], names: Mapping[str, str]) -> str:
+    """Give a clause on a column as it is once columns have other names."""
+    for old, new in names.items():
+        for word in ("CHANGE", "DROP"):
+            if f"{sql} ".startswith(f"{word} COLUMN {quote(old)} "):
+                return f"{word} COLUMN {quote(new)}{sql.removeprefix(f'{word} COLUMN {quote(old)}')}"
+    return sql
+
+
+def _renamed(made: Clause, names: Mapping[str, str]) -> Clause:
+    """Give what a clause on a column makes once columns have other names."""
+    match made:
+        case ColumnChanged(old=old):
+            return replace(made, old=names.get(old, old))
+        case ColumnDropped(name=name):
+            return replace(made, name=names.get(name, name))
+    return made
 
 
 class TableAlteration:
@@ -249,28 +270,30 @@ class TableAlteration:
         That cannot go with a change of the indexes that these keys need, nor with a table that is written anew, after
         which the server no longer finds the keys. ``columns`` then has the new names.
         """
-        alone = columns.rank < REBUILD and not columns.counted and not together
+        if columns.rank < REBUILD and not columns.counted and not together:
+            return []
+        old, kept = self.change.old, self.change.kept
+        moves = {o: n for n, o in old.items() if o != n and self._in_key(o) and n not in self.converts}
+        # What has one of these names by now gets its own, or one that is free until it goes.
+        present, new = {*old.values(), *self.change.dropped, *kept}, {o: n for n, o in old.items()} | kept
+        while taken := {*moves.values()} & present - moves.keys():
+            for name in sorted(taken):
+                free = {*present, *self.change.will, *kept.values(), *self.early.values(), *moves.values()}
+                goes = name in self.change.dropped or new[name] in self.converts
+                moves[name] = unused(f"_old_{name}", free) if goes else new[name]
         renames = Clauses()
-        for name, old in self.change.old.items():
-            if alone or old == name or not self._in_key(old) or name in self.converts:
-                continue
-            plain, renamed = f"RENAME COLUMN {self.quote(old)} TO {self.quote(name)}", ColumnRenamed(old, name)
-            renames.add(plain, INPLACE, f"rename {old} to {name}", renamed)
-            rest = [
-                (
-                    sql.replace(f"CHANGE COLUMN {self.quote(old)} ", f"CHANGE COLUMN {self.quote(name)} ", 1),
-                    phrase,
-                    made,
-                )
-                for sql, phrase, made in zip(columns.sql, columns.words, columns.effects, strict=True)
-                if made != renamed
-            ]
-            columns.sql = [sql for sql, _, _ in rest]
-            columns.words = [phrase for _, phrase, _ in rest]
-            columns.effects = [
-                replace(made, old=name) if isinstance(made, ColumnChanged) and made.old == old else made
-                for _, _, made in rest
-            ]
+        for name, will in moves.items():
+            text = f"RENAME COLUMN {self.quote(name)} TO {self.quote(will)}"
+            phrase = f"soft-delete {name}" if name in kept else f"rename {name} to {will}"
+            renames.add(text, INPLACE, phrase, ColumnRenamed(name, will))
+        rest = [
+            (_of_renamed(sql, self.quote, moves), phrase, _renamed(made, moves))
+            for sql, phrase, made in zip(columns.sql, columns.words, columns.effects, strict=True)
+            if made not in renames.effects
+        ]
+        columns.sql = [sql for sql, _, _ in rest]
+        columns.words = [phrase for _, phrase, _ in rest]
+        columns.effects = [made for _, _, made in rest]
         return alter(self.dialect, self.name, renames)
 
     def _index_clauses(self) -> tuple[Clauses, Clauses, bool]:

@@ -1,0 +1,218 @@
+"""Find what a rollback brings back among what was soft-deleted.
+
+Several attributes may have been soft-deleted under one name, and an attribute may have been called otherwise then. What
+comes back is what the migration that is undone soft-deleted: the journal says which run that was.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from .. import journal
+from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE, is_table
+from ..dialects import constraints
+from ..errors import PipelineError
+from ..history.migration_files import Migration
+from ..journal import steplog
+from ..operations import structure as ops
+from ..operations.origins import resolved
+from ..schema import definition
+from ..schema.model import Attribute, Table, TableName
+from ..schema.naming import shorten
+from . import retained
+from .deployment import Deployment
+from .retained import Run
+
+
+def found(
+    deployment: Deployment, schema: str, to: str, undone: list[tuple[Migration, ops.Operation]]
+) -> list[ops.Operation]:
+    """Give operations that undo migrations such that they bring back what these soft-deleted.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    schema, to : str
+        The schema, and the version that it goes back to.
+    undone : list of (Migration, Operation)
+        The operations in order, each with the migration that it undoes.
+
+    Raises
+    ------
+    PipelineError
+        If a table comes back that changes further on the way.
+    """
+    search = _Search(deployment)
+    operations, revived = list[ops.Operation](), list[tuple[Migration, ops.ReviveTable]]()
+    known = dict[tuple[int, TableName], dict[str, str]]()
+    for number, (migration, operation) in enumerate(undone):
+        if isinstance(operation, ops.AddAttribute):
+            place = id(migration), operation.table
+            if place not in known:
+                wanted = _wanted(deployment.tables, operations, undone[number:])
+                tables, origins = ops.trace(deployment.tables, operations)
+                now = origins.tables.get(operation.table)
+                known[place] = search.attributes(migration, now, tables[operation.table], wanted) if now else {}
+            if hidden := known[place].get(operation.attribute.name):
+                operation = ops.ReviveAttribute(operation.table, operation.attribute, operation.after, None, hidden)
+        elif isinstance(operation, ops.CreateTable):
+            taken = {again.hidden for _, again in revived}
+            if (old := search.table(migration, operation.definition, taken)) is not None:
+                operation = ops.ReviveTable(operation.table, operation.definition, old)
+                revived.append((migration, operation))
+        operations.append(operation)
+    for migration, again in revived:
+        _refuse_further_changes(deployment, schema, to, migration, again, operations)
+    return operations
+
+
+def _wanted(
+    tables: ops.Tables, done: list[ops.Operation], left: list[tuple[Migration, ops.Operation]]
+) -> list[Attribute]:
+    """Give what a migration took from the table of the first operation that is left, in the order of the table."""
+    (migration, first), rest = left[0], list[ops.Operation]()
+    for other, operation in left:
+        if other is not migration:
+            break
+        rest.append(operation)
+    table = ops.apply([*done, *rest], tables).get(first.table)
+    order = list(table.attribute) if table is not None else []
+    found = [op.attribute for op in rest if isinstance(op, ops.AddAttribute) and op.table == first.table]
+    return sorted(found, key=lambda a: order.index(a.name) if a.name in order else len(order))
+
+
+class _Search:
+    """What was soft-deleted, and by which runs."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        databases = {name: deployment.databases[name] for name in deployment.records}
+        self.tables = constraints.names(deployment.catalogue).tables
+        self.retained = retained.read(deployment.connection, databases, ended=True)
+        records = journal.history(deployment.connection, databases)
+        done = {(record.schema, record.id): record for record in records if record.status == journal.DONE}
+        self.kinds = {(databases[name], number): record.kind for (name, number), record in done.items()}
+        #: By schema and the digest of a migration, the runs that applied it, each with the version that it led to.
+        self.applied: dict[tuple[str, str], list[tuple[str, Run]]] = {}
+        for (name, number), head in sorted(steplog.heads(deployment.connection, databases).items()):
+            record = done.get((name, number))
+            if record is not None and record.kind == "migrate" and isinstance(head.get("digest"), str):
+                leader = head.get("leader")
+                first = leader if isinstance(leader, dict) else {"schema": name, "run": number}
+                database, run = databases.get(str(first.get("schema"))), first.get("run")
+                if database is not None and isinstance(run, int):
+                    runs = self.applied.setdefault((name, head["digest"]), [])
+                    runs.append((record.version, (database, run)))
+
+    def run(self, migration: Migration) -> Run | None:
+        """Give the run that applied a migration last; None where that is not known."""
+        digests = (migration.digest, *migration.digests_v1)
+        runs = [run for digest in digests for run in self.applied.get((migration.schema, digest), ())]
+        # Two files may do the same.
+        same = [run for version, run in runs if version == migration.version]
+        return next(reversed(same or [run for _, run in runs]), None)
+
+    def attributes(self, migration: Migration, now: TableName, table: Table, wanted: list[Attribute]) -> dict[str, str]:
+        """Find the soft-deleted attributes that a migration made of some, by their names.
+
+        Parameters
+        ----------
+        migration : Migration
+            What is undone.
+        now : TableName
+            What the table is called in the database.
+        table : Table
+            The table, with those soft-deleted attributes that are still to be had.
+        wanted : list of Attribute
+            What comes back, in the order of the table, in which they got their names.
+        """
+        place, run, found = (self.deployment.databases[now.schema], now.table), self.run(migration), dict[str, str]()
+        for one in wanted:
+            plain = shorten(SOFT_DELETED_ATTRIBUTE + one.name)
+            names = [a.name for a in table.attributes if _is_of(a.name, one.name) and _fits(a, one)]
+            names = sorted({*names} - {*found.values()}, key=lambda name: (name != plain, _number(name)))
+            of_run = [name for name in names if run is not None and self.retained.names.get((place, name)) == run]
+            if not of_run and plain in names and self._anybodys(self.retained.names.get((place, plain)), run):
+                of_run = [plain]
+            if of_run:
+                found[one.name] = of_run[0]
+        return found
+
+    def table(self, migration: Migration, wanted: Table, taken: set[TableName | None]) -> TableName | None:
+        """Find the soft-deleted table that a migration made of one; None where there is none."""
+        name = wanted.name
+        database, run = self.deployment.databases[name.schema], self.run(migration)
+        plain = shorten(SOFT_DELETED_TABLE + name.table)
+        fitting = [
+            table
+            for (place, table), known in sorted(self.tables.items())
+            if place == database
+            and table.startswith(SOFT_DELETED_TABLE)
+            and is_table(known.columns, wanted)
+            and TableName(name.schema, table) not in taken
+        ]
+        for table in fitting:
+            place = database, table
+            made = run is not None and self.retained.names.get((place, "")) == run
+            if made and self.retained.called.get(place) == name.table:
+                return TableName(name.schema, table)
+        if plain in fitting and self._anybodys(self.retained.names.get(((database, plain), "")), run):
+            return TableName(name.schema, plain)
+        return None
+
+    def _anybodys(self, maker: Run | None, run: Run | None) -> bool:
+        """Tell whether something may be what a run left, though it did not make it.
+
+        A draft may have made it, which the migration then replaced; or a release that did not record that.
+        """
+        return maker is None or run is None or self.kinds.get(maker) == journal.DRAFT
+
+
+def _is_of(hidden: str, name: str) -> bool:
+    """Tell whether a soft-deleted attribute may have had a name; ``_2`` and so on are behind where it was taken."""
+    full = SOFT_DELETED_ATTRIBUTE + name
+    if hidden == shorten(full):
+        return True
+    suffix = f"_{_number(hidden)}"
+    return hidden == shorten(full, 63 - len(suffix)) + suffix
+
+
+def _number(hidden: str) -> int:
+    """Give the number at the end of a name; 0 where there is none."""
+    found = re.search("_([1-9][0-9]{0,3})$", hidden)
+    return int(found[1]) if found else 0
+
+
+def _fits(hidden: Attribute, wanted: Attribute) -> bool:
+    return wanted.inherited or hidden.inherited or hidden.type == wanted.type
+
+
+def _refuse_further_changes(
+    deployment: Deployment,
+    schema: str,
+    to: str,
+    migration: Migration,
+    again: ops.ReviveTable,
+    operations: list[ops.Operation],
+) -> None:
+    """Raise where a table that comes back would have to change on the way: it comes back as it was."""
+    number = next(n for n, operation in enumerate(operations) if operation is again)
+    then, _ = ops.trace(deployment.tables, operations[: number + 1])
+    final, origins = ops.trace(deployment.tables, operations)
+    name = next((name for name, hidden in origins.hidden.items() if hidden == again.hidden), None)
+    if name is None or _shape(then, again.table) == _shape(final, name):
+        return
+    raise PipelineError(
+        f"{schema} cannot go back to {to} at once; nothing was changed.",
+        f"{definition.title(again.table)} comes back as {migration.title} dropped it, and has to change further on.",
+        f"First say rollback {schema} --to {migration.follows}.",
+    )
+
+
+def _shape(tables: ops.Tables, name: TableName) -> object:
+    """Give what a soft-deleted table keeps: all but its name and its foreign keys."""
+    table = tables[name]
+    types = [resolved(tables, name, attribute) for attribute in table.attribute]
+    return replace(table, name=TableName("", ""), foreign_keys=()), types
