@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from accounts import made
 from conftest import Project, Result, Server, git
+from filelock import FileLock
 from living import in_words, lay, ok
 from resets import Reset, described, tables
 
@@ -254,6 +255,10 @@ def test_refused_and_prod_is_untouched(world: World, case: str) -> None:
 def test_refused_without_a_repository_without_yes_and_to_itself(world: World) -> None:
     before = world.dump(*PROD)
     assert "has to be confirmed" in world.own.run("promote", "--to", "prod", stdin="").err
+    nowhere = world.own.run("promote", "--to", "nowhere", stdin="")
+    assert "There is no environment 'nowhere'" in nowhere.err
+    others = world.promote(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")  # as where a colleague has cloned it
+    assert others.code == 1 and in_words(others.err) and "It says: detected dubious ownership" in others.err, others.err
     itself = world.own.run("promote", "--from", "prod", "--to", "prod", "--yes")
     assert "cannot be promoted to itself" in itself.err
     no_repository(world)
@@ -390,6 +395,35 @@ def test_killed_while_it_rehearses_and_run_again_nothing_is_left(world: World) -
         with closing(connection), connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             assert "rehearsal" not in {name for (name,) in cursor.fetchall()}
+
+
+#: A rehearsal with other limits.
+LIMITED = """
+import sys
+from datajoint_pipeline.cli import run
+from datajoint_pipeline.promotion import rehearsal
+from my_pipeline import pipeline
+rehearsal.LARGE, rehearsal._PATIENCE = int(sys.argv[1]), 0.1
+run(pipeline, sys.argv[2:])
+"""
+
+
+def test_one_rehearses_in_a_folder_at_a_time_and_large_rows_few(
+    worlds: Callable[[Server], World], postgresql: Server
+) -> None:
+    world = worlds(postgresql)
+    world.reset.reset()
+    world.execute("ANALYZE")
+    command = ("promote", "--to", "prod", "--dry-run", "--json")
+    few = world.own.python("-c", LIMITED, "1", *command)
+    more = world.own.python("-c", LIMITED, str(1 << 30), *command)
+    numbers = [json.loads(one.out)["rehearsal"]["rows"] for one in (few, more)]
+    assert 0 < numbers[0] < numbers[1] == 35, numbers
+    before = world.dump(*PROD)
+    with FileLock(world.own.folder / ".local" / "rehearsal.lock"):
+        refused = world.own.python("-c", LIMITED, "1", *command)
+        assert refused.code == 1 and in_words(refused.err) and "Another rehearsal runs" in refused.err
+    assert world.dump(*PROD) == before
 
 
 def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(

@@ -80,7 +80,14 @@ def require_committed(directory: Path, program: str, *, editable: bool) -> None:
     except OSError:
         raise PipelineError("The code is not committed.", "There is no git on this machine.", do) from None
     if found.returncode != 0:
-        raise PipelineError("The code is not committed.", f"{directory} is in no git repository.", do)
+        if "not a git repository" in found.stderr:
+            raise PipelineError("The code is not committed.", f"{directory} is in no git repository.", do)
+        said = found.stderr.strip().split("\n")[0].removeprefix("fatal: ").rstrip(".")
+        raise PipelineError(
+            "git cannot tell whether the code is committed.",
+            f"It says: {said}.",
+            f"Run git status in {directory} and do what it says, then run {program} promote again.",
+        )
     changed = [line[3:] for line in found.stdout.splitlines()]
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
