@@ -261,6 +261,14 @@ def test_refused_without_a_repository_without_yes_and_to_itself(world: World) ->
     assert others.code == 1 and in_words(others.err) and "It says: detected dubious ownership" in others.err, others.err
     itself = world.own.run("promote", "--from", "prod", "--to", "prod", "--yes")
     assert "cannot be promoted to itself" in itself.err
+    # What git is told to ignore is not committed either, however clean it calls the folder.
+    ignoring = world.own.folder / ".git/info/exclude"
+    ignoring.write_text("migrations/\n")
+    git(world.own.folder, "rm", "-r", "--quiet", "--cached", "src/my_pipeline/migrations/work")
+    git(world.own.folder, "commit", "--quiet", "--message=Ignore")
+    ignored = world.promote()
+    ignoring.write_text("")
+    assert ignored.code == 1 and in_words(ignored.err) and "git is told to ignore migrations/work/" in ignored.err
     no_repository(world)
     try:
         assert "no git repository" in world.promote().err
@@ -448,8 +456,16 @@ def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
         assert not Path(f"/proc/{pid}").exists() and not left.exists()
 
 
+#: Lines of a migration that name a table of prod themselves, and what has to be imported for them.
+NAMING = {
+    "RunSQL": 'RunSQL("double", mysql="UPDATE life.weight SET grams = 2 * grams", postgresql="")',
+    "RunPython": 'RunPython("double", lambda c, d: True, lambda c, d: bool(c.query("DELETE FROM `life`.`weight`")))',
+}
+
+
+@pytest.mark.parametrize("kind", NAMING)
 def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
-    worlds: Callable[[Server], World], mysql: Server
+    worlds: Callable[[Server], World], mysql: Server, kind: str
 ) -> None:
     world = worlds(mysql)
     world.reset.reset()
@@ -458,15 +474,13 @@ def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
         own.replace(own.module("life"), "colour =", "tail = 1 : bool\n    colour =")
         ok(own, "revise", "life", "-m", "add tail")
         (path,) = (own.folder / "src/my_pipeline/migrations/life").glob("1.3.0_*.py")
-        text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
-        path.write_text(
-            f'{text}    RunSQL("double", mysql="UPDATE life.weight SET grams = 2 * grams", postgresql=""),\n]\n'
-        )
+        text = path.read_text().replace("import ", f"import {kind}, ", 1).rstrip().removesuffix("]")
+        path.write_text(f"{text}    {NAMING[kind]},\n]\n")
         ok(own, "migrate")
         world.commit()
         before = world.dump(*PROD)
         found = world.promote(PATH="/usr/bin:/bin")
-        assert found.code == 1 and in_words(found.err) and "a RunSQL names life.weight itself" in found.err
+        assert found.code == 1 and in_words(found.err) and f"a {kind} names life.weight itself" in found.err
         assert world.dump(*PROD) == before
     finally:
         git(own.folder, "reset", "--quiet", "--hard", commit)
@@ -511,6 +525,8 @@ def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: Wo
     assert again.code == 0 and "There was nothing to copy" in again.out
     computed = world.promote("--rows", "work.Score")
     assert computed.code == 1 and "work.Score is Computed" in computed.err
+    assert world.promote("--rows", "life.Kind, ", "--dry-run").code == 0
+    assert "takes names of tables" in world.promote("--rows", " , ").err
     unknown = world.promote("--rows", "life.Nothing")
     assert unknown.code == 2 and "There is no table life.Nothing" in unknown.err
     assert world.dump(*PROD) == before

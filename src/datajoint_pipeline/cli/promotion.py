@@ -61,7 +61,10 @@ def promote(
     if tables is not None:
         if no_rehearsal or allow_data_loss or no_backup:
             raise click.UsageError("Only --key, --dry-run and --yes go with --rows.")
-        _rows(options, environment, source, tables.split(","), key, dry_run=dry_run, asked=asked)
+        named = [name.strip() for name in tables.split(",") if name.strip()]
+        if not named:
+            raise click.UsageError("--rows takes names of tables, such as subject.Species.")
+        _rows(options, environment, source, named, key, dry_run=dry_run, asked=asked)
         return
     if key:
         raise click.UsageError("--key goes with --rows TABLE.")

@@ -27,7 +27,7 @@ from ..errors import ExitCode, PipelineError
 from ..executor import apply
 from ..executor.backup import Backups
 from ..history.migration_files import Migration
-from ..operations.lines import RunSQL
+from ..operations.lines import RunPython, RunSQL
 from ..planner import drift, impact, plan
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
@@ -222,9 +222,9 @@ def _place(pipeline: Pipeline, target: Target, impacts: list[Impact]) -> Iterato
                 yield "a MySQL of its own", stage
         elif named := _named_by_hand(target, impacts):
             raise PipelineError(
-                f"The plan cannot be rehearsed on this server: a RunSQL names {named} itself.",
+                f"The plan cannot be rehearsed on this server: a {named} itself.",
                 "There it would change the real tables, and there is no mysqld on PATH to do it apart.",
-                "Write the schema in braces, {schema}, or say --no-rehearsal and why.",
+                "Write {schema} in SQL and databases['schema'] in Python, or say --no-rehearsal and why.",
             )
         else:
             pattern = begin.replace("_", "\\_")
@@ -269,15 +269,21 @@ def _prefix(target: Target) -> str:
 
 
 def _named_by_hand(target: Target, impacts: Iterable[Impact]) -> str:
-    """Give the first real table that the lab's own statements name otherwise than by its schema in braces.
+    """Say which of the lab's own statements names which real table, otherwise than by the name that it is given for its
+    schema.
 
     Run beside the real schemas, such a statement would change them.
     """
-    lines = [line for i in impacts for migration in i.group.migrations for line in migration.lines]
-    text = "\n".join(line.mysql for line in lines if isinstance(line, RunSQL))
-    for database, table in catalog.find(target.connection, target.databases).tables:
-        if table and re.search(rf"(?<![\w$]){re.escape(database)}`?\s*\.\s*`?{re.escape(table)}(?![\w$])", text):
-            return f"{database}.{table}"
+    texts = list[tuple[str, str]]()
+    for migration in (migration for i in impacts for migration in i.group.migrations):
+        texts += [("RunSQL", line.mysql) for line in migration.lines if isinstance(line, RunSQL)]
+        if any(isinstance(line, RunPython) for line in migration.lines) and migration.path is not None:
+            texts.append(("RunPython", migration.path.read_text(encoding="utf-8")))
+    for database, table in catalog.find(target.connection, target.databases).tables if texts else ():
+        name = rf"(?<![\w$.]){re.escape(database)}`?\s*\.\s*`?{re.escape(table)}(?![\w$])"
+        for kind, text in texts:
+            if table and re.search(name, text, re.IGNORECASE):
+                return f"{kind} names {database}.{table}"
     return ""
 
 
