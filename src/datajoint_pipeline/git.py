@@ -22,7 +22,7 @@ def variables() -> dict[str, str]:
 
 
 def git(folder: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run git in a folder, whatever it answers.
+    """Run git in a folder, whatever it answers, which is in English.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> subproce
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
-        env=variables() | {"GIT_TERMINAL_PROMPT": "0"},
+        env=variables() | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -79,13 +79,13 @@ def main_branches(folder: Path) -> set[str]:
     return names | {head.removeprefix("origin/")} - {""}
 
 
-def local_branches(folder: Path) -> set[str]:
-    """Give the branches of this clone."""
+def local_branches(folder: Path) -> set[str] | None:
+    """Give the branches of this clone; None where git cannot tell, as where cron does not find it."""
     try:
         found = git(folder, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
     except OSError:
-        return set()
-    return set(found.stdout.split())
+        return None
+    return None if found.returncode else set(found.stdout.split())
 
 
 def origin_branches(folder: Path) -> set[str] | None:

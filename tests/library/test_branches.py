@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,16 @@ def stored(own: Project) -> set[str]:
     """Every file and folder of the store."""
     store = own.folder.parent / "store"
     return {str(path.relative_to(store)) for path in store.rglob("*")}
+
+
+def connected(server: Server) -> Any:
+    """DataJoint's connection to a server."""
+    import datajoint as dj
+    from datajoint.settings import Config
+
+    config = Config()
+    config["database.backend"] = server.backend
+    return closing(dj.Connection(server.host, server.user, server.password, server.port, config_override=config))
 
 
 def traces(server: Server, own: Project) -> tuple[set[str], set[Any], set[str]]:
@@ -245,7 +256,13 @@ def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -
     # A mark is taken for one only where the branch's name leads to the schemas.
     server.execute("CREATE SCHEMA dev_forged", f"CREATE TABLE dev_forged.{mark}~branch{mark} AS SELECT * FROM {table}")
     server.execute(f"UPDATE dev_forged.{mark}~branch{mark} SET prefix = 'dev_'")
+    # A table that is only called so is none, and keeps nobody from seeing the others.
+    server.execute("CREATE SCHEMA dev_alien", f"CREATE TABLE dev_alien.{mark}~branch{mark} (id integer)",
+                   "CREATE SCHEMA dev_odd", f"CREATE TABLE dev_odd.{mark}~branch{mark} AS SELECT * FROM {table}",
+                   f"ALTER TABLE dev_odd.{mark}~branch{mark} DROP COLUMN sample")  # fmt: skip
     assert [one["databases"] for one in branches(lab)] == [listed["databases"]]
+    server.execute("DROP SCHEMA dev_alien" + (" CASCADE" if server.backend == "postgresql" else ""))
+    server.execute("DROP SCHEMA dev_odd" + (" CASCADE" if server.backend == "postgresql" else ""))
     # What somebody made beside them is left, and said.
     server.execute(f"CREATE SCHEMA {prefix}notes", f"CREATE TABLE {prefix}notes.note (id integer)")
     # What refers to them from outside keeps them.
@@ -269,6 +286,95 @@ def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -
     refused = ok(lab, "branch", "create", code=1)
     assert in_words(refused.err) and f"{prefix}notes already" in refused.err
     assert work not in schemas(server)
+    # A name that the mark has no room for is refused before anything is made.
+    there = schemas(server)
+    refused = ok(lab, "branch", "create", "--branch", "long/" * 60, code=1)
+    assert in_words(refused.err) and "is too long" in refused.err and schemas(server) == there
+
+
+#: What somebody made elsewhere of what is in a branch's schemas, and what PostgreSQL would drop of it.
+NEEDING = {
+    "CREATE TABLE notes.copied AS SELECT kind FROM {life}.animal": "notes.copied",
+    "CREATE TABLE notes.defaulted (a integer DEFAULT {life}.one())": "notes.defaulted",
+    "CREATE TABLE notes.child () INHERITS ({life}.animal)": "notes.child",
+    "CREATE TABLE notes.watched (a integer); CREATE TRIGGER t BEFORE INSERT ON notes.watched "
+    "FOR EACH ROW EXECUTE FUNCTION {life}.fired()": "notes.watched",
+    "CREATE VIEW notes.seen AS SELECT * FROM {life}.animal": "notes.seen",
+    "CREATE FUNCTION notes.used({life}.kind) RETURNS integer LANGUAGE sql AS 'SELECT 1'": "notes.used",
+    "CREATE DOMAIN notes.narrow AS {life}.kind": "notes.narrow",
+    "CREATE TABLE notes.referring (a integer REFERENCES {life}.animal (id))": "notes.referring",
+}
+
+
+def test_postgresql_drops_nothing_outside_along(postgresql: Server) -> None:
+    from datajoint_pipeline.dialects import branches as dialect
+
+    life = "dev_needed_life"
+    postgresql.drop(life, "notes", "dev_needed_types")
+    postgresql.execute(
+        f"CREATE SCHEMA {life}",
+        f"CREATE TYPE {life}.kind AS ENUM ('a')",
+        f"CREATE TABLE {life}.animal (id integer PRIMARY KEY, kind {life}.kind, mother integer REFERENCES {life}.animal)",
+        f"CREATE FUNCTION {life}.one() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        f"CREATE FUNCTION {life}.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'",
+        f"CREATE VIEW {life}.own AS SELECT * FROM {life}.animal",
+        "CREATE SCHEMA dev_needed_types",
+        "CREATE TYPE dev_needed_types.only AS ENUM ('a')",
+    )
+    try:
+        with connected(postgresql) as connection:
+            assert dialect.outsiders(connection, [life]) == []
+            for statement, needs in NEEDING.items():
+                postgresql.execute("CREATE SCHEMA notes", *statement.format(life=life).split("; "))
+                assert dialect.outsiders(connection, [life]) == [needs], statement
+                assert dialect.outsiders(connection, [life, "notes"]) == []
+                postgresql.drop("notes")
+            # A schema that has but a type is somebody's.
+            assert [one.things for one in dialect.beginning(connection, "dev_needed_t", ["~migration"], "~branch")] == [
+                1
+            ]
+    finally:
+        postgresql.drop(life, "notes", "dev_needed_types")
+
+
+#: Drops the branch while somebody, whom nobody can see, still writes an object.
+LATE = r"""
+import re, sys
+from pathlib import Path
+import datajoint as dj
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
+
+query = dj.Connection.query
+
+def written(self, sql, *arguments, **more):
+    if re.match(r"\s*DROP (DATABASE|SCHEMA)", sql):
+        late = Path(sys.argv[1]) / "_hash"
+        late.mkdir(parents=True, exist_ok=True)
+        (late / "object").write_text("x")
+    return query(self, sql, *arguments, **more)
+
+dj.Connection.query = written
+run(pipeline, sys.argv[2:])
+"""
+
+
+def test_nothing_is_dropped_under_a_worker_and_what_is_written_meanwhile_goes_too(lab: Project, server: Server) -> None:
+    from datajoint_pipeline.jobs import liveness
+
+    before = traces(server, lab)
+    ok(lab, "branch", "create")
+    (listed,) = branches(lab)
+    there = traces(server, lab)
+    with connected(server) as connection:
+        assert liveness.take_slot(connection, listed["prefix"] + "my_pipeline", liveness.ANY) == 0
+        for command in ("drop", "reset"):
+            refused = ok(lab, "branch", command, "--yes", code=1)
+            assert in_words(refused.err) and "1 worker computes" in refused.err and traces(server, lab) == there
+    place = lab.folder.parent / "store" / listed["objects"]
+    done = lab.python("-c", LATE, str(place), "branch", "drop", "--yes")
+    assert done.code == 0, done.err
+    assert traces(server, lab) == before
 
 
 def nothing_to_give(lab: Project) -> bool:
@@ -426,6 +532,14 @@ def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Se
     found = {one["branch"]: one["git"] for one in branches(lab)}
     assert found == {"pushed": "there", "merged": "gone", "private": "gone", "elsewhere": "unknown"}
     assert {one["branch"] for one in branches(lab, "--gone", code=3)} == {"merged", "private"}
+    # One that was only named here, as where CI has checked out a commit, may be anywhere; so may all where git is not
+    # found, as by cron.
+    ok(lab, "branch", "create", "--branch", "named")
+    assert {one["branch"]: one["git"] for one in branches(lab)}["named"] == "unknown"
+    blind = ok(lab, "branch", "list", "--json", PATH="/nowhere").json["branches"]
+    assert {one["git"] for one in blind} == {"unknown"}
+    assert "No branch is gone" in ok(lab, "branch", "drop", "--gone", "--yes", PATH="/nowhere").out
+    ok(lab, "branch", "drop", "named", "--yes")
     # Whoever cannot ask origin knows less, and drops less.
     (tmp_path / "origin.git").rename(tmp_path / "away.git")
     assert {one["branch"] for one in branches(lab, "--gone", code=3)} == {"private"}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from accounts import made
 from conftest import Project, Result, Server, git
+from filelock import FileLock
 from living import in_words, lay, ok
 from resets import Reset, described, tables
 
@@ -254,8 +255,20 @@ def test_refused_and_prod_is_untouched(world: World, case: str) -> None:
 def test_refused_without_a_repository_without_yes_and_to_itself(world: World) -> None:
     before = world.dump(*PROD)
     assert "has to be confirmed" in world.own.run("promote", "--to", "prod", stdin="").err
+    nowhere = world.own.run("promote", "--to", "nowhere", stdin="")
+    assert "There is no environment 'nowhere'" in nowhere.err
+    others = world.promote(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")  # as where a colleague has cloned it
+    assert others.code == 1 and in_words(others.err) and "It says: detected dubious ownership" in others.err, others.err
     itself = world.own.run("promote", "--from", "prod", "--to", "prod", "--yes")
     assert "cannot be promoted to itself" in itself.err
+    # What git is told to ignore is not committed either, however clean it calls the folder.
+    ignoring = world.own.folder / ".git/info/exclude"
+    ignoring.write_text("migrations/\n")
+    git(world.own.folder, "rm", "-r", "--quiet", "--cached", "src/my_pipeline/migrations/work")
+    git(world.own.folder, "commit", "--quiet", "--message=Ignore")
+    ignored = world.promote()
+    ignoring.write_text("")
+    assert ignored.code == 1 and in_words(ignored.err) and "git is told to ignore migrations/work/" in ignored.err
     no_repository(world)
     try:
         assert "no git repository" in world.promote().err
@@ -392,6 +405,35 @@ def test_killed_while_it_rehearses_and_run_again_nothing_is_left(world: World) -
             assert "rehearsal" not in {name for (name,) in cursor.fetchall()}
 
 
+#: A rehearsal with other limits.
+LIMITED = """
+import sys
+from datajoint_pipeline.cli import run
+from datajoint_pipeline.promotion import rehearsal
+from my_pipeline import pipeline
+rehearsal.LARGE, rehearsal._PATIENCE = int(sys.argv[1]), 0.1
+run(pipeline, sys.argv[2:])
+"""
+
+
+def test_one_rehearses_in_a_folder_at_a_time_and_large_rows_few(
+    worlds: Callable[[Server], World], postgresql: Server
+) -> None:
+    world = worlds(postgresql)
+    world.reset.reset()
+    world.execute("ANALYZE")
+    command = ("promote", "--to", "prod", "--dry-run", "--json")
+    few = world.own.python("-c", LIMITED, "1", *command)
+    more = world.own.python("-c", LIMITED, str(1 << 30), *command)
+    numbers = [json.loads(one.out)["rehearsal"]["rows"] for one in (few, more)]
+    assert 0 < numbers[0] < numbers[1] == 35, numbers
+    before = world.dump(*PROD)
+    with FileLock(world.own.folder / ".local" / "rehearsal.lock"):
+        refused = world.own.python("-c", LIMITED, "1", *command)
+        assert refused.code == 1 and in_words(refused.err) and "Another rehearsal runs" in refused.err
+    assert world.dump(*PROD) == before
+
+
 def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
     worlds: Callable[[Server], World], mysql: Server
 ) -> None:
@@ -414,8 +456,16 @@ def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
         assert not Path(f"/proc/{pid}").exists() and not left.exists()
 
 
+#: Lines of a migration that name a table of prod themselves, and what has to be imported for them.
+NAMING = {
+    "RunSQL": 'RunSQL("double", mysql="UPDATE life.weight SET grams = 2 * grams", postgresql="")',
+    "RunPython": 'RunPython("double", lambda c, d: True, lambda c, d: bool(c.query("DELETE FROM `life`.`weight`")))',
+}
+
+
+@pytest.mark.parametrize("kind", NAMING)
 def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
-    worlds: Callable[[Server], World], mysql: Server
+    worlds: Callable[[Server], World], mysql: Server, kind: str
 ) -> None:
     world = worlds(mysql)
     world.reset.reset()
@@ -424,15 +474,13 @@ def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
         own.replace(own.module("life"), "colour =", "tail = 1 : bool\n    colour =")
         ok(own, "revise", "life", "-m", "add tail")
         (path,) = (own.folder / "src/my_pipeline/migrations/life").glob("1.3.0_*.py")
-        text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
-        path.write_text(
-            f'{text}    RunSQL("double", mysql="UPDATE life.weight SET grams = 2 * grams", postgresql=""),\n]\n'
-        )
+        text = path.read_text().replace("import ", f"import {kind}, ", 1).rstrip().removesuffix("]")
+        path.write_text(f"{text}    {NAMING[kind]},\n]\n")
         ok(own, "migrate")
         world.commit()
         before = world.dump(*PROD)
         found = world.promote(PATH="/usr/bin:/bin")
-        assert found.code == 1 and in_words(found.err) and "a RunSQL names life.weight itself" in found.err
+        assert found.code == 1 and in_words(found.err) and f"a {kind} names life.weight itself" in found.err
         assert world.dump(*PROD) == before
     finally:
         git(own.folder, "reset", "--quiet", "--hard", commit)
@@ -477,6 +525,8 @@ def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: Wo
     assert again.code == 0 and "There was nothing to copy" in again.out
     computed = world.promote("--rows", "work.Score")
     assert computed.code == 1 and "work.Score is Computed" in computed.err
+    assert world.promote("--rows", "life.Kind, ", "--dry-run").code == 0
+    assert "takes names of tables" in world.promote("--rows", " , ").err
     unknown = world.promote("--rows", "life.Nothing")
     assert unknown.code == 2 and "There is no table life.Nothing" in unknown.err
     assert world.dump(*PROD) == before

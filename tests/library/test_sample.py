@@ -1,7 +1,8 @@
-"""A sample of rows is closed under every foreign key, the same byte for byte, and can be copied again."""
+"""A sample of rows is closed under every foreign key, the same byte for byte, and can be copied again; so are named rows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,9 +12,11 @@ import pytest
 from accounts import made
 from conftest import Server
 
+from datajoint_pipeline.dialects import catalog
 from datajoint_pipeline.errors import PipelineError
-from datajoint_pipeline.promotion import sample
-from datajoint_pipeline.schema.model import TableName
+from datajoint_pipeline.promotion import closure, named, sample
+from datajoint_pipeline.promotion.raw import RawTable
+from datajoint_pipeline.schema.model import Table, TableName
 
 FROM, TO = {"a": "from_a", "b": "from_b"}, {"a": "to_a", "b": "to_b"}
 
@@ -183,3 +186,121 @@ def test_a_row_that_the_server_refuses_leaves_nothing(pair: Server) -> None:
     with connect(pair) as connection, pytest.raises(PipelineError, match=r"cannot be inserted"):
         sample.copy(connection, FROM, connection, TO, rows=1000)
     assert not any(rows(pair, TO).values())
+
+
+def test_rows_are_read_no_more_at_a_time_than_memory_has_room_for(pair: Server, monkeypatch: Any) -> None:
+    columns = f"INSERT INTO {FROM['b']}.session (subject, day, badge, note) VALUES "
+    large = "REPEAT('x', 60000)" if pair.backend == "mysql" else "convert_to(REPEAT('x', 60000), 'UTF8')"
+    more = [n for n in range(1, 41) if not 30 <= n <= 33]
+    pair.execute(
+        f"UPDATE {FROM['b']}.session SET note = {large}",
+        columns + ", ".join(f"({n}, '2026-01-01', 'one', {large})" for n in more),
+    )
+    read, numbers = RawTable.read, []
+
+    def spied(self: RawTable, columns: Any, among: Any, values: Any, **more: Any) -> Any:
+        if self.place[1] == "session" and "note" in columns:
+            numbers.append(len(values))
+        return read(self, columns, among, values, **more)
+
+    monkeypatch.setattr(RawTable, "read", spied)
+    monkeypatch.setattr(closure, "_MEMORY", 1 << 20)
+    with connect(pair) as connection:
+        sample.copy(connection, FROM, connection, TO, rows=1000)
+    assert sum(numbers) == 40 and max(numbers) <= 16
+    assert rows(pair, TO)["session"] == rows(pair, FROM)["session"]
+
+
+# --- Named rows ------------------------------------------------------------------------------------------------------
+
+#: Boxes with parts, labels that refer to a box, a computed table, and notes about what was computed.
+NAMED = """
+CREATE TABLE {a}.box (box int PRIMARY KEY, size decimal(9,3));
+CREATE TABLE {a}.box__item (box int, item int, PRIMARY KEY (box, item), FOREIGN KEY (box) REFERENCES {a}.box (box));
+CREATE TABLE {a}.label (label int PRIMARY KEY, box int NOT NULL, FOREIGN KEY (box) REFERENCES {a}.box (box));
+CREATE TABLE {b}.__score (box int PRIMARY KEY, score int, FOREIGN KEY (box) REFERENCES {a}.box (box));
+CREATE TABLE {b}.note (box int PRIMARY KEY, text varchar(8), FOREIGN KEY (box) REFERENCES {b}.__score (box))
+"""
+
+
+@pytest.fixture
+def boxes(server: Server) -> Iterator[Server]:
+    every = [*reversed(FROM.values()), *reversed(TO.values())]
+    schema = "DATABASE" if server.backend == "mysql" else "SCHEMA"
+    server.drop(*every)
+    for databases in (FROM, TO):
+        server.execute(*(f"CREATE {schema} {name}" for name in databases.values()))
+        server.execute(*NAMED.format(**databases).split(";"))
+    a, b = FROM["a"], FROM["b"]
+    server.execute(
+        f"INSERT INTO {a}.box VALUES (1, 1.125), (2, 2.5), (3, 3)",
+        f"INSERT INTO {a}.box__item VALUES (1, 1), (1, 2), (2, 1), (3, 1)",
+        f"INSERT INTO {a}.label VALUES (10, 1), (20, 2)",
+        f"INSERT INTO {b}.__score VALUES (1, 7), (2, 8)",
+        f"INSERT INTO {b}.note VALUES (1, 'good'), (2, 'bad')",
+    )
+    yield server
+    server.drop(*every)
+
+
+def copy_named(server: Server, name: TableName, **given: str) -> dict[str, tuple[int, int]]:
+    with connect(server) as connection:
+
+        def tables(databases: dict[str, str]) -> dict[TableName, Table]:
+            return {t.name: t for shape in catalog.read(connection, databases).values() for t in shape}
+
+        sides = (connection, FROM, connection, TO, tables(FROM), tables(TO))
+        copied, conflicts = named.copy(*sides, [name], given)
+        assert not conflicts
+        return {one.table.table: (one.inserted, one.same) for one in copied}
+
+
+def there(server: Server, table: str) -> list[Any]:
+    return server.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+
+
+def test_a_master_that_comes_along_brings_its_parts_and_one_that_is_there_keeps_its_own(boxes: Server) -> None:
+    boxes.execute(f"INSERT INTO {TO['a']}.box VALUES (2, 2.5)")
+    assert copy_named(boxes, TableName("a", "label")) == {"box": (1, 1), "box__item": (2, 0), "label": (2, 0)}
+    assert there(boxes, f"{TO['a']}.box__item") == [(1, 1), (1, 2)]
+
+
+def test_rows_that_need_computed_ones_come_where_these_are_there(boxes: Server) -> None:
+    note = TableName("b", "note")
+    with pytest.raises(PipelineError, match=r"refers to 2 rows of b.Score that are not there"):
+        copy_named(boxes, note)
+    assert not any(there(boxes, f"{TO['b']}.{name}") for name in ("note", "__score"))
+    boxes.execute(f"INSERT INTO {TO['a']}.box VALUES (1, 1.125)", f"INSERT INTO {TO['b']}.__score VALUES (1, 7)")
+    assert copy_named(boxes, note, box="1") == {"box": (0, 1), "__score": (0, 1), "note": (1, 0)}
+    with pytest.raises(PipelineError, match=r"refers to 1 row of b.Score that is not there"):
+        copy_named(boxes, note)
+
+
+def test_values_that_the_other_side_would_round_or_key_otherwise_are_refused(boxes: Server) -> None:
+    column = "MODIFY size decimal(9,1)" if boxes.backend == "mysql" else "ALTER size TYPE decimal(9,1)"
+    boxes.execute(f"ALTER TABLE {TO['a']}.box {column}")
+    with pytest.raises(PipelineError, match=r"a.Box is not the same table") as refused:
+        copy_named(boxes, TableName("a", "box"))
+    assert re.match(r"size is \w+\(9,\s?3\) where the rows come from, and \w+\(9,\s?1\)", refused.value.why)
+    assert there(boxes, f"{TO['a']}.box") == []
+    key = "DROP PRIMARY KEY" if boxes.backend == "mysql" else "DROP CONSTRAINT label_pkey"
+    boxes.execute(f"ALTER TABLE {TO['a']}.box {column.replace('1)', '3)')}",
+                  f"ALTER TABLE {TO['a']}.label {key}, ADD PRIMARY KEY (label, box)")  # fmt: skip
+    with pytest.raises(PipelineError, match=r"a.Label is not the same table") as refused:
+        copy_named(boxes, TableName("a", "label"))
+    assert "Its key is (label) where the rows come from, and (label, box)" in refused.value.why
+    assert there(boxes, f"{TO['a']}.label") == []
+
+
+def test_parts_of_more_masters_than_one_statement_names_come(boxes: Server, monkeypatch: Any) -> None:
+    asked, read = list[int](), RawTable.read
+
+    def spied(self: RawTable, columns: Any, among: Any, values: Any, **more: Any) -> Any:
+        asked.append(len(values))
+        return read(self, columns, among, values, **more)
+
+    monkeypatch.setattr(RawTable, "read", spied)
+    values = ", ".join(f"({n}, {n})" for n in range(100, 1100))
+    boxes.execute(f"INSERT INTO {FROM['a']}.box VALUES {values}", f"INSERT INTO {FROM['a']}.box__item VALUES {values}")
+    assert copy_named(boxes, TableName("a", "box")) == {"box": (1003, 0), "box__item": (1004, 0)}
+    assert max(asked) <= 200

@@ -13,6 +13,7 @@ from .visible import echo
 
 if TYPE_CHECKING:
     from ..commands.promote import Promotion
+    from ..project.environments import Environment
     from ..promotion.named import Conflict, CopiedRows
 
 
@@ -51,6 +52,7 @@ def promote(
     if options.environment not in (None, target):
         raise click.UsageError("promote has --from and --to; --env does not go with it.")
     options.environment = target
+    environment = options.select()
     asked = not (dry_run or yes)
     if asked and (options.json or not sys.stdin.isatty()):
         raise PipelineError(
@@ -59,11 +61,13 @@ def promote(
     if tables is not None:
         if no_rehearsal or allow_data_loss or no_backup:
             raise click.UsageError("Only --key, --dry-run and --yes go with --rows.")
-        _rows(options, source, tables.split(","), key, dry_run=dry_run, asked=asked)
+        named = [name.strip() for name in tables.split(",") if name.strip()]
+        if not named:
+            raise click.UsageError("--rows takes names of tables, such as subject.Species.")
+        _rows(options, environment, source, named, key, dry_run=dry_run, asked=asked)
         return
     if key:
         raise click.UsageError("--key goes with --rows TABLE.")
-    environment = options.select()
     with Progress("Promoting") as progress:
         backups = backup.Backups(not no_backup, progress.aside(render.backup))
 
@@ -105,14 +109,20 @@ def promote(
 
 
 def _rows(
-    options: Options, source: str, tables: list[str], key: tuple[str, ...], *, dry_run: bool, asked: bool
+    options: Options,
+    environment: Environment,
+    source: str,
+    tables: list[str],
+    key: tuple[str, ...],
+    *,
+    dry_run: bool,
+    asked: bool,
 ) -> None:
     """Copy rows of named tables."""
     from ..commands import promote_rows
     from . import render
     from .progress import Progress, many
 
-    environment = options.select()
     with Progress("Copying rows") as progress:
 
         def agree(copied: list[CopiedRows], conflicts: list[Conflict]) -> None:
@@ -159,7 +169,7 @@ def _document(done: Promotion) -> dict[str, Any]:
     }
 
 
-def _show(options: Options, environment: Any, done: Promotion) -> None:
+def _show(options: Options, environment: Environment, done: Promotion) -> None:
     """Print the plan, what proves it, and what the rehearsal showed."""
     from . import render
     from .progress import many

@@ -112,7 +112,8 @@ def promote(
             f"Say for example {project.program} promote --from dev --to prod.",
             exit_code=ExitCode.USAGE,
         )
-    proof.require_committed(project.directory, project.program, editable=project.files.editable)
+    migrations = [path for end in ("*.py", "*.txt") for path in project.files.folder.rglob(end)]
+    proof.require_committed(project.directory, project.program, migrations, editable=project.files.editable)
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))

@@ -26,7 +26,8 @@ class Found:
     database : str
         Its name.
     things : int
-        How many tables, views and routines it has, hidden ones too; those that tell nothing by themselves apart.
+        How many tables, views, routines, events and types of its own it has, hidden ones too; those that tell nothing
+        by themselves apart.
     size : int
         Bytes of its tables with their indexes, as the server estimates them.
     marks : frozenset of str
@@ -50,8 +51,9 @@ def beginning(connection: dj.Connection, prefix: str, marks: Collection[str], no
     if connection.adapter.backend == "mysql":
         query = (
             "SELECT s.schema_name, COUNT(IF(t.table_name = %s, NULL, t.table_name)) "
-            "+ (SELECT COUNT(*) FROM information_schema.routines r "
-            "WHERE r.routine_schema = s.schema_name), COALESCE(SUM(t.data_length + t.index_length), 0), "
+            "+ (SELECT COUNT(*) FROM information_schema.routines r WHERE r.routine_schema = s.schema_name) "
+            "+ (SELECT COUNT(*) FROM information_schema.events e WHERE e.event_schema = s.schema_name), "
+            "COALESCE(SUM(t.data_length + t.index_length), 0), "
             f"GROUP_CONCAT(IF(t.table_name IN ({listed}), t.table_name, NULL)) "
             "FROM information_schema.schemata s LEFT JOIN information_schema.tables t "
             "ON t.table_schema = s.schema_name WHERE LEFT(s.schema_name, %s) = %s GROUP BY s.schema_name"
@@ -60,11 +62,13 @@ def beginning(connection: dj.Connection, prefix: str, marks: Collection[str], no
         query = (
             "SELECT n.nspname, "
             "COUNT(c.oid) FILTER (WHERE c.relname <> %s) "
-            "+ (SELECT COUNT(*) FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid), "
+            "+ (SELECT COUNT(*) FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid) "
+            "+ (SELECT COUNT(*) FROM pg_catalog.pg_type y "
+            "WHERE y.typnamespace = n.oid AND y.typtype IN ('d', 'e', 'r')), "
             "COALESCE(SUM(pg_total_relation_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0), "
             f"STRING_AGG(c.relname, ',') FILTER (WHERE c.relname IN ({listed})) "
             "FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c "
-            "ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
+            "ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') "
             "WHERE LEFT(n.nspname, %s) = %s GROUP BY n.oid, n.nspname"
         )
     rows = rows_of(connection, query, nothing, *marks, len(prefix), prefix)
@@ -78,8 +82,43 @@ def beginning(connection: dj.Connection, prefix: str, marks: Collection[str], no
     )
 
 
+#: All that PostgreSQL drops along with some schemas: whatever depends on what goes, and a view with its rule.
+_GOES_ALONG = """
+WITH RECURSIVE needs (classid, objid, objsubid, byclass, byobj, bysub) AS (
+  SELECT refclassid, refobjid, refobjsubid, classid, objid, objsubid FROM pg_catalog.pg_depend
+  UNION ALL SELECT classid, objid, objsubid, refclassid, refobjid, refobjsubid FROM pg_catalog.pg_depend
+  WHERE deptype = 'i' AND classid = 'pg_catalog.pg_rewrite'::regclass
+), gone (classid, objid, objsubid) AS (
+  SELECT 'pg_catalog.pg_namespace'::regclass::oid, oid, 0 FROM pg_catalog.pg_namespace WHERE nspname IN ({listed})
+  UNION SELECT d.byclass, d.byobj, d.bysub FROM gone g
+  JOIN needs d ON d.classid = g.classid AND d.objid = g.objid AND (g.objsubid = 0 OR d.objsubid = g.objsubid)
+)
+SELECT DISTINCT n.nspname || '.' || COALESCE(c.relname, t.typname, p.proname)
+FROM gone g
+LEFT JOIN pg_catalog.pg_constraint k ON g.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = g.objid
+LEFT JOIN pg_catalog.pg_attrdef a ON g.classid = 'pg_catalog.pg_attrdef'::regclass AND a.oid = g.objid
+LEFT JOIN pg_catalog.pg_rewrite w ON g.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = g.objid
+LEFT JOIN pg_catalog.pg_policy y ON g.classid = 'pg_catalog.pg_policy'::regclass AND y.oid = g.objid
+LEFT JOIN pg_catalog.pg_trigger r
+  ON g.classid = 'pg_catalog.pg_trigger'::regclass AND r.oid = g.objid AND NOT r.tgisinternal
+LEFT JOIN pg_catalog.pg_class c ON c.oid = COALESCE(
+  CASE WHEN g.classid = 'pg_catalog.pg_class'::regclass THEN g.objid END,
+  NULLIF(k.conrelid, 0), a.adrelid, w.ev_class, y.polrelid, r.tgrelid)
+LEFT JOIN pg_catalog.pg_type t
+  ON g.classid = 'pg_catalog.pg_type'::regclass AND t.oid = g.objid AND t.typtype IN ('d', 'e', 'r')
+LEFT JOIN pg_catalog.pg_proc p ON g.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = g.objid
+JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(c.relnamespace, t.typnamespace, p.pronamespace)
+WHERE n.nspname NOT IN ({listed}) AND n.nspname <> 'pg_toast'
+"""
+
+
 def outsiders(connection: dj.Connection, databases: Collection[str]) -> list[str]:
-    """Give the tables and views outside of some schemas that need what is in them."""
+    """Give what is outside of some schemas and needs what is in them.
+
+    On MySQL that is a table or a view. On PostgreSQL it is whatever would be dropped along, or lose a column, a
+    default or a trigger: a table made by ``CREATE TABLE … AS SELECT`` has columns whose types, those of enums, are in
+    the schemas.
+    """
     listed = ", ".join(["%s"] * len(databases))
     if connection.adapter.backend == "mysql":
         query = (
@@ -88,21 +127,9 @@ def outsiders(connection: dj.Connection, databases: Collection[str]) -> list[str
             "SELECT DISTINCT CONCAT(view_schema, '.', view_name) FROM information_schema.view_table_usage "
             f"WHERE table_schema IN ({listed}) AND view_schema NOT IN ({listed})"
         )
-    else:
-        query = (
-            "SELECT DISTINCT n.nspname || '.' || c.relname FROM pg_catalog.pg_constraint k "
-            "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "JOIN pg_catalog.pg_class f ON f.oid = k.confrelid "
-            "JOIN pg_catalog.pg_namespace m ON m.oid = f.relnamespace "
-            f"WHERE k.contype = 'f' AND m.nspname IN ({listed}) AND n.nspname NOT IN ({listed}) UNION "
-            "SELECT DISTINCT n.nspname || '.' || c.relname FROM pg_catalog.pg_depend d "
-            "JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid "
-            "JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "JOIN pg_catalog.pg_class f ON d.refclassid = 'pg_catalog.pg_class'::regclass AND f.oid = d.refobjid "
-            "JOIN pg_catalog.pg_namespace m ON m.oid = f.relnamespace "
-            f"WHERE m.nspname IN ({listed}) AND n.nspname NOT IN ({listed})"
-        )
-    return sorted(str(name) for (name,) in rows_of(connection, query, *(tuple(databases) * 4)))
+        return sorted(str(name) for (name,) in rows_of(connection, query, *(tuple(databases) * 4)))
+    query = _GOES_ALONG.format(listed=listed)
+    return sorted(str(name) for (name,) in rows_of(connection, query, *(tuple(databases) * 2)))
 
 
 def drop(connection: dj.Connection, databases: Collection[str], last: str) -> None:

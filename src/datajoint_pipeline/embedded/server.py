@@ -155,6 +155,12 @@ def drop_database(server: Server, name: str) -> None:
     _execute(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
+def busy(server: Server) -> bool:
+    """Say whether somebody else has a session on the server."""
+    others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    return bool(_execute(server, others))
+
+
 def database_names(server: Server) -> list[str]:
     """List the databases of the server, without the templates."""
     return _execute(server, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY datname")

@@ -10,11 +10,12 @@ from __future__ import annotations
 import platform
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .. import server_errors
 from ..internals.connection import login, rows_of
 from ..quoting import quoted
 from .runs import now, os_user, protect
@@ -26,6 +27,9 @@ TABLE = "~branch"
 
 #: Layout of this table; raised when its columns change.
 _LAYOUT = 1
+
+#: Letters that each text of a mark may have.
+LONGEST = 255
 
 #: What a branch is at.
 MAKING, READY, DROPPING = "making", "ready", "dropping"
@@ -60,7 +64,7 @@ class Mark:
     created_at : datetime
         UTC, without time zone.
     database_user, os_user, host, folder, code_commit, software : str
-        Who made it, where, from which commit, with which versions.
+        Who made it, where, from which commit, with which versions; no folder where that had no such git branch.
     origin_seen : bool
         Whether the repository that the clones are of is known to have had the git branch.
     versions_of : str
@@ -109,7 +113,9 @@ def begin(
     """Mark a schema that is there as the first of a branch that is being made."""
     mysql = connection.adapter.backend == "mysql"
     moment, suffix = connection.adapter.core_type_to_sql("datetime(6)"), " CHARACTER SET utf8mb4" if mysql else ""
-    texts = ", ".join(f"{name} varchar(255) NOT NULL" for name in _COLUMNS if name not in ("created_at", *_NUMBERS))
+    texts = ", ".join(
+        f"{name} varchar({LONGEST}) NOT NULL" for name in _COLUMNS if name not in ("created_at", *_NUMBERS)
+    )
     numbers = ", ".join(f"{name} integer NOT NULL" for name in _NUMBERS)
     table = quoted(connection, database, TABLE)
     connection.query(
@@ -131,7 +137,7 @@ def begin(
         "database_user": login(connection),
         "os_user": os_user(),
         "host": platform.node(),
-        "folder": folder[-255:],
+        "folder": folder[-LONGEST:],
         "code_commit": code_commit,
         "software": software,
         "origin_seen": int(origin_seen),
@@ -165,22 +171,42 @@ def _update(connection: dj.Connection, mark: Mark, column: str, value: object) -
 def find(connection: dj.Connection, prefixes: Iterable[str]) -> list[Mark]:
     """Read the marks that stand in schemas whose names begin with one of some prefixes, oldest first.
 
-    What the account may not read counts as absent.
+    What the account may not read counts as absent, and so does a table of that name that is no mark.
     """
+    needed = ("id", *_COLUMNS)
+    listed = ", ".join(["%s"] * len(needed))
     if connection.adapter.backend == "mysql":
-        query = "SELECT table_schema FROM information_schema.tables WHERE table_name = %s"
+        query = (
+            "SELECT table_schema FROM information_schema.columns WHERE table_name = %s "
+            f"AND column_name IN ({listed}) GROUP BY table_schema HAVING COUNT(*) = %s"
+        )
     else:
         query = (
             "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE c.relname = %s AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+            "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped "
+            f"WHERE c.relname = %s AND a.attname IN ({listed}) AND c.relkind = 'r' "
+            "AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') "
+            "GROUP BY n.nspname HAVING COUNT(*) = %s"
         )
     beginnings = tuple(prefixes)
-    found = []
-    for (name,) in rows_of(connection, query, TABLE):
-        if not str(name).startswith(beginnings):
-            continue
-        columns = f"SELECT {', '.join(_COLUMNS)} FROM {quoted(connection, str(name), TABLE)} WHERE id = 1"
-        for row in rows_of(connection, columns):
-            given = dict(zip(_COLUMNS, row, strict=True))
-            found.append(Mark(str(name), **{**given, "origin_seen": bool(given["origin_seen"])}))
+    found: list[Mark] = []
+    for (name,) in rows_of(connection, query, TABLE, *needed, len(needed)):
+        if str(name).startswith(beginnings):
+            found += _read(connection, str(name))
     return sorted(found, key=lambda mark: (mark.created_at, mark.database))
+
+
+def _read(connection: dj.Connection, database: str) -> Iterator[Mark]:
+    """Read the mark of a schema, where this may and it is one."""
+    columns = f"SELECT {', '.join(_COLUMNS)} FROM {quoted(connection, database, TABLE)} WHERE id = 1"
+    try:
+        rows = rows_of(connection, columns)
+    except Exception as error:
+        if server_errors.of(error) is server_errors.ACCESS:  # MySQL lists what one has any right on
+            return
+        raise
+    for row in rows:
+        given = dict(zip(_COLUMNS, row, strict=True))
+        texts = [value for name, value in given.items() if name not in ("created_at", *_NUMBERS)]
+        if isinstance(given["created_at"], datetime) and all(isinstance(text, str) for text in texts):
+            yield Mark(database, **{**given, "origin_seen": bool(given["origin_seen"])})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from ..executor.initialize import Declare, initialize
 from ..history.migration_files import Migration
 from ..internals import stores
 from ..internals.connection import login, one_session
+from ..jobs import classes, liveness
 from ..journal import branches as marks
 from ..journal.branches import DROPPING, READY, Mark
 from ..journal.runs import os_user
@@ -140,18 +141,19 @@ def survey(connection: dj.Connection, project: Project) -> list[Standing]:
     """Find every branch of a project on the server, and whether its git branch is still there.
 
     A branch that was seen at origin and is there no more is gone; so is one that was made in this very folder, which
-    has no such branch any more. Of others nobody can tell from here: they may be in somebody's clone.
+    had such a branch then and has it no more. Of others nobody can tell from here: they may be in somebody's clone, or
+    were only named, as where CI has checked out a commit.
     """
     found = every(connection, project)
     if not found:
         return []
     local, origin = git.local_branches(project.root), git.origin_branches(project.root)
-    here = (platform.node(), os_user(), str(project.root)[-255:])
+    here = (platform.node(), os_user(), str(project.root)[-marks.LONGEST :])
 
     def of_git(mark: Mark) -> str:
-        if mark.branch in local or mark.branch in (origin or ()):
+        if mark.branch in (local or ()) or mark.branch in (origin or ()):
             return THERE
-        if (mark.host, mark.os_user, mark.folder) == here and not mark.origin_seen:
+        if (mark.host, mark.os_user, mark.folder) == here and not mark.origin_seen and local is not None:
             return GONE
         return GONE if mark.origin_seen and origin is not None else UNKNOWN
 
@@ -230,7 +232,9 @@ def _create(
     from_dev = wanted.versions_of == DEV or wanted.rows > 0
     source = _source(dev) if from_dev else None
     if mark is not None:  # which nobody has used, as it is not made to its end
-        _drop_schemas(connection, standing(connection, mark))
+        begun = standing(connection, mark)
+        _refuse_needed(connection, begun)
+        _drop_schemas(connection, begun)
     mark = _begin(target, project, wanted)
     stores.set_sections(config, mark.place)
     if source is not None:
@@ -255,6 +259,12 @@ def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
     """Make the first schema of a branch with nothing but its mark in it; on PostgreSQL both at once."""
     connection, first = target.connection, target.database(next(iter(target.versions)))
     _refuse_taken(target, wanted.prefix)
+    if len(wanted.branch) > marks.LONGEST:
+        raise PipelineError(
+            f"The name of the branch {wanted.branch[:40]}… is too long.",
+            f"It has {len(wanted.branch)} letters, and the mark of its schemas takes {marks.LONGEST}.",
+            "Rename the git branch (git branch -m).",
+        )
     origin = git.origin_branches(project.root)
     with ExitStack() as stack:
         stack.enter_context(one_session(connection))
@@ -278,7 +288,7 @@ def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
             pipeline=project.package,
             branch=wanted.branch,
             prefix=wanted.prefix,
-            folder=str(project.root),
+            folder=str(project.root) if wanted.branch in (git.local_branches(project.root) or ()) else "",
             code_commit=target.commit(),
             software=target.software(),
             origin_seen=origin is not None and wanted.branch in origin,
@@ -386,7 +396,8 @@ def drop(
     Raises
     ------
     PipelineError
-        If there are none, something else needs them, a store cannot be reached, or the account may not.
+        If there are none, something else needs them, a worker lives there, a store cannot be reached, or the account
+        may not.
     """
     mark = names.mark(connection, project, branch)
     beginnings = (mark.prefix,) if mark is not None else names.prefixes(project, branch)
@@ -397,12 +408,16 @@ def drop(
             return _clear(connection, branch, beginnings, None if missing_ok else project.program)
         found = standing(connection, mark)
         _refuse_needed(connection, found)
+        _refuse_workers(connection, project, mark)
         if not keep_objects:
             _refuse_unreachable(config, project.program, branch)
         marks.set_status(connection, mark, DROPPING)
         objects = {} if keep_objects else _remove_objects(config, mark, report)
         report(", ".join(found.databases))
         _drop_schemas(connection, found)
+        if not keep_objects:  # what a plain populate, which nobody can see, wrote until its tables were gone
+            late = _remove_objects(config, mark, report)
+            objects = {name: objects.get(name, 0) + count for name, count in late.items()}
     refused = server.revoke(connection, mark.prefix)
     return Dropped(branch, found.databases, objects, found.left, tuple(refused))
 
@@ -437,6 +452,20 @@ def _refuse_needed(connection: dj.Connection, found: Standing) -> None:
             f"{', '.join(others)} need tables of the branch {found.mark.branch}.",
             "They refer to them and are not the branch's, so they would be broken. Nothing was changed.",
             "Drop these first, if nobody needs them.",
+        )
+
+
+def _refuse_workers(connection: dj.Connection, project: Project, mark: Mark) -> None:
+    """Refuse where workers live: what they are at would reach the stores after their tables are gone."""
+    configured: tuple[str, ...] = ()
+    with suppress(PipelineError):  # mistakes in the file are for whoever starts workers
+        configured = classes.read(project.root / classes.FILE, schemas=project.versions).names
+    if found := liveness.living(connection, mark.prefix + project.prefix + project.package, configured):
+        what = "1 worker computes" if len(found) == 1 else f"{len(found)} workers compute"
+        raise PipelineError(
+            f"{what} in the schemas of the branch {mark.branch}.",
+            "What is written to a store while the schemas go would stay there for ever. Nothing was changed.",
+            "Stop the workers (Ctrl-C, scancel, docker stop), then run this again.",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..dialects import catalog
@@ -16,10 +17,15 @@ from ..dialects.introspection import CatalogTables, Reference
 from ..errors import PipelineError
 from ..operations.topology import dependency_order
 from ..schema.model import ForeignKey, Table, TableName
-from .raw import RawTable, Row, batches
+from .raw import BATCH, RawTable, Row, batches
 
 if TYPE_CHECKING:
     import datajoint as dj
+
+
+#: Rows that are read first of a table, as nobody knows yet how large they are, and the bytes that are to be in memory
+#: at a time.
+_FIRST, _MEMORY = 8, 16 << 20
 
 
 class Database:
@@ -149,8 +155,10 @@ class Closure:
 
     def rows(self, name: TableName, columns: tuple[str, ...]) -> Iterator[list[tuple[Row, Row]]]:
         """Give the chosen rows of a table in batches, in their order: of each its key and some columns."""
-        table = self.database.tables[name]
-        width = len(table.primary_key)
-        for keys in batches(self.keys[name]):
+        table, waiting = self.database.tables[name], iter(self.keys[name])
+        width, number = len(table.primary_key), _FIRST
+        while keys := list(islice(waiting, number)):
             found = {row[:width]: row for row in table.read((*table.primary_key, *columns), table.primary_key, keys)}
+            size = sum(len(value) for row in found.values() for value in row if value is not None)
             yield [(key, found[key][width:]) for key in keys if key in found]
+            number = max(1, min(BATCH, 2 * number, _MEMORY * len(keys) // max(size, 1)))

@@ -7,6 +7,7 @@ refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,10 +19,15 @@ from ..operations.structure import Tables
 from ..schema.model import Table, TableName
 from . import sample
 from .closure import Closure, Database
-from .raw import Row, Value, at_one_moment
+from .raw import Row, Value, at_one_moment, batches
 
 if TYPE_CHECKING:
     import datajoint as dj
+
+#: Types that are called the same on every server.
+_CORE = re.compile(
+    r"<|u?int(8|16|32|64)\b|float(32|64)\b|(bool|uuid|json|date|datetime|decimal|(var)?char|enum|bytes)\b"
+)
 
 #: Tiers of rows that people enter, and that can be copied by name.
 TIERS = ("Lookup", "Manual")
@@ -97,7 +103,8 @@ def copy(
     Raises
     ------
     PipelineError
-        If a table is of another tier, differs between the two, or refers to objects in a store; or a row is refused.
+        If a table is of another tier, differs between the two, or refers to objects in a store; if rows need computed
+        ones that are not there; or a row is refused.
     """
     for name in names:
         _refuse_tier(tables[name])
@@ -105,15 +112,18 @@ def copy(
         with at_one_moment(source, target):
             closure, to = Closure(Database(source, databases)), Database(target, target_databases)
             named = _choose(closure, tables, names, given)
-            closure.close()
+            _close(closure, tables, to)
             chosen = [name for name in closure.order if closure.keys[name]]
+            alike = source.adapter.backend == target.adapter.backend
             for name in chosen:
-                _refuse_other(tables, target_tables, name)
+                _refuse_other(tables, target_tables, name, alike=alike)
             copied, conflicts = list[CopiedRows](), list[Conflict]()
             for name in chosen:
                 same, other = _compare(closure, to, name)
                 conflicts += other
                 new = len(closure.keys[name]) - same - len(other)
+                if new:
+                    _refuse_computed(tables[name], new)
                 copied.append(CopiedRows(name, name in named, new, same))
             if conflicts or dry_run:
                 raise _Undone
@@ -133,8 +143,23 @@ def _refuse_tier(table: Table) -> None:
         )
 
 
-def _refuse_other(tables: Tables, target_tables: Tables, name: TableName) -> None:
-    """Refuse a table that is not the same on both sides, or whose values are partly in a store."""
+def _refuse_computed(table: Table, number: int) -> None:
+    """Refuse rows that need computed ones: these would come without their parts, and count as done."""
+    if table.tier_of_rows not in TIERS:
+        needed = "1 row" if number == 1 else f"{number} rows"
+        raise PipelineError(
+            f"What is to be copied refers to {needed} of {table.name} that {'is' if number == 1 else 'are'} not there.",
+            f"{table.name} is {table.tier_of_rows}: its rows are computed, and a copy would not be true to the code "
+            "and the machine that they come from. Nothing was changed.",
+            "Have them computed there first, or choose other rows with --key.",
+        )
+
+
+def _refuse_other(tables: Tables, target_tables: Tables, name: TableName, *, alike: bool) -> None:
+    """Refuse a table that is not the same on both sides, or whose values are partly in a store.
+
+    ``alike`` says that both servers call their own types the same.
+    """
     if name not in target_tables:
         there: set[str] = set()
     else:
@@ -144,6 +169,23 @@ def _refuse_other(tables: Tables, target_tables: Tables, name: TableName) -> Non
         raise PipelineError(
             f"{name} is not the same table on both sides.",
             f"Only one of them has {', '.join(sorted(own ^ there))}. Nothing was changed.",
+            "Promote the migrations first, then the rows.",
+        )
+    for attribute in sorted(own):
+        here, beyond = resolved(tables, name, attribute), resolved(target_tables, name, attribute)
+        if here != beyond and (
+            alike or (_CORE.match(here) and _CORE.match(beyond))
+        ):  # a server rounds numbers and times without a word
+            raise PipelineError(
+                f"{name} is not the same table on both sides.",
+                f"{attribute} is {here} where the rows come from, and {beyond} where they go. Nothing was changed.",
+                "Promote the migrations first, then the rows.",
+            )
+    if tables[name].primary_key != target_tables[name].primary_key:
+        keys = [", ".join(side[name].primary_key) for side in (tables, target_tables)]
+        raise PipelineError(
+            f"{name} is not the same table on both sides.",
+            f"Its key is ({keys[0]}) where the rows come from, and ({keys[1]}) where they go. Nothing was changed.",
             "Promote the migrations first, then the rows.",
         )
     stored = [a for a in tables[name].attribute if "@" in resolved(tables, name, a)]
@@ -172,6 +214,29 @@ def _choose(closure: Closure, tables: Tables, names: Iterable[TableName], given:
     return named
 
 
+def _close(closure: Closure, tables: Tables, to: Database) -> None:
+    """Choose what the chosen rows refer to and, of each master among it that is not there yet, the parts: a master
+    without its parts would be another thing."""
+    parts = [(table.master, part) for part, table in tables.items() if table.master in closure.keys]
+    looked: dict[TableName, set[Row]] = {name: set() for name, _ in parts if name is not None}
+    grown = True
+    while grown:
+        closure.close()
+        grown = False
+        for master, seen in looked.items():
+            keys = [key for key in closure.keys[master] if key not in seen]
+            seen |= set(keys)
+            own, raw = closure.database.tables[master].primary_key, to.tables.get(master)
+            comparable = raw is not None and set(own) <= set(raw.columns)  # else it is refused afterwards
+            for some in batches(keys):
+                there = set(raw.read(own, own, some)) if raw is not None and comparable else set()
+                new = [key for key in some if key not in there]
+                for part in [part for name, part in parts if name == master and part in closure.keys]:
+                    before = len(closure.keys[part])
+                    closure.add(part, _of_masters(closure, tables, part, master, new))
+                    grown |= len(closure.keys[part]) > before
+
+
 def _of_masters(closure: Closure, tables: Tables, part: TableName, master: TableName, keys: Sequence[Row]) -> list[Row]:
     """Give the keys of the rows of a part table that belong to some rows of its master."""
     raw = closure.database.tables[part]
@@ -180,7 +245,7 @@ def _of_masters(closure: Closure, tables: Tables, part: TableName, master: Table
         return []
     order = [key.parent_attributes.index(a) for a in closure.database.tables[master].primary_key]
     attributes = [key.attributes[n] for n in order]
-    return raw.read(raw.primary_key, attributes, keys)
+    return [row for some in batches(keys) for row in raw.read(raw.primary_key, attributes, some)]
 
 
 def _compare(closure: Closure, to: Database, name: TableName) -> tuple[int, list[Conflict]]:

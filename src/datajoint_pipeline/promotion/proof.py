@@ -60,7 +60,7 @@ def fingerprint(files: Files, wanted: Iterable[Migration]) -> str:
 # --- The code --------------------------------------------------------------------------------------------------------
 
 
-def require_committed(directory: Path, program: str, *, editable: bool) -> None:
+def require_committed(directory: Path, program: str, files: Iterable[Path] = (), *, editable: bool) -> None:
     """Refuse code that is not committed: nobody could say later what was promoted.
 
     Parameters
@@ -69,6 +69,8 @@ def require_committed(directory: Path, program: str, *, editable: bool) -> None:
         The package: modules, version.py and migrations.
     program : str
         What people type to run a command.
+    files : iterable of Path
+        Files that have to be known to git, though it may be told to ignore them.
     editable : bool
         Whether it is a working copy, and no installed wheel.
     """
@@ -80,12 +82,24 @@ def require_committed(directory: Path, program: str, *, editable: bool) -> None:
     except OSError:
         raise PipelineError("The code is not committed.", "There is no git on this machine.", do) from None
     if found.returncode != 0:
-        raise PipelineError("The code is not committed.", f"{directory} is in no git repository.", do)
+        if "not a git repository" in found.stderr:
+            raise PipelineError("The code is not committed.", f"{directory} is in no git repository.", do)
+        said = found.stderr.strip().split("\n")[0].removeprefix("fatal: ").rstrip(".")
+        raise PipelineError(
+            "git cannot tell whether the code is committed.",
+            f"It says: {said}.",
+            f"Run git status in {directory} and do what it says, then run {program} promote again.",
+        )
     changed = [line[3:] for line in found.stdout.splitlines()]
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         why = f"Changed since the last commit: {', '.join(changed[:3])}{more}."
         raise PipelineError("The code is not committed.", why, do)
+    known = git(directory, "ls-files", "-z", "--", ".").stdout.split("\0")
+    ignored = sorted({path.relative_to(directory).as_posix() for path in files} - set(known))
+    if ignored:
+        why = f"git is told to ignore {ignored[0]}{f' and {len(ignored) - 1} more' if len(ignored) > 1 else ''}."
+        raise PipelineError("The code is not committed.", why, f"Add it with git add --force. {do}")
 
 
 def require_revised(target: Target) -> None:

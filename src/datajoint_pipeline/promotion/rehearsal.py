@@ -15,7 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from .. import journal
 from ..dialects import catalog, constraints, scratch
@@ -24,7 +27,7 @@ from ..errors import ExitCode, PipelineError
 from ..executor import apply
 from ..executor.backup import Backups
 from ..history.migration_files import Migration
-from ..operations.lines import RunSQL
+from ..operations.lines import RunPython, RunSQL
 from ..planner import drift, impact, plan
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
@@ -46,6 +49,12 @@ NAME = "rehearsal"
 
 #: Rows of each table of the first sample, and of each table that the plan changes of the second.
 FEW, MORE = 100, 10_000
+
+#: Bytes of the rows of a table that a sample begins with, as the server estimates them; one row comes in any case.
+LARGE = 256 << 20
+
+#: Seconds that a rehearsal waits for another one that has its place.
+_PATIENCE = 120
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def rehearse(
     """
     there = Deployment.read(target)
     left_out = _writing_to_stores(there, impacts)
-    changed = _rows(impacts)
+    changed, each = _rows(impacts), impact.row_sizes(there, there.tables)
     runs: list[prediction.Run] = []
     copied: list[sample.Copied] = []
     place = ""
@@ -119,6 +128,7 @@ def rehearse(
                 _make_tables(there, stage)
                 old = {name for i in impacts for name in _old_names(i)}
                 rows = {name: most if name in old else FEW for name in there.tables}
+                rows = {name: max(1, min(number, LARGE // max(each.get(name, 0), 1))) for name, number in rows.items()}
                 copied = sample.copy(
                     target.connection,
                     _databases(there),
@@ -184,6 +194,22 @@ def _writing_to_stores(there: Deployment, impacts: list[Impact]) -> set[TableNam
 
 
 @contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time rehearse in a project's folder, whatever database it is for: they would take the same
+    place. The system frees the lock of one that is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"{NAME}.lock", timeout=_PATIENCE):
+            yield
+    except Timeout:
+        raise PipelineError(
+            "Another rehearsal runs in this folder.",
+            f"It has had {folder} for {_PATIENCE} s, and this one needs the same place. Nothing was changed.",
+            "Wait until it has ended, then run the command again.",
+        ) from None
+
+
+@contextmanager
 def _place(pipeline: Pipeline, target: Target, impacts: list[Impact]) -> Iterator[tuple[str, Target]]:
     """Give an empty place for a while, in words and to work on; what a killed rehearsal left is taken away first."""
     if target.connection.adapter.backend == "mysql":
@@ -192,13 +218,13 @@ def _place(pipeline: Pipeline, target: Target, impacts: list[Impact]) -> Iterato
             with _beside(target, begin) as stage:
                 yield "the same server, in schemas of its own", stage
         elif mysqld.program():
-            with _apart(pipeline) as stage:
+            with _alone(pipeline.project.local_directory), _apart(pipeline) as stage:
                 yield "a MySQL of its own", stage
         elif named := _named_by_hand(target, impacts):
             raise PipelineError(
-                f"The plan cannot be rehearsed on this server: a RunSQL names {named} itself.",
+                f"The plan cannot be rehearsed on this server: a {named} itself.",
                 "There it would change the real tables, and there is no mysqld on PATH to do it apart.",
-                "Write the schema in braces, {schema}, or say --no-rehearsal and why.",
+                "Write {schema} in SQL and databases['schema'] in Python, or say --no-rehearsal and why.",
             )
         else:
             pattern = begin.replace("_", "\\_")
@@ -208,13 +234,14 @@ def _place(pipeline: Pipeline, target: Target, impacts: list[Impact]) -> Iterato
                 f"Have it granted (GRANT ALL ON `{pattern}%`.*), or say --no-rehearsal and why.",
             )
     else:
-        with _embedded(pipeline) as stage:
+        with _alone(pipeline.project.local_directory), _embedded(pipeline) as stage:
             yield "the embedded PostgreSQL", stage
 
 
 @contextmanager
 def _embedded(pipeline: Pipeline) -> Iterator[Target]:
-    """Give a database of the project's own server; one that did not run is stopped again."""
+    """Give a database of the project's own server; one that did not run is stopped again, unless somebody began to use
+    it meanwhile."""
     folder = pipeline.project.local_directory
     ran = server.find(folder) is not None
     running = server.start(folder)
@@ -232,7 +259,7 @@ def _embedded(pipeline: Pipeline) -> Iterator[Target]:
                 connection.close()
             server.drop_database(running, NAME)
             shutil.rmtree(stores, ignore_errors=True)
-            if not ran:
+            if not ran and not server.busy(running):
                 server.stop(folder)
 
 
@@ -242,15 +269,21 @@ def _prefix(target: Target) -> str:
 
 
 def _named_by_hand(target: Target, impacts: Iterable[Impact]) -> str:
-    """Give the first real table that the lab's own statements name otherwise than by its schema in braces.
+    """Say which of the lab's own statements names which real table, otherwise than by the name that it is given for its
+    schema.
 
     Run beside the real schemas, such a statement would change them.
     """
-    lines = [line for i in impacts for migration in i.group.migrations for line in migration.lines]
-    text = "\n".join(line.mysql for line in lines if isinstance(line, RunSQL))
-    for database, table in catalog.find(target.connection, target.databases).tables:
-        if table and re.search(rf"(?<![\w$]){re.escape(database)}`?\s*\.\s*`?{re.escape(table)}(?![\w$])", text):
-            return f"{database}.{table}"
+    texts = list[tuple[str, str]]()
+    for migration in (migration for i in impacts for migration in i.group.migrations):
+        texts += [("RunSQL", line.mysql) for line in migration.lines if isinstance(line, RunSQL)]
+        if any(isinstance(line, RunPython) for line in migration.lines) and migration.path is not None:
+            texts.append(("RunPython", migration.path.read_text(encoding="utf-8")))
+    for database, table in catalog.find(target.connection, target.databases).tables if texts else ():
+        name = rf"(?<![\w$.]){re.escape(database)}`?\s*\.\s*`?{re.escape(table)}(?![\w$])"
+        for kind, text in texts:
+            if table and re.search(name, text, re.IGNORECASE):
+                return f"{kind} names {database}.{table}"
     return ""
 
 
