@@ -279,6 +279,21 @@ def test_help_lists_every_command_once_and_whole(made: Project) -> None:
         assert len(summary) <= 62 and not summary.endswith("..."), f"{name}: {summary}"
 
 
+def test_help_of_a_group_lists_its_commands_whole(made: Project) -> None:
+    from click import Group
+
+    from datajoint_pipeline.cli.common import program
+    from datajoint_pipeline.cli.main import run
+
+    assert run
+    groups = {name: command for name, command in program.commands.items() if isinstance(command, Group)}
+    assert len(groups) >= 4
+    for name, group in groups.items():
+        said = " ".join(made.run(name, "--help").out.split())
+        for command in group.commands.values():
+            assert command.get_short_help_str(limit=1000) in said, f"{name} {command.name}"
+
+
 def test_check_of_the_default_project_finds_nothing(made: Project) -> None:
     result = made.run("check")
     assert result.code == 0, result.out + result.err

@@ -334,6 +334,33 @@ def test_promoted_where_prod_has_had_a_part_of_it(world: World) -> None:
     assert world.shapes(*PROD) == expected
 
 
+def test_promoted_where_prod_has_had_a_hotfix_before_what_comes_first_by_number(world: World) -> None:
+    own, files = world.own, "src/my_pipeline/migrations/work"
+    score = "score : int32"
+    # The hotfix begins where prod is, and goes there.
+    git(own.folder, "switch", "--quiet", "--create", "hotfix", "HEAD~1")
+    own.replace(own.module("work"), score, f"{score}\n    checked = 0 : bool")
+    ok(own, "revise", "work", "-m", "add checked")
+    world.commit()
+    ok(own, "--env", "prod", "migrate")
+    name, text = "1.1.0_add_checked.py", own.read(f"{files}/1.1.0_add_checked.py")
+    git(own.folder, "switch", "--quiet", "main")
+    git(own.folder, "branch", "--quiet", "-D", "hotfix")
+    # It is merged, behind what dev has had; dev gets it then.
+    own.write(f"{files}/{name}", text)
+    own.replace(own.module("work"), score, f"{score}\n    checked = 0 : bool")
+    ok(own, "renumber", "work")
+    world.commit()
+    ok(own, "migrate")
+    done = world.promote("--json")
+    assert done.code == 0, done.out + done.err
+    assert [p["migration"] for p in done.json["proved"]] == [
+        *("life 1.1.0 add_scale", "life 1.2.0 add_alive", "work 1.1.0 shorten_note"),
+    ]
+    assert {s["state"] for s in done.json["schemas"]} == {"current"} and done.json["rehearsal"]["rows"] > 0
+    assert {s["database_version"] for s in done.json["schemas"]} == {"1.2.0"}
+
+
 @pytest.mark.one_server
 def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     kind = "DATABASE" if world.server.backend == "mysql" else "SCHEMA"

@@ -114,7 +114,9 @@ def branch_diff(options: Options, markdown: bool) -> None:
             from ..project import environments
 
             dev = environments.find(options.pipeline.project, "dev")
-            render.impact(dev, found.impacts, found.refused, short=False)
+            render.impact(dev, found.impacts, found.refused, short=True, whole=False)
+            if found.impacts:
+                echo("Whole statements: the same with --markdown.\nNothing was changed.")
     if found.error is not None:
         if not (markdown or options.json):
             raise found.error

@@ -86,6 +86,12 @@ class Group(_Named, click.Group):
 
     command_class = Command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with its first sentence whole, over as many lines as it takes."""
+        rows = [(name, command.get_short_help_str(limit=200)) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 class _Program(Group):
     """Lists its commands by what they are for, not in the alphabet's order."""

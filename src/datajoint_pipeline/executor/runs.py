@@ -264,7 +264,7 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
         members.append(Member(migration.schema, number))
         identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
         history = deployment.histories[migration.schema]
-        made = applied.included(history, version) if migration.makes is not None else {}
+        made = migration.included or (applied.included(history, version) if migration.makes is not None else {})
         back = group.inputs.undone.get(migration.schema)
         heads.append({**identity, "run": number, **made, **({applied.UNDONE: list(back)} if back else {})})
     plan = resuming.record(deployment, group, kind)

@@ -76,6 +76,9 @@ class Migration:
         The frame that they recorded.
     later : definition.Titles, callable or None
         Names of the tables that are made after it.
+    included : dict
+        Where it makes the schema as a database has it, what that has had, as a head has it; empty where that is what
+        leads to its version.
     """
 
     schema: str
@@ -93,6 +96,7 @@ class Migration:
     digests_v1: tuple[str, ...] = ()
     frame_v1: str = ""
     later: definition.More = field(default=None, compare=False)
+    included: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

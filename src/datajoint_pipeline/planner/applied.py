@@ -92,6 +92,11 @@ class Applied:
         """Give the newest version of which it has had something, though something before it may be left."""
         return max([self.base, *(migration.version for migration in self.done)], key=Version)
 
+    @property
+    def head(self) -> dict[str, Any]:
+        """Give what the head of a run says that makes a schema like this one; :func:`included` does so of a version."""
+        return {"base": self.base, INCLUDED: [[m.version, m.slug, m.digest] for m in self.done]}
+
     def after(self, migrations: Iterable[Migration]) -> Applied:
         """Give what it will have had after some more."""
         return replace(self, done=(*self.done, *migrations))

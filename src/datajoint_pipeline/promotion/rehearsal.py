@@ -333,9 +333,12 @@ def _apart(pipeline: Pipeline) -> Iterator[Target]:
 
 
 def _make_tables(there: Deployment, stage: Target) -> None:
-    """Make the schemas as a database has them, and record them with the versions that it has."""
+    """Make the schemas as a database has them, and record them with the versions and the migrations that it has had.
+
+    A hotfix may have come before what the numbers of its version put first.
+    """
     making = [
-        Migration(name, record.version, None, "init", makes=there.shapes[name], digest="")
+        Migration(name, record.version, None, "init", makes=there.shapes[name], included=there.applied[name].head)
         for name, record in there.records.items()
         if name in there.shapes
     ]
