@@ -118,7 +118,7 @@ class AccessPlan:
     def exit_code(self) -> ExitCode:
         """Give what `access check` returns: 3 where a right is missing, 4 where there is one that nobody wrote down."""
         taken = any(isinstance(fact, Owns) for line in self.grants for fact in line.facts)
-        drifted = bool(self.revokes or self.others or taken or self.audit.ended)
+        drifted = bool(self.revokes or self.others or taken or self.audit.ended or self.audit.mended)
         pending = bool(self.grants or self.audit.begun)
         return worst([*([ExitCode.PENDING] if pending else []), *([ExitCode.DRIFT] if drifted else [])])
 
