@@ -90,7 +90,8 @@ SELECT 'public', a.grantee, '', '' FROM pg_catalog.pg_namespace n
 CROSS JOIN LATERAL aclexplode(COALESCE(n.nspacl, acldefault('n', n.nspowner))) a
 WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND (a.grantee = 0 OR a.grantee = ANY (%s))
 UNION ALL
-SELECT 'sequence', a.grantee, n.nspname || '.' || c.relname, string_agg(a.privilege_type, ', ' ORDER BY 1)
+SELECT 'sequence', a.grantee, n.nspname || '.' || c.relname,
+    string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL aclexplode(c.relacl) a
 WHERE c.relkind = 'S' AND c.relname LIKE '~%%' AND n.nspname IN ({marks}) AND a.grantee <> c.relowner
