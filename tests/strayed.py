@@ -54,6 +54,8 @@ def _mysql(server: Server, prefix: str) -> list[Deviation]:
          f"the pattern {prefix}session covers"),
         ("a person's own right", f"GRANT DELETE ON {session}.session TO {login['analyst']}",
          f"o'brien has DELETE on {prefix}session.session directly"),
+        ("who has which rights", f"GRANT INSERT ON mysql.* TO {login['analyst']}",
+         "o'brien has INSERT on mysql directly"),
         ("a person's right on all", f"GRANT SELECT ON *.* TO {login['analyst']}",
          "o'brien has SELECT on everything directly"),
         ("a role's right on all", f"GRANT PROCESS ON *.* TO {role['operator']}", "operator role PROCESS on everything"),
@@ -144,6 +146,11 @@ def _postgresql(server: Server, prefix: str) -> list[Deviation]:
          "a viewer reads what will be made, too"),
         ("too many on what will be", f"ALTER DEFAULT PRIVILEGES FOR ROLE {role['owner']} GRANT INSERT ON TABLES TO {role['analyst']}",
          "gets INSERT on what"),
+        ("too many on what will be in one schema",
+         f"ALTER DEFAULT PRIVILEGES FOR ROLE {role['owner']} IN SCHEMA {session} GRANT DELETE ON TABLES TO {role['analyst']}",
+         f"gets DELETE on what {prefix}my_pipeline_prod_owner makes in {prefix}session"),
+        ("the functions that will be", f"ALTER DEFAULT PRIVILEGES FOR ROLE {role['owner']} GRANT EXECUTE ON FUNCTIONS TO {role['viewer']}",
+         "gets EXECUTE on what"),
         ("somebody acts as the owner", f"ALTER ROLE {login['viewer']} IN DATABASE postgres SET role = '{role['owner'][1:-1]}'",
          f"{LOGINS['viewer']} no longer makes tables here"),
         ("an admin cannot make accounts", f"ALTER ROLE {login['admin']} NOCREATEROLE", "is an admin, and makes accounts"),
@@ -151,6 +158,44 @@ def _postgresql(server: Server, prefix: str) -> list[Deviation]:
         ("the owner makes no schemas", f"REVOKE CREATE ON DATABASE postgres FROM {role['owner']}", "the owner makes schemas"),
         ("a viewer makes schemas", f"GRANT CREATE ON DATABASE postgres TO {role['viewer']}", "viewer role CREATE on everything"),
         ("a new table", f"CREATE TABLE {analysis}.fresh (id int PRIMARY KEY)", f'{analysis}."fresh"'),
+    ]  # fmt: skip
+
+
+def bypasses(server: Server, prefix: str) -> list[tuple[str, str]]:
+    """What gives more than its rights say: the statements, and what ``check`` says, up to what takes it away."""
+    role = {name: f"{prefix}my_pipeline_prod_{name}" for name in (*LOGINS, "owner")}
+    login = {name: quoted(server, text) for name, text in LOGINS.items()}
+    if server.backend == "mysql":
+        subject = f"`{prefix}subject`"
+        return [
+            (f"CREATE PROCEDURE {subject}.own() DELETE FROM {subject}.subject;"
+             f" GRANT EXECUTE ON PROCEDURE {subject}.own TO {login['viewer']}@`%`",
+             f"{LOGINS['viewer']} has rights on the procedure {prefix}subject.own"),
+            (f"ALTER USER `{role['viewer']}`@`%` IDENTIFIED BY 'a-word-of-hers-1' ACCOUNT UNLOCK",
+             f"{role['viewer']} can log in"),
+            (f"CREATE ROLE {prefix}group; GRANT {prefix}group TO {login['viewer']}@`%`",
+             f"{LOGINS['viewer']} has {prefix}group, and access.toml does not say so"),
+            (f"GRANT {login['developer']}@`%` TO {login['analyst']}@`%`",
+             f"{LOGINS['analyst']} has {LOGINS['developer']}, and access.toml does not say so"),
+        ]  # fmt: skip
+    function = f"{prefix}subject.own()"
+    return [
+        (f"ALTER ROLE {login['viewer']} BYPASSRLS CREATEDB", f"{LOGINS['viewer']} is BYPASSRLS, CREATEDB"),
+        (f"ALTER ROLE {role['owner']} SUPERUSER", f"{role['owner']} is SUPERUSER"),
+        (f"ALTER ROLE {role['viewer']} LOGIN", f"{role['viewer']} is LOGIN"),
+        (f"GRANT CREATE ON SCHEMA public TO {login['viewer']}", f"{LOGINS['viewer']} has CREATE on public"),
+        (f"CREATE SEQUENCE {prefix}subject.\"~own\"; GRANT UPDATE ON SEQUENCE {prefix}subject.\"~own\" TO {login['operator']}",
+         f"{LOGINS['operator']} has UPDATE on the sequence {prefix}subject.~own"),
+        (f"CREATE FUNCTION {function} RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+         f"everybody (PUBLIC) may use the function {function} with the rights of {server.user}"),
+        (f"ALTER ROLE {login['analyst']} SET session_replication_role = replica",
+         f"the sessions of {LOGINS['analyst']} have session_replication_role=replica"),
+        (f"GRANT SET ON PARAMETER session_replication_role TO {login['analyst']}",
+         f"{LOGINS['analyst']} has SET on the parameter session_replication_role"),
+        (f"GRANT pg_write_all_data TO {login['analyst']}",
+         f"{LOGINS['analyst']} has pg_write_all_data, and access.toml does not say so"),
+        (f"GRANT {login['developer']} TO {login['analyst']}",
+         f"{LOGINS['analyst']} has {LOGINS['developer']}, and access.toml does not say so"),
     ]  # fmt: skip
 
 

@@ -12,6 +12,8 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence
 
+from datajoint_pipeline.commands.access import keeping, password_file
+
 PREFIX = "aa_"
 
 LOGIN = granted.LOGINS["viewer"]
@@ -125,6 +127,63 @@ def test_whoever_leaves_leaves_nothing(lab: Project, server: Server) -> None:
     lab.write("access.toml", before)
     again = lab.run("--env", "prod", "access", "apply", "--json")
     assert [made["login"] for made in again.json["accounts"]] == [login], again.err
+
+
+def test_what_runs_with_the_rights_of_who_leaves_is_not_given_to_the_owner(lab: Project, server: Server) -> None:
+    if server.backend == "mysql":
+        pytest.skip("an account of MySQL owns nothing; what it defined keeps it from being removed")
+    before, login = lab.read("access.toml"), granted.LOGINS["developer"]
+    journal, viewer = f'{PREFIX}subject."~migration"', granted.quoted(server, LOGIN)
+    entry = before[before.index("[people.developer]") : before.index("[people.admin]")]
+    who = granted.quoted(server, login)
+    server.execute(
+        f"CREATE SCHEMA {PREFIX}own AUTHORIZATION {who}",
+        f"SET SESSION AUTHORIZATION {who}",
+        f"CREATE VIEW {PREFIX}own.journal AS SELECT * FROM {journal}",
+        f"GRANT ALL ON {PREFIX}own.journal TO {viewer}",
+        f"CREATE FUNCTION {PREFIX}own.gone() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'SELECT'",
+    )
+    lab.write("access.toml", before.replace(entry, ""))
+    assert lab.run("--env", "prod", "access", "apply").code == 0
+    refused = lab.run("--env", "prod", "access", "remove", login)
+    assert refused.code == 1 and f"function {PREFIX}own.gone(), view {PREFIX}own.journal" in refused.err, refused.err
+    is_sentence(refused)
+    assert works(server, login, password(lab, login))
+    server.execute(
+        f"REVOKE ALL ON {PREFIX}own.journal FROM {viewer}", f"REVOKE ALL ON FUNCTION {PREFIX}own.gone() FROM PUBLIC"
+    )
+    assert lab.run("--env", "prod", "access", "remove", login).code == 0
+    server.execute(f"DROP SCHEMA {PREFIX}own CASCADE")
+    lab.write("access.toml", before)
+    assert lab.run("--env", "prod", "access", "apply").code == 0
+
+
+def test_an_admin_is_changed_by_itself_or_the_administrator_of_postgresql(lab: Project, server: Server) -> None:
+    if server.backend == "mysql":
+        pytest.skip("who may make accounts there may change any")
+    before = lab.read("access.toml")
+    lab.write("access.toml", before + "[people.second]\nroles.prod = 'admin'\n")
+    root = {"DJ_USER": server.user, "DJ_PASS": server.password}
+    try:
+        assert lab.run("--env", "prod", "access", "apply", **root).code == 0
+        for command in (("lock", "second"), ("rotate", "second")):
+            refused = lab.run("--env", "prod", "access", *command)
+            assert refused.code == 1 and "An admin's account is changed by itself and by the server's" in refused.err
+            is_sentence(refused)
+    finally:
+        lab.write("access.toml", before)
+        assert lab.run("--env", "prod", "access", "apply", **root).code == 0
+        assert lab.run("--env", "prod", "access", "remove", "second", **root).code == 0
+
+
+def test_passwords_of_names_that_differ_by_case_have_a_file_each_everywhere(tmp_path: Path) -> None:
+    files = []
+    for login in ("Vera", "vera", "VERA%"):
+        keeping(tmp_path)(login, f"the word of {login}")
+        files.append(password_file(tmp_path, login))
+        assert files[-1].read_text().strip() == f"the word of {login}"
+    assert [file.name for file in files] == ["Vera", "%76%65%72%61", "VERA%25"]
+    assert password_file(tmp_path, "Vera").name == "Vera"
 
 
 def test_all_of_it_is_recorded_without_a_password(lab: Project, server: Server) -> None:

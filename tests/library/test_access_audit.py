@@ -7,6 +7,8 @@ from pathlib import Path
 
 import granted
 import pytest
+from audited import entries as audited_entries
+from audited import quoted
 from conftest import Project, Server
 from living import ok
 
@@ -49,6 +51,47 @@ def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
     ended = lab.run("--env", "prod", "access", "apply")
     assert "subject.Subject is audited no more; what was recorded stays." in ended.out, ended.err
     assert lab.run("--env", "prod", "access", "check").code == 0
+
+
+def test_an_audit_that_was_tampered_with_is_told_and_put_right(lab: Project, server: Server) -> None:
+    lab.write("access.toml", lab.read("access.toml") + '\n[audit]\ntables = ["subject.Subject"]\n')
+    ok(lab, "--env", "prod", "access", "apply")
+    database = f"{PREFIX}subject"
+    if server.backend == "mysql":
+        done = [f"DROP TRIGGER {database}.`~audit_delete_subject`"]
+    else:
+        function, body = f'{database}."~audit"()', "LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
+        table = f"{database}.subject"
+        rows = f'CREATE OR REPLACE TRIGGER "~audit" AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW'
+        done = [
+            f'ALTER TABLE {table} DISABLE TRIGGER "~audit"',
+            f'ALTER TABLE {table} ENABLE REPLICA TRIGGER "~audit"',
+            f"{rows} WHEN (false) EXECUTE FUNCTION {function}",
+            f"{rows.replace(' OR DELETE', '')} EXECUTE FUNCTION {function}",
+            f"CREATE OR REPLACE FUNCTION {function} RETURNS trigger {body}",
+            f"ALTER FUNCTION {function} SET session_replication_role = replica",
+            f"ALTER FUNCTION {function} OWNER TO {server.user}",
+            f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC",
+        ]
+    for statement in done:
+        server.execute(statement)
+        found = lab.run("--env", "prod", "access", "check", "--json")
+        assert found.code == 4, (statement, found.out)
+        assert "subject.Subject is not audited as it should be" in " ".join(found.json["audit"]), statement
+        applied = ok(lab, "--env", "prod", "access", "apply")
+        assert "The audit of subject.Subject is as it should be again." in applied.out, statement
+        assert lab.run("--env", "prod", "access", "check").code == 0, statement
+    assert not [e for e in audited_entries(server, database) if e[2] == "end"]
+
+
+def test_a_beginning_that_was_not_recorded_is_recorded_by_the_next_apply(lab: Project, server: Server) -> None:
+    lab.write("access.toml", lab.read("access.toml") + '\n[audit]\ntables = ["subject.Subject"]\n')
+    ok(lab, "--env", "prod", "access", "apply")
+    database = f"{PREFIX}subject"
+    server.execute(quoted(server, f"DELETE FROM {database}.`~audit`"))  # as if killed just before it was recorded
+    ok(lab, "--env", "prod", "access", "apply")
+    ok(lab, "--env", "prod", "access", "apply")
+    assert [e[2] for e in audited_entries(server, database)] == ["begin"]
 
 
 def test_a_migration_says_which_tables_are_not_audited_yet(lab: Project, server: Server) -> None:

@@ -170,3 +170,36 @@ def test_whatever_was_done_by_hand_is_named_and_mended(applied: Project, server:
             server.execute(f"REVOKE SELECT ON {PREFIX}analysis.__result FROM PUBLIC")
     assert applied.run("--env", "prod", "access", "apply").code == 0
     assert applied.run("--env", "prod", "access", "check").code == 0
+
+
+def test_what_gives_more_than_rights_is_named_with_what_takes_it_away(applied: Project, server: Server) -> None:
+    assert applied.run("--env", "prod", "access", "apply").code == 0
+    done = strayed.bypasses(server, PREFIX)
+    for statements, _ in done:
+        server.execute(*statements.split(";"))
+    found = applied.run("--env", "prod", "access", "check", "--json")
+    assert found.code == 4 and not found.json["unexpected"], found.out
+    others = found.json["others"]
+    assert [words for _, words in done if not any(line.startswith(words) for line in others)] == [], others
+    for _, words in done:
+        (line,) = [line for line in found.json["others"] if line.startswith(words)]
+        if "; " in line:
+            server.execute(line.split("; ")[1])
+    left = applied.run("--env", "prod", "access", "check", "--json").json
+    assert len(left["others"]) == 2 and not left["missing"], left  # the roles, which have no statement beside them
+    if server.backend == "mysql":
+        server.execute(
+            f"DROP PROCEDURE {PREFIX}subject.own",
+            f"DROP ROLE {PREFIX}group",
+            f"REVOKE {granted.quoted(server, granted.LOGINS['developer'])}@`%` FROM "
+            f"{granted.quoted(server, granted.LOGINS['analyst'])}@`%`",
+        )
+    else:
+        analyst, other = (granted.quoted(server, granted.LOGINS[name]) for name in ("analyst", "developer"))
+        server.execute(
+            f"REVOKE pg_write_all_data FROM {analyst}",
+            f"REVOKE {other} FROM {analyst}",
+            f"DROP FUNCTION {PREFIX}subject.own()",
+            f'DROP SEQUENCE {PREFIX}subject."~own"',
+        )
+    assert applied.run("--env", "prod", "access", "check").code == 0

@@ -130,7 +130,7 @@ def test_a_name_that_is_long_and_a_table_whose_triggers_were_taken_off(living: P
     gone = "DROP TRIGGER dev_life.`~audit_update_animal`"
     server.execute(gone if server.backend == "mysql" else 'DROP TRIGGER "~audit_truncate" ON dev_life.animal')
     healed = ok(living, "migrate")
-    assert "The audit of life.Animal was left incomplete; it is put right." in healed.err
+    assert "The audit of life.Animal was not as it should be; it is put right." in healed.err
     assert audited_now(server) == [("dev_life", table), ("dev_life", "animal")]
 
 
@@ -188,3 +188,32 @@ def test_doctor_says_whether_the_server_has_an_audit_log_of_its_own(living: Proj
     assert said().startswith("The server has no audit log of its own")
     name, password = person(server, "ada", "dev_life", "dev_work")
     assert "shows this account no" in said(DJ_USER=name, DJ_PASS=password)
+
+
+def test_nothing_that_a_session_sets_changes_an_entry_or_keeps_others_from_writing(
+    living: Project, server: Server
+) -> None:
+    audit(living, "life.animal", "life.weight")
+    who = person(server, "eve", "dev_life")
+    before = len(entries(server))
+    change = "UPDATE dev_life.weight SET grams = {}"
+    if server.backend == "postgresql":
+        server.execute(
+            "SET extra_float_digits = -15", change.format(20.25), change.format(20.75), user=who[0], password=who[1]
+        )
+        new = [e[4]["grams"] for e in entries(server)[before:] if e[2] == "update"]
+        assert set(new) == {20.25, 20.75}
+        return
+    server.execute("SET timestamp = 1", change.format(20.25), user=who[0], password=who[1])
+    server.execute("SET time_zone = '+09:00'", change.format(20.75), user=who[0], password=who[1])
+    new = [e[4]["grams"] for e in entries(server)[before:] if e[2] == "update"]
+    assert set(new) == {20.25, 20.75}
+    ((off,),) = server.execute(
+        "SELECT MAX(ABS(TIMESTAMPDIFF(SECOND, at, UTC_TIMESTAMP(6)))) FROM dev_life.`~audit` WHERE operation = 'update'"
+    )
+    assert off < 60
+    for number in (9223372036854775807, 3):
+        with pytest.raises(Exception, match="SET insert_id = 0"):
+            server.execute(f"SET insert_id = {number}", change.format(1), user=who[0], password=who[1])
+    server.execute(change.format(2), user=who[0], password=who[1])
+    assert entries(server)[-1][4]["grams"] == 2 and entries(server)[-1][1] == "eve"

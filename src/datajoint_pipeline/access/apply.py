@@ -259,7 +259,7 @@ def _refuse_own_end(where: Where, plan: AccessPlan) -> None:
 
 def _stuck(target: Target, plan: AccessPlan) -> PipelineError:
     return PipelineError(
-        f"{len(plan.lines)} statements changed nothing: {plan.lines[0].sql}.",
+        f"{len(plan.lines)} statement{'s' if len(plan.lines) > 1 else ''} changed nothing: {plan.lines[0].sql}.",
         "The server took them, and stands as before; most often somebody else gave a right that only they can take.",
         f"Look at it with {target.command} access plan, and have an administrator of the server run it.",
     )

@@ -22,6 +22,8 @@ class Audit:
     ----------
     begun, ended : tuple of TableName
         Tables to audit from now on, and no more.
+    mended : tuple of TableName
+        Tables whose audit is to be put right: a trigger is missing, switched off or another one.
     absent : tuple of str
         Tables of ``access.toml`` that are not there yet, by the names that people use.
     wanted : tuple of TableName
@@ -30,17 +32,24 @@ class Audit:
 
     begun: tuple[TableName, ...] = ()
     ended: tuple[TableName, ...] = ()
+    mended: tuple[TableName, ...] = ()
     absent: tuple[str, ...] = ()
     wanted: tuple[TableName, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.begun or self.ended)
+        return bool(self.begun or self.ended or self.mended)
 
     @property
     def words(self) -> tuple[str, ...]:
         """Give a sentence a table that `access apply` does something about."""
-        begun = (f"{_title(name)} is not audited yet." for name in self.begun)
-        return (*begun, *(f"{_title(name)} is audited, and access.toml does not name it." for name in self.ended))
+        return (
+            *(f"{_title(name)} is not audited yet." for name in self.begun),
+            *(f"{_title(name)} is audited, and access.toml does not name it." for name in self.ended),
+            *(
+                f"{_title(name)} is not audited as it should be: its triggers are not those of this version."
+                for name in self.mended
+            ),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,7 +77,7 @@ def survey(target: Target, access: Access) -> Audit:
     wanted = tuple(there[name] for name in access.audited if name in there)
     absent = tuple(name for name in access.audited if name not in there)
     found = audited.changes(deployment, wanted)
-    return Audit(tuple(found.begun), tuple(found.ended), absent, wanted)
+    return Audit(tuple(found.begun), tuple(found.ended), tuple(found.mended), absent, wanted)
 
 
 def apply(target: Target, surveyed: Audit) -> Audit:

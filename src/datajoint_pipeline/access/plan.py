@@ -38,6 +38,9 @@ from .wanted import Reasons, belonging, wanted
 #: How many days before its end a password is told of.
 _SOON = 14
 
+#: How many reasons of one statement are told.
+_SHOWN = 4
+
 #: What does not change anything.
 _READS = frozenset({"SELECT", "USAGE", "REFERENCES", "SHOW VIEW", "EXECUTE", "CONNECT"})
 
@@ -118,7 +121,7 @@ class AccessPlan:
     def exit_code(self) -> ExitCode:
         """Give what `access check` returns: 3 where a right is missing, 4 where there is one that nobody wrote down."""
         taken = any(isinstance(fact, Owns) for line in self.grants for fact in line.facts)
-        drifted = bool(self.revokes or self.others or taken or self.audit.ended)
+        drifted = bool(self.revokes or self.others or taken or self.audit.ended or self.audit.mended)
         pending = bool(self.grants or self.audit.begun)
         return worst([*([ExitCode.PENDING] if pending else []), *([ExitCode.DRIFT] if drifted else [])])
 
@@ -199,8 +202,10 @@ def make(
 
 
 def joined(facts: Collection[Fact], reasons: Reasons) -> str:
-    """Give the reasons of a statement, each once."""
-    return "; ".join(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
+    """Give the reasons of a statement, each once; of many, the first few."""
+    every = list(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
+    more = [f"and {len(every) - _SHOWN} more of the kind"] if len(every) > _SHOWN + 1 else []
+    return "; ".join([*(every[:_SHOWN] if more else every), *more])
 
 
 def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
@@ -256,7 +261,8 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
         case Acts():
             return f"{fact.login} no longer makes tables here"
         case FutureRight():
-            return f"nobody wrote down that {fact.holder} gets {fact.privilege} on what {fact.owner} makes"
+            where = f" in {fact.database}" if fact.database else ""
+            return f"nobody wrote down that {fact.holder} gets {fact.privilege} on what {fact.owner} makes{where}"
         case MakesRoles():
             return f"{fact.login} is no admin, and may make accounts"
     return ""
@@ -265,7 +271,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
 def _ours(fact: Fact, names: Names, standing: Standing, databases: Collection[str]) -> bool:
     """Tell whether something that is not wanted is ours to take back."""
     roles = names.marks
-    made = {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role}
+    made = _made(names, standing)
     match fact:
         case Right():
             if fact.holder in roles:
@@ -313,9 +319,20 @@ def _others(
         found.setdefault((holder, place), []).append(fact.privilege)
     lines = []
     for (holder, place), privileges in found.items():
-        who = "everybody (PUBLIC)" if holder == PUBLIC else holder
+        who = f"the anonymous account {holder}" if holder.startswith("@") else holder
+        who = "everybody (PUBLIC)" if holder == PUBLIC else who
         lines.append(f"{who} has {', '.join(privileges)} on {place}")
+    made, foreign = _made(names, standing), {*standing.marks, *access.others}
+    for member in sorted(fact for fact in standing.facts if isinstance(fact, Member) and not fact.admin):
+        if member.member in made - {*access.others} and (member.role in made or member.role not in foreign):
+            lines.append(f"{member.member} has {member.role}, and access.toml does not say so")
+    lines += [one.words for one in sorted(standing.bypasses) if one.holder not in access.others]
     return lines
+
+
+def _made(names: Names, standing: Standing) -> set[str]:
+    """Give the accounts that this pipeline made."""
+    return {name for name, mark in standing.marks.items() if mark.pipeline == names.pipeline and not mark.role}
 
 
 def _other_owners(
@@ -342,6 +359,14 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
         if mark.pipeline == names.pipeline and not mark.role and name not in listed:
             notes.append(
                 f"The account {name} was made for this pipeline and is no longer in access.toml; it has no role."
+            )
+    for name in sorted(name for name in standing.names if "@" in name and name not in {*listed, *access.others}):
+        login, _, host = name.rpartition("@")
+        if not login or login in listed:
+            who = f"{login} of access.toml" if login else "any account of access.toml"
+            notes.append(
+                f"There is an account {login or '(anonymous)'} for {host} alone: whoever logs in from there as {who} "
+                "gets that one instead."
             )
     for account in access.accounts:
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):
@@ -379,10 +404,10 @@ def _login_notes(access: Access, names: Names, standing: Standing, *, asks_for_t
 
 
 def _here(right: Right, standing: Standing, databases: Collection[str]) -> bool:
-    """Tell whether a right is on something of the pipeline, or on everything."""
+    """Tell whether a right is on something of the pipeline, on everything, or on what says who has which rights."""
     if right.verbatim:
         return right.database in standing.covering
-    return not right.database or right.database in databases
+    return right.database in ("", "mysql") or right.database in databases
 
 
 def _on(right: Right) -> str:

@@ -95,6 +95,8 @@ def access_apply(options: Options, show_passwords: bool) -> None:
         echo(f"{table.schema}.{table.title} is audited from now on.")
     for table in done.plan.audit.ended:
         echo(f"{table.schema}.{table.title} is audited no more; what was recorded stays.")
+    for table in done.plan.audit.mended:
+        echo(f"The audit of {table.schema}.{table.title} is as it should be again.")
     if done.plan.missing_schemas:
         missing = ", ".join(done.plan.missing_schemas)
         echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")

@@ -82,8 +82,15 @@ def refuse_unwritable(root: Path) -> None:
 
 
 def password_file(root: Path, login: str) -> Path:
-    """Give the file that an account's password is written to, whatever characters its name has."""
-    return root / ".secrets" / FOLDER / quote(login, safe="")
+    """Give the file that an account's password is written to, whatever characters its name has.
+
+    Where a file system does not tell capital letters from small ones, that of another account is not overwritten.
+    """
+    folder, name = root / ".secrets" / FOLDER, quote(login, safe="")
+    there = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    if name not in there and name.lower() in (other.lower() for other in there):
+        name = "".join(f"%{ord(c):02X}" if c.isascii() and c.isalpha() else c for c in name)
+    return folder / name
 
 
 def remark(pipeline: Pipeline, environment: Environment) -> str:

@@ -117,12 +117,15 @@ class Right:
 
 @dataclass(frozen=True, order=True)
 class FutureRight:
-    """What a holder gets on whatever an owner makes (PostgreSQL); ``kind`` is ``SCHEMAS`` or ``TABLES``."""
+    """What a holder gets on whatever an owner makes (PostgreSQL), anywhere or in one schema; ``kind`` is ``SCHEMAS``,
+    ``TABLES`` or another word of ``ALTER DEFAULT PRIVILEGES``.
+    """
 
     owner: str
     holder: str
     privilege: str
     kind: str
+    database: str = ""
 
 
 @dataclass(frozen=True, order=True)
@@ -195,6 +198,14 @@ class Password:
     left: float | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Bypass:
+    """What lets a holder do more than its rights say, and is none of them: in words, with what takes it away."""
+
+    holder: str
+    words: str
+
+
 @dataclass(frozen=True)
 class Standing:
     """How rights stand on a server.
@@ -227,6 +238,8 @@ class Standing:
         By login, of the accounts that were asked for.
     grantors : mapping
         Who gave a role to a member, where it has to be taken back in their name (PostgreSQL).
+    bypasses : frozenset of Bypass
+        Of roles and accounts of ours, and of everybody.
     """
 
     facts: frozenset[Fact] = frozenset()
@@ -242,6 +255,7 @@ class Standing:
     database: str = ""
     passwords: Mapping[str, Password] = field(default_factory=dict)
     grantors: Mapping[Member, tuple[str, ...]] = field(default_factory=dict)
+    bypasses: frozenset[Bypass] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,11 @@ from . import apply, auditing, owners
 
 @dataclass(frozen=True)
 class Changes:
-    """Which tables are to be audited from now on, and which no more."""
+    """Which tables are to be audited from now on, which no more, and of which the audit is to be put right."""
 
     begun: list[TableName]
     ended: list[TableName]
-
-    def __bool__(self) -> bool:
-        return bool(self.begun or self.ended)
+    mended: list[TableName]
 
 
 def changes(deployment: Deployment, tables: Iterable[TableName]) -> Changes:
@@ -48,10 +46,9 @@ def changes(deployment: Deployment, tables: Iterable[TableName]) -> Changes:
     wanted = sorted(dict.fromkeys(tables), key=str)
     for name in wanted:
         _refuse(deployment, name)
-    have = {
-        name for name in deployment.tables if deployment.catalogue.tables[auditing.place_of(deployment, name)].audited
-    }
-    return Changes([name for name in wanted if name not in have], sorted(have - {*wanted}, key=str))
+    have = {*auditing.audited(deployment)}
+    mended = [name for name in auditing.incomplete(deployment) if name in wanted]
+    return Changes([name for name in wanted if name not in have], sorted(have - {*wanted}, key=str), mended)
 
 
 def _refuse(deployment: Deployment, name: TableName) -> None:
@@ -90,11 +87,12 @@ def set_audit(target: Target, tables: Iterable[TableName]) -> Changes:
     """
     with apply.alone(target):
         deployment = Deployment.read(target)
-        auditing.heal(deployment)
         found = changes(deployment, tables)
-        if not found:
+        auditing.heal(deployment)
+        begun = [*found.begun, *_unmarked(deployment, found)]
+        every = [*begun, *found.ended, *found.mended]
+        if not every:
             return found
-        every = [*found.begun, *found.ended]
         apply.refuse_unfinished(deployment, {name.schema for name in every})
         databases = sorted({deployment.databases[name.schema] for name in every})
         with owners.handing_over(target.connection, databases):
@@ -109,14 +107,23 @@ def set_audit(target: Target, tables: Iterable[TableName]) -> Changes:
                 target.connection, {auditing.place_of(deployment, name)[0] for name in found.begun}
             )
             steps = list[Step]()
-            for name in found.begun:
+            for name in begun:
                 place = auditing.place_of(deployment, name)
-                steps += [*auditing.put_on(deployment, dialect, name), *statements.noted(BEGIN, name, place)]
+                put_on = auditing.put_on(deployment, dialect, name) if name in found.begun else []
+                steps += [*put_on, *statements.noted(BEGIN, name, place)]
             for name in found.ended:
                 place = auditing.place_of(deployment, name)
                 steps += [*_taken_off(deployment, name), *statements.noted(END, name, place)]
             auditing.run(deployment, steps)
         return found
+
+
+def _unmarked(deployment: Deployment, found: Changes) -> list[TableName]:
+    """Give the tables that have their triggers, and of which no entry says since when, as who made them was killed."""
+    names = [name for name in auditing.audited(deployment) if name not in found.ended]
+    places = {name: auditing.place_of(deployment, name) for name in names}
+    said = {database: auditing.were_audited(deployment, database) for database, _ in places.values()}
+    return [name for name, (database, table) in places.items() if table not in said[database]]
 
 
 def _taken_off(deployment: Deployment, name: TableName) -> list[Step]:

@@ -31,17 +31,30 @@ def heal(deployment: Deployment) -> None:
     """
     if any(record.status != journal.DONE for record in deployment.records.values()):
         return
-    connection = deployment.connection
-    audited = [name for name in deployment.tables if deployment.catalogue.tables[place_of(deployment, name)].audited]
-    if not audited:
-        return
-    dialect, statements = dialect_of(deployment), catalog.auditing_of(connection)
-    for name in audited:
+    for name in incomplete(deployment):
+        deployment.target.warn(f"The audit of {name} was not as it should be; it is put right.")
+        made = catalog.auditing_of(deployment.connection).made(place_of(deployment, name)[0])
+        run(deployment, [*made, *put_on(deployment, dialect_of(deployment), name)])
+
+
+def audited(deployment: Deployment) -> list[TableName]:
+    """Give the tables that have triggers of the audit, or those that stand in for them."""
+    return [name for name in deployment.tables if deployment.catalogue.tables[place_of(deployment, name)].audited]
+
+
+def incomplete(deployment: Deployment) -> list[TableName]:
+    """Give the audited tables that have not just the triggers that they should have."""
+    statements, found = catalog.auditing_of(deployment.connection), list[TableName]()
+    names = audited(deployment)
+    if not names:
+        return []
+    dialect = dialect_of(deployment)
+    for name in names:
         columns = around.columns(dialect, deployment.tables, {}, deployment.tables[name])
         query = statements.incomplete(place_of(deployment, name), columns)
-        if connection.query(query, args=None, reconnect=False).fetchone()[0]:
-            deployment.target.warn(f"The audit of {name} was left incomplete; it is put right.")
-            run(deployment, [*statements.made(place_of(deployment, name)[0]), *put_on(deployment, dialect, name)])
+        if deployment.connection.query(query, args=None, reconnect=False).fetchone()[0]:
+            found.append(name)
+    return found
 
 
 def hold(deployment: Deployment, places: Iterable[Place]) -> None:

@@ -38,6 +38,20 @@ OURS = (
     "> 0 OR LOCATE('BEGIN IF NOT (IS_USED_LOCK(', action_statement) = 1))"
 )
 
+#: What each trigger begins with. Everybody may set ``insert_id`` in a session, and the next entry would have it as its
+#: number: after the highest there is, no entry could be written by anybody, and so no row.
+_START = (
+    "DECLARE moment char(36) DEFAULT UUID(); IF @@SESSION.insert_id <> 0 THEN SIGNAL SQLSTATE '45000' SET "
+    "MESSAGE_TEXT = 'This table is audited; SET insert_id = 0 before you write to it.'; END IF;"
+)
+
+#: When an entry is written, in UTC: the time in a UUID, in tenths of microseconds since 1582. Everybody may set
+#: ``timestamp`` in a session, and ``UTC_TIMESTAMP`` gives that.
+_NOW = (
+    "TIMESTAMP('1970-01-01') + INTERVAL (CAST(CONV(CONCAT(SUBSTR(moment, 16, 3), SUBSTR(moment, 10, 4), "
+    "LEFT(moment, 8)), 16, 10) AS SIGNED) - 122192928000000000) DIV 10 MICROSECOND"
+)
+
 #: What the name of a table ends in while it moves to another schema.
 _MOVING = "_moving"
 
@@ -212,12 +226,13 @@ def _body(event: str, place: Place, columns: list[Column]) -> str:
     old = _row("OLD", columns) if event != "insert" else "NULL"
     new = _row("NEW", columns) if event != "delete" else "NULL"
     head = f"INSERT INTO {_q(place[0], TABLE)} {_INTO}"
-    values = f"{literal(place[1])}, UTC_TIMESTAMP(6), USER(), {literal(event)}"
+    values = f"{literal(place[1])}, {_NOW}, USER(), {literal(event)}"
     if event != "update":
-        return f"{head} VALUES ({values}, {old}, {new})"
+        return f"BEGIN {_START} {head} VALUES ({values}, {old}, {new}); END"
     # To JSON, 1 and 1.0 are the same; to whoever wrote it, they may not be.
     differ = "NOT (CAST(CAST(c.old AS CHAR) AS BINARY) <=> CAST(CAST(c.new AS CHAR) AS BINARY))"
-    return f"{head} SELECT {values}, c.old, c.new FROM (SELECT {old} AS old, {new} AS new) AS c WHERE {differ}"
+    changed = f"SELECT {values}, c.old, c.new FROM (SELECT {old} AS old, {new} AS new) AS c WHERE {differ}"
+    return f"BEGIN {_START} {head} {changed}; END"
 
 
 def _row(which: str, columns: list[Column]) -> str:

@@ -12,6 +12,8 @@ from ...errors import PipelineError
 from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
+    PUBLIC,
+    Bypass,
     Default,
     Encrypted,
     Expires,
@@ -75,9 +77,11 @@ class MySQLRights(Server):
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def read(self, databases: Collection[str], logins: Collection[str], pipeline: str) -> Standing:
-        ((literal, user),) = self._rows("SELECT @@GLOBAL.partial_revokes, CURRENT_USER()")
+        ((literal, user, mandatory),) = self._rows(
+            "SELECT @@GLOBAL.partial_revokes, CURRENT_USER(), @@GLOBAL.mandatory_roles"
+        )
         try:
-            marks, names, facts, passwords = self._accounts(logins)
+            marks, names, facts, passwords, opened = self._accounts(logins)
             database_rows = self._rows(
                 f"SELECT {_HOLDER}, db, {', '.join(f'{name}_priv' for name in _DATABASE_RIGHTS)} FROM mysql.db"
             )
@@ -88,7 +92,9 @@ class MySQLRights(Server):
             members = self._rows(
                 "SELECT 'member', from_user, from_host, to_user, to_host, with_admin_option FROM mysql.role_edges "
                 "UNION ALL SELECT 'default', default_role_user, default_role_host, user, host, 'N' "
-                "FROM mysql.default_roles"
+                "FROM mysql.default_roles UNION ALL SELECT 'proxy', proxied_user, proxied_host, user, host, 'N' "
+                "FROM mysql.proxies_priv UNION ALL SELECT LOWER(routine_type), db, routine_name, user, host, 'N' "
+                "FROM mysql.procs_priv"
             )
         except Exception as error:
             raise _blind(error, str(user)) from error
@@ -119,7 +125,25 @@ class MySQLRights(Server):
             if holder in ours or database.lower() in watched:
                 for word in filter(None, privileges.split(",")):
                     facts.add(Right(holder, word.upper(), database, table, column))
+        bypasses = {
+            Bypass(name, f"{name} can log in; ALTER USER {_account(name)} ACCOUNT LOCK")
+            for name in opened
+            if marks[name].pipeline == pipeline
+        }
+        for name, mark in marks.items():
+            if (
+                mark.pipeline == pipeline
+                and mark.role
+                and re.search(rf"(^|[`,\s]){re.escape(name)}($|[`@,\s])", mandatory)
+            ):
+                words = "everybody has it whatever else is granted; take it out of that setting"
+                bypasses.add(Bypass(PUBLIC, f"{name} stands in mandatory_roles, so that {words}"))
         for kind, role, role_host, member, member_host, admin in members:
+            if kind not in ("member", "default"):
+                holder = _named(member if kind == "proxy" else _as_meant(member), member_host)
+                if holder in marks and marks[holder].pipeline == pipeline:
+                    bypasses.add(Bypass(holder, _of_no_table(kind, role, role_host, holder)))
+                continue
             role, member = _named(role, role_host), _named(member, member_host)
             if role not in ours and member not in ours:
                 continue
@@ -158,16 +182,18 @@ class MySQLRights(Server):
             literal=bool(literal),
             user=str(user).rpartition("@")[0],
             passwords=passwords,
+            bypasses=frozenset(bypasses),
         )
 
     def _accounts(
         self, logins: Collection[str]
-    ) -> tuple[dict[str, Mark], frozenset[str], set[Fact], dict[str, Password]]:
-        """Give marks and names of all accounts; and how some of them log in."""
+    ) -> tuple[dict[str, Mark], frozenset[str], set[Fact], dict[str, Password], set[str]]:
+        """Give marks and names of all accounts; how some of them log in; and which of those that are roles can."""
         marks, names, facts, passwords = dict[str, Mark](), set[str](), set[Fact](), dict[str, Password]()
-        for user, host, attribute, lifetime, tls, age, left in self._rows(
+        opened = set[str]()
+        for user, host, attribute, lifetime, tls, age, left, locked in self._rows(
             f"SELECT a.user, a.host, a.attribute, u.password_lifetime, u.ssl_type, {password_age('u')}, "
-            f"{password_left('u')} FROM information_schema.user_attributes a "
+            f"{password_left('u')}, u.account_locked FROM information_schema.user_attributes a "
             "LEFT JOIN mysql.user u ON u.user = a.user AND u.host = a.host"
         ):
             name = _named(user, host)
@@ -180,7 +206,8 @@ class MySQLRights(Server):
             if isinstance(content, dict) and content.get("managed_by"):
                 words = {key: str(content.get(key) or "") for key in ("environment", "role")}
                 marks[name] = Mark(str(content["managed_by"]), **words, new=bool(content.get("new")))
-        return marks, frozenset(names), facts, passwords
+                opened |= {name} if words["role"] and locked == "N" else set()
+        return marks, frozenset(names), facts, passwords, opened
 
     def _tables(self, databases: Collection[str]) -> tuple[frozenset[str], Tables]:
         parents = {
@@ -337,6 +364,24 @@ def password_left(alias: str) -> str:
     """Give the expression for how many days it is still valid: NULL for ever, 0 or less once it is void."""
     days = f"COALESCE({alias}.password_lifetime, @@GLOBAL.default_password_lifetime)"
     return f"IF({alias}.password_expired = 'Y', 0, IF({days} > 0, {days} - {password_age(alias)}, NULL))"
+
+
+def _as_meant(user: str) -> str:
+    """Give the account of a row of ``mysql.procs_priv``, where the server writes UTF-8 as if it were Latin-1."""
+    try:
+        return user.encode("cp1252").decode()
+    except UnicodeError:
+        return user
+
+
+def _of_no_table(kind: str, first: str, second: str, holder: str) -> str:
+    """Say what an account or role may be, or which routine it may run."""
+    if kind == "proxy":
+        proxied = f"{quote('mysql', first)}@{quote('mysql', second)}"
+        return f"{holder} may log in as {_named(first, second)}; REVOKE PROXY ON {proxied} FROM {_account(holder)}"
+    routine = f"{kind.upper()} {quote('mysql', first, second)}"
+    undo = f"REVOKE ALL PRIVILEGES ON {routine} FROM {_account(holder)}"
+    return f"{holder} has rights on the {kind} {first}.{second}; {undo}"
 
 
 def _blind(error: Exception, user: str) -> Exception:

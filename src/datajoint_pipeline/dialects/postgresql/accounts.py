@@ -21,6 +21,29 @@ WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = %s AND d.d
 #: Whether the password of an account is valid no more.
 _VOID = "SELECT COALESCE(rolvaliduntil <= now(), false) FROM pg_catalog.pg_roles WHERE rolname = %s"
 
+#: What runs with the rights of whoever owns it and others may use, of what an account owns in a database.
+_LENT = """
+SELECT CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'materialized view ' END || c.oid::regclass::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+WHERE r.rolname = %(login)s AND c.relkind IN ('v', 'm') AND NOT EXISTS (
+    SELECT FROM unnest(c.reloptions) o WHERE o ~ '^security_invoker=(t|y|on|1)')
+    AND (EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner) OR EXISTS (
+        SELECT FROM pg_catalog.pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a
+        WHERE t.attrelid = c.oid AND a.grantee <> c.relowner))
+UNION ALL
+SELECT 'function ' || p.oid::regprocedure::text
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+WHERE r.rolname = %(login)s AND p.prosecdef AND EXISTS (
+    SELECT FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner)
+ORDER BY 1
+"""
+
+#: Whether the account that asks may change another one, and whether that makes accounts itself, as an admin does.
+_MAY_CHANGE = """
+SELECT s.rolsuper OR s.oid = r.oid OR (s.rolcreaterole AND {keeps}), r.rolcreaterole
+FROM pg_catalog.pg_roles r, pg_catalog.pg_roles s WHERE r.rolname = %s AND s.rolname = session_user
+"""
+
 #: How long a session has to end, in milliseconds.
 _PATIENCE = 10_000
 
@@ -36,11 +59,40 @@ class PostgreSQLAccounts(Accounts):
 
     def refuse(self, login: str, action: Action, heir: str = "", *, again: bool = False) -> None:
         self.require(login, action if action in ("lock", "remove") else "")
-        if action == "remove" and not self.exists(heir):
+        self._require_keeper(login)
+        if action != "remove":
+            return
+        if not self.exists(heir):
             raise PipelineError(
                 f"There is no role {heir} on this server.",
                 "It is to get what the account owns. Nothing was changed.",
                 "Run access apply first.",
+            )
+        for (database,) in self._rows(_DATABASES, login):
+            with closing(connections.beside(self.connection, str(database))) as other, other.cursor() as cursor:
+                cursor.execute(_LENT, {"login": login})
+                lent = [str(row[0]) for row in cursor.fetchall()]
+            if lent:
+                more = f" and {len(lent) - 3} more" if len(lent) > 3 else ""
+                raise PipelineError(
+                    f"{login} owns what runs with its rights, and lets others use it: {', '.join(lent[:3])}{more}.",
+                    f"As {heir}'s, it would do for them whatever {heir} may. Nothing was changed.",
+                    f"In the database {database}, drop it, take it from others (REVOKE ALL), or give it another owner; "
+                    "then run the command again.",
+                )
+
+    def _require_keeper(self, login: str) -> None:
+        """Raise where this account may not change another one."""
+        modern = connections.postgresql_version(self.connection) >= 16
+        keeps = "pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')" if modern else "NOT r.rolsuper"
+        ((may, is_admin),) = self._rows(_MAY_CHANGE.format(keeps=keeps), login)
+        if not may:
+            whose = "An admin's account" if is_admin else f"The account {login}"
+            who = "itself and by the server's administrator" if is_admin else "an admin or the server's administrator"
+            raise PipelineError(
+                f"{self.own()} may not change {login}.",
+                f"{whose} is changed by {who} alone. Nothing was changed.",
+                "Have one of them run this command (docs/access.md).",
             )
 
     def rotate(self, login: str, *, days: int | None = None, again: bool = False) -> str:

@@ -10,7 +10,7 @@ from ...quoting import quote as quoted
 from ..auditing import BEGIN, COLUMNS, TABLE
 from ..introspection import Place
 from ..steps import Column, Step
-from .texts import literal
+from .texts import block, literal
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: The triggers of a table: of its rows, and of TRUNCATE, which is no event of rows.
 _ROWS, _WHOLE = "~audit", "~audit_truncate"
+
+#: What these have as ``tgtype``: after each row that is inserted, updated or deleted; after TRUNCATE.
+_EVERY_ROW, _TRUNCATE = 29, 32
 
 _INTO = f"({', '.join(COLUMNS[1:])})"
 
@@ -57,18 +60,19 @@ def made(database: str) -> list[Step]:
             words,
         ),
         Step(index, (), words),
-        Step(_FUNCTION.format(function=f"{table}()", table=table, into=_INTO), (), words),
-        Step(f"REVOKE ALL ON FUNCTION {table}() FROM PUBLIC", (), f"let nobody else use the function of {TABLE}"),
+        Step(_function(database), (), words),
+        Step(_kept(database), (), f"let nobody else use the function of {TABLE}"),
     ]
 
 
 #: Gives binary values by their length and SHA-256 alone. Where a table has none, its trigger says so by an argument,
-#: and a row is taken as it is: to look that up for each row takes many times as long.
-_FUNCTION = """CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $audit$
+#: and a row is taken as it is: to look that up for each row takes many times as long. Rows are compared as they are
+#: stored: in text, what a session sets for numbers could make two of them the same.
+_BODY = """
 DECLARE o jsonb; n jsonb; columns text;
 BEGIN
   IF TG_LEVEL = 'ROW' THEN
+    IF TG_OP = 'UPDATE' THEN IF OLD *= NEW THEN RETURN NULL; END IF; END IF;
     IF TG_NARGS = 0 THEN SELECT string_agg(CASE WHEN atttypid = 'bytea'::regtype THEN format(
         'CASE WHEN ($1).%1$I IS NOT NULL THEN jsonb_build_object(''bytes'', length(($1).%1$I), ''sha256'', '
         || 'encode(sha256(($1).%1$I), ''hex'')) END AS %1$I', attname) ELSE format('($1).%1$I', attname) END, ', '
@@ -84,12 +88,39 @@ BEGIN
       IF columns IS NULL THEN n := to_jsonb(NEW);
       ELSE EXECUTE 'SELECT to_jsonb(x) FROM (SELECT ' || columns || ') x' INTO n USING NEW; END IF;
     END IF;
-    IF TG_OP = 'UPDATE' AND o::text = n::text THEN RETURN NULL; END IF;
   END IF;
   INSERT INTO {table} {into}
     VALUES (TG_TABLE_NAME, clock_timestamp() AT TIME ZONE 'UTC', session_user, lower(TG_OP), o, n);
   RETURN NULL;
-END $audit$"""
+END """
+
+#: What the function sets for itself, whatever the session does: else ``search_path`` would choose what it calls, and
+#: ``extra_float_digits`` would round what it records.
+_SETTINGS = {"search_path": "pg_catalog, pg_temp", "extra_float_digits": "1"}
+
+
+def _function(database: str) -> str:
+    """Give the statement that makes the function of a schema, or puts it right."""
+    called = f"{_q(database, TABLE)}()"
+    settings = " ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items())
+    language = f"RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {settings}"
+    return f"CREATE OR REPLACE FUNCTION {called} {language} AS $audit${_body(database)}$audit$"
+
+
+def _kept(database: str) -> str:
+    """Give the statement that takes the function from all but its owner: with it, one writes entries as one likes."""
+    called = literal(f"{_q(database, TABLE)}()")
+    return block(
+        "DECLARE holder oid; BEGIN FOR holder IN SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc p "
+        "CROSS JOIN LATERAL aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a "
+        f"WHERE p.oid = {called}::regprocedure AND a.grantee <> p.proowner LOOP "
+        f"EXECUTE 'REVOKE ALL ON FUNCTION ' || {called} || ' FROM ' || CASE holder WHEN 0 THEN 'PUBLIC' "
+        "ELSE quote_ident(pg_get_userbyid(holder)) END || ' CASCADE'; END LOOP; END"
+    )
+
+
+def _body(database: str) -> str:
+    return _BODY.format(table=_q(database, TABLE), into=_INTO)
 
 
 def off(place: Place, name: TableName, lock: str) -> list[Step]:
@@ -128,12 +159,20 @@ def on(place: Place, name: TableName, columns: Iterable[Column], held: Place) ->
 
 
 def incomplete(place: Place, columns: Iterable[Column]) -> str:
-    """Give a query that is true where a table has not just the triggers that it should have, of its schema, enabled."""
+    """Give a query that is true where a table has not just the triggers that it should have, each enabled and for every
+    row, or where the function of its schema is not as it should be or is its owner's no more.
+    """
     database, full = literal(place[0]), literal(_q(*place))
+    settings = ", ".join(literal(f"{name}={value}") for name, value in _SETTINGS.items())
     return (
         "SELECT COUNT(*) <> 2 FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid "
         f"JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace WHERE g.tgrelid = to_regclass({full}) "
-        f"AND n.nspname = {database} AND g.tgenabled IN ('O', 'A') AND {OURS}"
+        f"AND n.nspname = {database} AND g.tgenabled IN ('O', 'A') AND g.tgqual IS NULL AND g.tgattr = ''::int2vector "
+        f"AND g.tgtype = CASE g.tgname WHEN {literal(_ROWS)} THEN {_EVERY_ROW} ELSE {_TRUNCATE} END "
+        f"AND f.prosrc = {literal(_body(place[0]))} AND f.proconfig = ARRAY[{settings}] "
+        "AND f.proowner = (SELECT relowner FROM pg_catalog.pg_class WHERE oid = g.tgrelid) "
+        "AND NOT EXISTS (SELECT FROM aclexplode(COALESCE(f.proacl, acldefault('f', f.proowner))) a "
+        f"WHERE a.grantee <> f.proowner) AND {OURS}"
     )
 
 

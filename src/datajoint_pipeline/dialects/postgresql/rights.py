@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..rights import (
     GRANT_OPTION,
     PUBLIC,
     Acts,
+    Bypass,
     Expires,
     Fact,
     FutureRight,
@@ -64,10 +65,57 @@ SELECT 'database', '', d.datdba, a.grantee, a.privilege_type, a.is_grantable
 FROM pg_catalog.pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a
 WHERE d.datname = current_database() AND a.grantee = ANY (%s)
 UNION ALL
-SELECT 'future ' || f.defaclobjtype::text, '', f.defaclrole, a.grantee, a.privilege_type, a.is_grantable
-FROM pg_catalog.pg_default_acl f CROSS JOIN LATERAL aclexplode(f.defaclacl) a
-WHERE f.defaclnamespace = 0 AND a.grantee <> f.defaclrole AND f.defaclobjtype IN ('r', 'n')
+SELECT 'future ' || f.defaclobjtype::text, COALESCE(n.nspname, ''), f.defaclrole, a.grantee, a.privilege_type,
+    a.is_grantable
+FROM pg_catalog.pg_default_acl f LEFT JOIN pg_catalog.pg_namespace n ON n.oid = f.defaclnamespace
+CROSS JOIN LATERAL aclexplode(f.defaclacl) a
+WHERE a.grantee <> f.defaclrole AND f.defaclobjtype IN ('r', 'n', 'S', 'f', 'T')
+    AND NOT (a.grantee = 0 AND n.oid IS NULL AND f.defaclobjtype IN ('f', 'T'))
     AND (f.defaclrole = ANY (%s) OR a.grantee = ANY (%s))
+"""
+
+#: What ``ALTER DEFAULT PRIVILEGES`` calls each kind of thing.
+_KINDS = {"r": "TABLES", "n": "SCHEMAS", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES"}
+
+#: What lets a role do more than its rights say. A sequence of a hidden table numbers its rows. What somebody makes in
+#: ``public`` others run without knowing it, as it stands in their ``search_path``. A function with its owner's rights
+#: that one may use can be called, or be made the trigger of a temporary table of one's own.
+_BYPASSES = """
+SELECT 'attribute', r.oid, concat_ws(', ', CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
+    CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN r.rolreplication THEN 'REPLICATION' END,
+    CASE WHEN r.rolcreatedb THEN 'CREATEDB' END), CASE WHEN r.rolcanlogin THEN 'LOGIN' ELSE '' END
+FROM pg_catalog.pg_roles r WHERE r.oid = ANY (%s)
+UNION ALL
+SELECT 'public', a.grantee, '', '' FROM pg_catalog.pg_namespace n
+CROSS JOIN LATERAL aclexplode(COALESCE(n.nspacl, acldefault('n', n.nspowner))) a
+WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND (a.grantee = 0 OR a.grantee = ANY (%s))
+UNION ALL
+SELECT 'sequence', a.grantee, n.nspname || '.' || c.relname,
+    string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) a
+WHERE c.relkind = 'S' AND c.relname LIKE '~%%' AND n.nspname IN ({marks}) AND a.grantee <> c.relowner
+    AND a.privilege_type <> 'SELECT'
+GROUP BY 2, 3
+UNION ALL
+SELECT 'function', a.grantee, p.oid::regprocedure::text, pg_get_userbyid(p.proowner)
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+CROSS JOIN LATERAL aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a
+WHERE p.prosecdef AND n.nspname IN ({marks}) AND a.grantee <> p.proowner AND (a.grantee = 0 OR a.grantee = ANY (%s))
+UNION ALL
+SELECT 'setting', s.setrole, COALESCE(d.datname, ''), c
+FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+CROSS JOIN LATERAL unnest(s.setconfig) c
+WHERE split_part(c, '=', 1) = 'session_replication_role' AND split_part(c, '=', 2) <> 'origin'
+    AND (s.setrole = 0 OR s.setrole = ANY (%s)) AND COALESCE(d.datname, current_database()) = current_database()
+"""
+
+#: The same of settings that one otherwise needs to be a superuser for, since 15.
+_PARAMETERS = """
+UNION ALL
+SELECT 'parameter', a.grantee, p.parname, a.privilege_type
+FROM pg_catalog.pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) a
+WHERE a.grantee = ANY (%s) OR (a.grantee = 0 AND p.parname = 'session_replication_role')
 """
 
 _THINGS = """
@@ -131,8 +179,7 @@ class PostgreSQLRights(Server):
             _OTHER_RIGHTS.format(marks=marks_of), *schemas, numbers, numbers, numbers, numbers
         ):
             if kind.startswith("future"):
-                made = "TABLES" if kind.endswith("r") else "SCHEMAS"
-                facts.add(FutureRight(named(owner), named(grantee), privilege, made))
+                facts.add(FutureRight(named(owner), named(grantee), privilege, _KINDS[kind[-1]], schema))
             else:
                 facts |= _both(Right(named(grantee), privilege, schema), passing)
         for login, role in self._rows(
@@ -155,7 +202,11 @@ class PostgreSQLRights(Server):
                     tuple(column for _, column, _ in listed), tuple(column for _, column, key in listed if key)
                 )
         return Standing(
-            facts=frozenset(fact for fact in facts if not (isinstance(fact, Right) and fact.holder in supers)),
+            facts=frozenset(
+                fact
+                for fact in facts
+                if not (isinstance(fact, Right) and fact.holder in supers and fact.holder not in ours)
+            ),
             marks=marks,
             names=frozenset(there),
             superusers=frozenset(supers),
@@ -165,7 +216,66 @@ class PostgreSQLRights(Server):
             database=str(database),
             passwords={name: Password(left=left.get(name)) for name in logins if name in there},
             grantors=grantors,
+            bypasses=frozenset(
+                Bypass(holder, words)
+                for holder, words in self._bypasses(schemas, numbers, named, marks)
+                if holder == PUBLIC or holder in marks
+            ),
         )
+
+    def _bypasses(
+        self,
+        schemas: Collection[str],
+        numbers: Collection[int],
+        named: Callable[[int], str],
+        marks: Mapping[str, Mark],
+    ) -> Iterator[tuple[str, str]]:
+        """Give what lets somebody do more than its rights say, with whom it is about."""
+        query = _BYPASSES.format(marks=", ".join(["%s"] * len(schemas)))
+        values: list[object] = [numbers, numbers, *schemas, *schemas, numbers, numbers]
+        if postgresql_version(self.connection) >= 15:
+            query, values = query + _PARAMETERS, [*values, numbers]
+        for kind, number, first, second in self._rows(query, *values):
+            holder = named(number)
+            who, to = ("everybody (PUBLIC)", PUBLIC) if holder == PUBLIC else (holder, _role(holder))
+            match kind:
+                case "attribute":
+                    is_role = holder in marks and bool(marks[holder].role)
+                    words = [*filter(None, first.split(", ")), *([second] if second and is_role else [])]
+                    if words:
+                        undo = " ".join(f"NO{word}" for word in words)
+                        yield holder, f"{who} is {', '.join(words)}; ALTER ROLE {to} {undo}"
+                case "public":
+                    yield (
+                        holder,
+                        f"{who} has CREATE on public, and others run what is made there; "
+                        f"REVOKE CREATE ON SCHEMA public FROM {to}",
+                    )
+                case "sequence":
+                    where = quote(self.backend, *first.split(".", 1))
+                    yield (
+                        holder,
+                        f"{who} has {second} on the sequence {first}; REVOKE ALL ON SEQUENCE {where} FROM {to}",
+                    )
+                case "function":
+                    yield (
+                        holder,
+                        f"{who} may use the function {first} with the rights of {second}; "
+                        f"REVOKE EXECUTE ON FUNCTION {first} FROM {to}",
+                    )
+                case "setting":
+                    every = f" IN DATABASE {quote(self.backend, first)}" if first else ""
+                    whose = "ALL" if holder == PUBLIC else to
+                    yield (
+                        holder,
+                        f"the sessions of {who} have {second}, so no trigger fires; "
+                        f"ALTER ROLE {whose}{every} RESET session_replication_role",
+                    )
+                case "parameter":
+                    yield (
+                        holder,
+                        f"{who} has {second} on the parameter {first}; REVOKE {second} ON PARAMETER {first} FROM {to}",
+                    )
 
     def _roles(self) -> tuple[dict[int, str], dict[str, Mark], set[str], set[str], set[str], dict[str, float]]:
         """Give every role by its number; marks; superusers; who makes roles; accounts not handed over yet; and how many
@@ -296,7 +406,8 @@ class PostgreSQLRights(Server):
         for future in sorted(fact for fact in facts if isinstance(fact, FutureRight)):
             yield Statement(
                 f"ALTER DEFAULT PRIVILEGES FOR ROLE {_role(future.owner)} "
-                f"REVOKE {future.privilege} ON {future.kind} FROM {_to(future.holder)}",
+                + (f"IN SCHEMA {quote(self.backend, future.database)} " if future.database else "")
+                + f"REVOKE {future.privilege} ON {future.kind} FROM {_to(future.holder)}",
                 (future,),
                 revokes=True,
             )
