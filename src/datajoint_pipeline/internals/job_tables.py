@@ -148,7 +148,7 @@ def _typed(jobs: Any) -> Iterator[None]:
     if not stand_ins:
         yield
         return
-    run = connection.query
+    before, run = vars(connection).get("query"), connection.query
 
     def query(statement: str, *arguments: Any, **options: Any) -> Any:
         for stand_in, real in stand_ins.items():
@@ -159,7 +159,10 @@ def _typed(jobs: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        del connection.query
+        if before is None:
+            del connection.query
+        else:  # somebody else looks at what is run
+            connection.query = before
 
 
 def _type(connection: dj.Connection, database: str, table: str, column: str) -> str:

@@ -292,9 +292,11 @@ class Supervisor:
             except Exception as error:
                 if failures.is_lost(error) and time.monotonic() < deadline:
                     self._regain()
-                elif not failures.is_lost(error) and gone < 5:  # a migration may have taken a job table away meanwhile
-                    gone, self._listed = gone + 1, 0.0
+                elif not failures.is_lost(error) and not server_errors.of(error) and gone < 5:
+                    gone += 1  # a migration may have taken a job table away meanwhile
                     time.sleep(0.5 * gone)
+                elif self._refused is not None:
+                    return  # that says more; what is left is put back by whoever has the new tables, and rights to them
                 else:
                     raise
 
