@@ -50,6 +50,15 @@ def act(connection, table, item, task):
         case "wait":
             while not RUNS.with_name("go").exists():
                 time.sleep(0.05)
+        case "exit":
+            raise SystemExit(value)
+        case "cancel":
+            import asyncio
+            raise asyncio.CancelledError
+        case "long":
+            raise ValueError("x\\n" * int(value))
+        case "skip":
+            return True
         case "fail":
             raise ValueError(f"item {item} is no good \\0\\udc80" if value else f"item {item} is no good")
         case "memory":
@@ -89,7 +98,8 @@ class Plain(dj.Computed):
     """
 
     def make(self, key):
-        act(self.connection, "Plain", key["item"], (Item & key).fetch1("task"))
+        if act(self.connection, "Plain", key["item"], (Item & key).fetch1("task")):
+            return
         self.insert1({**key, "value": 2 * key["item"]})
 
 
@@ -296,10 +306,10 @@ class Running:
 
 
 @contextmanager
-def made(project: Project, server: Server, prefix: str) -> Iterator[Lab]:
-    """A lab, whose schemas and accounts are gone afterwards."""
+def made(project: Project, server: Server, prefix: str, **modules: str) -> Iterator[Lab]:
+    """A lab, with other modules where some are given, whose schemas and accounts are gone afterwards."""
     lab = Lab(project, server, prefix)
-    lab.lay()
+    lab.lay(**modules)
     try:
         yield lab
     finally:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import PipelineError
@@ -30,9 +33,42 @@ def refusal(error: OSError, path: Path | None = None) -> PipelineError:
     """Give the refusal of a file that the system does not let be read or written."""
     name = _shown(path) if path is not None else str(error.filename)
     reason = (error.strerror or type(error).__name__).rstrip(".")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "A file" if path is None and error.filename is None else name
+        return PipelineError(f"{what} cannot be written.", f"{reason}.", "Make room on that disk.")
     if isinstance(error, PermissionError):
         return PipelineError(f"{name} cannot be opened.", f"{reason}.", "Give this account the right to it.")
     return PipelineError(f"{name} cannot be opened.", f"{reason}.", _DO)
+
+
+def write(text: str, path: Path, mode: int | None = None) -> None:
+    """Write a file for others to read, which is whole at each moment, with the rights ``mode`` where it is given.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be written; then nothing is left of it.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        if mode is not None:
+            fresh.chmod(mode)
+        fresh.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise unwritten(error, path) from None
+
+
+def unwritten(error: OSError, path: Path) -> PipelineError:
+    """Give the refusal of a file that is made for people, whatever file beside it could not be written."""
+    do = "Name a file that this account may write."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        do = "Make room on that disk, or name another file."
+    elif not path.parent.is_dir():
+        do = f"Make the folder {path.parent} first, or name another file."
+    return PipelineError(f"{path} cannot be written.", f"{(error.strerror or type(error).__name__).rstrip('.')}.", do)
 
 
 def _shown(path: Path) -> str:

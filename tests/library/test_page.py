@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence
 
+from datajoint_pipeline import disk
 from datajoint_pipeline.journal.runs import Record
 from datajoint_pipeline.monitor.errors import Failure, grouped
 from datajoint_pipeline.monitor.head import Code
@@ -195,7 +197,11 @@ def test_head_names_the_last_alert(lab: Project, tmp_path: Path) -> None:
 
 @pytest.mark.one_server
 def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None:
-    is_sentence(lab.run("--env", "prod", "progress", "--html", "nowhere/page.html"))
+    done = lab.run("--env", "prod", "progress", "--html", "nowhere/page.html")
+    is_sentence(done)
+    assert "nowhere/page.html cannot be written." in done.err and "Make the folder nowhere first" in done.err
+    full = disk.unwritten(OSError(errno.ENOSPC, "No space left on device"), Path("web/page.html"))
+    assert full.what == "web/page.html cannot be written." and full.do.startswith("Make room on that disk")
     assert lab.run("progress", "--html", "x.html", "--watch").code == 2
 
 

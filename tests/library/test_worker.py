@@ -56,17 +56,23 @@ def test_workers_share_jobs_and_each_is_done_once(lab: Lab) -> None:
 
 def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     lab.project.write("workers.toml", '[retries]\nwait = "0.3s"\nattempts = 3\n')
-    lab.insert("", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", "")
+    tasks = ["", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", ""]
+    lab.insert(*tasks, "exit 3", "cancel", "long 100000", "skip")
     worker = lab.worker("--once")
     assert worker.end() == 1, worker.said
     assert lab.items("Plain") == [1, 2, 5, 7, 8]
     jobs, begun = lab.jobs(), [item for _, item in lab.begun()]
-    assert {item: state for item, (state, _) in jobs.items()} == {3: "error", 4: "error", 6: "error"}
+    assert {item: state for item, (state, _) in jobs.items()} == dict.fromkeys((3, 4, 6, 9, 10, 11, 12), "error")
     assert "killed 3 times while it ran (out of memory?): killed by signal 9, peak" in jobs[3][1]
     assert jobs[4][1] == "ValueError: item 4 is no good \\x00\\udc80"
     assert "Deadlock found" in jobs[6][1] and jobs[6][1].endswith("(attempt 3 of 3)")
-    assert {item: begun.count(item) for item in numbers(8)} == {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, 8: 1}
-    assert worker.answer["errors"] == 3 and worker.answer["failed"] == {"work.Plain": 3}
+    assert jobs[9][1] == "SystemExit: 3" and jobs[10][1] == "CancelledError"
+    assert jobs[11][1].startswith("ValueError: x\nx\n") and jobs[11][1].endswith("...truncated")
+    assert jobs[12][1] == "make() ended without an error, and inserted no row of this key"
+    assert all(len(line) < 10_000 for line in worker.said)
+    often = {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, **dict.fromkeys(range(8, 13), 1)}
+    assert {item: begun.count(item) for item in numbers(12)} == often
+    assert worker.answer["errors"] == 7 and worker.answer["failed"] == {"work.Plain": 7}
     assert len(worker.children) == 5 and "killed by signal 9, peak" in worker.seen("died")[0]["text"]
     assert sorted(event["attempt"] for event in worker.seen("retry")) == [1, 1, 1, 2, 2]
 
@@ -184,6 +190,109 @@ def test_a_migrated_database_stops_workers_in_words_and_new_code_goes_on(lab: La
     again = lab.worker("--once", "--tables", "work.Plain")
     assert again.end() == 0, again.said
     assert lab.items("Plain") == numbers(21)
+
+
+@pytest.mark.one_server
+def test_a_migration_that_takes_a_table_away_stops_workers_in_words(lab: Lab) -> None:
+    lab.insert("wait", first=-9)  # of a make of three parts: no transaction holds the table
+    worker = lab.worker("--pause", "1", "--tables", "work.Parts")
+    until(lab.begun)
+    names = ("{q}~~parts{q}", "{q}~~other{q}"), ("{q}__parts{q}", "{q}__other{q}")
+    to = "" if lab.server.backend == "postgresql" else "{work}."
+    for old, new in names:
+        lab.sql(f"ALTER TABLE {{work}}.{old} RENAME TO {to}{new}")
+    lab.sql("UPDATE {work}.{q}~migration{q} SET version = '1.1.0' WHERE version = '1.0.0'")
+    try:
+        lab.go()
+        assert worker.end() == 5, worker.said
+        assert "The code is older" in worker.answer["error"]["why"] and "Traceback" not in str(worker.said)
+    finally:
+        lab.sql("UPDATE {work}.{q}~migration{q} SET version = '1.0.0' WHERE version = '1.1.0'")
+        for old, new in names:
+            lab.sql(f"ALTER TABLE {{work}}.{new} RENAME TO {to}{old}")
+
+
+ODD = """
+import datajoint as dj
+from . import open_schema, work
+schema = open_schema("after")
+
+
+@schema
+class Odd(dj.Manual):
+    definition = '''
+    name : varchar(40)
+    moment : datetime(6)
+    kind : enum('a', 'b c')
+    size : float32
+    '''
+
+
+@schema
+class OddSum(dj.Computed):
+    definition = '''
+    -> Odd
+    ---
+    value : int32
+    '''
+
+    def make(self, key):
+        self.insert1({**key, "value": 1})
+
+
+@schema
+class Broken(dj.Computed):
+    definition = '''
+    -> work.Item
+    ---
+    value : int32
+    '''
+
+    @property
+    def key_source(self):
+        return work.Item & "no_such_attribute = 1"
+
+    def make(self, key):
+        self.insert1({**key, "value": 1})
+"""
+
+
+def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    with working.made(Project(render(tmp_path / "my_pipeline")), server, "wko_", after=ODD) as lab:
+        lab.insert("", "")
+        backslash = "'a\\\\b'" if server.backend == "mysql" else "'a\\b'"
+        names = [backslash, "'it''s 50% {{1}} 🐁 żółw'", "'\"%s\" `x` ; --'"]
+        for number, name in enumerate(names):
+            for size in ("0.1", "0.5", "1e-30"):
+                lab.sql(
+                    "INSERT INTO {after}.{q}odd{q} (name, moment, kind, size) "
+                    f"VALUES ({name}, '2026-01-0{number + 1} 00:00:00.123457', 'b c', {size})"
+                )
+        worker = lab.worker("--once")
+        assert worker.end() == 1, worker.said
+        assert lab.items("Plain") == [1, 2] and lab.sql("SELECT COUNT(*) FROM {after}.{q}__odd_sum{q}") == [(9,)]
+        assert worker.answer["done"] == 11 and not worker.answer["failed"], worker.said
+        assert list(worker.answer["left_out"]) == ["after.Broken"]
+        assert "no_such_attribute" in worker.answer["left_out"]["after.Broken"]
+        assert sum("no_such_attribute" in event["text"] for event in worker.seen("skipped")) == 1
+        assert "Traceback" not in str(worker.said)
+        # What the driver reads otherwise than the server has it (MySQL rounds it) ends as an error, and not never.
+        lab.sql("DELETE FROM {after}.{q}__odd_sum{q}")
+        lab.sql("DELETE FROM {after}.{q}odd{q}")
+        lab.sql("INSERT INTO {after}.{q}odd{q} (name, moment, kind, size) VALUES ('', '2026-01-01', 'a', 16777217)")
+        worker = lab.worker("--once", "--tables", "after.OddSum")
+        code = worker.end()
+        rows = lab.sql("SELECT COUNT(*) FROM {after}.{q}__odd_sum{q}")[0][0]
+        jobs = lab.sql("SELECT status, error_message FROM {after}.{q}~~odd_sum{q}")
+        if rows:
+            assert code == 0 and not jobs
+        else:
+            assert code == 1 and [status for status, _ in jobs] == ["error"] and "finds no key" in jobs[0][1]
+        # A worker that is told to compute what is not there says so.
+        none = lab.worker("--tables", "after.OddSums")
+        assert none.end() == 2 and "There is no table to compute" in none.answer["error"]["what"]
 
 
 @pytest.mark.one_server

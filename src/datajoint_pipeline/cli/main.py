@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -310,7 +311,7 @@ def _run(options: Options, arguments: list[str]) -> int:
         )
         if found := server_errors.of(error):
             what, do = found.what, f"{found.do}, then run the command again."
-        elif isinstance(error, OSError) and error.filename is not None:
+        elif isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
             return _say(options, disk.refusal(error), arguments)
         return _say(options, PipelineError(what, f"{server_errors.reason(error)}.", do), arguments)
 

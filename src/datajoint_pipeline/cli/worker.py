@@ -32,7 +32,14 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--grace", callback=_seconds, metavar="TIME", help="For its job, when it is asked to stop.  [default: 60s]"
 )
-@click.option("--pause", default=30.0, show_default=True, metavar="SECONDS", help="Wait between two rounds.")
+@click.option(
+    "--pause",
+    type=click.FloatRange(0, 86_400),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait between two rounds.",
+)
 @common
 def worker(
     options: Options,
@@ -71,7 +78,7 @@ def worker(
     )
     if options.json:
         counts = {"done": outcome.done, "errors": outcome.errors, "failed": outcome.failed}
-        options.print_json({"environment": environment.name, **counts})
+        options.print_json({"environment": environment.name, **counts, "left_out": outcome.left_out})
     if outcome.signal is not None:
         raise click.exceptions.Exit(128 + outcome.signal)
-    leave(ExitCode.ERROR if outcome.errors or outcome.failed else ExitCode.OK)
+    leave(ExitCode.ERROR if outcome.errors or outcome.failed or outcome.left_out else ExitCode.OK)

@@ -35,13 +35,7 @@ def write(pipeline: Pipeline, environment: Environment, file: str) -> Path:
         As :meth:`Pipeline.connect`; or if the file cannot be written.
     """
     text, path = html(pipeline, environment, file), Path(file)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise disk.refusal(error) from None
+    disk.write(text, path)
     return path
 
 

@@ -12,17 +12,21 @@ import platform
 import random
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..quoting import quoter
+from . import job_tables
 
 if TYPE_CHECKING:
     import datajoint as dj
 
 #: How many new keys one refresh adds, and how many a statement inserts.
 _MOST, _CHUNK = 50_000, 1000
+
+#: How much DataJoint keeps of the text of an error.
+LONGEST = 2047
 
 Key = Mapping[str, Any]
 
@@ -58,7 +62,7 @@ class JobQueue:
     def __init__(self, table: Any, name: str) -> None:
         self.name = name
         self._table = table()
-        self._jobs = self._table.jobs
+        self._jobs = job_tables.of(self._table)
         self._connection: dj.Connection = self._table.connection
         self._keep = bool(self._connection._config.jobs.keep_completed)
 
@@ -123,8 +127,31 @@ class JobQueue:
     def _delete(self, keys: Sequence[Key], condition: str) -> int:
         count = 0
         for some in _chunks(keys):
-            count += int((self._jobs & list(some) & condition).delete_quick(get_count=True))
+            found = [self._found(key) for key in some]
+            count += int((self._jobs & found & condition).delete_quick(get_count=True))
         return count
+
+    def _found(self, key: Key) -> Any:
+        """Give a restriction by a key that also finds what DataJoint's own does not.
+
+        It compares a float of four bytes with a number of eight, and on PostgreSQL doubles backslashes in texts.
+        """
+        from datajoint.condition import AndList
+
+        postgresql = self._jobs.adapter.backend == "postgresql"
+        quote, attributes = quoter(self._connection), self._jobs.heading
+        hard: dict[str, str] = {}
+        for name, value in key.items():
+            if isinstance(value, float) and attributes[name].type in ("float", "real"):
+                hard[name] = f"CAST({value!r} AS {'REAL' if postgresql else 'FLOAT'})"
+            elif postgresql and isinstance(value, str) and "\\" in value:
+                doubled = value.replace("\\", "\\\\").replace("'", "''")
+                hard[name] = f"E'{doubled}'"
+        if not hard:
+            return dict(key)
+        easy = {name: value for name, value in key.items() if name not in hard}
+        # DataJoint looks for the attributes of a condition, and overlooks those in double quotes.
+        return AndList([easy, *(f"{quote(name)} = {value} /* {name} */" for name, value in hard.items())])
 
     # --- Taking ------------------------------------------------------------------------------------------------------
 
@@ -179,29 +206,36 @@ class JobQueue:
         )
         if count == len(jobs):
             return list(jobs)
-        mine = self._jobs.reserved & f"connection_id={number}" & [dict(job.key) for job in jobs]
+        mine = self._jobs.reserved & f"connection_id={number}" & [self._found(job.key) for job in jobs]
         there = {tuple(key.values()) for key in mine.keys()} if count else set()  # noqa: SIM118 - DataJoint's keys
         return [job for job in jobs if tuple(job.key.values()) in there]
 
     def _update(self, keys: Sequence[Key], assigned: str, values: tuple[Any, ...], condition: str) -> int:
         from datajoint.condition import make_condition
 
-        where = make_condition(self._jobs, [dict(key) for key in keys], set())
+        where = make_condition(self._jobs, [self._found(key) for key in keys], set())
         query = f"UPDATE {self._jobs.full_table_name} SET {assigned} WHERE ({where}) AND {condition}"
         return int(self._connection.query(query, args=values).rowcount)
 
     # --- Computing ---------------------------------------------------------------------------------------------------
 
-    def compute(self, key: Key) -> Computed:
-        """Have DataJoint compute a key that is reserved; an error is given, whatever it is, but for those that end a
-        process."""
+    def compute(self, key: Key, raised: type[BaseException] | tuple[()] = ()) -> Computed:
+        """Have DataJoint compute a key that is reserved; an error is given, whatever it is, unless it is to be raised.
+
+        A ``make`` may end with ``sys.exit``, or be cancelled: that is an error of its job, and not of its worker.
+        """
         logger = logging.getLogger("datajoint")
         logger.addFilter(_not_of_a_key)
         try:
             # The job is ours already, so DataJoint need not look for it among those that wait.
-            outcome = self._table.populate(dict(key), suppress_errors=True, return_exception_objects=True)
-        except Exception as error:
-            # On PostgreSQL a lost session cannot be rolled back, and that error is not suppressed.
+            outcome = self._table.populate(self._found(key), suppress_errors=True, return_exception_objects=True)
+        except raised:
+            raise
+        except BaseException as error:
+            # What DataJoint does not expect it does not roll back; on PostgreSQL it cannot where a session is lost.
+            if self._connection.in_transaction:
+                with suppress(Exception):
+                    self._connection.cancel_transaction()
             return Computed(error=error, stack=_stack(error))
         finally:
             logger.removeFilter(_not_of_a_key)
@@ -210,8 +244,20 @@ class JobQueue:
         return Computed(rows=outcome["success_count"])
 
     def is_there(self, key: Key) -> bool:
-        """Tell whether the rows of a job are in the table."""
-        return bool(len(self._table & dict(key)))
+        """Tell whether the rows of a job are in the table: where a job is several keys, all of them."""
+        if not len(self._table & self._found(key)):
+            return False
+        if len(self._jobs.primary_key) == len(self._table.primary_key):
+            return True
+        return not len((self._source() & self._found(key)) - self._table.proj())
+
+    def absent(self, keys: Sequence[Key]) -> list[Key]:
+        """Give the jobs of which no row is in the table, with one statement where there are none."""
+        if not keys:
+            return []
+        rows = self._table & [self._found(key) for key in keys]
+        there = len(rows) if len(self._jobs.primary_key) == len(self._table.primary_key) else 0
+        return [key for key in keys if not len(self._table & self._found(key))] if there < len(keys) else []
 
     def durations(self) -> list[float]:
         """Give how many seconds the last rows took, at most 100 of them."""
@@ -229,7 +275,10 @@ class JobQueue:
         """End jobs whose rows are there."""
         if self._keep:
             for key in keys:
-                self._jobs.complete(dict(key))
+                if isinstance(self._found(key), dict):
+                    self._jobs.complete(dict(key))
+                else:
+                    self._update([key], "status='success', completed_time=CURRENT_TIMESTAMP(3)", (), "TRUE")
             return
         self._delete(keys, f"status='reserved' AND connection_id={number}")
 
@@ -240,7 +289,11 @@ class JobQueue:
 
     def fail(self, key: Key, message: str, stack: str) -> None:
         """Mark a job as failed, with its error."""
-        self._jobs.error(dict(key), error_message=message, error_stack=stack)
+        if isinstance(self._found(key), dict):
+            self._jobs.error(dict(key), error_message=message, error_stack=stack)
+        else:
+            set_ = "status='error', completed_time=CURRENT_TIMESTAMP(3), error_message=%s"
+            self._update([key], set_, (message[:LONGEST],), "TRUE")
 
     def give_back(self, keys: Sequence[Key], number: int, *, note: str | None = None, wait: float = 0.0) -> None:
         """Have jobs wait again, for some seconds at least, with a note or the one that they have."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +103,82 @@ def failed(table: Any) -> int:
     import datajoint as dj
 
     try:
-        return len(table.jobs.errors)
+        return len(of(table).errors)
     except dj.DataJointError:  # there is no queue, or the account may not read it
         return 0
+
+
+def of(table: Any) -> Any:
+    """Give the job table of an instance of a table, made where it is missing.
+
+    DataJoint declares it with the types that the server names, and cannot read all of these: on PostgreSQL not those of
+    an enum and of a moment. Such an attribute gets the very type of the table's.
+
+    Raises
+    ------
+    datajoint.DataJointError
+        If the table has no key that foreign keys bring, or the account may make no table.
+    """
+    from datajoint.jobs import Job
+
+    if table._jobs is None:
+        jobs = Job(table)
+        if not jobs.is_declared:
+            with _typed(jobs):
+                jobs.declare()
+        table._jobs = jobs
+    return table._jobs
+
+
+@contextmanager
+def _typed(jobs: Any) -> Iterator[None]:
+    """Let DataJoint declare a stand-in for each type that it cannot read, and the server make the type itself."""
+    from datajoint.declare import match_type
+    from datajoint.errors import DataJointError
+
+    connection, table = jobs.connection, jobs.target
+    stand_ins: dict[str, str] = {}
+    for number, (name, given) in enumerate(jobs._get_fk_derived_pk_attrs()):
+        try:
+            match_type(given)
+        except DataJointError:
+            stand_in = f"varchar({60_000 + number})"
+            jobs._definition = jobs._definition.replace(f" {name} : {given}\n", f" {name} : {stand_in}\n", 1)
+            stand_ins[stand_in] = _type(connection, table.database, table.table_name, name)
+    if not stand_ins:
+        yield
+        return
+    before, run = vars(connection).get("query"), connection.query
+
+    def query(statement: str, *arguments: Any, **options: Any) -> Any:
+        for stand_in, real in stand_ins.items():
+            statement = statement.replace(f":{stand_in}:", "").replace(stand_in, real)
+        return run(statement, *arguments, **options)
+
+    connection.query = query
+    try:
+        yield
+    finally:
+        if before is None:
+            del connection.query
+        else:  # somebody else looks at what is run
+            connection.query = before
+
+
+def _type(connection: dj.Connection, database: str, table: str, column: str) -> str:
+    """Give the type of a column as the server takes it."""
+    if connection.adapter.backend == "mysql":
+        query = (
+            "SELECT column_type FROM information_schema.columns "
+            "WHERE table_schema = %s AND table_name = %s AND column_name = %s"
+        )
+    else:
+        query = (
+            "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_namespace n "
+            "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid "
+            "WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s"
+        )
+    return str(connection.query(query, (database, table, column)).fetchone()[0])
 
 
 def make(connection: dj.Connection, database: str, modules: Iterable[ModuleType]) -> None:
@@ -126,7 +199,7 @@ def make(connection: dj.Connection, database: str, modules: Iterable[ModuleType]
     try:
         for table in auto_populated(modules, database):
             with suppress(dj.DataJointError):
-                _ = table.jobs
+                of(table())
     finally:
         logger.removeFilter(_not_of_native_types)
         del dependencies.load

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from .. import server_errors
 from ..dialects import advisory_locks
-from ..errors import PipelineError
+from ..errors import ExitCode, PipelineError
 from ..internals import job_queue, job_tables
 from ..internals.connection import renew
 from ..internals.job_queue import Job, JobQueue
@@ -40,6 +40,13 @@ _LOOK, _AGAIN = 5.0, 30.0
 
 #: Seconds for which a server that went away is waited for.
 _PATIENCE = 600.0
+
+#: Seconds after which a table is tried again whose jobs could not be read.
+_ASIDE = 300.0
+
+#: What is wrong with a job that would otherwise come back for ever.
+_NO_ROW = "make() ended without an error, and inserted no row of this key"
+_NOT_FOUND = "DataJoint finds no key with these values: the server keeps others (a float is rounded)"
 
 Send = Callable[..., None]
 
@@ -108,6 +115,10 @@ class Worker:
         self._last_done = 0.0
         self._looked = time.monotonic()
         self._late: set[str] = set()
+        #: Tables that nothing can be computed of: why, and when they are tried again.
+        self._aside: dict[str, tuple[str, float]] = {}
+        #: Keys that DataJoint did not find when they were to be computed.
+        self._missed: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Work.
@@ -135,7 +146,8 @@ class Worker:
                 lost = lost or time.monotonic()
                 self._recover(error, queues, lost)
         failed = {queue.name: count for queue in queues if (count := job_tables.failed(queue.table))}
-        self._send("end", failed=failed, late=sorted(self._late))
+        left_out = {name: why for name, (why, _) in self._aside.items()}
+        self._send("end", failed=failed, late=sorted(self._late), left_out=left_out)
 
     def _recover(self, error: Exception, queues: list[JobQueue], since: float) -> None:
         """Go on after a lost session or a deadlock: have a session, and let go of what could not be given back."""
@@ -178,9 +190,19 @@ class Worker:
                 try:
                     queues.append(JobQueue(tables[name], name))
                 except Exception as error:
-                    if not _no_queue(error):
+                    if _no_queue(error):
+                        self._send("skipped", table=name, why=server_errors.reason(error))
+                        continue
+                    if failures.is_passing(error) or server_errors.of(error):
                         raise
-                    self._send("skipped", table=name, why=server_errors.reason(error))
+                    self._set_aside(name, error)
+        if wanted and not queues and not self._aside:
+            raise PipelineError(
+                f"There is no table to compute among {', '.join(sorted(wanted))}.",
+                f"This worker may compute {', '.join(job_tables.parents_first(tables)) or 'nothing'}.",
+                "Name Imported or Computed tables of its class.",
+                exit_code=ExitCode.USAGE,
+            )
         return sorted(queues, key=lambda queue: workers.priority(queue.name))
 
     def _may_reach(self, of_table: str, of_worker: str) -> bool:
@@ -197,7 +219,7 @@ class Worker:
                 self._workers.class_of(queue.name).name, self._settings.classes, self._workers.names
             )
             while not self._orders.stopping:
-                count = self._some(queue, condition)
+                count = self._try_some(queue, condition)
                 did += count
                 self._look()
                 if not count:
@@ -209,6 +231,36 @@ class Worker:
             self._due = {name: min(due, soon) for name, due in self._due.items()}
         return did
 
+    def _try_some(self, queue: JobQueue, condition: str) -> int:
+        """Claim and compute some jobs, unless those of this table cannot be read: that holds up no other table."""
+        if self._is_aside(queue):
+            return 0
+        try:
+            count = self._some(queue, condition)
+        except (Stopped, PipelineError):
+            raise
+        except Exception as error:
+            if failures.is_passing(error):
+                raise
+            self._look(always=True)  # a migration takes tables away before its version stands in the record
+            if server_errors.of(error):
+                raise
+            queue.release(self._settings.number)
+            self._set_aside(queue.name, error)
+            return 0
+        self._aside.pop(queue.name, None)
+        return count
+
+    def _set_aside(self, name: str, error: Exception) -> None:
+        """Leave a table out for some time, and say why, once."""
+        why = _shortened(f"{type(error).__name__}: {server_errors.reason(error)}")
+        if self._aside.get(name, ("",))[0] != why:
+            self._send("skipped", table=name, why=why)
+        self._aside[name] = why, time.monotonic() + _ASIDE
+
+    def _is_aside(self, queue: JobQueue) -> bool:
+        return time.monotonic() < self._aside.get(queue.name, ("", 0.0))[1]
+
     def _some(self, queue: JobQueue, condition: str) -> int:
         """Claim and compute some jobs of a table; give how many were ended."""
         if not self._can_end(queue):
@@ -219,7 +271,8 @@ class Worker:
         if not jobs:
             return 0
         ended = self._compute(queue, jobs)
-        self._last_done = time.monotonic()
+        if ended:
+            self._last_done = time.monotonic()
         return ended
 
     def _is_mine(self, queue: JobQueue) -> bool:
@@ -252,8 +305,8 @@ class Worker:
     def _compute(self, queue: JobQueue, jobs: list[Job]) -> int:
         """Compute jobs that are reserved, and end each; what time does not suffice for is given back."""
         number, began = self._settings.number, time.monotonic()
-        rows, failed, ended = 0, 0, list[Any]()
-        left = list(jobs)
+        rows, failed, missed, ended = 0, 0, 0, list[Any]()
+        left, computed = list(jobs), list[Any]()
         try:
             while left:
                 late = time.monotonic() - began > 4 * _AT_ONCE
@@ -264,32 +317,52 @@ class Worker:
                 note = notes.read(job.note)
                 self._send("begin", table=queue.name, key=dict(job.key), cls=self._class_of(queue, note).name)
                 try:
-                    outcome = self._orders.breakable(partial(queue.compute, job.key))
+                    outcome = self._orders.breakable(partial(queue.compute, job.key, Stopped))
                 except Stopped:
                     left.insert(0, job)
                     renew(self._connection)
                     if queue.is_there(job.key):
                         ended.append(left.pop(0).key)
                     raise
-                if outcome.error is None or self._settled(queue, job, outcome.error):
+                if outcome.error is not None and not self._settled(queue, job, outcome.error):
+                    failed += self._failed(queue, job, note, outcome)
+                elif outcome.error is None and not outcome.rows and not self._is_over(queue, job):
+                    failed += self._fail(queue, job, _NOT_FOUND)
+                    missed += 1
+                else:
                     rows += outcome.rows
                     ended.append(job.key)
+                    computed += [job.key] if outcome.rows else []
                     self._measure(queue, time.monotonic() - started)
-                else:
-                    failed += self._failed(queue, job, note, outcome)
+            for key in queue.absent(computed):
+                rows -= 1
+                ended.remove(key)
+                failed += self._fail(queue, Job(key, ""), _NO_ROW)
         finally:
             if left:
                 queue.give_back([job.key for job in left], number)
             if ended:
                 queue.complete(ended, number)
             self._send("done", table=queue.name, done=rows, failed=failed)
-        return len(jobs) - len(left)
+        return len(jobs) - len(left) - missed
 
     def _settled(self, queue: JobQueue, job: Job, error: BaseException) -> bool:
         """Tell whether a job is done in spite of an error: it came after the rows, or somebody else wrote them."""
         if failures.is_lost(error):
             self._reconnect(error, time.monotonic())
         return queue.is_there(job.key)
+
+    def _is_over(self, queue: JobQueue, job: Job) -> bool:
+        """Tell whether a job that DataJoint found nothing to do for is done, or its key gone.
+
+        One that comes a second time is there for the refresh, and not for whoever looks for its values.
+        """
+        if queue.is_there(job.key):
+            return True
+        missed = queue.name, str(job.key)
+        before = missed in self._missed
+        self._missed.add(missed)
+        return not before
 
     def _measure(self, queue: JobQueue, seconds: float) -> None:
         before = self._means.get(queue.name, seconds)
@@ -301,7 +374,7 @@ class Worker:
         """Have a job that failed tried again, or mark it as failed; give how many failed for good."""
         error, number, retries = outcome.error, self._settings.number, self._workers.retries
         assert error is not None
-        text = _storable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        text = _shortened(_storable(_said(error)))
         try:
             self._look(always=True)  # code that does not fit any more fails in many ways, none of which is the job's
         except PipelineError:
@@ -322,8 +395,11 @@ class Worker:
                 self._send("retry", **said, attempt=attempts, most=retries.attempts, wait=round(wait, 1))
                 return 0
             text = f"{text} (attempt {attempts} of {retries.attempts})"
-        queue.fail(job.key, text, _storable(outcome.stack))
-        self._send("error", **{**said, "error": text})
+        return self._fail(queue, job, text, _storable(outcome.stack))
+
+    def _fail(self, queue: JobQueue, job: Job, text: str, stack: str = "") -> int:
+        queue.fail(job.key, text, stack)
+        self._send("error", table=queue.name, key=dict(job.key), error=text)
         return 1
 
     def _class_of(self, queue: JobQueue, note: notes.Note) -> classes.WorkerClass:
@@ -387,6 +463,7 @@ class Worker:
         if self._late and self._end is not None:
             return False
         if self._settings.once:
+            queues = [queue for queue in queues if not self._is_aside(queue)]
             if any(self._refreshed.get(queue.name, 0.0) < self._last_done for queue in queues if self._is_mine(queue)):
                 self._due = {}  # what was done last may be what a table waits for
                 return True
@@ -421,6 +498,21 @@ class Worker:
         if needed:
             self._late.add(queue.name)
         return False
+
+
+def _said(error: BaseException) -> str:
+    """Give the class of an error and its text, if it can say one."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _shortened(text: str) -> str:
+    end = " ...truncated"
+    most = job_queue.LONGEST - 50  # behind it may stand the attempts
+    return text if len(text) <= most else text[: most - len(end)] + end
 
 
 def _storable(text: str) -> str:

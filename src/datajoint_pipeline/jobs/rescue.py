@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ..dialects import advisory_locks
 from ..internals import job_tables
+from ..internals.job_queue import LONGEST
 from ..quoting import quoter
 from . import liveness, notes
 from .classes import Workers
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 #: Where a job stands: database and name of the job table, ``~~recording``.
 Place = tuple[str, str]
-
-#: What DataJoint keeps of an error.
-_LONGEST = 2047
 
 
 @dataclass(frozen=True)
@@ -162,12 +160,16 @@ def put_back(
                 reason if final else f"Its worker was killed {times} while it ran (out of memory?): {reason}",
             )
     quote = quoter(connection)
-    where = " AND ".join(f"{quote(column)} = %s" for column in job.key)
+    # A float of four bytes is no number of eight; near is near enough among the jobs of one worker.
+    near = "ABS({0} - %s) <= 1e-6 * ABS({0})"
+    where = " AND ".join(
+        (near if isinstance(value, float) else "{0} = %s").format(quote(column)) for column, value in job.key.items()
+    )
     moment = "scheduled_time" if status == "pending" else "completed_time"
     count = connection.query(
         f"UPDATE {quote(job.place[0])}.{quote(job.place[1])} SET status = %s, error_message = %s, "
         f"{moment} = CURRENT_TIMESTAMP(3) WHERE {where} AND status = 'reserved' AND connection_id = %s",
-        (status, message[:_LONGEST], *job.key.values(), job.connection_id),
+        (status, message[:LONGEST], *job.key.values(), job.connection_id),
         reconnect=False,
     ).rowcount
     return status if count else ""
@@ -228,9 +230,11 @@ def is_it(job: Reserved, name: str, key: Mapping[str, Any]) -> bool:
     """Tell whether a job is the one with a key, by what its worker said of it as JSON."""
     if job.name.lower() != name.lower():
         return False
-    return all(_said(job.key[column]) == str(value) for column, value in key.items() if column in job.key)
+    return all(_said(job.key[column]) == _said(value) for column, value in key.items() if column in job.key)
 
 
 def _said(value: Any) -> str:
-    """Give a value of a key as JSON has it; MySQL keeps a UUID in bytes."""
-    return str(UUID(bytes=value)) if isinstance(value, bytes) and len(value) == 16 else str(value)
+    """Give a value of a key as text; MySQL keeps a UUID in bytes, and true as 1."""
+    if isinstance(value, bytes) and len(value) == 16:
+        return str(UUID(bytes=value))
+    return str(int(value)) if isinstance(value, bool) else str(value)

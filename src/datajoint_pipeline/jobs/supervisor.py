@@ -57,6 +57,8 @@ class Outcome:
         Keys that it computed, and that failed.
     failed : dict
         By table, how many keys are left that failed, whoever tried them; only tables that have any.
+    left_out : dict
+        By table, why nothing could be computed of it.
     signal : int, optional
         The signal that it was stopped with.
     """
@@ -64,6 +66,7 @@ class Outcome:
     done: int = 0
     errors: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     signal: int | None = None
 
 
@@ -192,8 +195,8 @@ class Supervisor:
                         self._counts[table] = before[0] + done, before[1] + failed
                     case {"event": "idle"}:
                         self._tell_counts()
-                    case {"event": "end", "failed": failed}:
-                        over, self._outcome.failed = True, failed
+                    case {"event": "end", "failed": failed, "left_out": left_out}:
+                        over, self._outcome.failed, self._outcome.left_out = True, failed, left_out
                     case {"event": "refused"}:
                         texts, self._lost = (event["what"], event["why"], event["do"]), event["lost"]
                         self._refused = PipelineError(*texts, exit_code=ExitCode(event["code"]))
@@ -269,10 +272,10 @@ class Supervisor:
 
     def _put_back(self, blamed: _Current | None, why: str, larger: str, final: bool) -> None:
         """Have the jobs wait again that the worker had reserved; what ended the process is noted with one of them."""
-        deadline = time.monotonic() + 300
+        deadline, gone = time.monotonic() + 300, 0
         while True:
             try:
-                self._list(always=not self._places)
+                self._list(always=not self._places or bool(gone))
                 for job in rescue.reserved(self._connection, self._places, self._settings.number):
                     mine = blamed is not None and rescue.is_it(job, blamed.table, blamed.key)
                     told = {"reason": why, "larger": larger, "final": final} if mine else {}
@@ -287,9 +290,15 @@ class Supervisor:
                         )
                 return
             except Exception as error:
-                if not failures.is_lost(error) or time.monotonic() > deadline:
+                if failures.is_lost(error) and time.monotonic() < deadline:
+                    self._regain()
+                elif not failures.is_lost(error) and not server_errors.of(error) and gone < 5:
+                    gone += 1  # a migration may have taken a job table away meanwhile
+                    time.sleep(0.5 * gone)
+                elif self._refused is not None:
+                    return  # that says more; what is left is put back by whoever has the new tables, and rights to them
+                else:
                     raise
-                self._regain()
 
     def _look_after(self) -> None:
         """See that the lock is held, and put back the jobs of workers that are gone."""

@@ -7,10 +7,8 @@ error: there are only so many of them.
 from __future__ import annotations
 
 import importlib.util
-import os
 from datetime import timezone
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from .. import disk
 from ..errors import PipelineError
@@ -80,14 +78,4 @@ def write(found: Progress, path: Path) -> None:
     PipelineError
         If it cannot be written.
     """
-    try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as part:
-            part.write(text(found))
-        try:
-            os.chmod(part.name, 0o644)
-            os.replace(part.name, path)
-        except OSError:
-            os.unlink(part.name)
-            raise
-    except OSError as error:
-        raise disk.refusal(error) from error
+    disk.write(text(found), path, mode=0o644)
