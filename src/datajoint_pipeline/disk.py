@@ -35,6 +35,16 @@ def refusal(error: OSError, path: Path | None = None) -> PipelineError:
     return PipelineError(f"{name} cannot be opened.", f"{reason}.", _DO)
 
 
+def unwritable(error: OSError, path: Path) -> PipelineError:
+    """Give the refusal of a file that somebody has named and that cannot be written."""
+    reason = (error.strerror or type(error).__name__).rstrip(".")
+    folder = path.absolute().parent
+    do = "Name another file, or give this account the right to write there."
+    if not folder.is_dir():
+        reason, do = f"There is no folder {folder}", "Make that folder, or name another file."
+    return PipelineError(f"{path} cannot be written.", f"{reason}.", do)
+
+
 def _shown(path: Path) -> str:
     """Give a path as messages have it: a file of migrations with its schema."""
     return f"{path.parent.name}/{path.name}" if path.parent.parent.name == "migrations" else path.name

@@ -41,7 +41,7 @@ def write(pipeline: Pipeline, environment: Environment, file: str) -> Path:
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        raise disk.refusal(error) from None
+        raise disk.unwritable(error, path) from None
     return path
 
 

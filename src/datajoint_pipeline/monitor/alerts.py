@@ -84,8 +84,9 @@ def _of_table(
         yield Alert("failures", name, f"{what} of {name} {verb} failed.", do, size=table.failed)
     if table.memory:
         what = "1 job" if table.memory == 1 else f"{table.memory:,} jobs"
-        do = f"{command} errors --table {name}, and give its class more memory in workers.toml"
-        yield Alert("memory", name, f"{what} of {name} ran out of memory.", do, size=table.memory)
+        more = "workers.toml says how much its class of workers has"
+        what = f"{what} of {name} ran out of memory; {more}."
+        yield Alert("memory", name, what, f"{command} errors --table {name}", size=table.memory)
     if table.problem:
         what = f"The keys of {name} cannot be counted: {table.problem}."
         yield Alert("uncounted", name, what, f"{command} progress")

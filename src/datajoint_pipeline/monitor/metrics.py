@@ -90,4 +90,4 @@ def write(found: Progress, path: Path) -> None:
             os.unlink(part.name)
             raise
     except OSError as error:
-        raise disk.refusal(error) from error
+        raise disk.unwritable(error, path) from error

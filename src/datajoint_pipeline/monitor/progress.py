@@ -452,7 +452,7 @@ def _progress(
         return replace(known, waiting=waiting)
     pending = max(0, found.missing - ignored - failed - sum(held.values()))
     counted = replace(known, total=found.total, done=found.total - found.missing, pending=pending, waiting=waiting)
-    return replace(counted, state=_state(counted), **_times(counted, found.samples, ended, now))
+    return replace(counted, state=_state(counted), **_times(counted, found.samples, ended, reserved, now))
 
 
 def _awaited(table: TableProgress) -> int:
@@ -471,7 +471,11 @@ def _state(table: TableProgress) -> State:
 
 
 def _times(
-    table: TableProgress, samples: Sequence[tuple[datetime, float]], ended: Sequence[datetime], now: datetime
+    table: TableProgress,
+    samples: Sequence[tuple[datetime, float]],
+    ended: Sequence[datetime],
+    reserved: Sequence[Reserved],
+    now: datetime,
 ) -> dict[str, Any]:
     """Give the rate, the typical time of a key, and the time that is left."""
     if len(samples) < FEWEST_SAMPLES:
@@ -480,5 +484,9 @@ def _times(
     rate = sum(end > now - window for end in ended) / (window / timedelta(hours=1))
     low, typical, high = statistics.quantiles((seconds for _, seconds in samples), n=4)
     todo = (table.pending or 0) + table.running + table.dead
-    left = (todo * max(0.0, low) / table.workers, todo * high / table.workers) if table.workers and todo else None
+    left = None
+    if table.workers and todo:
+        # What takes longer than others did may take as long again.
+        longest = max((one.seconds for one in reserved if one.state == Life.ALIVE.value), default=0.0)
+        left = todo * max(0.0, low) / table.workers, max(todo * high / table.workers, longest)
     return {"rate": rate, "typical": typical, "left": left}
