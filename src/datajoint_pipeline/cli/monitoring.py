@@ -66,6 +66,13 @@ def _table(found: Progress, width: int) -> RenderableType:
     for one, row in zip(found.tables, cells, strict=True):
         table.add_row(escape(str(one.table)), _done(one), *(row[name] for name in shown), _state(one))
     remarks = [f"[yellow]![/] {escape(visible(f'{one.table}: {one.problem}'))}" for one in found.tables if one.problem]
+    for one in found.tables:
+        for name, count in one.unattended.items():
+            if name != one.class_name:
+                need = "1 key needs" if count == 1 else f"{count:,} keys need"
+                remarks.append(
+                    f"[yellow]![/] {escape(f'{one.table}: {need} a worker of the class {name}, and none lives.')}"
+                )
     dead = sum(one.dead for one in found.tables)
     if dead:
         jobs = "1 job was reserved by a worker that has died; the next worker takes it back"
