@@ -69,6 +69,8 @@ def act(connection, table, item, task):
             raise MemoryError
         case "kill" if before < int(value):
             os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         case "end" if before < int(value):  # of the session, as if somebody else ended it
             (mine,) = connection.query(
                 "SELECT CONNECTION_ID()" if connection.adapter.backend == "mysql" else "SELECT pg_backend_pid()"

@@ -63,12 +63,14 @@ def write(text: str, path: Path, mode: int | None = None) -> None:
 
 def unwritten(error: OSError, path: Path) -> PipelineError:
     """Give the refusal of a file that is made for people, whatever file beside it could not be written."""
-    do = "Name a file that this account may write."
+    reason = (error.strerror or type(error).__name__).rstrip(".")
+    do = "Name another file, or give this account the right to write there."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         do = "Make room on that disk, or name another file."
     elif not path.parent.is_dir():
+        reason = f"There is no folder {path.absolute().parent}"
         do = f"Make the folder {path.parent} first, or name another file."
-    return PipelineError(f"{path} cannot be written.", f"{(error.strerror or type(error).__name__).rstrip('.')}.", do)
+    return PipelineError(f"{path} cannot be written.", f"{reason}.", do)
 
 
 def _shown(path: Path) -> str:

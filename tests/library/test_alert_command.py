@@ -19,6 +19,9 @@ import granted
 import pytest
 from conftest import Project, Server
 
+from datajoint_pipeline.errors import PipelineError
+from datajoint_pipeline.monitor import messages
+
 pytestmark = pytest.mark.one_server
 
 PREFIX = "al_"
@@ -251,6 +254,14 @@ def test_mistakes_are_named_without_showing_an_address(lab: Project, listener: L
     told = lab.run("--env", "prod", "alert")
     assert told.code == 0 and "has no address" in told.out
     assert "ignored" not in lab.run("--env", "prod", "doctor").out
+
+
+def test_without_apprise_a_dry_run_shows_what_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "alerts").write_text("json://here\njson://here\n", encoding="utf-8")
+    assert messages.addresses(tmp_path, dry_run=True) == ["json://here"]
+    with pytest.raises(PipelineError, match="No message can be sent"):
+        messages.addresses(tmp_path)
 
 
 def test_a_server_that_is_gone_is_told_and_the_switch_gets_no_sign(lab: Project, listener: Listener) -> None:

@@ -365,7 +365,9 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     left = fresh.run("worker", "--once", "--json")
     failed = {"ephys.Recording": 1, "imaging.Scan": 1}
     assert (left.code, left.json) == (1, {"environment": "local", "done": 0, "errors": 0, "failed": failed})
-    assert "ephys.Recording: 1 key has failed. ephys.Recording.jobs.errors says why" in left.err
+    assert (
+        "ephys.Recording: 1 key has failed. To see why: " in left.err and "errors --table ephys.Recording" in left.err
+    )
     assert fresh.python("-c", "from my_pipeline import ephys; ephys.Recording.jobs.errors.delete()").code == 0
     again = fresh.run("worker", "--once")
     assert again.code == 1 and re.search(

@@ -26,7 +26,7 @@ def make(self, key):
     if number < 3:
         read(number)
     if number < 5:
-        raise ValueError(f"no spikes in {key}, only {number} of 10,000 \\x1b[31m")
+        raise ValueError(f"no spikes in {key}, only {number} of 10,000\\nlook again \\x1b[31m")
     self.insert1(key)
 
 
@@ -77,6 +77,7 @@ def test_failures_with_one_cause_stand_together(lab: Project) -> None:
     told = lab.run("--env", "prod", "errors", "--group", second["id"][:4], "--traceback", **viewer)
     assert told.code == 0 and "ValueError" in told.out and "FileNotFoundError" not in told.out
     assert "line" in told.out and "\x1b" not in told.out and "subject_id=it's 4" in told.out
+    assert " of 10,000\n    look again" in told.out
     unknown = lab.run("--env", "prod", "errors", "--group", "zz", **viewer)
     assert unknown.code == 2 and first["id"] in unknown.err
 
@@ -91,6 +92,8 @@ def test_who_only_reads_is_refused_in_words_and_prod_has_to_be_named(lab: Projec
     bad = lab.run("--env", "prod", "errors", "--table", "session.Session")
     assert bad.code == 2 and "ephys.Recording" in bad.err
     assert lab.run("--env", "prod", "errors", "--table", "ephys.Recording", "--key", "note=1").code == 2
+    both = lab.run("--env", "prod", "errors", "--table", "ephys.Recording", "--key=subject_id=1", "--key=subject_id=2")
+    assert both.code == 2 and "--key says subject_id twice." in both.err
 
 
 def test_an_operator_has_a_key_a_group_or_a_table_tried_again_or_left_out(lab: Project, server: Server) -> None:
@@ -160,6 +163,22 @@ def far_east(server: Server) -> Iterator[None]:
 )
 def test_messages_are_the_same_but_for_their_particulars(one: str, other: str) -> None:
     assert errors.blanked(one) == errors.blanked(other).removesuffix(" y")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/lab/my_pipeline/src/my_pipeline", "/opt/lib/python3.11/site-packages/my_pipeline", "C:\\x\\my_pipeline"],
+)
+def test_the_place_is_in_the_package_and_not_in_what_stands_in_a_folder_of_its_name(folder: str) -> None:
+    traceback = f"""Traceback (most recent call last):
+  File "/lab/my_pipeline/.venv/lib/python3.11/site-packages/datajoint/autopopulate.py", line 697, in _populate1
+    make(dict(key))
+  File "{folder}/ephys.py", line 31, in make
+    self.insert1(key)
+  File "/lab/my_pipeline/.venv/lib/python3.11/site-packages/datajoint/connection.py", line 410, in _execute_query
+    raise translate_query_error(err, query)
+"""
+    assert errors.innermost(traceback, "my_pipeline") == "my_pipeline/ephys.py:31 in make"
 
 
 def test_messages_that_say_something_else_are_different() -> None:

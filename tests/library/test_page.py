@@ -5,6 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -33,7 +38,10 @@ from datajoint_pipeline.schema.model import Table, TableName
 PREFIX = "page_"
 
 #: What a page must show, and not do.
-HOSTILE = "</pre></details><script>document.title='taken'</script><img src=http://example.org/x onerror=document.title='taken'>"
+HOSTILE = (
+    f"/raw/{'long' * 90}.dat"
+    "</pre></details><script>document.title='taken'</script><img src=http://example.org/x onerror=document.title='taken'>"
+)
 
 
 @pytest.fixture(scope="module", params=["mysql", "postgresql"])
@@ -200,9 +208,23 @@ def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None
     done = lab.run("--env", "prod", "progress", "--html", "nowhere/page.html")
     is_sentence(done)
     assert "nowhere/page.html cannot be written." in done.err and "Make the folder nowhere first" in done.err
+    assert "There is no folder" in done.err
     full = disk.unwritten(OSError(errno.ENOSPC, "No space left on device"), Path("web/page.html"))
     assert full.what == "web/page.html cannot be written." and full.do.startswith("Make room on that disk")
-    assert lab.run("progress", "--html", "x.html", "--watch").code == 2
+
+
+@pytest.mark.one_server
+def test_watching_writes_the_page_again_and_again(lab: Project, tmp_path: Path) -> None:
+    file, other, written = tmp_path / "page.html", tmp_path / "x.prom", set[int]()
+    options = ["--watch", "--every", "0.1", "--html", str(file), "--metrics", str(other)]
+    command = [sys.executable, "-m", "my_pipeline", "--env", "prod", "progress", *options]
+    with subprocess.Popen(command, cwd=lab.folder, env=lab.variables(), stdout=subprocess.DEVNULL) as process:
+        threading.Timer(100, process.kill).start()  # else a test that fails would go on for ever
+        while len(written) < 2 and process.poll() is None:
+            written |= {file.stat().st_mtime_ns} if file.exists() else set()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130 and other.exists()
 
 
 def large(tables: int, causes: int) -> str:
@@ -253,8 +275,8 @@ def test_page_of_a_large_pipeline_stays_small(tables: int, causes: int, tmp_path
 def test_page_shows_who_works_what_drifted_and_what_was_done() -> None:
     text = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", large(60, 1).partition("</svg>")[2])))
     for words in (
-        "small 0: part0.OfManyTables0 for 1 h 6 min, on node1 (process 11) as worker@%",
-        "large 0: waits for work",
+        "small worker 1: part0.OfManyTables0 for 1 h 6 min, on node1 (process 11) as worker@%",
+        "large worker 1: waits for work",
         "died 3 of part0.OfManyTables1, on node2 (process 12) as worker@%; the next worker takes them back",
         "not one of ours 1 of part0.OfManyTables2 for 30 s, on laptop (process 13) as <b>ada</b>@%",
         "drifted <i>weight</i> is gone",

@@ -104,6 +104,45 @@ def test_who_holds_no_lock_any_more_is_dead_and_who_does_is_alive(lab: Project, 
             server.execute(f"UPDATE {queue} SET status = 'pending', connection_id = 0 WHERE status = 'reserved'")
 
 
+def test_what_waits_for_a_larger_class_is_not_taken_for_work_of_this_one(lab: Project, server: Server) -> None:
+    queue = granted.quoted(server, f"{PREFIX}work", "~~scan")
+    moved = "'[class=large attempts=0 kills=0] took 5 GB of memory, more than the 4 GB of the class default'"
+    lab.write(
+        "workers.toml", '[classes.default]\ntables = ["*"]\n[classes.large]\n[classes.huge]\n[alerts]\nnobody = "0s"\n'
+    )
+
+    def counted(name: str) -> int:
+        done = lab.run("--env", "prod", "progress", "--sql-pending", name)
+        assert done.code == 0, done.err
+        ((count,),) = server.execute(done.out)
+        return int(count)
+
+    before = counted("default")
+    keys = server.execute(f"SELECT subject_id, method FROM {queue} WHERE status = 'pending' ORDER BY 1, 2")
+    (subject, method), *_ = keys
+    server.execute(
+        f"UPDATE {queue} SET error_message = {moved} WHERE status = 'pending' AND subject_id = {subject} AND method = '{method}'"
+    )
+    try:
+        assert [counted(name) for name in ("default", "large", "huge")] == [before - 1, 1, 0]
+        found = tables(lab)["work.Scan"]
+        assert (found["unattended"], found["state"]) == ({"large": 1, "default": 3}, "nobody works on it")
+        with computing.living(lab):
+            done = lab.run("--env", "prod", "progress")
+            assert "work.Scan: 1 key needs a worker of the class large, and none lives." in done.out
+            found = tables(lab)["work.Scan"]
+            assert (found["unattended"], found["state"]) == ({"large": 1}, "running")
+            told = lab.run("--env", "prod", "alert", "--dry-run").out
+            assert "1 key of work.Scan waits, and no worker of the class large lives." in told
+            assert "--env prod worker --class large" in told
+            server.execute(f"UPDATE {queue} SET error_message = {moved} WHERE status = 'pending'")
+            found = tables(lab)["work.Scan"]
+            assert (found["unattended"], found["state"]) == ({"large": 4}, "nobody works on it")
+    finally:
+        server.execute(f"UPDATE {queue} SET error_message = '' WHERE status = 'pending'")
+        (lab.folder / "workers.toml").unlink()
+
+
 def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project, server: Server) -> None:
     lab.write(
         "workers.toml", '[classes.small]\ntables = ["*"]\n[classes.large]\ntables = ["work.Pair", "work.Restricted"]\n'

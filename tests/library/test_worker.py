@@ -57,23 +57,28 @@ def test_workers_share_jobs_and_each_is_done_once(lab: Lab) -> None:
 def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     lab.project.write("workers.toml", '[retries]\nwait = "0.3s"\nattempts = 3\n')
     tasks = ["", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", ""]
-    lab.insert(*tasks, "exit 3", "cancel", "long 100000", "skip")
+    lab.insert(*tasks, "exit 3", "cancel", "long 100000", "skip", "crash")
     worker = lab.worker("--once")
     assert worker.end() == 1, worker.said
     assert lab.items("Plain") == [1, 2, 5, 7, 8]
     jobs, begun = lab.jobs(), [item for _, item in lab.begun()]
-    assert {item: state for item, (state, _) in jobs.items()} == dict.fromkeys((3, 4, 6, 9, 10, 11, 12), "error")
+    errors = dict.fromkeys((3, 4, 6, 9, 10, 11, 12, 13), "error")
+    assert {item: state for item, (state, _) in jobs.items()} == errors
     assert "killed 3 times while it ran (out of memory?): killed by signal 9, peak" in jobs[3][1]
+    assert jobs[13][1].startswith("Its worker was killed 3 times while it ran: killed by signal 11, peak")
     assert jobs[4][1] == "ValueError: item 4 is no good \\x00\\udc80"
     assert "Deadlock found" in jobs[6][1] and jobs[6][1].endswith("(attempt 3 of 3)")
     assert jobs[9][1] == "SystemExit: 3" and jobs[10][1] == "CancelledError"
     assert jobs[11][1].startswith("ValueError: x\nx\n") and jobs[11][1].endswith("...truncated")
     assert jobs[12][1] == "make() ended without an error, and inserted no row of this key"
     assert all(len(line) < 10_000 for line in worker.said)
-    often = {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, **dict.fromkeys(range(8, 13), 1)}
-    assert {item: begun.count(item) for item in numbers(12)} == often
-    assert worker.answer["errors"] == 7 and worker.answer["failed"] == {"work.Plain": 7}
-    assert len(worker.children) == 5 and "killed by signal 9, peak" in worker.seen("died")[0]["text"]
+    often = {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, **dict.fromkeys(range(8, 13), 1), 13: 3}
+    assert {item: begun.count(item) for item in numbers(13)} == often
+    assert worker.answer["errors"] == 8 and worker.answer["failed"] == {"work.Plain": 8}
+    assert len(worker.children) == 8 and "The process was killed by signal 9, peak" in worker.seen("died")[0]["text"]
+    assert "work.Plain {'item': 13} failed for good: killed by signal 11" in "".join(
+        event["text"] for event in worker.seen("put-back")
+    )
     assert sorted(event["attempt"] for event in worker.seen("retry")) == [1, 1, 1, 2, 2]
 
 
@@ -113,6 +118,23 @@ def test_a_plain_populate_beside_them_is_left_alone(lab: Lab) -> None:
     lab.go()
     assert notebook.wait(60) == 0
     assert lab.items("Plain") == numbers(21) and lab.begun().count(("Plain", 1)) == 1
+
+
+def test_jobs_behind_one_that_takes_long_are_left_to_others(lab: Lab) -> None:
+    lab.insert(*[""] * 30)
+    worker = lab.worker("--pause", "1", "--tables", "work.Plain")
+    until(lambda: lab.items("Plain") == numbers(30))  # short ones, so several are claimed at once
+    lab.insert(*["wait"] * 40, first=31)
+    until(lambda: len(lab.begun()) == 31)
+    assert sum(status == "reserved" for status, _ in lab.jobs().values()) > 1
+    until(lambda: sorted(lab.jobs().values()) == [("pending", "")] * 39 + [("reserved", "")])
+    assert len(lab.begun()) == 31
+    lab.go()
+    until(lambda: lab.items("Plain") == numbers(70))
+    assert sorted(item for _, item in lab.begun()) == numbers(70)
+    worker.signal(signal.SIGTERM)
+    assert worker.end() == 128 + signal.SIGTERM, worker.said
+    assert not lab.jobs()
 
 
 @pytest.mark.one_server
@@ -296,6 +318,19 @@ def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
 
 
 @pytest.mark.one_server
+def test_a_page_is_written_while_it_works_and_when_it_ends(lab: Lab, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    lab.insert("wait")
+    worker = lab.worker("--once", "--html", str(page))
+    until(page.exists)
+    assert "0 / 1" in page.read_text(encoding="utf-8")
+    lab.go()
+    assert worker.end() == 0, worker.said
+    assert "1 / 1" in page.read_text(encoding="utf-8") and worker.answer["done"] == 2
+    assert list(tmp_path.iterdir()) == [page]
+
+
+@pytest.mark.one_server
 def test_with_little_time_nothing_is_begun_that_cannot_end(lab: Lab) -> None:
     lab.insert("", "", first=-9)
     first = lab.worker("--once", "--tables", "work.Parts")
@@ -315,6 +350,8 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
         (["--class", "huge"], "There is no class huge of workers."),
         (["--tables", "wrok.Plain"], "Did you mean work.Plain?"),
         (["--for", "soon"], "'soon' is no time"),
+        (["--pause", "-1"], "-1.0 is not in the range"),
+        (["--tables", "work.Item,work.Plain"], "work.Item has nothing that workers compute."),
     ):
         done = lab.project.run("--env", "prod", "worker", *options)
         assert done.code == 2 and words in done.err, done.err

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-
 import click
 
 from ..errors import ExitCode, worst
+from . import again
 from .common import Options, common, example, leave, program
 from .visible import echo
 
@@ -16,7 +13,14 @@ from .visible import echo
 @program.command(**example("my-pipeline --env prod alert"))
 @click.option("--dry-run", is_flag=True, help="Show what stands; send nothing, and remember nothing.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C or SIGTERM.")
-@click.option("--every", default=300.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@click.option(
+    *("--every", "every"),
+    type=click.FloatRange(0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how often.",
+)
 @click.option("--state", metavar="FILE", type=click.Path(dir_okay=False), help="Keep what was told in this file.")
 @common
 def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str | None) -> None:
@@ -33,12 +37,8 @@ def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str
         raise click.UsageError("--json gives one document, and --watch has no end.")
     environment = options.select()
     if watch:
-        again = ["--env", environment.name, "alert", *(["--dry-run"] if dry_run else [])]
-        again += ["--state", state] if state else []
-        while True:
-            # A process of its own each time: a lost connection, or an update of the code, is forgotten with it.
-            subprocess.run([sys.executable, "-m", options.pipeline.package, *again], check=False)
-            time.sleep(every)
+        more = [*(["--dry-run"] if dry_run else []), *(["--state", state] if state else [])]
+        again.forever(options, environment, ["alert", *more], every)
     outcome = command.run(options.pipeline, environment, dry_run=dry_run, state=state)
     if options.json:
         options.print_json({"environment": environment.name, **outcome.as_dict()})

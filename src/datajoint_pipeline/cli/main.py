@@ -320,7 +320,7 @@ def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
     echo(f"Error: {error.what}", fg="red", err=True)
     for line in (error.why, error.do):
         if line:
-            echo(f"  {line}", err=True)
+            echo(f"  {line}".replace("\n", "\n  "), err=True)
     if "--json" in arguments:
         document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
         options.print_json({"error": document})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import again
 from .common import Options, common, example, program
 from .visible import echo
 
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 
 @program.command(**example("my-pipeline --env prod progress --watch"))
 @click.option("--watch", is_flag=True, help="Count again and again, until Ctrl-C.")
-@click.option("--every", default=10.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@click.option(
+    *("--every", "every"),
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="With --watch: how often.  [default: 10; with --html 300]",
+)
 @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a page, with all else.")
 @click.option("--sql-pending", metavar="CLASS", help="Print the query that tells KEDA how many keys wait for a class.")
 @click.option("--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus, as a file.")
 @common
 def progress(
-    options: Options, watch: bool, every: float, html: str | None, sql_pending: str | None, metrics: str | None
+    options: Options, watch: bool, every: float | None, html: str | None, sql_pending: str | None, metrics: str | None
 ) -> None:
     """Show how far each table is, and who works on it.
 
@@ -32,11 +38,15 @@ def progress(
 
     if watch and options.json:
         raise click.UsageError("--watch is for a terminal; leave it out with --json.")
-    if watch and html is not None:
-        raise click.UsageError("--watch and --html are two ways to show it; say one of them.")
     environment = options.select()
     if html is not None:
+        if watch:
+            more = ["--metrics", metrics] if metrics else []
+            seconds = again.PAGE_EVERY if every is None else every
+            again.forever(options, environment, ["progress", "--html", html, *more], seconds)
         _page(options, environment, html)
+        if metrics is not None:
+            command.watcher(options.pipeline, environment, metrics)()
         return
     if sql_pending is not None:
         query = command.pending_query(options.pipeline, environment, sql_pending)
@@ -47,7 +57,7 @@ def progress(
         return
     count = command.watcher(options.pipeline, environment, metrics)
     if watch:
-        monitoring.watch(count, every)
+        monitoring.watch(count, 10.0 if every is None else every)
         return
     found = count()
     if options.json:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from ..monitor.words import span
+from ..monitor.words import spans
 from .console import console as _console
 from .visible import visible
 
@@ -66,6 +66,13 @@ def _table(found: Progress, width: int) -> RenderableType:
     for one, row in zip(found.tables, cells, strict=True):
         table.add_row(escape(str(one.table)), _done(one), *(row[name] for name in shown), _state(one))
     remarks = [f"[yellow]![/] {escape(visible(f'{one.table}: {one.problem}'))}" for one in found.tables if one.problem]
+    for one in found.tables:
+        for name, count in one.unattended.items():
+            if name != one.class_name:
+                need = "1 key needs" if count == 1 else f"{count:,} keys need"
+                remarks.append(
+                    f"[yellow]![/] {escape(f'{one.table}: {need} a worker of the class {name}, and none lives.')}"
+                )
     dead = sum(one.dead for one in found.tables)
     if dead:
         jobs = "1 job was reserved by a worker that has died; the next worker takes it back"
@@ -88,7 +95,7 @@ def _cells(one: TableProgress) -> dict[str, str]:
         "failed": f"[red]{one.failed:,}[/]" if one.failed else "",
         "waiting": f"{one.waiting:,}" if one.waiting else "",
         "rate": f"{one.rate:,.0f}/h" if one.rate else "",
-        "time left": f"{span(one.left[0])} to {span(one.left[1])}" if one.left else "",
+        "time left": spans(*one.left) if one.left else "",
     }
 
 
@@ -115,7 +122,8 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
         number = f"[red]{len(group.failures):,}[/] {'job' if len(group.failures) == 1 else 'jobs'}"
         tables = [f"{name} ({count:,})" if len(group.tables) > 1 else name for name, count in group.tables.items()]
         console.print(f"[bold]{group.id}[/]  {number} of {escape(', '.join(tables))}")
-        console.print(f"  {escape(': '.join(filter(None, (newest.error, newest.message))))}", soft_wrap=True)
+        said = visible(": ".join(filter(None, (newest.error, newest.message)))).replace("\n", "\n    ")
+        console.print(f"  {escape(said)}", soft_wrap=True)
         if group.where:
             console.print(f"  in {escape(group.where)}")
         for failure in group.failures[: _SHOWN if whole else 1]:

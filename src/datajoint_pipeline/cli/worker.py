@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..errors import ExitCode
+from . import again
 from .common import Options, common, example, leave, program
 from .visible import echo, visible
 
@@ -33,12 +34,18 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
     "--grace", callback=_seconds, metavar="TIME", help="For its job, when it is asked to stop.  [default: 60s]"
 )
 @click.option(
-    "--pause",
+    *("--pause", "pause"),
     type=click.FloatRange(0, 86_400),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
     help="Wait between two rounds.",
+)
+@click.option(
+    *("--html", "html"),
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write a page of how all stands: every five minutes, and when it ends.",
 )
 @common
 def worker(
@@ -49,6 +56,7 @@ def worker(
     seconds: float | None,
     grace: float | None,
     pause: float,
+    html: str | None,
 ) -> None:
     """Compute what is missing, beside other workers.
 
@@ -61,21 +69,25 @@ def worker(
     from ..jobs import worker as workers
 
     def report(event: str, text: str, values: dict[str, Any]) -> None:
-        line = json.dumps(values, default=str) if options.json else f"{values['time'].replace('T', ' ')} {text}"
+        if options.json:
+            line = json.dumps(values, default=str)
+        else:  # an event is a line, with what else its message has below it
+            line = f"{values['time'][:19].replace('T', ' ')} {text.strip()}".replace("\n", "\n    ")
         echo(visible(line), err=options.json)
 
     environment = options.select()
-    outcome = workers.run(
-        options.pipeline,
-        environment,
-        once=once,
-        pause=pause,
-        report=report,
-        class_name=class_name,
-        tables=[name.strip() for name in tables.split(",") if name.strip()],
-        seconds=seconds,
-        grace=grace,
-    )
+    with again.page(options, environment, html):
+        outcome = workers.run(
+            options.pipeline,
+            environment,
+            once=once,
+            pause=pause,
+            report=report,
+            class_name=class_name,
+            tables=[name.strip() for name in tables.split(",") if name.strip()],
+            seconds=seconds,
+            grace=grace,
+        )
     if options.json:
         counts = {"done": outcome.done, "errors": outcome.errors, "failed": outcome.failed}
         options.print_json({"environment": environment.name, **counts, "left_out": outcome.left_out})

@@ -101,7 +101,7 @@ def run(
         If an address, a setting or the file cannot be used.
     """
     secrets = pipeline.project.root / ".secrets"
-    to, switch = messages.addresses(secrets), messages.ping_address(secrets)
+    to, switch = messages.addresses(secrets, dry_run=dry_run), messages.ping_address(secrets)
     settings = progress.workers_file(pipeline).alerts
     path = Path(state) if state else kept(pipeline, environment)
     with told.opened(path) as known:

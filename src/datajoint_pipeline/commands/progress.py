@@ -57,11 +57,11 @@ def pending_query(pipeline: Pipeline, environment: Environment, class_name: str)
             exit_code=ExitCode.USAGE,
         )
     keys = sources.read(pipeline, environment)
-    keys = [one for one in keys if configured.class_of(str(one.table.name)).name == class_name]
-    if unknown := [one for one in keys if one.source is None]:
+    mine = [one for one in keys if configured.class_of(str(one.table.name)).name == class_name]
+    if unknown := [one for one in mine if one.source is None]:
         raise PipelineError(
             f"The keys of {unknown[0].table.name} cannot be counted.",
             f"{unknown[0].problem[:1].upper()}{unknown[0].problem[1:]}.",
             "Mend that first: without it, workers would be missing for this table.",
         )
-    return progress.pending_query(pipeline, environment, keys)
+    return progress.pending_query(pipeline, environment, keys, class_name)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SAMPLES, SAMPLES_OF_MANY = 50, 500
 
 
+#: How the message of a job begins that another class of workers than its table's has to compute, and which one.
+_CLASS = "[class="
+
 #: What workers and Python write of a job that took more memory than there was.
 _OUT_OF_MEMORY = ("out of memory", "of memory, more than", "MemoryError", "OutOfMemory", "killed by signal 9")
 
@@ -92,18 +95,34 @@ def counts(connection: dj.Connection, sources: Sequence[Source]) -> str:
     return " UNION ALL ".join(parts)
 
 
-def waiting_for_a_worker(connection: dj.Connection, sources: Sequence[Source]) -> str:
-    """Give the query for one number: the keys of some tables that a worker could compute, or is computing, now."""
-    parts = []
+def waiting_for_a_worker(
+    connection: dj.Connection, sources: Sequence[Source], others: Sequence[Source], mine: str, every: Sequence[str]
+) -> str:
+    """Give the query for one number: the keys that a worker of a class could compute, or is computing, now.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        Whose server.
+    sources, others : sequence of Source
+        The tables of the class, and those of smaller ones, whose jobs may have been moved to it.
+    mine, every : str, sequence of str
+        The class, and all there are.
+    """
+    quote, parts = quoter(connection), []
+    status, scheduled, message = (f"t.{quote(name)}" for name in ("status", "scheduled_time", "error_message"))
     for source in sources:
         condition = _not_in(connection, source.place, source.shared)
         if source.jobs:
-            quote = quoter(connection)
-            status, scheduled = (f"t.{quote(name)}" for name in ("status", "scheduled_time"))
-            left = f"({status} IN ('error', 'ignore') OR {scheduled} > {_now(connection)})"
+            moved = "".join(f" OR {message} LIKE '{_CLASS}{name} %'" for name in every if name != mine)
+            left = f"({status} IN ('error', 'ignore') OR {scheduled} > {_now(connection)}{moved})"
             condition += f" AND {_not_in(connection, source.queue, source.jobs, left)}"
         parts.append(f"SELECT COUNT(*) AS n FROM ({source.keys}) AS k WHERE {condition}")
-    return f"SELECT COALESCE(SUM(n), 0) FROM ({' UNION ALL '.join(parts)}) AS every_table"
+    for source in others:
+        condition = f"{status} IN ('pending', 'reserved') AND {scheduled} <= {_now(connection)}"
+        text = f"SELECT COUNT(*) AS n FROM {quote(*source.queue)} AS t WHERE {condition}"
+        parts.append(f"{text} AND {message} LIKE '{_CLASS}{mine} %'".replace("%", "%%"))
+    return f"SELECT COALESCE(SUM(n), 0) FROM ({' UNION ALL '.join(parts)}) AS every_table" if parts else "SELECT 0"
 
 
 def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
@@ -111,7 +130,8 @@ def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
 
     A row of its result is one of two. Either it has the position, a status, host, user, pid and connection id of
     whoever reserved the jobs, the number of jobs, how many of them are scheduled for later, how many are known to have
-    run out of memory, the seconds since the first was reserved, and those since any of them changed. Or the position,
+    run out of memory, the seconds since the first was reserved, and those since any of them changed. Of jobs that wait,
+    the host is the class of workers that they were moved to. Or the position,
     ``times``, and instead of the host a JSON list of pairs of the moment at which a row was begun, by the clock that
     computed, and how many seconds it took.
     """
@@ -120,7 +140,17 @@ def jobs(connection: dj.Connection, sources: Sequence[Source]) -> str:
     for number, source in enumerate(sources):
         if source.jobs:
             reserved = f"{quote('status')} = 'reserved'"
-            holder = [f"CASE WHEN {reserved} THEN {quote(name)} ELSE '' END" for name in ("host", "user")]
+            start, message = len(_CLASS) + 1, quote("error_message")
+            part = (
+                f"SUBSTRING_INDEX(SUBSTRING({message}, {start}), ' ', 1)"
+                if mysql
+                else f"split_part(substr({message}, {start}), ' ', 1)"
+            )
+            moved = f"WHEN {quote('status')} = 'pending' AND {message} LIKE '{_CLASS}%' THEN {part} "
+            holder = [
+                f"CASE WHEN {reserved} THEN {quote(name)} {more}ELSE '' END"
+                for name, more in (("host", moved), ("user", ""))
+            ]
             ids = [f"CASE WHEN {reserved} THEN {quote(name)} ELSE 0 END" for name in ("pid", "connection_id")]
             grouped = [_text(mysql, quote("status")), *(_text(mysql, text) for text in holder), *ids]
             later = f"SUM(CASE WHEN {quote('scheduled_time')} > {_now(connection)} THEN 1 ELSE 0 END)"

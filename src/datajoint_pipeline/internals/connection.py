@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -79,7 +80,17 @@ def renew(connection: dj.Connection) -> None:
     with suppress(Exception):
         connection._conn.close()
     connection._in_transaction = False
-    connection.connect()
+    logger = logging.getLogger("datajoint")
+    logger.addFilter(_not_of_a_server_away)
+    try:
+        connection.connect()
+    finally:
+        logger.removeFilter(_not_of_a_server_away)
+
+
+def _not_of_a_server_away(record: logging.LogRecord) -> bool:
+    """Leave out that TLS failed where no server is there at all, which whoever tries again says in words."""
+    return not record.getMessage().startswith("SSL connection failed ((2003,")
 
 
 def login(connection: dj.Connection) -> str:

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import IO, Any
@@ -31,6 +31,10 @@ from .orders import Orders, Settings, Stopped
 
 #: Seconds of work that a worker claims at once, and how many jobs at most.
 _AT_ONCE, _MOST = 0.5, 20
+
+#: Seconds after which what is left of those is given back. The process that watches gives it back somewhat later if a
+#: job does not end, so none of it may be begun after this.
+_LATE = 2.0
 
 #: How many jobs are looked at for each that is claimed, so that workers take different ones.
 _WINDOW = 8
@@ -179,6 +183,7 @@ class Worker:
         workers = self._workers
         every = mine >= set(workers.names)
         wanted = self._settings.tables
+        _require_computed(wanted, tables)
         queues = []
         with job_queue.opening(self._connection):
             for name in job_tables.parents_first(tables):
@@ -309,13 +314,14 @@ class Worker:
         left, computed = list(jobs), list[Any]()
         try:
             while left:
-                late = time.monotonic() - began > 4 * _AT_ONCE
-                if ended and (late or self._orders.stopping):
+                late = time.monotonic() - began > _LATE
+                if len(left) < len(jobs) and (late or self._orders.stopping):
                     break
                 job = left.pop(0)
                 started = time.monotonic()
                 note = notes.read(job.note)
-                self._send("begin", table=queue.name, key=dict(job.key), cls=self._class_of(queue, note).name)
+                cls = self._class_of(queue, note).name
+                self._send("begin", table=queue.name, key=dict(job.key), cls=cls, behind=len(left))
                 try:
                     outcome = self._orders.breakable(partial(queue.compute, job.key, Stopped))
                 except Stopped:
@@ -513,6 +519,18 @@ def _shortened(text: str) -> str:
     end = " ...truncated"
     most = job_queue.LONGEST - 50  # behind it may stand the attempts
     return text if len(text) <= most else text[: most - len(end)] + end
+
+
+def _require_computed(wanted: Collection[str], tables: Collection[str]) -> None:
+    for name in wanted:
+        if name in tables or (name.endswith(".*") and any(table.startswith(name[:-1]) for table in tables)):
+            continue
+        raise PipelineError(
+            f"{name} has nothing that workers compute.",
+            f"They compute Imported and Computed tables: {', '.join(sorted(tables)) or 'there is none'}.",
+            "Name one of these, or a schema that has some, as ephys.*.",
+            exit_code=ExitCode.USAGE,
+        )
 
 
 def _storable(text: str) -> str:

@@ -124,6 +124,7 @@ def put_back(
     reason: str = "",
     larger: str = "",
     final: bool = False,
+    longer: float = 0.0,
 ) -> str:
     """Have a job wait again, or fail where it took its worker with it too often.
 
@@ -141,6 +142,8 @@ def put_back(
         The class that it is tried in next.
     final : bool
         Whether it is not tried again.
+    longer : float, optional
+        It stays as it is where it was reserved less than so many seconds ago.
 
     Returns
     -------
@@ -155,16 +158,17 @@ def put_back(
         message = str(note)
         if final or note.kills >= workers.retries.kills:
             times = {1: "once", 2: "twice"}.get(note.kills, f"{note.kills} times")
-            status, message = (
-                "error",
-                reason if final else f"Its worker was killed {times} while it ran (out of memory?): {reason}",
-            )
+            guess = " (out of memory?)" if "killed by signal 9" in reason else ""
+            status = "error"
+            message = reason if final else f"Its worker was killed {times} while it ran{guess}: {reason}"
     quote = quoter(connection)
     # A float of four bytes is no number of eight; near is near enough among the jobs of one worker.
     near = "ABS({0} - %s) <= 1e-6 * ABS({0})"
     where = " AND ".join(
         (near if isinstance(value, float) else "{0} = %s").format(quote(column)) for column, value in job.key.items()
     )
+    if longer:
+        where += f" AND reserved_time < CURRENT_TIMESTAMP(3) - {connection.adapter.interval_expr(longer, 'second')}"
     moment = "scheduled_time" if status == "pending" else "completed_time"
     count = connection.query(
         f"UPDATE {quote(job.place[0])}.{quote(job.place[1])} SET status = %s, error_message = %s, "
@@ -173,6 +177,38 @@ def put_back(
         reconnect=False,
     ).rowcount
     return status if count else ""
+
+
+def leave_to_others(
+    connection: dj.Connection,
+    tables: Mapping[Place, str],
+    number: int,
+    name: str,
+    key: Mapping[str, Any],
+    longer: float,
+) -> None:
+    """Have the jobs wait again that a worker has reserved behind the one that it computes.
+
+    That one may have ended meanwhile. What its worker has reserved since was reserved less than ``longer`` seconds ago,
+    and stays.
+
+    Parameters
+    ----------
+    connection : datajoint.Connection
+        A session that may write the job table.
+    tables : mapping
+        The job tables, from :func:`places`.
+    number : int
+        The ``connection_id`` of the worker.
+    name, key : str, mapping
+        The table and the key of the job that it computes, as it said them.
+    longer : float
+        For how many seconds they have been reserved, at least.
+    """
+    mine = {place: table for place, table in tables.items() if table.lower() == name.lower()}
+    for job in reserved(connection, mine, number):
+        if not is_it(job, name, key):
+            put_back(connection, job, Workers(), longer=longer)
 
 
 class Sweeper:

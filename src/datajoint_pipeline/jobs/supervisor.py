@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the lock and at workers that are gone; after which job tables are listed anew.
 _LOOK, _LIST = 2.0, 60.0
 
+#: Seconds after which jobs that wait for the end of another are left to other workers; more than ``child._LATE``.
+_BEHIND = 4.0
+
 #: Seconds between two lines that say how many jobs were done.
 _TELL = 10.0
 
@@ -78,6 +81,8 @@ class _Current:
     key: dict[str, Any]
     class_name: str
     since: float
+    #: How many jobs are reserved with it and wait for its end.
+    behind: int = 0
 
 
 class Supervisor:
@@ -185,8 +190,8 @@ class Supervisor:
         while not process.ended:
             for event in process.events(0.2):
                 match event:
-                    case {"event": "begin", "table": table, "key": key, "cls": name}:
-                        current = _Current(table, key, name, time.monotonic())
+                    case {"event": "begin", "table": table, "key": key, "cls": name, "behind": behind}:
+                        current = _Current(table, key, name, time.monotonic(), behind)
                     case {"event": "done", "table": table, "done": done, "failed": failed}:
                         current = None
                         self._outcome.done += done
@@ -213,11 +218,12 @@ class Supervisor:
             if time.monotonic() - self._told_counts > _TELL:
                 self._tell_counts()
             self._act(process)
-            self._look_after()
+            self._look_after(current)
         self._tell_counts()
         if current is not None and self._kill is None:
             larger = larger or self._needs_more(current, process)
-            self._log("died", f"The process {process.how}.", how=process.how, table=current.table, key=current.key)
+            how = f"was {process.how}" if process.code < 0 else process.how
+            self._log("died", f"The process {how}.", how=process.how, table=current.table, key=current.key)
             self._put_back(current, why or process.how, larger, final)
         else:
             self._put_back(None, "", "", False)
@@ -258,6 +264,7 @@ class Supervisor:
             process.stop()
             name = signal.Signals(self._signals[0]).name if self._signals else "The time is up"
             text = f"{name}: claims nothing more, and has {self._grace:.0f} s to finish."
+            text += " A second signal ends it at once." if self._signals else ""
             self._log("stopping", text, grace=self._grace)
             if self._importing:
                 process.kill()
@@ -280,14 +287,12 @@ class Supervisor:
                     mine = blamed is not None and rescue.is_it(job, blamed.table, blamed.key)
                     told = {"reason": why, "larger": larger, "final": final} if mine else {}
                     became = rescue.put_back(self._connection, job, self._workers, **told)  # type: ignore[arg-type]
-                    if mine and became == "error":
-                        self._outcome.errors += 1
-                    if mine:
-                        text = {"error": f"{job.name} failed for good", "pending": f"{job.name} waits again"}
+                    if blamed is not None and mine:
+                        self._outcome.errors += became == "error"
+                        text = {"error": " failed for good", "pending": " waits again"}.get(became, "")
                         to = f", in the class {larger}" if larger and became == "pending" else ""
-                        self._log(
-                            "put-back", f"{text.get(became, job.name)}{to}: {why}.", table=job.name, became=became
-                        )
+                        text = f"{blamed.table} {blamed.key}{text}{to}: {why}."
+                        self._log("put-back", text, table=blamed.table, key=blamed.key, became=became)
                 return
             except Exception as error:
                 if failures.is_lost(error) and time.monotonic() < deadline:
@@ -300,8 +305,8 @@ class Supervisor:
                 else:
                     raise
 
-    def _look_after(self) -> None:
-        """See that the lock is held, and put back the jobs of workers that are gone."""
+    def _look_after(self, current: _Current | None) -> None:
+        """See that the lock is held, and have jobs wait again whose worker is gone, or busy with another for long."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return
@@ -310,6 +315,10 @@ class Supervisor:
             self._list()
             if not advisory_locks.has(self._connection, liveness.lock_of(self._settings.number)):
                 self._regain()
+            if current is not None and current.behind and now - current.since > _BEHIND:
+                number = self._settings.number
+                rescue.leave_to_others(self._connection, self._places, number, current.table, current.key, _BEHIND)
+                current.behind = 0
             for job, became in self._sweeper.sweep(self._connection, self._places, self._workers, now):
                 said = "fails for good" if became == "error" else "waits again"
                 text = f"{job.name} {dict(job.key)} {said}: its worker on {job.host} is gone."
@@ -344,7 +353,7 @@ class Supervisor:
         """Try to take the locks with a new session; where that fails for long, end once the jobs are done."""
         self._sweeper.forget()
         now = time.monotonic()
-        self._since_lock = self._since_lock or now
+        first, self._since_lock = self._since_lock is None, self._since_lock or now
         try:
             renew(self._connection)
             self._take_locks()
@@ -352,6 +361,8 @@ class Supervisor:
             if now - self._since_lock > _WITHOUT and not self._signals:
                 self._log("without-lock", f"Cannot take its lock again ({server_errors.reason(error)}), and stops.")
                 self._signals.append(signal.SIGTERM)
+            elif first:
+                self._log("away", f"Lost its session with the server, and tries again ({server_errors.reason(error)}).")
             time.sleep(0.5)
             return
         self._log("lock", "Lost its session with the server, and took its lock again.")

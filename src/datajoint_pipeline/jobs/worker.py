@@ -78,7 +78,8 @@ def run(
     target = pipeline.target(environment)
 
     def log(event: str, text: str, **values: Any) -> None:
-        report(event, text, {"time": f"{datetime.now():%Y-%m-%dT%H:%M:%S}", "event": event, "text": text, **values})
+        moment = datetime.now().astimezone().isoformat(timespec="seconds")
+        report(event, text, {"time": moment, "event": event, "text": text, **values})
 
     for schema in status.read(target):
         if schema.draft:
@@ -90,10 +91,14 @@ def run(
     outcome = Supervisor(pipeline, target, workers, settings, log, grace).run()
     for name, count in outcome.failed.items():
         keys = "1 key has" if count == 1 else f"{count} keys have"
-        text = f"{name}: {keys} failed. {name}.jobs.errors says why, {name}.jobs.errors.delete() has them tried again."
-        log("failed", text, table=name, count=count)
+        command = f"{project.program} --env {environment.name} errors --table {name}"
+        log("failed", f"{name}: {keys} failed. To see why: {command}", table=name, count=count)
+    counts = f"{outcome.done:,} done, {outcome.errors:,} failed"
     if outcome.signal is not None:
-        log("stopped", f"Stopped by {signal.Signals(outcome.signal).name}; nothing is left reserved.")
+        name = signal.Signals(outcome.signal).name
+        log("stopped", f"Stopped by {name}: {counts}; nothing is left reserved.")
+    else:
+        log("ended", f"Ended: {counts}.")
     return outcome
 
 

@@ -84,18 +84,24 @@ def _of_table(
         yield Alert("failures", name, f"{what} of {name} {verb} failed.", do, size=table.failed)
     if table.memory:
         what = "1 job" if table.memory == 1 else f"{table.memory:,} jobs"
-        do = f"{command} errors --table {name}, and give its class more memory in workers.toml"
-        yield Alert("memory", name, f"{what} of {name} ran out of memory.", do, size=table.memory)
+        more = "workers.toml says how much its class of workers has"
+        what = f"{what} of {name} ran out of memory; {more}."
+        yield Alert("memory", name, what, f"{command} errors --table {name}", size=table.memory)
     if table.problem:
         what = f"The keys of {name} cannot be counted: {table.problem}."
         yield Alert("uncounted", name, what, f"{command} progress")
-    open_keys = (table.pending or 0) + table.running + table.dead - table.later
-    if table.state is State.NOBODY and open_keys > 0:
-        seconds = max(since(f"nobody:{name}"), table.unchanged or 0.0)
+    alone = sum(table.unattended.values())
+    open_keys = (table.pending or 0) + table.running + table.dead - table.later - alone
+    if alone:
+        # Those that were moved to a larger class may wait while the others are computed.
+        unchanged = table.unchanged if table.state is State.NOBODY else None
+        seconds = max(since(f"nobody:{name}"), unchanged or 0.0)
         if seconds >= settings.nobody:
-            what = f"{_wait(open_keys, f'of {name} ')}, and no worker of the class {table.class_name} lives."
-            yield Alert("nobody", name, what, f"{command} worker --class {table.class_name}")
-    elif table.state is State.RUNNING and open_keys > 0:
+            first, *others = table.unattended
+            of = f"class {first}" if not others else f"classes {', '.join(others)} and {first}"
+            what = f"{_wait(alone, f'of {name} ')}, and no worker of the {of} lives."
+            yield Alert("nobody", name, what, f"{command} worker --class {first}")
+    if table.state is State.RUNNING and open_keys > 0:
         # Its workers may be at work on another table meanwhile.
         those = [table] if table.running else [one for one in tables if one.class_name == table.class_name]
         moved = min((one.unchanged for one in those if one.unchanged is not None), default=None)

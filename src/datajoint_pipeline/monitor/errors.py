@@ -168,7 +168,15 @@ def read(
     if table is not None:
         wanted = _found(tables, table)
         queued = {place: name for place, name in queued.items() if name == wanted}
-        given = dict(_part(part, tables[wanted]) for part in key)
+        for part in key:
+            name, value = _part(part, tables[wanted])
+            if given.setdefault(name, value) != value:
+                raise PipelineError(
+                    f"--key says {name} twice.",
+                    "A job has one value of each attribute.",
+                    "Run the command once for each.",
+                    exit_code=ExitCode.USAGE,
+                )
     failures: list[Failure] = []
     for database in dict.fromkeys(database for database, _ in queued):
         places = [place for place in queued if place[0] == database]
@@ -298,12 +306,18 @@ def blanked(message: str) -> str:
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"\n]*)", line (?P<line>\d+), in (?P<function>[^\n]+)$', re.MULTILINE)
 
 
+#: Folders that hold what is installed, and not the project's own code.
+_OF_OTHERS = frozenset({"site-packages", "dist-packages", ".venv"})
+
+
 def innermost(traceback: str, package: str) -> str:
     """Give the last line of a package's own code in a traceback, wherever the package was; empty where it has none."""
     for frame in reversed([*_FRAME.finditer(traceback)]):
         parts = re.split(r"[\\/]", frame["path"])
         if package in parts[:-1]:
             start = len(parts) - 1 - parts[::-1].index(package)
+            if _OF_OTHERS.intersection(parts[start:]):  # the project's folder is called as its package is
+                continue
             return f"{'/'.join(parts[start:])}:{frame['line']} in {frame['function'].strip()}"
     return ""
 

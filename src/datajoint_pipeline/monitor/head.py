@@ -146,7 +146,7 @@ def compute(overview: Overview) -> Line:
     facts += [f"{_many(others, 'job')} of others, such as a notebook"] if others else []
     running, waiting = sum(t.running for t in progress.tables), sum(t.pending or 0 for t in progress.tables)
     facts.append(f"{running:,} being computed, {waiting:,} to be computed" if running or waiting else "nothing to do")
-    nobody = [str(table.table) for table in progress.tables if table.state is State.NOBODY]
+    nobody = [str(table.table) for table in progress.tables if table.state is State.NOBODY or table.unattended]
     dead = sum(table.dead for table in progress.tables)
     facts += [f"nobody works on {_listed(nobody)}"] if nobody else []
     facts += [f"{_many(dead, 'job')} of workers that have died"] if dead else []

@@ -21,13 +21,15 @@ ADDRESSES, PING = "alerts", "ping"
 _PATIENCE = 15.0
 
 
-def addresses(secrets: Path) -> list[str]:
+def addresses(secrets: Path, *, dry_run: bool = False) -> list[str]:
     """Read the addresses that messages go to; each can be used.
 
     Parameters
     ----------
     secrets : Path
         The folder ``.secrets``.
+    dry_run : bool
+        Whether nothing will be sent, so that apprise need not be there.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def addresses(secrets: Path) -> list[str]:
     if not lines:
         return []
     if importlib.util.find_spec("apprise") is None:
+        if dry_run:
+            return list(dict.fromkeys(lines.values()))
         raise PipelineError(
             "No message can be sent.",
             "The package apprise is not installed.",

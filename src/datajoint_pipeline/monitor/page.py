@@ -25,7 +25,7 @@ from .errors import Failure, Group
 from .head import Code, Line, Mark, Store
 from .overview import Overview
 from .progress import State, TableProgress
-from .words import span
+from .words import span, spans
 
 #: Bytes that a page has at most.
 LARGEST = 300_000
@@ -254,7 +254,14 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"span": span, "moment": moment, "words": _words, "last": _last, "number": "{:,}".format}
+    made.filters |= {
+        "span": span,
+        "spans": lambda both: spans(*both),
+        "moment": moment,
+        "words": _words,
+        "last": _last,
+        "number": "{:,}".format,
+    }
     made.globals |= {"Mark": Mark, "key_of": key_of, "took": took}
     return made
 

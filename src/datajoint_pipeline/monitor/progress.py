@@ -140,6 +140,9 @@ class TableProgress:
         The class of workers that computes it, in ``workers.toml``.
     workers : int
         Live workers of that class, and others that compute the table now.
+    unattended : mapping
+        By class of workers of which none lives, how many keys wait for one and could be computed now. It is the table's
+        own class, or a larger one that jobs were moved to.
     rate : float or None
         Keys an hour, over the last hour; None under five samples.
     typical : float or None
@@ -174,6 +177,7 @@ class TableProgress:
     state: State | None = None
     class_name: str = ""
     workers: int = 0
+    unattended: Mapping[str, int] = field(default_factory=dict)
     rate: float | None = None
     typical: float | None = None
     left: tuple[float, float] | None = None
@@ -275,13 +279,15 @@ def measure(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) 
     reserved = _judged(connection, found)
     configured = workers_file(pipeline)
     living = liveness.living(connection, pipeline.target(environment).lock, configured.names)
+    names = configured.names
     here, tables = datetime.now(), dict[TableName, TableProgress]()
     for name, one in found.items():
         of_table = [r for r in reserved if r.table == name]
         others = {(r.host, r.pid) for r in of_table if r.state == Life.UNKNOWN.value}
         class_name = configured.class_of(str(name)).name
-        workers = sum(worker.class_name in (class_name, liveness.ANY) for worker in living) + len(others)
-        tables[name] = _progress(one, of_table, tables, class_name, workers, here)
+        alive = {other: sum(worker.class_name in (other, liveness.ANY) for worker in living) for other in names}
+        alive[class_name] += len(others)
+        tables[name] = _progress(one, of_table, tables, class_name, alive, here)
     return Progress(
         environment.name,
         str(connection.adapter.backend),
@@ -306,11 +312,24 @@ def workers_file(pipeline: Pipeline) -> Workers:
     return classes.read(pipeline.project.root / classes.FILE, schemas=pipeline.project.versions)
 
 
-def pending_query(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys]) -> str:
-    """Give the query for one number: the keys of some tables that a worker could compute now, or is computing."""
-    known = [one.source for one in keys if one.source is not None]
-    connection = pipeline.connect(environment)
-    return queues.waiting_for_a_worker(connection, known).replace("%%", "%") if known else "SELECT 0"
+def pending_query(pipeline: Pipeline, environment: Environment, keys: Sequence[Keys], class_name: str) -> str:
+    """Give the query for one number: the keys that workers of a class could compute now, or are computing.
+
+    ``keys`` are those of all tables.
+    """
+    configured = workers_file(pipeline)
+    names = configured.names
+    own, others = list[queues.Source](), list[queues.Source]()
+    for one in keys:
+        if one.source is None:
+            continue
+        of_table = configured.class_of(str(one.table.name)).name
+        if of_table == class_name:
+            own.append(one.source)
+        elif names.index(of_table) < names.index(class_name) and one.source.jobs:
+            others.append(one.source)
+    query = queues.waiting_for_a_worker(pipeline.connect(environment), own, others, class_name, names)
+    return query.replace("%%", "%")
 
 
 # --- What the server says ------------------------------------------------------------------------------------------
@@ -324,7 +343,9 @@ class _Found:
     total: int | None = None
     missing: int | None = None
     jobs: dict[str, int] = field(default_factory=dict)
-    later: int = 0
+    #: By the class of workers that jobs were moved to, those that wait, and those of them that wait for a later time.
+    moved: dict[str, int] = field(default_factory=dict)
+    later: dict[str, int] = field(default_factory=dict)
     memory: int = 0
     holders: list[tuple[str, str, int, int, int, float]] = field(default_factory=list)
     unchanged: list[float] = field(default_factory=list)
@@ -360,7 +381,8 @@ class _Found:
         if status != "ignore":
             self.memory += int(memory)
         if status == "pending":
-            self.later += int(later)
+            self.moved[str(host)] = self.moved.get(str(host), 0) + int(jobs)
+            self.later[str(host)] = self.later.get(str(host), 0) + int(later)
         if status == "reserved":
             self.holders.append((str(host), str(user), int(pid), int(session), int(jobs), float(oldest or 0)))
 
@@ -420,10 +442,13 @@ def _progress(
     reserved: Sequence[Reserved],
     above: Mapping[TableName, TableProgress],
     class_name: str,
-    workers: int,
+    alive: Mapping[str, int],
     now: datetime,
 ) -> TableProgress:
-    """Judge one table; ``above`` has those that were judged, its own upstream among them; ``now`` is local time."""
+    """Judge one table; ``above`` has those that were judged, its own upstream among them; ``now`` is local time.
+
+    ``alive`` says how many workers live of each class.
+    """
     keys = found.keys
     failed, ignored = found.jobs.get("error", 0), found.jobs.get("ignore", 0)
     held = {state: sum(r.jobs for r in reserved if r.state == state.value) for state in Life}
@@ -437,10 +462,10 @@ def _progress(
         dead=held[Life.DEAD],
         failed=failed,
         ignored=ignored,
-        later=found.later,
+        later=sum(found.later.values()),
         memory=found.memory,
         class_name=class_name,
-        workers=workers,
+        workers=alive[class_name],
         last_success=last.astimezone(timezone.utc).replace(tzinfo=None) if last else None,
         unchanged=min([*found.unchanged, *([max(0.0, (now - last).total_seconds())] if last else [])], default=None),
         own_source=keys.own,
@@ -452,7 +477,16 @@ def _progress(
         return replace(known, waiting=waiting)
     pending = max(0, found.missing - ignored - failed - sum(held.values()))
     counted = replace(known, total=found.total, done=found.total - found.missing, pending=pending, waiting=waiting)
-    return replace(counted, state=_state(counted), **_times(counted, found.samples, ended, now))
+    # What was moved to a class that workers.toml no longer has is computed by those of the table's own.
+    moved = {name: count for name, count in found.moved.items() if name in alive and name != class_name}
+    waiting_for = {**moved, class_name: max(0, pending + counted.dead - sum(moved.values()))}
+    stuck = {name: count for name, count in waiting_for.items() if count and not alive[name]}
+    own_later = counted.later - sum(found.later[name] for name in moved)
+    later = {**found.later, class_name: own_later}
+    unattended = {name: count - later.get(name, 0) for name, count in stuck.items() if count > later.get(name, 0)}
+    state = _state(counted, sum(stuck.values()))
+    times = _times(counted, found.samples, ended, reserved, now)
+    return replace(counted, unattended=unattended, state=state, **times)
 
 
 def _awaited(table: TableProgress) -> int:
@@ -460,18 +494,24 @@ def _awaited(table: TableProgress) -> int:
     return max(0, (table.remaining or 0) - table.ignored) + table.waiting
 
 
-def _state(table: TableProgress) -> State:
+def _state(table: TableProgress, stuck: int) -> State:
+    """Judge a table; ``stuck`` are those of its keys for which no worker lives."""
     if table.running:
         return State.RUNNING
-    if (table.pending or 0) + table.dead > 0 and table.remaining:
-        return State.RUNNING if table.workers else State.NOBODY
+    open_keys = (table.pending or 0) + table.dead
+    if open_keys > 0 and table.remaining:
+        return State.NOBODY if stuck >= open_keys else State.RUNNING
     if table.waiting:
         return State.WAITING
     return State.ERRORS if table.failed and table.remaining else State.DONE
 
 
 def _times(
-    table: TableProgress, samples: Sequence[tuple[datetime, float]], ended: Sequence[datetime], now: datetime
+    table: TableProgress,
+    samples: Sequence[tuple[datetime, float]],
+    ended: Sequence[datetime],
+    reserved: Sequence[Reserved],
+    now: datetime,
 ) -> dict[str, Any]:
     """Give the rate, the typical time of a key, and the time that is left."""
     if len(samples) < FEWEST_SAMPLES:
@@ -480,5 +520,9 @@ def _times(
     rate = sum(end > now - window for end in ended) / (window / timedelta(hours=1))
     low, typical, high = statistics.quantiles((seconds for _, seconds in samples), n=4)
     todo = (table.pending or 0) + table.running + table.dead
-    left = (todo * max(0.0, low) / table.workers, todo * high / table.workers) if table.workers and todo else None
+    left = None
+    if table.workers and todo:
+        # What takes longer than others did may take as long again.
+        longest = max((one.seconds for one in reserved if one.state == Life.ALIVE.value), default=0.0)
+        left = todo * max(0.0, low) / table.workers, max(todo * high / table.workers, longest)
     return {"rate": rate, "typical": typical, "left": left}
