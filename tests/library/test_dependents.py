@@ -130,6 +130,20 @@ def test_a_trigger_that_refuses_what_rows_get(project: Project, mysql: Server) -
         assert states(living)["life"][0] == "current"
 
 
+def test_a_trigger_that_writes_what_a_fill_reads(project: Project, mysql: Server) -> None:
+    """MySQL lets no trigger write a table that the statement reads which fires it."""
+    with made(mysql, project) as living:
+        mysql.execute(
+            "CREATE TRIGGER dev_life.back AFTER UPDATE ON dev_life.weight FOR EACH ROW "
+            "UPDATE dev_life.animal SET name = TRIM(name) WHERE animal_id = NEW.animal_id"
+        )
+        name = "    name : varchar(32)  # what it is called\n"
+        revise(living, f"    ---\n{name}", f"{name}    ---\n")
+        refused(
+            living, "life.Weight has 1 trigger that refuses what rows get in name (back: Can't update table 'animal'"
+        )
+
+
 def test_a_view_that_reads_what_changes(living: Project, server: Server) -> None:
     server.execute("CREATE VIEW dev_life.called AS SELECT animal_id, name FROM dev_life.animal")
     if server.backend == "mysql":

@@ -12,7 +12,7 @@ from ...schema.model import Table, TableName
 from ..base import Dialect
 from ..constraints import Place
 from ..dependents import converted, filled, literals, ours, whole, words
-from ..steps import Alteration, Change, Probe
+from ..steps import Alteration, Change, ParentFill, Probe
 from .auditing import OURS
 from .texts import literal
 
@@ -53,16 +53,24 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         present = {change.old[name] for name in given if name in change.old and change.was[name].nullable}
         some = len(present) == len(given) and not alteration.converts
         where = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in sorted(present)) if some else ""
-        yield refusing(dialect, before, given, where)
+        fills = (fill for name, fill in alteration.fills.items() if name in given)
+        read = {fill.parent for fill in fills if isinstance(fill, ParentFill)}
+        yield refusing(
+            dialect, before, given, where, [name for name in read if dialect.place(name) in dialect.names.tables]
+        )
 
 
-def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "") -> Probe:
+def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "", read: Iterable[TableName] = ()) -> Probe:
     """Try whether a trigger refuses an update that changes nothing, in a transaction that is taken back.
 
-    See :meth:`datajoint_pipeline.dialects.base.Dialect.firing` for the parameters.
+    The update also reads the tables ``read``, as the filling does: the server lets no trigger write what the statement
+    reads that fires it. See :meth:`datajoint_pipeline.dialects.base.Dialect.firing` for the other parameters.
     """
     column = dialect.quote(table.primary_key[0] if table.primary_key else table.attributes[0].name)
-    update = f"UPDATE {dialect.full(table.name)} SET {column} = {column}{f' WHERE {where}' if where else ''}"
+    reads = [f"(SELECT COUNT(*) FROM (SELECT 1 FROM {dialect.full(name)} LIMIT 1) r) >= 0" for name in sorted(read)]
+    conditions = [*([f"({where})"] if where else []), *reads]
+    update = f"UPDATE {dialect.full(table.name)} SET {column} = {column}"
+    update += f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return _refusing(dialect, table.name, "UPDATE", f"triggers that refuse what rows get in {words(given)}", [update])
 
 
