@@ -10,7 +10,7 @@ from uuid import UUID
 from ..dialects import advisory_locks
 from ..internals import job_tables
 from ..internals.job_queue import LONGEST
-from ..quoting import quoter
+from ..quoting import quoter, same
 from . import liveness, notes
 from .classes import Workers
 from .liveness import State
@@ -160,11 +160,7 @@ def put_back(
                 reason if final else f"Its worker was killed {times} while it ran (out of memory?): {reason}",
             )
     quote = quoter(connection)
-    # A float of four bytes is no number of eight; near is near enough among the jobs of one worker.
-    near = "ABS({0} - %s) <= 1e-6 * ABS({0})"
-    where = " AND ".join(
-        (near if isinstance(value, float) else "{0} = %s").format(quote(column)) for column, value in job.key.items()
-    )
+    where = " AND ".join(same(quote(column), value) for column, value in job.key.items())
     moment = "scheduled_time" if status == "pending" else "completed_time"
     count = connection.query(
         f"UPDATE {quote(job.place[0])}.{quote(job.place[1])} SET status = %s, error_message = %s, "
