@@ -60,6 +60,10 @@ def worker(
     """
     from ..jobs import worker as workers
 
+    names = [name.strip() for name in tables.split(",") if name.strip()]
+    if tables and not names:
+        raise click.BadParameter("it names no table.", param_hint="--tables")
+
     def report(event: str, text: str, values: dict[str, Any]) -> None:
         line = json.dumps(values, default=str) if options.json else f"{values['time'].replace('T', ' ')} {text}"
         echo(visible(line), err=options.json)
@@ -72,7 +76,7 @@ def worker(
         pause=pause,
         report=report,
         class_name=class_name,
-        tables=[name.strip() for name in tables.split(",") if name.strip()],
+        tables=names,
         seconds=seconds,
         grace=grace,
     )

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import IO, Any
@@ -181,7 +182,15 @@ class Worker:
         wanted = self._settings.tables
         queues = []
         with job_queue.opening(self._connection):
-            for name in job_tables.parents_first(tables):
+            ordered = job_tables.parents_first(tables)
+            if unknown := [name for name in wanted if not name.endswith(".*") and name not in tables]:
+                raise PipelineError(
+                    f"{unknown[0]} is no table that is computed.",
+                    f"There are {', '.join(ordered)}." if ordered else "There is none in this pipeline.",
+                    "Name Imported or Computed tables, as ephys.Recording or ephys.*.",
+                    exit_code=ExitCode.USAGE,
+                )
+            for name in ordered:
                 if wanted and name not in wanted and f"{name.partition('.')[0]}.*" not in wanted:
                     continue
                 # A larger class also takes what ran out of memory in a smaller one.
@@ -196,13 +205,6 @@ class Worker:
                     if failures.is_passing(error) or server_errors.of(error):
                         raise
                     self._set_aside(name, error)
-        if wanted and not queues and not self._aside:
-            raise PipelineError(
-                f"There is no table to compute among {', '.join(sorted(wanted))}.",
-                f"This worker may compute {', '.join(job_tables.parents_first(tables)) or 'nothing'}.",
-                "Name Imported or Computed tables of its class.",
-                exit_code=ExitCode.USAGE,
-            )
         return sorted(queues, key=lambda queue: workers.priority(queue.name))
 
     def _may_reach(self, of_table: str, of_worker: str) -> bool:
@@ -212,15 +214,16 @@ class Worker:
     # --- The round ---------------------------------------------------------------------------------------------------
 
     def _cycle(self, queues: list[JobQueue]) -> int:
-        """Go through the tables once, or until parents are to come first again; give how many jobs were done."""
+        """Go through the tables once, or until parents are to come first again; give how often jobs were ended."""
         did, began = 0, time.monotonic()
         for queue in queues:
             condition = notes.condition(
                 self._workers.class_of(queue.name).name, self._settings.classes, self._workers.names
             )
             while not self._orders.stopping:
+                before = self._last_done
                 count = self._try_some(queue, condition)
-                did += count
+                did += self._last_done > before
                 self._look()
                 if not count:
                     break
@@ -245,7 +248,8 @@ class Worker:
             self._look(always=True)  # a migration takes tables away before its version stands in the record
             if server_errors.of(error):
                 raise
-            queue.release(self._settings.number)
+            with suppress(Exception):  # it may be gone
+                queue.release(self._settings.number)
             self._set_aside(queue.name, error)
             return 0
         self._aside.pop(queue.name, None)
@@ -270,10 +274,7 @@ class Worker:
             jobs = self._claim(queue, condition)
         if not jobs:
             return 0
-        ended = self._compute(queue, jobs)
-        if ended:
-            self._last_done = time.monotonic()
-        return ended
+        return self._compute(queue, jobs)
 
     def _is_mine(self, queue: JobQueue) -> bool:
         """Tell whether a table is of this worker's classes, and not only what another class could not compute."""
@@ -344,7 +345,10 @@ class Worker:
             if ended:
                 queue.complete(ended, number)
             self._send("done", table=queue.name, done=rows, failed=failed)
-        return len(jobs) - len(left) - missed
+        ended_here = len(jobs) - len(left)
+        if ended_here > missed:  # what is missed is no reason to look for more
+            self._last_done = time.monotonic()
+        return ended_here
 
     def _settled(self, queue: JobQueue, job: Job, error: BaseException) -> bool:
         """Tell whether a job is done in spite of an error: it came after the rows, or somebody else wrote them."""

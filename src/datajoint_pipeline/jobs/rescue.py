@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from .. import server_errors
 from ..dialects import advisory_locks
 from ..internals import job_tables
 from ..internals.job_queue import LONGEST
 from ..quoting import quoter, same
-from . import liveness, notes
+from . import failures, liveness, notes
 from .classes import Workers
 from .liveness import State
 
@@ -89,6 +90,25 @@ def holders(connection: dj.Connection, tables: Iterable[Place]) -> dict[int, set
         " UNION ALL ".join(parts), tuple(values), reconnect=False
     ).fetchall():
         found.setdefault(int(number), set()).add((str(database), str(table)))
+    return found
+
+
+def unreadable(connection: dj.Connection, tables: Iterable[Place]) -> dict[Place, str]:
+    """Find the job tables that are none, as somebody made or changed them by hand, and why; a statement for each.
+
+    Raises
+    ------
+    Exception
+        What the driver raises of a lost session, a lock or a right.
+    """
+    found = {}
+    for place in tables:
+        try:
+            holders(connection, [place])
+        except Exception as error:
+            if failures.is_passing(error) or server_errors.of(error):
+                raise
+            found[place] = server_errors.reason(error)
     return found
 
 
