@@ -220,6 +220,29 @@ def test_a_migration_that_takes_a_table_away_stops_workers_in_words(lab: Lab) ->
             lab.sql(f"ALTER TABLE {{work}}.{new} RENAME TO {to}{old}")
 
 
+@pytest.mark.one_server
+def test_workers_wait_for_the_end_of_a_migration_to_tell_whether_they_fit(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    with working.made(Project(render(tmp_path / "my_pipeline")), server, "wkm_") as lab:
+        own = lab.project
+        assert own.run("revise", "-m", "first").code == 0
+        worker = lab.worker("--pause", "1", "--tables", "work.Plain")
+        until(lambda: worker.computing)
+        own.replace(own.module("work"), "-> Item\n    ---\n", "-> Item\n    ---\n    more = null : int32\n")
+        done = own.run("revise", "-m", "more")
+        assert done.code == 0, done.out + done.err
+        (file,) = (own.folder / "src" / own.package / "migrations" / "work").glob("*_more.py")
+        text = file.read_text().replace("import AddAttribute", "import AddAttribute, RunSQL")
+        slow = 'RunSQL("wait", mysql="DO SLEEP(12)", postgresql="SELECT pg_sleep(12)"),'
+        file.write_text(text.replace("operations = [\n", f"operations = [\n    {slow}\n"))
+        migrated = own.run("--env", "prod", "migrate")
+        assert migrated.code == 0, migrated.out + migrated.err
+        assert worker.end() == 5, worker.said
+        assert "is being changed" in worker.seen("change")[0]["text"]
+        assert "The code is older" in worker.answer["error"]["why"]
+
+
 ODD = """
 import datajoint as dj
 from . import open_schema, work

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, Any
 
-from .. import server_errors
+from .. import journal, server_errors
 from ..dialects import advisory_locks
 from ..errors import ExitCode, PipelineError
 from ..internals import job_queue, job_tables
@@ -134,8 +134,12 @@ class Worker:
         self._user = self._connection.get_user()
         self._send("ready", tables=len(queues))
         lost: float | None = None
+        changing = False
         while not self._orders.stopping:
             try:
+                if changing:
+                    self._await_change()
+                    changing = False
                 did = self._cycle(queues)
                 lost = None
                 self._look(always=not did)
@@ -144,11 +148,35 @@ class Worker:
             except Stopped:
                 break
             except Exception as error:
+                if not changing and isinstance(error, PipelineError) and error.exit_code == ExitCode.INTERRUPTED:
+                    changing = True
+                    continue
                 lost = lost or time.monotonic()
                 self._recover(error, queues, lost)
         failed = {queue.name: count for queue in queues if (count := job_tables.failed(queue.table))}
         left_out = {name: why for name, (why, _) in self._aside.items()}
         self._send("end", failed=failed, late=sorted(self._late), left_out=left_out)
+
+    def _await_change(self) -> None:
+        """Wait for a migration that goes on, whose end alone tells whether this code still fits.
+
+        Raises
+        ------
+        PipelineError
+            If nobody is at it any more, or this code does not fit.
+        """
+        self._send("change")
+        lock, seen = self._pipeline.target(self._environment).lock, time.monotonic()
+        while not self._orders.stopping:
+            if journal.is_held(self._connection, lock):
+                seen = time.monotonic()
+            try:
+                self._look(always=True)
+                return
+            except PipelineError as error:
+                if error.exit_code != ExitCode.INTERRUPTED or time.monotonic() - seen > _LOOK:
+                    raise
+            self._orders.wait(1.0)
 
     def _recover(self, error: Exception, queues: list[JobQueue], since: float) -> None:
         """Go on after a lost session or a deadlock: have a session, and let go of what could not be given back."""

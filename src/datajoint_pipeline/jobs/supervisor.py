@@ -411,6 +411,8 @@ class Supervisor:
                 text = f"{table}: {added} new" + (f", {removed} gone" if removed else "")
             case {"event": "skipped", "table": table, "why": why}:
                 text = f"{table} is left out: {why}."
+            case {"event": "change"}:
+                text = "The database is being changed: computes nothing until that has ended."
             case {"event": "lost", "error": error}:
                 text = f"Lost its session with the server ({error}), and makes a new one."
             case {"event": "end", "late": [_, *_] as late}:
