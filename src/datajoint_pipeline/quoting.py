@@ -40,6 +40,14 @@ def quoter(connection: dj.Connection) -> Callable[..., str]:
     return lambda *names: quote(backend, *names)
 
 
+def same(column: str, value: object) -> str:
+    """Give the condition that a quoted column has a value, which is its parameter.
+
+    Drivers read a float of four bytes as one of eight, which no server finds again.
+    """
+    return f"ABS({column} - %s) <= 1e-6 * ABS({column})" if isinstance(value, float) else f"{column} = %s"
+
+
 def union_text(connection: dj.Connection, name: str) -> str:
     """Give a column of texts as ``UNION`` takes it beside those of tables whose collation is another."""
     if connection.adapter.backend != "mysql":

@@ -83,8 +83,15 @@ def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
 
 
 @pytest.mark.one_server
-def test_jobs_of_a_worker_that_is_killed_run_again_elsewhere_in_seconds(lab: Lab) -> None:
+def test_jobs_of_a_worker_that_is_killed_run_again_elsewhere_in_seconds(
+    lab: Lab, request: pytest.FixtureRequest
+) -> None:
     lab.insert("wait")
+    # What somebody made by hand is no table of jobs, and keeps none from being looked at.
+    lab.sql("CREATE TABLE {work}.{q}~~ghost{q} (a int)")
+    request.addfinalizer(lambda: lab.sql("DROP TABLE {work}.{q}~~ghost{q}"))
+    if lab.server.backend == "postgresql":
+        lab.sql("GRANT SELECT ON {work}.{q}~~ghost{q} TO PUBLIC")
     first = lab.worker()
     until(lab.begun)
     second = lab.worker("--pause", "1")
@@ -97,6 +104,7 @@ def test_jobs_of_a_worker_that_is_killed_run_again_elsewhere_in_seconds(lab: Lab
     assert time.monotonic() - began < 15
     assert not working.alive(child)
     assert "its worker on" in second.seen("rescued")[0]["text"]
+    assert len(second.seen("unreadable")) == 1 and "~~ghost is no table of jobs" in second.seen("unreadable")[0]["text"]
     lab.go()
     until(lambda: lab.items("Sum") == [1])
     second.signal(signal.SIGTERM)
@@ -234,6 +242,29 @@ def test_a_migration_that_takes_a_table_away_stops_workers_in_words(lab: Lab) ->
             lab.sql(f"ALTER TABLE {{work}}.{new} RENAME TO {to}{old}")
 
 
+@pytest.mark.one_server
+def test_workers_wait_for_the_end_of_a_migration_to_tell_whether_they_fit(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    with working.made(Project(render(tmp_path / "my_pipeline")), server, "wkm_") as lab:
+        own = lab.project
+        assert own.run("revise", "-m", "first").code == 0
+        worker = lab.worker("--pause", "1", "--tables", "work.Plain")
+        until(lambda: worker.computing)
+        own.replace(own.module("work"), "-> Item\n    ---\n", "-> Item\n    ---\n    more = null : int32\n")
+        done = own.run("revise", "-m", "more")
+        assert done.code == 0, done.out + done.err
+        (file,) = (own.folder / "src" / own.package / "migrations" / "work").glob("*_more.py")
+        text = file.read_text().replace("import AddAttribute", "import AddAttribute, RunSQL")
+        slow = 'RunSQL("wait", mysql="DO SLEEP(12)", postgresql="SELECT pg_sleep(12)"),'
+        file.write_text(text.replace("operations = [\n", f"operations = [\n    {slow}\n"))
+        migrated = own.run("--env", "prod", "migrate")
+        assert migrated.code == 0, migrated.out + migrated.err
+        assert worker.end() == 5, worker.said
+        assert "is being changed" in worker.seen("change")[0]["text"]
+        assert "The code is older" in worker.answer["error"]["why"]
+
+
 ODD = """
 import datajoint as dj
 from . import open_schema, work
@@ -314,7 +345,7 @@ def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
             assert code == 1 and [status for status, _ in jobs] == ["error"] and "finds no key" in jobs[0][1]
         # A worker that is told to compute what is not there says so.
         none = lab.worker("--tables", "after.OddSums")
-        assert none.end() == 2 and "There is no table to compute" in none.answer["error"]["what"]
+        assert none.end() == 2 and none.answer["error"]["what"] == "after.OddSums has nothing that workers compute."
 
 
 @pytest.mark.one_server

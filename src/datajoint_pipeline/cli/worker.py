@@ -68,6 +68,10 @@ def worker(
     """
     from ..jobs import worker as workers
 
+    names = [name.strip() for name in tables.split(",") if name.strip()]
+    if tables and not names:
+        raise click.BadParameter("it names no table.", param_hint="--tables")
+
     def report(event: str, text: str, values: dict[str, Any]) -> None:
         if options.json:
             line = json.dumps(values, default=str)
@@ -84,7 +88,7 @@ def worker(
             pause=pause,
             report=report,
             class_name=class_name,
-            tables=[name.strip() for name in tables.split(",") if name.strip()],
+            tables=names,
             seconds=seconds,
             grace=grace,
         )

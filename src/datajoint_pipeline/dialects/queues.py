@@ -5,11 +5,11 @@ A query that is made here has ``%`` doubled, since a ``key_source`` of DataJoint
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..quoting import quoter
+from ..quoting import quoter, same
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -205,9 +205,9 @@ def failed(connection: dj.Connection, place: tuple[str, str], names: Sequence[st
     return f"{head}%s AND {condition} ORDER BY {quote('completed_time')} DESC LIMIT {most}"
 
 
-def change(connection: dj.Connection, place: tuple[str, str], names: Sequence[str], *, retry: bool) -> str:
+def change(connection: dj.Connection, place: tuple[str, str], key: Mapping[str, object], *, retry: bool) -> str:
     """Give the statement that has one job tried again at once, or left out from now on; the status that it has and the
-    values of its key are parameters.
+    values of its key, as the driver gave them, are parameters.
     """
     quote = quoter(connection)
     if retry:
@@ -219,7 +219,7 @@ def change(connection: dj.Connection, place: tuple[str, str], names: Sequence[st
         values = ["'ignore'"]
     status = quote("status")
     head = f"UPDATE {quote(*place)} SET {status} = {', '.join(values)} WHERE "
-    conditions = (f"{quote(name)} = ".replace("%", "%%") + "%s" for name in ("status", *names))
+    conditions = (same(quote(name).replace("%", "%%"), value) for name, value in {"status": "", **key}.items())
     return head.replace("%", "%%") + " AND ".join(conditions)
 
 

@@ -15,11 +15,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import IO, Any
 
-from .. import server_errors
+from .. import journal, server_errors
 from ..dialects import advisory_locks
 from ..errors import ExitCode, PipelineError
 from ..internals import job_queue, job_tables
@@ -137,8 +138,12 @@ class Worker:
         self._user = self._connection.get_user()
         self._send("ready", tables=len(queues))
         lost: float | None = None
+        changing = False
         while not self._orders.stopping:
             try:
+                if changing:
+                    self._await_change()
+                    changing = False
                 did = self._cycle(queues)
                 lost = None
                 self._look(always=not did)
@@ -147,11 +152,35 @@ class Worker:
             except Stopped:
                 break
             except Exception as error:
+                if not changing and isinstance(error, PipelineError) and error.exit_code == ExitCode.INTERRUPTED:
+                    changing = True
+                    continue
                 lost = lost or time.monotonic()
                 self._recover(error, queues, lost)
         failed = {queue.name: count for queue in queues if (count := job_tables.failed(queue.table))}
         left_out = {name: why for name, (why, _) in self._aside.items()}
         self._send("end", failed=failed, late=sorted(self._late), left_out=left_out)
+
+    def _await_change(self) -> None:
+        """Wait for a migration that goes on, whose end alone tells whether this code still fits.
+
+        Raises
+        ------
+        PipelineError
+            If nobody is at it any more, or this code does not fit.
+        """
+        self._send("change")
+        lock, seen = self._pipeline.target(self._environment).lock, time.monotonic()
+        while not self._orders.stopping:
+            if journal.is_held(self._connection, lock):
+                seen = time.monotonic()
+            try:
+                self._look(always=True)
+                return
+            except PipelineError as error:
+                if error.exit_code != ExitCode.INTERRUPTED or time.monotonic() - seen > _LOOK:
+                    raise
+            self._orders.wait(1.0)
 
     def _recover(self, error: Exception, queues: list[JobQueue], since: float) -> None:
         """Go on after a lost session or a deadlock: have a session, and let go of what could not be given back."""
@@ -201,13 +230,6 @@ class Worker:
                     if failures.is_passing(error) or server_errors.of(error):
                         raise
                     self._set_aside(name, error)
-        if wanted and not queues and not self._aside:
-            raise PipelineError(
-                f"There is no table to compute among {', '.join(sorted(wanted))}.",
-                f"This worker may compute {', '.join(job_tables.parents_first(tables)) or 'nothing'}.",
-                "Name Imported or Computed tables of its class.",
-                exit_code=ExitCode.USAGE,
-            )
         return sorted(queues, key=lambda queue: workers.priority(queue.name))
 
     def _may_reach(self, of_table: str, of_worker: str) -> bool:
@@ -217,15 +239,16 @@ class Worker:
     # --- The round ---------------------------------------------------------------------------------------------------
 
     def _cycle(self, queues: list[JobQueue]) -> int:
-        """Go through the tables once, or until parents are to come first again; give how many jobs were done."""
+        """Go through the tables once, or until parents are to come first again; give how often jobs were ended."""
         did, began = 0, time.monotonic()
         for queue in queues:
             condition = notes.condition(
                 self._workers.class_of(queue.name).name, self._settings.classes, self._workers.names
             )
             while not self._orders.stopping:
+                before = self._last_done
                 count = self._try_some(queue, condition)
-                did += count
+                did += self._last_done > before
                 self._look()
                 if not count:
                     break
@@ -250,7 +273,8 @@ class Worker:
             self._look(always=True)  # a migration takes tables away before its version stands in the record
             if server_errors.of(error):
                 raise
-            queue.release(self._settings.number)
+            with suppress(Exception):  # it may be gone
+                queue.release(self._settings.number)
             self._set_aside(queue.name, error)
             return 0
         self._aside.pop(queue.name, None)
@@ -275,10 +299,7 @@ class Worker:
             jobs = self._claim(queue, condition)
         if not jobs:
             return 0
-        ended = self._compute(queue, jobs)
-        if ended:
-            self._last_done = time.monotonic()
-        return ended
+        return self._compute(queue, jobs)
 
     def _is_mine(self, queue: JobQueue) -> bool:
         """Tell whether a table is of this worker's classes, and not only what another class could not compute."""
@@ -350,7 +371,10 @@ class Worker:
             if ended:
                 queue.complete(ended, number)
             self._send("done", table=queue.name, done=rows, failed=failed)
-        return len(jobs) - len(left) - missed
+        ended_here = len(jobs) - len(left)
+        if ended_here > missed:  # what is missed is no reason to look for more
+            self._last_done = time.monotonic()
+        return ended_here
 
     def _settled(self, queue: JobQueue, job: Job, error: BaseException) -> bool:
         """Tell whether a job is done in spite of an error: it came after the rows, or somebody else wrote them."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from .. import server_errors
 from ..dialects import advisory_locks
 from ..internals import job_tables
 from ..internals.job_queue import LONGEST
-from ..quoting import quoter
-from . import liveness, notes
+from ..quoting import quoter, same
+from . import failures, liveness, notes
 from .classes import Workers
 from .liveness import State
 
@@ -92,6 +93,25 @@ def holders(connection: dj.Connection, tables: Iterable[Place]) -> dict[int, set
     return found
 
 
+def unreadable(connection: dj.Connection, tables: Iterable[Place]) -> dict[Place, str]:
+    """Find the job tables that are none, as somebody made or changed them by hand, and why; a statement for each.
+
+    Raises
+    ------
+    Exception
+        What the driver raises of a lost session, a lock or a right.
+    """
+    found = {}
+    for place in tables:
+        try:
+            holders(connection, [place])
+        except Exception as error:
+            if failures.is_passing(error) or server_errors.of(error):
+                raise
+            found[place] = server_errors.reason(error)
+    return found
+
+
 def reserved(connection: dj.Connection, tables: Mapping[Place, str], number: int | None = None) -> list[Reserved]:
     """Read the jobs that are reserved, or those of one worker, with a statement a table.
 
@@ -162,11 +182,7 @@ def put_back(
             status = "error"
             message = reason if final else f"Its worker was killed {times} while it ran{guess}: {reason}"
     quote = quoter(connection)
-    # A float of four bytes is no number of eight; near is near enough among the jobs of one worker.
-    near = "ABS({0} - %s) <= 1e-6 * ABS({0})"
-    where = " AND ".join(
-        (near if isinstance(value, float) else "{0} = %s").format(quote(column)) for column, value in job.key.items()
-    )
+    where = " AND ".join(same(quote(column), value) for column, value in job.key.items())
     if longer:
         where += f" AND reserved_time < CURRENT_TIMESTAMP(3) - {connection.adapter.interval_expr(longer, 'second')}"
     moment = "scheduled_time" if status == "pending" else "completed_time"

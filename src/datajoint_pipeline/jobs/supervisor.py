@@ -122,6 +122,8 @@ class Supervisor:
         self._sweeper = Sweeper(target.lock)
         self._places: dict[rescue.Place, str] = {}
         self._listed = self._looked = 0.0
+        #: Whether a job table could not be read, and which of them were told.
+        self._doubtful, self._told_places = False, set[rescue.Place]()
         self._outcome = Outcome()
         self._signals: list[int] = []
         #: Whether the pipeline was ever imported; why it was not the last time, and whether for want of a server.
@@ -298,7 +300,7 @@ class Supervisor:
                 if failures.is_lost(error) and time.monotonic() < deadline:
                     self._regain()
                 elif not failures.is_lost(error) and not server_errors.of(error) and gone < 5:
-                    gone += 1  # a migration may have taken a job table away meanwhile
+                    gone, self._doubtful = gone + 1, True  # as in _look_after
                     time.sleep(0.5 * gone)
                 elif self._refused is not None:
                     return  # that says more; what is left is put back by whoever has the new tables, and rights to them
@@ -332,12 +334,18 @@ class Supervisor:
             elif server_errors.of(error) is server_errors.ACCESS:
                 raise
             else:  # a migration may have taken a job table away meanwhile
-                self._listed = 0.0
+                self._listed, self._doubtful = 0.0, True
 
     def _list(self, *, always: bool = False) -> None:
         now = time.monotonic()
         if always or now - self._listed > _LIST or not self._listed:
             self._places = rescue.places(self._connection, self._target.databases)
+            if self._doubtful:  # one that is none must not keep the others from being looked at
+                for place, why in rescue.unreadable(self._connection, self._places).items():
+                    del self._places[place]
+                    if place not in self._told_places:
+                        self._told_places.add(place)
+                        self._log("unreadable", f"{'.'.join(place)} is no table of jobs: {why}.", table=place[1])
             self._listed = now
 
     def _take_locks(self) -> None:
@@ -414,6 +422,8 @@ class Supervisor:
                 text = f"{table}: {added} new" + (f", {removed} gone" if removed else "")
             case {"event": "skipped", "table": table, "why": why}:
                 text = f"{table} is left out: {why}."
+            case {"event": "change"}:
+                text = "The database is being changed: computes nothing until that has ended."
             case {"event": "lost", "error": error}:
                 text = f"Lost its session with the server ({error}), and makes a new one."
             case {"event": "end", "late": [_, *_] as late}:

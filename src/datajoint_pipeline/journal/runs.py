@@ -459,6 +459,19 @@ def lock(
             connection.query(give, (key,), reconnect=False)
 
 
+def is_held(connection: dj.Connection, name: str) -> bool:
+    """Tell whether anybody holds a pipeline's lock: then a change of its database goes on."""
+    if connection.adapter.backend == "mysql":
+        query = "SELECT COUNT(IS_USED_LOCK(%s))"
+    else:
+        query = (
+            "SELECT COUNT(*) FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+            "(SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) "
+            "AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)"
+        )
+    return bool(connection.query(query, (called(name),)).fetchone()[0])
+
+
 def _holder(connection: dj.Connection, key: str) -> str:
     """Say who holds the lock."""
     if connection.adapter.backend == "mysql":

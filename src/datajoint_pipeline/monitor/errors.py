@@ -214,7 +214,8 @@ def change(connection: dj.Connection, databases: Mapping[str, str], failures: Se
         with connection.transaction:
             for failure in failures:
                 place = (databases[failure.table.schema], job_tables.PREFIX + failure.table.table.lstrip("_"))
-                query = queues.change(connection, place, list(failure.key), retry=action == "retry")
+                key = dict(zip(failure.key, failure.values, strict=True))
+                query = queues.change(connection, place, key, retry=action == "retry")
                 changed += connection.query(query, args=[failure.status, *failure.values]).rowcount
     except Exception as error:
         if server_errors.of(error) is not server_errors.ACCESS:

@@ -59,7 +59,7 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str, *, 
             why = f"The code has version {found.code_version}; {found.database} holds tables and no version."
             do = f"Look at it with {command} status before you change anything."
         case status.State.INTERRUPTED:
-            why = f"A change from {found.database_version or 'nothing'} to {found.code_version} began and did not end."
+            why = f"A change of {found.database} from {found.database_version or 'nothing'} began and did not end."
             do = f"Run {command} status, then the command again that was interrupted."
         case status.State.AHEAD:
             why = f"The code is older: it has version {found.code_version}, the database {found.database_version}."
