@@ -381,7 +381,7 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
         (["--class", "huge"], "There is no class huge of workers."),
         (["--tables", "wrok.Plain"], "Did you mean work.Plain?"),
         (["--for", "soon"], "'soon' is no time"),
-        (["--pause", "-1"], "-1.0 is not in the range"),
+        (["--pause", "-1"], "-1 seconds is less than none."),
         (["--tables", "work.Item,work.Plain"], "work.Item has nothing that workers compute."),
     ):
         done = lab.project.run("--env", "prod", "worker", *options)

@@ -22,10 +22,14 @@ PAGE_EVERY = 300.0
 
 
 def once(options: Options, environment: Environment, arguments: Sequence[str], *, quiet: bool = False) -> None:
-    """Run a command of this program on the environment that was chosen, and wait for its end."""
+    """Run a command of this program on the environment that was chosen, and wait for its end.
+
+    Where it is quiet, Ctrl-C does not reach it either: whoever has it run says what is to be done.
+    """
     where = ["--env", environment.name, *(["--branch", options.branch] if options.branch else [])]
     command = [sys.executable, "-m", options.pipeline.package, *where, *arguments]
-    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if quiet else None)
+    output = subprocess.DEVNULL if quiet else None
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=output, start_new_session=quiet)
 
 
 def forever(options: Options, environment: Environment, arguments: Sequence[str], every: float) -> None:

@@ -6,7 +6,7 @@ import click
 
 from ..errors import ExitCode, worst
 from . import again
-from .common import Options, common, example, leave, program
+from .common import Options, at_least_zero, common, example, leave, program
 from .visible import echo
 
 
@@ -14,8 +14,8 @@ from .visible import echo
 @click.option("--dry-run", is_flag=True, help="Show what stands; send nothing, and remember nothing.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C or SIGTERM.")
 @click.option(
-    *("--every", "every"),
-    type=click.FloatRange(0),
+    "--every",
+    callback=at_least_zero,
     default=300.0,
     show_default=True,
     metavar="SECONDS",

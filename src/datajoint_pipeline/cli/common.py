@@ -147,6 +147,13 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def at_least_zero(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse seconds below zero."""
+    if value is not None and value < 0:
+        raise click.BadParameter(f"{value:g} seconds is less than none.", context, parameter)
+    return value
+
+
 def example(text: str) -> dict[str, Any]:
     """Put an example at the end of a command's help."""
     return {"epilog": f"\b\nExample:\n  {text}"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import again
-from .common import Options, common, example, program
+from .common import Options, at_least_zero, common, example, program
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 @program.command(**example("my-pipeline --env prod progress --watch"))
 @click.option("--watch", is_flag=True, help="Count again and again, until Ctrl-C.")
 @click.option(
-    *("--every", "every"),
-    type=click.FloatRange(0),
+    "--every",
+    type=float,
+    callback=at_least_zero,
     metavar="SECONDS",
     help="With --watch: how often.  [default: 10; with --html 300]",
 )

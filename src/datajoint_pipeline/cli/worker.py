@@ -9,7 +9,7 @@ import click
 
 from ..errors import ExitCode
 from . import again
-from .common import Options, common, example, leave, program
+from .common import Options, at_least_zero, common, example, leave, program
 from .visible import echo, visible
 
 
@@ -35,14 +35,15 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
 )
 @click.option(
     *("--pause", "pause"),
-    type=click.FloatRange(0, 86_400),
+    type=click.FloatRange(max=86_400),
+    callback=at_least_zero,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
     help="Wait between two rounds.",
 )
 @click.option(
-    *("--html", "html"),
+    "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False),
     help="Write a page of how all stands: every five minutes, and when it ends.",

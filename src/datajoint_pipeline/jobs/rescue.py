@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Where a job stands: database and name of the job table, ``~~recording``.
 Place = tuple[str, str]
 
+#: What is known of the end of a worker that is gone.
+_WITHOUT_A_WORD = "ended without a word"
+
 
 @dataclass(frozen=True)
 class Reserved:
@@ -178,7 +181,9 @@ def put_back(
         message = str(note)
         if final or note.kills >= workers.retries.kills:
             times = {1: "once", 2: "twice"}.get(note.kills, f"{note.kills} times")
-            guess = " (out of memory?)" if "killed by signal 9" in reason else ""
+            # Where memory ends, the system kills a process, or all that its machine gave to a worker.
+            memory = reason.startswith("killed by signal 9,") or reason.endswith(_WITHOUT_A_WORD)
+            guess = " (out of memory?)" if memory else ""
             status = "error"
             message = reason if final else f"Its worker was killed {times} while it ran{guess}: {reason}"
     quote = quoter(connection)
@@ -271,7 +276,7 @@ class Sweeper:
             if liveness.states(connection, [number])[number] is State.ALIVE:
                 continue
             for job in reserved(connection, {place: tables[place] for place in held[number]}, number):
-                reason = f"its worker on {job.host} ended without a word"
+                reason = f"its worker on {job.host} {_WITHOUT_A_WORD}"
                 if became := put_back(connection, job, workers, reason=reason):
                     done.append((job, became))
             del self._gone[number]
