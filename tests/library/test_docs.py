@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import browser
 import pytest
 from conftest import Project
 
@@ -114,6 +115,28 @@ def test_pages_follow_the_code_and_keep_what_the_lab_wrote(project: Project) -> 
     assert "docs/pipeline/analysis.md" in built["removed"] and not (project.folder / "docs/pipeline/analysis").exists()
     assert stale(project) == {} and "Ask Ada" in project.read(PAGE) and "Rig" in project.read("README.md")
     assert project.read("docs/pipeline/own.md") == "# Ours\n" and "analysis" not in project.read("mkdocs.yml")
+
+
+def test_pointing_at_a_table_shows_its_path_and_a_click_opens_it(project: Project, chromium: browser.Page) -> None:
+    assert project.run("docs", "build").code == 0
+    folder = project.folder / "docs/pipeline"
+    for page in folder.glob("*.md"):  # a site makes one of each
+        page.with_suffix(".html").write_text(f"<title>{page.stem}</title><h2 id=recording>Recording</h2>")
+    chromium.look(1100)
+    chromium.open(folder / "index.svg")
+    lit = "[...document.querySelectorAll('.n>.on')].map(n=>n.querySelector('text').textContent).sort().join()"
+    assert chromium.value(lit) == ""
+    chromium.point("a[href='subject.html#subject']")
+    assert chromium.value(lit) == "Channel,MultiModalAnalysis,Recording,Scan,Session,Subject"
+    chromium.point("a[href='imaging.html#scan']")
+    assert chromium.value(lit) == "MultiModalAnalysis,Scan,Session,Subject"
+    assert chromium.value("document.querySelectorAll('.e>.on').length") == 3
+    chromium.send("Input.dispatchMouseEvent", type="mouseMoved", x=3, y=3)  # the empty corner
+    assert not chromium.value("document.documentElement.classList.contains('on')")
+
+    chromium.click("a[href='ephys.html#recording']")
+    chromium.until("location.href.endsWith('/ephys.html#recording') && document.title === 'ephys'")
+    assert not chromium.complaints
 
 
 def test_what_somebody_edited_is_said_and_kept(project: Project) -> None:
