@@ -21,7 +21,7 @@ def access() -> None:
 
 
 @access.command("plan", **example("my-pipeline --env prod access plan"))
-@click.option("--sql", is_flag=True, help="Print the statements alone.")
+@click.option("--sql", is_flag=True, help="Print only the statements.")
 @common
 def access_plan(options: Options, sql: bool) -> None:
     """Show what apply would run, with the reason for each statement; change nothing."""

@@ -13,7 +13,7 @@ from .visible import echo
 
 @access.command("rotate", **example("my-pipeline --env prod access rotate carol"))
 @click.argument("login")
-@click.option("--discard", is_flag=True, help="Make the password of before void (MySQL); no new one is made.")
+@click.option("--discard", is_flag=True, help="End the old password (MySQL); make no new one.")
 @click.option("--show-password", is_flag=True, help="Print the password once; write no file.")
 @common
 def access_rotate(options: Options, login: str, discard: bool, show_password: bool) -> None:

@@ -35,9 +35,9 @@ def branch() -> None:
     type=click.Choice(["code", "dev"]),
     default="code",
     show_default=True,
-    help="Whose versions the tables have; dev with --rows.",
+    help="Take the tables from here; dev with --rows.",
 )
-@click.option("--exist-ok", is_flag=True, help="Where it has its schemas, leave them as they are.")
+@click.option("--exist-ok", is_flag=True, help="Do nothing where its schemas exist already.")
 @common
 def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
     """Make the schemas dev_<branch>_… with their Lookup rows; --env branch then works on them.
@@ -64,7 +64,7 @@ def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool)
 
 
 @branch.command("list", **example("my-pipeline branch list --gone"))
-@click.option("--gone", is_flag=True, help="Only those whose git branch is gone.")
+@click.option("--gone", is_flag=True, help="Only those whose git branch no longer exists.")
 @common
 def branch_list(options: Options, gone: bool) -> None:
     """Show every branch that has schemas: whose they are, how old and large, and whether the git branch is there.
@@ -124,7 +124,12 @@ def branch_diff(options: Options, markdown: bool) -> None:
 
 
 @branch.command("reset", **example("my-pipeline branch reset --yes"))
-@click.option("--rows", type=click.IntRange(0, 1_000_000), default=None, help="Rows of each table; as many as before.")
+@click.option(
+    "--rows",
+    type=click.IntRange(0, 1_000_000),
+    default=None,
+    help="Rows of each table to copy; as many as before by default.",
+)
 @_yes
 @common
 def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
@@ -148,9 +153,9 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
 
 @branch.command("drop", **example("my-pipeline branch drop my-feature"))
 @click.argument("name", required=False)
-@click.option("--gone", is_flag=True, help="Every branch whose git branch is gone.")
-@click.option("--keep-objects", is_flag=True, help="Leave what it wrote to the stores.")
-@click.option("--missing-ok", is_flag=True, help="Where it has no schemas, do nothing.")
+@click.option("--gone", is_flag=True, help="Every branch whose git branch no longer exists.")
+@click.option("--keep-objects", is_flag=True, help="Keep the objects that it wrote to stores.")
+@click.option("--missing-ok", is_flag=True, help="Do nothing where it has no schemas.")
 @_yes
 @common
 def branch_drop(
