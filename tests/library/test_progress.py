@@ -135,7 +135,7 @@ def test_a_narrow_terminal_shows_every_word_whole(project: Project) -> None:
     """A row that does not fit becomes a list; where there is room, it stays a row."""
     narrow, wide = (
         re.sub(r"\x1b\[[\d;]*m", "", on_terminal(project, "--env", "local", "doctor", columns=columns))
-        for columns in (50, 150)
+        for columns in (60, 150)
     )
     setting = "jobs.allow_new_pk_fields_in_computed_tables"
     assert re.search(rf"setting +{setting}\s+value +False\s", narrow), narrow
