@@ -150,7 +150,7 @@ def test_interrupted_init_is_said_and_completed(fresh: Project) -> None:
     )  # fmt: skip
     assert states(fresh)["analysis"] == "interrupted" and fresh.run("status").code == 6
     shown = " ".join(fresh.run("status").out.split())
-    assert "interrupted init goes on with it" in shown and "migrate" not in shown and "rollback" not in shown
+    assert "interrupted init continues it" in shown and "migrate" not in shown and "rollback" not in shown
     refused = fresh.python("-c", "import my_pipeline.analysis")
     assert refused.code == 1 and "did not end" in refused.err
     assert fresh.run("init").code == 0
@@ -384,6 +384,6 @@ def test_messages_name_the_command_as_it_was_started(made: Project) -> None:
     )
     for start, more, started in cases:
         said = made.python(*start, "--env", "nowhere", "status", **more).err
-        assert f"Say for example {started} --env local status." in said, said
+        assert f"Run for example {started} --env local status." in said, said
         usage = made.python(*start, "migrate", "--help", **more).out
         assert usage.startswith(f"Usage: {started} migrate"), usage

@@ -220,7 +220,7 @@ def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
         return
     if options.json or not sys.stdin.isatty():
         raise PipelineError(
-            "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Say {command} --yes."
+            "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Run {command} --yes."
         )
     click.confirm(visible(question), abort=True, err=True)
 

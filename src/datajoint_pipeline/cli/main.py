@@ -255,7 +255,7 @@ def local_destroy(options: Options, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise PipelineError(
-                "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Say local destroy --yes."
+                "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Run local destroy --yes."
             )
         click.confirm("Delete the embedded server and every row in it?", abort=True)
     servers.destroy(options.pipeline.project.local_directory)

@@ -238,10 +238,9 @@ def migrate(
 ) -> None:
     """Bring the database to the version of the code.
 
-    It goes on with what was interrupted.
+    It also continues a migration that was interrupted.
 
-    The options --rename to --insert are for a draft, and for what only a draft had when migrations replace it;
-    otherwise the migrations say it.
+    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; otherwise the files say it.
     """
     from ..commands import answers, migrate
     from ..executor import backup

@@ -56,7 +56,7 @@ def promote(
     asked = not (dry_run or yes)
     if asked and (options.json or not sys.stdin.isatty()):
         raise PipelineError(
-            f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Say promote --yes."
+            f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Run promote --yes."
         )
     if tables is not None:
         if no_rehearsal or allow_data_loss or no_backup:

@@ -99,7 +99,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             has_way_back = backend == "mysql" and schema.run != "init" and not schema.taken_back
             back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
             what = "taking it back" if schema.taken_back else "it"
-            remark = f"{way_on(schema.run, schema.taken_back)} goes on with {what}{back}"
+            remark = f"{way_on(schema.run, schema.taken_back)} continues {what}{back}"
         if schema.draft:
             remark = _joined(f"a draft after {schema.database_version}", remark)
         table.add_row(
@@ -311,7 +311,7 @@ def revised(project: Project, found: Revised) -> None:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
         console.print(
-            f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
+            f"[yellow]Undecided[/]: {wanted} of {what}. Write it into the file, or give it to revise --again."
         )
     if found.migrations:
         console.print(f"Next: read the files, then {project.program} check and {project.program} migrate --dry-run.")
@@ -402,7 +402,7 @@ def impact(
             console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
-            console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+            console.print(f"[yellow]{rule.id}:[/] {escape(rule.text)}{silenced}")
     if any(cost.done for cost in found):
         console.print("What is pending beside it can be shown when that is done.")
     if found and short and whole:
