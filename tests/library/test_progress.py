@@ -144,7 +144,7 @@ def test_a_narrow_terminal_shows_every_word_whole(project: Project) -> None:
 
 def test_a_terminal_gets_no_source_of_a_picture_and_is_asked_what_a_change_is_for(project: Project) -> None:
     shown = on_terminal(project, "diagram")
-    assert "Error: A picture is nothing for a terminal." in shown and "<svg" not in shown
+    assert "Error: A terminal cannot show a picture." in shown and "<svg" not in shown
     assert "<svg" in on_terminal(project, "diagram", "--format", "svg")
     question = "What is the change for?"
     shown = on_terminal(project, "revise", answer="the first", asked=question)

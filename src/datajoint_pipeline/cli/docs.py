@@ -53,7 +53,7 @@ def diagram(
         raise click.UsageError("--around names the table; say no other beside it.")
     if out is None and form is None and not options.json and sys.stdout.isatty():
         raise PipelineError(
-            "A picture is nothing for a terminal.",
+            "A terminal cannot show a picture.",
             "Nothing says where to write it.",
             f"Run {options.pipeline.project.program} diagram --out tables.svg, or print its text by --format svg.",
             exit_code=ExitCode.USAGE,

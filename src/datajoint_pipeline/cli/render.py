@@ -62,9 +62,12 @@ def _table(*columns: str) -> Table:
 
 
 def show(console: Console, table: Table) -> None:
-    """Print a table; where words would have to be cut to fit it in, each row as a list of its own."""
-    widest = table.__rich_measure__(console, console.options.update_width(10_000)).minimum
-    if widest <= console.width:
+    """Print a table; where a terminal is too narrow for its words, each row as a list of its own.
+
+    What goes elsewhere keeps a line a row, which people grep.
+    """
+    whole = table.__rich_measure__(console, console.options.update_width(10_000)).minimum
+    if whole <= console.width or not console.is_terminal:
         console.print(table)
         return
     names = [str(column.header) for column in table.columns]
@@ -72,7 +75,7 @@ def show(console: Console, table: Table) -> None:
         row = Table.grid(padding=(0, 2))
         row.add_column(style="bold", no_wrap=True)
         row.add_column(overflow="fold")
-        for name, cell in zip(names, list(cells)[-len(names) :], strict=True):
+        for name, cell in zip(names, cells, strict=True):
             if cell not in ("", "-"):
                 row.add_row(name, cell)
         console.print(row)
