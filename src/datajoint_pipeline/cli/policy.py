@@ -26,7 +26,10 @@ from .visible import echo
 )
 @common
 def access_policy(options: Options, store: str, role: str | None, server: str | None, output: Path | None) -> None:
-    """Write what each role may do in the pipeline's object stores, for who runs them; change nothing there."""
+    """Write policies for object stores; change nothing there.
+
+    They say what each role may do in the stores, for the person who runs these.
+    """
     from ..commands import policy
 
     environment = options.select()
