@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,16 +93,27 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def click(self, selector: str) -> None:
-        """Press the mouse's button in the middle of an element, as a person would."""
-        place = self.value(
+    def point(self, selector: str) -> tuple[float, float]:
+        """Put the pointer on the middle of an element, which is scrolled to, and say where that is."""
+        x, y = self.value(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center', inline: 'center'}); const r = e.getClientRects()[0];"
             " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            more = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
-            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **more)
+        self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        return x, y
+
+    def click(self, selector: str) -> None:
+        """Press the mouse's button in the middle of an element, as a person would."""
+        x, y = self.point(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def until(self, expression: str, seconds: float = 20) -> None:
+        """Wait for an expression of JavaScript to be true."""
+        end = time.monotonic() + seconds
+        while not self.value(expression):
+            assert time.monotonic() < end, f"{expression} is not true yet"
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
         """Write what is to be seen into a PNG file."""

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import browser
 import copier
 import pytest
 from compiled import FOLDER, keep_compiled
@@ -254,6 +255,15 @@ def project(tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
     yield own
     if (own.folder / ".local/pg").exists():
         own.run("local", "stop")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Page]:
+    """A browser's tab; a test that needs one is skipped where there is no Chromium."""
+    if browser.program() is None:
+        pytest.skip("no Chromium on PATH")
+    with browser.page() as tab:
+        yield tab
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ schema = open_schema("ephys")
 class Probe(dj.Lookup):
     definition = """
     # A kind of probe
-    probe_type : varchar(32)
+    probe_type : varchar(32)  # name of the kind
     ---
-    channel_count : int32
+    channel_count : int32  # how many channels it records
     """
     contents = [
         {"probe_type": "tetrode", "channel_count": 4},

@@ -15,6 +15,6 @@ class Session(dj.Manual):
     session_id : int32  # number of the subject's visit
     ---
     session_start : datetime  # local time of the setup
-    experimenter = "" : varchar(64)
+    experimenter = "" : varchar(64)  # who recorded
     session_notes = "" : varchar(1000)  # free text
     """

@@ -161,7 +161,7 @@ def test_killed_it_goes_on_or_back(made: Made, mysql: Server) -> None:
     killed(project, "--types", objects=3)
     killed(project, "--types", words="change subject_id")  # the table with numbers of its own
     state = " ".join(ok(project, "--env", "prod", "status", code=6).out.split())
-    assert "interrupted adopt --types goes on with it, adopt --undo takes it back" in state and "migrate" not in state
+    assert "interrupted adopt --types continues it, adopt --undo takes it back" in state and "migrate" not in state
     left = ok(project, "--env", "prod", "--json", "adopt", "--types", "--dry-run", code=6).json["groups"]
     assert len(left) == 1 and left[0]["done"] and left[0]["statements"]
     told = ok(project, "--env", "prod", "adopt", "--types", "--dry-run", code=6).out
@@ -234,7 +234,7 @@ def test_clients_and_workers_of_0_14_are_found(made: Made, mysql: Server) -> Non
 def test_taken_back_the_tables_are_what_they_were(made: Made, mysql: Server) -> None:
     killed(made.project, "--undo", words="take back: add foreign key (frames) of rig.Scan")
     state = " ".join(ok(made.project, "--env", "prod", "status", code=6).out.split())
-    assert "interrupted adopt --undo goes on with taking it back" in state and "--types" not in state
+    assert "interrupted adopt --undo continues taking it back" in state and "--types" not in state
     for words in (("--types",), ("--types", "--dry-run")):
         refused = ok(made.project, "--env", "prod", "adopt", *words, code=6).err
         assert "An adoption is being taken back, and that was interrupted." in refused and "--undo once more" in refused

@@ -150,7 +150,7 @@ def test_interrupted_init_is_said_and_completed(fresh: Project) -> None:
     )  # fmt: skip
     assert states(fresh)["analysis"] == "interrupted" and fresh.run("status").code == 6
     shown = " ".join(fresh.run("status").out.split())
-    assert "interrupted init goes on with it" in shown and "migrate" not in shown and "rollback" not in shown
+    assert "interrupted init continues it" in shown and "migrate" not in shown and "rollback" not in shown
     refused = fresh.python("-c", "import my_pipeline.analysis")
     assert refused.code == 1 and "did not end" in refused.err
     assert fresh.run("init").code == 0
@@ -274,7 +274,10 @@ def test_help_lists_every_command_once_and_whole(made: Project) -> None:
     assert run
     listed = re.findall(r"^  ([a-z][a-z-]+)  ", made.run("--help").out.partition("--help")[2], re.MULTILINE)
     assert sorted(listed) == sorted(program.commands)
-    for name, command in program.commands.items():
+    groups = {name: command for name, command in program.commands.items() if hasattr(command, "commands")}
+    parts = {f"{name} {part}": each for name, group in groups.items() for part, each in group.commands.items()}
+    assert "docs build" in parts
+    for name, command in (program.commands | parts).items():
         summary = command.get_short_help_str(limit=200)
         assert len(summary) <= 62 and not summary.endswith("..."), f"{name}: {summary}"
 
@@ -401,6 +404,6 @@ def test_messages_name_the_command_as_it_was_started(made: Project) -> None:
     )
     for start, more, started in cases:
         said = made.python(*start, "--env", "nowhere", "status", **more).err
-        assert f"Say for example {started} --env local status." in said, said
+        assert f"Run for example {started} --env local status." in said, said
         usage = made.python(*start, "migrate", "--help", **more).out
         assert usage.startswith(f"Usage: {started} migrate"), usage

@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
+import browser
 import pytest
 
 from datajoint_pipeline import diagram
@@ -255,3 +258,60 @@ def test_mermaid_says_the_same() -> None:
 def test_mermaid_refuses_what_it_would_not_draw() -> None:
     with pytest.raises(ValueError, match="more than Mermaid draws"):
         diagram.write(diagram.of_tables(pipeline(*many(600))))
+
+
+def test_a_picture_of_a_thousand_tables_can_be_sent() -> None:
+    """Each shape is in it once, its lines are straight, and it says the name of every table."""
+    tables = pipeline(*(replace(each, comment="what nobody reads there") for each in named(1000)))
+    text = diagram.draw(diagram.of_tables(tables))
+    assert len(text.encode()) <= 150_000
+    shapes = {each.get("id"): each for each in elements(text, "defs")[0] if each.get("id")}
+    nodes = [node for _, node in groups(text)]
+    assert len(nodes) == 1000 and {label(node) for node in nodes} == {name.title for name in tables}
+    for node in nodes:
+        assert node.get("x") and node.get("y")
+        assert [each.tag.removeprefix(SVG) for each in node] == ["use", "text"]
+        assert (node[0].get("href") or "").removeprefix("#") in shapes
+    assert len(shapes) < 60 and not any("c" in (each.get("d") or "") for each in elements(text, "path"))
+
+
+def test_a_pointer_finds_its_way_in_a_picture_of_a_thousand_tables(chromium: browser.Page, tmp_path: Path) -> None:
+    tables = pipeline(*named(1000))
+    path = tmp_path / "tables.svg"
+    path.write_text(diagram.draw(diagram.of_tables(tables), href=lambda node: f"#{node.name.title}"))
+    chromium.look(1280)
+    chromium.open(path)
+    lit = "[...document.querySelectorAll('.n>.on')].map(n=>n.querySelector('text').textContent)"
+    graph = diagram.of_tables(tables)
+    for number in (0, 400, 999):
+        wanted = list(tables)[number]
+        chromium.point(f"a[href='#{wanted.title}']")
+        assert sorted(chromium.value(lit)) == sorted(path_of(graph, wanted))
+    chromium.click(f"a[href='#{wanted.title}']")
+    chromium.until(f"location.hash === '#{wanted.title}'")
+    assert not chromium.complaints
+
+
+def path_of(graph: diagram.Graph, name: TableName) -> set[str]:
+    """Give a table, what it refers to and what refers to it, over any number of tables."""
+    found = {name}
+    for near, far in (("parent", "child"), ("child", "parent")):
+        waiting = {name}
+        while waiting:
+            waiting = {getattr(e, far) for e in graph.edges if getattr(e, near) in waiting} - found
+            found |= waiting
+    return {each.title for each in found}
+
+
+def named(count: int) -> Iterator[Table]:
+    """Tables of all tiers, with names as long as a lab's."""
+    before: list[Table] = []
+    for number in range(count):
+        mark = ("", "#", "_", "__")[number % 4]
+        parents = (
+            {before[-1 - step] for step in (number % 7, number % 3 * 4) if step < len(before)} if number % 9 else ()
+        )
+        keys = sorted((str(each.name.schema), each.name.table, each.primary_key[-1]) for each in parents)
+        references = [(f"{schema}.{parent}", key, key) for schema, parent, key in keys]
+        before.append(table(f"schema{number // 12}.{mark}recording_session{number}", f"key{number}", *references))
+    yield from before

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import browser
 import pytest
 from conftest import Project
 
@@ -116,6 +117,28 @@ def test_pages_follow_the_code_and_keep_what_the_lab_wrote(project: Project) -> 
     assert project.read("docs/pipeline/own.md") == "# Ours\n" and "analysis" not in project.read("mkdocs.yml")
 
 
+def test_pointing_at_a_table_shows_its_path_and_a_click_opens_it(project: Project, chromium: browser.Page) -> None:
+    assert project.run("docs", "build").code == 0
+    folder = project.folder / "docs/pipeline"
+    for page in folder.glob("*.md"):  # a site makes one of each
+        page.with_suffix(".html").write_text(f"<title>{page.stem}</title><h2 id=recording>Recording</h2>")
+    chromium.look(1100)
+    chromium.open(folder / "index.svg")
+    lit = "[...document.querySelectorAll('.n>.on')].map(n=>n.querySelector('text').textContent).sort().join()"
+    assert chromium.value(lit) == ""
+    chromium.point("a[href='subject.html#subject']")
+    assert chromium.value(lit) == "Channel,MultiModalAnalysis,Recording,Scan,Session,Subject"
+    chromium.point("a[href='imaging.html#scan']")
+    assert chromium.value(lit) == "MultiModalAnalysis,Scan,Session,Subject"
+    assert chromium.value("document.querySelectorAll('.e>.on').length") == 3
+    chromium.send("Input.dispatchMouseEvent", type="mouseMoved", x=3, y=3)  # the empty corner
+    assert not chromium.value("document.documentElement.classList.contains('on')")
+
+    chromium.click("a[href='ephys.html#recording']")
+    chromium.until("location.href.endsWith('/ephys.html#recording') && document.title === 'ephys'")
+    assert not chromium.complaints
+
+
 def test_what_somebody_edited_is_said_and_kept(project: Project) -> None:
     project.run("docs", "build")
     project.replace(PAGE, "A kind of probe", "Our own words")
@@ -136,7 +159,11 @@ def test_what_somebody_edited_is_said_and_kept(project: Project) -> None:
 
 def test_the_labs_rules_on_comments(project: Project) -> None:
     counted = {one["rule"]: one for one in project.run("docs", "check", "--json").json["coverage"]}
-    assert counted["table-comments"]["percent"] == 100 and 0 < counted["attribute-comments"]["percent"] < 100
+    assert (counted["table-comments"]["percent"], counted["attribute-comments"]["percent"]) == (100, 100)
+    for schema, comment in (("subject", "common name"), ("ephys", "name of the kind")):
+        project.replace(project.module(schema), f"  # {comment}", "")
+    counted = {one["rule"]: one for one in project.run("docs", "check", "--json").json["coverage"]}
+    assert 50 < counted["attribute-comments"]["percent"] < 90
     assert "subject.Subject.species" in counted["attribute-comments"]["missing"]
     pyproject = project.read("pyproject.toml")
     project.write("pyproject.toml", f"{pyproject}\n[tool.datajoint-pipeline.docs]\nattribute-comments = 90\n")

@@ -76,14 +76,6 @@ def page(lab: Project) -> Path:
     return lab.folder / "page.html"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[browser.Page]:
-    if browser.program() is None:
-        pytest.skip("no Chromium on PATH")
-    with browser.page() as tab:
-        yield tab
-
-
 def errors(lab: Project) -> list[dict[str, Any]]:
     return list(lab.run("--env", "prod", "errors", "--json").json["groups"])
 

@@ -24,10 +24,10 @@ def alive(mysql: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterato
         yield own
 
 
-def on_terminal(project: Project, *arguments: str, answer: str = "", asked: str = "") -> str:
+def on_terminal(project: Project, *arguments: str, answer: str = "", asked: str = "", columns: int = 150) -> str:
     """Run a command on a terminal and give every character that it wrote there; type an answer when asked."""
     ours, theirs = pty.openpty()
-    variables = project.variables(TERM="xterm", COLUMNS="150")
+    variables = project.variables(TERM="xterm", COLUMNS=str(columns))
     command = [sys.executable, "-m", "my_pipeline", *arguments]
     process = subprocess.Popen(command, cwd=project.folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -78,7 +78,7 @@ def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> No
 def test_a_question_stands_alone_on_its_line(alive: Project) -> None:
     alive.replace(alive.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
     question = (
-        "Which value do existing rows of life.Weight get for mood (varchar(8))? (nothing: stop, and change nothing): "
+        "Which value do existing rows of life.Weight get for mood (varchar(8))? (empty: stop, and change nothing): "
     )
     written = on_terminal(alive, "migrate", "--draft", answer="well", asked=question)
     shown = screen(written)
@@ -129,3 +129,28 @@ def test_an_interrupted_run_that_had_nothing_but_its_end_left_is_named(alive: Pr
     told = ok(alive, "migrate", "--json").json["resumed"]
     assert told == ["Went on with migrate of life, which was interrupted after 1 of 1 steps."]
     assert ok(alive, "migrate").out.splitlines()[-1] == "There was nothing to do."
+
+
+def test_a_narrow_terminal_shows_every_word_whole(project: Project) -> None:
+    """A row that does not fit becomes a list; where there is room, it stays a row."""
+    narrow, wide = (
+        re.sub(r"\x1b\[[\d;]*m", "", on_terminal(project, "--env", "local", "doctor", columns=columns))
+        for columns in (60, 150)
+    )
+    setting = "jobs.allow_new_pk_fields_in_computed_tables"
+    assert re.search(rf"setting +{setting}\s+value +False\s", narrow), narrow
+    assert re.search(rf"{setting}\s+False\s+DataJoint's default", wide), wide
+
+
+def test_a_terminal_gets_no_source_of_a_picture_and_is_asked_what_a_change_is_for(project: Project) -> None:
+    shown = on_terminal(project, "diagram")
+    assert "Error: A terminal cannot show a picture." in shown and "<svg" not in shown
+    assert "<svg" in on_terminal(project, "diagram", "--format", "svg")
+    question = "What is the change for?"
+    shown = on_terminal(project, "revise", answer="the first", asked=question)
+    assert question in shown and "The first snapshot of" in shown
+
+
+def test_a_shell_completes_the_names_of_schemas(project: Project) -> None:
+    words = {"COMP_WORDS": "my-pipeline revise s", "COMP_CWORD": "2", "_MY_PIPELINE_COMPLETE": "bash_complete"}
+    assert project.run(**words).out.split() == ["plain,subject", "plain,session"]

@@ -114,15 +114,13 @@ def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
 def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     living.replace(living.module("life"), GRAMS, f"    unit : varchar(4)\n{GRAMS}")
     stopped = on_terminal(living, "\n", "migrate", "--draft")
-    assert (
-        stopped.code == 1 and "decide later" not in stopped.err and "nothing: stop, and change nothing" in stopped.err
-    )
+    assert stopped.code == 1 and "decide later" not in stopped.err and "empty: stop, and change nothing" in stopped.err
     assert "Say --fill Weight.unit=VALUE." in stopped.err
     done = on_terminal(living, "grams\ng\n", "migrate", "--draft")
     assert done.code == 0, done.err
     assert set(rows(living, "[r['unit'] for r in life.Weight.to_dicts()]")) == {"g"}
     offered = on_terminal(living, "\n", "revise", "-m", "asked")
-    assert offered.code == 0 and "nothing: decide later" in offered.err and "fill=ASK" in migration(living)
+    assert offered.code == 0 and "empty: decide later" in offered.err and "fill=ASK" in migration(living)
 
 
 def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(written: Project) -> None:

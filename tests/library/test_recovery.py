@@ -123,7 +123,7 @@ def test_what_a_run_changes_of_another_schema_is_interrupted_with_it(living: Pro
         proxy.close()
     assert "FOREIGN KEY" not in str(mysql.execute("SHOW CREATE TABLE dev_work.task"))
     shown = ok(living, "status", code=6).out
-    assert shown.count("interrupted  migrate goes on with it, rollback --interrupted takes it back where") == 2, shown
+    assert shown.count("interrupted  migrate continues it, rollback --interrupted takes it back where") == 2, shown
     ok(living, *BACK)
     assert {state for state, _ in states(living).values()} == {"behind", "current"}
 

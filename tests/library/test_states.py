@@ -119,7 +119,7 @@ def test_diff_tells_what_is_pending_from_what_somebody_changed(alive: Project, s
         found: list[str] = life["database"]
         return found
 
-    pending = "1.1.0 is pending: migrate makes it of 1.0.0."
+    pending = "The database has 1.0.0; 1.1.0 is pending. Run migrate."
     assert shown() == [pending]
     server.execute("ALTER TABLE dev_life.weight DROP COLUMN grams")
     assert shown() == ["Weight lacks the attribute grams.", pending]

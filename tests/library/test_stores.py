@@ -156,6 +156,22 @@ def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: P
     assert states(stored)["life"] == ("behind", "1.0.0")
 
 
+def test_a_store_that_is_not_there_is_told_before_the_first_step(stored: Project) -> None:
+    place = Path(json.loads(stored.read("datajoint.json"))["stores"]["other"]["location"])
+    place.rmdir()
+    retype(stored, trace="<blob@other>")
+    ok(stored, "revise", "-m", "elsewhere")
+    for command in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(stored, *command, code=1)
+        assert "The store other cannot be used." in refused.err and f"Make the folder {place}" in refused.err
+    assert states(stored)["life"] == ("behind", "1.0.0")
+    problems = {p["what"]: p["do"] for p in stored.run("doctor", "--json").json["problems"]}
+    assert f"Make the folder {place}" in problems["The store other cannot be used."]
+    place.mkdir()
+    ok(stored, "migrate")
+    assert shown(stored) == VALUES
+
+
 def test_objects_are_found_whatever_is_renamed_or_moved(stored: Project) -> None:
     life = stored.module("life")
     text = stored.read(life)

@@ -154,7 +154,10 @@ def test_an_update_merges_and_leaves_alone(template: Path, tmp_path: Path, place
     assert owned.isdisjoint(template_files(folder))  # so that `check` says nothing of an edit
 
 
-@pytest.mark.parametrize(("place", "word"), [("../python", "path within"), ("docs", "taken"), ("", "path within")])
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [("../python", "within the project"), ("docs", "docs is a folder of"), ("", "within the project")],
+)
 def test_a_folder_that_cannot_hold_the_package_is_refused(
     template: Path, tmp_path: Path, place: str, word: str
 ) -> None:

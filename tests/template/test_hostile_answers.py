@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,59 @@ def test_command_line_refuses_in_one_sentence(how: str, template: Path, tmp_path
     sentence = "The schema session depends on subject, which does not stand above it in the list."
     assert found.stderr.strip().splitlines()[-1].endswith(sentence)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, template: Path, folder: Path, **data: Any) -> list[str]:
+    """Copy as somebody does who takes every default; give the questions."""
+    found = []
+
+    def prompt(structure: list[dict[str, Any]], answers: dict[str, Any]) -> dict[str, Any]:
+        question = structure[0]
+        if question["when"](answers):
+            found.append(question["name"])
+            assert len(question["message"].splitlines()[0]) <= 76, "a terminal of 80 columns cuts it, after its mark"
+        return answers
+
+    monkeypatch.setattr("copier._main.unsafe_prompt", prompt)
+    copier.run_copy(str(template), folder, data=data, quiet=True, vcs_ref=PRESENT)
+    return found
+
+
+def test_few_questions_are_asked(monkeypatch: pytest.MonkeyPatch, template: Path, tmp_path: Path) -> None:
+    """The others have answers that a lab can live with, are asked on demand, and stand in the answers all the same."""
+    ask = partial(asked, monkeypatch, template)
+    few = ["project_name", "description", "author", "details", "backend", "database_host", "store", "ci"]
+    assert ask(tmp_path / "few") == few
+    own = ask(tmp_path / "own", database_host="db.example.org", store="file")
+    assert own == [
+        "project_name",
+        "description",
+        "author",
+        "details",
+        "backend",
+        "database_port",
+        "store_location",
+        "ci",
+    ]
+    every = ask(tmp_path / "every", details=True, store="s3")
+    assert set(every) > {"package_name", "license", "python_version", "schema_prefix", "default_environment", "schemas"}
+    answers = [yaml.safe_load((tmp_path / each / ".copier-answers.yml").read_text()) for each in ("few", "every")]
+    assert answers[0].keys() == answers[1].keys() - {"store_location", "store_endpoint", "store_bucket"}
+
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "lab.py").write_text("")
+    assert "existing" in ask(tmp_path / "there")
+
+
+def test_a_refused_name_comes_with_one_that_is_taken(template: Path, tmp_path: Path) -> None:
+    """At the beginning, since Copier cuts what stands behind it."""
+    for given, offered in {"Eye Lab": "eye-lab", "9 lives!": "lives", "__x__y__": "x-y", "é": ""}.items():
+        with pytest.raises(ValueError, match=rf": {f'Try {offered}: ' if offered else ''}2 to 40 letters"):
+            copier.run_copy(
+                str(template), tmp_path / "p", data={"project_name": given}, defaults=True, quiet=True, vcs_ref=PRESENT
+            )
+        if offered:
+            copier.run_copy(
+                str(template), tmp_path / offered, data={"project_name": offered}, defaults=True, quiet=True,
+                vcs_ref=PRESENT,
+            )  # fmt: skip

@@ -21,10 +21,10 @@ def access() -> None:
 
 
 @access.command("plan", **example("my-pipeline --env prod access plan"))
-@click.option("--sql", is_flag=True, help="Print the statements alone.")
+@click.option("--sql", is_flag=True, help="Print only the statements.")
 @common
 def access_plan(options: Options, sql: bool) -> None:
-    """Show what apply would run, with the reason for each statement; change nothing."""
+    """Show what apply would run, and why; change nothing."""
     from ..commands import access
 
     environment = options.select()
@@ -46,9 +46,10 @@ def access_plan(options: Options, sql: bool) -> None:
 @click.option("--show-passwords", is_flag=True, help="Print the passwords of new accounts once; write no files.")
 @common
 def access_apply(options: Options, show_passwords: bool) -> None:
-    """Run what is missing, take back what nobody wrote down, and record it.
+    """Give missing rights, revoke others, and record it.
 
-    Accounts that are missing are made; their passwords are written to .secrets/accounts/, a file each.
+    Rights that access.toml does not give are revoked from the accounts that this command made. Missing accounts are
+    made; their passwords are written to .secrets/accounts/, a file each.
     """
     from ..commands import access
     from . import render
@@ -107,7 +108,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
 @access.command("check", **example("my-pipeline --env prod access check"))
 @common
 def access_check(options: Options) -> None:
-    """Compare the server with access.toml, for CI and cron: exit code 3 a right is missing, 4 one nobody wrote down."""
+    """Compare the server with access.toml, for CI and cron.
+
+    Exit code 3: a right is missing. 4: somebody has a right that is not in access.toml.
+    """
     from ..commands import access
 
     environment = options.select()

@@ -13,7 +13,7 @@ from .visible import echo
 
 @access.command("rotate", **example("my-pipeline --env prod access rotate carol"))
 @click.argument("login")
-@click.option("--discard", is_flag=True, help="Make the password of before void (MySQL); no new one is made.")
+@click.option("--discard", is_flag=True, help="End the old password (MySQL); make no new one.")
 @click.option("--show-password", is_flag=True, help="Print the password once; write no file.")
 @common
 def access_rotate(options: Options, login: str, discard: bool, show_password: bool) -> None:
@@ -54,7 +54,10 @@ def access_rotate(options: Options, login: str, discard: bool, show_password: bo
 @click.option("--undo", is_flag=True, help="Let it log in again.")
 @common
 def access_lock(options: Options, login: str, undo: bool) -> None:
-    """Let an account log in no more, and end its open sessions at once; its rights stay as they are."""
+    """Lock an account, and end its open sessions at once.
+
+    Its rights stay as they are; --undo lets it log in again.
+    """
     from ..commands import accounts
     from . import render
 
@@ -77,9 +80,10 @@ def access_lock(options: Options, login: str, undo: bool) -> None:
 @click.argument("login")
 @common
 def access_remove(options: Options, login: str) -> None:
-    """Take away an account that is no longer in access.toml: sessions, rights and all; its rows stay.
+    """Drop an account that is no longer in access.toml.
 
-    On PostgreSQL, what it owns goes to the owner of the pipeline's tables.
+    Its sessions end, its rights go, and its rows stay. On PostgreSQL, what it owns goes to the owner of the pipeline's
+    tables.
     """
     from ..commands import accounts
     from . import render

@@ -11,8 +11,8 @@ from .visible import echo
 
 
 @program.command(**example("my-pipeline --env prod alert"))
-@click.option("--dry-run", is_flag=True, help="Show what stands; send nothing, and remember nothing.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C or SIGTERM.")
+@click.option("--dry-run", is_flag=True, help="Show what is wrong; send nothing, and remember nothing.")
+@click.option("--watch", is_flag=True, help="Check again and again, until Ctrl-C or SIGTERM.")
 @click.option(
     "--every",
     callback=at_least_zero,
@@ -21,7 +21,7 @@ from .visible import echo
     metavar="SECONDS",
     help="With --watch: how often.",
 )
-@click.option("--state", metavar="FILE", type=click.Path(dir_okay=False), help="Keep what was told in this file.")
+@click.option("--state", metavar="FILE", type=click.Path(dir_okay=False), help="File that remembers what was sent.")
 @common
 def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str | None) -> None:
     """Tell people when something is wrong, and when it is over.

@@ -35,15 +35,16 @@ def branch() -> None:
     type=click.Choice(["code", "dev"]),
     default="code",
     show_default=True,
-    help="Whose versions the tables have; dev with --rows.",
+    help="Take the tables from here; dev with --rows.",
 )
-@click.option("--exist-ok", is_flag=True, help="Where it has its schemas, leave them as they are.")
+@click.option("--exist-ok", is_flag=True, help="Do nothing where its schemas exist already.")
 @common
 def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
-    """Make the schemas dev_<branch>_… with their Lookup rows; --env branch then works on them.
+    """Make schemas for a git branch, with their Lookup rows.
 
-    With --rows, the tables are those of dev, and migrate then brings them to the code. What rows refer to in stores
-    stays where it is; what the branch writes gets a place of its own.
+    They are called dev_<branch>_…, and --env branch works on them. With --rows, the tables are those of dev, and
+    migrate then brings them to the code. What rows refer to in stores stays where it is; what the branch writes gets a
+    place of its own.
     """
     from ..commands import branch
     from . import render
@@ -64,12 +65,13 @@ def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool)
 
 
 @branch.command("list", **example("my-pipeline branch list --gone"))
-@click.option("--gone", is_flag=True, help="Only those whose git branch is gone.")
+@click.option("--gone", is_flag=True, help="Only those whose git branch no longer exists.")
 @common
 def branch_list(options: Options, gone: bool) -> None:
-    """Show every branch that has schemas: whose they are, how old and large, and whether the git branch is there.
+    """Show every branch that has schemas.
 
-    With --gone, the exit code is 3 where there are some.
+    Says whose they are, how old and large, and whether the git branch still exists. With --gone, the exit code is 3
+    where there are some.
     """
     from ..commands import branch
     from . import render
@@ -87,7 +89,10 @@ def branch_list(options: Options, gone: bool) -> None:
 @click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
 @common
 def branch_diff(options: Options, markdown: bool) -> None:
-    """Show what merging the branch would do to dev: versions, operations, cost and losses there; change nothing."""
+    """Show what merging the branch would do to dev.
+
+    Shows versions, operations, cost and losses there, and changes nothing.
+    """
     from ..commands import branch, branch_markdown
     from . import render
 
@@ -126,11 +131,19 @@ def branch_diff(options: Options, markdown: bool) -> None:
 
 
 @branch.command("reset", **example("my-pipeline branch reset --yes"))
-@click.option("--rows", type=click.IntRange(0, 1_000_000), default=None, help="Rows of each table; as many as before.")
+@click.option(
+    "--rows",
+    type=click.IntRange(0, 1_000_000),
+    default=None,
+    help="Rows of each table to copy; as many as before by default.",
+)
 @_yes
 @common
 def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
-    """Drop the schemas of the branch and make them anew from dev or the code, as they were made."""
+    """Drop the schemas of the branch and make them again.
+
+    They come from dev or from the code, as before.
+    """
     from ..commands import branch
     from . import render
     from .progress import Progress
@@ -150,15 +163,17 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
 
 @branch.command("drop", **example("my-pipeline branch drop my-feature"))
 @click.argument("name", required=False)
-@click.option("--gone", is_flag=True, help="Every branch whose git branch is gone.")
-@click.option("--keep-objects", is_flag=True, help="Leave what it wrote to the stores.")
-@click.option("--missing-ok", is_flag=True, help="Where it has no schemas, do nothing.")
+@click.option("--gone", is_flag=True, help="Every branch whose git branch no longer exists.")
+@click.option("--keep-objects", is_flag=True, help="Keep the objects that it wrote to stores.")
+@click.option("--missing-ok", is_flag=True, help="Do nothing where it has no schemas.")
 @_yes
 @common
 def branch_drop(
     options: Options, name: str | None, gone: bool, keep_objects: bool, missing_ok: bool, yes: bool
 ) -> None:
-    """Drop the schemas of a branch with every row, the rights on them, and what it wrote to the stores.
+    """Drop the schemas of a branch with every row.
+
+    Drops the rights on them and what the branch wrote to the stores, too.
 
     Without NAME, those of the branch you are on. Nothing is dropped that `branch create` did not make.
     """
@@ -217,7 +232,7 @@ def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
         return
     if options.json or not sys.stdin.isatty():
         raise PipelineError(
-            "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Say {command} --yes."
+            "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Run {command} --yes."
         )
     click.confirm(visible(question), abort=True, err=True)
 

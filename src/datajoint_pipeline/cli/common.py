@@ -113,6 +113,12 @@ def _environments(context: click.Context, parameter: click.Parameter, begun: str
     return [name for name in ("local", "dev", "branch", "prod") if name.startswith(begun)]
 
 
+def complete_schemas(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Give the names of the project's schemas, for a shell that completes."""
+    options = context.find_object(Options)
+    return [name for name in options.pipeline.project.versions if name.startswith(begun)] if options else []
+
+
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 
@@ -122,8 +128,8 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
         help="local, dev, branch, prod, or a name in environments.toml.",
         shell_complete=_environments,
     )
-    @click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
-    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+    @click.option("--branch", metavar="NAME", help="With --env branch: its git branch, if not checked out.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
     @functools.wraps(function)
@@ -163,11 +169,11 @@ def example(text: str) -> dict[str, Any]:
 @click.option(
     *("--env", "environment"),
     metavar="ENV",
-    help="local, dev, branch or prod; may also stand behind the command.",
+    help="local, dev, branch, prod, or a name in environments.toml.",
     shell_complete=_environments,
 )
-@click.option("--branch", metavar="NAME", help="The git branch of --env branch, where it is not checked out.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--branch", metavar="NAME", help="With --env branch: its git branch, if not checked out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def program(context: click.Context, environment: str | None, branch: str | None, as_json: bool, debug: bool) -> None:

@@ -31,9 +31,9 @@ _MODES = ("once", "always", "scaled")
     "--out",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="One file instead of those in deploy/; - prints it.",
+    help="Write one file instead of those in deploy/; - prints it.",
 )
-@click.option("--force", is_flag=True, help="Write over files that somebody has edited.")
+@click.option("--force", is_flag=True, help="Overwrite files that somebody edited.")
 @common
 def deploy(
     options: Options, engine: str, worker_class: str, mode: str | None, image: str, out: str | None, force: bool

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .common import Options, common, example, leave, program
+from ..errors import ExitCode, PipelineError
+from .common import Options, common, complete_schemas, example, leave, program
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -18,14 +20,23 @@ _FEW = 20
 
 
 @program.command(**example("my-pipeline diagram --around ephys.Recording --steps 2 --out recording.svg"))
-@click.argument("names", nargs=-1, metavar="[SCHEMA|TABLE …]")
+@click.argument("names", nargs=-1, metavar="[SCHEMA|TABLE …]", shell_complete=complete_schemas)
 @click.option(
-    "--format", "form", type=click.Choice(["svg", "mermaid"]), help="What to write; otherwise what FILE ends with."
+    "--format",
+    "form",
+    type=click.Choice(["svg", "mermaid"]),
+    help="What to write; by default what FILE ends with, or svg.",
 )
-@click.option("--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write it into a file.")
-@click.option("--around", metavar="TABLE", help="A table, with what it refers to and what refers to it.")
 @click.option(
-    "--steps", type=click.IntRange(0, 100), default=1, show_default=True, help="With --around: how many references."
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture to a file."
+)
+@click.option("--around", metavar="TABLE", help="Draw one table, what it refers to and what refers to it.")
+@click.option(
+    "--steps",
+    type=click.IntRange(0, 100),
+    default=1,
+    show_default=True,
+    help="With --around: how many references away.",
 )
 @common
 def diagram(
@@ -33,14 +44,20 @@ def diagram(
 ) -> None:
     """Draw tables and what refers to what.
 
-    Draws as DataJoint does: all tables, a schema, or what is around a table.
-
-    Of more than 30 tables the picture of a whole pipeline shows the schemas. Needs no server.
+    Draws all tables, a schema, or what is around a table, in DataJoint's notation. A pipeline of more than 30 tables
+    is drawn as its schemas. Needs no server.
     """
     from ..commands import diagram as drawing
 
     if names and around is not None:
         raise click.UsageError("--around names the table; say no other beside it.")
+    if out is None and form is None and not options.json and sys.stdout.isatty():
+        raise PipelineError(
+            "A terminal cannot show a picture.",
+            "Nothing says where to write it.",
+            f"Run {options.pipeline.project.program} diagram --out tables.svg, or print its text by --format svg.",
+            exit_code=ExitCode.USAGE,
+        )
     shown = drawing.graph(options.pipeline, names, around, steps)
     form = form or ("mermaid" if out is not None and out.suffix in (".mmd", ".mermaid") else "svg")
     text = drawing.text(shown, form)
@@ -64,9 +81,10 @@ def docs() -> None:
 @click.option("--overwrite", is_flag=True, help="Also write over pages that were edited by hand.")
 @common
 def docs_build(options: Options, overwrite: bool) -> None:
-    """Write a page for each schema into docs/pipeline/, with pictures, and the README's diagram; commit them.
+    """Write docs/pipeline/ and the README's diagram.
 
-    Pages of schemas that are gone are removed. What you write between the notes of a page stays.
+    docs/pipeline/ gets a page for each schema, with pictures. Commit them. Pages of schemas that are gone are removed.
+    What you write between the notes of a page stays.
     """
     from ..commands import docs
 
@@ -88,10 +106,10 @@ def docs_build(options: Options, overwrite: bool) -> None:
 @click.option("--diff", is_flag=True, help="Show what would change in each page.")
 @common
 def docs_check(options: Options, diff: bool) -> None:
-    """Say which pages are not what the code says, and how many tables and attributes have a comment, as CI does.
+    """Say which pages are out of date, as CI does.
 
-    Rules of the lab stand in pyproject.toml: [tool.datajoint-pipeline.docs] table-comments = 100, which is in percent,
-    and attribute-comments.
+    Also says how many tables and attributes have a comment, in percent. To have it fail where too few have one, write
+    table-comments = 100 or attribute-comments = 80 below [tool.datajoint-pipeline.docs] in pyproject.toml.
     """
     from ..commands import docs
 

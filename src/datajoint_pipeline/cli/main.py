@@ -41,7 +41,7 @@ def init(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod status --json"))
-@click.option("--all", "every", is_flag=True, help="Of dev, prod and all that environments.toml names.")
+@click.option("--all", "every", is_flag=True, help="Show dev, prod and every environment of environments.toml.")
 @common
 def status(options: Options, every: bool) -> None:
     """Show where each schema stands: code, database, drift.
@@ -100,10 +100,14 @@ def check(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod log --rows subject.Subject --key subject_id=7"))
-@click.option("--rows", "table", metavar="TABLE", help="Who entered, changed and computed the rows of this table.")
-@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this in their key.")
+@click.option("--rows", "table", metavar="TABLE", help="Show who entered, changed or computed rows of this table.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this key.")
 @click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="With --rows: how many, at most."
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="With --rows: show at most this many.",
 )
 @common
 def log(options: Options, table: str | None, key: tuple[str, ...], limit: int) -> None:
@@ -202,7 +206,7 @@ def local() -> None:
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Also listen at this port of 127.0.0.1, for every account of this machine.",
+    help="Also listen on this port of 127.0.0.1, open to all accounts here.",
 )
 @common
 def local_start(options: Options, port: int | None) -> None:
@@ -252,7 +256,7 @@ def local_destroy(options: Options, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise PipelineError(
-                "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Say local destroy --yes."
+                "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Run local destroy --yes."
             )
         click.confirm("Delete the embedded server and every row in it?", abort=True)
     servers.destroy(options.pipeline.project.local_directory)

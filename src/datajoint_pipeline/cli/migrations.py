@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ExitCode, worst
-from .common import Options, changed_rights, common, example, leave, program, show_status
+from .common import Options, changed_rights, common, complete_schemas, example, leave, program, show_status
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
 def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that answer questions: what was renamed, filled, dropped."""
     for option in (
-        click.option("--insert", multiple=True, metavar="TABLE", help="It gets rows that new foreign keys miss."),
-        click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is gone, not renamed."),
-        click.option("--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="What existing rows get."),
+        click.option(
+            "--insert", multiple=True, metavar="TABLE", help="Add the rows to this table that new foreign keys need."
+        ),
+        click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is dropped, not renamed."),
+        click.option(
+            "--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="The value that existing rows get."
+        ),
         click.option(
             "--rename-table",
             multiple=True,
             metavar="OLD=NEW",
-            help="The code calls a table otherwise now, or has it in another schema.",
+            help="A table has a new name in the code, or moved to another schema.",
         ),
         click.option(
-            "--rename", multiple=True, metavar="TABLE.OLD=NEW", help="The code calls an attribute otherwise now."
+            "--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has a new name in the code."
         ),
     ):
         command = option(command)
@@ -86,16 +90,20 @@ def _show_impact(
     leave(worst([*codes, *standing, ExitCode.PENDING if found else ExitCode.OK]))
 
 
-_no_backup = click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
+_no_backup = click.option("--no-backup", is_flag=True, help="Keep no copy in backups/ of what will be lost.")
 
 
 @program.command(**example('my-pipeline revise ephys -m "add weight"'))
-@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
 @click.option("-m", "--message", metavar="TEXT", help="What the change is for; it names the files.")
-@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="How far the version rises.")
+@click.option(
+    "--bump",
+    type=click.Choice(["major", "minor", "patch"]),
+    help="Which part of the version to raise; chosen by default.",
+)
 @_answers
-@click.option("--again", is_flag=True, help="Take back what the last revise wrote, and write it anew.")
-@click.option("--undo", is_flag=True, help="Take back what the last revise wrote.")
+@click.option("--again", is_flag=True, help="Undo the last revise, and write it again.")
+@click.option("--undo", is_flag=True, help="Delete what the last revise wrote.")
 @common
 def revise(
     options: Options,
@@ -110,8 +118,7 @@ def revise(
 
     It also raises the schema's version.
 
-    --undo and --again take back what was written on this machine, is not committed, not edited, and not applied to
-    this environment or local.
+    --undo and --again only touch files that this machine wrote, and that are not committed, edited or applied.
     """
     from ..commands import answers, revise
     from . import render
@@ -122,7 +129,9 @@ def revise(
         _undo_revise(options, schemas)
         return
     if message is None and not again:
-        raise click.UsageError("Missing option '-m' / '--message': say what the change is for.")
+        if options.json or not sys.stdin.isatty():
+            raise click.UsageError("Missing option '-m' / '--message': say what the change is for.")
+        message = click.prompt("What is the change for? (a few words, which name the file)", err=True)
     project = options.pipeline.project
     ask = _ask(options, draft=False)
 
@@ -181,7 +190,7 @@ def _undo_revise(options: Options, schemas: tuple[str, ...]) -> None:
 
 
 @program.command(**example("my-pipeline diff ephys"))
-@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
 @common
 def diff(options: Options, schemas: tuple[str, ...]) -> None:
     """Show what changed in the code and in the database.
@@ -207,13 +216,13 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
 
 
 @program.command(**example("my-pipeline --env prod migrate --dry-run"))
-@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
-@click.option("--to", metavar="VERSION", help="Stop at this version of the one schema that is named.")
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
+@click.option("--to", metavar="VERSION", help="Stop at this version; name one schema.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
 @click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
 @_no_backup
-@click.option("--draft", is_flag=True, help="Without migrations, for trying things out on local or dev.")
+@click.option("--draft", is_flag=True, help="Change the tables without a migration, to try things out.")
 @_answers
 @common
 def migrate(
@@ -229,10 +238,9 @@ def migrate(
 ) -> None:
     """Bring the database to the version of the code.
 
-    It goes on with what was interrupted.
+    It also continues a migration that was interrupted.
 
-    The options --rename to --insert are for a draft, and for what only a draft had when migrations replace it;
-    otherwise the migrations say it.
+    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; otherwise the files say it.
     """
     from ..commands import answers, migrate
     from ..executor import backup
@@ -280,10 +288,10 @@ def migrate(
 
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
-@click.argument("schema", required=False)
+@click.argument("schema", required=False, shell_complete=complete_schemas)
 @click.option("--to", metavar="VERSION", help="The version to go back to.")
 @click.option("--along", is_flag=True, help="Also take back the migrations of other schemas that require what goes.")
-@click.option("--interrupted", is_flag=True, help="Take back the run that was interrupted, instead.")
+@click.option("--interrupted", is_flag=True, help="Undo the run that was interrupted instead.")
 @common
 def rollback(options: Options, schema: str | None, to: str | None, along: bool, interrupted: bool) -> None:
     """Take a schema back to an earlier version."""
@@ -308,11 +316,11 @@ def rollback(options: Options, schema: str | None, to: str | None, along: bool, 
 
 
 @program.command(**example("my-pipeline --env prod adopt"))
-@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
-@click.option("--again", is_flag=True, help="Also record anew what has a record and drifted from it.")
-@click.option("--types", is_flag=True, help="Bring types and comments to the code first, where no more differs.")
-@click.option("--dry-run", is_flag=True, help="Show what --types would do; change no database.")
-@click.option("--undo", is_flag=True, help="Take an adoption back, types and comments included.")
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
+@click.option("--again", is_flag=True, help="Record schemas again that drifted from their record.")
+@click.option("--types", is_flag=True, help="First change types and comments to those of the code.")
+@click.option("--dry-run", is_flag=True, help="Show what --types would do; change nothing.")
+@click.option("--undo", is_flag=True, help="Undo an adoption, types and comments included.")
 @common
 def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool, undo: bool) -> None:
     """Record the versions of a database that exists already.
@@ -364,8 +372,8 @@ def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
 
 
 @program.command(**example("my-pipeline purge --allow-data-loss"))
-@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]")
-@click.option("--allow-data-loss", is_flag=True, help="Delete what is soft-deleted, with its values.")
+@click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
+@click.option("--allow-data-loss", is_flag=True, help="Really delete what is soft-deleted.")
 @_no_backup
 @common
 def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
@@ -400,7 +408,7 @@ def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_
 @program.command(**example("my-pipeline restore backups/dev-ephys-migrate-4-20270301T091500.000000Z.zip"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would be put back; change nothing.")
-@click.option("--overwrite", is_flag=True, help="Also put back what somebody wrote something else for since.")
+@click.option("--overwrite", is_flag=True, help="Also replace values that somebody changed since.")
 @common
 def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> None:
     """Put back the rows of a backup."""
@@ -424,7 +432,7 @@ def restore(options: Options, file: Path, dry_run: bool, overwrite: bool) -> Non
 
 
 @program.command(**example("my-pipeline renumber ephys"))
-@click.argument("schema")
+@click.argument("schema", shell_complete=complete_schemas)
 @common
 def renumber(options: Options, schema: str) -> None:
     """Give one of two migrations the next version.

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="With --watch: how often.  [default: 10; with --html 300]",
 )
-@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write it as a page, with all else.")
-@click.option("--sql-pending", metavar="CLASS", help="Print the query that tells KEDA how many keys wait for a class.")
-@click.option("--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Write it for Prometheus, as a file.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write a page for a browser, with errors and workers too.",
+)
+@click.option("--sql-pending", metavar="CLASS", help="Print the query that counts pending keys of a class, for KEDA.")
+@click.option("--metrics", metavar="FILE", type=click.Path(dir_okay=False), help="Write a file for Prometheus.")
 @common
 def progress(
     options: Options, watch: bool, every: float | None, html: str | None, sql_pending: str | None, metrics: str | None
@@ -79,13 +84,13 @@ def _page(options: Options, environment: Environment, file: str) -> None:
 
 @program.command(**example('my-pipeline --env prod errors --table ephys.Recording --key "subject_id=3" --retry'))
 @click.option("--table", metavar="TABLE", help="Only jobs of this table: ephys.Recording.")
-@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --table: only jobs with this in their key.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --table: only jobs with this key.")
 @click.option("--group", metavar="ID", help="Only this group, with every key.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of the newest job of each group.")
-@click.option("--ignored", is_flag=True, help="Jobs that somebody had left out, instead of those that failed.")
-@click.option("--retry", is_flag=True, help="Have the jobs that are shown tried again.")
-@click.option("--ignore", is_flag=True, help="Leave them out from now on.")
-@click.option("--all", "every", is_flag=True, help="With --retry or --ignore: all there are.")
+@click.option("--ignored", is_flag=True, help="Show ignored jobs instead of failed ones.")
+@click.option("--retry", is_flag=True, help="Try the jobs that are shown again.")
+@click.option("--ignore", is_flag=True, help="Ignore them from now on.")
+@click.option("--all", "every", is_flag=True, help="With --retry or --ignore: all of them.")
 @common
 def errors(
     options: Options,

@@ -15,15 +15,21 @@ from .visible import echo
 
 
 @access.command("policy", **example("my-pipeline --env prod access policy --server ceph --output policies"))
-@click.option("--store", metavar="NAME", default="", help="One store alone.")
-@click.option("--role", type=click.Choice(ROLES), help="One role alone.")
+@click.option("--store", metavar="NAME", default="", help="Only this store.")
+@click.option("--role", type=click.Choice(ROLES), help="Only this role.")
 @click.option("--server", type=click.Choice(list(SERVERS)), help="What the store is on; s3 means Amazon.")
 @click.option(
-    "--output", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Write them into files."
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write them to files in this folder.",
 )
 @common
 def access_policy(options: Options, store: str, role: str | None, server: str | None, output: Path | None) -> None:
-    """Write what each role may do in the pipeline's object stores, for who runs them; change nothing there."""
+    """Write policies for object stores; change nothing there.
+
+    They say what each role may do in the stores, for the person who runs these.
+    """
     from ..commands import policy
 
     environment = options.select()

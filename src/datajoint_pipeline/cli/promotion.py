@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 
 @program.command(**example("my-pipeline promote --from dev --to prod --dry-run"))
-@click.option("--from", "source", metavar="ENV", default="dev", show_default=True, help="Where the plan has run.")
-@click.option("--to", "target", metavar="ENV", required=True, help="Where it is to run now.")
+@click.option(
+    "--from", "source", metavar="ENV", default="dev", show_default=True, help="Environment where the migrations ran."
+)
+@click.option("--to", "target", metavar="ENV", required=True, help="Environment to bring to the same version.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, rehearse it, and change nothing.")
 @click.option("--no-rehearsal", metavar="WHY", default="", help="Do not rehearse; the record keeps the reason.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
-@click.option("--no-backup", is_flag=True, help="Do not write to backups/ what will be lost.")
+@click.option("--no-backup", is_flag=True, help="Keep no copy in backups/ of what will be lost.")
 @click.option("--rows", "tables", metavar="TABLE[,TABLE]", help="Copy rows of Lookup and Manual tables instead.")
-@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this in their key.")
+@click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this key.")
 @common
 def promote(
     options: Options,
@@ -56,7 +58,7 @@ def promote(
     asked = not (dry_run or yes)
     if asked and (options.json or not sys.stdin.isatty()):
         raise PipelineError(
-            f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Say promote --yes."
+            f"Nothing was changed on {target}.", f"Promoting to {target} has to be confirmed.", "Run promote --yes."
         )
     if tables is not None:
         if no_rehearsal or allow_data_loss or no_backup:

@@ -18,6 +18,8 @@ from .visible import echo, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rich.console import Console
+
     from ..commands.branch import Difference
     from ..commands.revise import Revised
     from ..commands.rows import Rows
@@ -59,6 +61,27 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def show(console: Console, table: Table) -> None:
+    """Print a table; where a terminal is too narrow for its words, each row as a list of its own.
+
+    What goes elsewhere keeps a line a row, which people grep.
+    """
+    whole = table.__rich_measure__(console, console.options.update_width(10_000)).minimum
+    if whole <= console.width or not console.is_terminal:
+        console.print(table)
+        return
+    names = [str(column.header) for column in table.columns]
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        row = Table.grid(padding=(0, 2))
+        row.add_column(style="bold", no_wrap=True)
+        row.add_column(overflow="fold")
+        for name, cell in zip(names, cells, strict=True):
+            if cell not in ("", "-"):
+                row.add_row(name, cell)
+        console.print(row)
+        console.print()
+
+
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
     """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
@@ -79,7 +102,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             has_way_back = backend == "mysql" and schema.run != "init" and not schema.taken_back
             back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
             what = "taking it back" if schema.taken_back else "it"
-            remark = f"{way_on(schema.run, schema.taken_back)} goes on with {what}{back}"
+            remark = f"{way_on(schema.run, schema.taken_back)} continues {what}{back}"
         if schema.draft:
             remark = _joined(f"a draft after {schema.database_version}", remark)
         table.add_row(
@@ -90,7 +113,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             f"[{colour}]{schema.state.value}[/]",
             escape(remark),
         )
-    console.print(table)
+    show(console, table)
 
 
 def _joined(*remarks: str) -> str:
@@ -130,7 +153,7 @@ def log(records: list[Record], changes: list[Applied]) -> None:
             escape(who),
             r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),
         )
-    console.print(table)
+    show(console, table)
 
 
 def rows(found: Rows) -> None:
@@ -144,7 +167,10 @@ def rows(found: Rows) -> None:
         key = ", ".join(f"{name}={value}" for name, value in event.key.items()) or _moved(event.more)
         parts = (when + " (its clock)" * (event.record == "_job"), event.operation, key, event.who, event.commit)
         table.add_row(*(escape(part) or "-" for part in parts), event.record)
-    console.print(table if found.events else f"No record tells anything of these rows of {found.table}.")
+    if found.events:
+        show(console, table)
+    else:
+        console.print(f"No record tells anything of these rows of {found.table}.")
     for name, state in found.records.items():
         words = {"there": "is there", "absent": "there is none", "denied": "this account may not read it"}[state]
         console.print(f"{name} ({RECORDS[name]}): {words}.")
@@ -174,7 +200,7 @@ def doctor(report: Report) -> None:
     for setting in report.settings:
         style = "dim" if setting.source == "DataJoint's default" else ""
         table.add_row(setting.name, escape(setting.value), escape(setting.source), style=style)
-    console.print(table)
+    show(console, table)
     console.print()
     for fact in report.facts:
         console.print(escape(fact))
@@ -227,7 +253,7 @@ def ask(
             raise click.UsageError(f"Say the number before the new name, {some}, or 0 if it is gone.")
         return numbers[text.strip()]
 
-    choice = click.prompt("Which", value_proc=chosen, err=True)
+    choice = click.prompt("Which number", value_proc=chosen, err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
     if question.kind == "rename":
@@ -262,7 +288,7 @@ def _ask_fill(
     type_ = resolved(after, question.table, question.subject)
     nothing = "stop, and change nothing" if draft else "decide later"
     value = click.prompt(
-        visible(f"Which value do existing rows of {what} ({type_})? (nothing: {nothing})"),
+        visible(f"Which value do existing rows of {what} ({type_})? (empty: {nothing})"),
         default="",
         show_default=False,
         value_proc=read,
@@ -288,7 +314,7 @@ def revised(project: Project, found: Revised) -> None:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
         console.print(
-            f"[yellow]Still open[/]: {wanted} of {what}; decide it in the file, or say revise --again with it."
+            f"[yellow]Undecided[/]: {wanted} of {what}. Write it into the file, or give it to revise --again."
         )
     if found.migrations:
         console.print(f"Next: read the files, then {project.program} check and {project.program} migrate --dry-run.")
@@ -360,7 +386,7 @@ def impact(
                 waits[t.lock],
             )
         if cost.tables:
-            console.print(table)
+            show(console, table)
         if cost.locked:
             names = ", ".join(map(str, cost.locked))
             console.print(f"While the tables change they are locked for everybody else: {escape(names)}.")
@@ -379,7 +405,7 @@ def impact(
             console.print(f"Written to backups/ before: {escape(kept)}")
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
-            console.print(f"[yellow]{rule.id}[/] {escape(rule.text)}{silenced}")
+            console.print(f"[yellow]{rule.id}:[/] {escape(rule.text)}{silenced}")
     if any(cost.done for cost in found):
         console.print("What is pending beside it can be shown when that is done.")
     if found and short and whole:
@@ -420,7 +446,10 @@ def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str
     for one in copied:
         remark = "" if one.named else "the others refer to it"
         table.add_row(escape(str(one.table)), f"{one.inserted:,}", f"{one.same:,}", remark)
-    console.print(table if copied else "There are no such rows.")
+    if copied:
+        show(console, table)
+    else:
+        console.print("There are no such rows.")
     for found in conflicts[:_SHOWN]:
         key = ", ".join(f"{name}={value}" for name, value in found.key.items())
         values = "; ".join(
@@ -464,7 +493,7 @@ def branches(found: list[Standing]) -> None:
             escape(visible(mark.prefix)),
             {"making": "not made to its end", "dropping": "not dropped to its end"}.get(mark.status, ""),
         )
-    console.print(table)
+    show(console, table)
 
 
 def branch_versions(found: Difference) -> None:
@@ -473,6 +502,6 @@ def branch_versions(found: Difference) -> None:
     table = _table("schema", "dev", "branch", "code")
     for name, dev, own, code in found.versions:
         table.add_row(escape(name), dev or "absent", own or "absent", f"[bold]{code}[/]" if dev != code else code)
-    console.print(table)
+    show(console, table)
     for path in found.new:
         console.print(f"new file {escape(visible(path))}", soft_wrap=True)

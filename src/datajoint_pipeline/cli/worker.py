@@ -25,13 +25,20 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
 
 @program.command(**example("my-pipeline --env prod worker --class large --for 3h50m"))
 @click.option("--once", is_flag=True, help="Stop when there is nothing left to do.")
-@click.option("--class", "class_name", metavar="CLASS", help="Only what workers.toml gives to this class.")
-@click.option("--tables", metavar="T,...", default="", help="Only these: ephys.Recording or ephys.*, with commas.")
+@click.option("--class", "class_name", metavar="CLASS", help="Compute only what workers.toml gives this class.")
+@click.option("--tables", metavar="T,...", default="", help="Compute only these: ephys.Recording,imaging.*")
 @click.option(
-    "--for", "seconds", callback=_seconds, metavar="TIME", help="Stop then, and begin nothing that cannot end."
+    "--for",
+    "seconds",
+    callback=_seconds,
+    metavar="TIME",
+    help="Stop after this time; begin no job that would take longer.",
 )
 @click.option(
-    "--grace", callback=_seconds, metavar="TIME", help="For its job, when it is asked to stop.  [default: 60s]"
+    "--grace",
+    callback=_seconds,
+    metavar="TIME",
+    help="How long a job may still take once it is asked to stop.  [default: 60s]",
 )
 @click.option(
     *("--pause", "pause"),
@@ -40,13 +47,13 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Wait between two rounds.",
+    help="Wait this long between two rounds.",
 )
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Write a page of how all stands: every five minutes, and when it ends.",
+    help="Write a page for a browser every five minutes, and at the end.",
 )
 @common
 def worker(

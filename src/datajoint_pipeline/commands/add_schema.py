@@ -66,7 +66,7 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
 
 
 def _check_name(project: Project, name: str) -> None:
-    do = f"Say for example {project.program} add-schema behaviour --depends session."
+    do = f"Run for example {project.program} add-schema behaviour --depends session."
     if not _NAME.fullmatch(name) or len(name) > 32:
         raise PipelineError(
             f"{name!r} cannot be the name of a schema.", "It is 1 to 32 small letters, digits and single _.", do

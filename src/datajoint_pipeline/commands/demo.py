@@ -82,9 +82,9 @@ def demo(
     program = pipeline.project.program
     if not environment.embedded:
         raise PipelineError(
-            f"demo enters rows that nobody measured, and works on local only, not on {environment.name}.",
-            "Nobody wants them among the lab's own rows.",
-            f"Say {program} --env local demo.",
+            f"demo works on local only, not on {environment.name}.",
+            "Its rows are made up, and would be among the lab's own.",
+            f"Run {program} --env local demo.",
         )
     schemas = (name.partition(".")[0] for name in (*ENTERED, *COMPUTED))
     if missing := [schema for schema in schemas if schema not in pipeline.project.versions]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..access import model
 from ..access.policies import places, trial
 from ..errors import PipelineError
-from ..internals.stores import open_store
+from ..internals.stores import how_to_use, open_store
 from ..project import doctor
 from ..project.doctor import Report
 from ..project.environments import Environment
@@ -66,7 +66,7 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
                 "no-store",
                 f"The store {name} cannot be used.",
                 f"{type(error).__name__}: {error}",
-                f"Run {project.program} secrets to write its keys, or ask who runs it.",
+                how_to_use(pipeline.config, name).replace("Run secrets", f"Run {project.program} secrets"),
             )
             continue
         if not refused:

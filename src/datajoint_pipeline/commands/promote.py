@@ -109,7 +109,7 @@ def promote(
         raise PipelineError(
             f"{source} cannot be promoted to itself.",
             "What one environment has had is given to another.",
-            f"Say for example {project.program} promote --from dev --to prod.",
+            f"Run for example {project.program} promote --from dev --to prod.",
             exit_code=ExitCode.USAGE,
         )
     migrations = [path for end in ("*.py", "*.txt") for path in project.files.folder.rglob(end)]

@@ -54,7 +54,7 @@ def promote(
         If there is no such table, it is not one that people fill, or either side is in the middle of a change.
     """
     if source == environment.name:
-        do = f"Say for example {pipeline.project.program} promote --from dev --to prod --rows subject.Species."
+        do = f"Run for example {pipeline.project.program} promote --from dev --to prod --rows subject.Species."
         what = f"{source} cannot be promoted to itself."
         raise PipelineError(what, "Rows of one environment are given to another.", do, exit_code=ExitCode.USAGE)
     target = pipeline.target(environment, warn=warn)

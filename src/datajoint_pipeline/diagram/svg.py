@@ -10,7 +10,7 @@ the path of a table, and a click opens it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from math import ceil
 from pathlib import Path
@@ -25,8 +25,12 @@ _SCRIPT = Path(__file__).with_name("path.js")
 #: Pixels: height of a table and of a part, what a second line adds, around the picture, how far parts are indented.
 TABLE, PART, NOTE, MARGIN, INDENT = 28, 24, 13, 16, 14
 
-#: With more nodes than this, neither schemas nor comments are in the picture, which would be too large to send.
+#: With more nodes than this, the picture says and draws less, or it would be too large to send: no schemas or comments,
+#: straight lines, and shapes of few widths, each of which is there once.
 DETAILED = 300
+
+#: Widths of such shapes are multiples of this.
+_STEP = 8
 
 #: Class of the group of a tier.
 _CLASS = {"Manual": "m", "Lookup": "l", "Imported": "i", "Computed": "c", "Part": "p", SCHEMA: "s"}
@@ -68,6 +72,26 @@ class _Box:
     height: int
 
 
+@dataclass
+class _Stencils:
+    """Shapes that many nodes have, each of which is in the picture once. The origin is where their text stands."""
+
+    names: dict[tuple[bool, int, int], str] = field(default_factory=dict)
+    shapes: list[str] = field(default_factory=list)
+
+    def of(self, ellipse: bool, width: int, height: int) -> str:
+        """Give the id of a shape, which is made where there is none yet."""
+        if (ellipse, width, height) not in self.names:
+            name = self.names[ellipse, width, height] = f"d{_digits(len(self.names))}"
+            x, y = width // 2, height // 2
+            self.shapes.append(
+                f'<ellipse id="{name}" cy="-4" rx="{x}" ry="{y}"/>'
+                if ellipse
+                else f'<rect id="{name}" x="{-x}" y="{-y - 4}" width="{width}" height="{height}" rx="5"/>'
+            )
+        return self.names[ellipse, width, height]
+
+
 def draw(
     graph: Graph,
     *,
@@ -99,7 +123,8 @@ def draw(
     dresses = [dress(node) or Dress() for node in graph.nodes]
     plain = len(graph.nodes) > DETAILED
     notes = [given.note or ("" if plain else node.note) for node, given in zip(graph.nodes, dresses, strict=True)]
-    boxes = _boxes(graph, notes)
+    boxes = _boxes(graph, notes, _STEP if plain else 1)
+    stencils = _Stencils() if plain else None
     place = {node.name: number for number, node in enumerate(graph.nodes)}
     home = {number: index for index, box in enumerate(boxes) for number in box.nodes}
     middle = {n: top + height / 2 - box.height / 2 for box in boxes for n, top, height in _rows(box)}
@@ -111,16 +136,16 @@ def draw(
         links.append(Link(home[source], home[target], middle[source], middle[target]))
     layout = arrange([(box.width, box.height) for box in boxes], links, wide)
 
-    shades, groups = [], dict[str, list[tuple[int, str]]]()
+    shades, groups = list[tuple[int, int, int, int]](), dict[str, list[tuple[int, str]]]()
     for box, (left, top) in zip(boxes, layout.corners, strict=True):
         left, top = left + MARGIN, top + MARGIN
         if len(box.nodes) > 1:
-            shades.append(_rect(left - 5, top - 5, box.width + 10, box.height + 10))
+            shades.append((left - 5, top - 5, box.width + 10, box.height + 10))
         for number, down, height in _rows(box):
             node = graph.nodes[number]
             indent = INDENT if node.master and len(box.nodes) > 1 else 0
             width = box.width - indent
-            inner = _shape(node, notes[number], left + indent, top + down, width, height)
+            inner = _shape(node, notes[number], left + indent, top + down, width, height, stencils)
             text = _linked(href(node), dresses[number], ("" if plain else _title(node, dresses[number])) + inner)
             kind = _CLASS[node.tier] + (" o" if node.outside else "")
             groups.setdefault(kind, []).append((number, text))
@@ -132,7 +157,8 @@ def draw(
         if graph.nodes[place[edge.child]].master is not None and len(boxes[link.target].nodes) > 1:
             points.append((points[-1][0] + INDENT, points[-1][1]))
         kind = "e" + (" w" if edge.whole else "") + ("" if edge.primary else " d") + (" r" if edge.renamed else "")
-        lines.setdefault(kind, []).append((edge, f'<path d="{_path(points, loop=link.source == link.target)}"/>'))
+        path = _path(points, loop=link.source == link.target, straight=plain)
+        lines.setdefault(kind, []).append((edge, f'<path d="{path}"/>'))
     shown = {number: index for index, (number, _) in enumerate(each for group in groups.values() for each in group)}
     for edge, _ in (each for group in lines.values() for each in group):
         pairs.append(f"{_digits(shown[place[edge.parent]])} {_digits(shown[place[edge.child]])}")
@@ -146,7 +172,8 @@ def draw(
         f'height="{height}" role="img" aria-label="{escape(graph.title)}">',
         f"<style>{_style()}{css}</style>",
         f'<rect class="bg" width="{width}" height="{height}"/>',
-        *([f'<g class="h">{"".join(shades)}</g>'] if shades else []),
+        *([f"<defs><style>.djd svg{{overflow:visible}}</style>{''.join(stencils.shapes)}</defs>"] if stencils else []),
+        *([f'<g class="h">{_shades(shades, plain)}</g>'] if shades else []),
         *(_group(kind, (text for _, text in group)) for kind, group in lines.items()),
         *(_group(f"n {kind}", (text for _, text in group)) for kind, group in groups.items()),
         f"<script>{script.replace('$PAIRS', ' '.join(pairs))}</script>",
@@ -163,8 +190,14 @@ def _rows(box: _Box) -> Iterable[tuple[int, int, int]]:
     return zip(box.nodes, box.tops, box.heights, strict=True)
 
 
-def _boxes(graph: Graph, notes: list[str]) -> list[_Box]:
-    """Put the parts below their masters; every other node has a box of its own."""
+def _shades(places: list[tuple[int, int, int, int]], plain: bool) -> str:
+    if plain:
+        return f'<path d="{"".join(f"M{x} {y}h{width}v{height}h{-width}z" for x, y, width, height in places)}"/>'
+    return "".join(_rect(*place) for place in places)
+
+
+def _boxes(graph: Graph, notes: list[str], step: int) -> list[_Box]:
+    """Put the parts below their masters; every other node has a box of its own. Widths are multiples of ``step``."""
     families: dict[object, list[int]] = {}
     for number, node in enumerate(graph.nodes):
         families.setdefault(node.master or node.name, []).append(number)
@@ -179,6 +212,7 @@ def _boxes(graph: Graph, notes: list[str]) -> list[_Box]:
             heights.append(height)
             y += height + 4
             width = max(width, _width(node, notes[number]) + (INDENT if node.master and len(family) > 1 else 0))
+        width += -width % step
         found.append(_Box(tuple(family), tuple(tops), tuple(heights), width, y - 4))
     return found
 
@@ -200,8 +234,15 @@ def _round(node: Node) -> bool:
     return node.tier in ("Imported", "Computed")
 
 
-def _shape(node: Node, note: str, x: int, y: int, width: int, height: int) -> str:
+def _shape(node: Node, note: str, x: int, y: int, width: int, height: int, stencils: _Stencils | None = None) -> str:
+    """Give a node's shape and text. Where there are ``stencils``, its shape is one of them."""
     middle, base = x + width // 2, y + height // 2 + (4 if not note else -2)
+    if stencils is not None:
+        more = f'<text class="t" y="{NOTE - 6}">{escape(note)}</text>' if note else ""
+        up = ' y="-6"' if note else ""
+        shape = f'<use href="#{stencils.of(_round(node), width, height)}"/>'
+        text = f"<text{up}>{escape(node.label)}</text>{more}"
+        return f'<svg x="{middle}" y="{y + height // 2 + 4}">{shape}{text}</svg>'
     if _round(node):
         shape = f'<ellipse cx="{middle}" cy="{y + height // 2}" rx="{width // 2}" ry="{height // 2}"/>'
     else:
@@ -216,6 +257,8 @@ def _title(node: Node, dress: Dress) -> str:
 
 
 def _linked(href: str | None, dress: Dress, inner: str) -> str:
+    if href is None and not dress.style and inner.startswith("<svg"):
+        return inner
     style = f' class="{escape(dress.style)}"' if dress.style else ""
     return f"<g{style}>{inner}</g>" if href is None else f'<a{style} href="{escape(href)}">{inner}</a>'
 
@@ -224,22 +267,28 @@ def _rect(x: int, y: int, width: int, height: int) -> str:
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}"/>'
 
 
-def _path(points: list[tuple[int, int]], *, loop: bool) -> str:
+def _path(points: list[tuple[int, int]], *, loop: bool, straight: bool = False) -> str:
+    """Write a line from point to point: level where it can be, else curved, or ``straight``."""
     (x, y), *rest = points
-    words = [f"M{x} {y}"]
+    start, words, level = f"M{x} {y}", list[str](), 0
     if loop:
-        return f"{words[0]}c-18 0-18 {rest[-1][1] - y} 0 {rest[-1][1] - y}"
+        return f"{start}c-18 0-18 {rest[-1][1] - y} 0 {rest[-1][1] - y}"
     for number, (to_x, to_y) in enumerate(rest, 1):
         if abs(to_y - y) <= 3 and number < len(rest):
             to_y = y  # a step that small looks like a mistake
         across, down = to_x - x, to_y - y
-        if not down:
-            words.append(f"h{across}" if across else "")
-        else:
-            bend = across // 2 if across > 0 else 40
-            words.append(f"c{bend} 0 {across - bend} {down} {across} {down}")
         x, y = to_x, to_y
-    return "".join(words)
+        if not down:
+            level += across
+            continue
+        if level:
+            words.append(f"h{level}")
+            level = 0
+        bend = across // 2 if across > 0 else 40
+        words.append(
+            f"l{across} {down}" if straight and across > 0 else f"c{bend} 0 {across - bend} {down} {across} {down}"
+        )
+    return start + "".join(words) + (f"h{level}" if level else "")
 
 
 def _digits(number: int) -> str:

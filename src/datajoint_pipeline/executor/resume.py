@@ -88,7 +88,7 @@ def _refuse_taken_back(target: Target, began: Interrupted) -> None:
     what = "An adoption is being taken back, and that was interrupted."
     raise PipelineError(
         what if kind == "adopt" else "An interrupted run is being taken back, and that was interrupted, too.",
-        "It cannot be gone on with from there.",
+        "Until that is done, it cannot continue.",
         f"Run {target.command} {status.way_back(kind)} once more.",
         exit_code=ExitCode.INTERRUPTED,
     )

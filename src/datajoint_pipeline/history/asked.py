@@ -34,7 +34,7 @@ def refuse(files: Files, schemas: Collection[str], to: str | None = None) -> Non
     if to is None:
         return
     if len(schemas) != 1:
-        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Say migrate SCHEMA --to {to}.")
+        raise PipelineError("--to needs one schema.", "Each has versions of its own.", f"Run migrate SCHEMA --to {to}.")
     (name,) = schemas
     refuse_version(migration_files.read(files)[name], to)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
-from . import old_objects, plain_values
+from . import old_objects, plain_values, stores
 from .connection import downloads, literals, longest_statement, refuse_long
 from .old_objects import OldObjects, Stored, kind_of
 
@@ -261,12 +261,20 @@ class Unstorable(NamedTuple):
 
 
 def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> Unstorable:
-    """Count the values of an attribute that another type cannot hold; each is looked at."""
+    """Count the values of an attribute that another type cannot hold; each is looked at.
+
+    Raises
+    ------
+    PipelineError
+        If there are values for a store that cannot be used.
+    """
     import datajoint as dj
 
     quote = quoter(connection)
     table = dj.FreeTable(connection, quote(*place))
     codec = table.heading.attributes[source].codec
+    if "@" in type_ and table & f"{quote(source)} IS NOT NULL":
+        stores.refuse_unusable(connection._config, type_.partition("@")[2].rstrip(">"))
     if _old_objects(table, source) is not None:
         return Unstorable()  # which are copied as they are; :func:`unreadable` looks at them
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
@@ -366,6 +374,6 @@ def _unstorable(place: tuple[str, str], source: str, key: dict[str, Any], why: s
     return PipelineError(
         f"A value of {source} in {'.'.join(place)} cannot be converted, that of {key}.",
         f"{why.rstrip('.')}. Every value is still there.",
-        "Correct that row, then run migrate again.",
+        "Correct that row, or the store, then run migrate again.",
         exit_code=ExitCode.INTERRUPTED,
     )

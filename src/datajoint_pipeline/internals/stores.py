@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .. import server_errors
+from ..errors import PipelineError
+
 
 def open_store(config: Any, name: str) -> Any:
     """Give the file system of a store, with the credentials of a configuration.
@@ -51,6 +54,32 @@ def folder_missing(config: Any, name: str) -> str:
     spec = config.stores[name]
     location = str(spec.get("location", ""))
     return location if spec.get("protocol") == "file" and not Path(location).is_dir() else ""
+
+
+def how_to_use(config: Any, name: str) -> str:
+    """Say what to do where a store cannot be used."""
+    if folder := folder_missing(config, name):
+        return f"Make the folder {folder} on this machine, or correct its location in datajoint.json."
+    return "Run secrets to write its keys, or ask who runs it."
+
+
+def refuse_unusable(config: Any, name: str) -> None:
+    """Raise where a store, or the default one without a name, is not defined or cannot be opened.
+
+    Raises
+    ------
+    PipelineError
+        If it cannot be used.
+    """
+    name = name or str(config.stores.get("default", ""))
+    if name not in names(config):
+        what = f"There is no store {name}." if name else "There is no default store."
+        raise PipelineError(what, "Nothing was changed.", "Describe it under stores in datajoint.json.")
+    try:
+        open_store(config, name)
+    except Exception as error:  # of any of the libraries that stores are opened with
+        why = f"{type(error).__name__}: {server_errors.in_one_line(str(error)).rstrip('.')}. Nothing was changed."
+        raise PipelineError(f"The store {name} cannot be used.", why, how_to_use(config, name)) from error
 
 
 def remove_below(config: Any, name: str, place: str) -> int:

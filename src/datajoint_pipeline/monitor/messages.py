@@ -45,7 +45,7 @@ def addresses(secrets: Path, *, dry_run: bool = False) -> list[str]:
         raise PipelineError(
             "No message can be sent.",
             "The package apprise is not installed.",
-            'Say uv add "datajoint-pipeline[alerts]", then run the command again.',
+            'Run uv add "datajoint-pipeline[alerts]", then run the command again.',
         )
     import apprise
 

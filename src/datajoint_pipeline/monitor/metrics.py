@@ -27,7 +27,7 @@ def require() -> None:
         raise PipelineError(
             "Metrics cannot be written.",
             "The package prometheus-client is not installed.",
-            'Say uv add "datajoint-pipeline[metrics]", then run the command again.',
+            'Run uv add "datajoint-pipeline[metrics]", then run the command again.',
         )
 
 

@@ -54,7 +54,7 @@ _ORDER = ("done", "waiting", "running", "unknown", "nobody", "failed")
 
 #: What the picture shows of a state, beside the shape and colour of the tier.
 _PICTURE = "".join(
-    f".djd .{name}>rect,.djd .{name}>ellipse{{stroke:var(--{name});stroke-width:{width}}}"
+    f".djd .{name}>rect,.djd .{name}>ellipse,.djd .{name} use{{stroke:var(--{name});stroke-width:{width}}}"
     for name, width in (("done", 1.5), ("running", 3), ("nobody", 3), ("failed", 4), ("waiting", 1.5), ("unknown", 3))
 )
 

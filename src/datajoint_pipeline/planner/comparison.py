@@ -120,7 +120,9 @@ def _of_database(latest: Schema, found: SchemaStatus | None, shape: Schema | Non
     if shape is None:
         return []
     if found is not None and found.state in (State.BEHIND, State.DRIFTED) and not found.draft:
-        pending = f"{', '.join(found.pending)} is pending: migrate makes it of {found.database_version}."
+        versions = ", ".join(found.pending)
+        verb = "are" if len(found.pending) > 1 else "is"
+        pending = f"The database has {found.database_version}; {versions} {verb} pending. Run migrate."
         return [*found.drift, *([pending] if found.pending else [])]
     draft = ["It is a draft; migrate makes it what the snapshot says."] if found is not None and found.draft else []
     return draft + drift.describe(latest, drift.visible(shape))

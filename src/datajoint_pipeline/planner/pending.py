@@ -78,7 +78,7 @@ def _up_to(
         raise PipelineError(
             f"The database has {names[0]} {now} already.",
             f"{to} is before that.",
-            f"Say rollback {names[0]} --to {to}.",
+            f"Run rollback {names[0]} --to {to}.",
         )
     return [migration for migration in pending[names[0]] if Version(migration.version) <= Version(to)]
 

@@ -221,7 +221,7 @@ def _found(deployment: Deployment, identity: Mapping[str, str]) -> Migration:
     if found is None:
         raise PipelineError(
             f"{schema} {version} {slug} was edited or removed while it was being applied.",
-            "It can only be gone on with as it was; of such a file no more than RunSQL and RunPython may be corrected.",
+            "It can only continue with the file as it was; in such a file, only RunSQL and RunPython may be corrected.",
             "Take the file back from version control and run migrate again.",
             exit_code=ExitCode.INTERRUPTED,
         )

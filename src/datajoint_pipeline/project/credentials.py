@@ -43,7 +43,7 @@ def ask(project: Project, names: tuple[str, ...]) -> list[str]:
             raise PipelineError(
                 f"{name} is not a credential that DataJoint reads.",
                 "It reads database.user, database.password and stores.<name>.<attribute>.",
-                f"Say for example {project.program} secrets database.password.",
+                f"Run for example {project.program} secrets database.password.",
             )
     written = []
     for name in names or _wanted(project):

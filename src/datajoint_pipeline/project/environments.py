@@ -100,7 +100,7 @@ def find(
     raise PipelineError(
         f"There is no environment {name!r}.",
         f"It was named by {source}; there are {', '.join([*NAMES, *named])}.",
-        f"Say for example {project.program} --env local status.",
+        f"Run for example {project.program} --env local status.",
     )
 
 
