@@ -44,12 +44,16 @@ class Outcome:
         Runs of before that did not end, which this one completed.
     recorded : bool
         Whether there is a record of it; before the first schema is made, there is no place for one.
+    unaudited : PipelineError, optional
+        Why the triggers of audited tables could not be made or taken off, where that was refused once the rights were
+        given, such as that the account may make none.
     """
 
     plan: AccessPlan
     accounts: tuple[str, ...] = ()
     interrupted: tuple[Applied, ...] = ()
     recorded: bool = True
+    unaudited: PipelineError | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,12 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
     done = _apply(where, hand, report)
     if not done.plan.audits:
         return done
-    return replace(done, plan=replace(done.plan, audit=audit.apply(where.target, surveyed)))
+    try:
+        found = audit.apply(where.target, surveyed)
+    except PipelineError as error:
+        # The rights stand, and the passwords of accounts that were made are told by who called, or lost.
+        return replace(done, plan=replace(done.plan, audit=audit.Audit(absent=surveyed.absent)), unaudited=error)
+    return replace(done, plan=replace(done.plan, audit=found))
 
 
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:

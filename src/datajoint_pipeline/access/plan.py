@@ -7,7 +7,7 @@ databases of accounts that we made. Everything else is listed and left.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..dialects.rights import (
     GRANT_OPTION,
@@ -232,7 +232,10 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
             role = roles.get(fact.holder)
             what = "owner role" if role and role.role == "owner" else f"{role.role} role" if role else ""
             if fact in standing.orphans:
-                return f"{_what(fact)} is not there; one made under that name later would inherit the right"
+                gone = _what(
+                    fact if (fact.database, fact.table) in standing.tables.tables else replace(fact, column="")
+                )
+                return f"{gone} is not there; one made under that name later would inherit the right"
             if fact.verbatim and fact.database in standing.covering:
                 return (
                     f"the pattern {fact.database} covers databases of the pipeline; the right of the pattern that fits "

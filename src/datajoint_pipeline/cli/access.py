@@ -38,7 +38,8 @@ def access_plan(options: Options, sql: bool) -> None:
         _show(found)
         _show_audit(found)
         if not found.is_empty:
-            echo(f"{_count(len(found.lines))} to run: {_command(options, 'access apply')}")
+            todo = f"{_count(len(found.lines))} to run" if found.lines else "To mend it"
+            echo(f"{todo}: {_command(options, 'access apply')}")
     leave(ExitCode.OK if found.is_empty else ExitCode.PENDING)
 
 
@@ -78,9 +79,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
                 **done.plan.as_dict(),
                 "accounts": made,
                 "recorded": done.recorded,
+                **({"unaudited": str(done.unaudited)} if done.unaudited else {}),
             }
         )
-        return
+        leave(done.unaudited.exit_code if done.unaudited else ExitCode.OK)
     for run in done.interrupted:
         echo(
             f"The run of {run.database_user} at {run.started_at:%Y-%m-%d %H:%M} UTC had ended after {run.done} of "
@@ -100,6 +102,8 @@ def access_apply(options: Options, show_passwords: bool) -> None:
         echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")
     if not done.recorded:
         echo("It is not recorded: the record stands in the first schema, which is not there yet.")
+    if done.unaudited:
+        raise done.unaudited
 
 
 @access.command("check", **example("my-pipeline --env prod access check"))

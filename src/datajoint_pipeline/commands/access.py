@@ -11,6 +11,7 @@ from ..access import model
 from ..access.apply import Hand, Outcome, Where
 from ..access.model import Access
 from ..access.plan import AccessPlan
+from ..dialects.rights import Unseen
 from ..errors import PipelineError
 from ..planner.target import Warn
 from ..project import credentials
@@ -86,10 +87,11 @@ def password_file(root: Path, login: str) -> Path:
     return root / ".secrets" / FOLDER / quote(login, safe="")
 
 
-def remark(pipeline: Pipeline, environment: Environment) -> str:
+def remark(pipeline: Pipeline, environment: Environment, *, changed: bool = False) -> str:
     """Say what `access apply` has to do since tables were changed; nothing where that is nothing.
 
-    Nor is anything said where nobody is named in ``access.toml``, or this account may not see the rights of others.
+    Nor is anything said where nobody is named in ``access.toml``. Where this account may not see the rights of others,
+    it is told who may only after a command that ``changed`` tables.
     """
     root = pipeline.project.root
     if environment.embedded or environment.branch or not (root / model.FILE).is_file():
@@ -98,6 +100,8 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
     try:
         where = place(pipeline, environment)
         found = applying.plan(where) if where.access.accounts else None
+    except Unseen as error:
+        return f"{error.what} New tables may lack some: have an admin run {command} apply." if changed else ""
     except PipelineError as error:
         told = model.FILE in f"{error.what} {error.do}"
         return f"{error.what} See {command} plan." if told else ""
