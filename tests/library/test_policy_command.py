@@ -132,6 +132,15 @@ def test_dev_has_other_names_and_one_role_can_be_asked_for(own: Project) -> None
     assert sections(policy["policy"], "s3:PutObject")[0] == "dj/_hash/dev_life/*"
 
 
+def test_policies_of_dev_are_about_branches_too(own: Project) -> None:
+    for env, there in (("dev", True), ("prod", False)):
+        for server in ((), ("--store", "main", "--server", "ceph")):
+            assert ("_branches/" in json.dumps(written(own, *server, env=env))) == there
+    refused = ok(own, "--env", "branch", "--branch", "feature", "access", "policy", code=1)
+    is_sentence(refused)
+    assert "--env dev access policy" in refused.err
+
+
 def test_each_server_is_told_in_its_words(own: Project) -> None:
     text = json.dumps(written(own, "--store", "main", "--server", "ceph"))
     assert "arn:aws:iam:::user/bob" in text and "arn:aws:iam:::user/my_pipeline_prod_collector" in text

@@ -139,7 +139,8 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
 
 def _refuse_listed(where: Where, login: str, action: Action) -> None:
     """Raise where an account is to be removed that is still in the file."""
-    if action == "remove" and any(account.login == login for account in where.access.accounts):
+    here = [a for a in where.access.accounts if a.login == login and any(map(a.role, where.beside))]
+    if action == "remove" and here:
         raise PipelineError(
             f"{login} stands in access.toml.",
             "The next access apply would make the account again. Nothing was changed.",

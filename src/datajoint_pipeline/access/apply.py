@@ -22,7 +22,7 @@ from ..journal.access import Applied
 from ..planner.target import Target
 from . import audit, further
 from . import plan as plans
-from .model import Access
+from .model import ENVIRONMENTS, Access
 from .names import Names, pipeline_name
 from .plan import AccessPlan, Line
 
@@ -58,12 +58,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Where:
-    """The pipeline on a server, as rights see it: its target, what ``access.toml`` says, and the names of its roles."""
+    """The pipeline on a server, as rights see it: its target, what ``access.toml`` says, and the names of its roles.
+
+    ``beside``, ``drafts`` and ``sharing`` are those of :class:`~.names.Names`.
+    """
 
     target: Target
     access: Access
     package: str
     prefix: str
+    beside: tuple[str, ...] = ENVIRONMENTS
+    drafts: bool = False
+    sharing: tuple[str, ...] = ENVIRONMENTS
 
     @property
     def server(self) -> Server:
@@ -79,7 +85,8 @@ class Where:
         """Give the roles of an environment."""
         server = self.server
         owned = server.backend == "postgresql"
-        return Names(pipeline_name(self.package, self.prefix), environment, server.longest, owned)
+        name = pipeline_name(self.package, self.prefix)
+        return Names(name, environment, server.longest, owned, self.beside, self.drafts, self.sharing)
 
 
 def plan(where: Where) -> AccessPlan:

@@ -232,9 +232,8 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
             role = roles.get(fact.holder)
             what = "owner role" if role and role.role == "owner" else f"{role.role} role" if role else ""
             if fact in standing.orphans:
-                gone = _what(
-                    fact if (fact.database, fact.table) in standing.tables.tables else replace(fact, column="")
-                )
+                table_is_there = (fact.database, fact.table) in standing.tables.tables
+                gone = _what(fact if table_is_there else replace(fact, column=""))
                 return f"{gone} is not there; one made under that name later would inherit the right"
             if fact.verbatim and fact.database in standing.covering:
                 return (
@@ -261,6 +260,8 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
         case FutureRight():
             return f"nobody wrote down that {fact.holder} gets {fact.privilege} on what {fact.owner} makes"
         case MakesRoles():
+            if any(account.login == fact.login and "admin" in account.roles.values() for account in access.accounts):
+                return ""  # of an environment that is on this server under another name
             return f"{fact.login} is no admin, and may make accounts"
     return ""
 
@@ -344,7 +345,7 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
     for name, mark in sorted(standing.marks.items()):
         if mark.pipeline == names.pipeline and not mark.role and name not in listed:
             notes.append(
-                f"The account {name} was made for this pipeline and is no longer in access.toml; it has no role."
+                f"The account {name} was made for this pipeline and is no longer in access.toml: access remove {name}."
             )
     for account in access.accounts:
         if account.login in standing.names and account.login not in standing.marks and account.role(names.environment):

@@ -65,10 +65,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
             report=progress.name,
             warn=progress.aside(render.warning),
         )
-    root = options.pipeline.project.root
-    files = {} if show_passwords else {name: access.password_file(root, name) for name in done.accounts}
+    made = () if show_passwords else done.accounts
+    files = {name: access.password_file(options.pipeline, environment, name) for name in made}
     if options.json:
-        made = [
+        accounts = [
             {"login": name, **({"password": shown[name]} if show_passwords else {"file": os.path.relpath(files[name])})}
             for name in done.accounts
         ]
@@ -77,7 +77,7 @@ def access_apply(options: Options, show_passwords: bool) -> None:
                 "environment": environment.name,
                 "backend": _backend(options),
                 **done.plan.as_dict(),
-                "accounts": made,
+                "accounts": accounts,
                 "recorded": done.recorded,
                 **({"unaudited": str(done.unaudited)} if done.unaudited else {}),
             }
