@@ -6,8 +6,8 @@ done. What is killed in between stays in the record as interrupted, and is done 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from .. import journal, server_errors
@@ -99,7 +99,12 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
     target = where.target
     connection = target.connection
     words = f"access {_CALLED[action]} {login}"
-    with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):
+    with (
+        _explained(where),
+        one_session(connection),
+        journal.lock(connection, target.lock, warn=target.warn),
+        as_login(connection),
+    ):
         database = record.place(connection, target.databases)
         open_ones = record.interrupted(connection, database)
         before = [one for one in open_ones if one.words == words]
@@ -135,6 +140,21 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
         for one in (*(left.id for left in before), number):
             record.finish(connection, database, one, 1)
         return done
+
+
+@contextmanager
+def _explained(where: Where) -> Iterator[None]:
+    """Say who may change accounts, where this account may not."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PipelineError) or server_errors.of(error) is not server_errors.ACCESS:
+            raise
+        raise PipelineError(
+            f"{choice.accounts_of(where.target.connection).own()} may not change accounts on this server.",
+            f"{server_errors.reason(error)}.",
+            "Have an admin of access.toml, or the server's administrator, run this command.",
+        ) from error
 
 
 def _refuse_listed(where: Where, login: str, action: Action) -> None:

@@ -200,7 +200,8 @@ def make(
 
 def joined(facts: Collection[Fact], reasons: Reasons) -> str:
     """Give the reasons of a statement, each once."""
-    return "; ".join(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
+    told = dict.fromkeys(reasons[fact] for fact in sorted(facts, key=repr) if fact in reasons)  # the same every time
+    return "; ".join(told)
 
 
 def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:

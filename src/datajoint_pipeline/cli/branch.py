@@ -40,7 +40,9 @@ def branch() -> None:
 @click.option("--exist-ok", is_flag=True, help="Where it has its schemas, leave them as they are.")
 @common
 def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
-    """Make the schemas dev_<branch>_… with their Lookup rows; --env branch then works on them.
+    """Make the schemas dev_<branch>_… of your branch.
+
+    They get their Lookup rows; --env branch then works on them.
 
     With --rows, the tables are those of dev, and migrate then brings them to the code. What rows refer to in stores
     stays where it is; what the branch writes gets a place of its own.
@@ -67,7 +69,9 @@ def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool)
 @click.option("--gone", is_flag=True, help="Only those whose git branch is gone.")
 @common
 def branch_list(options: Options, gone: bool) -> None:
-    """Show every branch that has schemas: whose they are, how old and large, and whether the git branch is there.
+    """Show every branch that has schemas.
+
+    It says whose they are, how old and large, and whether the git branch is there.
 
     With --gone, the exit code is 3 where there are some.
     """
@@ -87,7 +91,10 @@ def branch_list(options: Options, gone: bool) -> None:
 @click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
 @common
 def branch_diff(options: Options, markdown: bool) -> None:
-    """Show what merging the branch would do to dev: versions, operations, cost and losses there; change nothing."""
+    """Show what merging the branch would do to dev.
+
+    It tells versions, operations, cost and losses there, and changes nothing.
+    """
     from ..commands import branch, branch_markdown
     from . import render
 
@@ -128,7 +135,10 @@ def branch_diff(options: Options, markdown: bool) -> None:
 @_yes
 @common
 def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
-    """Drop the schemas of the branch and make them anew from dev or the code, as they were made."""
+    """Drop the schemas of the branch, and make them anew.
+
+    They are made from dev or the code, as they were.
+    """
     from ..commands import branch
     from . import render
     from .progress import Progress
@@ -156,7 +166,9 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
 def branch_drop(
     options: Options, name: str | None, gone: bool, keep_objects: bool, missing_ok: bool, yes: bool
 ) -> None:
-    """Drop the schemas of a branch with every row, the rights on them, and what it wrote to the stores.
+    """Drop the schemas of a branch with all that is theirs.
+
+    That is every row, the rights on them, and what the branch wrote to the stores.
 
     Without NAME, those of the branch you are on. Nothing is dropped that `branch create` did not make.
     """

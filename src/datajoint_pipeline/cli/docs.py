@@ -64,7 +64,9 @@ def docs() -> None:
 @click.option("--overwrite", is_flag=True, help="Also write over pages that were edited by hand.")
 @common
 def docs_build(options: Options, overwrite: bool) -> None:
-    """Write a page for each schema into docs/pipeline/, with pictures, and the README's diagram; commit them.
+    """Write a page for each schema into docs/pipeline/.
+
+    It has pictures; the README's diagram is drawn anew, too. Commit them.
 
     Pages of schemas that are gone are removed. What you write between the notes of a page stays.
     """
@@ -88,7 +90,9 @@ def docs_build(options: Options, overwrite: bool) -> None:
 @click.option("--diff", is_flag=True, help="Show what would change in each page.")
 @common
 def docs_check(options: Options, diff: bool) -> None:
-    """Say which pages are not what the code says, and how many tables and attributes have a comment, as CI does.
+    """Say which pages are out of date, as CI does.
+
+    It also counts the tables and attributes that have a comment.
 
     Rules of the lab stand in pyproject.toml: [tool.datajoint-pipeline.docs] table-comments = 100, which is in percent,
     and attribute-comments.

@@ -101,10 +101,11 @@ def policies(
     used = uses(pipeline)
     asked = [store] if store else [name for name in specs if name in used]
     if not asked:
+        missing = f"Tables have values in {', '.join(used)}, and {environment.name} has no store of that name."
         raise PipelineError(
             "There are no policies to write.",
-            "No table has an attribute in a store, such as <blob@main>.",
-            "Nothing needs to be done.",
+            missing if used else "No table has an attribute in a store, such as <blob@main>.",
+            "Give it one in environments.toml or datajoint.json." if used else "Nothing needs to be done.",
         )
     return [_write(pipeline, environment, access, name, used.get(name, Use()), role, server) for name in asked]
 
