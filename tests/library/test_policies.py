@@ -78,6 +78,8 @@ def test_branches_of_dev_have_a_folder_and_who_drops_them_deletes_there() -> Non
         prefixes = [text for one in listed if "Condition" in one for text in one["Condition"].popitem()[1]["s3:prefix"]]
         assert prefixes.count("dj/_branches/*") == 1
     assert not any("_branches" in str(s) for s in s3.statements(store(), needs("admin", ["a"])))
+    nowhere = s3.statements(store(location="dj"), needs("analyst", [], ["dev_a"], branches=True))
+    assert not any("s3:PutObject" in s["Action"] for s in nowhere) and any(place in s["Resource"] for s in nowhere)
 
 
 def test_files_that_rows_refer_to_are_read_where_they_have_a_place() -> None:

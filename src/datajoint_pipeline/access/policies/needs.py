@@ -88,7 +88,7 @@ def needs(
     if role == COLLECTOR:
         return Needs(role, collect=own)
     of_branches = (BRANCHES,) if branches else ()
-    if role in _WRITING:
+    if role in _WRITING and own:  # an analyst may write to no schema of this store
         dropped = of_branches if role in _DROPPING else ()
         return Needs(role, above, (*own, *of_branches), dropped, files)
     return Needs(role, (*above, *own, *of_branches), files=files)
