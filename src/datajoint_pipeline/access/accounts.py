@@ -13,6 +13,7 @@ from typing import TypeVar
 from .. import journal, server_errors
 from ..dialects import choice
 from ..dialects.accounts import Accounts, Action, Removal
+from ..dialects.rights import Member
 from ..errors import PipelineError
 from ..internals.connection import as_login, one_session
 from ..journal import access as record
@@ -159,13 +160,23 @@ def _explained(where: Where) -> Iterator[None]:
 
 def _refuse_listed(where: Where, login: str, action: Action) -> None:
     """Raise where an account is to be removed that is still in the file."""
-    here = [a for a in where.access.accounts if a.login == login and any(map(a.role, where.beside))]
-    if action == "remove" and here:
+    listed = [account for account in where.access.accounts if account.login == login]
+    if action != "remove" or not listed:
+        return
+    here = any(account.role(environment) for account in listed for environment in where.beside)
+    if here or _has_role(where, login):  # environments may be on this server under another name
         raise PipelineError(
             f"{login} stands in access.toml.",
             "The next access apply would make the account again. Nothing was changed.",
             f"Take it out there, run {where.target.command} access apply, then remove it; or lock it.",
         )
+
+
+def _has_role(where: Where, login: str) -> bool:
+    """Tell whether an account has a role of this pipeline on the server, of whatever environment."""
+    standing = where.server.read(tuple(where.target.databases.values()), [login], where.names.pipeline)
+    ours = {name for name, mark in standing.marks.items() if mark.pipeline == where.names.pipeline and mark.role}
+    return any(isinstance(fact, Member) and fact.member == login and fact.role in ours for fact in standing.facts)
 
 
 def _refuse_foreign(where: Where, login: str) -> None:

@@ -89,10 +89,12 @@ def password_file(pipeline: Pipeline, environment: Environment, login: str) -> P
 
     On another server than that of ``dev`` and ``prod``, somebody of the same login has another password.
     """
-    config = settings.load(pipeline.project)
-    other = environment.site is not None and sites.server(config, environment.site) != sites.server(config)
-    elsewhere = environment.name if other else ""
-    return pipeline.project.root / ".secrets" / elsewhere / FOLDER / quote(login, safe="")
+    folder = pipeline.project.root / ".secrets"
+    if environment.site is not None:
+        config = settings.load(pipeline.project)
+        if sites.server(config, environment.site) != sites.server(config):
+            folder /= environment.name
+    return folder / FOLDER / quote(login, safe="")
 
 
 def remark(pipeline: Pipeline, environment: Environment, *, changed: bool = False) -> str:
