@@ -103,6 +103,8 @@ def test_who_is_not_of_this_pipeline_is_left_alone(lab: Project, server: Server)
     refused = lab.run("--env", "prod", "access", "rotate", LOGIN, **operator)
     assert refused.code == 1, refused.out
     is_sentence(refused)
+    assert f"{granted.LOGINS['operator']}" in refused.err and "may not change accounts" in refused.err, refused.err
+    assert "admin of access.toml" in refused.err
     assert works(server, LOGIN, password(lab))
 
 

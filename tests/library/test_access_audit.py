@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import granted
 import pytest
 from audited import entries as audited_entries
 from audited import quoted
-from conftest import Project, Server
+from conftest import Project, Server, private_mysql
 from living import ok
 
 PREFIX = "au_"
@@ -92,6 +93,31 @@ def test_a_beginning_that_was_not_recorded_is_recorded_by_the_next_apply(lab: Pr
     ok(lab, "--env", "prod", "access", "apply")
     ok(lab, "--env", "prod", "access", "apply")
     assert [e[2] for e in audited_entries(server, database)] == ["begin"]
+
+
+def test_rights_and_passwords_are_told_where_triggers_are_refused(tmp_path: Path, render: Callable[..., Path]) -> None:
+    if shutil.which("mysqld") is None:
+        pytest.skip("no mysqld on PATH, and this server's settings must be those of the test")
+    (tmp_path / "mysqld").mkdir()
+    with private_mysql(tmp_path / "mysqld", "--log-bin=binlog") as server:
+        lab = Project(render(tmp_path / "my_pipeline"))
+        granted.lay(lab, server, PREFIX)
+        ok(lab, "--env", "prod", "init")
+        ok(lab, "--env", "prod", "access", "apply")
+        admin = granted.account(lab, "admin")
+        new = '\n[people.new]\nroles.prod = "viewer"\n[audit]\ntables = ["subject.Subject"]\n'
+        lab.write("access.toml", lab.read("access.toml") + new)
+        done = lab.run("--env", "prod", "access", "apply", "--show-passwords", **admin)
+        assert done.code == 1 and "log_bin_trust_function_creators" in done.err, done.err
+        assert "Nothing was changed" not in done.err and "No triggers were made" in done.err
+        password = done.out.partition("Account new: password ")[2].split()[0]
+        server.connect("new", password).close()
+        lab.write("access.toml", lab.read("access.toml") + '[people.newer]\nroles.prod = "viewer"\n')
+        done = lab.run("--env", "prod", "access", "apply", "--show-passwords", "--json", **admin)
+        assert done.code == 1 and "log_bin_trust_function_creators" in done.json["unaudited"], done.out
+        server.connect("newer", done.json["accounts"][0]["password"]).close()
+        left = lab.run("--env", "prod", "access", "plan", **admin)
+        assert "0 statements" not in left.out and "subject.Subject is not audited yet" in left.out, left.out
 
 
 def test_a_migration_says_which_tables_are_not_audited_yet(lab: Project, server: Server) -> None:

@@ -73,6 +73,14 @@ def test_odd_names_are_nothing_but_names(lab: Project, server: Server) -> None:
     access(lab, "check", **boss)
 
 
+def test_doctor_names_the_account_that_logged_in(lab: Project, server: Server) -> None:
+    access(lab, "apply")
+    found = lab.run("--env", "prod", "doctor", DJ_USER=LOGINS[0], DJ_PASS=password(lab, LOGINS[0]))
+    assert f"this account is {LOGINS[0]}" in found.out, found.out
+    kind = "MySQL" if server.backend == "mysql" else "PostgreSQL"
+    assert f"The server is {kind} " in found.out
+
+
 def test_an_environment_without_roles_gets_none(lab: Project, server: Server) -> None:
     refused = lab.run("--env", "test", "access", "apply")
     assert refused.code == 1 and "has no roles of its own" in refused.err, refused.err

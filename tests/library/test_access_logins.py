@@ -137,6 +137,31 @@ def test_an_expired_password_is_refused_until_it_is_rotated(lab: Project, server
     lab.write(".secrets/accounts/alg_ana", new)
 
 
+def test_a_lock_is_named_where_the_account_also_asks_for_tls(lab: Project, server: Server) -> None:
+    if server.backend != "mysql":
+        pytest.skip("PostgreSQL asks no account for TLS")
+    lab.write("access.toml", ASKED)
+    assert access(lab, "apply").code == 0
+    assert access(lab, "rotate", "alg_ana").code == 0
+    own = {"DJ_USER": "alg_ana", "DJ_PASS": lab.read(".secrets/accounts/alg_ana").strip()}
+    assert access(lab, "rotate", "alg_ana", "--discard").code == 0
+    unset = lab.environment.pop("DJ_USE_TLS")
+    try:
+        assert lab.run("--env", "prod", "status", **own).code == 0
+        assert access(lab, "lock", "alg_ana").code == 0
+        refused = lab.run("--env", "prod", "status", **own)
+        assert "is locked" in refused.err and "lock LOGIN --undo" in refused.err, refused.err
+        assert access(lab, "lock", "alg_ana", "--undo").code == 0
+        server.execute("ALTER USER alg_ana PASSWORD EXPIRE")
+        told = lab.run("--env", "prod", "status", **own)
+        assert "rotate LOGIN" in told.err, told.err
+        assert access(lab, "rotate", "alg_ana").code == 0
+    finally:
+        lab.environment["DJ_USE_TLS"] = unset
+        lab.write("access.toml", ASKED.replace("tls = true", "tls = false"))
+        assert access(lab, "apply").code == 0
+
+
 def test_a_password_that_expires_soon_or_at_once_is_told(lab: Project, server: Server) -> None:
     lab.write("access.toml", PEOPLE + "[accounts]\npassword_days = 3\n")
     if server.backend == "mysql":

@@ -86,6 +86,43 @@ def test_a_new_table_is_named_as_lacking_rights(lab: Project, server: Server) ->
     assert "access" not in viewer.out
 
 
+def test_everybody_is_told_who_makes_a_new_schema(lab: Project, server: Server) -> None:
+    ok(lab, "--env", "dev", "init")
+    ok(lab, "--env", "dev", "access", "apply")
+    developer, mysql = granted.account(lab, "developer"), server.backend == "mysql"
+    added = ok(lab, "add-schema", "behaviour", "--depends", "subject")
+    assert ("administrator runs" in added.out and "before init" in added.out) == mysql, added.out
+    if mysql:  # rights are on exact names, and who has none on a name can neither make nor give it
+        for role in ("developer", "admin"):
+            refused = lab.run("--env", "dev", "init", **granted.account(lab, role))
+            assert refused.code == 1 and "administrator run" in refused.err, refused.err
+            assert "--env dev access apply" in refused.err
+        ok(lab, "--env", "dev", "access", "apply")
+    done = ok(lab, "--env", "dev", "init", **developer)
+    if mysql:
+        assert "may not see" in done.out and "have an admin run" in done.out and "access plan" not in done.out, done.out
+    else:
+        assert "Rights: " in done.out
+    ok(lab, "--env", "dev", "access", "apply", **granted.account(lab, "admin"))
+    ok(lab, "--env", "dev", "access", "check")
+    assert "may not see" not in ok(lab, "--env", "dev", "init", **granted.account(lab, "admin")).out
+
+
+def test_what_a_developer_renames_is_told_once_a_table(lab: Project, server: Server) -> None:
+    if server.backend != "mysql":
+        pytest.skip("rights of PostgreSQL go with the table")
+    ok(lab, "--env", "dev", "init")
+    ok(lab, "--env", "dev", "access", "apply")
+    lab.replace(lab.module("analysis"), "class Result(", "class Outcome(")
+    ok(lab, "revise", "analysis", "-m", "rename", "--rename-table", "analysis.Result=Outcome")
+    done = ok(lab, "--env", "dev", "migrate", **granted.account(lab, "developer"))
+    assert "have an admin run" in done.out, done.out
+    found = lab.run("--env", "dev", "access", "check", "--json")
+    assert found.code == 4
+    reasons = [line["reason"] for line in found.json["unexpected"]]
+    assert reasons and all(reason.count("is not there") == 1 for reason in reasons), reasons
+
+
 @pytest.fixture
 def strangers(mysql: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
     """Two tables of MySQL on which others than those of access.toml have rights; nothing can be seen of it elsewhere."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from conftest import Project, git
 
@@ -280,6 +281,8 @@ def test_help_lists_every_command_once_and_whole(made: Project) -> None:
     for name, command in (program.commands | parts).items():
         summary = command.get_short_help_str(limit=200)
         assert len(summary) <= 62 and not summary.endswith("..."), f"{name}: {summary}"
+        if isinstance(command, click.Group):
+            assert "..." not in made.run(name, "--help").out.partition("Commands:")[2], name
 
 
 def test_help_of_a_group_lists_its_commands_whole(made: Project) -> None:

@@ -63,6 +63,25 @@ def test_only_the_collector_deletes_and_it_reads_nothing() -> None:
     assert actions["viewer"] == {"s3:GetObject", "s3:ListBucket"}
 
 
+def test_branches_of_dev_have_a_folder_and_who_drops_them_deletes_there() -> None:
+    place = "arn:aws:s3:::lab/dj/_branches/*"
+
+    def allowed(role: str, action: str) -> bool:
+        found = s3.statements(store(location="dj"), needs(role, ["dev_a"], branches=True))
+        return any(action in statement["Action"] and place in statement["Resource"] for statement in found)
+
+    for role in ("viewer", "analyst", "operator", "developer", "admin"):
+        assert allowed(role, "s3:GetObject")
+        assert allowed(role, "s3:PutObject") == (role != "viewer")
+        assert allowed(role, "s3:DeleteObject") == (role in ("developer", "admin"))
+        listed = s3.statements(store(location="dj"), needs(role, ["dev_a"], branches=True))
+        prefixes = [text for one in listed if "Condition" in one for text in one["Condition"].popitem()[1]["s3:prefix"]]
+        assert prefixes.count("dj/_branches/*") == 1
+    assert not any("_branches" in str(s) for s in s3.statements(store(), needs("admin", ["a"])))
+    nowhere = s3.statements(store(location="dj"), needs("analyst", [], ["dev_a"], branches=True))
+    assert not any("s3:PutObject" in s["Action"] for s in nowhere) and any(place in s["Resource"] for s in nowhere)
+
+
 def test_files_that_rows_refer_to_are_read_where_they_have_a_place() -> None:
     needed = needs("viewer", ["ephys"], files=True)
     assert "arn:aws:s3:::lab/dj/raw/*" in s3.statements(store(filepath_prefix="raw"), needed)[0]["Resource"]

@@ -132,6 +132,28 @@ def test_dev_has_other_names_and_one_role_can_be_asked_for(own: Project) -> None
     assert sections(policy["policy"], "s3:PutObject")[0] == "dj/_hash/dev_life/*"
 
 
+def test_policies_of_dev_are_about_branches_too(own: Project) -> None:
+    for env, there in (("dev", True), ("prod", False)):
+        for server in ((), ("--store", "main", "--server", "ceph")):
+            assert ("_branches/" in json.dumps(written(own, *server, env=env))) == there
+    refused = ok(own, "--env", "branch", "--branch", "feature", "access", "policy", code=1)
+    is_sentence(refused)
+    assert "--env dev access policy" in refused.err
+
+
+def test_another_site_has_policies_for_its_own_stores(own: Project) -> None:
+    own.write("access.toml", ACCESS + '[people.eve]\nroles = { munich = "viewer" }\n')
+    site = '[munich]\nhost = "127.0.0.1"\nport = 9\nprefix = "munich_"\n'
+    own.write("environments.toml", site)
+    refused = ok(own, "--env", "munich", "access", "policy", code=1)
+    is_sentence(refused)
+    assert "munich has no store of that name" in refused.err
+    own.write("environments.toml", site + '[munich.stores.main]\nprotocol = "file"\nlocation = "/data/munich"\n')
+    main = written(own, env="munich")["main"]
+    text = main["policies"][0]["policy"]
+    assert "/data/munich/_hash/munich_life" in text and "_munich_viewer" in text and "_branches" not in text
+
+
 def test_each_server_is_told_in_its_words(own: Project) -> None:
     text = json.dumps(written(own, "--store", "main", "--server", "ceph"))
     assert "arn:aws:iam:::user/bob" in text and "arn:aws:iam:::user/my_pipeline_prod_collector" in text

@@ -6,13 +6,14 @@ done. What is killed in between stays in the record as interrupted, and is done 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from .. import journal, server_errors
 from ..dialects import choice
 from ..dialects.accounts import Accounts, Action, Removal
+from ..dialects.rights import Member
 from ..errors import PipelineError
 from ..internals.connection import as_login, one_session
 from ..journal import access as record
@@ -99,7 +100,12 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
     target = where.target
     connection = target.connection
     words = f"access {_CALLED[action]} {login}"
-    with one_session(connection), journal.lock(connection, target.lock, warn=target.warn), as_login(connection):
+    with (
+        _explained(where),
+        one_session(connection),
+        journal.lock(connection, target.lock, warn=target.warn),
+        as_login(connection),
+    ):
         database = record.place(connection, target.databases)
         open_ones = record.interrupted(connection, database)
         before = [one for one in open_ones if one.words == words]
@@ -137,14 +143,40 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
         return done
 
 
+@contextmanager
+def _explained(where: Where) -> Iterator[None]:
+    """Say who may change accounts, where this account may not."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PipelineError) or server_errors.of(error) is not server_errors.ACCESS:
+            raise
+        raise PipelineError(
+            f"{choice.accounts_of(where.target.connection).own()} may not change accounts on this server.",
+            f"{server_errors.reason(error)}.",
+            "Have an admin of access.toml, or the server's administrator, run this command.",
+        ) from error
+
+
 def _refuse_listed(where: Where, login: str, action: Action) -> None:
     """Raise where an account is to be removed that is still in the file."""
-    if action == "remove" and any(account.login == login for account in where.access.accounts):
+    listed = [account for account in where.access.accounts if account.login == login]
+    if action != "remove" or not listed:
+        return
+    here = any(account.role(environment) for account in listed for environment in where.beside)
+    if here or _has_role(where, login):  # environments may be on this server under another name
         raise PipelineError(
             f"{login} stands in access.toml.",
             "The next access apply would make the account again. Nothing was changed.",
             f"Take it out there, run {where.target.command} access apply, then remove it; or lock it.",
         )
+
+
+def _has_role(where: Where, login: str) -> bool:
+    """Tell whether an account has a role of this pipeline on the server, of whatever environment."""
+    standing = where.server.read(tuple(where.target.databases.values()), [login], where.names.pipeline)
+    ours = {name for name, mark in standing.marks.items() if mark.pipeline == where.names.pipeline and mark.role}
+    return any(isinstance(fact, Member) and fact.member == login and fact.role in ours for fact in standing.facts)
 
 
 def _refuse_foreign(where: Where, login: str) -> None:

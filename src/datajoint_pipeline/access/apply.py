@@ -22,7 +22,7 @@ from ..journal.access import Applied
 from ..planner.target import Target
 from . import audit, further
 from . import plan as plans
-from .model import Access
+from .model import ENVIRONMENTS, Access
 from .names import Names, pipeline_name
 from .plan import AccessPlan, Line
 
@@ -44,22 +44,32 @@ class Outcome:
         Runs of before that did not end, which this one completed.
     recorded : bool
         Whether there is a record of it; before the first schema is made, there is no place for one.
+    unaudited : PipelineError, optional
+        Why the triggers of audited tables could not be made or taken off, where that was refused once the rights were
+        given, such as that the account may make none.
     """
 
     plan: AccessPlan
     accounts: tuple[str, ...] = ()
     interrupted: tuple[Applied, ...] = ()
     recorded: bool = True
+    unaudited: PipelineError | None = None
 
 
 @dataclass(frozen=True)
 class Where:
-    """The pipeline on a server, as rights see it: its target, what ``access.toml`` says, and the names of its roles."""
+    """The pipeline on a server, as rights see it: its target, what ``access.toml`` says, and the names of its roles.
+
+    ``beside``, ``drafts`` and ``sharing`` are those of :class:`~.names.Names`.
+    """
 
     target: Target
     access: Access
     package: str
     prefix: str
+    beside: tuple[str, ...] = ENVIRONMENTS
+    drafts: bool = False
+    sharing: tuple[str, ...] = ENVIRONMENTS
 
     @property
     def server(self) -> Server:
@@ -75,7 +85,8 @@ class Where:
         """Give the roles of an environment."""
         server = self.server
         owned = server.backend == "postgresql"
-        return Names(pipeline_name(self.package, self.prefix), environment, server.longest, owned)
+        name = pipeline_name(self.package, self.prefix)
+        return Names(name, environment, server.longest, owned, self.beside, self.drafts, self.sharing)
 
 
 def plan(where: Where) -> AccessPlan:
@@ -131,7 +142,12 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
     done = _apply(where, hand, report)
     if not done.plan.audits:
         return done
-    return replace(done, plan=replace(done.plan, audit=audit.apply(where.target, surveyed)))
+    try:
+        found = audit.apply(where.target, surveyed)
+    except PipelineError as error:
+        # The rights stand, and the passwords of accounts that were made are told by who called, or lost.
+        return replace(done, plan=replace(done.plan, audit=audit.Audit(absent=surveyed.absent)), unaudited=error)
+    return replace(done, plan=replace(done.plan, audit=found))
 
 
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:

@@ -23,11 +23,11 @@ from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, no_toml, refusa
 FILE = "access.toml"
 
 Role = Literal["viewer", "analyst", "operator", "developer", "admin"]
-Environment = Literal["dev", "prod"]
 
 #: From the least to the most that one may do.
 ROLES: tuple[Role, ...] = get_args(Role)
-ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
+#: The environments that every file may give roles in; others are those of ``environments.toml``.
+ENVIRONMENTS = ("dev", "prod")
 
 #: What a store has as ``account`` where everybody has one of his own.
 PERSON = "person"
@@ -55,7 +55,7 @@ class Account:
     service : bool
         Whether it is a service, such as the workers' account, and not a person.
     roles : mapping
-        Its role by environment, ``dev`` or ``prod``; nothing where it has none.
+        Its role by environment, ``dev``, ``prod`` or one of ``environments.toml``; nothing where it has none.
     line : int
         Where it stands in the file.
     password_days : int or None
@@ -65,16 +65,15 @@ class Account:
     name: str
     login: str
     service: bool
-    roles: Mapping[Environment, Role]
+    roles: Mapping[str, Role]
     line: int = field(default=0, compare=False)
     password_days: int | None = None
 
     def role(self, environment: str) -> Role | None:
         """Give its role in an environment. Who is a developer is at least a viewer of production."""
-        named = {str(env): role for env, role in self.roles.items()}
-        if environment == "prod" and "prod" not in named and named.get("dev") in ("developer", "admin"):
+        if environment == "prod" and "prod" not in self.roles and self.roles.get("dev") in ("developer", "admin"):
             return "viewer"
-        return named.get(environment)
+        return self.roles.get(environment)
 
 
 @dataclass(frozen=True)
@@ -130,18 +129,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Roles(_Part):
-    dev: Role | None = None
-    prod: Role | None = None
-
-
 #: How many days a password may be valid: as many as MySQL takes; 0 is for ever.
 _DAYS = Field(default=None, ge=0, le=65_535)
 
 
 class _Account(_Part):
     login: str | None = None
-    roles: _Roles
+    roles: dict[str, Role]
     password_days: int | None = _DAYS
 
 
@@ -195,6 +189,7 @@ def read(
     schemas: Collection[str],
     tables: Mapping[str, str] | None = None,
     stores: Collection[str] | None = None,
+    environments: Collection[str] = ENVIRONMENTS,
 ) -> Access:
     """Read and check ``access.toml``.
 
@@ -211,6 +206,8 @@ def read(
         far as their schema.
     stores : collection of str, optional
         The stores of ``datajoint.json``; without it, their names are not checked.
+    environments : collection of str
+        Where accounts may have roles.
 
     Raises
     ------
@@ -218,7 +215,9 @@ def read(
         If there is no such file, or with every mistake in it, a line each.
     """
     text = _text(path)
-    access, mistakes = parse(text, backend=backend, schemas=schemas, tables=tables, stores=stores)
+    access, mistakes = parse(
+        text, backend=backend, schemas=schemas, tables=tables, stores=stores, environments=environments
+    )
     if mistakes:
         raise refusal(path, mistakes)
     return access
@@ -242,6 +241,7 @@ def parse(
     schemas: Collection[str],
     tables: Mapping[str, str] | None = None,
     stores: Collection[str] | None = None,
+    environments: Collection[str] = ENVIRONMENTS,
 ) -> tuple[Access, list[Mistake]]:
     """Give what a text of ``access.toml`` says, and its mistakes by line; the parameters are those of :func:`read`."""
     try:
@@ -263,6 +263,7 @@ def parse(
         mistakes, services, complete = [], _service_names(document), True
     access = _values(found, places)
     mistakes += _account_mistakes(access, found, places, backend, complete=complete)
+    mistakes += _environment_mistakes(access, places, environments)
     mistakes += _name_mistakes(access, places, schemas, tables, stores, services=services)
     mistakes += _other_mistakes(access, places)
     return access, sorted(set(mistakes))
@@ -274,7 +275,7 @@ def _values(found: _File, places: Lines) -> Access:
             name,
             name if account.login is None else account.login,
             service=kind == "services",
-            roles={env: role for env in ENVIRONMENTS if (role := getattr(account.roles, env))},
+            roles=account.roles,
             line=places.of((kind, name)),
             password_days=found.accounts.password_days if account.password_days is None else account.password_days,
         )
@@ -327,8 +328,6 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
         known = _known(path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"did you mean {near[0]}" if near else f"there can be {', '.join(known)}"
-        if path[:1] in (("people",), ("services",)) and path[2:3] == ("roles",):
-            hint = "there are dev and prod" + ("; local has no accounts" if path[-1] == "local" else "")
         return Mistake(places.of(path), f"{where} is not known here; {hint}.")
     if kind == "literal_error":
         near = difflib.get_close_matches(str(given), ROLES, n=1)
@@ -352,8 +351,6 @@ def _known(path: tuple[Any, ...]) -> list[str]:
     match path:
         case ("people" | "services", _):
             model = _Account
-        case ("people" | "services", _, "roles"):
-            model = _Roles
         case ("accounts",):
             model = _Accounts
         case ("exceptions",):
@@ -410,6 +407,16 @@ def _account_mistakes(
                     f"{account.name} is an analyst, and no schema is named that analysts may write to; "
                     'add [exceptions.analyst] with schemas = ["…"].',
                 )
+
+
+def _environment_mistakes(access: Access, places: Lines, environments: Collection[str]) -> Iterator[Mistake]:
+    known = " and ".join(filter(None, (", ".join([*environments][:-1]), [*environments][-1])))
+    for account in access.accounts:
+        for env in account.roles:
+            if env not in environments:
+                path = ("services" if account.service else "people", account.name, "roles", env)
+                more = "; local has no accounts" if env == "local" else "; environments.toml may name more"
+                yield Mistake(places.of(path), f"{dotted(path)} is not known here; there are {known}{more}.")
 
 
 def _other_mistakes(access: Access, places: Lines) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ databases of accounts that we made. Everything else is listed and left.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..dialects.rights import (
     GRANT_OPTION,
@@ -202,8 +202,8 @@ def make(
 
 
 def joined(facts: Collection[Fact], reasons: Reasons) -> str:
-    """Give the reasons of a statement, each once; of many, the first few."""
-    every = list(dict.fromkeys(reasons[fact] for fact in facts if fact in reasons))
+    """Give the reasons of a statement, each once and in the same order every time; of many, the first few."""
+    every = list(dict.fromkeys(reasons[fact] for fact in sorted(facts, key=repr) if fact in reasons))
     more = [f"and {len(every) - _SHOWN} more of the kind"] if len(every) > _SHOWN + 1 else []
     return "; ".join([*(every[:_SHOWN] if more else every), *more])
 
@@ -237,7 +237,9 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
             role = roles.get(fact.holder)
             what = "owner role" if role and role.role == "owner" else f"{role.role} role" if role else ""
             if fact in standing.orphans:
-                return f"{_what(fact)} is not there; one made under that name later would inherit the right"
+                table_is_there = (fact.database, fact.table) in standing.tables.tables
+                gone = _what(fact if table_is_there else replace(fact, column=""))
+                return f"{gone} is not there; one made under that name later would inherit the right"
             if fact.verbatim and fact.database in standing.covering:
                 return (
                     f"the pattern {fact.database} covers databases of the pipeline; the right of the pattern that fits "
@@ -264,6 +266,8 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
             where = f" in {fact.database}" if fact.database else ""
             return f"nobody wrote down that {fact.holder} gets {fact.privilege} on what {fact.owner} makes{where}"
         case MakesRoles():
+            if any(account.login == fact.login and "admin" in account.roles.values() for account in access.accounts):
+                return ""  # of an environment that is on this server under another name
             return f"{fact.login} is no admin, and may make accounts"
     return ""
 
@@ -358,7 +362,7 @@ def _notes(access: Access, names: Names, standing: Standing) -> list[str]:
     for name, mark in sorted(standing.marks.items()):
         if mark.pipeline == names.pipeline and not mark.role and name not in listed:
             notes.append(
-                f"The account {name} was made for this pipeline and is no longer in access.toml; it has no role."
+                f"The account {name} was made for this pipeline and is no longer in access.toml: access remove {name}."
             )
     for name in sorted(name for name in standing.names if "@" in name and name not in {*listed, *access.others}):
         login, _, host = name.rpartition("@")

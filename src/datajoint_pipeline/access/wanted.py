@@ -30,7 +30,7 @@ from ..dialects.rights import (
 )
 from ..internals.job_tables import PREFIX as JOBS
 from ..schema.model import TIERS
-from .model import ENVIRONMENTS, ROLES, Access
+from .model import ENVIRONMENTS, ROLES, Access, Account
 from .names import OWNER, Names
 
 #: What DataJoint writes into rows that it computed, once they are there.
@@ -69,7 +69,7 @@ def wanted(
     tables : Tables
         What is in them, hidden tables too, and what they refer to.
     roles_there : frozenset of str
-        Roles that are there already; those of the other environment are given what goes beyond their own.
+        Roles that are there already; those of dev or prod beside them are given what goes beyond their own.
     """
     found: Reasons = {}
     for facts in (
@@ -113,10 +113,15 @@ def _roles(names: Names, there: frozenset[str]) -> Iterator[tuple[Fact, str]]:
             if mark.role != "admin":
                 yield Member(name, names.of("admin")), f"an admin gives {mark.role} to people"
                 yield Member(name, names.of("admin"), admin=True), f"an admin gives {mark.role} to people"
-        if env == "dev":
-            yield Member(owner, names.of("developer")), "a developer changes tables of dev, which only their owner may"
+        if names.develops:
+            reason = f"a developer changes tables of {env}, which only their owner may"
+            yield Member(owner, names.of("developer")), reason
         beyond = Member(names.of("viewer", "prod"), names.of("owner", "dev"))
-        if beyond.role in there | names.marks.keys() and beyond.member in there | names.marks.keys():
+        if (
+            env in ENVIRONMENTS
+            and beyond.role in there | names.marks.keys()
+            and beyond.member in there | names.marks.keys()
+        ):
             yield beyond, "who works as the owner of dev still reads prod"
 
 
@@ -141,21 +146,28 @@ def _accounts(access: Access, names: Names) -> Iterator[tuple[Fact, str]]:
         if not names.owned:
             yield Default(names.of(role), account.login), f"{who}; a role does nothing until it is active"
             continue
-        if any(account.role(other) == "admin" for other in ENVIRONMENTS):
+        if any(account.role(other) == "admin" for other in names.beside):
             yield MakesRoles(account.login), f"{account.name} is an admin, and makes accounts"
-        if _acts(role, account.role("dev"), account.role("prod"), env):
+        if _acts(role, account, names):
             reason = "so that what is made belongs to the owner, and all who may change it can"
             yield Acts(account.login, names.owner), f"{account.name} makes tables; {reason}"
 
 
-def _acts(role: str, dev: str | None, prod: str | None, env: str) -> bool:
+def _acts(role: str, account: Account, names: Names) -> bool:
     """Tell whether somebody is the owner of an environment in each session.
 
-    There is one database for both environments, so it is dev's for who makes tables there; but then not where
-    the person has more than a viewer's rights on prod, which the owner of dev does not have.
+    There is one database for dev and prod, so it is dev's for who makes tables there; but then not where
+    the person has more than a viewer's rights on prod, which the owner of dev does not have. No owner has rights in an
+    environment of ``environments.toml`` in the same database, or in dev and prod as that one's owner.
     """
+    own = ENVIRONMENTS if names.environment in ENVIRONMENTS else (names.environment,)
+    if any(account.role(other) for other in names.sharing if other not in own):
+        return False
+    if names.environment not in ENVIRONMENTS:
+        return role == "admin" or (names.develops and role == "developer")
+    dev, prod = account.role("dev"), account.role("prod")
     makes_in_dev = dev in ("developer", "admin")
-    if env == "dev":
+    if names.environment == "dev":
         return makes_in_dev and prod in (None, "viewer", "developer")
     return role == "admin" and not makes_in_dev
 
@@ -253,7 +265,7 @@ def _tables_of(database: str, tables: Tables) -> list[Place]:
 
 def _changing(names: Names, databases: Mapping[str, str], tables: Tables) -> Iterator[tuple[Fact, str]]:
     """Give the rights of who makes tables on MySQL."""
-    makers = ("developer", "admin") if names.environment == "dev" else ("admin",)
+    makers = ("developer", "admin") if names.develops else ("admin",)
     for role in makers:
         for database in databases.values():
             for privilege in EVERYTHING:

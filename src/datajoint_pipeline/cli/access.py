@@ -38,7 +38,8 @@ def access_plan(options: Options, sql: bool) -> None:
         _show(found)
         _show_audit(found)
         if not found.is_empty:
-            echo(f"{_count(len(found.lines))} to run: {_command(options, 'access apply')}")
+            todo = f"{_count(len(found.lines))} to run" if found.lines else "To mend it"
+            echo(f"{todo}: {_command(options, 'access apply')}")
     leave(ExitCode.OK if found.is_empty else ExitCode.PENDING)
 
 
@@ -65,10 +66,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
             report=progress.name,
             warn=progress.aside(render.warning),
         )
-    root = options.pipeline.project.root
-    files = {} if show_passwords else {name: access.password_file(root, name) for name in done.accounts}
+    made = () if show_passwords else done.accounts
+    files = {name: access.password_file(options.pipeline, environment, name) for name in made}
     if options.json:
-        made = [
+        accounts = [
             {"login": name, **({"password": shown[name]} if show_passwords else {"file": os.path.relpath(files[name])})}
             for name in done.accounts
         ]
@@ -77,11 +78,12 @@ def access_apply(options: Options, show_passwords: bool) -> None:
                 "environment": environment.name,
                 "backend": _backend(options),
                 **done.plan.as_dict(),
-                "accounts": made,
+                "accounts": accounts,
                 "recorded": done.recorded,
+                **({"unaudited": str(done.unaudited)} if done.unaudited else {}),
             }
         )
-        return
+        leave(done.unaudited.exit_code if done.unaudited else ExitCode.OK)
     for run in done.interrupted:
         echo(
             f"The run of {run.database_user} at {run.started_at:%Y-%m-%d %H:%M} UTC had ended after {run.done} of "
@@ -103,6 +105,8 @@ def access_apply(options: Options, show_passwords: bool) -> None:
         echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")
     if not done.recorded:
         echo("It is not recorded: the record stands in the first schema, which is not there yet.")
+    if done.unaudited:
+        raise done.unaudited
 
 
 @access.command("check", **example("my-pipeline --env prod access check"))

@@ -36,7 +36,7 @@ def access_rotate(options: Options, login: str, discard: bool, show_password: bo
     shown: dict[str, str] = {}
     show = shown.__setitem__ if show_password else None
     both = accounts.rotate(options.pipeline, environment, login, show=show, warn=render.warning)
-    file = os.path.relpath(access.password_file(options.pipeline.project.root, login))
+    file = os.path.relpath(access.password_file(options.pipeline, environment, login))
     if options.json:
         where = {"password": shown[login]} if show_password else {"file": file}
         options.print_json({"environment": environment.name, "login": login, **where, "old_is_valid": both})

@@ -256,7 +256,7 @@ def changed_rights(options: Options, environment: Environment) -> str:
     """Say what `access apply` still has to do, after a command that changes tables."""
     from ..commands import access
 
-    return access.remark(options.pipeline, environment)
+    return access.remark(options.pipeline, environment, changed=True)
 
 
 def utc(moment: Any) -> str | None:

@@ -177,7 +177,11 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
             echo(f"wrote {path}")
         echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
         if (project.root / "access.toml").is_file():
-            echo(f"On a server with accounts, {project.program} access apply then gives them rights on it.")
+            apply = f"{project.program} access apply"
+            if options.pipeline.config["database.backend"] == "mysql":
+                echo(f"On a server with accounts, its administrator runs {apply} before init, and an admin after it.")
+            else:
+                echo(f"On a server with accounts, {apply} then gives them rights on it.")
 
 
 @program.command(**example("my-pipeline secrets"))

@@ -11,9 +11,11 @@ from ..access import model
 from ..access.apply import Hand, Outcome, Where
 from ..access.model import Access
 from ..access.plan import AccessPlan
+from ..dialects.rights import Unseen
 from ..errors import PipelineError
+from ..internals import stores
 from ..planner.target import Warn
-from ..project import credentials
+from ..project import credentials, settings, sites
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
 
@@ -60,43 +62,51 @@ def apply(
         As :func:`plan`; or if a statement is refused.
     """
     require_explicit(pipeline.project, environment, "access apply")
-    return applying.apply(place(pipeline, environment, warn), show or keeping(pipeline.project.root), report)
+    return applying.apply(place(pipeline, environment, warn), show or keeping(pipeline, environment), report)
 
 
-def keeping(root: Path) -> Hand:
+def keeping(pipeline: Pipeline, environment: Environment) -> Hand:
     """Give what writes the password of an account to a file that only you can read."""
 
     def keep(login: str, password: str) -> None:
-        path = password_file(root, login)
-        path.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        path = password_file(pipeline, environment, login)
+        for folder in reversed([*path.relative_to(pipeline.project.root).parents][:-1]):
+            (pipeline.project.root / folder).mkdir(mode=0o700, exist_ok=True)
         credentials.write(path.parent, path.name, password)
 
     return keep
 
 
-def refuse_unwritable(root: Path) -> None:
+def refuse_unwritable(pipeline: Pipeline, environment: Environment) -> None:
     """Raise where no password could be written, before the server is told of a new one that would then be lost."""
     trial = " trial"  # no account's name begins so
-    keeping(root)(trial, "x" * 64)
-    password_file(root, trial).unlink()
+    keeping(pipeline, environment)(trial, "x" * 64)
+    password_file(pipeline, environment, trial).unlink()
 
 
-def password_file(root: Path, login: str) -> Path:
+def password_file(pipeline: Pipeline, environment: Environment, login: str) -> Path:
     """Give the file that an account's password is written to, whatever characters its name has.
 
-    Where a file system does not tell capital letters from small ones, that of another account is not overwritten.
+    On another server than that of ``dev`` and ``prod``, somebody of the same login has another password. Where a file
+    system does not tell capital letters from small ones, the file of another account is not overwritten.
     """
-    folder, name = root / ".secrets" / FOLDER, quote(login, safe="")
+    folder = pipeline.project.root / ".secrets"
+    if environment.site is not None:
+        config = settings.load(pipeline.project)
+        if sites.server(config, environment.site) != sites.server(config):
+            folder /= environment.name
+    folder, name = folder / FOLDER, quote(login, safe="")
     there = [file.name for file in folder.iterdir()] if folder.is_dir() else []
     if name not in there and name.lower() in (other.lower() for other in there):
         name = "".join(f"%{ord(c):02X}" if c.isascii() and c.isalpha() else c for c in name)
     return folder / name
 
 
-def remark(pipeline: Pipeline, environment: Environment) -> str:
+def remark(pipeline: Pipeline, environment: Environment, *, changed: bool = False) -> str:
     """Say what `access apply` has to do since tables were changed; nothing where that is nothing.
 
-    Nor is anything said where nobody is named in ``access.toml``, or this account may not see the rights of others.
+    Nor is anything said where nobody is named in ``access.toml``. Where this account may not see the rights of others,
+    it is told who may only after a command that ``changed`` tables.
     """
     root = pipeline.project.root
     if environment.embedded or environment.branch or not (root / model.FILE).is_file():
@@ -104,7 +114,10 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
     command = f"{pipeline.project.program} --env {environment.name} access"
     try:
         where = place(pipeline, environment)
-        found = applying.plan(where) if where.access.accounts else None
+        asked = where.access.with_role(environment.name) if environment.site else where.access.accounts
+        found = applying.plan(where) if asked else None
+    except Unseen as error:
+        return f"{error.what} New tables may lack some: have an admin run {command} apply." if changed else ""
     except PipelineError as error:
         told = model.FILE in f"{error.what} {error.do}"
         return f"{error.what} See {command} plan." if told else ""
@@ -121,21 +134,21 @@ def remark(pipeline: Pipeline, environment: Environment) -> str:
 def place(pipeline: Pipeline, environment: Environment, warn: Warn = lambda text: None) -> Where:
     """Give the pipeline on a server, and what ``access.toml`` says."""
     refuse_embedded(pipeline, environment, "access plan")
-    if environment.site is not None:
-        raise PipelineError(
-            f"Rights on {environment.name} are not given from here.",
-            f"{model.FILE} says who may do what on dev and prod.",
-            "Give its accounts their rights by hand, as docs/access.md says.",
-        )
-    if environment.name not in model.ENVIRONMENTS:
-        raise PipelineError(
-            f"{environment.name} has no roles of its own.",
-            "access.toml has roles of dev and of prod; those of dev have rights in the schemas of branches, too.",
-            f"Say which you mean: {pipeline.project.program} --env dev access plan.",
-        )
+    refuse_roleless(pipeline, environment, "access plan")
     pipeline.connect(environment)  # a server that does not answer is told before a mistake in the file
-    access, project = read(pipeline), pipeline.project
-    return Where(pipeline.target(environment, warn=warn), access, project.package, project.prefix)
+    access, project = read(pipeline, environment), pipeline.project
+    site, config = environment.site, settings.load(project)  # without what was pointed elsewhere since
+    server, database = sites.server(config, site), sites.database(config, site)
+    known = dict.fromkeys(model.ENVIRONMENTS) | sites.read(project)
+    return Where(
+        pipeline.target(environment, warn=warn),
+        access,
+        project.package,
+        project.prefix,
+        beside=tuple(name for name, other in known.items() if sites.server(config, other) == server),
+        drafts=site is not None and not site.explicit,
+        sharing=tuple(name for name, other in known.items() if sites.database(config, other) == database),
+    )
 
 
 def refuse_embedded(pipeline: Pipeline, environment: Environment, command: str) -> None:
@@ -148,8 +161,20 @@ def refuse_embedded(pipeline: Pipeline, environment: Environment, command: str) 
         )
 
 
-def read(pipeline: Pipeline) -> Access:
+def refuse_roleless(pipeline: Pipeline, environment: Environment, command: str) -> None:
+    """Raise for an environment that ``access.toml`` has no roles of; ``command`` is what works with another one."""
+    if environment.site is None and environment.name not in model.ENVIRONMENTS:
+        raise PipelineError(
+            f"{environment.name} has no roles of its own.",
+            "access.toml has roles of dev and of prod; those of dev have the same rights in branches.",
+            f"Say which you mean: {pipeline.project.program} --env dev {command}.",
+        )
+
+
+def read(pipeline: Pipeline, environment: Environment) -> Access:
     """Read ``access.toml``; no server is asked.
+
+    The stores of another environment may be others than those that the file speaks of.
 
     Raises
     ------
@@ -160,5 +185,6 @@ def read(pipeline: Pipeline) -> Access:
         pipeline.project.root / model.FILE,
         backend=pipeline.config["database.backend"],
         schemas=tuple(pipeline.project.versions),
-        stores=tuple(name for name, spec in pipeline.config.stores.items() if isinstance(spec, dict)),
+        stores=None if environment.site else stores.names(pipeline.config),
+        environments=(*model.ENVIRONMENTS, *sites.read(pipeline.project)),
     )

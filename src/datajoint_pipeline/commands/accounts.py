@@ -29,8 +29,8 @@ def rotate(
     require_explicit(pipeline.project, environment, "access rotate")
     found = place(pipeline, environment, warn)
     if show is None:
-        refuse_unwritable(pipeline.project.root)
-    return accounts.rotate(found, login, show or keeping(pipeline.project.root))
+        refuse_unwritable(pipeline, environment)
+    return accounts.rotate(found, login, show or keeping(pipeline, environment))
 
 
 def discard(pipeline: Pipeline, environment: Environment, login: str, *, warn: Warn = lambda text: None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..access import model
+from ..access import further, model
 from ..access.policies import places, trial
 from ..errors import PipelineError
 from ..internals.stores import how_to_use, open_store
@@ -34,11 +34,12 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
     project = pipeline.project
     try:
         used = policy.uses(pipeline)
-        access = access_file.read(pipeline) if (project.root / model.FILE).is_file() else model.Access()
+        access = access_file.read(pipeline, environment) if (project.root / model.FILE).is_file() else model.Access()
     except PipelineError as error:
         yield Problem("access-file", error.what, error.why, error.do)
         return
-    role = access.with_role(environment.name).get(str(pipeline.config["database.user"]), "viewer")
+    roles = access.with_role(further.ENVIRONMENT if environment.branch else environment.name)
+    role = roles.get(str(pipeline.config["database.user"]), "viewer")
     for name, use in used.items():
         try:
             store = policy.read_store(pipeline, name)

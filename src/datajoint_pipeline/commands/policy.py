@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import disk
-from ..access import model
+from ..access import further, model
 from ..access.model import LONGEST
 from ..access.names import Names, pipeline_name
 from ..access.policies import places, servers, written
@@ -19,7 +19,7 @@ from ..access.policies.written import Policy
 from ..errors import PipelineError
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
-from .access import read, refuse_embedded
+from .access import read, refuse_embedded, refuse_roleless
 
 #: Credentials by protocol, under the names that DataJoint 2.3 reads; the embedded server's stores are folders.
 CREDENTIALS = {"s3": ("access_key", "secret_key"), "gcs": ("token",), "azure": ("account_name",)}
@@ -87,8 +87,11 @@ def policies(
         If ``access.toml`` has mistakes, there is no such store, or no policy can be told for it.
     """
     refuse_embedded(pipeline, environment, "access policy")
+    refuse_roleless(pipeline, environment, "access policy")
+    if environment.site is not None:
+        environment.site.point(pipeline.project, pipeline.config)
     specs = {name: spec for name, spec in pipeline.config.stores.items() if isinstance(spec, dict)}
-    access = read(pipeline)
+    access = read(pipeline, environment)
     if store and store not in specs:
         raise PipelineError(
             f"There is no store {store}.",
@@ -98,10 +101,11 @@ def policies(
     used = uses(pipeline)
     asked = [store] if store else [name for name in specs if name in used]
     if not asked:
+        missing = f"Tables have values in {', '.join(used)}, and {environment.name} has no store of that name."
         raise PipelineError(
             "There are no policies to write.",
-            "No table has an attribute in a store, such as <blob@main>.",
-            "Nothing needs to be done.",
+            missing if used else "No table has an attribute in a store, such as <blob@main>.",
+            "Give it one in environments.toml or datajoint.json." if used else "Nothing needs to be done.",
         )
     return [_write(pipeline, environment, access, name, used.get(name, Use()), role, server) for name in asked]
 
@@ -156,11 +160,14 @@ def uses(pipeline: Pipeline) -> dict[str, Use]:
     return {store: Use(tuple(schemas), store in files) for store, schemas in managed.items()}
 
 
-def needs_of(role: str, access: model.Access, use: Use, environment: Environment) -> Needs:
-    """Say what a role needs in a store: everybody reads all of it, and analysts write in the schemas named for them."""
+def needs_of(role: str, access: model.Access, use: Use, environment: Environment, *, branches: bool = False) -> Needs:
+    """Say what a role needs in a store: everybody reads all of it, and analysts write in the schemas named for them.
+
+    ``branches`` is for the environment whose roles have the same rights in git branches.
+    """
     database = environment.database
     own = [schema for schema in use.schemas if role != "analyst" or schema in access.analyst_schemas]
-    return needs(role, map(database, own), map(database, use.schemas), files=use.files)
+    return needs(role, map(database, own), map(database, use.schemas), files=use.files, branches=branches)
 
 
 def read_store(pipeline: Pipeline, name: str) -> Store:
@@ -198,7 +205,8 @@ def _write(
     named = Names(pipeline_name(project.package, project.prefix), environment.name, LONGEST["mysql"], owned=False)
     names = {known: named.of(known) for known in ROLES}
     logins = {known: present.get(known, []) for known in roles} | {COLLECTOR: [names[COLLECTOR]]}
-    needed = [needs_of(known, access, use, environment) for known in roles]
+    branches = environment.name == further.ENVIRONMENT
+    needed = [needs_of(known, access, use, environment, branches=branches) for known in roles]
     principals = {known: _principals(server or kind.protocol, names[known], logins[known]) for known in roles}
     return StorePolicies(
         store,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..errors import PipelineError
 from ..internals.connection import rows_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ GRANT_OPTION = "GRANT OPTION"
 
 #: Whom PostgreSQL means by everybody.
 PUBLIC = "PUBLIC"
+
+
+class Unseen(PipelineError):
+    """This account may not see who has which rights."""
 
 
 @dataclass(frozen=True, order=True)

@@ -104,7 +104,9 @@ def set_audit(target: Target, tables: Iterable[TableName]) -> Changes:
             for database in databases:
                 journal.protect(target.connection, database, TABLE)
             auditing.refuse_without_right(
-                target.connection, {auditing.place_of(deployment, name)[0] for name in found.begun}
+                target.connection,
+                {auditing.place_of(deployment, name)[0] for name in found.begun},
+                "No triggers were made.",  # rights were given before, by the same command
             )
             steps = list[Step]()
             for name in begun:

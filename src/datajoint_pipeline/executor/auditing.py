@@ -80,8 +80,13 @@ def require(deployment: Deployment, group: Group) -> None:
     refuse_without_right(deployment.connection, databases)
 
 
-def refuse_without_right(connection: dj.Connection, databases: Iterable[str]) -> None:
-    """Refuse where this account may not make triggers on MySQL, by making one that nothing fires."""
+def refuse_without_right(
+    connection: dj.Connection, databases: Iterable[str], left: str = "Nothing was changed."
+) -> None:
+    """Refuse where this account may not make triggers on MySQL, by making one that nothing fires.
+
+    ``left`` says how things stand then.
+    """
     if connection.adapter.backend != "mysql":
         return
     quote = quoter(connection)
@@ -103,7 +108,7 @@ def refuse_without_right(connection: dj.Connection, databases: Iterable[str]) ->
                 else f"{server_errors.reason(error)}."
             )
             raise PipelineError(
-                f"This account may not make triggers in {database}, which has audited tables. Nothing was changed.",
+                f"This account may not make triggers in {database}, which has audited tables. {left}",
                 f"{setting} Without them, rows would be written that no record tells of.",
                 "Have log_bin_trust_function_creators switched on (SET PERSIST ... = ON), then run the command again."
                 if number == 1419

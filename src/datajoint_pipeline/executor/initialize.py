@@ -147,7 +147,7 @@ def _make(
     def begin(name: str) -> None:
         """Have a schema and its record before its first table, also where a module opens two."""
         if (schema := unmade.pop(name, None)) is not None:
-            _create_schema(connection, schema.database, names.collations.get(schema.database, ""))
+            _create_schema(target, schema.database, names.collations.get(schema.database, ""))
             numbers[schema.name] = _begun(target, schema)
 
     with owners.handing_over(connection, [schema.database for schema in missing]):
@@ -199,8 +199,9 @@ def _begun(target: Target, schema: SchemaStatus) -> int:
     )
 
 
-def _create_schema(connection: dj.Connection, database: str, collation: str) -> None:
+def _create_schema(target: Target, database: str, collation: str) -> None:
     """Make the database of a schema where it is missing."""
+    connection = target.connection
     if database in journal.survey(connection, [database]):
         return
     try:
@@ -209,8 +210,18 @@ def _create_schema(connection: dj.Connection, database: str, collation: str) -> 
         raise PipelineError(
             f"The schema {database} could not be made.",
             f"{server_errors.reason(error)}.",
-            "Ask for the right to create schemas, or have somebody who has it run this command.",
+            _leave_to_make(target),
         ) from error
+
+
+def _leave_to_make(target: Target) -> str:
+    """Say who may let this account make a schema. MySQL gives rights by exact name, so a new one is nobody's yet."""
+    if target.connection.adapter.backend == "mysql":
+        return (
+            f"With access.toml, have the server's administrator run {target.command} access apply with this code, "
+            "then run this command again. Without it, have somebody who may create schemas run this command."
+        )
+    return "Ask for the right to create schemas, or have somebody who has it run this command."
 
 
 @contextmanager

@@ -85,11 +85,13 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
     try:
         connection = tls.connect(config, project)
     except Exception as error:  # the drivers' own exceptions have no common base
-        raise _unreachable(error, where, config, project, environment) from error
+        raise _unreachable(_telling(error), where, config, project, environment) from error
     finally:
         logger.removeFilter(hold_back)
+    near = config["database.use_tls"] is None and tls.is_near(str(config["database.host"]))
     for record in records:
-        logger.handle(record)
+        if not (near and "Falling back to non-SSL" in str(record.msg)):  # nothing is asked of a server on this machine
+            logger.handle(record)
     if config["database.use_tls"] is True and not tls.in_force(connection):
         connection.close()
         raise PipelineError(
@@ -108,6 +110,20 @@ def describe(config: Any, environment: Environment) -> str:
     return f"the {kind} server at {config['database.host']}:{config['database.port']}"
 
 
+def _telling(error: Exception) -> Exception:
+    """Give the error that says why. A server names a lock or an expired password over TLS; DataJoint then tries without
+    TLS, for which alone the same account may be refused.
+    """
+    first = error.__context__
+    if isinstance(first, Exception) and any(words in str(first).lower() for words in (_LOCKED, _EXPIRED)):
+        return first
+    return error
+
+
+#: What MySQL says of an account that may not log in for now.
+_LOCKED, _EXPIRED = "account is locked", "password has expired"
+
+
 def _access(project: Project, environment: Environment) -> str:
     return f"{project.program} --env {environment.name} access"
 
@@ -121,9 +137,9 @@ def _unreachable(
         why, do = found
     elif "not configured" in text:
         do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
-    elif "account is locked" in text or "not permitted to log in" in text:
+    elif _LOCKED in text or "not permitted to log in" in text:
         do = f"Ask an admin: {_access(project, environment)} lock LOGIN --undo lets the account log in again."
-    elif "password has expired" in text:
+    elif _EXPIRED in text:
         do = f"Ask an admin for a new one: {_access(project, environment)} rotate LOGIN."
     elif "denied" in text and config["database.use_tls"] is False:
         do = (

@@ -11,6 +11,7 @@ from typing import Any
 from ..dialects import older_clients, server_audit
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
+from ..internals.connection import login
 from ..planner import status
 from ..planner.target import Target
 from . import settings, tls
@@ -70,7 +71,9 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
             found.append(Problem("no-connection", error.what, error.why, error.do))
         return Report(environment.name, shown, facts, found)
     version = str(connection.query("SELECT version()", args=None).fetchone()[0]).partition(" on ")[0]
-    facts.append(f"The server is {version}; this account is {connection.get_user()}.")
+    if connection.adapter.backend == "mysql" and "mariadb" not in version.lower():
+        version = f"MySQL {version}"
+    facts.append(f"The server is {version}; this account is {_account(connection)}.")
     if not environment.embedded:
         encrypted = tls.in_force(connection)
         facts.append(_encryption(config, encrypted))
@@ -81,6 +84,12 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
     if not environment.embedded:
         found += _older(target)
     return Report(environment.name, shown, facts, found)
+
+
+def _account(connection: Any) -> str:
+    """Give the account that logged in, and the role that its sessions are, where that is another (PostgreSQL)."""
+    own, acting = login(connection), str(connection.get_user())
+    return own if own == acting else f"{own}, which works as {acting}"
 
 
 def _encryption(config: Any, encrypted: bool) -> str:

@@ -87,6 +87,19 @@ class Site:
                 config.stores[parts[1]][parts[2]] = disk.text(path).strip()
 
 
+def server(config: Any, site: Site | None = None) -> tuple[str, int]:
+    """Give host and port of the server of a site, or of ``dev`` and ``prod``, by the configuration of these."""
+    own = site.database if site is not None else {}
+    host = str(own.get("host", config["database.host"])).lower()
+    return "127.0.0.1" if host == "localhost" else host, int(own.get("port", config["database.port"]))
+
+
+def database(config: Any, site: Site | None = None) -> tuple[str, int, str]:
+    """Give its server and the name of the database there, which only PostgreSQL tells apart."""
+    own = site.database if site is not None else {}
+    return (*server(config, site), str(own.get("name", config["database.name"]) or "postgres"))
+
+
 def read(project: Project) -> dict[str, Site]:
     """Read ``environments.toml``; nothing where there is none.
 

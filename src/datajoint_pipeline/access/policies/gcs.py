@@ -16,7 +16,8 @@ from .places import Store
 #: What a condition takes: logical operators; and one role for one member: bindings with different conditions.
 OPERATORS_LIMIT, BINDINGS_LIMIT = 12, 20
 
-#: Permissions by what is done. Nobody but the collector deletes, so nobody else overwrites either.
+#: Permissions by what is done. Nobody but the collector deletes, so nobody else overwrites either; objects of git
+#: branches apart.
 PERMISSIONS = {
     "read": ("storage.objects.get", "storage.objects.list"),
     "write": ("storage.objects.create",),

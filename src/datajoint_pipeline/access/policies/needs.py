@@ -11,6 +11,13 @@ COLLECTOR = "collector"
 #: Roles that write objects of the schemas that are theirs.
 _WRITING = ("analyst", "operator", "developer", "admin")
 
+#: Roles that drop a branch, and its objects with it.
+_DROPPING = ("developer", "admin")
+
+#: What stands for the objects of all git branches among the schemas: below it lies a folder for each, whose name nobody
+#: knows before it is made, and in that the sections of its schemas.
+BRANCHES = "_branches/"
+
 #: All roles, from the least.
 ROLES = ("viewer", *_WRITING, COLLECTOR)
 
@@ -24,7 +31,8 @@ class Needs:
     role : str
         Whose.
     read, write, collect : tuple of str
-        Schemas whose objects are read; written, which is reading too; listed and deleted, which is neither.
+        Schemas whose objects are read; written, which is reading too; listed and deleted, which is neither. For git
+        branches :data:`BRANCHES` stands among them.
     files : bool
         Whether the files are read that ``<filepath@>`` refers to.
     """
@@ -49,7 +57,9 @@ class Needs:
         return Needs(self.role, read, write, collect, self.files)
 
 
-def needs(role: str, own: Iterable[str], upstream: Iterable[str] = (), *, files: bool = False) -> Needs:
+def needs(
+    role: str, own: Iterable[str], upstream: Iterable[str] = (), *, files: bool = False, branches: bool = False
+) -> Needs:
     """Say what a role needs.
 
     Parameters
@@ -62,6 +72,9 @@ def needs(role: str, own: Iterable[str], upstream: Iterable[str] = (), *, files:
         Their ancestors by foreign keys, all the way up: who may use a schema reads these.
     files : bool
         Whether one of these schemas refers to files of the store by ``<filepath@>``.
+    branches : bool
+        Whether git branches have objects of their own there. Which schemas these are of cannot be told by how their
+        names begin, so who writes to one schema writes to those of all branches.
 
     Raises
     ------
@@ -74,6 +87,8 @@ def needs(role: str, own: Iterable[str], upstream: Iterable[str] = (), *, files:
     above = tuple(name for name in dict.fromkeys(upstream) if name not in own)
     if role == COLLECTOR:
         return Needs(role, collect=own)
-    if role in _WRITING:
-        return Needs(role, above, own, files=files)
-    return Needs(role, (*above, *own), files=files)
+    of_branches = (BRANCHES,) if branches else ()
+    if role in _WRITING and own:  # an analyst may write to no schema of this store
+        dropped = of_branches if role in _DROPPING else ()
+        return Needs(role, above, (*own, *of_branches), dropped, files)
+    return Needs(role, (*above, *own, *of_branches), files=files)

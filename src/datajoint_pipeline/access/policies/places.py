@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import PipelineError
+from .needs import BRANCHES
 
 #: What means something in a policy of one of the servers: wildcards, variables, quotes, escapes.
 _SPECIAL = re.compile(r"""[*?$'"\\{}\x00-\x1f\x7f]""")
@@ -50,7 +51,11 @@ class Store:
     filepath_prefix: str = ""
 
     def sections(self, database: str) -> tuple[str, ...]:
-        """Give the beginnings of the names of all objects of a schema, each ending with a slash."""
+        """Give the beginnings of the names of all objects of a schema, each ending with a slash; of those of branches
+        for :data:`~.needs.BRANCHES`.
+        """
+        if database == BRANCHES:
+            return (self._within(BRANCHES),)
         names = (
             f"{prefix}/{database}/" if prefix else f"{database}/" for prefix in (self.hash_prefix, self.schema_prefix)
         )

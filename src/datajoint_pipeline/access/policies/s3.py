@@ -11,7 +11,7 @@ say the same. What each action is for, as DataJoint asks for it through s3fs:
 - GetBucketLocation: s3fs asks whether the bucket is there before it writes a folder, and not all servers take
   ListBucket for an answer to that; refused here too, it would try to make the bucket.
 - PutObject, AbortMultipartUpload: writing, and taking back what was uploaded of a large object before it failed.
-- DeleteObject: the collector's alone.
+- DeleteObject: the collector's, and of objects of git branches theirs who drop these.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def statements(store: Store, needs: Needs, *, ceph: bool = False) -> list[Docume
     if collected:
         there = [bucket] if ceph else []
         found.append(_allow("Delete", ["s3:DeleteObject"], [*there, *_objects(bucket, collected)]))
-    if listed := [*read, *collected]:
+    if listed := list(dict.fromkeys([*read, *collected])):
         prefixes = [f"{section}*" for section in listed]
         condition = {"StringLikeIfExists" if written else "StringLike": {"s3:prefix": prefixes}}
         found.append(_allow("List", ["s3:ListBucket"], [bucket]) | {"Condition": condition})

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ... import server_errors
-from ...errors import PipelineError
 from ...quoting import quote
 from ..rights import (
     GRANT_OPTION,
@@ -30,6 +29,7 @@ from ..rights import (
     Statement,
     Table,
     Tables,
+    Unseen,
     grouped,
     upstream,
 )
@@ -387,7 +387,7 @@ def _of_no_table(kind: str, first: str, second: str, holder: str) -> str:
 def _blind(error: Exception, user: str) -> Exception:
     if server_errors.of(error) is not server_errors.ACCESS:
         return error
-    return PipelineError(
+    return Unseen(
         f"{user} may not see who has which rights on this server.",
         f"{server_errors.reason(error)}. Nothing was changed.",
         "Run this as the administrator of the server, or as an admin of access.toml.",
