@@ -24,7 +24,7 @@ def access() -> None:
 @click.option("--sql", is_flag=True, help="Print the statements alone.")
 @common
 def access_plan(options: Options, sql: bool) -> None:
-    """Show what apply would run, with the reason for each statement; change nothing."""
+    """Show what apply would run, each with its reason; change nothing."""
     from ..commands import access
 
     environment = options.select()
@@ -46,9 +46,10 @@ def access_plan(options: Options, sql: bool) -> None:
 @click.option("--show-passwords", is_flag=True, help="Print the passwords of new accounts once; write no files.")
 @common
 def access_apply(options: Options, show_passwords: bool) -> None:
-    """Run what is missing, take back what nobody wrote down, and record it.
+    """Run what is missing, and take back what nobody wrote down.
 
-    Accounts that are missing are made; their passwords are written to .secrets/accounts/, a file each.
+    All of it is recorded. Accounts that are missing are made; their passwords are written to .secrets/accounts/, a file
+    each.
     """
     from ..commands import access
     from . import render
@@ -107,7 +108,10 @@ def access_apply(options: Options, show_passwords: bool) -> None:
 @access.command("check", **example("my-pipeline --env prod access check"))
 @common
 def access_check(options: Options) -> None:
-    """Compare the server with access.toml, for CI and cron: exit code 3 a right is missing, 4 one nobody wrote down."""
+    """Compare the server with access.toml, for CI and cron.
+
+    Exit code 3: a right is missing; 4: there is one that nobody wrote down.
+    """
     from ..commands import access
 
     environment = options.select()

@@ -54,7 +54,10 @@ def access_rotate(options: Options, login: str, discard: bool, show_password: bo
 @click.option("--undo", is_flag=True, help="Let it log in again.")
 @common
 def access_lock(options: Options, login: str, undo: bool) -> None:
-    """Let an account log in no more, and end its open sessions at once; its rights stay as they are."""
+    """Let an account log in no more, and end its open sessions.
+
+    At once; its rights stay as they are.
+    """
     from ..commands import accounts
     from . import render
 
@@ -77,9 +80,9 @@ def access_lock(options: Options, login: str, undo: bool) -> None:
 @click.argument("login")
 @common
 def access_remove(options: Options, login: str) -> None:
-    """Take away an account that is no longer in access.toml: sessions, rights and all; its rows stay.
+    """Take away an account that is no longer in access.toml.
 
-    On PostgreSQL, what it owns goes to the owner of the pipeline's tables.
+    Its sessions and rights go, its rows stay. On PostgreSQL, what it owns goes to the owner of the pipeline's tables.
     """
     from ..commands import accounts
     from . import render

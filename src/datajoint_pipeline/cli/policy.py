@@ -23,7 +23,10 @@ from .visible import echo
 )
 @common
 def access_policy(options: Options, store: str, role: str | None, server: str | None, output: Path | None) -> None:
-    """Write what each role may do in the pipeline's object stores, for who runs them; change nothing there."""
+    """Write what each role may do in the pipeline's object stores.
+
+    It is for whoever runs them; nothing is changed there.
+    """
     from ..commands import policy
 
     environment = options.select()
