@@ -192,6 +192,8 @@ def bypasses(server: Server, prefix: str) -> list[tuple[str, str]]:
          f"the sessions of {LOGINS['analyst']} have session_replication_role=replica"),
         (f"GRANT SET ON PARAMETER session_replication_role TO {login['analyst']}",
          f"{LOGINS['analyst']} has SET on the parameter session_replication_role"),
+        (f"CREATE SCHEMA {login['viewer']} AUTHORIZATION {login['analyst']}",
+         f"{LOGINS['analyst']} has a schema called {LOGINS['viewer']}, which sessions of that account search first"),
         (f"GRANT pg_write_all_data TO {login['analyst']}",
          f"{LOGINS['analyst']} has pg_write_all_data, and access.toml does not say so"),
         (f"GRANT {login['developer']} TO {login['analyst']}",

@@ -92,6 +92,35 @@ def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project
         assert states(own) == {"life": ("behind", version), "work": ("current", "1.0.0")}
 
 
+@pytest.mark.parametrize("path", ['"$user", public', 'public, "$user"', '"$user"'])
+def test_a_schema_called_like_an_account_changes_none_of_its_statements(
+    project: Project, postgresql: Server, path: str
+) -> None:
+    count = "import sys; from my_pipeline import life; print(len(life.Animal & {'name': 'Ada'})); "
+    show = "print(life.schema.connection.query('SHOW search_path').fetchone()[0])"
+    with made(postgresql, "dev_work", "dev_life") as make:
+        account = make("odd", owns=True)
+        plain = replace(postgresql, user=account.name, password=account.password)
+        with living(plain, project, anew=True) as own:
+            planted = f"{account.user}.same"
+            postgresql.execute(
+                f"CREATE SCHEMA {account.user}",
+                f"CREATE FUNCTION {planted}(varchar, varchar) RETURNS boolean LANGUAGE plpgsql AS "
+                "'BEGIN RAISE EXCEPTION ''planted''; END'",
+                f"CREATE OPERATOR {account.user}.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = {planted})",
+                f"GRANT USAGE ON SCHEMA {account.user} TO PUBLIC",
+                f"ALTER ROLE {account.user} SET search_path = {path}",
+            )
+            try:
+                with pytest.raises(Exception, match="planted"):
+                    plain.execute("SELECT 1 FROM dev_life.animal WHERE name = 'Ada'")
+                done = own.python("-c", count + show)
+                assert done.code == 0 and done.out.split()[0].isdigit(), done.err
+                assert done.out.split()[1:] == (["public"] if "public" in path else []), done.out
+            finally:
+                postgresql.execute(f"DROP SCHEMA {account.user} CASCADE")
+
+
 #: How long an administrator lets statements and sessions of an account take, by the server.
 LIMITS = {
     "mysql": {"max_execution_time": ("400", "0"), "wait_timeout": ("1", "28800")},

@@ -31,8 +31,8 @@ from ..dialects.rights import (
 from ..errors import ExitCode, PipelineError, worst
 from . import further
 from .audit import Audit
-from .model import Access
-from .names import Names
+from .model import ENVIRONMENTS, ROLES, Access
+from .names import OWNER, Names
 from .wanted import Reasons, belonging, wanted
 
 #: How many days before its end a password is told of.
@@ -209,6 +209,14 @@ def joined(facts: Collection[Fact], reasons: Reasons) -> str:
 
 
 def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
+    roles = {names.of(role, env): role for env in ENVIRONMENTS for role in (*ROLES, OWNER)}
+    for account in access.accounts:
+        if account.login in roles:
+            raise PipelineError(
+                f"access.toml, line {account.line}, has {account.login} as a login, which is the name of a role.",
+                f"Whoever logs in as it would have all that the {roles[account.login]} role may. Nothing was changed.",
+                "Give the account another login.",
+            )
     for name, mark in names.marks.items():
         if name in standing.names and standing.marks.get(name) != mark:
             raise PipelineError(

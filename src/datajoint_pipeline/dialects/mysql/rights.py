@@ -159,7 +159,11 @@ class MySQLRights(Server):
                 facts.add(Right(holder, privilege))
                 if grantable == "YES":
                     facts.add(Right(holder, GRANT_OPTION))
-        facts = {fact for fact in facts if not (isinstance(fact, Right) and fact.holder.split("@")[0] in _OWN)}
+        facts = {
+            fact
+            for fact in facts
+            if not (isinstance(fact, Right) and fact.holder.split("@")[0] in _OWN and fact.holder not in ours)
+        }
         return Standing(
             facts=frozenset(facts),
             marks=marks,

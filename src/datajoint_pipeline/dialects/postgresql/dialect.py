@@ -39,11 +39,15 @@ class PostgreSQL(Dialect):
 
     failing = "SELECT 1 / CASE WHEN found = 0 THEN 1 ELSE 0 END FROM ({}) AS probe(found)"
 
-    #: Digits of floats, names in what the catalogue shows, bytes and moments as text, and what ``= NULL`` means.
+    #: Digits of floats, names in what the catalogue shows, bytes and moments as text, and what ``= NULL`` means. And no
+    #: schema called like the account: whoever may make schemas could make one, with operators that stand in its
+    #: statements for those of the server and do what they like with its rights.
     exact = (
         "SET extra_float_digits = 1; SET quote_all_identifiers = off; SET bytea_output = 'hex'; "
         "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET standard_conforming_strings = on; "
-        "SET transform_null_equals = off; SET array_nulls = on"
+        "SET transform_null_equals = off; SET array_nulls = on; "
+        "SELECT pg_catalog.set_config('search_path', pg_catalog.rtrim(pg_catalog.regexp_replace("
+        "pg_catalog.current_setting('search_path'), '\"?[$]user\"? *,? *', '', 'g'), ', '), false)"
     )
 
     #: With any other isolation a table would be copied without the rows that were written before it was locked.

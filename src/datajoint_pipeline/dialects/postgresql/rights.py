@@ -103,6 +103,9 @@ FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespa
 CROSS JOIN LATERAL aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a
 WHERE p.prosecdef AND n.nspname IN ({marks}) AND a.grantee <> p.proowner AND (a.grantee = 0 OR a.grantee = ANY (%s))
 UNION ALL
+SELECT 'schema', n.nspowner, n.nspname, '' FROM pg_catalog.pg_namespace n
+JOIN pg_catalog.pg_roles r ON r.rolname = n.nspname AND r.oid <> n.nspowner WHERE r.oid = ANY (%s)
+UNION ALL
 SELECT 'setting', s.setrole, COALESCE(d.datname, ''), c
 FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 CROSS JOIN LATERAL unnest(s.setconfig) c
@@ -232,7 +235,7 @@ class PostgreSQLRights(Server):
     ) -> Iterator[tuple[str, str]]:
         """Give what lets somebody do more than its rights say, with whom it is about."""
         query = _BYPASSES.format(marks=", ".join(["%s"] * len(schemas)))
-        values: list[object] = [numbers, numbers, *schemas, *schemas, numbers, numbers]
+        values: list[object] = [numbers, numbers, *schemas, *schemas, numbers, numbers, numbers]
         if postgresql_version(self.connection) >= 15:
             query, values = query + _PARAMETERS, [*values, numbers]
         for kind, number, first, second in self._rows(query, *values):
@@ -263,6 +266,8 @@ class PostgreSQLRights(Server):
                         f"{who} may use the function {first} with the rights of {second}; "
                         f"REVOKE EXECUTE ON FUNCTION {first} FROM {to}",
                     )
+                case "schema":
+                    yield holder, f"{who} has a schema called {first}, which sessions of that account search first"
                 case "setting":
                     every = f" IN DATABASE {quote(self.backend, first)}" if first else ""
                     whose = "ALL" if holder == PUBLIC else to
