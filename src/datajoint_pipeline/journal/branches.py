@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .. import server_errors
 from ..internals.connection import login, rows_of
 from ..quoting import quoted
 from .runs import now, os_user, protect
@@ -180,7 +181,14 @@ def find(connection: dj.Connection, prefixes: Iterable[str]) -> list[Mark]:
         if not str(name).startswith(beginnings):
             continue
         columns = f"SELECT {', '.join(_COLUMNS)} FROM {quoted(connection, str(name), TABLE)} WHERE id = 1"
-        for row in rows_of(connection, columns):
+        try:
+            rows = rows_of(connection, columns)
+        except Exception as error:
+            # MySQL also lists tables that an account may only write to.
+            if server_errors.of(error) is server_errors.ACCESS or (name,) not in rows_of(connection, query, TABLE):
+                continue  # or it was dropped since it was listed
+            raise
+        for row in rows:
             given = dict(zip(_COLUMNS, row, strict=True))
             found.append(Mark(str(name), **{**given, "origin_seen": bool(given["origin_seen"])}))
     return sorted(found, key=lambda mark: (mark.created_at, mark.database))
