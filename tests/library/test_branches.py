@@ -273,6 +273,25 @@ def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -
     assert work not in schemas(server)
 
 
+def test_no_other_command_makes_the_schemas_of_a_branch(lab: Project, server: Server) -> None:
+    before = traces(server, lab)
+    for command in (
+        *(
+            ("init",),
+            ("migrate",),
+            ("migrate", "--dry-run"),
+            ("migrate", "--draft"),
+            ("migrate", "--draft", "--dry-run"),
+        ),
+        *(("promote", "--from", "dev", "--to", "branch", "--yes"),),
+    ):
+        refused = ok(lab, *(() if command[0] == "promote" else ("--env", "branch")), *command, code=1)
+        assert in_words(refused.err) and "has no schemas yet" in refused.err and "branch create" in refused.err, command
+        assert traces(server, lab) == before
+    absent = ok(lab, "--env", "branch", "status", "--json", code=3).json["schemas"]
+    assert {one["state"] for one in absent} == {"absent"}
+
+
 def test_schemas_that_have_lost_their_mark_are_dropped_when_their_branch_is_named(lab: Project, server: Server) -> None:
     before = traces(server, lab)
     ok(lab, "branch", "create")

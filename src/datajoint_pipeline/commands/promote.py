@@ -113,6 +113,7 @@ def promote(
             exit_code=ExitCode.USAGE,
         )
     proof.require_committed(project.directory, project.program, editable=project.files.editable)
+    pipeline.require_made(environment, "promote")
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))
