@@ -131,14 +131,15 @@ def every(connection: dj.Connection, project: Project) -> list[Mark]:
 def standing(connection: dj.Connection, mark: Mark) -> Standing:
     """Find what belongs to a branch; the git branch is not asked for."""
     ours, left = _beginning(connection, mark.prefix)
-    return Standing(mark, tuple(one.database for one in ours), left, sum(one.size for one in ours))
+    size = sum(one.size for one in ours)
+    return Standing(mark, tuple(one.database for one in ours), tuple(one.database for one in left), size)
 
 
-def _beginning(connection: dj.Connection, prefix: str) -> tuple[list[server.Found], tuple[str, ...]]:
+def _beginning(connection: dj.Connection, prefix: str) -> tuple[list[server.Found], list[server.Found]]:
     """Find the schemas whose names begin as a branch's: what this library made or has nothing in it, and the rest."""
     found = server.beginning(connection, prefix, _OURS, marks.TABLE)
     ours = [one for one in found if one.marks or not one.things]
-    return ours, tuple(one.database for one in found if one not in ours)
+    return ours, [one for one in found if one not in ours]
 
 
 def survey(connection: dj.Connection, project: Project) -> list[Standing]:
@@ -312,8 +313,9 @@ def _refuse_taken(target: Target, wanted: Wanted) -> None:
     ours, left = _beginning(target.connection, wanted.prefix)
     if left:
         raise PipelineError(
-            f"There is a schema {left[0]} already, and nothing says that it is this branch's.",
-            "Its name begins as those of the branch do, and it has tables or routines. Nothing was changed.",
+            f"There is a schema {left[0].database} already, and nothing says that it is this branch's.",
+            f"Its name begins as those of the branch do, and it has {left[0].things} tables or routines. "
+            "Nothing was changed.",
             "Find out whose it is and drop it by hand, or rename the git branch.",
         )
     if unmarked := [one.database for one in ours if one.things]:
@@ -443,7 +445,7 @@ def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], pr
             with owners.acting(connection, here):
                 server.drop(connection, here)
         dropped += here
-        left += others
+        left += [one.database for one in others]
         refused += server.revoke(connection, prefix)
     if program is not None and not dropped and not refused:
         raise PipelineError(
