@@ -80,6 +80,10 @@ class Mysqld:
                     host="127.0.0.1", port=self.port, user="root", password="", autocommit=True, ssl_disabled=True
                 )
                 with connection.cursor() as cursor:
+                    # Another one may have taken the port meanwhile, and would be shared with whoever started it.
+                    cursor.execute("SELECT @@datadir")
+                    (found,) = cursor.fetchone()
+                    assert Path(found) == self.folder / "data", f"The server at port {self.port} is that of {found}."
                     cursor.execute("CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY 'admin-secret'")
                     cursor.execute("GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
                 connection.close()

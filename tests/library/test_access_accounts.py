@@ -12,7 +12,7 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence
 
-from datajoint_pipeline.commands.access import keeping, password_file
+from datajoint_pipeline.commands.access import file_of
 
 PREFIX = "aa_"
 
@@ -181,11 +181,11 @@ def test_an_admin_is_changed_by_itself_or_the_administrator_of_postgresql(lab: P
 def test_passwords_of_names_that_differ_by_case_have_a_file_each_everywhere(tmp_path: Path) -> None:
     files = []
     for login in ("Vera", "vera", "VERA%"):
-        keeping(tmp_path)(login, f"the word of {login}")
-        files.append(password_file(tmp_path, login))
-        assert files[-1].read_text().strip() == f"the word of {login}"
+        files.append(file_of(tmp_path, login))
+        assert not files[-1].exists()
+        files[-1].write_text("a password")
     assert [file.name for file in files] == ["Vera", "%76%65%72%61", "VERA%25"]
-    assert password_file(tmp_path, "Vera").name == "Vera"
+    assert file_of(tmp_path, "Vera").name == "Vera"
 
 
 def test_all_of_it_is_recorded_without_a_password(lab: Project, server: Server) -> None:

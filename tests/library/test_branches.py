@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -377,6 +379,129 @@ def test_nothing_is_dropped_under_a_worker_and_what_is_written_meanwhile_goes_to
     assert traces(server, lab) == before
 
 
+def test_no_other_command_makes_the_schemas_of_a_branch(lab: Project, server: Server) -> None:
+    before = traces(server, lab)
+    for command in (
+        *(
+            ("init",),
+            ("migrate",),
+            ("migrate", "--dry-run"),
+            ("migrate", "--draft"),
+            ("migrate", "--draft", "--dry-run"),
+        ),
+        *(("promote", "--from", "dev", "--to", "branch", "--yes"),),
+    ):
+        refused = ok(lab, *(() if command[0] == "promote" else ("--env", "branch")), *command, code=1)
+        assert in_words(refused.err) and "has no schemas yet" in refused.err and "branch create" in refused.err, command
+        assert traces(server, lab) == before
+    absent = ok(lab, "--env", "branch", "status", "--json", code=3).json["schemas"]
+    assert {one["state"] for one in absent} == {"absent"}
+
+
+def test_schemas_that_have_lost_their_mark_are_dropped_when_their_branch_is_named(lab: Project, server: Server) -> None:
+    before = traces(server, lab)
+    ok(lab, "branch", "create")
+    (listed,) = branches(lab)
+    mark = "`" if server.backend == "mysql" else '"'
+    server.execute(f"DELETE FROM {listed['prefix']}life.{mark}~branch{mark}")
+    everything = schemas(server)
+    refused = ok(lab, "branch", "create", code=1)
+    assert in_words(refused.err) and f"branch drop {BRANCH}" in refused.err, refused.err
+    assert schemas(server) == everything and branches(lab) == []
+    # What refers to them from outside keeps them, as it keeps those that have it.
+    server.execute("CREATE SCHEMA dev_other",
+                   f"CREATE TABLE dev_other.child (animal_id integer, FOREIGN KEY (animal_id) "
+                   f"REFERENCES {listed['prefix']}life.animal (animal_id))")  # fmt: skip
+    refused = ok(lab, "branch", "drop", "--yes", code=1)
+    assert in_words(refused.err) and "dev_other.child need" in refused.err
+    server.drop("dev_other")
+    assert schemas(server) == everything
+    done = ok(lab, "branch", "drop", "--yes", "--json").json["dropped"][0]
+    assert set(done["databases"]) == everything - before[0]
+    assert traces(server, lab) == before
+    ok(lab, "branch", "create")
+    ok(lab, "branch", "drop", "--yes")
+    assert traces(server, lab) == before
+
+
+#: A command that holds the lock of a branch until it is told to go on.
+HOLDING = """
+import sys
+from datajoint_pipeline import journal
+from datajoint_pipeline.project import branches
+from my_pipeline import pipeline
+connection, project = pipeline.connect(pipeline.select("dev", explicit=True)), pipeline.project
+with journal.lock(connection, sys.argv[1] + project.prefix + project.package):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def started(own: Project, *arguments: str) -> subprocess.Popen[str]:
+    """A process of its own, whose output and end are waited for by whoever started it."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *arguments], cwd=own.folder, env=own.variables(), text=True,
+                            stdin=pipe, stdout=pipe, stderr=pipe)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [("drop", "--yes"), ("create",)])
+def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
+    lab: Project, server: Server, command: tuple[str, ...]
+) -> None:
+    before = traces(server, lab)
+    ok(lab, "branch", "create")
+    (listed,) = branches(lab)
+    holder = started(lab, "-c", HOLDING, listed["prefix"])
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    waiting = started(lab, "-m", lab.package, "branch", *command)
+    assert waiting.stderr is not None
+    said = waiting.stderr.readline()
+    assert "Somebody else is changing" in said, said
+    server.drop(*listed["databases"])  # as the session of a drop that was killed still does
+    holder.communicate("\n", timeout=60)
+    out, err = waiting.communicate(timeout=120)
+    if command == ("create",):
+        assert waiting.returncode == 0 and "has its own schemas" in out, err
+        ok(lab, "branch", "drop", "--yes")
+    else:
+        assert waiting.returncode == 1 and in_words(err) and "has no schemas" in err, err
+    assert traces(server, lab) == before
+
+
+#: `branch list`, with a branch that somebody drops right after the marks were looked for.
+DROPPED_MEANWHILE = """
+import sys
+import datajoint as dj
+from datajoint_pipeline.cli import run
+from my_pipeline import pipeline
+
+query, databases = dj.Connection.query, sys.argv[1].split()
+
+def meanwhile(self, sql, args=(), **more):
+    cursor = query(self, sql, args, **more)
+    if databases and args and "~branch" in args:
+        for name in databases:
+            query(self, f"DROP SCHEMA {name}" + ("" if self.adapter.backend == "mysql" else " CASCADE"), None)
+        databases.clear()
+    return cursor
+
+dj.Connection.query = meanwhile
+run(pipeline, ["branch", "list", "--json"])
+"""
+
+
+def test_a_branch_that_is_dropped_meanwhile_is_not_listed(lab: Project) -> None:
+    ok(lab, "branch", "create")
+    (gone,) = branches(lab)
+    on_branch(lab, "another")
+    ok(lab, "branch", "create")
+    children_first = sorted(gone["databases"], key=lambda name: name.endswith("_life"))
+    listed = lab.python("-c", DROPPED_MEANWHILE, " ".join(children_first))
+    assert listed.code == 0, listed.err
+    assert [one["branch"] for one in listed.json["branches"]] == ["another"]
+    ok(lab, "branch", "drop", "--yes")
+
+
 def nothing_to_give(lab: Project) -> bool:
     """Whether `access` is content; what other tests gave to other accounts of the server is left out."""
     found = lab.run("--env", "dev", "access", "plan", "--json").json
@@ -500,7 +625,11 @@ def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
     assert "**It would be refused:**" in refused and "`work.Task`" in refused and "| 2 |" in refused
     assert "<b>" not in refused and "```sql\n" in refused
     shown = ok(lab, "branch", "diff", code=7).out
-    assert "It would be refused" in shown
+    assert "It would be refused" in shown and "\nNothing was changed." in shown
+    # Each statement stands in one line.
+    assert all(
+        re.match(r"     [A-Z]", line) for line in shown.splitlines() if re.search("ALTER TABLE|ADD COLUMN", line)
+    )
     document = ok(lab, "branch", "diff", "--json", code=7).json
     assert [one["code"] != one["dev"] for one in document["schemas"]] == [True, True, False]
     assert len(document["refused"]) == 1 and not document["error"]

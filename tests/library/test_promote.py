@@ -371,6 +371,35 @@ def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     assert {place[1] for place in world.shapes(*PROD)} == {"#kind", "animal", "weight", "task", "__score"}
 
 
+def test_what_hangs_on_the_tables_and_is_not_rehearsed_is_named(world: World) -> None:
+    assert world.promote("--dry-run", "--json").json["rehearsal"]["absent"] == []
+    # Soft-deleted attributes are in the tables that are rehearsed, and so are their values.
+    ok(world.own, "--env", "prod", "migrate", "life", "--to", "1.1.0", code=3)
+    ok(world.own, "--env", "prod", "rollback", "life", "--to", "1.0.0")
+    gone = world.quote("~dropped_weighing")
+    world.execute(
+        "CREATE VIEW life.grey AS SELECT animal_id FROM life.weight",
+        f"CREATE TABLE life.{gone} (animal_id int, day date, FOREIGN KEY (animal_id, day) "
+        "REFERENCES life.weight (animal_id, day))",
+    )
+    if world.server.backend == "mysql":
+        world.execute("CREATE TRIGGER life.watch BEFORE UPDATE ON life.weight FOR EACH ROW SET NEW.grams = OLD.grams")
+    else:
+        world.execute(
+            "CREATE FUNCTION life.same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "CREATE TRIGGER watch BEFORE UPDATE ON life.weight FOR EACH ROW EXECUTE FUNCTION life.same()",
+        )
+    there = ["table life.~dropped_weighing", "trigger watch on life.weight", "view life.grey"]
+    shown = world.promote("--dry-run", "--json")
+    assert shown.code == 3, shown.err
+    assert shown.json["rehearsal"]["absent"] == there
+    done = world.promote()
+    assert done.code == 0, done.out + done.err
+    assert f"Not there in the rehearsal: {', '.join(there)}." in done.out
+    names = {name for (name,) in world.execute("SELECT table_name FROM information_schema.tables")}
+    assert {"grey", "~dropped_weighing"} <= names
+
+
 @pytest.mark.one_server
 def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_that_is_said(world: World) -> None:
     long_note(world)

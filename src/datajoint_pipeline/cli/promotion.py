@@ -166,7 +166,8 @@ def _document(done: Promotion) -> dict[str, Any]:
         "plan": done.fingerprint,
         "proved": [{"migration": p.title, "at": utc(p.finished_at), "commit": p.commit} for p in done.proved],
         "groups": [group.as_dict() for group in done.impacts],
-        "rehearsal": None if found is None else {**vars(found), "left_out": [str(name) for name in found.left_out]},
+        "rehearsal": found
+        and {**vars(found), "left_out": [str(name) for name in found.left_out], "absent": list(found.absent)},
         "seconds": done.seconds,
     }
 
@@ -191,6 +192,8 @@ def _show(options: Options, environment: Environment, done: Promotion) -> None:
     )
     for name in found.left_out:
         echo(f"Without rows of {name}: values would be written to a store, which a rehearsal does not do.")
+    if found.absent:
+        echo(f"Not there in the rehearsal: {', '.join(found.absent)}. What it does is only seen on {done.target}.")
     echo(f"On {done.target} it will take about {_seconds(found.predicted)}, if nobody else holds the tables.")
 
 

@@ -87,15 +87,22 @@ def refuse_unwritable(pipeline: Pipeline, environment: Environment) -> None:
 def password_file(pipeline: Pipeline, environment: Environment, login: str) -> Path:
     """Give the file that an account's password is written to, whatever characters its name has.
 
-    On another server than that of ``dev`` and ``prod``, somebody of the same login has another password. Where a file
-    system does not tell capital letters from small ones, the file of another account is not overwritten.
+    On another server than that of ``dev`` and ``prod``, somebody of the same login has another password.
     """
     folder = pipeline.project.root / ".secrets"
     if environment.site is not None:
         config = settings.load(pipeline.project)
         if sites.server(config, environment.site) != sites.server(config):
             folder /= environment.name
-    folder, name = folder / FOLDER, quote(login, safe="")
+    return file_of(folder / FOLDER, login)
+
+
+def file_of(folder: Path, login: str) -> Path:
+    """Give an account's file in a folder.
+
+    Where a file system does not tell capital letters from small ones, that of another account is not overwritten.
+    """
+    name = quote(login, safe="")
     there = [file.name for file in folder.iterdir()] if folder.is_dir() else []
     if name not in there and name.lower() in (other.lower() for other in there):
         name = "".join(f"%{ord(c):02X}" if c.isascii() and c.isalpha() else c for c in name)

@@ -37,6 +37,7 @@ def migrate(
     """Bring the database to the code; see :func:`datajoint_pipeline.executor.apply.migrate` for the parameters."""
     require_explicit(pipeline.project, environment, "migrate")
     asked.refuse(pipeline.project.files, schemas, to)
+    pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     found = apply.migrate(
         target,
@@ -68,6 +69,7 @@ def draft(
     """Bring the tables to the code without a migration; see :func:`datajoint_pipeline.executor.apply.draft`."""
     drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
+    pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     found = apply.draft(
         target,
@@ -94,6 +96,7 @@ def plan(
 ) -> list[Impact]:
     """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
     asked.refuse(pipeline.project.files, schemas, to)
+    pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
@@ -113,6 +116,7 @@ def plan_draft(
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
     drafts.refuse_prod(environment.name, pipeline.project.program, guarded=environment.guarded)
     asked.refuse(pipeline.project.files, schemas)
+    pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:

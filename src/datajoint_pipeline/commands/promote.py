@@ -114,6 +114,7 @@ def promote(
         )
     migrations = [path for end in ("*.py", "*.txt") for path in project.files.folder.rglob(end)]
     proof.require_committed(project.directory, project.program, migrations, editable=project.files.editable)
+    pipeline.require_made(environment, "promote")
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))

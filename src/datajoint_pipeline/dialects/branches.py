@@ -132,8 +132,8 @@ def outsiders(connection: dj.Connection, databases: Collection[str]) -> list[str
     return sorted(str(name) for (name,) in rows_of(connection, query, *(tuple(databases) * 2)))
 
 
-def drop(connection: dj.Connection, databases: Collection[str], last: str) -> None:
-    """Drop schemas with all that is in them, one of them last; nothing outside of them goes with them.
+def drop(connection: dj.Connection, databases: Collection[str], last: str | None = None) -> None:
+    """Drop schemas with all that is in them, one of them last if it is named; nothing outside of them goes with them.
 
     On PostgreSQL all go at once. On MySQL each goes by itself, children before parents.
 
@@ -145,7 +145,7 @@ def drop(connection: dj.Connection, databases: Collection[str], last: str) -> No
     if connection.adapter.backend == "mysql":
         rest, circle = _children_first(connection, databases)
         with _unchecked(connection) if circle else nullcontext():
-            for name in [*(name for name in rest if name != last), last]:
+            for name in sorted(rest, key=lambda name: name == last):
                 _send(connection, f"DROP DATABASE IF EXISTS {quoted(connection, name)}", name)
         return
     listed = ", ".join(quoted(connection, name) for name in databases)

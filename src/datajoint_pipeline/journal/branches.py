@@ -191,8 +191,13 @@ def find(connection: dj.Connection, prefixes: Iterable[str]) -> list[Mark]:
     beginnings = tuple(prefixes)
     found: list[Mark] = []
     for (name,) in rows_of(connection, query, TABLE, *needed, len(needed)):
-        if str(name).startswith(beginnings):
+        if not str(name).startswith(beginnings):
+            continue
+        try:
             found += _read(connection, str(name))
+        except Exception:
+            if (name,) in rows_of(connection, query, TABLE, *needed, len(needed)):
+                raise  # it was not dropped since it was listed
     return sorted(found, key=lambda mark: (mark.created_at, mark.database))
 
 

@@ -311,14 +311,21 @@ class Pipeline:
 
         chosen = self.select(environment, explicit=environment is not None)
         environments.require_explicit(self.project, chosen, "init")
-        if chosen.branch and branches.mark(self.connect(chosen), self.project, chosen.branch) is None:
-            raise PipelineError(
-                f"The branch {chosen.branch} has no schemas yet.",
-                "init makes what is missing in a database that is the branch's.",
-                f"Run {self._program(chosen)} branch create.",
-            )
+        self.require_made(chosen, "init")
         with self.declaring() as declare:
             return initialize(self.target(chosen), declare, report)
+
+    def require_made(self, environment: Environment, action: str) -> None:
+        """Refuse to make anything in the name of a git branch whose schemas ``branch create`` has not made.
+
+        Nothing would mark them as the branch's, and objects would lie among those of ``dev``.
+        """
+        if environment.branch and branches.mark(self.connect(environment), self.project, environment.branch) is None:
+            raise PipelineError(
+                f"The branch {environment.branch} has no schemas yet.",
+                f"{action} works on a database that is the branch's, and makes none.",
+                f"Run {self._program(environment)} branch create.",
+            )
 
     @contextmanager
     def opening(self, place: Callable[[str], dict[str, Any]]) -> Iterator[None]:

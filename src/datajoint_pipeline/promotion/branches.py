@@ -7,8 +7,8 @@ written it, so nothing is done to a schema whose name the branch named there doe
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +131,16 @@ def every(connection: dj.Connection, project: Project) -> list[Mark]:
 
 def standing(connection: dj.Connection, mark: Mark) -> Standing:
     """Find what belongs to a branch; the git branch is not asked for."""
-    found = server.beginning(connection, mark.prefix, _OURS, marks.TABLE)
+    ours, left = _beginning(connection, mark.prefix)
+    size = sum(one.size for one in ours)
+    return Standing(mark, tuple(one.database for one in ours), tuple(one.database for one in left), size)
+
+
+def _beginning(connection: dj.Connection, prefix: str) -> tuple[list[server.Found], list[server.Found]]:
+    """Find the schemas whose names begin as a branch's: what this library made or has nothing in it, and the rest."""
+    found = server.beginning(connection, prefix, _OURS, marks.TABLE)
     ours = [one for one in found if one.marks or not one.things]
-    left = tuple(one.database for one in found if one not in ours)
-    return Standing(mark, tuple(one.database for one in ours), left, sum(one.size for one in ours))
+    return ours, [one for one in found if one not in ours]
 
 
 def survey(connection: dj.Connection, project: Project) -> list[Standing]:
@@ -206,8 +212,20 @@ def create(
     PipelineError
         If the branch has its schemas, or dev is not in order where it is asked for something.
     """
-    with journal.lock(target.connection, target.lock, warn=target.warn):
+    with _alone(target.connection, project, wanted.branch, target.warn):
         return _create(target, project, wanted, declare, dev, config, report)
+
+
+@contextmanager
+def _alone(connection: dj.Connection, project: Project, branch: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Hold the locks of a branch, whichever prefix its schemas have. What a killed session is still at ends before.
+
+    Marks are read within: what was there before may have gone while this waited.
+    """
+    with ExitStack() as stack:
+        for prefix in dict.fromkeys(names.prefixes(project, branch)):
+            stack.enter_context(journal.lock(connection, prefix + project.prefix + project.package, warn=warn))
+        yield
 
 
 def _create(
@@ -233,7 +251,7 @@ def _create(
     source = _source(dev) if from_dev else None
     if mark is not None:  # which nobody has used, as it is not made to its end
         begun = standing(connection, mark)
-        _refuse_needed(connection, begun)
+        _refuse_needed(connection, wanted.branch, begun.databases)
         _drop_schemas(connection, begun)
     mark = _begin(target, project, wanted)
     stores.set_sections(config, mark.place)
@@ -258,7 +276,7 @@ def _create(
 def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
     """Make the first schema of a branch with nothing but its mark in it; on PostgreSQL both at once."""
     connection, first = target.connection, target.database(next(iter(target.versions)))
-    _refuse_taken(target, wanted.prefix)
+    _refuse_taken(target, wanted)
     if len(wanted.branch) > marks.LONGEST:
         raise PipelineError(
             f"The name of the branch {wanted.branch[:40]}… is too long.",
@@ -300,16 +318,22 @@ def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
     return mark
 
 
-def _refuse_taken(target: Target, prefix: str) -> None:
+def _refuse_taken(target: Target, wanted: Wanted) -> None:
     """Refuse to make a branch among schemas that nobody marked as its own."""
-    for one in server.beginning(target.connection, prefix, _OURS, marks.TABLE):
-        if one.things:
-            raise PipelineError(
-                f"There is a schema {one.database} already, and nothing says that it is this branch's.",
-                f"Its name begins as those of the branch do, and it has {one.things} tables or routines. "
-                "Nothing was changed.",
-                "Find out whose it is and drop it by hand, or rename the git branch.",
-            )
+    ours, left = _beginning(target.connection, wanted.prefix)
+    if left:
+        raise PipelineError(
+            f"There is a schema {left[0].database} already, and nothing says that it is this branch's.",
+            f"Its name begins as those of the branch do, and it has {left[0].things} tables or routines. "
+            "Nothing was changed.",
+            "Find out whose it is and drop it by hand, or rename the git branch.",
+        )
+    if unmarked := [one.database for one in ours if one.things]:
+        raise PipelineError(
+            f"The branch {wanted.branch} has schemas already, and nobody knows whether they are made to their end.",
+            f"{unmarked[0]} has tables of a pipeline, and the mark of the branch is gone. Nothing was changed.",
+            f"Run {target.program} branch drop {wanted.branch}, which drops them, then branch create again.",
+        )
 
 
 def _source(dev: Target) -> Deployment:
@@ -399,15 +423,12 @@ def drop(
         If there are none, something else needs them, a worker lives there, a store cannot be reached, or the account
         may not.
     """
-    mark = names.mark(connection, project, branch)
-    beginnings = (mark.prefix,) if mark is not None else names.prefixes(project, branch)
-    with ExitStack() as stack:
-        stack.enter_context(journal.lock(connection, beginnings[0] + project.prefix + project.package, warn=warn))
-        stack.enter_context(one_session(connection))
+    with _alone(connection, project, branch, warn), one_session(connection):
+        mark = names.mark(connection, project, branch)
         if mark is None:
-            return _clear(connection, branch, beginnings, None if missing_ok else project.program)
+            return _clear(connection, branch, names.prefixes(project, branch), None if missing_ok else project.program)
         found = standing(connection, mark)
-        _refuse_needed(connection, found)
+        _refuse_needed(connection, branch, found.databases)
         _refuse_workers(connection, project, mark)
         if not keep_objects:
             _refuse_unreachable(config, project.program, branch)
@@ -428,28 +449,32 @@ def _drop_schemas(connection: dj.Connection, found: Standing) -> None:
 
 
 def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], program: str | None) -> Dropped:
-    """Take away what a making or a drop that was broken off leaves: a schema with nothing in it, rights on none."""
-    empty, refused = list[str](), list[str]()
-    for prefix in beginnings:
-        here = [one.database for one in server.beginning(connection, prefix, _OURS, marks.TABLE) if not one.things]
-        if here:
+    """Take away what has no mark: what a making or a drop that was broken off leaves, a schema with nothing in it and
+    rights on none; and what this library made under the branch's own names, where somebody took the mark away.
+    """
+    dropped, left, refused = list[str](), list[str](), list[str]()
+    for prefix in dict.fromkeys(beginnings):
+        ours, others = _beginning(connection, prefix)
+        if here := [one.database for one in ours]:
+            _refuse_needed(connection, branch, here)
             with owners.acting(connection, here):
-                server.drop(connection, here, here[-1])
-        empty += here
+                server.drop(connection, here)
+        dropped += here
+        left += [one.database for one in others]
         refused += server.revoke(connection, prefix)
-    if program is not None and not empty and not refused:
+    if program is not None and not dropped and not refused:
         raise PipelineError(
             f"The branch {branch} has no schemas on this server.",
             "None is marked as its own, or this account may not see them.",
             f"{program} branch list shows every branch that has some.",
         )
-    return Dropped(branch, tuple(empty), refused=tuple(refused))
+    return Dropped(branch, tuple(dropped), left=tuple(left), refused=tuple(refused))
 
 
-def _refuse_needed(connection: dj.Connection, found: Standing) -> None:
-    if others := server.outsiders(connection, found.databases):
+def _refuse_needed(connection: dj.Connection, branch: str, databases: Collection[str]) -> None:
+    if others := server.outsiders(connection, databases):
         raise PipelineError(
-            f"{', '.join(others)} need tables of the branch {found.mark.branch}.",
+            f"{', '.join(others)} need tables of the branch {branch}.",
             "They refer to them and are not the branch's, so they would be broken. Nothing was changed.",
             "Drop these first, if nobody needs them.",
         )

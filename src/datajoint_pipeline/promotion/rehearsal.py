@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from .. import journal
-from ..dialects import catalog, constraints, scratch
+from ..dialects import catalog, constraints, hanging, scratch
 from ..embedded import server
 from ..errors import ExitCode, PipelineError
 from ..executor import apply
@@ -75,6 +75,8 @@ class Rehearsal:
         How many seconds the plan will take in the database itself, waiting for others apart.
     left_out : tuple of TableName
         Tables whose rows were not there: values of theirs would be written to a store.
+    absent : tuple of str
+        What hangs on the tables that the plan changes, and was not there.
     """
 
     place: str
@@ -84,6 +86,7 @@ class Rehearsal:
     seconds: float
     predicted: float
     left_out: tuple[TableName, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def rehearse(
@@ -147,7 +150,22 @@ def rehearse(
         seconds=last.seconds,
         predicted=prediction.predict(runs[0], last, changed),
         left_out=tuple(sorted(left_out)),
+        absent=tuple(_absent(there, impacts)),
     )
+
+
+def _absent(there: Deployment, impacts: list[Impact]) -> list[str]:
+    """Name what hangs on the tables that a plan changes and is not rehearsed: whose statements these are, nobody knows.
+
+    Beside the real schemas a trigger could write to them. Where the lab's own statements or Python run, that may be any
+    table.
+    """
+    lines = [line for i in impacts for migration in i.group.migrations for line in migration.lines]
+    anywhere = any(isinstance(line, (RunSQL, RunPython)) for line in lines)
+    names = there.tables.keys() if anywhere else {name for i in impacts for name in _old_names(i)} & there.tables.keys()
+    databases = _databases(there)
+    places = sorted((databases[name.schema], name.table) for name in names)
+    return hanging.on(there.connection, places, sorted(databases.values()))
 
 
 def _rows(impacts: list[Impact]) -> dict[TableName, int]:
