@@ -359,6 +359,18 @@ def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_tha
     assert "not rehearsed: the grant is on its way" in log[-1]["options"]
 
 
+def test_a_step_that_fails_on_prod_says_that_promote_goes_on(world: World) -> None:
+    expected = undisturbed(world)
+    world.execute("INSERT INTO life.animal (animal_id, name) VALUES (9, 'Zoe')")
+    failed = world.promote("--no-rehearsal", "in a hurry")
+    assert failed.code == (6 if world.server.backend == "mysql" else 1), failed.err
+    assert in_words(failed.err) and re.search("then run .*pipeline promote again", failed.err), failed.err
+    world.execute("DELETE FROM life.animal WHERE animal_id = 9")
+    done = world.promote()
+    assert done.code == 0, done.out + done.err
+    assert world.shapes(*PROD) == expected
+
+
 #: `promote`, killed before a statement that begins with some words.
 KILLED = """
 import os, signal
