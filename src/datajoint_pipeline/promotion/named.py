@@ -129,7 +129,8 @@ def copy(
                 raise _Undone
             for name in chosen:
                 sample.insert(closure, name, to.tables[name])
-                _require_same(closure, to, name)
+                if alike:  # else the same value is another text, such as 1 and true
+                    _require_same(closure, to, name)
     except _Undone:
         pass
     return copied, conflicts
@@ -174,9 +175,8 @@ def _refuse_other(tables: Tables, target_tables: Tables, name: TableName, *, ali
         )
     for attribute in sorted(own):
         here, beyond = (resolved(s, name, attribute).partition(", stored as ")[0] for s in (tables, target_tables))
-        if here != beyond and (
-            alike or (_CORE.match(here) and _CORE.match(beyond))
-        ):  # a server rounds numbers and times without a word
+        comparable = alike or (_CORE.match(here) and _CORE.match(beyond))
+        if here != beyond and comparable:  # a server rounds numbers and times without a word
             raise PipelineError(
                 f"{name} is not the same table on both sides.",
                 f"{attribute} is {here} where the rows come from, and {beyond} where they go. Nothing was changed.",
