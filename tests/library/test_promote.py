@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from accounts import made
 from conftest import Project, Result, Server, git
 from filelock import FileLock
 from living import in_words, lay, ok
 from resets import Reset, described, tables
+
+from datajoint_pipeline.embedded import server as embedded
 
 DEV, PROD = ("dev_life", "dev_work"), ("life", "work")
 
@@ -412,6 +415,18 @@ def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_tha
     assert "not rehearsed: the grant is on its way" in log[-1]["options"]
 
 
+def test_a_step_that_fails_on_prod_says_that_promote_goes_on(world: World) -> None:
+    expected = undisturbed(world)
+    world.execute("INSERT INTO life.animal (animal_id, name) VALUES (9, 'Zoe')")
+    failed = world.promote("--no-rehearsal", "in a hurry")
+    assert failed.code == (6 if world.server.backend == "mysql" else 1), failed.err
+    assert in_words(failed.err) and re.search("then run .*pipeline promote again", failed.err), failed.err
+    world.execute("DELETE FROM life.animal WHERE animal_id = 9")
+    done = world.promote()
+    assert done.code == 0, done.out + done.err
+    assert world.shapes(*PROD) == expected
+
+
 #: `promote`, killed before a statement that begins with some words.
 KILLED = """
 import os, signal
@@ -453,8 +468,6 @@ def test_killed_while_it_rehearses_and_run_again_nothing_is_left(world: World) -
     assert world.shapes(*PROD) == expected and world.schemas() == schemas
     if world.server.backend == "postgresql":
         shown = world.own.run("--env", "local", "local", "start", "--json").json
-        import psycopg2
-
         connection = psycopg2.connect(host=shown["host"], port=shown["port"], user=shown["user"], dbname="postgres")
         with closing(connection), connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
@@ -484,6 +497,15 @@ def test_one_rehearses_in_a_folder_at_a_time_and_large_rows_few(
     numbers = [json.loads(one.out)["rehearsal"]["rows"] for one in (few, more)]
     assert 0 < numbers[0] < numbers[1] == 35, numbers
     before = world.dump(*PROD)
+    # The server is stopped again where only the rehearsal needed it, and left to whoever began to use it.
+    ok(world.own, "local", "stop")
+    world.own.python("-c", LIMITED, "1", *command)
+    assert not json.loads(ok(world.own, "local", "stop", "--json").out)["stopped"]
+    ok(world.own, "local", "start")
+    running = embedded.find(world.own.folder / ".local")
+    assert running is not None and not embedded.busy(running)
+    with closing(psycopg2.connect(host=running.host, port=running.port, user="postgres", dbname="template1")):
+        assert embedded.busy(running)
     with FileLock(world.own.folder / ".local" / "rehearsal.lock"):
         refused = world.own.python("-c", LIMITED, "1", *command)
         assert refused.code == 1 and in_words(refused.err) and "Another rehearsal runs" in refused.err

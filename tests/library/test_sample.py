@@ -292,6 +292,23 @@ def test_values_that_the_other_side_would_round_or_key_otherwise_are_refused(box
     assert there(boxes, f"{TO['a']}.label") == []
 
 
+def test_rows_that_would_be_others_once_inserted_are_refused(boxes: Server) -> None:
+    box = f"{TO['a']}.box"
+    if boxes.backend == "mysql":
+        trigger = f"CREATE TRIGGER {TO['a']}.cut BEFORE INSERT ON {box} FOR EACH ROW SET new.size = ROUND(new.size, 1)"
+        boxes.execute(trigger)
+    else:
+        boxes.execute(
+            f"CREATE FUNCTION {TO['a']}.cut() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN new.size = ROUND(new.size, 1); RETURN new; END'",
+            f"CREATE TRIGGER cut BEFORE INSERT ON {box} FOR EACH ROW EXECUTE FUNCTION {TO['a']}.cut()",
+        )
+    with pytest.raises(PipelineError, match=r"Rows of a.Box would be others") as refused:
+        copy_named(boxes, TableName("a", "box"))
+    assert "size of (box=1) is 1.125, and would become 1.1" in refused.value.why
+    assert there(boxes, box) == []
+
+
 def test_parts_of_more_masters_than_one_statement_names_come(boxes: Server, monkeypatch: Any) -> None:
     asked, read = list[int](), RawTable.read
 

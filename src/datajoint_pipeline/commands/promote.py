@@ -149,15 +149,19 @@ def promote(
     if dry_run:
         return replace(promotion, statuses=drift.read(target))
     begin = time.perf_counter()
-    statuses = apply.migrate(
-        target,
-        allow_data_loss=allow_data_loss,
-        backups=backups,
-        report=report,
-        tell=tell,
-        look=_Shown(impacts).require,
-        note=_note(promotion),
-    )
+    try:
+        statuses = apply.migrate(
+            target,
+            allow_data_loss=allow_data_loss,
+            backups=backups,
+            report=report,
+            tell=tell,
+            look=_Shown(impacts).require,
+            note=_note(promotion),
+        )
+    except PipelineError as error:  # what is left then was shown and rehearsed by promote, and not by migrate
+        error.do = error.do.replace(f"{target.command} migrate again", f"{project.program} promote again")
+        raise
     seconds = time.perf_counter() - begin
     migrate.make_job_tables(pipeline, target)
     return replace(promotion, statuses=statuses, seconds=seconds)

@@ -293,7 +293,7 @@ def _lock(target: Target, sql: str) -> None:
         refused = stepping.Refused(
             "The backup of what will be lost was not begun.",
             f"{server_errors.reason(error)}. Nothing was changed.",
-            f"{found.do}, then run {target.program} migrate again.",
+            f"{found.do}, then run {target.command} migrate again.",
         )
         refused.waited = sql
         raise refused from error

@@ -244,7 +244,7 @@ def run(
         first = not single or (mysql and number == 1 and not unknown)
         left = f"{number - 1} of {of} steps are done and recorded"
         left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
-        again = f"run {target.program} {log.command} again" + ("." if first else "; it goes on from there.")
+        again = f"run {target.command} {log.command} again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         hold.release()
         if mysql and isinstance(step, UserSQL) and not unknown:

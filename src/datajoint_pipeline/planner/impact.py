@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import journal
 from ..dialects import may_lock
@@ -17,6 +17,9 @@ from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
 from .target import Target
+
+if TYPE_CHECKING:
+    import datajoint as dj
 
 #: Rows from which writing a table anew, or locking it, is worth a warning.
 MANY = 100_000
@@ -287,8 +290,27 @@ def _how(steps: list[PlannedStep]) -> str:
 
 def row_sizes(deployment: Deployment, names: Iterable[TableName]) -> dict[TableName, int]:
     """Give the bytes that a row of each table takes on average, as the server estimates them, with its indexes."""
-    measured = _Measured(deployment, names)
-    return {name: size // measured.rows[name] for name, size in measured.sizes.items() if measured.rows.get(name)}
+    places = {(deployment.databases[name.schema], name.table): name for name in names}
+    found = _estimates(deployment.connection, list(places)) if places else {}
+    return {name: found[place][1] // found[place][0] for place, name in places.items() if found.get(place, (0, 0))[0]}
+
+
+def _estimates(connection: dj.Connection, places: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Give rows and bytes of each table that is there, as the server estimates them."""
+    marks = ", ".join(["(%s, %s)"] * len(places))
+    if connection.adapter.backend == "mysql":
+        query = (
+            "SELECT table_schema, table_name, COALESCE(table_rows, 0), COALESCE(data_length + index_length, 0) "
+            f"FROM information_schema.tables WHERE (table_schema, table_name) IN ({marks})"
+        )
+    else:
+        query = (
+            "SELECT n.nspname, c.relname, GREATEST(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            f"WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({marks})"
+        )
+    rows = connection.query(query, tuple(part for place in places for part in place)).fetchall()
+    return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
 
 
 class _Measured:
@@ -301,7 +323,7 @@ class _Measured:
         self._connection = deployment.connection
         places = {(deployment.databases[name.schema], name.table): name for name in names}
         queues = {(database, f"~~{table.lstrip('_')}"): name for (database, table), name in places.items()}
-        estimates = self._estimates([*places, *queues]) if places else {}
+        estimates = _estimates(self._connection, [*places, *queues]) if places else {}
         self.sizes = {name: estimates[place][1] for place, name in places.items() if place in estimates}
         self.rows = {name: estimates[place][0] for place, name in places.items() if place in estimates}
         self.rows |= self._count({place: n for place, n in places.items() if self.rows.get(n, 0) < 1_000_000})
@@ -320,23 +342,6 @@ class _Measured:
             found |= more
             waiting += more
         return found
-
-    def _estimates(self, places: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-        """Give rows and bytes of each table that is there, as the server estimates them."""
-        marks = ", ".join(["(%s, %s)"] * len(places))
-        if self._connection.adapter.backend == "mysql":
-            query = (
-                "SELECT table_schema, table_name, COALESCE(table_rows, 0), COALESCE(data_length + index_length, 0) "
-                f"FROM information_schema.tables WHERE (table_schema, table_name) IN ({marks})"
-            )
-        else:
-            query = (
-                "SELECT n.nspname, c.relname, GREATEST(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) "
-                "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                f"WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({marks})"
-            )
-        rows = self._connection.query(query, tuple(part for place in places for part in place)).fetchall()
-        return {(database, table): (int(count), int(size)) for database, table, count, size in rows}
 
     def _count(self, places: Mapping[tuple[str, str], TableName], condition: str = "TRUE") -> dict[TableName, int]:
         """Count the rows of some tables that fulfil a condition."""

@@ -129,6 +129,8 @@ def copy(
                 raise _Undone
             for name in chosen:
                 sample.insert(closure, name, to.tables[name])
+                if alike:  # else the same value is another text, such as 1 and true
+                    _require_same(closure, to, name)
     except _Undone:
         pass
     return copied, conflicts
@@ -172,10 +174,9 @@ def _refuse_other(tables: Tables, target_tables: Tables, name: TableName, *, ali
             "Promote the migrations first, then the rows.",
         )
     for attribute in sorted(own):
-        here, beyond = resolved(tables, name, attribute), resolved(target_tables, name, attribute)
-        if here != beyond and (
-            alike or (_CORE.match(here) and _CORE.match(beyond))
-        ):  # a server rounds numbers and times without a word
+        here, beyond = (resolved(s, name, attribute).partition(", stored as ")[0] for s in (tables, target_tables))
+        comparable = alike or (_CORE.match(here) and _CORE.match(beyond))
+        if here != beyond and comparable:  # a server rounds numbers and times without a word
             raise PipelineError(
                 f"{name} is not the same table on both sides.",
                 f"{attribute} is {here} where the rows come from, and {beyond} where they go. Nothing was changed.",
@@ -266,6 +267,24 @@ def _compare(closure: Closure, to: Database, name: TableName) -> tuple[int, list
             differs = {c: (_shown(one), _shown(other)) for c, one, other in pairs if one != other}
             conflicts.append(Conflict(name, dict(zip(own.primary_key, map(_shown, key), strict=True)), differs))
     return same, conflicts
+
+
+def _require_same(closure: Closure, to: Database, name: TableName) -> None:
+    """Refuse rows that are others once they are inserted, as where a trigger changed them, or a column is narrower than
+    its type says."""
+    same, other = _compare(closure, to, name)
+    if same == len(closure.keys[name]):
+        return
+    how = "Keys of them are others there."
+    if other:
+        attribute, (copied, became) = next(iter(other[0].differs.items()))
+        key = ", ".join(f"{part}={value}" for part, value in other[0].key.items())
+        how = f"{attribute} of ({key}) is {copied}, and would become {became}."
+    raise PipelineError(
+        f"Rows of {name} would be others than those that were copied.",
+        f"{how} Nothing was changed.",
+        "See to the column's type there, and to triggers, then run this again.",
+    )
 
 
 def _shown(value: Value) -> str:
