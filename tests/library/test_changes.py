@@ -266,6 +266,20 @@ def test_renamed_table_keeps_what_leads_to_it(
     assert kinds(found.operations) == ["RenameTable"] and not found.questions
 
 
+def test_a_part_and_its_master_get_other_names_at_once(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any]
+) -> None:
+    name = engine.model.TableName
+    part = "    class Bit(dj.Part):\n        definition = '''\n        -> master\n        bit : int32\n        '''\n"
+    before = module(START).replace("@schema\nclass B(", part + "@schema\nclass B(")
+    after = before.replace("A(dj", "Animal(dj").replace("-> A", "-> Animal").replace("Bit(dj", "Piece(dj")
+    answers = {name("s", "a"): name("s", "animal"), name("s", "a__bit"): name("s", "animal__piece")}
+    start, end = tables_of(before, ["s"]), tables_of(after, ["s"])
+    found = agrees(engine, start, end, engine.changes.Answers(tables=answers))
+    assert kinds(found.operations) == ["RenameTable", "RenameTable"] and not found.questions
+    assert found.operations[0].table == name("s", "a")
+
+
 def test_operation_that_does_not_fit_refuses_in_words(engine: SimpleNamespace, start: Any) -> None:
     a = engine.model.TableName("s", "a")
     for operation in (

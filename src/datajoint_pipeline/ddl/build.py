@@ -321,7 +321,9 @@ def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]
         if old is None:
             names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
             raise PipelineError(
-                "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
+                "Tables exchange their names.",
+                f"That cannot be done in one step: {names}.",
+                "First say migrate SCHEMA --to the version in between.",
             )
         order.append((old, waiting[old]))
         taken = (taken - {old}) | {waiting.pop(old)}

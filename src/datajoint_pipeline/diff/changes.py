@@ -41,6 +41,11 @@ from .questions import fill as fill_of
 from .questions import missing as missing_rows
 from .questions import origin as origin_of
 
+#: What to do where names are exchanged.
+EXCHANGE = (
+    "Do it in two migrations: give one of them another name in the code, revise, then revise with the names meant."
+)
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -147,13 +152,16 @@ def _in_free_order(before: Tables, pairs: dict[TableName, TableName]) -> list[Op
     tables = dict(before)
     waiting = {old: new for old, new in pairs.items() if not _follows(before[old], pairs, new)}
     while waiting:
-        free = [old for old, new in waiting.items() if new not in tables]
+        # A part goes along with its master, before it gets a name of its own.
+        free = sorted(
+            (old for old, new in waiting.items() if new not in tables), key=lambda n: tables[n].master in waiting
+        )
         if not free:
             names = ", ".join(f"{old} = {new}" for old, new in waiting.items())
-            raise PipelineError(
-                "Tables exchange their names.", f"That cannot be done in one step: {names}.", "Do it in two migrations."
-            )
+            raise PipelineError("Tables exchange their names.", f"That cannot be done in one step: {names}.", EXCHANGE)
         operation = RenameTable(free[0], waiting.pop(free[0]))
+        along = operation.names(tables)
+        waiting = {along.get(old, old): new for old, new in waiting.items()}
         tables = operation.apply(tables)
         operations.append(operation)
     return operations
@@ -226,7 +234,7 @@ def _free_renames(name: TableName, pairs: Mapping[str, str]) -> list[Operation]:
             raise PipelineError(
                 f"Attributes of {name} exchange their names.",
                 f"That cannot be done in one step: {names}.",
-                "Do it in two migrations.",
+                EXCHANGE,
             )
         operations.append(RenameAttribute(name, free, waiting.pop(free)))
     return operations

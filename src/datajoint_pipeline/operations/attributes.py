@@ -20,12 +20,14 @@ from .stores import left_behind, stored
 class AddAttribute(Operation):
     """Add an attribute behind another one, or at the front.
 
-    ``fill`` is what existing rows get where the attribute is required.
+    ``fill`` is what existing rows get where the attribute is required. ``hidden`` is the soft-deleted attribute that
+    comes back as this one, with its values.
     """
 
     attribute: Attribute
     after: str | None = None
     fill: Fill | None = None
+    hidden: str = ""
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)
@@ -35,7 +37,8 @@ class AddAttribute(Operation):
         self.refuse_lacking(table, [self.after] if self.after is not None else ())
         place = 0 if self.after is None else names.index(self.after) + 1
         attributes = (*table.attributes[:place], self.attribute, *table.attributes[place:])
-        return with_table(tables, replace(table, attributes=attributes))
+        shown = tuple(attribute for attribute in attributes if attribute.name != self.hidden)
+        return with_table(tables, replace(table, attributes=shown))
 
     def inverse(self, tables: Tables) -> Operation:
         return DropAttribute(self.table, self.attribute.name)
@@ -56,23 +59,9 @@ class AddAttribute(Operation):
     def follow(self, origins: Origins, tables: Tables) -> None:
         if self.fill is not None:
             origins.fills[self.table, self.attribute.name] = self.fill
-
-
-@dataclass(frozen=True)
-class ReviveAttribute(AddAttribute):
-    """Add an attribute with the values of the soft-deleted one ``hidden``, which is that one no more."""
-
-    hidden: str = ""
-
-    def apply(self, tables: Tables) -> dict[TableName, Table]:
-        after = super().apply(tables)
-        table = after[self.table]
-        shown = tuple(attribute for attribute in table.attributes if attribute.name != self.hidden)
-        return with_table(after, replace(table, attributes=shown))
-
-    def follow(self, origins: Origins, tables: Tables) -> None:
-        sources = origins.attributes.setdefault(self.table, {})
-        sources[self.attribute.name] = sources.get(self.hidden, self.hidden)
+        if self.hidden:
+            sources = origins.attributes.setdefault(self.table, {})
+            sources[self.attribute.name] = sources.get(self.hidden, self.hidden)
 
 
 @dataclass(frozen=True)

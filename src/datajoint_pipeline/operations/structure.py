@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..schema.model import Table, TableName
-from .attributes import AddAttribute, AlterAttribute, DropAttribute, OrderAttributes, RenameAttribute, ReviveAttribute
+from .attributes import AddAttribute, AlterAttribute, DropAttribute, OrderAttributes, RenameAttribute
 from .base import Operation, sorted_keys
 from .keys import AddForeignKey, AddIndex, ChangePrimaryKey, DropForeignKey, DropIndex, Online
 from .origins import Origins
 from .state import SOFT_DELETED_ATTRIBUTE, Tables
-from .tables import ChangeComment, CreateTable, DropTable, RenameTable, ReviveTable
+from .tables import ChangeComment, CreateTable, DropTable, RenameTable
 
 __all__ = [
     "SOFT_DELETED_ATTRIBUTE",
@@ -33,8 +33,6 @@ __all__ = [
     "OrderAttributes",
     "RenameAttribute",
     "RenameTable",
-    "ReviveAttribute",
-    "ReviveTable",
     "Tables",
     "apply",
     "inverse",

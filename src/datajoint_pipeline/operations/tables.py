@@ -16,9 +16,10 @@ from .stores import left_behind, stored
 
 @dataclass(frozen=True)
 class CreateTable(Operation):
-    """Make a table, its foreign keys included."""
+    """Make a table, its foreign keys included. ``hidden`` is the soft-deleted one that it is made of, with its rows."""
 
     definition: Table
+    hidden: TableName | None = None
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         if self.table in tables:
@@ -43,13 +44,6 @@ class CreateTable(Operation):
     def render(self, context: LineContext, *, ask: bool = False) -> str:
         context.titles.add(self.definition.name)
         return f"CreateTable({block(definition.write_table(self.definition, context.titles))})"
-
-
-@dataclass(frozen=True)
-class ReviveTable(CreateTable):
-    """Make a table of the soft-deleted one ``hidden``, with its rows."""
-
-    hidden: TableName | None = None
 
     def follow(self, origins: Origins, tables: Tables) -> None:
         if self.hidden is not None:

@@ -45,41 +45,49 @@ def found(
         If a table comes back that changes further on the way.
     """
     search = _Search(deployment)
-    operations, revived = list[ops.Operation](), list[tuple[Migration, ops.ReviveTable]]()
+    operations, revived = list[ops.Operation](), list[tuple[Migration, ops.CreateTable, int]]()
     known = dict[tuple[int, TableName], dict[str, str]]()
     for number, (migration, operation) in enumerate(undone):
+        rest = _of_one_migration(undone[number:])
         if isinstance(operation, ops.AddAttribute):
             place = id(migration), operation.table
             if place not in known:
-                wanted = _wanted(deployment.tables, operations, undone[number:])
+                wanted = _wanted(ops.apply([*operations, *rest], deployment.tables), operation.table, rest)
                 tables, origins = ops.trace(deployment.tables, operations)
                 now = origins.tables.get(operation.table)
                 known[place] = search.attributes(migration, now, tables[operation.table], wanted) if now else {}
             if hidden := known[place].get(operation.attribute.name):
-                operation = ops.ReviveAttribute(operation.table, operation.attribute, operation.after, None, hidden)
+                operation = replace(operation, hidden=hidden)
         elif isinstance(operation, ops.CreateTable):
-            taken = {again.hidden for _, again in revived}
-            if (old := search.table(migration, operation.definition, taken)) is not None:
-                operation = ops.ReviveTable(operation.table, operation.definition, old)
-                revived.append((migration, operation))
+            taken = {again.hidden for _, again, _ in revived}
+            whole = ops.apply([*operations, *rest], deployment.tables).get(operation.table, operation.definition)
+            if (old := search.table(migration, whole, taken)) is not None:
+                operation = replace(operation, hidden=old)
+                revived.append((migration, operation, number + len(rest)))
         operations.append(operation)
-    for migration, again in revived:
-        _refuse_further_changes(deployment, schema, to, migration, again, operations)
+    final, origins = ops.trace(deployment.tables, operations)
+    for migration, again, number in revived:
+        then = ops.apply(operations[:number], deployment.tables)
+        name = next((name for name, hidden in origins.hidden.items() if hidden == again.hidden), None)
+        if name is not None and again.table in then and _shape(then, again.table) != _shape(final, name):
+            raise PipelineError(
+                f"{schema} cannot go back to {to} at once; nothing was changed.",
+                f"{definition.title(again.table)} comes back as {migration.title} dropped it, and changes further on.",
+                f"First say rollback {migration.schema} --to {migration.follows}.",
+            )
     return operations
 
 
-def _wanted(
-    tables: ops.Tables, done: list[ops.Operation], left: list[tuple[Migration, ops.Operation]]
-) -> list[Attribute]:
-    """Give what a migration took from the table of the first operation that is left, in the order of the table."""
-    (migration, first), rest = left[0], list[ops.Operation]()
-    for other, operation in left:
-        if other is not migration:
-            break
-        rest.append(operation)
-    table = ops.apply([*done, *rest], tables).get(first.table)
-    order = list(table.attribute) if table is not None else []
-    found = [op.attribute for op in rest if isinstance(op, ops.AddAttribute) and op.table == first.table]
+def _of_one_migration(left: list[tuple[Migration, ops.Operation]]) -> list[ops.Operation]:
+    """Give the first operations, as far as they undo the same migration."""
+    end = next((number for number, (other, _) in enumerate(left) if other is not left[0][0]), len(left))
+    return [operation for _, operation in left[:end]]
+
+
+def _wanted(after: ops.Tables, name: TableName, operations: list[ops.Operation]) -> list[Attribute]:
+    """Give what operations add to a table, in the order that it has after them."""
+    order = list(after[name].attribute) if name in after else []
+    found = [op.attribute for op in operations if isinstance(op, ops.AddAttribute) and op.table == name]
     return sorted(found, key=lambda a: order.index(a.name) if a.name in order else len(order))
 
 
@@ -187,28 +195,6 @@ def _number(hidden: str) -> int:
 
 def _fits(hidden: Attribute, wanted: Attribute) -> bool:
     return wanted.inherited or hidden.inherited or hidden.type == wanted.type
-
-
-def _refuse_further_changes(
-    deployment: Deployment,
-    schema: str,
-    to: str,
-    migration: Migration,
-    again: ops.ReviveTable,
-    operations: list[ops.Operation],
-) -> None:
-    """Raise where a table that comes back would have to change on the way: it comes back as it was."""
-    number = next(n for n, operation in enumerate(operations) if operation is again)
-    then, _ = ops.trace(deployment.tables, operations[: number + 1])
-    final, origins = ops.trace(deployment.tables, operations)
-    name = next((name for name, hidden in origins.hidden.items() if hidden == again.hidden), None)
-    if name is None or _shape(then, again.table) == _shape(final, name):
-        return
-    raise PipelineError(
-        f"{schema} cannot go back to {to} at once; nothing was changed.",
-        f"{definition.title(again.table)} comes back as {migration.title} dropped it, and has to change further on.",
-        f"First say rollback {schema} --to {migration.follows}.",
-    )
 
 
 def _shape(tables: ops.Tables, name: TableName) -> object:

@@ -65,7 +65,9 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
     while requiring:
         found += requiring
         requiring = _requiring(deployment, found)
-    return found
+    return sorted(
+        found, key=lambda migration: (migration.schema != schema, migration.schema, Version(migration.version))
+    )
 
 
 def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
