@@ -72,6 +72,7 @@ def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     assert jobs[11][1].startswith("ValueError: x\nx\n") and jobs[11][1].endswith("...truncated")
     assert jobs[12][1] == "make() ended without an error, and inserted no row of this key"
     assert all(len(line) < 10_000 for line in worker.said)
+    assert not any("\n" in event["text"] for event in worker.seen("error"))
     often = {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3, 7: 3, **dict.fromkeys(range(8, 13), 1), 13: 3}
     assert {item: begun.count(item) for item in numbers(13)} == often
     assert worker.answer["errors"] == 8 and worker.answer["failed"] == {"work.Plain": 8}

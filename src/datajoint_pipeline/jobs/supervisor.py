@@ -403,21 +403,21 @@ class Supervisor:
     def _tell(self, event: dict[str, Any]) -> None:
         """Hand on what the process says, in words."""
         values = {name: value for name, value in event.items() if name != "event"}
+        said = server_errors.in_one_line(str(event.get("error", "")))
         match event:
-            case {"event": "error", "table": table, "key": key, "error": error}:
-                text = f"{table} {key}: {error}"
+            case {"event": "error", "table": table, "key": key}:
+                text = f"{table} {key}: {said}"
             case {
                 "event": "retry",
                 "table": table,
                 "key": key,
-                "error": error,
                 "wait": wait,
                 "attempt": n,
                 "most": most,
             }:
-                text = f"{table} {key}: {error}; tried again in {wait:.0f} s (attempt {n} of {most} failed)"
-            case {"event": "moved", "table": table, "key": key, "error": error, "cls": name}:
-                text = f"{table} {key}: {error}; tried again in the class {name}"
+                text = f"{table} {key}: {said}; tried again in {wait:.0f} s (attempt {n} of {most} failed)"
+            case {"event": "moved", "table": table, "key": key, "cls": name}:
+                text = f"{table} {key}: {said}; tried again in the class {name}"
             case {"event": "refreshed", "table": table, "added": added, "removed": removed}:
                 text = f"{table}: {added} new" + (f", {removed} gone" if removed else "")
             case {"event": "skipped", "table": table, "why": why}:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from ...internals.job_tables import PREFIX as JOBS
 from ...schema import notation
 from ...schema.model import Table, TableName
 from ...schema.naming import unused
@@ -138,7 +139,7 @@ def _users(dialect: Dialect, type_: Place) -> set[Where]:
 
 
 def _family(keys: Iterable[tuple[Place, tuple[str, ...], Place, tuple[str, ...]]], columns: set[Where]) -> set[Where]:
-    """Give columns, and those that foreign keys bring from them."""
+    """Give columns, those that foreign keys bring from them, and those of the jobs of their tables."""
     keys, found = list(keys), set(columns)
     while True:
         more = {
@@ -148,5 +149,5 @@ def _family(keys: Iterable[tuple[Place, tuple[str, ...], Place, tuple[str, ...]]
             if (parent, theirs) in found
         }
         if more <= found:
-            return found
+            return found | {((place[0], JOBS + place[1].lstrip("_")), column) for place, column in found}
         found |= more
