@@ -106,6 +106,7 @@ def test_everybody_is_told_who_makes_a_new_schema(lab: Project, server: Server) 
     ok(lab, "--env", "dev", "access", "apply", **granted.account(lab, "admin"))
     ok(lab, "--env", "dev", "access", "check")
     assert "may not see" not in ok(lab, "--env", "dev", "init", **granted.account(lab, "admin")).out
+    assert "may not see" not in ok(lab, "--env", "dev", "init", **developer).out  # nothing was changed
 
 
 def test_what_a_developer_renames_is_told_once_a_table(lab: Project, server: Server) -> None:

@@ -197,9 +197,10 @@ def show_status(
     """
     from ..planner.status import EXIT_CODES
     from . import render
+    from .progress import NOTHING
 
     backend = options.pipeline.connect(environment).adapter.backend
-    rights = changed_rights(options, environment) if done else ""
+    rights = changed_rights(options, environment, changed=NOTHING not in done) if done else ""
     if options.json:
         more |= {"access": rights} if rights else {}
         schemas = [_as_dict(s) for s in found]
@@ -252,11 +253,11 @@ def _as_dict(s: SchemaStatus) -> dict[str, Any]:
     }
 
 
-def changed_rights(options: Options, environment: Environment) -> str:
-    """Say what `access apply` still has to do, after a command that changes tables."""
+def changed_rights(options: Options, environment: Environment, *, changed: bool = True) -> str:
+    """Say what `access apply` still has to do, after a command that changes tables, and may have ``changed`` none."""
     from ..commands import access
 
-    return access.remark(options.pipeline, environment, changed=True)
+    return access.remark(options.pipeline, environment, changed=changed)
 
 
 def utc(moment: Any) -> str | None:

@@ -16,6 +16,9 @@ from .visible import visible
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+#: What a command says that found nothing to do.
+NOTHING = "There was nothing to do."
+
 
 class Progress:
     """A line on a terminal that says what is being worked on, and goes in the end; elsewhere it is not shown.
@@ -83,7 +86,7 @@ class Progress:
 
     def done(self, one: str = "step") -> str:
         """Say how many things were worked on; ``one`` is what one of them is called."""
-        nothing = "Nothing else was left to do." if self.resumed else "There was nothing to do."
+        nothing = "Nothing else was left to do." if self.resumed else NOTHING
         done = f"{many(len(self._named), one)} done in {self.took}." if self._named else nothing
         return "\n".join([*self.resumed, done])
 
