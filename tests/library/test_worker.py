@@ -347,6 +347,14 @@ def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
         # A worker that is told to compute what is not there says so.
         none = lab.worker("--tables", "after.OddSums")
         assert none.end() == 2 and none.answer["error"]["what"] == "after.OddSums has nothing that workers compute."
+        # A type that the table of jobs has as well gets its values in another order.
+        for edit in (("'a', 'b c'", "'a', 'b c'"), ("'a', 'b c'", "'b c', 'a'")):
+            lab.project.replace(lab.project.module("after"), *edit)
+            done = lab.project.run("revise", "-m", "next")
+            assert done.code == 0, done.out + done.err
+        done = lab.project.run("--env", "prod", "migrate")
+        assert done.code == 0, done.out + done.err
+        assert lab.project.run("--env", "prod", "status").code == 0
 
 
 @pytest.mark.one_server
