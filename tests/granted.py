@@ -366,12 +366,13 @@ def forget(server: Server, prefix: str) -> None:
     names = [f"{prefix}{name}" for name in (*SCHEMAS, *(f"other_{role}" for role in LOGINS))]
     server.drop(*names, *(f"dev_{name}" for name in names))
     if server.backend == "mysql":
-        mark = "attribute->>'$.managed_by' LIKE '%my_pipeline' OR attribute->>'$.managed_by' LIKE '%scaled'"
+        mark = f"LEFT(attribute->>'$.managed_by', {len(prefix)}) = '{prefix}'"
         query = f"SELECT user FROM information_schema.user_attributes WHERE {mark}"
         for (name,) in server.execute(query):
             server.execute(f"DROP USER {quoted(server, name)}@`%`")
         return
-    query = "SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') LIKE '%managed_by%'"
+    mark = f"strpos(shobj_description(oid, 'pg_authid'), '\"managed_by\": \"{prefix}') > 0"
+    query = f"SELECT rolname FROM pg_roles WHERE {mark}"
     names = [quoted(server, name) for (name,) in server.execute(query)]
     for name in names:
         server.execute(f"DROP OWNED BY {name} CASCADE")

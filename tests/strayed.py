@@ -48,7 +48,7 @@ def _mysql(server: Server, prefix: str) -> list[Deviation]:
          f" DROP TABLE {subject}.tmp", f"{prefix}subject.tmp is not there"),
         ("orphan of a column", f"CREATE TABLE {subject}.tmp (id int PRIMARY KEY, x int);"
          f" GRANT UPDATE (x) ON {subject}.tmp TO {role['analyst']}; DROP TABLE {subject}.tmp",
-         f"{prefix}subject.tmp.x is not there"),
+         f"{prefix}subject.tmp is not there"),
         ("pattern", rf"GRANT SELECT ON `{spelled}%`.* TO {role['viewer']}", rf"the pattern {spelled}% covers"),
         ("name without backslash", f"GRANT SELECT ON `{prefix}session`.* TO {role['viewer']}",
          f"the pattern {prefix}session covers"),

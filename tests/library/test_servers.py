@@ -234,7 +234,7 @@ def test_worker_account_populates(account: Account) -> None:
     account.grant("SELECT, INSERT, UPDATE, DELETE", *DATABASES)  # nothing to create: init made the job queues
     result = account.run("worker", "--once", "--json")
     assert result.code == 0, result.err
-    assert result.json == {"environment": "dev", "done": 3, "errors": 0, "failed": {}}
+    assert result.json == {"environment": "dev", "done": 3, "errors": 0, "failed": {}, "left_out": {}}
 
 
 def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None:

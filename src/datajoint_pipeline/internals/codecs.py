@@ -273,10 +273,10 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
     quote = quoter(connection)
     table = dj.FreeTable(connection, quote(*place))
     codec = table.heading.attributes[source].codec
-    if "@" in type_ and table & f"{quote(source)} IS NOT NULL":
-        stores.refuse_unusable(connection._config, type_.partition("@")[2].rstrip(">"))
     if _old_objects(table, source) is not None:
         return Unstorable()  # which are copied as they are; :func:`unreadable` looks at them
+    if "@" in type_ and table & f"{quote(source)} IS NOT NULL":
+        stores.refuse_unusable(connection._config, type_.partition("@")[2].rstrip(">"))
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return Unstorable()  # kept in another place
     waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)

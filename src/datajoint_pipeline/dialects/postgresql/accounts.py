@@ -87,11 +87,15 @@ class PostgreSQLAccounts(Accounts):
         keeps = "pg_has_role(session_user, r.oid, 'MEMBER WITH ADMIN OPTION')" if modern else "NOT r.rolsuper"
         ((may, is_admin),) = self._rows(_MAY_CHANGE.format(keeps=keeps), login)
         if not may:
-            whose = "An admin's account" if is_admin else f"The account {login}"
-            who = "itself and by the server's administrator" if is_admin else "an admin or the server's administrator"
+            if not is_admin:
+                raise PipelineError(
+                    f"{self.own()} may not change accounts on this server.",
+                    f"The account {login} is changed by an admin or the server's administrator. Nothing was changed.",
+                    "Have an admin of access.toml, or the server's administrator, run this command.",
+                )
             raise PipelineError(
                 f"{self.own()} may not change {login}.",
-                f"{whose} is changed by {who} alone. Nothing was changed.",
+                "An admin's account is changed by itself and by the server's administrator alone. Nothing was changed.",
                 "Have one of them run this command (docs/access.md).",
             )
 

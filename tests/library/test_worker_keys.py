@@ -1,0 +1,107 @@
+"""Workers and keys of every type: each is computed, or fails in words, and no table holds up the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import working
+from conftest import Project, Server
+
+
+@pytest.fixture(scope="module", params=["mysql", "postgresql"])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+ODD = """
+import datajoint as dj
+from . import open_schema, work
+schema = open_schema("after")
+
+
+@schema
+class Odd(dj.Manual):
+    definition = '''
+    name : varchar(40)
+    moment : datetime(6)
+    kind : enum('a', 'b c')
+    size : float32
+    '''
+
+
+@schema
+class OddSum(dj.Computed):
+    definition = '''
+    -> Odd
+    ---
+    value : int32
+    '''
+
+    def make(self, key):
+        self.insert1({**key, "value": 1})
+
+
+@schema
+class Broken(dj.Computed):
+    definition = '''
+    -> work.Item
+    ---
+    value : int32
+    '''
+
+    @property
+    def key_source(self):
+        return work.Item & "no_such_attribute = 1"
+
+    def make(self, key):
+        self.insert1({**key, "value": 1})
+"""
+
+
+def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    with working.made(Project(render(tmp_path / "my_pipeline")), server, "wko_", after=ODD) as lab:
+        lab.insert("", "")
+        backslash = "'a\\\\b'" if server.backend == "mysql" else "'a\\b'"
+        names = [backslash, "'it''s 50% {{1}} 🐁 żółw'", "'\"%s\" `x` ; --'"]
+        for number, name in enumerate(names):
+            for size in ("0.1", "0.5", "1e-30"):
+                lab.sql(
+                    "INSERT INTO {after}.{q}odd{q} (name, moment, kind, size) "
+                    f"VALUES ({name}, '2026-01-0{number + 1} 00:00:00.123457', 'b c', {size})"
+                )
+        worker = lab.worker("--once")
+        assert worker.end() == 1, worker.said
+        assert lab.items("Plain") == [1, 2] and lab.sql("SELECT COUNT(*) FROM {after}.{q}__odd_sum{q}") == [(9,)]
+        assert worker.answer["done"] == 11 and not worker.answer["failed"], worker.said
+        assert list(worker.answer["left_out"]) == ["after.Broken"]
+        assert "no_such_attribute" in worker.answer["left_out"]["after.Broken"]
+        assert sum("no_such_attribute" in event["text"] for event in worker.seen("skipped")) == 1
+        assert "Traceback" not in str(worker.said)
+        # What the driver reads otherwise than the server has it (MySQL rounds it) ends as an error, and not never.
+        lab.sql("DELETE FROM {after}.{q}__odd_sum{q}")
+        lab.sql("DELETE FROM {after}.{q}odd{q}")
+        lab.sql("INSERT INTO {after}.{q}odd{q} (name, moment, kind, size) VALUES ('', '2026-01-01', 'a', 16777217)")
+        worker = lab.worker("--once", "--tables", "after.OddSum")
+        code = worker.end()
+        rows = lab.sql("SELECT COUNT(*) FROM {after}.{q}__odd_sum{q}")[0][0]
+        jobs = lab.sql("SELECT status, error_message FROM {after}.{q}~~odd_sum{q}")
+        if rows:
+            assert code == 0 and not jobs
+        else:
+            assert code == 1 and [status for status, _ in jobs] == ["error"] and "finds no key" in jobs[0][1]
+        # A worker that is told to compute what is not there says so.
+        none = lab.worker("--tables", "after.OddSums")
+        assert none.end() == 2 and none.answer["error"]["what"] == "after.OddSums has nothing that workers compute."
+        # A type that the table of jobs has as well gets its values in another order.
+        for edit in (("'a', 'b c'", "'a', 'b c'"), ("'a', 'b c'", "'b c', 'a'")):
+            lab.project.replace(lab.project.module("after"), *edit)
+            done = lab.project.run("revise", "-m", "next")
+            assert done.code == 0, done.out + done.err
+        done = lab.project.run("--env", "prod", "migrate")
+        assert done.code == 0, done.out + done.err
+        assert lab.project.run("--env", "prod", "status").code == 0
