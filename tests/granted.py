@@ -365,6 +365,11 @@ def forget(server: Server, prefix: str) -> None:
     """Take away the schemas of the pipeline, and every role and account that was made for it."""
     names = [f"{prefix}{name}" for name in (*SCHEMAS, *(f"other_{role}" for role in LOGINS))]
     server.drop(*names, *(f"dev_{name}" for name in names))
+    forget_accounts(server, prefix)
+
+
+def forget_accounts(server: Server, prefix: str) -> None:
+    """Take away every role and account that was made for pipelines whose names begin so."""
     if server.backend == "mysql":
         mark = f"LEFT(attribute->>'$.managed_by', {len(prefix)}) = '{prefix}'"
         query = f"SELECT user FROM information_schema.user_attributes WHERE {mark}"

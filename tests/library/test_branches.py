@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import granted
 import pytest
 from conftest import Project, Server, git
 from living import FILL, filled, in_words, lay, ok, rows
@@ -539,6 +540,7 @@ def test_a_branch_gets_and_loses_the_rights_of_dev(lab: Project, mysql: Server, 
     finally:
         lab.write("access.toml", "")
         ok(lab, "--env", "dev", "access", "apply")
+        granted.forget_accounts(server, "my_pipeline")
         if server.backend == "mysql":
             server.execute("DROP USER IF EXISTS guest")
 

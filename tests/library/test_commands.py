@@ -211,7 +211,7 @@ def test_json_is_alone_on_standard_output(made: Project) -> None:
     finally:
         module.write_text(text, encoding="utf-8")
     assert result.code == 0, result.err
-    assert result.json == {"environment": "local", "done": 0, "errors": 0, "failed": {}}
+    assert result.json == {"environment": "local", "done": 0, "errors": 0, "failed": {}, "left_out": {}}
     assert "a module that talks" in result.err
 
 
@@ -370,7 +370,8 @@ def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) ->
     # The next one leaves those keys alone, and says so.
     left = fresh.run("worker", "--once", "--json")
     failed = {"ephys.Recording": 1, "imaging.Scan": 1}
-    assert (left.code, left.json) == (1, {"environment": "local", "done": 0, "errors": 0, "failed": failed})
+    counts = {"environment": "local", "done": 0, "errors": 0, "failed": failed, "left_out": {}}
+    assert (left.code, left.json) == (1, counts)
     assert (
         "ephys.Recording: 1 key has failed. To see why: " in left.err and "errors --table ephys.Recording" in left.err
     )
