@@ -17,6 +17,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 ODD = """
+import os, pathlib, signal
 import datajoint as dj
 from . import open_schema, work
 schema = open_schema("after")
@@ -29,6 +30,7 @@ class Odd(dj.Manual):
     moment : datetime(6)
     kind : enum('a', 'b c')
     size : float32
+    flag = 0 : bool
     '''
 
 
@@ -41,6 +43,10 @@ class OddSum(dj.Computed):
     '''
 
     def make(self, key):
+        killed = pathlib.Path(os.environ["RUNS"]).with_name("killed")
+        if key["name"] == "always" or key["name"] == "once" and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         self.insert1({**key, "value": 1})
 
 
@@ -105,3 +111,24 @@ def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
         done = lab.project.run("--env", "prod", "migrate")
         assert done.code == 0, done.out + done.err
         assert lab.project.run("--env", "prod", "status").code == 0
+
+
+def test_a_job_with_a_float_and_a_bool_in_its_key_is_put_back_and_tried_again(
+    server: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    """A float of four bytes is no number of eight, and MySQL has 1 for true."""
+    with working.made(Project(render(tmp_path / "my_pipeline")), server, "wkp_", after=ODD) as lab:
+        lab.project.write("workers.toml", '[retries]\nwait = "0.1s"\n')
+        for name in ("once", "always"):
+            lab.sql(
+                "INSERT INTO {after}.{q}odd{q} (name, moment, kind, size, flag) "
+                f"VALUES ('{name}', '2026-01-01 00:00:00.123457', 'a', 0.1, true)"
+            )
+        worker = lab.worker("--once", "--tables", "after.OddSum")
+        assert worker.end() == 1, worker.said
+        assert lab.sql("SELECT name FROM {after}.{q}__odd_sum{q}") == [("once",)]
+        jobs = lab.sql("SELECT name, status, error_message FROM {after}.{q}~~odd_sum{q}")
+        assert [job[:2] for job in jobs] == [("always", "error")] and "was killed 3 times" in jobs[0][2], jobs
+        done = lab.project.run("--env", "prod", "errors", "--retry", "--table", "after.OddSum", "--key", "size=0.1")
+        assert done.code == 0, done.out + done.err
+        assert lab.sql("SELECT name, status FROM {after}.{q}~~odd_sum{q}") == [("always", "pending")], done.out
