@@ -24,11 +24,10 @@ def releases() -> dict[str, str]:
 
 
 def sample() -> list[str]:
-    """The first release and the last of each later minor version; all of them with ``--whole``."""
+    """The first release and the last of some later minor versions, the three newest among them; all with ``--whole``."""
     every = list(releases())
-    last = {version.rpartition(".")[0]: version for version in every}
-    last[every[0].rpartition(".")[0]] = every[0]
-    return every if whole() else list(last.values())
+    _, *older, third, second, newest = {version.rpartition(".")[0]: version for version in every}.values()
+    return every if whole() else [every[0], *older[::-2][::-1], third, second, newest]
 
 
 def clone(folder: Path) -> Path:

@@ -86,6 +86,7 @@ def test_what_cannot_be_audited_is_refused(living: Project, table: str, words: s
     assert refused.err.startswith(f"Error: {words}") and len(refused.err.strip().splitlines()) == 3, refused.err
 
 
+@pytest.mark.one_server
 def test_over_all_that_migrations_do_each_write_has_one_entry(living: Project, server: Server) -> None:
     audit(living, "life.animal")
     account = person(server, "ada", "dev_life", "dev_work")
@@ -228,6 +229,7 @@ def test_a_trigger_of_somebody_else_is_still_named(living: Project, server: Serv
     assert f"1 trigger that names name ({named})" in " ".join(result.err.split()).replace("trigger ~", "~"), result.err
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("way_out", [("migrate",), ("rollback", "--interrupted")])
 def test_killed_in_the_middle_nothing_is_written_unseen(
     project: Project, mysql: Server, way_out: tuple[str, ...]

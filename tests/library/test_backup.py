@@ -402,6 +402,7 @@ def measured(project: Project, *arguments: str) -> int:
     return int(done.stderr.split()[-1])
 
 
+@pytest.mark.one_server
 def test_many_rows_are_streamed_and_a_killed_backup_has_changed_nothing(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])
     little = [measured(odd, "migrate", "--allow-data-loss")]
@@ -461,6 +462,7 @@ backup.rows = rows
 }
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server: Server, wrong: str) -> None:
     if "digits" in wrong and server.backend == "mysql":

@@ -445,6 +445,7 @@ def started(own: Project, *arguments: str) -> subprocess.Popen[str]:
                             stdin=pipe, stdout=pipe, stderr=pipe)  # fmt: skip
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("command", [("drop", "--yes"), ("create",)])
 def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
     lab: Project, server: Server, command: tuple[str, ...]

@@ -151,6 +151,7 @@ def put(connection: Any, full: str, type_: str) -> None:
         connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, value))
 
 
+@pytest.mark.one_server
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
     connection, shapes = table
     mysql = connection.adapter.backend == "mysql"

@@ -7,6 +7,7 @@ from conftest import Project, Server
 from ledger import CASES, play, ready
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("case", CASES)
 def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, case: str) -> None:
     with ready(server, project):

@@ -190,6 +190,7 @@ def ready(own: Project, server: Server, accounts: Callable[..., Account]) -> Pro
     return own
 
 
+@pytest.mark.one_server
 def test_only_files_of_the_package_are_run(ready: Project, tmp_path: Path) -> None:
     mark, outside = tmp_path / "mark", tmp_path / "outside"
     evil = EVIL.format(str(mark))
@@ -305,6 +306,7 @@ def statements(folder: Path, heading: str) -> list[str]:
     return [" ".join(s.split()) for s in re.split(r";$", block, flags=re.M) if s.strip()]
 
 
+@pytest.mark.one_server
 def test_worker_of_the_docs_cannot_forge_it_either(
     recorded: Project, server: Server, accounts: Callable[..., Account], render: Callable[..., Path], tmp_path: Path
 ) -> None:

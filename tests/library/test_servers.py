@@ -114,6 +114,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     assert on_server.python("-c", FILL + READ).out.split()[-1] == "0.4"
 
 
+@pytest.mark.one_server
 def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
     command = [sys.executable, "-m", "my_pipeline", "init"]
     both = [

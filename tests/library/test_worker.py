@@ -54,6 +54,7 @@ def test_workers_share_jobs_and_each_is_done_once(lab: Lab) -> None:
     assert sum(worker.answer["done"] for worker in workers) == 120
 
 
+@pytest.mark.one_server
 def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     lab.project.write("workers.toml", '[retries]\nwait = "0.3s"\nattempts = 3\n')
     tasks = ["", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", ""]
@@ -129,6 +130,7 @@ def test_a_plain_populate_beside_them_is_left_alone(lab: Lab) -> None:
     assert lab.items("Plain") == numbers(21) and lab.begun().count(("Plain", 1)) == 1
 
 
+@pytest.mark.one_server
 def test_jobs_behind_one_that_takes_long_are_left_to_others(lab: Lab) -> None:
     lab.insert(*[""] * 30)
     worker = lab.worker("--pause", "1", "--tables", "work.Plain")
