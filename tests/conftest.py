@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sysconfig
@@ -81,7 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have temporary files in memory, where there is room and nobody named another place, and compile what is imported.
 
     Library and dependencies are compiled once: commands in tests write no bytecode, as files change faster than it tells.
+    Ctrl-C reaches what the tests start, also where a shell runs them in the background and has them ignore it.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for mark in (
         "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
         "one_server: CI plays it on one of the servers, which take turns within a file; --whole on both",

@@ -266,7 +266,7 @@ def test_one_half_of_a_merge_that_the_other_does_not_fit_behind_leads_back_and_f
         text = " ".join(f"{shown.out} {shown.err}".split())
         assert all(word in text for word in words), text
     refused = ok(alive, "rollback", "life", "--to", "1.0.0", code=1).err
-    assert "First say rollback work --to 1.0.0." in refused  # which names what the one half renamed
+    assert "First run rollback work --to 1.0.0" in refused  # which names what the one half renamed
     ok(alive, "rollback", "work", "--to", "1.0.0")
     ok(alive, "rollback", "life", "--to", "1.0.0")
     ok(alive, "migrate")

@@ -73,7 +73,7 @@ def found(
             raise PipelineError(
                 f"{schema} cannot go back to {to} at once; nothing was changed.",
                 f"{definition.title(again.table)} comes back as {migration.title} dropped it, and changes further on.",
-                f"First say rollback {migration.schema} --to {migration.follows}.",
+                f"First run rollback {migration.schema} --to {migration.follows}.",
             )
     return operations
 

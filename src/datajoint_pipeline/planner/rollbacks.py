@@ -60,7 +60,7 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
         raise PipelineError(
             f"{schema} cannot go back to {to} alone.",
             f"{first.title} requires {schema} {first.requires[schema]}.",
-            f"First say rollback {first.schema} --to {first.follows}, or take both back at once: say --along.",
+            f"First run rollback {first.schema} --to {first.follows}, or take both back at once with --along.",
         )
     while requiring:
         found += requiring
