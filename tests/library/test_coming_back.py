@@ -181,7 +181,7 @@ def test_a_key_goes_back_with_the_schemas_below_it(living: Project, server: Serv
     is_sentence(result)
     assert "rollback life --to 1.0.0 --along" in result.err and states(living) == was
     result = ok(living, "rollback", "life", "--to", "1.0.0", code=1)
-    assert "say --along" in result.err and states(living) == was
+    assert "with --along" in result.err and states(living) == was
     ok(living, "rollback", "life", "--to", "1.0.0", "--along")
     assert states(living) == {"life": ("behind", "1.0.0"), "work": ("behind", "1.0.0")}
     assert server.execute("SELECT animal_id, task FROM dev_work.__score ORDER BY 1") == [(1, "run"), (2, "swim")]

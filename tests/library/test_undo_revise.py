@@ -193,7 +193,7 @@ def test_what_another_migration_builds_on_is_not_taken_back(written: Project) ->
     edit(written, ("work", "    note = null", "    -> [nullable] life.Rig\n    note = null"))
     ok(written, "revise", "work", "-m", "at rigs")
     told = refused(written, "revise", "--undo", "life")
-    assert "work 1.1.0 at_rigs builds on it" in told and "First say python -m my_pipeline revise --undo work." in told
+    assert "work 1.1.0 at_rigs builds on it" in told and "First run python -m my_pipeline revise --undo work." in told
     ok(written, "revise", "--undo", "work")
     ok(written, "revise", "--undo", "life")
 
@@ -213,7 +213,7 @@ def test_what_made_way_for_another_migration_is_not_taken_back(written: Project)
     written.write(written.module("life"), LIFE)
     ok(written, "revise", "-m", "no rigs", "--drop", "Rig")
     told = refused(written, "revise", "--undo", "work")
-    assert "Without it" in told and "life.Rig" in told and "First say python -m my_pipeline revise --undo." in told
+    assert "Without it" in told and "life.Rig" in told and "First run python -m my_pipeline revise --undo." in told
     ok(written, "revise", "--undo")
     ok(written, "revise", "--undo")
 

@@ -153,7 +153,7 @@ def _without(history: History, revision: Revision) -> History:
 
 def _foundation(command: str, revision: Revision, why: str, schema: str) -> PipelineError:
     first = f"{command} revise --undo {schema}".rstrip()
-    return PipelineError(f"{_titles(revision)} cannot be taken back alone.", why, f"First say {first}.")
+    return PipelineError(f"{_titles(revision)} cannot be taken back alone.", why, f"First run {first}.")
 
 
 # --- Databases -------------------------------------------------------------------------------------------------------

@@ -323,7 +323,7 @@ def _in_free_order(renamed: Mapping[TableName, TableName], taken: set[TableName]
             raise PipelineError(
                 "Tables exchange their names.",
                 f"That cannot be done in one step: {names}.",
-                "First say migrate SCHEMA --to the version in between.",
+                "First run migrate SCHEMA --to the version in between.",
             )
         order.append((old, waiting[old]))
         taken = (taken - {old}) | {waiting.pop(old)}

@@ -219,7 +219,7 @@ class _Restoring:
             return f"First take the class back to what it was, say {command} migrate --draft, then run restore again."
         if schema is None or self.file.manifest.kind == "purge":
             return "Bring the table to what it was then, and run restore again."
-        return f"First say {command} rollback {part.schema} --to {schema['version']}, then run restore again."
+        return f"First run {command} rollback {part.schema} --to {schema['version']}, then run restore again."
 
     def _refuse_misfit(self, part: Part) -> None:
         """Refuse a part whose table is not there, has another key, or columns that cannot take its values."""
