@@ -199,7 +199,7 @@ def _connect(pipeline: Pipeline, environment: Environment, other: Environment) -
 
 def _applied(command: str, environment: str, revision: Revision, record: journal.Record) -> PipelineError:
     before = revision.versions[record.schema][0]
-    back = f"first say {command} --env {environment} rollback {record.schema} --to {before}"
+    back = f"first run {command} --env {environment} rollback {record.schema} --to {before}"
     return PipelineError(
         f"{_titles(revision)} cannot be taken back.",
         f"{environment} has {record.schema} {record.version}.",
