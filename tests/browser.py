@@ -6,11 +6,12 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,11 @@ def page() -> Iterator[Page]:
         # It reads from 3 and writes to 4.
         shell = ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{from_browser}', "bash", *command]
         process = subprocess.Popen(
-            shell, pass_fds=(from_us, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            shell,
+            pass_fds=(from_us, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(from_us)
         os.close(from_browser)
@@ -149,5 +154,15 @@ def page() -> Iterator[Page]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _end_group(process.pid)
             os.close(to_browser)
             os.close(back)
+
+
+def _end_group(group: int) -> None:
+    """Kill what a browser has started and wait for its end, as it writes into the folder for a moment more."""
+    end = time.monotonic() + 2
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(group, signal.SIGKILL)
+            time.sleep(0.02)
