@@ -1,6 +1,7 @@
 """Workers: killed at random while they compute, and what a job costs beside a bare ``populate(reserve_jobs=True)``.
 
-    uv run benchmarks/workers.py                        # both parts, both servers
+    uv run benchmarks/workers.py                        # storm and cost, both servers
+    uv run benchmarks/workers.py live --long 300
     uv run benchmarks/workers.py storm --backend mysql --jobs 400 --kills 10
     uv run benchmarks/workers.py cost --workers 1 4 --pairs 3
 
@@ -10,6 +11,9 @@ the jobs that fail have failed.
 
 `cost`: jobs of 10 ms by 1, 2, 4, 8 and 16 workers, and the same by as many bare `populate(reserve_jobs=True)` under the
 same account, in turns. All processes wait before the rows come, so no import is measured. MySQL counts the statements.
+
+`live`: a job that takes long, beside a worker that looks for jobs all the time and must not take it; then workers are
+killed while they compute, and what counts is when another one begins their job again.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import statistics
@@ -73,12 +78,13 @@ print(json.dumps(found))
 def main() -> None:
     """Run what is asked for, and print a few lines for each server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["storm", "cost", "both"], default="both")
+    parser.add_argument("what", nargs="?", choices=["storm", "cost", "live", "both"], default="both")
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
     parser.add_argument("--jobs", type=int, default=2000, metavar="N")
     parser.add_argument("--kills", type=int, default=40, metavar="N")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4, 8, 16], metavar="N")
     parser.add_argument("--pairs", type=int, default=3, metavar="N")
+    parser.add_argument("--long", type=int, default=300, metavar="SECONDS", help="of the job that is left alone")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     problems = 0
@@ -90,9 +96,11 @@ def main() -> None:
             project = Project(render(folder / "my_pipeline"))
             with working.made(project, server, "bw_") as lab:
                 print(f"\n{BACKENDS[backend]}", flush=True)
-                if options.what != "storm":
+                if options.what == "live":
+                    problems += live(lab, options)
+                if options.what in ("cost", "both"):
                     cost(lab, options)
-                if options.what != "cost":
+                if options.what in ("storm", "both"):
                     problems += storm(lab, daemon, options)
     sys.exit(bool(problems))
 
@@ -105,6 +113,38 @@ def storm(lab: Lab, daemon: Mysqld | Postmaster, options: argparse.Namespace) ->
     for problem in found.problems:
         print(f"    {problem[:1000]}")
     return len(found.problems)
+
+
+def live(lab: Lab, options: argparse.Namespace) -> int:
+    """Look at a long job and at killed workers; how often a job was taken that was not to be."""
+    lab.empty()
+    lab.insert(f"sleep {options.long}")
+    first = lab.worker("--once", "--tables", "work.Plain")
+    until(lab.begun)
+    second = lab.worker("--pause", "0.2", "--tables", "work.Plain")
+    code, begun = first.end(options.long + 300), len(lab.begun())
+    second.signal(signal.SIGTERM)
+    second.end()
+    print(f"  a job of {options.long} s beside another worker: begun {begun} times, exit code {code}", flush=True)
+    times = []
+    for _ in range(5):
+        lab.empty()
+        lab.insert("wait")
+        killed = lab.worker("--tables", "work.Plain")
+        until(lab.begun)
+        other = lab.worker("--pause", "1", "--tables", "work.Plain")
+        until(lambda other=other: other.computing)
+        began = time.monotonic()
+        os.kill(killed.pid, signal.SIGKILL)
+        until(lambda: len(lab.begun()) == 2)
+        times.append(time.monotonic() - began)
+        lab.go()
+        until(lambda: lab.items("Plain") == [1])
+        other.signal(signal.SIGTERM)
+        other.end()
+    middle, most = statistics.median(times), max(times)
+    print(f"  the job of a killed worker is begun again after {middle:.1f} s, {most:.1f} s at most", flush=True)
+    return begun - 1
 
 
 def cost(lab: Lab, options: argparse.Namespace) -> None:
