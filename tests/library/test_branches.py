@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import granted
+import object_servers
 import pytest
 from conftest import Project, Server, git
 from living import FILL, filled, in_words, lay, ok, rows
@@ -173,6 +174,41 @@ def test_a_branch_is_made_worked_on_and_dropped_without_a_trace(lab: Project, se
     refused = ok(lab, "branch", "drop", "--yes", code=1)
     assert in_words(refused.err) and "has no schemas" in refused.err
     assert branches(lab) == []
+
+
+@pytest.mark.one_server
+def test_a_branch_leaves_no_object_in_s3(lab: Project) -> None:
+    with object_servers.moto() as objects:
+        settings = json.loads(lab.read("datajoint.json"))
+        place = {
+            "endpoint": objects.endpoint.removeprefix("http://"),
+            "bucket": object_servers.BUCKET,
+            "location": "ours",
+        }
+        main = {"protocol": "s3", "secure": False, **place}
+        lab.write("datajoint.json", json.dumps({**settings, "stores": {"default": "main", "main": main}}))
+        for name, value in (("access_key", objects.admin.key), ("secret_key", objects.admin.secret)):
+            ok(lab, "secrets", f"stores.main.{name}", stdin=value + "\n")
+        client = objects.client("s3")
+        client.put_object(Bucket=object_servers.BUCKET, Key="ours/_branches/of_somebody_else", Body=b"x")
+
+        def keys() -> set[str]:
+            found = client.list_objects_v2(Bucket=object_servers.BUCKET).get("Contents", [])
+            return {entry["Key"] for entry in found}
+
+        before = keys()
+        ok(lab, "branch", "create")
+        lab.environment["MY_PIPELINE_ENV"] = "branch"
+        program = "from my_pipeline import lab, life\nlife.Animal.insert1((7, 'Cid', 'grey'))\n"
+        done = lab.python(
+            "-c", program + "lab.Trace.insert1((7, 'g', [7.5]))\nprint(lab.Trace.to_arrays('trace').tolist())"
+        )
+        assert done.code == 0 and "7.5" in done.out, done.err
+        (listed,) = branches(lab)
+        new = keys() - before
+        assert new and all(key.startswith(f"ours/{listed['objects']}") for key in new), new
+        ok(lab, "branch", "drop", "--yes")
+        assert keys() == before
 
 
 #: A command that is killed before one of the statements that change something; says how many there are.
