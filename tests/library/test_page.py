@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
@@ -26,6 +27,7 @@ from living import is_sentence
 
 from datajoint_pipeline import disk
 from datajoint_pipeline.journal.runs import Record
+from datajoint_pipeline.monitor import head
 from datajoint_pipeline.monitor.errors import Failure, grouped
 from datajoint_pipeline.monitor.head import Code
 from datajoint_pipeline.monitor.overview import Overview
@@ -105,6 +107,23 @@ def test_head_has_a_line_for_each_thing_that_a_lab_answers_for(page: Path, chrom
     assert "every schema current" in words["Database"] and "none" in words["Object"]
     assert "no worker" in words["Compute"] and "work.Scan" in words["Compute"]
     assert "wrong" in words["Monitoring"] and "4 jobs failed, for 2 causes" in words["Monitoring"]
+
+
+@pytest.mark.one_server
+def test_head_says_how_much_of_a_folders_disk_is_free(lab: Project, tmp_path: Path) -> None:
+    before, file = lab.read("datajoint.json"), tmp_path / "page.html"
+    stores = {"main": {"protocol": "file", "location": str(tmp_path)}}
+    try:
+        lab.write("datajoint.json", json.dumps({**json.loads(before), "stores": stores}))
+        done = lab.run("--env", "prod", "progress", "--html", str(file))
+        assert done.code == 0, done.err
+    finally:
+        lab.write("datajoint.json", before)
+    assert re.search(
+        r"main \(file\) answers, [0-9.]+ [kMGT]B of [0-9.]+ [kMGT]B free", file.read_text(encoding="utf-8")
+    )
+    nearly = head.store([head.Store("main", "file", True, free=2**30, whole=2**40)])
+    assert nearly.mark is head.Mark.LOOK and nearly.facts == ("main (file) answers, 1 GB of 1 TB free",)
 
 
 @pytest.mark.one_server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,10 +97,13 @@ def _stores(pipeline: Pipeline) -> list[Store]:
     for name, spec in pipeline.config.stores.items():
         if isinstance(spec, dict):
             protocol, endpoint = str(spec.get("protocol")), str(spec.get("endpoint") or "")
-            answers = None
+            answers, free, whole = None, 0, 0
             if protocol == "file":
                 answers = os.access(str(spec.get("location")), os.R_OK | os.X_OK)
+                if answers:
+                    disk_of = shutil.disk_usage(str(spec.get("location")))
+                    free, whole = disk_of.free, disk_of.total
             elif endpoint:
                 answers = trial.reachable(endpoint)
-            found.append(Store(name, protocol, answers))
+            found.append(Store(name, protocol, answers, free, whole))
     return found

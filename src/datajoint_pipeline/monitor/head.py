@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ..jobs.classes import in_words
 from ..planner.status import State as SchemaState
 from .errors import Group
 from .overview import Overview
@@ -68,13 +69,22 @@ class Code:
     library: str
 
 
+#: A disk of which less is free is one to look at.
+_FULL = 0.05
+
+
 @dataclass(frozen=True)
 class Store:
-    """An object store: its name and protocol, and whether it answers; None where that was not tried."""
+    """An object store: its name and protocol, and whether it answers; None where that was not tried.
+
+    Of a folder, ``free`` and ``whole`` are the bytes of its disk; an object store does not tell them.
+    """
 
     name: str
     protocol: str
     answers: bool | None
+    free: int = 0
+    whole: int = 0
 
 
 _NOT_IN_ORDER = {
@@ -131,10 +141,16 @@ def store(stores: Sequence[Store]) -> Line:
     if not stores:
         return Line("Object store", Mark.WELL, ("none: every value is in the database",))
     words = {True: "answers", False: "does not answer", None: "not tried"}
-    facts = tuple(f"{one.name} ({one.protocol}) {words[one.answers]}" for one in stores)
+    facts = tuple(f"{one.name} ({one.protocol}) {words[one.answers]}{_free(one)}" for one in stores)
     if any(one.answers is False for one in stores):
         return Line("Object store", Mark.WRONG, facts)
+    if any(one.whole and one.free < _FULL * one.whole for one in stores):
+        return Line("Object store", Mark.LOOK, facts)
     return Line("Object store", Mark.UNKNOWN if any(one.answers is None for one in stores) else Mark.WELL, facts)
+
+
+def _free(one: Store) -> str:
+    return f", {in_words(one.free)} of {in_words(one.whole)} free" if one.whole else ""
 
 
 def compute(overview: Overview) -> Line:
