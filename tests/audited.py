@@ -54,11 +54,26 @@ def entries(server: Server, database: str = "dev_life") -> list[tuple[str, str, 
     return [(t, who.split("@")[0], what, plain(a), plain(b)) for t, who, what, a, b in server.execute(sql)]
 
 
+#: Those whom tests of the audit make accounts for.
+PEOPLE = ("ada", "eve", "runner")
+
+
+def forget_people(server: Server, *names: str) -> None:
+    """Drop these accounts, or all: where they stayed, other tests' tables would have accounts with rights on them."""
+    for name in names or PEOPLE:
+        if server.backend == "mysql":
+            server.execute(f"DROP USER IF EXISTS {name}")
+        elif server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"):
+            server.execute(f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+
+
 def person(server: Server, name: str, *databases: str) -> tuple[str, str]:
     """An account that may read and write the rows of some schemas, and nothing else."""
+    assert name in PEOPLE
     password = "a-word-of-hers-1"
+    forget_people(server, name)
     if server.backend == "mysql":
-        server.execute(f"DROP USER IF EXISTS '{name}'", f"CREATE USER '{name}' IDENTIFIED BY '{password}'")
+        server.execute(f"CREATE USER {name} IDENTIFIED BY '{password}'")
         for database in databases:
             rows = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{database}'"
             server.execute(f"GRANT SELECT ON {database}.* TO '{name}'")
@@ -66,8 +81,6 @@ def person(server: Server, name: str, *databases: str) -> tuple[str, str]:
                 if not table.startswith("~"):
                     server.execute(f"GRANT INSERT, UPDATE, DELETE ON {database}.`{table}` TO '{name}'")
         return name, password
-    with suppress(Exception):
-        server.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
     server.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
     for database in databases:
         server.execute(

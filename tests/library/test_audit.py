@@ -6,7 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from audited import KEYS, Writer, audit, audited_now, entries, forms, killed, open_to, person, quoted, told, tour
+from audited import (
+    KEYS,
+    Writer,
+    audit,
+    audited_now,
+    entries,
+    forget_people,
+    forms,
+    killed,
+    open_to,
+    person,
+    quoted,
+    told,
+    tour,
+)
 from conftest import Project, Server
 from living import is_sentence, ok, rows, states
 from living import living as made
@@ -17,6 +31,7 @@ def living(project: Project, server: Server) -> Iterator[Project]:
     with made(server, project) as own:
         yield own
     server.drop("notes")
+    forget_people(server)
 
 
 def operations(server: Server, database: str = "dev_life") -> list[tuple[str, str]]:
@@ -263,4 +278,4 @@ def test_killed_in_the_middle_nothing_is_written_unseen(
             everyone.update(writer.taken)
             assert told(mysql, "ada", KEYS, "dev_life") == everyone
             ok(living, "rollback", "life", "--to", "1.0.0")
-        mysql.execute("DROP USER ada")
+    forget_people(mysql)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audited import audit, audited_now, entries, person
+from audited import audit, audited_now, entries, forget_people, person
 from conftest import Project, Server, private_mysql
 from living import is_sentence, ok
 from living import living as made
@@ -37,6 +37,7 @@ class Litter(dj.Manual):
 def living(project: Project, server: Server) -> Iterator[Project]:
     with made(server, project) as own:
         yield own
+    forget_people(server)
 
 
 def test_parts_and_children_whose_keys_change_are_audited_where_named(living: Project, server: Server) -> None:
@@ -151,7 +152,7 @@ def test_an_account_that_may_make_no_triggers_is_refused_before_the_first_step(p
         mysql.execute(*(f"GRANT TRIGGER ON dev_{name}.* TO runner" for name in ("life", "work")))
         ok(living, "migrate", **own)
         assert audited_now(mysql) == [("dev_life", "animal")]
-        mysql.execute("DROP USER runner")
+    forget_people(mysql)
 
 
 def test_a_server_with_a_binary_log_that_trusts_nobody_is_named(project: Project, tmp_path: Path) -> None:
