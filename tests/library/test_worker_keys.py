@@ -47,6 +47,8 @@ class OddSum(dj.Computed):
         if key["name"] == "always" or key["name"] == "once" and not killed.exists():
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if key["name"].startswith("fails"):
+            raise ValueError("fails here")
         self.insert1({**key, "value": 1})
 
 
@@ -120,7 +122,7 @@ def test_a_job_with_a_float_and_a_bool_in_its_key_is_put_back_and_tried_again(
     """A float of four bytes is no number of eight, and MySQL has 1 for true."""
     with working.made(Project(render(tmp_path / "my_pipeline")), server, "wkp_", after=ODD) as lab:
         lab.project.write("workers.toml", '[retries]\nwait = "0.1s"\n')
-        for name in ("once", "always"):
+        for name in ("once", "always", "fails\\\\o/"):  # MySQL makes one of two
             lab.sql(
                 "INSERT INTO {after}.{q}odd{q} (name, moment, kind, size, flag) "
                 f"VALUES ('{name}', '2026-01-01 00:00:00.123457', 'a', 0.1, true)"
@@ -129,7 +131,14 @@ def test_a_job_with_a_float_and_a_bool_in_its_key_is_put_back_and_tried_again(
         assert worker.end() == 1, worker.said
         assert lab.sql("SELECT name FROM {after}.{q}__odd_sum{q}") == [("once",)]
         jobs = lab.sql("SELECT name, status, error_message FROM {after}.{q}~~odd_sum{q}")
-        assert [job[:2] for job in jobs] == [("always", "error")] and "was killed 3 times" in jobs[0][2], jobs
+        assert {job[0][:5]: job[1] for job in jobs} == {"alway": "error", "fails": "error"}, jobs
+        assert "was killed 3 times" in " ".join(job[2] for job in jobs), jobs
+        groups = lab.project.run("--env", "prod", "errors", "--json").json["groups"]
+        where = [group["where"] for group in groups if "fails here" in group["message"]]
+        assert len(where) == 1 and where[0].startswith("my_pipeline/after.py:"), groups
         done = lab.project.run("--env", "prod", "errors", "--retry", "--table", "after.OddSum", "--key", "size=0.1")
         assert done.code == 0, done.out + done.err
-        assert lab.sql("SELECT name, status FROM {after}.{q}~~odd_sum{q}") == [("always", "pending")], done.out
+        assert sorted(status for (status,) in lab.sql("SELECT status FROM {after}.{q}~~odd_sum{q}")) == [
+            "pending",
+            "pending",
+        ], done.out

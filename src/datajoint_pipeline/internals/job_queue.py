@@ -274,11 +274,8 @@ class JobQueue:
     def complete(self, keys: Sequence[Key], number: int) -> None:
         """End jobs whose rows are there."""
         if self._keep:
-            for key in keys:
-                if isinstance(self._found(key), dict):
-                    self._jobs.complete(dict(key))
-                else:
-                    self._update([key], "status='success', completed_time=CURRENT_TIMESTAMP(3)", (), "TRUE")
+            for some in _chunks(keys):
+                self._update(some, "status='success', completed_time=CURRENT_TIMESTAMP(3)", (), "TRUE")
             return
         self._delete(keys, f"status='reserved' AND connection_id={number}")
 
@@ -288,12 +285,14 @@ class JobQueue:
         self._connection.query(query, args=(number,))
 
     def fail(self, key: Key, message: str, stack: str) -> None:
-        """Mark a job as failed, with its error."""
-        if isinstance(self._found(key), dict):
-            self._jobs.error(dict(key), error_message=message, error_stack=stack)
-        else:
-            set_ = "status='error', completed_time=CURRENT_TIMESTAMP(3), error_message=%s"
-            self._update([key], set_, (message[:LONGEST],), "TRUE")
+        """Mark a job as failed, with its error, as DataJoint's ``error`` does, which does not find every key."""
+        from datajoint.jobs import TRUNCATION_APPENDIX
+
+        if len(message) > LONGEST:
+            message = message[: LONGEST - len(TRUNCATION_APPENDIX)] + TRUNCATION_APPENDIX
+        _, _, stored = self._jobs._Table__make_placeholder("error_stack", stack)
+        set_ = "status='error', completed_time=CURRENT_TIMESTAMP(3), error_message=%s, error_stack=%s"
+        self._update([key], set_, (message, stored), "TRUE")
 
     def give_back(self, keys: Sequence[Key], number: int, *, note: str | None = None, wait: float = 0.0) -> None:
         """Have jobs wait again, for some seconds at least, with a note or the one that they have."""
