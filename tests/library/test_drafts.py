@@ -233,7 +233,7 @@ def test_a_change_behind_a_drafts_back_is_drift(living: Project) -> None:
 
 
 @pytest.mark.one_server
-@pytest.mark.parametrize("living", ["mysql"], indirect=True)
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
 @pytest.mark.parametrize("again", [("--draft",), ()])
 def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server, again: tuple[str, ...]) -> None:
     before = living.read(living.module("life"))

@@ -9,28 +9,16 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, Server, git
-from living import FILL, VERSION, lay, ok, rows, states
+from living import VERSION, lay, ok, put_back, rows, states
+from living import living as made
 
 
-@pytest.fixture(params=["postgresql", "mysql"])
-def living(request: pytest.FixtureRequest, tmp_path: Path, render: Callable[..., Path]) -> Iterator[Project]:
-    """A project with two schemas and rows, on either backend."""
-    own = Project(render(tmp_path / "my_pipeline"))
-    lay(own)
-    if request.param == "mysql":
-        server: Server = request.getfixturevalue("mysql")
-        own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
-    else:
-        own.environment |= {"MY_PIPELINE_ENV": "local"}
-    done = own.run("init")
-    assert done.code == 0, done.err
-    filled = own.python("-c", FILL)
-    assert filled.code == 0, filled.err
-    yield own
-    if request.param == "mysql":
-        server.drop("dev_work", "dev_life", "dev_play")
-    else:
-        own.run("local", "stop")
+@pytest.fixture
+def living(project: Project, server: Server) -> Iterator[Project]:
+    """A project with two schemas and rows, on either server."""
+    with made(server, project) as own:
+        yield own
+    server.drop("dev_play")
 
 
 LIBRARY = f"datajoint-pipeline {version('datajoint-pipeline')}"
@@ -256,13 +244,25 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("text", BAD)
-def test_a_bad_file_is_a_sentence(default_folder: Path, tmp_path: Path, text: str) -> None:
-    import shutil
-
-    own = Project(Path(shutil.copytree(default_folder, tmp_path / "my_pipeline")))
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Iterator[Project]:
+    """The two schemas, made in ``local``."""
+    own = Project(render(tmp_path_factory.mktemp("begun") / "my_pipeline"))
     lay(own)
     ok(own, "--env", "local", "init")
+    yield own
+    own.run("local", "stop")
+
+
+@pytest.fixture
+def own(begun: Project) -> Iterator[Project]:
+    """That project, whose files are put back."""
+    with put_back(begun.folder / "src"):
+        yield begun
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_bad_file_is_a_sentence(own: Project, text: str) -> None:
     own.write(own.module("version"), VERSION.replace('"life": "1.0.0"', '"life": "1.1.0"'))
     own.write("src/my_pipeline/migrations/life/1.1.0_bad.py", text)
     snapshot = own.read("src/my_pipeline/migrations/life/snapshot.txt")
@@ -270,7 +270,6 @@ def test_a_bad_file_is_a_sentence(default_folder: Path, tmp_path: Path, text: st
     own.write("src/my_pipeline/migrations/life/snapshot.txt", snapshot.replace("version 1.0.0", "version 1.1.0"))
     refused = own.run("revise", "-m", "next")
     refused = refused if refused.code else own.run("--env", "local", "migrate")
-    own.run("local", "stop")
     assert refused.code in (1, 5), refused.out
     assert BAD[text] in refused.err
     assert "Traceback" not in refused.err and len(refused.err.strip().splitlines()) <= 3

@@ -95,15 +95,16 @@ def _stores(pipeline: Pipeline) -> list[Store]:
     """Find whether each store answers, as far as that can be told without its keys."""
     found = []
     for name, spec in pipeline.config.stores.items():
-        if isinstance(spec, dict):
-            protocol, endpoint = str(spec.get("protocol")), str(spec.get("endpoint") or "")
-            answers, free, whole = None, 0, 0
-            if protocol == "file":
-                answers = os.access(str(spec.get("location")), os.R_OK | os.X_OK)
-                if answers:
-                    disk_of = shutil.disk_usage(str(spec.get("location")))
-                    free, whole = disk_of.free, disk_of.total
-            elif endpoint:
-                answers = trial.reachable(endpoint)
-            found.append(Store(name, protocol, answers, free, whole))
+        if not isinstance(spec, dict):
+            continue
+        protocol, location, endpoint = (str(spec.get(part) or "") for part in ("protocol", "location", "endpoint"))
+        answers, free, size = None, 0, 0
+        if protocol == "file":
+            answers = os.access(location, os.R_OK | os.X_OK)
+            if answers:
+                disk = shutil.disk_usage(location)
+                free, size = disk.free, disk.total
+        elif endpoint:
+            answers = trial.reachable(endpoint)
+        found.append(Store(name, protocol, answers, free, size))
     return found
