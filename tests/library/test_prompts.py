@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 
+import pytest
 from conftest import Project, Result
 from living import in_words, ok, rows
 from test_migrate import living as living
@@ -73,6 +74,7 @@ def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project) 
         assert (f'fill="{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
 
 
+@pytest.mark.one_server
 def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project) -> None:
     """The rows are those of the server, where there is one."""
     life = living.read(living.module("life"))
@@ -111,6 +113,7 @@ def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
     assert 'RenameAttribute("Animal", "name", "moniker")' in migration(written)
 
 
+@pytest.mark.one_server
 def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     living.replace(living.module("life"), GRAMS, f"    unit : varchar(4)\n{GRAMS}")
     stopped = on_terminal(living, "\n", "migrate", "--draft")
