@@ -435,6 +435,7 @@ def test_no_other_command_makes_the_schemas_of_a_branch(lab: Project, server: Se
     assert {one["state"] for one in absent} == {"absent"}
 
 
+@pytest.mark.one_server
 def test_schemas_that_have_lost_their_mark_are_dropped_when_their_branch_is_named(lab: Project, server: Server) -> None:
     before = traces(server, lab)
     ok(lab, "branch", "create")
@@ -528,6 +529,7 @@ run(pipeline, ["branch", "list", "--json"])
 """
 
 
+@pytest.mark.one_server
 def test_a_branch_that_is_dropped_meanwhile_is_not_listed(lab: Project) -> None:
     ok(lab, "branch", "create")
     (gone,) = branches(lab)

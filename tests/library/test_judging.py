@@ -99,6 +99,7 @@ def run(connection, databases):
 """
 
 
+@pytest.mark.one_server
 def test_what_is_the_labs_own_and_fails_half_way_is_corrected_in_its_file(living: Project, server: Server) -> None:
     life = living.module("life")
     living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
@@ -143,6 +144,7 @@ def test_an_index_that_mysql_would_not_take_stops_it_before_the_first_step(livin
     assert states(living)["work"] == ("behind", "1.0.0")
 
 
+@pytest.mark.one_server
 def test_a_schema_that_there_is_not_is_named_before_the_first_step(living: Project, server: Server) -> None:
     """And braces within a text are the text's."""
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
@@ -199,6 +201,7 @@ def test_an_expression_that_fails_is_tried_before_the_first_step(living: Project
 RENAMED = [("klos / 1000", "klos"), ("kilos * 1e300", "(?i)out of range")]
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("place", ["last", "first"])
 def test_an_expression_calls_attributes_by_their_new_names(living: Project, server: Server, place: str) -> None:
     """It is tried before the first step, also where PostgreSQL builds the table anew for a new attribute before others."""

@@ -201,6 +201,7 @@ for (schema, run), head in steplog.heads(connection, {"life": environment.databa
 """
 
 
+@pytest.mark.one_server
 def test_an_edited_migration_is_found_out(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     ok(living, "revise", "-m", "moods")
@@ -218,6 +219,7 @@ def test_an_edited_migration_is_found_out(living: Project) -> None:
     assert "edited after it was applied" in refused.err
 
 
+@pytest.mark.one_server
 def test_a_migration_that_does_what_an_earlier_one_did_is_pending_too(living: Project) -> None:
     mood = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     living.replace(living.module("life"), *mood)
