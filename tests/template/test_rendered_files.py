@@ -406,6 +406,17 @@ def test_navigation_names_every_page_and_no_other(default: Path, projects: dict[
         assert named == {path.name for path in (project / "docs").iterdir()}
 
 
+def test_recipes_are_the_repositorys_own_page_with_the_projects_names(
+    template: Path, default: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert (default / "docs/recipes.md").read_text(encoding="utf-8") == page
+    copier.run_copy(str(template), tmp_path, data={"project_name": "Eye-Lab"}, defaults=True, quiet=True)
+    own = (tmp_path / "docs/recipes.md").read_text(encoding="utf-8")
+    assert "eye-lab revise" in own and "src/eye_lab/ephys.py" in own
+    assert own.replace("eye-lab", "my-pipeline").replace("eye_lab", "my_pipeline") == page
+
+
 def test_documents_name_only_commands_that_exist(default: Path) -> None:
     manage = [sys.executable, "-m", "my_pipeline"]
     variables = {**os.environ, "PYTHONPATH": str(default / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
