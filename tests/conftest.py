@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 #: A version above every release, so that the working tree is what is copied and updated to.
 PRESENT = "v999.0.0"
 
-PARTS = ("copier.yml", "template", "hooks", "migrations", "src", "pyproject.toml", "README.md", "LICENSE")
+PARTS = ("copier.yml", "template", "docs", "hooks", "migrations", "src", "pyproject.toml", "README.md", "LICENSE")
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -530,6 +530,15 @@ def test_a_server_that_has_not_written_its_number_yet_is_waited_for(project, dir
     assert [process.pid for process in postmasters(project)] == [server.pid]
 
 
+def test_a_server_that_nobody_can_reach_any_more_is_started_anew(project, directory):
+    """A folder that was deleted while its server ran, and made again: the old server ends and takes the new socket along."""
+    (Path(local.start(directory).host) / ".s.PGSQL.5432").unlink()
+    assert local.find(directory) is None
+    server = local.start(directory)
+    assert has_rows(server)
+    assert [process.pid for process in postmasters(project)] == [server.pid]
+
+
 def test_a_folder_that_is_moved_while_its_server_runs_keeps_its_data(project):
     old, new = project / "old", project / "new"
     old.mkdir()

@@ -11,6 +11,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import browser
 import copier
 import pytest
 import yaml
@@ -406,6 +407,17 @@ def test_navigation_names_every_page_and_no_other(default: Path, projects: dict[
         assert named == {path.name for path in (project / "docs").iterdir()}
 
 
+def test_recipes_are_the_repositorys_own_page_with_the_projects_names(
+    template: Path, default: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert (default / "docs/recipes.md").read_text(encoding="utf-8") == page
+    copier.run_copy(str(template), tmp_path, data={"project_name": "Eye-Lab"}, defaults=True, quiet=True)
+    own = (tmp_path / "docs/recipes.md").read_text(encoding="utf-8")
+    assert "eye-lab revise" in own and "src/eye_lab/ephys.py" in own
+    assert own.replace("eye-lab", "my-pipeline").replace("eye_lab", "my_pipeline") == page
+
+
 def test_documents_name_only_commands_that_exist(default: Path) -> None:
     manage = [sys.executable, "-m", "my_pipeline"]
     variables = {**os.environ, "PYTHONPATH": str(default / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -448,14 +460,18 @@ def test_rights_name_every_schema_of_the_project(projects: dict[str, Path]) -> N
                 assert f"{quote}{prefix}{schema}{quote}" in text
 
 
-def test_the_site_builds_and_asks_nobody_else(default: Path, tmp_path: Path) -> None:
-    """With the pages of the tables, which every link in a picture leads to."""
-    project = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(default: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The docs site of a project, with the pages of the tables."""
+    project = tmp_path_factory.mktemp("site") / "project"
     shutil.copytree(default, project, ignore=shutil.ignore_patterns(".local", ".venv"))
     variables = {**os.environ, "PYTHONPATH": str(project / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, "-m", "my_pipeline", "docs", "build"], env=variables, cwd=project, check=True)
     assert not _tool("zensical", "build", "--strict", cwd=project)
-    site = project / "site"
+    return project / "site"
+
+
+def test_the_site_asks_nobody_else_and_every_link_in_a_picture_leads_somewhere(site: Path) -> None:
     assert (site / "access.html").exists() and "pipeline/ephys.html" in (site / "index.html").read_text()
     for page in site.rglob("*.html"):
         loaded = re.findall(r"<(?:script|img|link|iframe)[^>]* (?:src|href)=\"?([^\s\">]+)", page.read_text())
@@ -464,3 +480,17 @@ def test_the_site_builds_and_asks_nobody_else(default: Path, tmp_path: Path) -> 
         for target in re.findall(r' href="([^"#]+)#?([^"]*)"', picture.read_text()):
             other = picture.parent / target[0]
             assert f'id="{target[1]}"' in other.read_text() or not target[1], (picture, target)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_wide_table_scrolls_in_its_box_and_breaks_no_name(site: Path, chromium: browser.Page, width: int) -> None:
+    names = "[...document.querySelectorAll('td code')].filter(e => !/[^\\w.()]/.test(e.innerText))"
+    boxes = "[...document.querySelectorAll('.md-typeset__scrollwrap')]"
+    seen = 0
+    for page in sorted(site.rglob("*.html")):
+        chromium.look(width)
+        chromium.open(page)
+        assert chromium.value("document.documentElement.scrollWidth <= innerWidth"), page
+        assert chromium.value(f"{names}.filter(e => e.getClientRects().length > 1).map(e => e.innerText)") == [], page
+        seen += chromium.value(f"{boxes}.filter(e => e.scrollWidth > e.clientWidth).length")
+    assert (seen > 0) == (width == 360)

@@ -20,7 +20,7 @@ FILES = """
 .pre-commit-config.yaml .secrets/README.md LICENSE README.md access.toml compose.yaml datajoint.json deploy/Dockerfile
 deploy/update-template.sh deploy/worker.sbatch docs/access.md docs/audit.md docs/denied.md
 docs/environments.md docs/getting-started.md
-docs/index.md docs/migrations.md docs/monitoring.md docs/updating.md docs/workers.md mkdocs.yml pyproject.toml
+docs/index.md docs/migrations.md docs/monitoring.md docs/recipes.md docs/updating.md docs/workers.md mkdocs.yml pyproject.toml
 src/my_pipeline/__init__.py src/my_pipeline/__main__.py src/my_pipeline/analysis.py src/my_pipeline/ephys.py src/my_pipeline/imaging.py
 src/my_pipeline/session.py src/my_pipeline/subject.py
 src/my_pipeline/utils/__init__.py src/my_pipeline/utils/files.py src/my_pipeline/utils/sample/M001_1_ephys.csv

@@ -19,6 +19,9 @@ EARLIER = "v998.0.0"
 #: What the update to 0.6 writes once, in the place of the management code; see tests of test_upgrade_to_library.py.
 HANDED_ON = {"src/my_pipeline/__main__.py", "src/my_pipeline/manage/__init__.py"}
 
+#: Pages that a project of an earlier release, or of other answers, does not have yet.
+LATER_PAGES = {f"docs/{name}.md" for name in ("branching", "denied", "migrations", "monitoring", "recipes", "stores")}
+
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,6 +32,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (deploy / "Dockerfile.jinja", "# A worker's image", "# In the earlier template, a worker's image"),
         (folder / "template" / "_parts" / "subject.py", "free text", "earlier text"),
         (folder / "template" / "docs" / "index.md.jinja", "# ", "# Earlier "),
+        (folder / "docs" / "recipes.md", "# ", "# Earlier "),
         (folder / "template" / "access.toml.jinja", "# Who may do what", "# Earlier: who may do what"),
         (folder / "template" / "pyproject.toml.jinja", '"numpy>=1.26",', '"numpy>=1.25",'),
     ]
@@ -65,10 +69,33 @@ def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     assert handed_on <= after.keys()
     for path in {*before, *after, *fresh} - handed_on:
         # The lab's as well, once it is there: a project of before gets one.
-        if OWNED.fullmatch(path) or (path in ("access.toml", "workers.toml") and path in before):
+        once = path in ("access.toml", "workers.toml", *LATER_PAGES)
+        if path in before if once else OWNED.fullmatch(path):
             assert after.get(path) == before.get(path), path
         else:
             assert after.get(path) == fresh.get(path), path
+    assert pages(old) <= {path.removeprefix("docs/") for path in after if path.startswith("docs/")}
+
+
+def test_page_that_a_project_did_not_have_comes_with_the_answer_that_asks_for_it(history: Path, tmp_path: Path) -> None:
+    folder = start(history, tmp_path / "project", PRESENT)
+    assert not (folder / "docs/stores.md").exists()
+    copier.run_update(folder, data={"store": "s3"}, defaults=True, quiet=True, overwrite=True, vcs_ref=PRESENT)
+    assert "stores.md" in pages(folder) and (folder / "docs/stores.md").is_file()
+
+
+@pytest.mark.parametrize("mine", ["# Ours\n", None])
+def test_page_that_the_lab_edited_or_deleted_stays_so(history: Path, tmp_path: Path, mine: str | None) -> None:
+    folder = start(history, tmp_path / "project", EARLIER)
+    page = folder / "docs/recipes.md"
+    assert page.read_text(encoding="utf-8").startswith("# Earlier Recipes\n")
+    page.unlink()
+    if mine is not None:
+        page.write_text(mine, encoding="utf-8")
+    git(folder, "commit", "--quiet", "--all", "--message=mine")
+    assert update(folder).returncode == 0
+    assert (page.read_text(encoding="utf-8") if page.exists() else None) == mine
+    assert not list(folder.glob("docs/*.rej"))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +187,12 @@ def takes(question: Mapping[str, Any] | None, value: object) -> bool:
     choices = question.get("choices") if question is not None else ()
     known = choices.values() if isinstance(choices, dict) else choices
     return question is not None and (isinstance(known, str) or not known or value in known)
+
+
+def pages(folder: Path) -> set[str]:
+    """The pages that the docs site of a project leads to."""
+    navigation = yaml.safe_load((folder / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    return {page if isinstance(page, str) else next(iter(page.values())) for page in navigation}
 
 
 def recorded(folder: Path) -> dict[str, object]:

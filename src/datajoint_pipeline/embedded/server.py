@@ -110,7 +110,8 @@ def find(directory: Path) -> Server | None:
     directory = directory.resolve()
     with _in_words(directory):
         server, status = _postmaster(directory)
-        return server if server and status == "ready" and _same(server.directory, directory) else None
+        here = server is not None and status == "ready" and _same(server.directory, directory)
+        return server if server and here and _reachable(server) else None
 
 
 def stop(directory: Path) -> bool:
@@ -229,6 +230,13 @@ def _same(one: Path, other: Path) -> bool:
     with suppress(OSError):
         return one.samefile(other)
     return False
+
+
+def _reachable(server: Server) -> bool:
+    """Say whether the server's socket is there. A server whose folder was deleted takes the socket of that path along
+    when it ends, a minute later, and by then it may be another server's.
+    """
+    return os.path.exists(os.path.join(server.host, f".s.PGSQL.{server.port}"))
 
 
 def _wait(condition: Callable[[], object]) -> bool:

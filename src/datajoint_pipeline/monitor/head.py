@@ -106,7 +106,7 @@ def of_schema(state: SchemaState) -> Mark:
 
 def code(overview: Overview, found: Code) -> Line:
     """Say which code looks at the database."""
-    facts = [f"commit {found.commit[:10]}" if found.commit else "in no git repository"]
+    facts = [f"commit {found.commit[:10]}" if found.commit else "no git commit yet"]
     mark = Mark.WELL
     if found.commit.endswith("+"):
         facts[0] += ", and changes that are not committed"
