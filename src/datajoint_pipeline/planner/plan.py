@@ -443,8 +443,9 @@ def add_steps(
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
         lock = journal.called(deployment.target.lock)
         changing = auditing.around(built.steps, dialect, audited, near, built.after, lock)
-        made = [*changing, *job_tables.steps(near, built.after, built.origins, dialect)]
-        for table, probe in built.probes:
+        following, lost = job_tables.steps(near, built.after, built.origins, dialect)
+        made = [*changing, *following]
+        for table, probe in [*built.probes, *lost]:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))
         group.origins.append(built.origins)

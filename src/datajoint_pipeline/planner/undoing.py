@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ..dialects import constraints
 from ..dialects.mysql.effects import Renamed
-from ..dialects.mysql.reversal import Reversal
+from ..dialects.mysql.reversal import Reversal, is_job_table
 from ..errors import ExitCode, PipelineError
 from .deployment import Deployment
 from .plan import Group
@@ -94,6 +94,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             why = f"it ran the lab's own Python ({step.words})"
         elif isinstance(step, Recoding) or step.fresh:
             pass  # what it wrote is in a column that goes
+        elif step.places and all(map(is_job_table, step.places)):
+            parts[-1].follow_jobs(step.places)
         elif step.adds_rows:
             pass  # which stay, as those that somebody else put in meanwhile do
         elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
@@ -102,8 +104,6 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             moved = _moved_audited(step, parts[-1])
             lost = moved or parts[-1].follow(step.effects)
             why = f"it {lost}" if lost else ""
-            for place in step.places:
-                parts[-1].follow_jobs(place)
         found.hindrance = found.hindrance or why
     if found.hindrance:
         return found

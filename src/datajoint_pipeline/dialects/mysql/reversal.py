@@ -57,7 +57,7 @@ _ACTION = r"(?:cascade|restrict|no action|set null|set default)"
 _RULE = re.compile(rf"is on update {_ACTION} on delete {_ACTION}")
 
 
-def _is_job_table(place: Place) -> bool:
+def is_job_table(place: Place) -> bool:
     """Tell whether it is DataJoint's table of jobs, which is made anew where it is missing."""
     return place[1].startswith(PREFIX)
 
@@ -103,7 +103,7 @@ class Reversal:
                 case Altered(place, clauses):
                     lost = lost or self._altered(place, clauses)
                 case Dropped(place):
-                    if self._tables.pop(place, None) and not _is_job_table(place):
+                    if self._tables.pop(place, None):
                         lost = lost or f"dropped {'.'.join(place)}"
                     self._columns.pop(place, None)
                 case Renamed(old, new):
@@ -128,10 +128,9 @@ class Reversal:
         names |= new
         return lost
 
-    def follow_jobs(self, place: Place) -> None:
-        """Take it that a table of jobs was changed, which then goes."""
-        if _is_job_table(place):
-            self._jobs.add(place)
+    def follow_jobs(self, places: Iterable[Place]) -> None:
+        """Take it that tables of jobs were changed, which then go."""
+        self._jobs.update(places)
 
     # --- The way back --------------------------------------------------------------------------------------------
 
