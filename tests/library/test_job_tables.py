@@ -56,7 +56,8 @@ def works(project: Project) -> None:
     table = next(t for t in ok(project, "progress", "--json").json["tables"] if t["table"] == "work.Score")
     assert (table["failed"], table["ignored"]) == (len(before.keys() & {"error"}), len(before.keys() & {"ignore"}))
     answer = project.run("worker", "--once", "--json")
-    assert (answer.json["errors"], answer.json["failed"]) == (0, {"work.Score": 1}), answer.out + answer.err
+    failed = {"work.Score": 1} if "error" in before else {}
+    assert (answer.json["errors"], answer.json["failed"]) == (0, failed), answer.out + answer.err
     assert missed(project) == before
 
 
@@ -149,8 +150,9 @@ def test_jobs_that_no_new_key_is_of_are_counted_and_named(alive: Project) -> Non
         assert said.removeprefix("work.Score has ") in " ".join(ok(alive, "migrate", "--dry-run", code=3).out.split())
         assert said in " ".join(ok(alive, "migrate").err.split())
         assert missed(alive) == {"error": {"animal_id": 1}}
-        ok(alive, "rollback", "work", "--to", "1.0.0")
-    assert ok(alive, "status").code == 0
+        went = "work.Score has 1 job with the status error or ignore, which is lost, as nothing tells their new key"
+        assert went in " ".join(ok(alive, "rollback", "work", "--to", "1.0.0").err.split())
+    assert ok(alive, "status").code == 0 and missed(alive) == {}
     works(alive)
 
 
@@ -175,7 +177,9 @@ def test_a_kill_between_the_steps_of_jobs_is_gone_on_with(alive: Project, server
     named = missed(alive)
     alive.replace(alive.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
     ok(alive, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
-    steps = [step["sql"] for step in ok(alive, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["statements"]]
+    steps = [
+        step["sql"] for step in ok(alive, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["statements"]
+    ]
     places = [number for number, sql in enumerate(steps) if "~~score" in sql]
     assert len(places) == 6
     for number in places:
@@ -198,16 +202,21 @@ def test_what_of_the_jobs_an_interrupted_run_loses_is_said_where_it_is_taken_bac
 ) -> None:
     if server.backend == "postgresql":
         pytest.skip("PostgreSQL runs a migration as one transaction")
-    alive.replace(alive.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
-    ok(alive, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
-    steps = [step["sql"] for step in ok(alive, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["statements"]]
-    proxy = Proxy("mysql", server.port)
-    try:
-        proxy.begin(Fault(steps[-2], "after", lambda: None))
-        is_sentence(alive.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
-    finally:
-        proxy.close()
-    said = ok(alive, "rollback", "--interrupted").err
-    assert "2 jobs with the status error or ignore go with the jobs of work.Score" in " ".join(said.split()), said
-    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'dev_work' AND table_name LIKE '~~%'"
+    with put_back(alive.folder / "src/my_pipeline"):
+        alive.replace(alive.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+        ok(alive, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+        steps = [
+            step["sql"] for step in ok(alive, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["statements"]
+        ]
+        proxy = Proxy("mysql", server.port)
+        try:
+            proxy.begin(Fault(steps[-2], "after", lambda: None))
+            is_sentence(alive.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+        finally:
+            proxy.close()
+        said = ok(alive, "rollback", "--interrupted").err
+        assert "2 jobs with the status error or ignore go with the jobs of work.Score" in " ".join(said.split()), said
+    tables = (
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'dev_work' AND table_name LIKE '~~%'"
+    )
     assert server.execute(tables) == [("~~score",)] and jobs(alive) == []

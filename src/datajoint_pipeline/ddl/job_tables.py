@@ -7,14 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Column, NewKey, Probe, Step
-from ..internals.job_tables import COLUMNS, PREFIX, key
+from ..internals.job_tables import COLUMNS, MISSED, PREFIX, key
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, Table, TableName
 from . import filling
-
-#: Jobs that somebody would miss; DataJoint adds all others again.
-_MISSED = "status IN ('error', 'ignore')"
 
 _LOST = "jobs with the status error or ignore, which are lost"
 
@@ -68,7 +65,7 @@ def _of(name: TableName) -> TableName:
 
 def _count(dialect: Dialect, job: TableName, words: str, condition: str = "TRUE") -> Probe:
     """Give the query for the jobs of a table, as ``j``, that fulfil a condition and are missed."""
-    sql = f"SELECT COUNT(*) FROM {dialect.full(job)} AS j WHERE {_MISSED} AND ({condition})"
+    sql = f"SELECT COUNT(*) FROM {dialect.full(job)} AS j WHERE {MISSED} AND ({condition})"
     return Probe("jobs", (), sql, words)
 
 

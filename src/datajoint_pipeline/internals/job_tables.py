@@ -22,6 +22,10 @@ COLUMNS = {"status", "priority", "created_time", "scheduled_time", "reserved_tim
 COLUMNS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
 
 
+#: Jobs that somebody would miss; DataJoint adds all others again.
+MISSED = "status IN ('error', 'ignore')"
+
+
 def key(table: Table) -> tuple[str, ...]:
     """Give the attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
     return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..dialects import constraints
+from ..dialects.introspection import Place
 from ..dialects.mysql.effects import Renamed
 from ..dialects.mysql.reversal import Reversal, is_job_table
 from ..errors import ExitCode, PipelineError
@@ -31,11 +32,14 @@ class WayBack:
         Queries that must count nothing before the first of them, each with what it counts, for people.
     hindrance : str
         What of the run has no way back, in words; empty where there is one.
+    jobs : list of Place
+        The tables of jobs that go, as far as they are there.
     """
 
     steps: list[PlannedStep] = field(default_factory=list)
     questions: list[tuple[str, str]] = field(default_factory=list)
     hindrance: str = ""
+    jobs: list[Place] = field(default_factory=list)
 
     def offer(self, command: str) -> str:
         """Say whether the run can be taken back, and how."""
@@ -108,6 +112,7 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
     if found.hindrance:
         return found
     for part in reversed(parts):
+        found.jobs += part.jobs
         for table, column, loss, named in part.losses():
             if column.rpartition(".")[2] in lossy:
                 found.hindrance = f"it was allowed to change values of {column}"

@@ -11,7 +11,7 @@ from ..steps import NewKey, Step
 from .clauses import definition
 
 #: What the name of a table of jobs ends in while it changes.
-_AWAY = "_away"
+AWAY = "_away"
 
 
 def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
@@ -21,7 +21,7 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
     whether it is done.
     """
     quote, taken = dialect.quote, {table for _, table in dialect.names.tables}
-    away = TableName(old.schema, unused(shorten(old.table, 64 - len(_AWAY)) + _AWAY, taken))
+    away = TableName(old.schema, unused(shorten(old.table, 64 - len(AWAY)) + AWAY, taken))
     full, columns = dialect.full(away), {f"_key_{n}": column for n, column in enumerate(key.columns.values())}
     added, changed, previous = list[str](), list[str](), ""
     for name, column in columns.items():

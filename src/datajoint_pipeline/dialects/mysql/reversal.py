@@ -86,6 +86,11 @@ class Reversal:
         """Give the tables after the statements that were followed."""
         return self._now
 
+    @property
+    def jobs(self) -> list[Place]:
+        """Give the tables of jobs that the statements changed, by the names that they had at any time."""
+        return sorted(self._jobs)
+
     def is_new(self, place: Place) -> bool:
         """Tell whether the statements made a table."""
         return place in self._now and place not in self._tables
@@ -233,7 +238,7 @@ class Reversal:
         yield from self._keys_dropped()
         for place in self.made:
             yield self._step(f"DROP TABLE {self._full(place)}", [place], f"drop {self._title(place)}", Dropped(place))
-        for place in sorted(self._jobs):
+        for place in self.jobs:
             sql = f"DROP TABLE IF EXISTS {self._full(place)}"
             yield Step(sql, (), f"drop the jobs of {self._title(place)}", effects=(Dropped(place),))
         yield from self._renamed()
