@@ -33,7 +33,7 @@ from ..operations.origins import Origins
 from ..operations.topology import dangling
 from ..quoting import quoter
 from ..schema.model import Schema, Table, TableName
-from ..schema.values import Value
+from ..schema.values import ASK, Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
@@ -328,7 +328,12 @@ def refuse_open_questions(wanted: list[Migration]) -> None:
     for migration in wanted:
         for question in migration.questions:
             file = f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
-            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
+            do = "Edit the file."
+            if repr(ASK) in question:
+                question += "."
+                other = 'From("Table", "attribute"), PARENT, NUMBER, UUID or Sql(...)'
+                do = f"Write a value in the place of {ASK!r}, or {other}; or say revise --again with --fill."
+            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", do)
 
 
 def converge(deployment: Deployment, found: list[Group], names: constraints.Names, lossy: Lossy) -> None:
