@@ -271,6 +271,105 @@ def test_a_replaced_key_takes_the_tables_below_along_without_a_question(living: 
     assert rows(living, "len(life.Animal * life.Weight)") == 3
 
 
+def said(answer: Any) -> str:
+    """The third line of a refusal, which says what to do."""
+    assert in_words(answer.err), answer.err
+    return str(answer.err.strip().splitlines()[-1].strip())
+
+
+def test_a_refusal_of_a_fill_names_what_would_answer(living: Project) -> None:
+    """For each kind of fill, and each of them that is named is taken."""
+    living.replace(living.module(LIFE), "    animal_id : int32  # its number", "    tag : uuid")
+    gone, made = ("--drop", "life.Animal.animal_id"), ("--fill", "life.Animal.tag=uuid()")
+    for wrong in ("parent()", "from(work.Task.note)"):
+        refused = ok(living, "revise", "-m", "tags", *gone, *made, "--fill", f"life.Weight.tag={wrong}", code=1)
+        assert "--fill life.Weight.tag=from(life.Animal.tag) or --fill life.Weight.tag=VALUE" in said(refused), wrong
+        assert 'fill=From("life.Animal", "tag")' in said(refused) and "number()" not in said(refused)
+    wrong_type = ok(living, "revise", "-m", "tags", *gone, "--fill", "life.Animal.tag=number()", code=2)
+    assert "from(Table.attribute), parent(), number() or uuid()" in said(wrong_type)
+    ok(living, "revise", "-m", "tags", *gone, *made, "--fill", "life.Weight.tag=from(life.Animal.tag)")
+    (path,) = living.folder.glob("src/*/migrations/life/*_tags.py")
+    text = path.read_text()
+    for old, new, named in (
+        ("fill=UUID", "fill=NUMBER", "--fill life.Animal.tag=uuid() or --fill life.Animal.tag=VALUE"),
+        ("fill=UUID", "fill=PARENT", "--fill life.Animal.tag=uuid() or --fill life.Animal.tag=VALUE"),
+        ("fill=UUID", 'fill="x"', "--fill life.Animal.tag=uuid() or --fill life.Animal.tag=VALUE"),
+        ('fill=From("Animal", "tag")', "fill=PARENT", "--fill life.Weight.tag=from(life.Animal.tag) or "),
+        ("fill=UUID", "fill=ASK", "or say revise --again with --fill."),
+    ):
+        assert old in text, text
+        path.write_text(
+            text.replace(old, new, 1).replace("import (", "import (\n    ASK,\n    NUMBER,\n    PARENT,", 1)
+        )
+        assert named in said(living.run("migrate")), (new, said(living.run("migrate")))
+    path.write_text(text)
+    ok(living, "migrate")
+    assert rows(living, "[len(life.Animal * life.Weight), len(life.Animal * work.Task * work.Score)]") == [3, 2]
+
+
+def test_a_refusal_of_rows_names_the_options_that_answer(living: Project) -> None:
+    """A draft and a migration alike: --fill for a value, --insert for a row that is missing, number() for one each."""
+    after_class(
+        living, WORK, "Task", "@schema", "class Rig(dj.Manual):", '    definition = """', "    rig : varchar(8)", "    ---",
+        "    note : varchar(64)", '    """',
+    )  # fmt: skip
+    migrated(living, "rigs")
+    living.replace(
+        living.module(WORK), "    note = null : varchar(64)\n", "    -> Rig\n    note = null : varchar(64)\n"
+    )
+    draft = ok(living, "migrate", "--draft", code=1)
+    assert "--fill work.Task.rig=VALUE, with --insert work.Rig where it has no such row." in said(draft), draft.err
+    ok(living, "revise", "-m", "on rigs", "--fill", "work.Task.rig=A")
+    refused = ok(living, "migrate", code=1)
+    assert "is in no row of work.Rig" in refused.err and "revise --again --insert" in said(refused), refused.err
+    wrong = ("--fill", "work.Task.rig=A", "--insert", "Rig", "--fill", "Rig.note=from(Task.task)")
+    refused = ok(living, "revise", "--again", *wrong, code=1)
+    assert "--fill work.Rig.note=from(work.Task.note) or --fill work.Rig.note=VALUE" in said(refused), refused.err
+    living.replace(living.module(WORK), "    -> Rig\n", "    -> Rig\n    number : int32\n    unique index (number)\n")
+    ok(living, "revise", "--again", *wrong[:-1], "Rig.note=new", "--fill", "work.Task.number=1")
+    refused = ok(living, "migrate", code=1)
+    assert "NUMBER or UUID" in said(refused), refused.err
+    ok(living, "revise", "--again", *wrong[:-1], "Rig.note=new", "--fill", "work.Task.number=number()")
+    ok(living, "migrate")
+    assert rows(living, "sorted(r['number'] for r in (work.Task * work.Rig.proj()).to_dicts())") == [1, 2]
+
+
+def test_a_value_of_another_type_is_taken_where_every_row_has_room_for_it(living: Project) -> None:
+    """What never fits is refused at once, and what does not fit is counted before the first step."""
+    living.replace(living.module(LIFE), "    colour", "    mark = null : varchar(8)\n    colour")
+    migrated(living, "marks")
+    note = "    note = null : varchar(64)\n"
+
+    def tried(line: str, source: str) -> Any:
+        """Revise with a new attribute in front of the note, or in the place of it; what was said if it is refused."""
+        new = line if line.startswith("    note") else line + note
+        living.replace(living.module(WORK), note, new)
+        name = line.split()[0]
+        answer = living.run("revise", "-m", name, "--fill", f"work.Task.{name}=from(life.Animal.{source})")
+        if not answer.code:
+            shown = living.run("migrate", "--dry-run").code
+            found = living.run("migrate")
+            assert shown == (found.code or 3)
+            if not found.code:
+                return rows(living, f"[r['{name}'] for r in work.Task.to_dicts(order_by='animal_id')]")
+            ok(living, "revise", "--undo")
+            answer = found
+        living.replace(living.module(WORK), new, note)
+        assert in_words(answer.err) and states(living)[WORK][0] == "current", answer.err
+        return answer.err
+
+    for type_ in ("int32", "uuid", "date", "json", "bool"):
+        assert "life.Animal.name is of the type varchar(32)" in tried(f"    thing : {type_}\n", "name"), type_
+    assert "2 values of name to be taken from life.Animal that are longer than 2" in tried(
+        "    few : varchar(2)\n", "name"
+    )
+    for line in ("    thing : varchar(9)\n", "    note : varchar(64)\n"):
+        assert "for which life.Animal has not exactly one mark" in tried(line, "mark")
+    assert tried("    short : int8\n", "animal_id") == [1, 2]
+    assert tried("    word : varchar(16)\n", "colour") == ["grey", "white"]
+    assert tried("    note : varchar(64)\n", "colour") == ["well", "white"]
+
+
 def test_codecs_change_and_values_stay(living: Project) -> None:
     living.replace(living.module(WORK), "    note = null : varchar(64)", "    note = null : <blob>")
     migrated(living, "notes")

@@ -120,7 +120,8 @@ def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Calla
 
 def _impossible(text: str, name: TableName, attribute: str, why: str) -> PipelineError:
     what = f"{text!r} cannot be the value of {name}.{attribute}."
-    return PipelineError(what, why, "Correct --fill; nothing was written.", exit_code=ExitCode.USAGE)
+    do = "Correct --fill: a value, from(Table.attribute), parent(), number() or uuid(), as the type allows"
+    return PipelineError(what, why, f"{do}; nothing was written.", exit_code=ExitCode.USAGE)
 
 
 def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: str, new: str) -> PipelineError:

@@ -49,7 +49,7 @@ def migrate(
         report=report,
         tell=tell,
     )
-    make_job_tables(pipeline, target)
+    make_job_tables(target)
     return found
 
 
@@ -81,7 +81,7 @@ def draft(
         report=report,
         tell=tell,
     )
-    make_job_tables(pipeline, target)
+    make_job_tables(target)
     return found
 
 
@@ -124,20 +124,14 @@ def plan_draft(
         return impact.survey_draft(target, schemas, answer, ask)
 
 
-def make_job_tables(pipeline: Pipeline, target: Target) -> None:
+def make_job_tables(target: Target) -> None:
     """Let DataJoint make the job tables that are missing, where two workers would race for it and one may lack the
     right. That none can be made is no reason to fail: it tries again when it needs one."""
-    found = status.read(target)
-    if any(one.state is not State.CURRENT for one in found):
-        return
-    connection, databases = target.connection, {one.name: one.database for one in found}
-    missing = job_tables.missing(connection, databases)
-    for name in [name for name in databases if name in missing]:
-        with suppress(Exception):
-            modules = pipeline.import_schema(name)
-            acting, own = (
-                owners.acting(connection, databases.values()),
-                owners.handing_over(connection, [databases[name]]),
-            )
-            with one_session(connection), acting, own:
-                job_tables.make(connection, databases[name], modules)
+    with suppress(Exception):
+        found = [one for one in status.read(target) if one.database_version and one.state is not State.INTERRUPTED]
+        databases = [one.database for one in found]
+        connection = target.connection
+        for database, tables in job_tables.missing(connection, databases).items():
+            acting, own = owners.acting(connection, databases), owners.handing_over(connection, [database])
+            with suppress(Exception), one_session(connection), acting, own:
+                job_tables.make(connection, database, tables)

@@ -163,7 +163,7 @@ def promote(
         error.do = error.do.replace(f"{target.command} migrate again", f"{project.program} promote again")
         raise
     seconds = time.perf_counter() - begin
-    migrate.make_job_tables(pipeline, target)
+    migrate.make_job_tables(target)
     return replace(promotion, statuses=statuses, seconds=seconds)
 
 

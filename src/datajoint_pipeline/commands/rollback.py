@@ -10,6 +10,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
+from . import migrate
 
 
 def rollback(
@@ -25,7 +26,10 @@ def rollback(
     """Take a schema back, with ``along`` others too; see :func:`datajoint_pipeline.executor.revert.rollback`."""
     require_explicit(pipeline.project, environment, "rollback")
     asked.refuse(pipeline.project.files, [schema], to)
-    return revert.rollback(pipeline.target(environment, warn=warn), schema, to, along, report, tell)
+    target = pipeline.target(environment, warn=warn)
+    found = revert.rollback(target, schema, to, along, report, tell)
+    migrate.make_job_tables(target)
+    return found
 
 
 def interrupted(
@@ -36,4 +40,7 @@ def interrupted(
 ) -> list[SchemaStatus]:
     """Take the run back that was interrupted; see :func:`datajoint_pipeline.executor.undo.undo`."""
     require_explicit(pipeline.project, environment, "rollback")
-    return undo.undo(pipeline.target(environment, warn=warn), report)
+    target = pipeline.target(environment, warn=warn)
+    found = undo.undo(target, report)
+    migrate.make_job_tables(target)
+    return found

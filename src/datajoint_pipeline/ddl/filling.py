@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from ..dialects.base import Dialect
 from ..dialects.steps import ColumnFill, ExpressionFill, GeneratedFill, LiteralFill, ParentFill
@@ -10,8 +11,9 @@ from ..errors import PipelineError
 from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
+from ..schema import compatibility
 from ..schema.model import ForeignKey, TableName
-from ..schema.values import Fill, Value, objection
+from ..schema.values import Fill, Value, objection, write
 
 
 def column_fill(
@@ -42,13 +44,51 @@ def column_fill(
         return ExpressionFill(fill.sql.mysql, fill.sql.postgresql)
     if fill.each:
         if why := objection(dialect.core(type_, name), fill):
-            raise PipelineError(
-                f"{attribute} of {name} cannot be filled with {fill.each}().",
-                why,
-                f"Give a value instead, in the migration: fill=... for {attribute}.",
-            )
+            what = f"{attribute} of {name} cannot be filled with {fill.each}()."
+            raise PipelineError(what, why, ways(name, attribute, before, after, origins))
         return GeneratedFill(fill.each)
-    return taken(fill, name, attribute, before, after, origins) or literal(type_, name, attribute, fill.value or "")
+    if (found := taken(fill, name, attribute, before, after, origins)) is not None:
+        return found
+    if why := objection(type_, fill):
+        what = f"{fill.value!r} cannot be the value of {attribute} in {name}."
+        raise PipelineError(what, why, ways(name, attribute, before, after, origins))
+    return literal(type_, name, attribute, fill.value or "")
+
+
+#: How many attributes of other tables a sentence names.
+_NAMED = 3
+
+
+def ways(name: TableName, attribute: str, before: Tables, after: Tables, origins: Origins) -> str:
+    """Say in a sentence what existing rows of a table can get for an attribute, as an option and in a migration.
+
+    Parameters are those of :func:`column_fill`.
+    """
+    type_, found = resolved(after, name, attribute), list[tuple[str, Fill]]()
+    referred = [key.parent for key in before[name].foreign_keys if key.parent in after] if name in before else []
+    same = [
+        (parent, other.name)
+        for parent in dict.fromkeys(referred)
+        for other in after[parent].attributes
+        if not other.hidden and resolved(after, parent, other.name) == type_
+    ]
+    for place in sorted(same, key=lambda place: place[1] != attribute)[:_NAMED]:
+        found.append((f"from({place[0]}.{place[1]})", Fill(of=place)))
+    with suppress(PipelineError):
+        _parent(name, attribute, before, after, origins)
+        found.append(("parent()", Fill(parent=True)))
+    # What is made up is no key of another table.
+    for each in ("number", "uuid") if not after[name].attribute[attribute].inherited else ():
+        if not type_.startswith("<") and not objection(type_, Fill(each=each)):
+            found.append((f"{each}()", Fill(each=each)))
+    options = [text for text, _ in found]
+    written = [write(fill, str, repr) for _, fill in found]
+    if type_ == "<blob>" or not type_.startswith("<"):
+        options, written = [*options, "VALUE"], [*written, "a value"]
+    if not options:
+        return "Let it be null, and insert the values with DataJoint."
+    said = " or ".join(f"--fill {name}.{attribute}={option}" for option in options)
+    return f"Say {said}; in a migration, fill={', '.join(written)} or Sql(...)."
 
 
 def taken(
@@ -58,9 +98,13 @@ def taken(
 
     Parameters and errors are those of :func:`column_fill`.
     """
-    if fill.of is not None:
-        return _referred(fill.of, name, before, after, origins)
-    return _parent(name, attribute, before, after, origins) if fill.parent else None
+    try:
+        if fill.of is not None:
+            return _referred(fill.of, name, attribute, before, after, origins)
+        return _parent(name, attribute, before, after, origins) if fill.parent else None
+    except PipelineError as error:
+        error.do = ways(name, attribute, before, after, origins)
+        raise
 
 
 def text(value: Value) -> str:
@@ -119,7 +163,7 @@ def _parent(name: TableName, attribute: str, before: Tables, after: Tables, orig
         raise PipelineError(
             f"{attribute} of {name} has no parent to take a value from.",
             "No foreign key brings it.",
-            "Give a value instead.",
+            "",
         )
     theirs = dict(zip(key.attributes, key.parent_attributes, strict=True))
     old = origins.attributes.get(key.parent, {})
@@ -128,21 +172,25 @@ def _parent(name: TableName, attribute: str, before: Tables, after: Tables, orig
         raise PipelineError(
             f"{attribute} of {name} cannot be taken from {key.parent}.",
             "Nothing else in the table says which row of the parent belongs to a row.",
-            "Give a value instead.",
+            "",
         )
     taken = (old.get(theirs[attribute], ""), theirs[attribute])
     return ParentFill(key.parent, taken, tuple(pairs), _unique(key.parent, pairs, before, after))
 
 
 def _referred(
-    of: tuple[TableName, str], name: TableName, before: Tables, after: Tables, origins: Origins
+    of: tuple[TableName, str], name: TableName, ours: str, before: Tables, after: Tables, origins: Origins
 ) -> ParentFill:
-    """Take a value from the row that a row referred to before."""
+    """Take a value for the attribute ``ours`` from the row that a row referred to before."""
     parent, attribute = of
     key = next((key for key in before[name].foreign_keys if key.parent == parent), None)
     if key is None or parent not in after or attribute not in after[parent].attribute:
         why = f"{name} does not refer to {parent}." if key is None else f"{parent} has no attribute {attribute}."
-        raise PipelineError(f"A value cannot be taken from {parent}.", why, "Correct From(...) in the migration.")
+        raise PipelineError(f"A value cannot be taken from {parent}.", why, "")
+    source, type_ = resolved(after, parent, attribute), resolved(after, name, ours)
+    if not compatibility.may_take(type_, source):
+        why = f"{parent}.{attribute} is of the type {source}, and {ours} of the type {type_}."
+        raise PipelineError(f"{ours} of {name} cannot be taken from {parent}.{attribute}.", why, "")
     names = _names_after(origins, parent)
     pairs = [(t, names.get(t, t), ours) for ours, t in zip(key.attributes, key.parent_attributes, strict=True)]
     taken = (origins.attributes.get(parent, {}).get(attribute, ""), attribute)

@@ -14,9 +14,12 @@ from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables, trace
 from ..schema import compatibility
 from ..schema.model import ForeignKey, Table, TableName
-from ..schema.values import Fill, Value
+from ..schema.values import Fill, From, Value
 from . import filling, probes
 from .probes import Side
+
+#: How many attributes a sentence names.
+_MANY = 3
 
 #: What inserted rows get, by attribute: a value, or the attribute of the row that needs them.
 Given = Mapping[str, str | Fill]
@@ -102,7 +105,7 @@ def refuse_unknown(origins: Origins, after: Tables) -> None:
                 raise PipelineError(
                     f"{attribute} of rows that are put into {key.parent} cannot come from there.",
                     f"They can take a value of the row of {name} that needs them, or one that is the same for all.",
-                    f"Name an attribute of {name}, or a value.",
+                    _ways(key.parent, attribute, name, after),
                 )
             if attribute not in known and key.parent in after:
                 raise PipelineError(
@@ -145,7 +148,7 @@ def refuse_untaken(before: Tables, operations: Iterable[Operation]) -> None:
     after, origins = trace(before, operations)
     refuse_unknown(origins, after)
     for (name, key), given in origins.missing.items():
-        for attribute, (old, _) in taken_of(before, origins, after, name, given).items():
+        for attribute, (old, _) in taken_of(before, origins, after, name, given, key.parent).items():
             for table in (key.parent, *above(after, key.parent)):
                 if table in after and attribute in after[table].attribute:
                     type_ = resolved(before, origins.tables[name], old)
@@ -156,10 +159,17 @@ def refuse_untaken(before: Tables, operations: Iterable[Operation]) -> None:
             try:
                 filling.taken(fill, name, attribute, middle, after, origins)
             except PipelineError as error:
-                do = f"Give the value itself: --fill {name}.{attribute}=VALUE."
-                raise PipelineError(
-                    f"Rows of {name} cannot get {attribute} from another table.", f"{error.what} {error.why}", do
-                ) from error
+                what = f"Rows of {name} cannot get {attribute} from another table."
+                raise PipelineError(what, f"{error.what} {error.why}", error.do) from error
+
+
+def ways(before: Tables, operations: Iterable[Operation], name: TableName, attribute: str) -> str:
+    """Say in a sentence what rows of a table can get for an attribute, by the names after some operations."""
+    after, origins = trace(before, operations)
+    if name not in after or attribute not in after[name].attribute:
+        return f"Say --fill {name}.{attribute}=VALUE."
+    middle = renamed(before, {old: new for new, old in origins.tables.items()})
+    return filling.ways(name, attribute, middle, after, origins)
 
 
 #: What the number is called that a row of a parent will get.
@@ -393,7 +403,7 @@ class _FutureRows:
             for a, type_ in leaving(self._before, self._origins, name).items()
             if a not in given and takes(self._after, parent, a, type_)
         }
-        for attribute, (old, _) in taken_of(self._before, self._origins, self._after, name, given).items():
+        for attribute, (old, _) in taken_of(self._before, self._origins, self._after, name, given, parent).items():
             if attribute in self._after[parent].attribute:
                 type_ = resolved(self._before, self._origins.tables[name], old)
                 _refuse_other_type(self._after, parent, attribute, name, old, type_)
@@ -482,7 +492,7 @@ def tried(
     for attribute in leaving(before, origins, name):
         if kept := dialect.retained_name(name, attribute):
             columns[kept] = f"r.{quote(attribute)}"
-    for was, now in taken_of(before, origins, after, name, origins.missing.get((name, key), {})).values():
+    for was, now in taken_of(before, origins, after, name, origins.missing.get((name, key), {}), key.parent).values():
         if now:
             columns.setdefault(now, f"r.{quote(was)}")
     listed = ", ".join(f"{expression} AS {quote(column)}" for column, expression in columns.items())
@@ -522,7 +532,7 @@ def insert_missing(
     source = source or dialect.full(name)
     taken = {
         attribute: f"c.{quote(now)}" if now else values.get(was, "NULL")
-        for attribute, (was, now) in taken_of(before, origins, after, name, given).items()
+        for attribute, (was, now) in taken_of(before, origins, after, name, given, key.parent).items()
     }
     same = {attribute: value for attribute, value in given.items() if isinstance(value, str)}
     more = origins.also[name, key]
@@ -538,9 +548,9 @@ def leaving(before: Tables, origins: Origins, name: TableName) -> dict[str, str]
 
 
 def taken_of(
-    before: Tables, origins: Origins, after: Tables, name: TableName, given: Given
+    before: Tables, origins: Origins, after: Tables, name: TableName, given: Given, parent: TableName
 ) -> dict[str, tuple[str, str]]:
-    """Give what inserted rows take of an attribute that the migration names of the rows which need them.
+    """Give what inserted rows of ``parent`` take of an attribute that the migration names of the rows which need them.
 
     Returns
     -------
@@ -564,7 +574,7 @@ def taken_of(
                 raise PipelineError(
                     f"{attribute} of inserted rows cannot come from {name}.{wanted}.",
                     f"{name} had no attribute of that name before.",
-                    "Correct it in the migration, or give a value.",
+                    _ways(parent, attribute, name, after),
                 )
     return found
 
@@ -574,8 +584,17 @@ def _refuse_other_type(after: Tables, parent: TableName, attribute: str, name: T
         raise PipelineError(
             f"{parent}.{attribute} cannot come from {name}.{old}.",
             f"The one is a {resolved(after, parent, attribute)}, the other a {type_}.",
-            "Give a value, or change the type in a migration before.",
+            f"{_ways(parent, attribute, name, after)} Or change the type in a migration before.",
         )
+
+
+def _ways(parent: TableName, attribute: str, name: TableName, after: Tables) -> str:
+    """Say in a sentence what rows that are put into a table can get for an attribute; rows of ``name`` need them."""
+    ours = [a.name for a in after[name].attributes if takes(after, parent, attribute, resolved(after, name, a.name))]
+    ours = sorted(ours, key=lambda one: one != attribute)[:_MANY]
+    said = "".join(f"--fill {parent}.{attribute}=from({name}.{one}) or " for one in ours)
+    given = " or ".join([*(repr(From(str(name), one)) for one in ours), "a value"])
+    return f'Say {said}--fill {parent}.{attribute}=VALUE; in a migration, missing={{"{attribute}": {given}}}.'
 
 
 def takes(after: Tables, parent: TableName, attribute: str, type_: str) -> bool:
@@ -622,7 +641,7 @@ class _MissingRows:
                 raise PipelineError(
                     f"{self._name} needs rows of {table.name} that nobody has entered.",
                     f"Nothing says what their {name} is.",
-                    "Write it into missing={...} of that foreign key in the migration.",
+                    _ways(table.name, name, self._name, self._after),
                 )
         values = {**known, **more}
         steps: list[Step] = []

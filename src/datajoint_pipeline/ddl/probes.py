@@ -43,7 +43,9 @@ class _Probes:
             if name not in self.change.was:
                 yield from self._new(name, column)
                 continue
-            old = self.change.old[name]
+            old, fill = self.change.old[name], self.alteration.fills.get(name)
+            if isinstance(fill, ParentFill):
+                yield from self._taken(name, column, fill, f"c.{self.dialect.quote(old)} IS NULL")
             if self.change.was[name].nullable and not column.nullable and name not in self.alteration.fills:
                 condition = f"{self.dialect.quote(old)} IS NULL"
                 yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
@@ -79,15 +81,38 @@ class _Probes:
         if fill is None and not column.nullable and column.default is None:
             words = f"rows that have no value for {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)
-        elif isinstance(fill, ParentFill) and not column.nullable:
-            quote, parent = self.dialect.quote, self.dialect.full(fill.parent)
-            # What the parent is still to get cannot be asked for.
-            if fill.attribute[0] and all(was for was, _, _ in fill.pairs):
-                on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
-                sql = f"SELECT COUNT(*) FROM {self.full} c WHERE 1 <> (SELECT COUNT(*) FROM {parent} p WHERE {on})"
-                yield Probe(
-                    "parent", (name,), sql, f"rows for which {fill.parent} has not exactly one {fill.attribute[0]}"
-                )
+        elif isinstance(fill, ParentFill):
+            yield from self._taken(name, column, fill)
+
+    def _taken(self, name: str, column: Column, fill: ParentFill, where: str = "") -> Iterator[Probe]:
+        """Count the rows that find no value in another table, or one that their attribute cannot hold.
+
+        Only those that fulfil a condition, if one is given. What the other table is still to get cannot be asked for.
+        """
+        theirs = fill.attribute[0]
+        if not theirs or not all(was for was, _, _ in fill.pairs):
+            return
+        quote, parent = self.dialect.quote, self.dialect.full(fill.parent)
+        on = " AND ".join(f"p.{quote(was)} = c.{quote(ours)}" for was, _, ours in fill.pairs)
+        there, more = f"p.{quote(theirs)}", f" AND {where}" if where else ""
+        if not column.nullable:
+            found = f"(SELECT COUNT(*) FROM {parent} p WHERE {on} AND {there} IS NOT NULL)"
+            sql = f"SELECT COUNT(*) FROM {self.full} c WHERE 1 <> {found}{more}"
+            yield Probe("parent", (name,), sql, f"rows for which {fill.parent} has not exactly one {theirs}")
+        before, after = self.dialect.before.get(fill.parent), self.dialect.after
+        of = next((t for t in after.values() if fill.attribute[1] in t.attribute and t.name == fill.parent), None)
+        cores = {
+            self.dialect.column(tables, table, table.attribute[attribute]).core
+            for tables, table, attribute in ((self.dialect.before, before, theirs), (after, of, fill.attribute[1]))
+            if table is not None and attribute in table.attribute
+        }
+        if len(cores) != 1:
+            return  # a conversion of the other table's has its own queries
+        (core,) = cores
+        for loss in self.dialect.losses(there, core, column.core) if core != column.core else ():
+            sql = f"SELECT COUNT(*) FROM {self.full} c JOIN {parent} p ON {on} WHERE ({loss.condition}){more}"
+            words = f"values of {theirs} to be taken from {fill.parent} that {loss.words}"
+            yield Probe("parent", (name,), sql, words, loss.silent)
 
     def _duplicates(self) -> Iterator[Probe]:
         """Count the values that a new key or unique index forbids."""

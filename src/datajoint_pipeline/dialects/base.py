@@ -22,7 +22,7 @@ from ..schema.values import Sql
 from . import auditing, catalog
 from .constraints import IndexName, KeyName, Names, Place
 from .conversions import Loss
-from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, Obstacles, ParentFill, Probe, Step
+from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, NewKey, Obstacles, ParentFill, Probe, Step
 
 Tables = Mapping[TableName, Table]
 
@@ -150,6 +150,25 @@ class Dialect(ABC):
     @abstractmethod
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         """Rename a table or move it to another schema; foreign keys follow."""
+
+    @abstractmethod
+    def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
+        """Rename a table of jobs and give it another primary key; ``title`` says in words whose jobs they are.
+
+        Rows that get none, or the same as others, go.
+        """
+
+    def take_out_unkeyed(self, name: TableName, columns: Iterable[str], title: str) -> Step:
+        """Take out the rows of a table that lack one of some columns, or have all of them in common."""
+        full, listed = self.full(name), self.listed([*columns])
+        same = f"SELECT {listed} FROM {full} GROUP BY {listed} HAVING COUNT(*) > 1"
+        none = " OR ".join(f"{self.quote(column)} IS NULL" for column in columns)
+        sql = f"DELETE FROM {full} WHERE {none} OR ({listed}) IN (SELECT {listed} FROM ({same}) AS s)"
+        return Step(sql, (name,), f"take out the {title} that no key or one with others belongs to")
+
+    def has(self, name: TableName, column: str = "") -> str:
+        """Give a query that is true where there is such a table, or such a column of it."""
+        return self.lacks(name, column).replace("COUNT(*) = 0", "COUNT(*) > 0", 1)
 
     def lacks(self, name: TableName, column: str = "") -> str:
         """Give a query that is true once there is no such table, or no such column of it."""

@@ -47,6 +47,8 @@ class TableNames:
     ----------
     primary_key : str
         Of the constraint.
+    key : tuple of str
+        Its columns, of a table of jobs as it was before the steps.
     columns : list of str
         In their order.
     foreign_keys, indexes : list
@@ -62,6 +64,7 @@ class TableNames:
     """
 
     primary_key: str = "PRIMARY"
+    key: tuple[str, ...] = ()
     columns: list[str] = field(default_factory=list)
     foreign_keys: list[KeyName] = field(default_factory=list)
     indexes: list[IndexName] = field(default_factory=list)
@@ -200,6 +203,7 @@ def names(catalogue: Catalogue) -> Names:
 def _of(found: CatalogTable) -> TableNames:
     return TableNames(
         found.key_name,
+        found.primary_key,
         [column.name for column in found.columns],
         [KeyName(r.name, r.attributes, r.parent, r.parent_attributes) for r in found.references],
         [IndexName(name, index) for name, index in zip(found.index_names, found.indexes, strict=True)],

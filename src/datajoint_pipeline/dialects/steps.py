@@ -175,7 +175,8 @@ class Probe:
     kind : str
         ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``merge``, ``parent``, ``missing`` or
         ``dropped``; ``object`` and ``named`` of what hangs on the table and DataJoint does not know: what stands in the
-        way, and what is only to be known; ``using`` of an expression of the lab's, which is tried.
+        way, and what is only to be known; ``using`` of an expression of the lab's, which is tried; ``jobs`` of
+        DataJoint's that are lost.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str
@@ -204,6 +205,28 @@ class Probe:
     unsure: bool = False
     example: str = ""
     trial: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """Another primary key of a table that no foreign key leads to or from, as DataJoint's tables of jobs are.
+
+    Parameters
+    ----------
+    dropped : tuple of str
+        The columns of the key that it has.
+    columns : mapping of str to Column
+        Those of the new key, by name.
+    values : mapping of str to str
+        What each row gets for them, over the row as ``j`` and those that it is joined to.
+    joins : tuple of (str, str)
+        Each table with its alias, quoted, and the condition of its row.
+    """
+
+    dropped: tuple[str, ...]
+    columns: Mapping[str, Column]
+    values: Mapping[str, str]
+    joins: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

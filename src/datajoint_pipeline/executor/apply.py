@@ -236,6 +236,9 @@ def apply(
     """
     connection, owned = deployment.connection, _owned(deployment, group)
     auditing.require(deployment, group)
+    for violation in group.violations:
+        if violation.kind == "jobs":
+            deployment.target.warn(f"{violation.table} has {violation.counted}.")
     if connection.adapter.backend == "postgresql":
         online = any(isinstance(step, OnlineStatements) for step in group.steps)
 

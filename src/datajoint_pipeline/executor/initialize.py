@@ -155,7 +155,9 @@ def _make(
             if report is not None:
                 report(schema.name)
             begin(schema.name)
-            job_tables.make(connection, schema.database, declare(schema.name, begin))
+            declare(schema.name, begin)
+            missing_jobs = job_tables.missing(connection, [schema.database])
+            job_tables.make(connection, schema.database, missing_jobs.get(schema.database, []))
             # The last is done when all have their fingerprints, which follow from other schemas, too.
             if schema is not missing[-1]:
                 journal.finish(connection, schema.database, numbers[schema.name])

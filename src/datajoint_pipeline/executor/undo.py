@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from .. import journal
 from ..dialects import catalog
+from ..dialects.introspection import Place
 from ..dialects.mysql import effects
+from ..dialects.mysql.jobs import AWAY
 from ..errors import ExitCode, PipelineError
-from ..internals import lineage
+from ..internals import job_tables, lineage
 from ..journal import steplog
 from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
@@ -17,6 +20,8 @@ from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.steps import UserPython, UserSQL
 from ..planner.target import Target
+from ..quoting import quoted
+from ..schema.model import TableName
 from . import apply, auditing, resume, runs, stepping
 from .runs import Run
 
@@ -104,10 +109,24 @@ def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
                 else f"Correct them, or go on with {target.command} migrate.",
                 exit_code=ExitCode.DATA_LOSS if ended else ExitCode.INTERRUPTED,
             )
+    _name_jobs(target, run.databases, back.jobs)
     run.group.steps[done:] = back.steps
     fresh = [replace(resuming.entry(step), number=n) for n, step in enumerate(back.steps, done + 1)]
     run.entries[done:] = fresh
     _record(run, fresh, {**began.head, resume.UNDO: done}, reopen=ended)
+
+
+def _name_jobs(target: Target, databases: Mapping[str, str], places: list[Place]) -> None:
+    """Say how many jobs go that nobody adds again; DataJoint makes their tables anew."""
+    connection, schemas = target.connection, {database: schema for schema, database in databases.items()}
+    there = job_tables.every_table(connection, tuple({database for database, _ in places})) if places else set()
+    for database, table in (place for place in places if place in there):
+        sql = f"SELECT COUNT(*) FROM {quoted(connection, database, table)} WHERE {job_tables.MISSED}"
+        (count,) = connection.query(sql, args=None, reconnect=False).fetchone()
+        if count:
+            bare = table.removeprefix(job_tables.PREFIX).removesuffix(AWAY)
+            words = f"{counted(count, 'jobs with the status error or ignore')} {'goes' if count == 1 else 'go'}"
+            target.warn(f"{words} with the jobs of {TableName(schemas.get(database, database), bare)}.")
 
 
 def _record(run: Run, entries: list[steplog.Entry], head: dict[str, Any], *, reopen: bool = False) -> None:

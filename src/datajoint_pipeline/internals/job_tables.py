@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..quoting import quoter
 from ..schema.model import Table
 
 if TYPE_CHECKING:
@@ -21,22 +22,23 @@ COLUMNS = {"status", "priority", "created_time", "scheduled_time", "reserved_tim
 COLUMNS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
 
 
+#: Jobs that somebody would miss; DataJoint adds all others again.
+MISSED = "status IN ('error', 'ignore')"
+
+
 def key(table: Table) -> tuple[str, ...]:
     """Give the attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
     return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))
 
 
-def missing(connection: dj.Connection, databases: Mapping[str, str]) -> set[str]:
-    """Find the schemas that have an auto-populated table without a job table."""
-    names = {database: schema for schema, database in databases.items()}
-    tables = every_table(connection, tuple(names))
-    return {
-        names[database]
-        for database, table in tables
-        if table.startswith("_")
-        and "__" not in table.lstrip("_")
-        and (database, PREFIX + table.lstrip("_")) not in tables
-    }
+def missing(connection: dj.Connection, databases: Iterable[str]) -> dict[str, list[str]]:
+    """Find the auto-populated tables of some databases, by their names there, that have no job table."""
+    tables, found = every_table(connection, tuple(databases)), dict[str, list[str]]()
+    for database, table in sorted(tables):
+        populated = table.startswith("_") and "__" not in table.lstrip("_")
+        if populated and (database, PREFIX + table.lstrip("_")) not in tables:
+            found.setdefault(database, []).append(table)
+    return found
 
 
 def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[str, str]]:
@@ -181,8 +183,8 @@ def _type(connection: dj.Connection, database: str, table: str, column: str) -> 
     return str(connection.query(query, (database, table, column)).fetchone()[0])
 
 
-def make(connection: dj.Connection, database: str, modules: Iterable[ModuleType]) -> None:
-    """Make the job tables of a schema, whose classes some modules define, that are missing.
+def make(connection: dj.Connection, database: str, tables: Iterable[str]) -> None:
+    """Make the job tables of some tables of a database, which have none; the tables' classes need not be known.
 
     DataJoint makes one when it is first used, where two workers race and one may lack the right. It can make none for a
     table whose primary key is all its own.
@@ -190,16 +192,18 @@ def make(connection: dj.Connection, database: str, modules: Iterable[ModuleType]
     import datajoint as dj
 
     # For each of them DataJoint would read the keys of all schemas anew; those of the table's own schema suffice.
-    dependencies = connection.dependencies
+    dependencies, quote = connection.dependencies, quoter(connection)
     dependencies.load(schema_names={database})
     dependencies.load = lambda *arguments, **options: None
     # It takes the types of its keys from the server, and warns of them as if somebody had written them.
     logger = logging.getLogger("datajoint")
     logger.addFilter(_not_of_native_types)
     try:
-        for table in auto_populated(modules, database):
+        for name in tables:
+            table = dj.FreeTable(connection, quote(database, name))
+            table._jobs = None
             with suppress(dj.DataJointError):
-                of(table())
+                of(table)
     finally:
         logger.removeFilter(_not_of_native_types)
         del dependencies.load

@@ -17,6 +17,7 @@ from typing import Any
 from packaging.version import Version
 
 from .. import journal
+from ..ddl import parents
 from ..dialects import constraints
 from ..diff import answering, unused
 from ..diff.changes import difference
@@ -138,7 +139,7 @@ def changes(deployment: Deployment, code: Tables, chosen: Iterable[str], answer:
         for note in unused.notes(given, before, found.operations):
             deployment.target.warn(note)
     for question in filter(matters, found.questions):
-        raise PipelineError(*_unanswered(question))
+        raise PipelineError(*_unanswered(question, before, found.operations))
     return Draft(tuple(names), answers, _with_defaults(found.operations))
 
 
@@ -254,14 +255,19 @@ def _soft_deleted(
     return hidden if same or after[name].attribute[attribute].inherited else None
 
 
-def _unanswered(question: Question) -> tuple[str, str, str]:
-    """Say what is not known, why, and which option answers it."""
+def _unanswered(question: Question, before: Tables, operations: list[ops.Operation]) -> tuple[str, str, str]:
+    """Say what is not known, why, and which option answers it.
+
+    ``operations`` are those that were found, on the tables ``before``.
+    """
     name, why = definition.title(question.table), "A draft writes no file that the question could stand in."
     first = next(iter(question.candidates), "")
     match question.kind:
         case "fill":
             what = f"It is not known which value existing rows of {name} get for {question.subject}."
-            return what, why, f"Say --fill {name}.{question.subject}=VALUE."
+            do = parents.ways(before, operations, question.table, question.subject).partition("; in a migration")[0]
+            put_in = f", with --insert {question.parent[0]} where it has no such row" if question.parent else ""
+            return what, why, f"{do.rstrip('.')}{put_in}."
         case "rename":
             what = f"It is not known whether {name}.{question.subject} is called {first} now, or gone."
             do = f"Say --rename {name}.{question.subject}={first}, or --drop {name}.{question.subject}."
@@ -459,7 +465,7 @@ def _replacing(
     for question in found.questions:
         answered = (question.table, question.subject) in origins.fills
         if question.kind == "fill" and not answered and _needs_fill(now, after, with_rows, question):
-            raise PipelineError(*_unanswered(question))
+            raise PipelineError(*_unanswered(question, now, found.operations))
     return first + [_with_fill(operation, fills) for operation in found.operations], given
 
 

@@ -24,6 +24,10 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     title = group.migrations[0].title
     drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
     fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
+    insert = (
+        "say --insert" if drafted else "have the rows put in that they need (missing={}, or revise --again --insert)"
+    )
+    own = "number() or uuid()" if drafted else "NUMBER or UUID"
     using = "Say in the migration how the new values come about (using=...)"
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
@@ -63,12 +67,16 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 ),
             )
         elif violation.blocks:
+            lacking = violation.kind == "parent" and " in no row of " in violation.words
+            more = f", or {insert}" if lacking else f", {own} for one of its own each"
+            more = more if lacking or violation.kind == "duplicate" else ""
+            answers = f"or {fill}{'' if adopted else more}"
             yield (
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    "Correct these rows, then run the command again." if back else f"Correct these rows, or {fill}.",
+                    "Correct these rows, then run the command again." if back else f"Correct these rows, {answers}.",
                 ),
             )
         elif violation.loses and back:

@@ -33,7 +33,7 @@ from ..operations.origins import Origins
 from ..operations.topology import dangling
 from ..quoting import quoter
 from ..schema.model import Schema, Table, TableName
-from ..schema.values import Value
+from ..schema.values import ASK, Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
@@ -328,7 +328,12 @@ def refuse_open_questions(wanted: list[Migration]) -> None:
     for migration in wanted:
         for question in migration.questions:
             file = f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
-            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", "Edit the file.")
+            do = "Edit the file."
+            if repr(ASK) in question:
+                question += "."
+                other = 'From("Table", "attribute"), PARENT, NUMBER, UUID or Sql(...)'
+                do = f"Write a value in the place of {ASK!r}, or {other}; or say revise --again with --fill."
+            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", do)
 
 
 def converge(deployment: Deployment, found: list[Group], names: constraints.Names, lossy: Lossy) -> None:
@@ -443,8 +448,9 @@ def add_steps(
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
         lock = journal.called(deployment.target.lock)
         changing = auditing.around(built.steps, dialect, audited, near, built.after, lock)
-        made = [*changing, *job_tables.steps(near, built.after, built.origins, dialect)]
-        for table, probe in built.probes:
+        following, lost = job_tables.steps(near, built.after, built.origins, dialect)
+        made = [*changing, *following]
+        for table, probe in [*built.probes, *lost]:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))
         group.origins.append(built.origins)

@@ -234,7 +234,7 @@ def untouched(now: Deployment, recorded: Mapping[str, Any], entries: Sequence[En
     if any(e.state == steplog.DONE or e.kind not in (Statement.kind, LockedStatements.kind) for e in begun):
         return False
     before, tables = _tables(recorded), now.catalogue.tables
-    places = {*before, *(place for e in entries for place in e.tables)}
+    places = {place for place in (*before, *(place for e in entries for place in e.tables)) if place[1][:2] != PREFIX}
     return not begun or all(before.get(place) == tables.get(place) for place in places)
 
 

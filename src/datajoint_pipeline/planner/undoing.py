@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..dialects import constraints
+from ..dialects.introspection import Place
 from ..dialects.mysql.effects import Renamed
-from ..dialects.mysql.reversal import Reversal
+from ..dialects.mysql.reversal import Reversal, is_job_table
 from ..errors import ExitCode, PipelineError
 from .deployment import Deployment
 from .plan import Group
@@ -31,11 +32,14 @@ class WayBack:
         Queries that must count nothing before the first of them, each with what it counts, for people.
     hindrance : str
         What of the run has no way back, in words; empty where there is one.
+    jobs : list of Place
+        The tables of jobs that go, as far as they are there.
     """
 
     steps: list[PlannedStep] = field(default_factory=list)
     questions: list[tuple[str, str]] = field(default_factory=list)
     hindrance: str = ""
+    jobs: list[Place] = field(default_factory=list)
 
     def offer(self, command: str) -> str:
         """Say whether the run can be taken back, and how."""
@@ -94,6 +98,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             why = f"it ran the lab's own Python ({step.words})"
         elif isinstance(step, Recoding) or step.fresh:
             pass  # what it wrote is in a column that goes
+        elif step.places and all(map(is_job_table, step.places)):
+            parts[-1].follow_jobs(step.places)
         elif step.adds_rows:
             pass  # which stay, as those that somebody else put in meanwhile do
         elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
@@ -102,12 +108,11 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             moved = _moved_audited(step, parts[-1])
             lost = moved or parts[-1].follow(step.effects)
             why = f"it {lost}" if lost else ""
-            for place in step.places:
-                parts[-1].follow_jobs(place)
         found.hindrance = found.hindrance or why
     if found.hindrance:
         return found
     for part in reversed(parts):
+        found.jobs += part.jobs
         for table, column, loss, named in part.losses():
             if column.rpartition(".")[2] in lossy:
                 found.hindrance = f"it was allowed to change values of {column}"

@@ -46,6 +46,22 @@ def takes(column: str, source: str) -> bool:
     return (old, new) in (("float", "double"), ("real", "double precision"))
 
 
+def may_take(type_: str, source: str) -> bool:
+    """Say whether an attribute can take values of another type's as they are, as far as each of them fits."""
+    if type_ == source:
+        return True
+    if type_.startswith("enum"):
+        return source.startswith("enum") and set(notation.enum_values(source)) <= set(notation.enum_values(type_))
+    will, was = (one.removeprefix("native ") for one in (type_, source))
+    if (will == "bool") != (was == "bool"):
+        return False  # PostgreSQL has a type of its own for it
+    return (family(will), family(was)) in (
+        *((kind, kind) for kind in ("int", "real", "text")),
+        ("real", "int"),
+        ("text", "int"),
+    )
+
+
 def _divided(type_: str) -> tuple[str, list[int]]:
     """Divide a type into its words and its numbers."""
     return re.sub(r"\(.*?\)", "", type_).strip(), [int(digits) for digits in re.findall(r"\d+", type_)]

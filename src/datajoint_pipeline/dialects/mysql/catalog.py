@@ -43,7 +43,7 @@ def native(stored: str) -> str:
 #: Row formats that take 767 bytes of a column in an index.
 _COMPACT = ("Compact", "Redundant")
 
-#: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted.
+#: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted; of jobs, only for the key.
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
 
 
@@ -137,7 +137,8 @@ def _read_keys(rows: Any, tables: CatalogTables) -> None:
             "referenced_table_name, referenced_column_name",
             "key_column_usage",
             "table_schema",
-            f"(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL) AND {_KNOWN}",
+            "(constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL) "
+            f"AND ({_KNOWN} OR LEFT(table_name, 2) = '~~')",
         ),
         key=lambda row: row[:4],
     ):

@@ -21,12 +21,13 @@ from ..steps import (
     ColumnFill,
     ExpressionFill,
     LiteralFill,
+    NewKey,
     Obstacles,
     Probe,
     Step,
     with_rows,
 )
-from . import auditing, collations, defaults, dependents, indexes, limits, locking, orphans, texts
+from . import auditing, collations, defaults, dependents, indexes, jobs, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion
@@ -221,6 +222,9 @@ class MySQL(Dialect):
         known.foreign_keys = [replace(key, name=pattern.sub(rf"{new.table}\1", key.name)) for key in known.foreign_keys]
         sql = f"RENAME TABLE {self.full(old)} TO {self.full(new)}"
         return [Step(sql, (new,), f"rename {old} to {new}", effects=(Renamed(self.place(old), self.place(new)),))]
+
+    def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
+        return jobs.change_key(self, old, new, key, title)
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ _ACTION = r"(?:cascade|restrict|no action|set null|set default)"
 _RULE = re.compile(rf"is on update {_ACTION} on delete {_ACTION}")
 
 
-def _is_job_table(place: Place) -> bool:
+def is_job_table(place: Place) -> bool:
     """Tell whether it is DataJoint's table of jobs, which is made anew where it is missing."""
     return place[1].startswith(PREFIX)
 
@@ -86,6 +86,11 @@ class Reversal:
         """Give the tables after the statements that were followed."""
         return self._now
 
+    @property
+    def jobs(self) -> list[Place]:
+        """Give the tables of jobs that the statements changed, by the names that they had at any time."""
+        return sorted(self._jobs)
+
     def is_new(self, place: Place) -> bool:
         """Tell whether the statements made a table."""
         return place in self._now and place not in self._tables
@@ -103,7 +108,7 @@ class Reversal:
                 case Altered(place, clauses):
                     lost = lost or self._altered(place, clauses)
                 case Dropped(place):
-                    if self._tables.pop(place, None) and not _is_job_table(place):
+                    if self._tables.pop(place, None):
                         lost = lost or f"dropped {'.'.join(place)}"
                     self._columns.pop(place, None)
                 case Renamed(old, new):
@@ -128,10 +133,9 @@ class Reversal:
         names |= new
         return lost
 
-    def follow_jobs(self, place: Place) -> None:
-        """Take it that a table of jobs was changed, which then goes."""
-        if _is_job_table(place):
-            self._jobs.add(place)
+    def follow_jobs(self, places: Iterable[Place]) -> None:
+        """Take it that tables of jobs were changed, which then go."""
+        self._jobs.update(places)
 
     # --- The way back --------------------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class Reversal:
         yield from self._keys_dropped()
         for place in self.made:
             yield self._step(f"DROP TABLE {self._full(place)}", [place], f"drop {self._title(place)}", Dropped(place))
-        for place in sorted(self._jobs):
+        for place in self.jobs:
             sql = f"DROP TABLE IF EXISTS {self._full(place)}"
             yield Step(sql, (), f"drop the jobs of {self._title(place)}", effects=(Dropped(place),))
         yield from self._renamed()

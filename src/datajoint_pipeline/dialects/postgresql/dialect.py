@@ -18,8 +18,8 @@ from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss
-from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, Obstacles, Probe, Step
-from . import auditing, dependents, enums, indexes, texts, waiting
+from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, NewKey, Obstacles, Probe, Step
+from . import auditing, dependents, enums, indexes, jobs, texts, waiting
 from .alter import TableAlteration, renames
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion
@@ -224,6 +224,9 @@ class PostgreSQL(Dialect):
             constraint = f"ALTER TABLE {self.full(old)} RENAME CONSTRAINT "
             step(reference.name, known.foreign_keys[number].name, constraint, " TO ")
         return steps
+
+    def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
+        return list(jobs.change_key(self, old, new, key, title))
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 
