@@ -317,8 +317,10 @@ def revised(project: Project, found: Revised) -> None:
             f"[yellow]Undecided[/]: {wanted} of {what}. Write it into the file, or give it to revise --again."
         )
     if found.migrations:
-        console.print(f"Next: read the files, then {project.program} check and {project.program} migrate --dry-run.")
-        console.print(f"If they are not as they should be: {project.program} revise --undo takes them back.")
+        console.print("Next, read the files. Then:")
+        console.print(f"  {project.program} check")
+        console.print(f"  {project.program} migrate --dry-run")
+        console.print(f"If they are not right, this takes them back: {project.program} revise --undo")
 
 
 def undone(project: Project, found: Revision, asked: list[str]) -> None:
@@ -332,7 +334,7 @@ def undone(project: Project, found: Revision, asked: list[str]) -> None:
             console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
     if asked:
         console.print(f"It was not applied to {' or '.join(asked)}; other databases were not asked.")
-    console.print(f'Next: correct the code, then {project.program} revise -m "{escape(found.message)}".')
+    console.print(f'Next, correct the code. Then: {project.program} revise -m "{escape(found.message)}"')
 
 
 def differences(found: list[Comparison]) -> None:
