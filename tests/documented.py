@@ -12,6 +12,9 @@ from pathlib import Path
 
 from conftest import Project, git
 
+#: The moment that is shown instead of any other in the name of a backup.
+_MOMENT = "20270301T091500.000000Z"
+
 _BLOCK = re.compile(r'^```(?P<kind>diff title="(?P<path>[^"]+)"|console)\n(?P<body>.*?)^```$', re.DOTALL | re.MULTILINE)
 
 
@@ -49,8 +52,16 @@ def _shown(command: str, project: Project) -> str:
     if words[0] == "git":
         return git(project.folder, *words[1:])
     assert words[:3] == ["uv", "run", "my-pipeline"], command
-    result = project.run(*words[3:])
+    result = project.run(*(_real(word, project.folder) for word in words[3:]))
     text = (result.err + result.out).replace("python -m my_pipeline", "uv run my-pipeline")
     text = re.sub(r"\b\d+\.\d+ s\b", "0.1 s", text)
-    text = re.sub(r"\d{8}T\d{6}\.\d{6}Z", "20270301T091500.000000Z", text)
+    text = re.sub(r"\d{8}T\d{6}\.\d{6}Z", _MOMENT, text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _real(word: str, folder: Path) -> str:
+    """The name of a backup as it is here."""
+    if _MOMENT not in word:
+        return word
+    (path,) = folder.glob(word.replace(_MOMENT, "*"))
+    return path.relative_to(folder).as_posix()

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What CI runs once a week: where there is a newer template, its update is committed to a branch of its own.
+# CI runs this once a week: if there is a newer template, it commits the update to a branch of its own.
 #
 #     bash deploy/update-template.sh [BRANCH]
 #
-# Ends without an error, and on the branch it began on, where nothing is newer. A conflict, or an update that runs a
-# program of the template, is for a person: then it says so and fails.
+# If nothing is newer, it ends without an error and stays on the branch. A conflict, or an update that runs a program of the
+# template, needs a person: then it says so and fails.
 set -euo pipefail
 branch=${1:-template-update}
 
@@ -20,7 +20,7 @@ git switch --quiet --force-create "$branch"
 code=0
 uvx copier update --defaults || code=$?
 if [ $code = 4 ]; then
-  echo "This update runs a program of the template, which its changelog tells of." >&2
+  echo "This update runs a program of the template; the template's changelog says what it does." >&2
   echo "Read it, then run this on a machine of yours: uvx copier update --defaults --trust" >&2
   exit 1
 elif [ $code != 0 ]; then

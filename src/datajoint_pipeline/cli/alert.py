@@ -26,10 +26,10 @@ from .visible import echo
 def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str | None) -> None:
     """Tell people when something is wrong, and when it is over.
 
-    Send a message when something begins that a person has to know, and when it is over; for cron or CI.
+    Run it from cron or CI: each message is sent once.
 
-    workers.toml says in [alerts] what is worth a message; addresses are in .secrets/alerts, one a line. Exit code 3
-    says that something stands, 4 that a schema has drifted, 1 that a message could not be sent.
+    [alerts] in workers.toml says what is worth a message. .secrets/alerts has the addresses, one in each line.
+    Exit code 3: something is wrong. 4: a schema has drifted. 1: a message could not be sent.
     """
     from ..commands import alert as command
 

@@ -23,7 +23,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 def branch() -> None:
     """Make and compare schemas of your own for a git branch.
 
-    Make, compare and drop schemas of your own for the git branch you are on.
+    The branch is the one you are on. Its schemas are on the server of dev, with names of their own.
     """
 
 

@@ -40,7 +40,7 @@ def deploy(
 ) -> None:
     """Write files that start workers on Slurm or Kubernetes.
 
-    Write files that start the workers of workers.toml on Slurm, Kubernetes or compose; they are yours to edit.
+    The workers are those of workers.toml; compose is for containers on one machine. The files are yours to edit.
     """
     from ..commands import deploy
 

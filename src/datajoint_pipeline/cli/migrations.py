@@ -240,7 +240,7 @@ def migrate(
 
     It also continues a migration that was interrupted.
 
-    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; otherwise the files say it.
+    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; a migration file says it itself.
     """
     from ..commands import answers, migrate
     from ..executor import backup
@@ -377,7 +377,10 @@ def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
 @_no_backup
 @common
 def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
-    """Delete for good what migrations dropped."""
+    """Delete for good what migrations dropped.
+
+    Until then it is only hidden, and rollback brings it back.
+    """
     from ..commands import purge
     from ..executor import backup
     from . import render

@@ -37,7 +37,7 @@ def progress(
 ) -> None:
     """Show how far each table is, and who works on it.
 
-    Show of each table how much is done, who works on it, what failed, and how long the rest may take.
+    Also shows what failed, and how long the rest may take.
     """
     from ..commands import progress as command
     from . import monitoring
@@ -105,7 +105,7 @@ def errors(
 ) -> None:
     """Show failed jobs by cause, and try them again.
 
-    Show the jobs that failed, those with one cause together; have them tried again, or left out.
+    Jobs that failed for the same reason are shown together. --retry and --ignore are for the jobs that are shown.
     """
     from ..commands import errors as command
     from . import monitoring

@@ -44,7 +44,7 @@ def promote(
 ) -> None:
     """Bring to prod what passed on dev, rehearsed first.
 
-    Give a database the migrations that another one has had, rehearsed on a sample of its rows.
+    Runs on --to the migrations that have run on --from, after a rehearsal on a sample of the rows of --to.
     """
     from ..commands import promote
     from ..executor import backup

@@ -103,6 +103,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
             what = "taking it back" if schema.taken_back else "it"
             remark = f"{way_on(schema.run, schema.taken_back)} continues {what}{back}"
+        if schema.state.value == "ahead":
+            remark = _joined(remark, f"this code is older: use the code that has {schema.database_version}")
         if schema.draft:
             remark = _joined(f"a draft after {schema.database_version}", remark)
         table.add_row(
@@ -317,8 +319,10 @@ def revised(project: Project, found: Revised) -> None:
             f"[yellow]Undecided[/]: {wanted} of {what}. Write it into the file, or give it to revise --again."
         )
     if found.migrations:
-        console.print(f"Next: read the files, then {project.program} check and {project.program} migrate --dry-run.")
-        console.print(f"If they are not as they should be: {project.program} revise --undo takes them back.")
+        console.print("Next, read the files. Then:")
+        console.print(f"  {project.program} check")
+        console.print(f"  {project.program} migrate --dry-run")
+        console.print(f"If they are not right, this takes them back: {project.program} revise --undo")
 
 
 def undone(project: Project, found: Revision, asked: list[str]) -> None:
@@ -331,8 +335,8 @@ def undone(project: Project, found: Revision, asked: list[str]) -> None:
         else:
             console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
     if asked:
-        console.print(f"It was not applied to {' or '.join(asked)}; other databases were not asked.")
-    console.print(f'Next: correct the code, then {project.program} revise -m "{escape(found.message)}".')
+        console.print(f"It is not applied to {' or '.join(asked)}; other databases were not asked.")
+    console.print(f'Next, correct the code. Then: {project.program} revise -m "{escape(found.message)}"')
 
 
 def differences(found: list[Comparison]) -> None:
@@ -464,10 +468,14 @@ def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str
 
 def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
     """Print what `restore` put back."""
+    from ..schema.model import TableName
+
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
-        what = f"{item.table} ({', '.join(item.attributes)})" if item.attributes else item.table
-        words = [f"{item.restored:,} of {item.rows:,} rows {done}", f"{item.same:,} were as they are in the file"]
+        name = item.table if item.table.startswith("~") else TableName(item.schema, item.table).title
+        what = f"{name} ({', '.join(item.attributes)})" if item.attributes else name
+        words = [f"{item.restored:,} of {many(item.rows, 'row')} {done}"]
+        words += [f"{item.same:,} {'was' if item.same == 1 else 'were'} as in the file"] if item.same else []
         words += [f"{item.gone:,} are not there any more"] if item.gone else []
         console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
     rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
