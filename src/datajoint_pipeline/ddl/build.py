@@ -101,13 +101,9 @@ def build(
         _revive(before, after, origins)
     renamed = {old: new for new, old in origins.tables.items() if old != new}
     middle = parents.renamed(before, renamed)
-    sources: dict[TableName, set[TableName]] = {}
-    for (name, _), fill in origins.fills.items():
-        if fill.of is not None:
-            sources.setdefault(name, set()).add(fill.of[0])
     alterations = {
         name: alteration
-        for name in dependency_order(after.values(), sources)
+        for name in _values_first(after, origins)
         if name in origins.tables
         and (alteration := _alteration(name, middle, after, origins, dialect, hard, lossy)) is not None
     }
@@ -197,6 +193,23 @@ def build(
     }
     steps = dialect.keep_out(steps, before, after, valued, renamed)
     return Plan(steps, after, origins, alterations, dropped, probed)
+
+
+def _values_first(after: Tables, origins: Origins) -> list[TableName]:
+    """Order tables such that each comes after those that it takes values from."""
+    sources: dict[TableName, set[TableName]] = {}
+    for (name, _), fill in origins.fills.items():
+        if fill.of is not None:
+            sources.setdefault(name, set()).add(fill.of[0])
+    if not any(name in parents.above(after, source) for name, found in sources.items() for source in found):
+        return dependency_order(after.values(), sources)
+    # A value comes along a foreign key that is turned round. Then only those keys count by which others come.
+    taken = {place for place, fill in origins.fills.items() if fill.parent}
+    tables = [
+        replace(t, foreign_keys=tuple(k for k in t.foreign_keys if any((t.name, a) in taken for a in k.attributes)))
+        for t in after.values()
+    ]
+    return dependency_order(tables, sources)
 
 
 def _inserted(

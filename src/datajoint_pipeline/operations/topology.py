@@ -11,7 +11,10 @@ from .state import Tables
 
 
 def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
-    """Give a sentence for each foreign key of a state that leads nowhere; no database can have such a state.
+    """Give a sentence for each foreign key of a state that leads nowhere, or for those that lead in a circle.
+
+    No pipeline can have such a state. Between the migrations of two schemas there may be one, as where two tables
+    exchange their schemas while the foreign key between them is turned round.
 
     Parameters
     ----------
@@ -32,7 +35,13 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
             elif parent is not None:  # also one in another order, which MySQL refuses
                 was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
                 sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
-    return sentences
+    if sentences:
+        return sentences
+    try:
+        TopologicalSorter(_parents(tables.values())).prepare()
+    except CycleError as error:
+        return [_circle(error)]
+    return []
 
 
 def dependency_order(
@@ -46,16 +55,32 @@ def dependency_order(
     PipelineError
         If tables refer to each other in a circle.
     """
-    known = {table.name: table for table in tables}
-    below: dict[TableName, list[TableName]] = {}
-    for name in sorted(known, key=str):
-        table = known[name]
-        parents = {key.parent for key in table.foreign_keys} | ({table.master} if table.master else set())
-        parents |= set((more or {}).get(name, ()))
-        below[name] = sorted((parent for parent in parents if parent in known and parent != name), key=str)
+    parents = _parents(tables)
+    for name, others in (more or {}).items():
+        parents[name] |= {other for other in others if other in parents} - {name}
+    below = {name: sorted(parents[name], key=str) for name in sorted(parents, key=str)}
     try:
         return list(TopologicalSorter(below).static_order())
     except CycleError as error:
         raise PipelineError(
-            "Tables refer to each other in a circle.", " → ".join(map(str, error.args[1])), "Break the circle."
+            "Tables refer to each other in a circle.",
+            _circle(error),
+            "Take one of these foreign keys out of the code, or out of the migration that adds it.",
         ) from None
+
+
+def _parents(tables: Iterable[Table]) -> dict[TableName, set[TableName]]:
+    """Give the tables that each has to come after."""
+    known = {table.name: table for table in tables}
+    found = dict[TableName, set[TableName]]()
+    for name, table in known.items():
+        above = {key.parent for key in table.foreign_keys} | ({table.master} if table.master else set())
+        found[name] = {parent for parent in above if parent in known} - {name}
+    return found
+
+
+def _circle(error: CycleError) -> str:
+    names: list[TableName] = error.args[1][:-1]
+    start = names.index(min(names, key=str))
+    others = [*names[start + 1 :], *names[: start + 1]]
+    return f"{names[start]} is referred to by {', that by '.join(map(str, others))}."
