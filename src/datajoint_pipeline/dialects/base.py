@@ -537,7 +537,7 @@ class Dialect(ABC):
             name: replace(self._as_is(before.name, self.column(self.before, before, before.attribute[old])), name=name)
             for name, old in stay.items()
         }
-        will = self.columns(self.after, after)
+        will = {name: self._still(column, was.get(name)) for name, column in self.columns(self.after, after).items()}
         change = Change(
             table=table,
             after=after,
@@ -554,6 +554,10 @@ class Dialect(ABC):
 
     def _as_is(self, name: TableName, column: Column) -> Column:
         """Give a column with the type that it really has, where the model does not tell."""
+        return column
+
+    def _still(self, column: Column, was: Column | None) -> Column:
+        """Give a column afterwards with the type that it has and keeps, where the model does not tell."""
         return column
 
     def follow(self, change: Change, place: Place, indexes: list[IndexName]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
+from ..schema import notation
 from ..schema.model import Index
 from . import catalog
 from .introspection import CatalogTable, Catalogue
@@ -88,12 +89,15 @@ class Names:
         Databases whose characters take one byte (MySQL).
     collations : dict
         Of the texts of new tables, by database (MySQL).
+    orders : dict
+        The values of enum types in their order (PostgreSQL).
     """
 
     tables: dict[Place, TableNames] = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
     collations: dict[str, str] = field(default_factory=dict)
+    orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)
 
     def table(self, place: Place) -> TableNames:
         """Give the names of a table; for one that is still to be made, an entry to be filled."""
@@ -197,6 +201,12 @@ def names(catalogue: Catalogue) -> Names:
         {database: set(taken) for database, taken in catalogue.taken.items()},
         set(catalogue.narrow),
         dict(catalogue.collations),
+        {
+            found.enums[column.name]: notation.enum_values(column.stored)
+            for found in catalogue.tables.values()
+            for column in found.columns
+            if column.name in found.enums
+        },
     )
 
 

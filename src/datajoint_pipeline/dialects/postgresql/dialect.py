@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ...internals.adapters import adapter
 from ...operations.structure import Tables
-from ...schema.model import ForeignKey, Index, Table, TableName
+from ...schema.model import Attribute, ForeignKey, Index, Table, TableName
 from ...schema.naming import unused
 from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
@@ -104,10 +104,16 @@ class PostgreSQL(Dialect):
         # DataJoint does not learn the precision of a parent's moments.
         return re.sub(r"^(time(?:stamp)?)\(\d\)", r"\1", self._sql_type(core, schema))
 
+    def column(self, tables: Tables, table: Table, attribute: Attribute) -> Column:
+        return enums.inherited(self, table, attribute, super().column(tables, table, attribute))
+
     def _as_is(self, name: TableName, column: Column) -> Column:
         # Where an enum's type is, and what it is called, depends on who came first.
         type_ = self.names.table(self.place(name)).enums.get(column.name)
         return replace(column, sql=".".join(map(self.quote, type_))) if type_ else column
+
+    def _still(self, column: Column, was: Column | None) -> Column:
+        return column if was is None else enums.still(self, column, was)
 
     def _comment(self, marker: str, comment: str, *, inherited: bool) -> str:
         if inherited:
@@ -163,7 +169,7 @@ class PostgreSQL(Dialect):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         columns = list(self.columns(self.after, table).values())
-        steps = enums.make(self, table, columns)
+        steps = [*enums.make_room(self, table, columns), *enums.make(self, table, columns)]
         known = self.names.table(self.place(table.name))
         known.primary_key = indexes.constraint_name(self, table.name, (), "pkey")
         full, key = self.full(table.name), table.primary_key
@@ -323,7 +329,10 @@ class PostgreSQL(Dialect):
             steps = self.rename_table(alteration.before.name, name)
             alteration = replace(alteration, before=replace(alteration.before, name=name))
         steps += guards(self, alteration)
-        steps += enums.rename_reordered(self, alteration, self.change(alteration))
+        change = self.change(alteration)
+        moved = enums.reordered(self, alteration, change)
+        new = [c for c in change.will.values() if change.old.get(c.name) in moved or self._new_type(c, change)]
+        steps += enums.make_room(self, alteration.after, new)
         change = self.change(alteration)
         known = self.names.table(self.place(name))
         used = dict(known.enums)

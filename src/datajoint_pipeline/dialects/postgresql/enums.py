@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ...internals.job_tables import PREFIX as JOBS
 from ...schema import notation
-from ...schema.model import Table, TableName
+from ...schema.model import Attribute, Table, TableName
 from ...schema.naming import unused
 from ..base import Dialect
 from ..constraints import Place
@@ -32,9 +33,9 @@ def make(dialect: Dialect, table: Table, columns: list[Column]) -> list[Step]:
     for column in columns:
         if not column.core.startswith("enum("):
             continue
-        schema = dialect.origin(dialect.after, table, table.attribute[column.name])[1]
-        name, values = name_and_values(column.core)
-        known.enums[column.name] = (dialect.databases.get(schema, schema), name)
+        values = name_and_values(column.core)[1]
+        known.enums[column.name] = _place(column.sql)
+        dialect.names.orders.setdefault(known.enums[column.name], values)
         create = f"CREATE TYPE {column.sql} AS ENUM ({', '.join(map(dialect.literal, values))})"
         text = block(f"BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END")
         words = f"make the type of {', '.join(values)} where it is missing"
@@ -49,6 +50,8 @@ def drop(dialect: Dialect, name: TableName, types: list[Place]) -> list[Step]:
         drop = f"DROP TYPE IF EXISTS {'.'.join(map(dialect.quote, type_))}"
         text = block(f"BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END")
         steps.append(Step(text, (name,), f"drop the type {type_[1]} where nothing needs it"))
+        if not _users(dialect, type_):
+            dialect.names.orders.pop(type_, None)
     return steps
 
 
@@ -71,6 +74,8 @@ def move(dialect: Dialect, name: TableName, database: str) -> list[Step]:
             steps.append(Step(sql, (name,), f"move the type {type_[1]} to {name.schema}"))
             for where, column in users:
                 dialect.names.table(where).enums[column] = moved
+            if type_ in dialect.names.orders:
+                dialect.names.orders[moved] = dialect.names.orders.pop(type_)
     return steps
 
 
@@ -81,55 +86,92 @@ def restore(dialect: Dialect, table: Table) -> list[Step]:
         used = dialect.names.table(place).enums.get(name)
         if used is None or ".".join(map(dialect.quote, used)) == column.sql:
             continue
+        if not table.attribute[name].inherited and dialect.names.orders.get(used) == name_and_values(column.core)[1]:
+            continue
         quoted = dialect.quote(name)
         change = f"ALTER COLUMN {quoted} TYPE {column.sql} USING {quoted}::text::{column.sql}"
         words = f"give {name} in {table.name} its type again"
         steps.append(
             Step(f"ALTER TABLE {dialect.full(table.name)} {change}", (table.name,), words, rewrites=True, lock="all")
         )
-        database, type_ = (part.replace('""', '"') for part in re.findall(r'"((?:[^"]|"")*)"', column.sql))
-        dialect.names.table(place).enums[name] = (database, type_)
+        dialect.names.table(place).enums[name] = _place(column.sql)
         steps += drop(dialect, table.name, [used])
     return steps
 
 
-def reordered(dialect: Dialect, alteration: Alteration, change: Change) -> list[str]:
-    """Find the enum attributes, by their names before, whose values get another order.
+def inherited(dialect: Dialect, table: Table, attribute: Attribute, column: Column) -> Column:
+    """Give a column that a foreign key brings with the type that the parent's has by now.
 
-    The name of a type does not tell the order. A type that others have, too, is left alone, as DataJoint leaves it.
+    Of two types with the same values, one has another name than DataJoint gives it.
     """
+    if attribute.inherited and column.core.startswith("enum("):
+        for key in table.foreign_keys:
+            known = dialect.names.tables.get(dialect.where(key.parent)) if attribute.name in key.attributes else None
+            type_ = known.enums.get(key.parent_attributes[key.attributes.index(attribute.name)]) if known else None
+            if type_ and _may_stay(dialect, column, type_):
+                return replace(column, sql=".".join(map(dialect.quote, type_)))
+    return column
+
+
+def still(dialect: Dialect, column: Column, was: Column) -> Column:
+    """Give a column afterwards with the type that it has, unless its values are to have another order."""
+    if column.sql == was.sql or not column.core.startswith("enum("):
+        return column
+    type_ = _place(was.sql)
+    same = notation.enum_values(was.core) == notation.enum_values(column.core)
+    stays = same or dialect.names.orders.get(type_) == name_and_values(column.core)[1]
+    return replace(column, sql=was.sql) if stays and _may_stay(dialect, column, type_) else column
+
+
+def _may_stay(dialect: Dialect, column: Column, type_: Place) -> bool:
+    """Tell whether a type has the values of a column in any order, and is in the schema where its type is to be."""
+    values, there = name_and_values(column.core)[1], dialect.names.orders.get(type_, ())
+    return sorted(there) == sorted(values) and type_[0] == _place(column.sql)[0]
+
+
+def reordered(dialect: Dialect, alteration: Alteration, change: Change) -> list[str]:
+    """Find the enum attributes, by their names before, whose values get another order; no name of a type tells it."""
     place, found = dialect.place(alteration.before.name), list[str]()
-    keys = [
-        (dialect.place(table.name), key.attributes, dialect.place(key.parent), key.parent_attributes)
-        for table in dialect.before.values()
-        for key in table.foreign_keys
-    ]
     for name, will in change.will.items():
         was, old = change.was.get(name), change.old.get(name, "")
         type_ = dialect.names.table(place).enums.get(old)
         if was is None or type_ is None or was.sql != will.sql or not will.core.startswith("enum("):
             continue
-        same = notation.enum_values(was.core) == notation.enum_values(will.core)
-        if not same and _users(dialect, type_) <= _family(keys, {(place, old)}):
+        if notation.enum_values(was.core) != notation.enum_values(will.core) and _in_another_order(dialect, will):
             found.append(old)
     return found
 
 
-def rename_reordered(dialect: Dialect, alteration: Alteration, change: Change) -> list[Step]:
-    """Rename the types of :func:`reordered` attributes, so that new ones can be made under their names."""
+def make_room(dialect: Dialect, table: Table, columns: Iterable[Column]) -> list[Step]:
+    """Rename types that have the values of columns in another order, so that the columns can have types of their own.
+
+    Other columns of these types keep them. A column that a foreign key brings has the type of the parent's.
+    """
     steps = []
-    for old in reordered(dialect, alteration, change):
-        type_ = dialect.names.table(dialect.place(alteration.before.name)).enums[old]
-        other = (type_[0], unused(f"{type_[1]}_was", {used[1] for used in _types(dialect)}))
+    for column in columns:
+        own = not table.attribute[column.name].inherited and column.core.startswith("enum(")
+        if not own or not _in_another_order(dialect, column):
+            continue
+        type_ = _place(column.sql)
+        other = (type_[0], unused(f"{type_[1]}_was", {known[1] for known in dialect.names.orders}))
         sql = f"ALTER TYPE {'.'.join(map(dialect.quote, type_))} RENAME TO {dialect.quote(other[1])}"
-        steps.append(Step(sql, (alteration.after.name,), f"rename the old type of {old}"))
-        for where, column in _users(dialect, type_):
-            dialect.names.table(where).enums[column] = other
+        steps.append(Step(sql, (table.name,), f"rename the type that has the values of {column.name} in another order"))
+        dialect.names.orders[other] = dialect.names.orders.pop(type_)
+        for where, used in _users(dialect, type_):
+            dialect.names.table(where).enums[used] = other
     return steps
 
 
-def _types(dialect: Dialect) -> set[Place]:
-    return {type_ for table in dialect.names.tables.values() for type_ in table.enums.values()}
+def _in_another_order(dialect: Dialect, column: Column) -> bool:
+    """Tell whether there is a type of the name that a column's is to have, with its values in another order."""
+    values, there = name_and_values(column.core)[1], dialect.names.orders.get(_place(column.sql))
+    return there is not None and there != values and sorted(there) == sorted(values)
+
+
+def _place(sql: str) -> Place:
+    """Give schema and name of a type, as a statement has it."""
+    parts = [part.replace('""', '"') for part in re.findall(r'"((?:[^"]|"")*)"', sql)]
+    return (parts[0], parts[1]) if len(parts) == 2 else ("", "")
 
 
 def _users(dialect: Dialect, type_: Place) -> set[Where]:
