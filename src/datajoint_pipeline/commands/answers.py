@@ -90,6 +90,11 @@ def read(
         meant, attribute = named(text, "--drop")
         fits = [n for n in meant if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
+    for (name, attribute), right in attributes.items():
+        had = _before(name, back, before, after)
+        there = had is not None and right in had.attribute and right != attribute
+        if there and (name, right) not in drops | attributes.keys():
+            raise _taken(after[name], attribute, right)
     return Answers(tables, attributes, fills, frozenset(drops), frozenset(map(find, insert)))
 
 
@@ -138,6 +143,18 @@ def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: s
         why = f"{name} had no attribute {old} when it was last revised; it had {', '.join(was.attribute)}."
         do = "Correct the option; if the last revise has written it down, say revise --again with it."
     return PipelineError(f"--rename {text} does not fit.", f"{why} Nothing was written.", do, exit_code=ExitCode.USAGE)
+
+
+def _taken(table: Table, old: str, new: str) -> PipelineError:
+    """Give the refusal of ``--rename`` to a name that another attribute had."""
+    title = table.title
+    return PipelineError(
+        f"--rename {title}.{old}={new} does not fit.",
+        f"{table.name} had an attribute {new} beside {old} when it was last revised. Nothing was written.",
+        f"If that one is gone, and {old} has its name now, say --drop {title}.{new}, too; if it has another name now, "
+        f"say --rename {title}.{new}=NAME; if it is what it was, leave the option out.",
+        exit_code=ExitCode.USAGE,
+    )
 
 
 def _before(name: TableName, back: Mapping[TableName, TableName], before: Tables, after: Tables) -> Table | None:

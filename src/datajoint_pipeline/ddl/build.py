@@ -413,10 +413,14 @@ def _of_datajoint(attribute: Attribute) -> bool:
 
 
 def _follow(name: TableName, key: ForeignKey, origins: Origins) -> ForeignKey:
-    """Give a foreign key by the names that its attributes have afterwards."""
+    """Give a foreign key by the names that its attributes have afterwards.
+
+    One that is gone has the name of none, also where another has its name now.
+    """
 
     def names(table: TableName, attributes: tuple[str, ...]) -> tuple[str, ...]:
-        new = {was: name for name, was in origins.attributes.get(table, {}).items()}
+        known = origins.attributes.get(table, {})
+        new = {**{name: f"~{name}" for name in known}, **{was: name for name, was in known.items()}}
         return tuple(new.get(attribute, attribute) for attribute in attributes)
 
     return replace(

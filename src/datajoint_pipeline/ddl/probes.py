@@ -18,6 +18,7 @@ from ..dialects.steps import (
     Probe,
     Step,
 )
+from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.compatibility import family
 from ..schema.model import TableName
 
@@ -48,7 +49,8 @@ class _Probes:
                 yield from self._taken(name, column, fill, f"c.{self.dialect.quote(old)} IS NULL")
             if self.change.was[name].nullable and not column.nullable and name not in self.alteration.fills:
                 condition = f"{self.dialect.quote(old)} IS NULL"
-                yield self._count("null", old, condition, f"rows without {old}, which is required from then on")
+                called = name if old.startswith(SOFT_DELETED_ATTRIBUTE) else old  # nobody knows what that is called
+                yield self._count("null", old, condition, f"rows without {called}, which is required from then on")
             if name in self.alteration.converts:
                 yield from self._tried(name, old)
                 continue

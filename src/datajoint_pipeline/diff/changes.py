@@ -8,11 +8,12 @@ asked again: a renamed key carries the tables below it along.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from ..errors import PipelineError
+from ..operations.base import named
 from ..operations.structure import (
     SOFT_DELETED_ATTRIBUTE,
     AddAttribute,
@@ -201,14 +202,15 @@ def _attribute_renames(
         come = [a.name for a in new.attributes if a.name not in old.attribute]
         answered = {a: b for (table, a), b in answers.attributes.items() if table == name and a != b}
         answered = {a: b for a, b in answered.items() if a in old.attribute and b in new.attribute}
-        pairs = {a: b for a, b in answered.items() if b in come or b in answered}
         dropped = {attribute for table, attribute in answers.drops if table == name and attribute is not None}
+        vacant = sorted({b for b in answered.values() if b in old.attribute and b in dropped} - answered.keys())
+        pairs = {a: b for a, b in answered.items() if b in come or b in answered or b in vacant}
         implied, unclear = _implied(old, new, renames, pairs, dropped)
         for old_name, new_name in (*implied, *_same_origin(name, gone, come, before, after, renames)):
             if old_name in gone and new_name in come and old_name not in pairs and new_name not in pairs.values():
                 pairs[old_name] = new_name
         renames[name] = pairs
-        operations += _free_renames(name, pairs)
+        operations += [*_vacated(old, new, vacant, pairs, before), *_free_renames(name, pairs)]
         come = [attribute for attribute in come if attribute not in pairs.values()]
         for attribute in gone:
             if (
@@ -222,6 +224,37 @@ def _attribute_renames(
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
     return operations
+
+
+def _vacated(
+    old: Table, new: Table, vacant: list[str], pairs: Mapping[str, str], before: Tables
+) -> Iterator[Operation]:
+    """Give what drops attributes whose names others get.
+
+    Raises
+    ------
+    PipelineError
+        If other tables refer to one of them: their rows have its values, and would seem to refer to the other's.
+    """
+    if not vacant:
+        return
+    taking = {new_name: old_name for old_name, new_name in pairs.items()}
+    key = tuple(taking[a] if a in vacant else a for a in old.primary_key if a not in vacant or a in new.primary_key)
+    below = sorted(str(table.name) for table in before.values() for k in table.foreign_keys if k.parent == old.name)
+    if key != old.primary_key:
+        gone = next(a for a in old.primary_key if a in vacant)
+        if below or not key:
+            raise PipelineError(
+                f"{taking[gone]} cannot take the place of {gone} in {old.name} at once.",
+                f"{gone} is in the primary key"
+                + (f", and {below[0]} refers to it." if below else ", and nothing else is."),
+                f"Do it in two migrations: take {gone} out of the key and the code, revise and migrate, then rename.",
+            )
+    yield from (DropForeignKey(old.name, k) for k in old.foreign_keys if not set(vacant).isdisjoint(k.attributes))
+    yield from (DropIndex(old.name, i) for i in old.indexes if not set(vacant).isdisjoint(named(i)))
+    if key != old.primary_key:
+        yield ChangePrimaryKey(old.name, old.primary_key, key)
+    yield from (DropAttribute(old.name, attribute) for attribute in vacant)
 
 
 def _free_renames(name: TableName, pairs: Mapping[str, str]) -> list[Operation]:
