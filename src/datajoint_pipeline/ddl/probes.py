@@ -19,7 +19,7 @@ from ..dialects.steps import (
     Step,
 )
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
-from ..schema.compatibility import family
+from ..schema.compatibility import family, is_bytes
 from ..schema.model import TableName
 
 
@@ -56,7 +56,7 @@ class _Probes:
                 continue
             types = self.alteration.before.attribute[old].type, self.alteration.after.attribute[name].type
             # What a codec wrote is converted by itself (recoding), or stays as it is.
-            coded = any(type_.startswith("<") for type_ in types)
+            coded = any(type_.startswith("<") for type_ in types) and not is_bytes(types[1])
             if self.change.was[name].core != column.core and not coded:
                 core = self.change.was[name].core
                 for loss in self.dialect.losses(self.dialect.quote(old), core, column.core):

@@ -65,6 +65,11 @@ def rollback(
         group.violations.clear()
         apply.judge(deployment, group, allow_data_loss=False)
         apply.apply(deployment, group, "rollback", report)
+        for table, attribute in sorted(group.inputs.unchanged, key=str):
+            target.warn(
+                f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Of values "
+                "that came since, they are what <blob> wrote: datajoint.blob.unpack reads them."
+            )
         if found:
             target.warn(aside.advice(found, target.command, group))
         return drift.read(target)

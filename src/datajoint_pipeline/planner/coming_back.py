@@ -18,6 +18,7 @@ from ..journal import steplog
 from ..operations import structure as ops
 from ..operations.origins import resolved
 from ..schema import definition
+from ..schema.compatibility import changes_codec, is_bytes
 from ..schema.model import Attribute, Table, TableName
 from ..schema.naming import shorten
 from . import retained
@@ -78,6 +79,38 @@ def found(
     return operations
 
 
+def unchanged(
+    deployment: Deployment, undone: list[tuple[Migration, ops.Operation]]
+) -> frozenset[tuple[TableName, str]]:
+    """Find the attributes whose bytes a rollback leaves as they are, by the names of now.
+
+    Those are what a migration made ``<blob>`` without converting a value, as all were what that writes. The bytes of
+    before are there, and those that were written since are kept.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    undone : list of (Migration, Operation)
+        The operations in order that undo migrations, each with the one that it undoes.
+    """
+    found, search = dict[tuple[TableName, str], bool](), None
+    for number, (migration, operation) in enumerate(undone):
+        if not isinstance(operation, ops.AlterAttribute):
+            continue
+        if not changes_codec(operation.before.type, operation.after.type):
+            continue
+        _, origins = ops.trace(deployment.tables, [op for _, op in undone[:number]])
+        table = origins.tables.get(operation.table)
+        name = origins.attributes.get(operation.table, {}).get(operation.before.name)
+        if table is not None and name is not None:
+            place = (table, name)
+            search = search or _Search(deployment)
+            only = place not in found and operation.before.type == "<blob>" and is_bytes(operation.after.type)
+            found[place] = only and search.took_over(migration, {operation.before.name, name})
+    return frozenset(place for place, stays in found.items() if stays)
+
+
 def _of_one_migration(left: list[tuple[Migration, ops.Operation]]) -> list[ops.Operation]:
     """Give the first operations, as far as they undo the same migration."""
     end = next((number for number, (other, _) in enumerate(left) if other is not left[0][0]), len(left))
@@ -104,7 +137,10 @@ class _Search:
         self.kinds = {(databases[name], number): record.kind for (name, number), record in done.items()}
         #: By schema and the digest of a migration, the runs that applied it, each with the version that it led to.
         self.applied: dict[tuple[str, str], list[tuple[str, Run]]] = {}
+        #: By run, what it was planned from.
+        self.plans: dict[Run, object] = {}
         for (name, number), head in sorted(steplog.heads(deployment.connection, databases).items()):
+            self.plans[databases[name], number] = head.get("plan")
             record = done.get((name, number))
             if record is not None and record.kind == "migrate" and isinstance(head.get("digest"), str):
                 leader = head.get("leader")
@@ -121,6 +157,15 @@ class _Search:
         # Two files may do the same.
         same = [run for version, run in runs if version == migration.version]
         return next(reversed(same or [run for _, run in runs]), None)
+
+    def took_over(self, migration: Migration, names: set[str]) -> bool:
+        """Tell whether the run of a migration is known, and converted no values of an attribute of some names."""
+        run = self.run(migration)
+        plan = self.plans.get(run) if run is not None else None
+        filled = plan.get("filled") if isinstance(plan, dict) else None  # anybody may have written it
+        if not isinstance(filled, list):
+            return False
+        return not any(isinstance(place, list) and place and place[-1] in names for place in filled)
 
     def attributes(self, migration: Migration, now: TableName, table: Table, wanted: list[Attribute]) -> dict[str, str]:
         """Find the soft-deleted attributes that a migration made of some, by their names.

@@ -31,6 +31,11 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     using = "Say in the migration how the new values come about (using=...)"
     recode = "Correct them, or give the values in Python (RunPython) to another attribute"
     agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
+    by_python = "Or go on from here, and give the values in Python (RunPython) to another attribute of that type."
+    by_type = (
+        "If they cannot be with the type that they have now, first give the attribute one that takes both: change the "
+        "code, then revise and migrate."
+    )
     adopted = _adopts(group)
     back = bool(group.inputs.undone)
     if adopted:
@@ -85,9 +90,8 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{violation.table} has {violation.counted}.",
                     f"{title} would lose them, and nothing can stand in for them; nothing was changed.",
-                    "Correct them so that the type of before holds them, then run the command again. If they cannot be "
-                    "with the type that they have now, first give the attribute one that takes both: change the code, "
-                    "then revise and migrate.",
+                    "Correct them so that the type of before holds them, then run the command again. "
+                    + (by_python if violation.kind == "codec" else by_type),
                     exit_code=ExitCode.DATA_LOSS,
                 ),
             )

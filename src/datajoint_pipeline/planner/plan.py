@@ -32,6 +32,7 @@ from ..operations import structure as ops
 from ..operations.origins import Origins
 from ..operations.topology import dangling
 from ..quoting import quoter
+from ..schema.compatibility import is_bytes
 from ..schema.model import Schema, Table, TableName
 from ..schema.values import ASK, Value
 from . import scope
@@ -145,6 +146,8 @@ class Inputs:
         The digests, as recorded, of the migrations that a rollback takes back, by schema.
     aside : frozenset
         The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
+    unchanged : frozenset
+        The attributes whose bytes a rollback leaves as they are, by the same names.
     """
 
     wanted: list[Migration] = field(default_factory=list)
@@ -156,6 +159,7 @@ class Inputs:
     filled: set[tuple[TableName, str]] = field(default_factory=set)
     undone: dict[str, tuple[str, ...]] = field(default_factory=dict)
     aside: frozenset[tuple[TableName, str]] = frozenset()
+    unchanged: frozenset[tuple[TableName, str]] = frozenset()
 
 
 @dataclass
@@ -472,13 +476,15 @@ def _holds_values(
     """
     if deployment.filled is not None:
         return (table, attribute) in deployment.filled
+    if (table, attribute) in group.inputs.unchanged:
+        return False
     connection = deployment.connection
     quote, mysql = quoter(connection), connection.adapter.backend == "mysql"
     database = deployment.databases.get(table.schema, table.schema)
     if database not in deployment.surveys or table not in deployment.tables:
         return False
     condition = f"{quote(attribute)} IS NOT NULL"
-    if after == "<blob>" and not before.startswith("<") and re.search(r"blob|^bytes|bytea", before):
+    if after == "<blob>" and is_bytes(before):
         condition += f" AND {not_a_blob(quote(attribute), mysql=mysql)}"
     sql = f"SELECT 1 FROM {deployment.full(table)} WHERE {condition} LIMIT 1"
     if connection.query(sql, args=None, reconnect=False).fetchone() is None:

@@ -134,7 +134,7 @@ def group(
         of_schema = [migration for migration in migrations if migration.schema == name]
         planned.inputs.undone[name] = tuple(deployment.applied[name].recorded(of_schema))
     names = constraints.names(deployment.catalogue)
-    planned.inputs.aside = aside
+    planned.inputs.aside, planned.inputs.unchanged = aside, coming_back.unchanged(deployment, back)
     inverse = _setting_aside(inverse, deployment.tables, aside)
     plan.add_steps(deployment, planned, inverse, names, frozenset())
     return planned

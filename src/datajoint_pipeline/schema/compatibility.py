@@ -97,6 +97,11 @@ def family(type_: str) -> str:
     return next((family for family, words in _FAMILIES if word in words), word)
 
 
+def is_bytes(type_: str) -> bool:
+    """Tell whether a type, without a codec, holds bytes that a codec may have written."""
+    return not type_.startswith("<") and re.search(r"blob|^bytes|bytea", type_) is not None
+
+
 def changes_codec(before: str, after: str) -> bool:
     """Tell whether a value is stored in another form under one type than under the other.
 
