@@ -353,3 +353,58 @@ def test_texts_of_a_key_that_become_one_value_are_counted(type_: str, project: P
 def rows_of(server: Server) -> list[tuple[Any, ...]]:
     found = server.execute(f"SELECT * FROM {table(server).replace('sample', 'hold')} ORDER BY hold")
     return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in found]
+
+
+#: What becomes a foreign key: type, value, the parent's type, its value, and whether that is the parent of it.
+TIED = [
+    ("varchar(8)", "07", "int32", "7", True),
+    ("varchar(8)", "8", "int32", "7", False),
+    ("int32", "7", "varchar(8)", "07", False),
+    ("int32", "7", "varchar(8)", "7", True),
+    ("int32", "0", "varchar(8)", "none", False),
+    ("decimal(4,2)", "1.10", "varchar(8)", "1.1", False),
+    ("bool", "1", "varchar(8)", "1", True),
+    ("varchar(40)", "05C03DDC46ba5fa2d82ddce6c18f751c", "uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", True),
+    ("varchar(40)", "05C03DDC46ba5fa2d82ddce6c18f751d", "uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", False),
+    ("uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", "varchar(40)", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", True),
+    ("varchar(20)", "2020-01-02 00:00", "date", "2020-01-02", True),
+    ("date", "2020-01-02", "varchar(20)", "2020-1-2", False),
+    ("enum('2', '1')", "2", "int16", "1", False),
+    ("enum('2', '1')", "2", "int16", "2", True),
+]
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize(("ours", "value", "theirs", "parent", "fits"), TIED)
+def test_what_becomes_a_foreign_key_has_the_parent_that_it_has_then(
+    ours: str, value: str, theirs: str, parent: str, fits: bool, project: Project, server: Server
+) -> None:
+    """Compared as they are, 7 is ``07``, 0 any word and ``'2'`` of an enum the first of its values; so MySQL does."""
+    with living(server, project) as own:
+        text, life = own.read(own.module("life")), own.module("life")
+        odd = (
+            f'\n\n@schema\nclass Top(dj.Manual):\n    definition = """\n    a : {theirs}\n    """\n'
+            f'\n\n@schema\nclass Sub(dj.Manual):\n    definition = """\n    s : int32\n    ---\n    a : {ours}\n    """\n'
+        )
+        own.write(life, text + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+
+        def put(type_: str, given: str) -> str:
+            return f"UUID_TO_BIN('{given}')" if type_ == "uuid" and server.backend == "mysql" else f"'{given}'"
+
+        full = table(server).replace("sample", "sub")
+        server.execute(
+            f"INSERT INTO {table(server).replace('sample', 'top')} (a) VALUES ({put(theirs, parent)})",
+            f"INSERT INTO {full} (s, a) VALUES (1, {put(ours, value)})",
+        )
+        own.replace(life, f"    a : {ours}\n", "    -> Top\n")
+        ok(own, "revise", "-m", "tied")
+        if not fits:
+            for command in (("migrate", "--dry-run"), ("migrate",)):
+                refused = ok(own, *command, code=1)
+                assert "has 1 row whose (a) is in no row of" in refused.out + refused.err, refused
+            assert states(own)["life"] == ("behind", "1.1.0")
+        else:
+            ok(own, "migrate")
+            assert own.python("-c", "from my_pipeline import life; assert len(life.Top * life.Sub) == 1").code == 0
