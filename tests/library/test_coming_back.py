@@ -215,3 +215,32 @@ def test_an_attribute_makes_room_for_one_of_a_foreign_key(living: Project, serve
     assert server.execute("SELECT box, book FROM dev_life.box ORDER BY box") == [(1, "a"), (2, "b")]
     ok(living, "rollback", "life", "--to", "1.1.0")
     assert server.execute("SELECT box, other, book FROM dev_life.box ORDER BY box") == [(1, "a", 3), (2, "b", 4)]
+
+
+def test_tables_whose_names_others_took_come_back_at_once(living: Project, server: Server) -> None:
+    """A table is dropped and another one is made in its place, or gets its name, or it gave its name to a new one."""
+    text = living.read(living.module("life"))
+    wide, tall = "wide : int32", "tall : varchar(8)"
+    both = shelves(wide) + shelves(wide, name="Rack")
+    step(living, text + both, "shelves")
+    server.execute(
+        "INSERT INTO dev_life.shelf (shelf, wide) VALUES (1, 10)",
+        "INSERT INTO dev_life.rack (shelf, wide) VALUES (2, 20)",
+    )
+    step(living, text + shelves(wide, name="Rack"), "no shelves", "--drop", "Shelf")
+    step(living, text + shelves(tall) + shelves(wide, name="Rack"), "other shelves")
+    step(
+        living,
+        text + shelves(tall) + shelves(wide, name="Old") + shelves(tall, name="Rack"),
+        "new racks",
+        "--rename-table",
+        "Rack=Old",
+    )
+    server.execute("INSERT INTO dev_life.rack (shelf, tall) VALUES (3, 'high')")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT shelf, wide FROM dev_life.rack") == [(2, 20)]
+    assert server.execute("SELECT shelf, wide FROM dev_life.shelf") == [(1, 10)]
+    assert states(living)["life"] == ("behind", "1.1.0")
+    ok(living, "migrate")
+    assert server.execute("SELECT shelf, wide FROM dev_life.old") == [(2, 20)]
+    assert states(living)["life"][0] == "current"

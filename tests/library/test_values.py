@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -218,3 +218,193 @@ def test_days_that_there_are_not_stay_in_a_table_that_is_copied(project: Project
         ok(own, "revise", "-m", "stamps")
         assert losses(own, 7) == {("moment",): [("range", 2)]}
         assert ok(own, "migrate", "--allow-data-loss", code=7) and states(own)["life"] == ("behind", "1.2.0")
+
+
+#: By type, values that `<blob>` keeps and an attribute of that type holds, and such that it does not hold as they are.
+HELD: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "int8": (("127", "-128"), ("numpy.int64(1)", "2.0", "2**15", "1.5", "'5'", "float('nan')", "[1]")),
+    "int64": (("2**62 + 1", "True"), ("2**63", "1e300", "b'5'")),
+    "bool": (("True", "False"), ("5", "'true'")),
+    "float32": (("0.5", "0.1", "2**16"), ("numpy.float32(1)", "0.1 + 0.2", "2**24 + 1", "1e300", "float('nan')")),
+    "float64": (("0.1 + 0.2", "2**53", "5e-324"), ("2**53 + 1", "'0.1'", "float('nan')")),
+    "decimal(5,2)": (("1.25", "decimal.Decimal('-999.99')", "7"), ("1.239", "12345.0", "'1.25'")),
+    "varchar(3)": (("'é猫🐭'", "''", "'a  '"), ("'abcd'", "5", "True")),
+    "char(3)": (("'abc'",), ("'ab '",)),
+    "enum('a', 'é')": (("'é'",), ("'A'", "'e'", "'b'", "1")),
+    "date": (("datetime.date(2020, 1, 2)",), ("datetime.datetime(2020, 1, 2, 12)", "'2020-01-02'")),
+    "datetime(3)": (
+        ("datetime.datetime(2020, 1, 2, 3, 4, 5, 678000)",),
+        ("datetime.datetime(2020, 1, 2, 3, 4, 5, 678900)", "datetime.date(2020, 1, 2)"),
+    ),
+}
+
+HOLD = """
+import datetime, decimal, json, numpy
+from my_pipeline import life
+values = {values}
+for number in range(max(map(len, values.values()))):
+    life.Hold.insert1(dict(hold=number) | {n: v[number] for n, v in values.items() if number < len(v)})
+"""
+
+HELD_NOW = """
+import datetime, decimal, numpy
+from my_pipeline import life
+values = {values}
+rows = life.Hold.to_dicts(order_by="hold")
+for name, wanted in values.items():
+    found = [row[name] for row in rows][: len(wanted)]
+    assert all(one == other for one, other in zip(found, wanted)), (name, found, wanted)
+"""
+
+
+@pytest.fixture
+def holds(server: Server, project: Project) -> Iterator[Project]:
+    """A table with an attribute `<blob>` for each of the types, and values of it that the type holds, and others."""
+    with living(server, project) as own:
+        lines = "".join(f"    c{n} = null : <blob>\n" for n, _ in enumerate(HELD))
+        table = (
+            f'\n\n@schema\nclass Hold(dj.Manual):\n    definition = """\n    hold : int32\n    ---\n{lines}    """\n'
+        )
+        own.write(own.module("life"), own.read(own.module("life")) + table)
+        ok(own, "revise", "-m", "holds")
+        ok(own, "migrate")
+        made = own.python("-c", HOLD.replace("{values}", listed([*good, *bad] for good, bad in HELD.values())))
+        assert made.code == 0, made.err
+        yield own
+
+
+def listed(values: Iterable[Iterable[str]]) -> str:
+    return "{" + ", ".join(f"'c{n}': [{', '.join(each)}]" for n, each in enumerate(values)) + "}"
+
+
+def test_values_of_a_blob_that_a_plain_type_does_not_hold_are_counted(holds: Project, server: Server) -> None:
+    """Servers refuse some, and round, cut or read the others as something else without a word."""
+    life, before = holds.module("life"), rows_of(server)
+    for number, type_ in enumerate(HELD):
+        holds.replace(life, f"    c{number} = null : <blob>\n", f"    c{number} = null : {type_}\n")
+    ok(holds, "revise", "-m", "plain")
+    counted = {(f"c{n}",): [("codec", len(bad))] for n, (_, bad) in enumerate(HELD.values())}
+    assert losses(holds, 7) == counted
+    is_sentence(ok(holds, "migrate", code=7))
+    assert states(holds)["life"] == ("behind", "1.1.0") and rows_of(server) == before
+
+    full = table(server).replace("sample", "hold")
+    server.execute(
+        *(f"UPDATE {full} SET c{n} = NULL WHERE hold >= {len(good)}" for n, (good, _) in enumerate(HELD.values()))
+    )
+    ok(holds, "migrate")
+    wanted = HELD_NOW.replace("{values}", listed(good for good, _ in HELD.values()))
+    found = holds.python("-c", wanted)
+    assert found.code == 0, found.err
+
+
+@pytest.mark.parametrize("broken", ["6D", "646A3000", "646A30000A"])
+def test_a_value_that_datajoint_cannot_read_is_named_before_the_first_step(
+    broken: str, holds: Project, server: Server
+) -> None:
+    """Of bytes that do not begin as a blob does, DataJoint gives None without a word."""
+    full = table(server).replace("sample", "hold")
+    literal = f"X'{broken}'" if server.backend == "mysql" else f"'\\x{broken}'"
+    server.execute(f"UPDATE {full} SET c6 = {literal} WHERE hold = 1")
+    holds.replace(holds.module("life"), "    c6 = null : <blob>\n", "    c6 = null : varchar(30)\n")
+    ok(holds, "revise", "-m", "plain")
+    for command in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(holds, *command, code=1)
+        assert "cannot read the value of c6 in dev_life.hold, that of {'hold': 1}" in refused.err, refused.err
+        is_sentence(refused)
+    assert states(holds)["life"] == ("behind", "1.1.0")
+
+
+#: By type that a text gets, texts that become one value of it.
+ALIKE = {
+    "int32": ("07", "7", " 7 ", "+7"),
+    "decimal(4,1)": ("1", "1.0", "10e-1"),
+    "float64": ("0.10", ".1", "1e-1"),
+    "float32": ("0.5", "5e-1"),
+    "bool": ("1", " 1"),
+    "uuid": ("05c03ddc-46ba-5fa2-d82d-dce6c18f751c", "{05C03DDC46ba5fa2d82ddce6c18f751c}"),
+    "date": ("2020-01-02", "2020-01-02 00:00"),
+    "datetime": ("2020-01-02", "2020-01-02T00:00:00", "2020-01-02 00:00"),
+    "time": ("09:30", "9:30:00"),
+}
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize("type_", ALIKE)
+def test_texts_of_a_key_that_become_one_value_are_counted(type_: str, project: Project, server: Server) -> None:
+    with living(server, project) as own:
+        text, life = own.read(own.module("life")), own.module("life")
+        odd = '\n\n@schema\nclass Odd(dj.Manual):\n    definition = """\n    a : varchar(40)\n    """\n'
+        own.write(life, text + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+        full = table(server).replace("sample", "odd")
+        server.execute(*(f"INSERT INTO {full} (a) VALUES ('{value}')" for value in ALIKE[type_]))
+        own.replace(life, "    a : varchar(40)", f"    a : {type_}")
+        ok(own, "revise", "-m", "read")
+        for command in (("migrate", "--dry-run"), ("migrate",)):
+            refused = ok(own, *command, code=1)
+            assert "has 1 value of (a) that rows have in common" in refused.out + refused.err, refused
+        assert states(own)["life"] == ("behind", "1.1.0")
+        server.execute(f"DELETE FROM {full} WHERE a <> '{ALIKE[type_][0]}'")
+        ok(own, "migrate")
+
+
+def rows_of(server: Server) -> list[tuple[Any, ...]]:
+    found = server.execute(f"SELECT * FROM {table(server).replace('sample', 'hold')} ORDER BY hold")
+    return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in found]
+
+
+#: What becomes a foreign key: type, value, the parent's type, its value, and whether that is the parent of it.
+TIED = [
+    ("varchar(8)", "07", "int32", "7", True),
+    ("varchar(8)", "8", "int32", "7", False),
+    ("int32", "7", "varchar(8)", "07", False),
+    ("int32", "7", "varchar(8)", "7", True),
+    ("int32", "0", "varchar(8)", "none", False),
+    ("decimal(4,2)", "1.10", "varchar(8)", "1.1", False),
+    ("bool", "1", "varchar(8)", "1", True),
+    ("varchar(40)", "05C03DDC46ba5fa2d82ddce6c18f751c", "uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", True),
+    ("varchar(40)", "05C03DDC46ba5fa2d82ddce6c18f751d", "uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", False),
+    ("uuid", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", "varchar(40)", "05c03ddc-46ba-5fa2-d82d-dce6c18f751c", True),
+    ("varchar(20)", "2020-01-02 00:00", "date", "2020-01-02", True),
+    ("date", "2020-01-02", "varchar(20)", "2020-1-2", False),
+    ("enum('2', '1')", "2", "int16", "1", False),
+    ("enum('2', '1')", "2", "int16", "2", True),
+]
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize(("ours", "value", "theirs", "parent", "fits"), TIED)
+def test_what_becomes_a_foreign_key_has_the_parent_that_it_has_then(
+    ours: str, value: str, theirs: str, parent: str, fits: bool, project: Project, server: Server
+) -> None:
+    """Compared as they are, 7 is ``07``, 0 any word and ``'2'`` of an enum the first of its values; so MySQL does."""
+    with living(server, project) as own:
+        text, life = own.read(own.module("life")), own.module("life")
+        odd = (
+            f'\n\n@schema\nclass Top(dj.Manual):\n    definition = """\n    a : {theirs}\n    """\n'
+            f'\n\n@schema\nclass Sub(dj.Manual):\n    definition = """\n    s : int32\n    ---\n    a : {ours}\n    """\n'
+        )
+        own.write(life, text + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+
+        def put(type_: str, given: str) -> str:
+            return f"UUID_TO_BIN('{given}')" if type_ == "uuid" and server.backend == "mysql" else f"'{given}'"
+
+        full = table(server).replace("sample", "sub")
+        server.execute(
+            f"INSERT INTO {table(server).replace('sample', 'top')} (a) VALUES ({put(theirs, parent)})",
+            f"INSERT INTO {full} (s, a) VALUES (1, {put(ours, value)})",
+        )
+        own.replace(life, f"    a : {ours}\n", "    -> Top\n")
+        ok(own, "revise", "-m", "tied")
+        if not fits:
+            for command in (("migrate", "--dry-run"), ("migrate",)):
+                refused = ok(own, *command, code=1)
+                assert "has 1 row whose (a) is in no row of" in refused.out + refused.err, refused
+            assert states(own)["life"] == ("behind", "1.1.0")
+        else:
+            ok(own, "migrate")
+            assert own.python("-c", "from my_pipeline import life; assert len(life.Top * life.Sub) == 1").code == 0

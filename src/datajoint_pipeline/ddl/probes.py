@@ -21,6 +21,7 @@ from ..dialects.steps import (
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.compatibility import family, is_bytes
 from ..schema.model import TableName
+from ..schema.notation import is_text
 
 
 def probe(dialect: Dialect, alteration: Alteration) -> list[Probe]:
@@ -244,6 +245,8 @@ def orphans(
     """
 
     def equal(ours: Side, theirs: Side) -> str:
+        if ours.type and theirs.type and is_text(ours.type) != is_text(theirs.type):
+            return _equal_then(dialect, ours, theirs)
         # Texts are compared as texts, and so are enums of two types, and whatever the types do not tell.
         plain = {"int": "number", "real": "number", "moment": "moment"}
         kinds = {plain.get(family(side.type)) for side in (ours, theirs) if side.type}
@@ -263,6 +266,18 @@ def orphans(
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
     return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
+
+
+def _equal_then(dialect: Dialect, ours: Side, theirs: Side) -> str:
+    """Give the condition that a column has a parent's value once it has the parent's type: one of texts and another.
+
+    A server that compares them as they are finds ``7`` equal to ``07``, and 0 equal to any word.
+    """
+    if is_text(theirs.type):
+        return f"{dialect.as_text(theirs.sql)} = {dialect.text_of(ours.sql, ours.type)}"
+    text = dialect.text_of(theirs.sql, theirs.type)
+    read = dialect.read(text, "varchar(255)", theirs.type), dialect.read(ours.sql, ours.type, theirs.type)
+    return " = ".join(read)
 
 
 def clashes(

@@ -279,6 +279,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def read(self, column: str, old: str, new: str) -> str:
+        """Give what a column of texts is read as where it becomes one of another type: equal for what becomes equal."""
+
+    @abstractmethod
     def text_of(self, column: str, core: str) -> str:
         """Give the text that a value of a core or native type becomes where its column gets a type of texts."""
 

@@ -132,6 +132,9 @@ class Conversion(ABC):
     #: How many digits of a second a type has that names none.
     default_fraction = ""
 
+    #: The type of texts in a cast.
+    text_type = ""
+
     #: The type of moments, to which a number of digits is added.
     moment_type = ""
 
@@ -206,6 +209,10 @@ class Conversion(ABC):
         """Give the condition that a float32 does not hold a number exactly."""
 
     @abstractmethod
+    def nearest(self, number: str) -> str:
+        """Give, as a text, the binary number of the new type that is nearest to one; for no number it fails."""
+
+    @abstractmethod
     def through_double(self, c: str) -> str:
         """Give a decimal as it is after it was a float64."""
 
@@ -245,6 +252,31 @@ class Conversion(ABC):
             yield from self._number(self.column, self.old)
         elif was in _NUMBER and will == "json" and self.json_rounds_decimals and real_kind(self.old) == "decimal":
             yield from self._double(self.column)
+
+    @property
+    def read(self) -> str:
+        """What is equal for all texts that become the same value: ``07`` and ``7`` are two texts, and one number.
+
+        The text itself where that is none of the type.
+        """
+        will, text, real = kind_of(self.new), self.as_text, real_kind(self.new)
+        patterns = {"bool": _FLAG, "int": _WHOLE, "year": _YEAR, "real": _DECIMAL, "uuid": _UUID, "clock": self.clock}
+        if will == "moment":
+            known = f"CASE WHEN {self.matches(_MOMENT)} THEN NOT ({self.no_such_day(text)}) ELSE FALSE END"
+        elif will in patterns:
+            known = self.matches(patterns[will])
+        else:
+            return self.column
+        if will == "uuid":
+            value = f"LOWER(REPLACE(REPLACE(REPLACE({text}, '-', ''), '{{', ''), '}}', ''))"
+        elif will in ("moment", "clock"):
+            value = f"CAST(CAST({text} AS {self._moment_type(will)}) AS {self.text_type})"
+        elif real in ("single", "double"):
+            value = self.nearest(self.number(text, binary=True))
+        else:
+            places = _scale(self.new)[1] if real else 0
+            value = f"CAST(ROUND(ROUND({self.number(text, binary=False)}, {places}), 30) AS {self.text_type})"
+        return f"CASE WHEN {known} THEN {value} ELSE {text} END"
 
     @property
     def of_text(self) -> bool:
@@ -315,13 +347,16 @@ class Conversion(ABC):
     # Moments.
 
     def _moment(self, kind: str) -> Iterator[Loss]:
-        type_ = "TIME" if kind == "clock" else self.moment_type
-        type_ = "DATE" if self.new == "date" else f"{type_}({self._fraction})"
-        cast = f"CAST({self.column} AS {type_})"
+        cast = f"CAST({self.column} AS {self._moment_type(kind)})"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
         if self.counts_bytes:  # the last second of all cannot be rounded up
             yield Loss("range", f"{self.column} IS NOT NULL AND {cast} IS NULL", f"do not fit {self.new}", False)
         yield from self._outside(self.column)
+
+    def _moment_type(self, kind: str) -> str:
+        """Give the new type as a cast names it."""
+        type_ = "TIME" if kind == "clock" else self.moment_type
+        return "DATE" if self.new == "date" else f"{type_}({self._fraction})"
 
     def _outside(self, moment: str) -> Iterator[Loss]:
         """Tell which moments a native type of MySQL does not reach."""

@@ -33,6 +33,8 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
         return column
     if is_text(new):
         return _shortened(column if is_text(old) else dialect.spelled(column, was, will), old, new)
+    if is_text(old):
+        return dialect.read(column, old, new)
     real = real_kind(old)
     if real and integer_bits(new):
         return dialect.rounded(column, real, 0)

@@ -151,9 +151,41 @@ def _fetched(table: dj.FreeTable, waiting: Iterable[_Waiting], source: str) -> I
     alone = attribute.store is not None or (attribute.codec is not None and attribute.codec.name != "blob")
     for rows in _divided(waiting, 1 if alone else BATCH):
         with downloads(table.connection):
-            for row in (table & [waits.key for waits in rows]).proj(source).to_dicts():
+            for row in _read(table, [waits.key for waits in rows], source):
                 if (value := row.pop(source)) is not None:
                     yield row, value
+
+
+def _read(table: dj.FreeTable, keys: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
+    """Read the keys and values of rows.
+
+    Raises
+    ------
+    PipelineError
+        If DataJoint cannot read a value.
+    """
+    attribute, rows = table.heading.attributes[source], table & keys
+    single = table.connection.adapter.backend == "mysql" and attribute.type.startswith("float")
+    try:
+        if single:  # whose digits the server does not give all
+            exact = f"CAST({quoter(table.connection)(source)} AS DOUBLE)"
+            found = rows.proj(**{f"{source}_exact": exact}).to_dicts()
+            return [{source: plain_values.single(row.pop(f"{source}_exact")), **row} for row in found]
+        return list(rows.proj(source).to_dicts())
+    except Exception as error:
+        if server_errors.of(error) or isinstance(error, PipelineError):
+            raise
+        if len(keys) > 1:
+            return [row for key in keys for row in _read(table, [key], source)]
+        raise _unreadable(table, keys[0], source, server_errors.in_one_line(str(error)).rstrip(".")) from error
+
+
+def _unreadable(table: dj.FreeTable, key: dict[str, Any], source: str, why: str) -> PipelineError:
+    return PipelineError(
+        f"DataJoint cannot read the value of {source} in {table.database}.{table.table_name}, that of {key}.",
+        f"{why}. Every value is still there.",
+        "Correct that row, or give the values in Python (RunPython) to another attribute.",
+    )
 
 
 def _divided(waiting: Iterable[_Waiting], most: int) -> Iterator[list[_Waiting]]:
@@ -279,6 +311,11 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
         stores.refuse_unusable(connection._config, type_.partition("@")[2].rstrip(">"))
     if codec is not None and type_.startswith((f"<{codec.name}>", f"<{codec.name}@")):
         return Unstorable()  # kept in another place
+    if codec is not None and codec.name == "blob" and table.heading.attributes[source].store is None:
+        # DataJoint reads nothing of them, and says so with None.
+        others = table & not_a_blob(quote(source), mysql=connection.adapter.backend == "mysql")
+        for key in others.proj().to_dicts(limit=1):
+            raise _unreadable(table, key, source, "It is not what <blob> writes")
     waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)
     count, why, arrays, most = 0, "", 0, longest_statement(connection)
     for key, value in _fetched(table, waiting, source):
@@ -321,6 +358,7 @@ def _try(connection: dj.Connection, type_: str, value: Any) -> object:
     ):
         raise ValueError(f"It is {type(value).__name__}")
     else:
+        plain_values.refuse_unheld(value, type_, mysql=connection.adapter.backend == "mysql")
         return value
     return None
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
+import uuid
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from decimal import Context, Decimal
+from numbers import Integral, Real
 from typing import Any
+
+from ..schema import notation
 
 #: How deep MySQL takes a document.
 _DEEP = 100
@@ -86,6 +93,13 @@ def plain(value: Any) -> Any:
     return value if same else found
 
 
+def single(value: float | None) -> float | None:
+    """Give the number that a float32 is written as, with as few digits as tell it from every other one."""
+    import numpy as np
+
+    return None if value is None else float(str(np.float32(value)))
+
+
 def from_json(value: Any, *, mysql: bool) -> Any:
     """Give what a server's JSON gives back for a value.
 
@@ -120,6 +134,128 @@ def _numeric(text: str) -> int | float:
     if "e" in text.lower() and number == number.to_integral_value():
         return int(number)
     return float(text) + 0.0 if number else 0.0
+
+
+#: Bytes of what MySQL's shorter types hold, and its moments and times of day.
+_BYTES = {"tiny": 2**8 - 1, "": 2**16 - 1, "medium": 2**24 - 1}
+_TIMESTAMP = datetime(1970, 1, 1, 0, 0, 1), datetime(2038, 1, 19, 3, 14, 7)
+_LONGEST = timedelta(hours=838, minutes=59, seconds=59)
+
+
+def refuse_unheld(value: Any, type_: str, *, mysql: bool) -> None:
+    """Raise where a column of a core or native type would hold another value than one that DataJoint stores there.
+
+    A server refuses some, and rounds, cuts or reads others as something else without a word.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
+    """
+    core = notation.normal_type(type_)
+    if notation.is_number(core):
+        _refuse_number(value, core, mysql=mysql)
+    elif isinstance(value, bytes):
+        size, bytes_ = re.search(r"\((\d+)\)", core), re.fullmatch(r"(tiny|medium|)blob", core)
+        most = int(size[1]) if size else _BYTES[bytes_[1]] if bytes_ else len(value)
+        if len(value) > most or (core.startswith("binary") and len(value) < most):
+            raise ValueError(f"It has {len(value)} bytes")
+    elif notation.is_text(core):
+        _refuse_text(value, core, mysql=mysql)
+    elif core == "uuid":
+        if not isinstance(value, uuid.UUID):
+            raise _another_type(value)
+        if not mysql:
+            raise ValueError("DataJoint does not store a uuid in PostgreSQL")  # 2.3.5
+    elif re.match(r"date|time", core):
+        _refuse_moment(value, core, mysql=mysql)
+    else:
+        raise ValueError(f"Which values a column of {type_} holds is not known")
+
+
+def _another_type(value: Any) -> ValueError:
+    return ValueError(f"It is {type(value).__name__}")
+
+
+def _refuse_number(value: Any, core: str, *, mysql: bool) -> None:
+    if core == "bool" and not mysql and not isinstance(value, bool):
+        raise _another_type(value)
+    if isinstance(value, Integral):
+        number = Decimal(int(value))
+    elif isinstance(value, (Real, Decimal)) and re.match(r"float|double|decimal|numeric", core):
+        number = Decimal(str(value))
+    else:
+        raise _another_type(value)
+    if number.is_nan():
+        raise ValueError("DataJoint stores NULL for a number that is none")
+    limits = notation.limits("int16" if core == "int8" and not mysql else core)
+    if re.match(r"float|double", core):
+        _refuse_binary(number, core, mysql=mysql)
+    elif number.is_infinite() or (limits and not limits[0] <= number <= limits[1]):
+        raise ValueError(f"{number} is out of range")
+    elif core == "year" and not (number == 0 or 1901 <= number <= 2155):
+        raise ValueError(f"{number} is no year")
+    elif core == "bool" and number not in (0, 1):
+        raise ValueError(f"{number} is neither 0 nor 1")
+    else:
+        places = re.search(r",(\d+)\)", core)
+        exact = Context(prec=400, Emax=999999, Emin=-999999)
+        unit = Decimal(1).scaleb(-int(places[1]) if places else 0)
+        if number.quantize(unit, context=exact) != number:
+            raise ValueError(f"{number} would be rounded")
+
+
+def _refuse_binary(number: Decimal, core: str, *, mysql: bool) -> None:
+    if number.is_infinite():
+        if mysql:
+            raise ValueError("MySQL has no infinity")
+        return
+    stored = float(number)
+    if core in ("float", "float32"):
+        with suppress(OverflowError):  # which leaves more than it holds
+            stored = struct.unpack("f", struct.pack("f", stored))[0]
+        # Or it is what DataJoint reads of the float32 that it is nearest to.
+        same = abs(stored) < 3.5e38 and float(number) in (stored, single(stored))
+    else:
+        same = Decimal(repr(stored)) == number or Decimal(stored) == number
+    if not same:
+        raise ValueError(f"{number} would be rounded")
+
+
+def _refuse_text(value: Any, core: str, *, mysql: bool) -> None:
+    if not isinstance(value, str):
+        raise _another_type(value)
+    size, bytes_ = notation.text_size(core), re.fullmatch(r"(tiny|medium|)text", core)
+    if core.startswith("enum"):
+        if value not in notation.enum_values(core):
+            raise ValueError(f"{value!r} is none of its values")
+    elif size is not None and len(value) > size:
+        raise ValueError(f"It has {len(value)} characters")
+    elif core.startswith("char") and value.endswith(" "):
+        raise ValueError("It ends with a space, which a char does not keep")
+    if "\0" in value and not mysql:
+        raise ValueError("PostgreSQL takes no text with a zero character")
+    if mysql and bytes_ and len(value.encode()) > _BYTES[bytes_[1]]:
+        raise ValueError(f"It has {len(value.encode())} bytes")
+    value.encode()
+
+
+def _refuse_moment(value: Any, core: str, *, mysql: bool) -> None:
+    kinds: dict[str, type] = {"date": date, "time": time}
+    kind = kinds.get(re.sub(r"\(.*", "", core), datetime)
+    if type(value) is timedelta and kind is time and mysql:
+        if abs(value) > _LONGEST:
+            raise ValueError(f"{value} is out of range")
+        fraction = value.microseconds
+    elif type(value) is not kind or getattr(value, "tzinfo", None) is not None:
+        raise _another_type(value) if type(value) is not kind else ValueError("It has a time zone")
+    else:
+        fraction = getattr(value, "microsecond", 0)
+    digits = re.search(r"\((\d)\)", core)
+    if fraction % 10 ** (6 - (int(digits[1]) if digits else 0 if mysql else 6)):
+        raise ValueError(f"{value} would be rounded")
+    if mysql and core.startswith("timestamp") and not _TIMESTAMP[0] <= value <= _TIMESTAMP[1]:
+        raise ValueError(f"{value} is out of range")
 
 
 def _within(value: Any) -> Iterator[Any]:

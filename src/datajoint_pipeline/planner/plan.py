@@ -520,9 +520,18 @@ def _add_online(
 
 
 def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation | None, list[ops.Operation]]]:
-    """Give runs of operations on tables, and between them, alone, each user step or conversion of values."""
-    part: list[ops.Operation] = []
+    """Give runs of operations on tables, and between them, alone, each user step or conversion of values.
+
+    A run ends where a table takes the name of one that the run drops.
+    """
+    part, dropped = list[ops.Operation](), set[TableName]()
     for operation in operations:
+        if isinstance(operation, ops.DropTable):
+            dropped.add(operation.table)
+        taken = operation.to if isinstance(operation, ops.RenameTable) else operation.table
+        if isinstance(operation, (ops.CreateTable, ops.RenameTable)) and taken in dropped:
+            yield None, part
+            part, dropped = [], set()
         if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
             if part:
                 yield None, part

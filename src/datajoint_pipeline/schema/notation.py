@@ -171,13 +171,13 @@ def text_size(type_: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _range(core: str) -> tuple[Decimal, Decimal] | None:
+def limits(core: str) -> tuple[Decimal, Decimal] | None:
     """Give the least and the greatest number of a core or native type; None where they are not known."""
     name, _, unsigned = core.partition(" ")
     if name in _BITS:
         least = 0 if unsigned == "unsigned" else -(2 ** (_BITS[name] - 1))
         return Decimal(least), Decimal(least + 2 ** _BITS[name] - 1)
-    if match := re.fullmatch(r"decimal\((\d+),(\d+)\)", core):
+    if match := re.fullmatch(r"(?:decimal|numeric)\((\d+),(\d+)\)", core):
         most = (Decimal(10) ** int(match[1]) - 1).scaleb(-int(match[2]))
         return -most, most
     return None
@@ -186,7 +186,7 @@ def _range(core: str) -> tuple[Decimal, Decimal] | None:
 def meaning(core: str) -> str:
     """Say which values a core or native type holds, as far as :func:`holds` knows; empty for one that holds any."""
     kind = "a whole number" if _WHOLE.match(core) else "a number"
-    if bounds := _range(core):
+    if bounds := limits(core):
         return f"{kind} from {bounds[0]} to {bounds[1]}"
     if core.startswith("enum("):
         *others, last = enum_values(core)
@@ -211,7 +211,7 @@ def holds(core: str, text: str) -> bool:
     if text.startswith("(") or text.upper().startswith("CURRENT_TIMESTAMP"):
         return True
     try:
-        if bounds := _range(core):
+        if bounds := limits(core):
             number = Decimal(int(text) if _WHOLE.match(core) else normal_default(core, text))
             return bounds[0] <= number <= bounds[1]
         if _WHOLE.match(core):
@@ -236,6 +236,11 @@ def holds(core: str, text: str) -> bool:
     except (ValueError, ArithmeticError):
         return False
     return True
+
+
+def is_number(core: str) -> bool:
+    """Say whether a core or native type holds numbers; a ``bool`` is one."""
+    return bool(_WHOLE.match(core) or re.match(r"bool|float|double|decimal|numeric", core))
 
 
 def is_text(core: str) -> bool:

@@ -8,10 +8,17 @@ from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kin
 from . import texts
 
 
+def rounded_to_float(number: str) -> str:
+    """Give the number that a FLOAT holds of another one: 24 bits of it. The cast to FLOAT keeps more."""
+    power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({number})))))"
+    return f"IF({number} = 0, 0, ROUND({number} * {power}) / {power})"
+
+
 class MySQLConversion(Conversion):
     """A column of MySQL that changes its type."""
 
     default_fraction = "0"
+    text_type = "CHAR"
     moment_type = "DATETIME"
     json_rounds_decimals = True
     counts_bytes = True
@@ -23,6 +30,10 @@ class MySQLConversion(Conversion):
 
     @property
     def as_text(self) -> str:
+        if real_kind(self.old) == "single":
+            # The server writes six digits of a FLOAT; where that is another number, all of them.
+            text, full = f"CAST({self.column} AS CHAR)", f"CAST(CAST({self.column} AS DOUBLE) AS CHAR)"
+            return f"IF({rounded_to_float(f'CAST({text} AS DOUBLE)')} = {self.column}, {text}, {full})"
         return f"BIN_TO_UUID({self.column})" if self.old == "uuid" else f"CAST({self.column} AS CHAR)"
 
     def matches(self, pattern: str) -> str:
@@ -76,6 +87,9 @@ class MySQLConversion(Conversion):
         # A float has 24 bits; the cast to FLOAT keeps more.
         power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({c})))))"
         return f"{c} <> 0 AND {c} * {power} <> ROUND({c} * {power})"
+
+    def nearest(self, number: str) -> str:
+        return f"CAST({rounded_to_float(number) if real_kind(self.new) == 'single' else number} AS CHAR)"
 
     def through_double(self, c: str) -> str:
         return f"CAST(CAST({c} AS DOUBLE) AS DECIMAL(65,30))"

@@ -13,7 +13,7 @@ from ...schema.model import ForeignKey, Index, Table, TableName
 from ...schema.naming import shorten
 from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
-from ..conversions import Loss
+from ..conversions import Loss, real_kind
 from ..steps import (
     Alteration,
     Change,
@@ -30,7 +30,7 @@ from ..steps import (
 from . import auditing, collations, defaults, dependents, indexes, jobs, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
-from .conversions import MySQLConversion
+from .conversions import MySQLConversion, rounded_to_float
 from .effects import Created, Dropped, ForeignKeyAdded, ForeignKeyDropped, Renamed
 
 
@@ -109,6 +109,8 @@ class MySQL(Dialect):
             return f"BIN_TO_UUID({column})"
         if will.core == "uuid" and is_text(was.core):
             return f"UUID_TO_BIN({column})"
+        if real_kind(was.core) == "single" and (text or will.core == "json"):
+            return self.text_of(column, was.core)
         if enum != will.core.startswith("enum") and not (text and is_text(was.core)):
             # Otherwise the server takes the number of a value for the value.
             return f"CAST({column} AS CHAR)"
@@ -116,6 +118,9 @@ class MySQL(Dialect):
 
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return MySQLConversion(column, old, new, self.version).losses()
+
+    def read(self, column: str, old: str, new: str) -> str:
+        return MySQLConversion(column, old, new, self.version).read
 
     def text_of(self, column: str, core: str) -> str:
         return MySQLConversion(column, core, core).as_text
@@ -128,9 +133,7 @@ class MySQL(Dialect):
         return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
 
     def single(self, column: str) -> str:
-        # The cast to FLOAT keeps more than its 24 bits.
-        power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({column})))))"
-        return f"IF({column} = 0, 0, ROUND({column} * {power}) / {power})"
+        return rounded_to_float(column)
 
     def typed(self, value: str, core: str) -> str:
         cast = {"float32": "FLOAT", "float64": "DOUBLE"}.get(core, core)

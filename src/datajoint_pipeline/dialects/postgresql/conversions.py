@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion
+from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kind
 from . import texts
+
+
+def exactly(number: str, core: str) -> str:
+    """Give a number of a type as a ``numeric``: the cast of the server takes 6 or 15 digits of a binary one."""
+    return f"{number}::text::numeric" if real_kind(core) in ("single", "double") else f"{number}::numeric"
 
 
 class PostgreSQLConversion(Conversion):
     """A column of PostgreSQL that changes its type."""
 
     default_fraction = "6"
+    text_type = "text"
     moment_type = "TIMESTAMP"
     smallest_integer = 16
     clock = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
@@ -21,7 +27,8 @@ class PostgreSQLConversion(Conversion):
 
     @property
     def as_text(self) -> str:
-        return f"CAST({self.column} AS text)"
+        # A bool as a text is what MySQL has for it, and what becomes one again.
+        return f"CAST({self.column}{'::integer' if self.old == 'bool' else ''} AS text)"
 
     def matches(self, pattern: str) -> str:
         return f"{self.as_text} ~ '{pattern}'"
@@ -52,7 +59,7 @@ class PostgreSQLConversion(Conversion):
         return f"substr({text}, 9, 2)::int > {last}"
 
     def exact(self, c: str, old: str) -> str:
-        return f"CAST({c} AS numeric)"
+        return exactly(c, old)
 
     def finite(self, c: str) -> str:
         # The server casts nothing that is too large or too small, and knows infinity.
@@ -61,5 +68,11 @@ class PostgreSQLConversion(Conversion):
     def not_single(self, c: str) -> str:
         return f"CAST({c} AS real) <> CAST({c} AS double precision)"
 
+    def nearest(self, number: str) -> str:
+        single = real_kind(self.new) == "single"
+        type_, low, high = ("real", "1.2e-38", "3.4e38") if single else ("double precision", "1e-307", "1e308")
+        held = f"{number} = 0 OR ABS({number}) BETWEEN {low} AND {high}"
+        return f"CASE WHEN {held} THEN {number}::{type_}::text ELSE {number}::text END"
+
     def through_double(self, c: str) -> str:
-        return f"{c}::double precision::numeric"
+        return exactly(f"{c}::double precision", "float64")

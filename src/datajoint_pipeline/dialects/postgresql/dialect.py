@@ -17,12 +17,12 @@ from ...schema.naming import unused
 from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
-from ..conversions import Loss
+from ..conversions import Loss, real_kind
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, NewKey, Obstacles, Probe, Step
 from . import auditing, dependents, enums, indexes, jobs, texts, waiting
 from .alter import TableAlteration, renames
 from .columns import comments, make_table
-from .conversions import PostgreSQLConversion
+from .conversions import PostgreSQLConversion, exactly
 from .online import online
 from .rebuild import Rebuild
 
@@ -70,11 +70,12 @@ class PostgreSQL(Dialect):
         return f"{expression}::text"
 
     def spelled(self, column: str, was: Column, will: Column) -> str:
-        return f"{column}::text"
+        return self.text_of(column, was.core)
 
     def rounded(self, column: str, kind: str, places: int) -> str:
         # To whole numbers a float is rounded as such, to others by its decimal digits.
-        return f"ROUND({column})" if kind != "decimal" and not places else f"ROUND({column}::numeric, {places})"
+        binary = {"single": "float32", "double": "float64"}.get(kind, "")
+        return f"ROUND({column})" if binary and not places else f"ROUND({exactly(column, binary)}, {places})"
 
     def single(self, column: str) -> str:
         held = f"ABS({column}) BETWEEN 1.2e-38 AND 3.4e38"
@@ -123,20 +124,27 @@ class PostgreSQL(Dialect):
         return f":{marker}:{comment}".replace("\\'", "\\\\'") if marker else comment
 
     def conversion(self, column: str, was: Column, will: Column) -> str | None:
+        if real_kind(was.core) in ("single", "double") and real_kind(will.core) == "decimal":
+            return f"{exactly(column, was.core)}::{will.sql}"
         both = (was.core, will.core)
         for family in (_NUMBER, _MOMENT):
             if all(family.match(core) for core in both):
                 return None
         if is_text(will.core) and not will.core.startswith("enum"):
-            return None
+            return self.text_of(column, was.core) if was.core == "bool" else None
         if will.core == "bool" and _NUMBER.match(was.core):
             return f"{column}::integer::boolean"
         if was.core == "bool" and _NUMBER.match(will.core):
             return f"{column}::integer::{will.sql}"
+        if was.core == "bool" and will.core.startswith("enum"):
+            return f"{self.text_of(column, was.core)}::{will.sql}"
         return f"{column}::text::{will.sql}"
 
     def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
         return PostgreSQLConversion(column, old, new, self.version).losses()
+
+    def read(self, column: str, old: str, new: str) -> str:
+        return PostgreSQLConversion(column, old, new, self.version).read
 
     def text_of(self, column: str, core: str) -> str:
         return PostgreSQLConversion(column, core, core).as_text
