@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Project, Server
 from living import is_sentence, ok, states
 from test_judging import living as living
@@ -244,3 +245,23 @@ def test_tables_whose_names_others_took_come_back_at_once(living: Project, serve
     ok(living, "migrate")
     assert server.execute("SELECT shelf, wide FROM dev_life.old") == [(2, 20)]
     assert states(living)["life"][0] == "current"
+
+
+@pytest.mark.parametrize("generated", [False, True], ids=["plain", "generated"])
+def test_a_table_comes_back_with_a_hidden_column_that_somebody_added(
+    living: Project, server: Server, generated: bool
+) -> None:
+    text = living.read(living.module("life"))
+    step(living, text + shelves("wide : int32"), "shelves")
+    server.execute("INSERT INTO dev_life.shelf (shelf, wide) VALUES (1, 10), (2, 20)")
+    column = "bigint GENERATED ALWAYS AS (wide + 1) STORED" if generated else "int NULL"
+    server.execute(f"ALTER TABLE dev_life.shelf ADD COLUMN _own {column}")
+    living.run("adopt", "--again", "life")
+    life = living.module("life")
+    living.write(life, text)
+    ok(living, "revise", "-m", "no shelves", "--drop", "Shelf")
+    ok(living, "migrate")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT shelf, wide FROM dev_life.shelf ORDER BY 1") == [(1, 10), (2, 20)]
+    found = [(11,), (21,)] if generated else [(None,), (None,)]
+    assert server.execute("SELECT _own FROM dev_life.shelf ORDER BY 1") == found

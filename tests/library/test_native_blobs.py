@@ -56,7 +56,6 @@ def test_what_blob_wrote_is_taken_over_and_given_back_as_it_is(living: Project, 
     assert raw(server) == now
     ok(living, "migrate")
     assert fetched(living, "trace") == "[[1, 2], {'a': 'x'}, b'raw', {'new': 1}]"
-    ok(living, "check")
 
 
 def test_other_bytes_are_packed_and_unpacked(living: Project, server: Server) -> None:

@@ -133,6 +133,10 @@ def build(
             fresh = name in back or key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
                 probed += parents.orphans(dialect, name, key, origins, before, after, back)
+    for name, table in after.items():
+        had = [_follow(name, k, origins) for k in middle[name].foreign_keys] if name in origins.tables else []
+        linked = {n for k in table.foreign_keys if k not in had for n in (name, k.parent) if n in origins.tables}
+        probed += [(n, found) for n in sorted(linked, key=str) for found in dialect.linking(origins.tables[n])]
     steps: list[Step] = []
     soon = _independent(created, before, after, {*alterations, *renamed.values(), *back}) if dialect.makes_first else []
     for name in soon:
@@ -270,10 +274,12 @@ def _retained(dialect: Dialect, table: Table) -> TableName | None:
 
 
 def is_table(columns: Iterable[str], table: Table) -> bool:
-    """Tell whether the columns of a soft-deleted table are those of a table; its own soft-deleted ones do not count."""
-    return sorted(c for c in columns if not c.startswith(SOFT_DELETED_ATTRIBUTE)) == sorted(
-        name for name in table.attribute if not name.startswith(SOFT_DELETED_ATTRIBUTE)
-    )
+    """Tell whether the columns of a soft-deleted table are those of a table.
+
+    Those that are hidden and that the table has not do not count: soft-deleted ones, or what somebody added by hand.
+    """
+    found, wanted = set(columns), {name for name in table.attribute if not name.startswith(SOFT_DELETED_ATTRIBUTE)}
+    return wanted <= found and all(name.startswith("_") for name in found - wanted)
 
 
 def _created(dialect: Dialect, table: Table, old: TableName | None) -> list[Step]:

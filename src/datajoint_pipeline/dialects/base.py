@@ -224,6 +224,10 @@ class Dialect(ABC):
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         """Give the queries for what names a table that gets another name, or is soft-deleted, and would then fail."""
 
+    def linking(self, table: TableName) -> Iterator[Probe]:
+        """Give the queries for what keeps a table from getting a foreign key, and others from referring to it."""
+        yield from ()
+
     @abstractmethod
     def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
         """Give the queries for what hangs on a soft-deleted table, or on a column of one, and keeps it from going.

@@ -65,7 +65,8 @@ _ONE = {
 
 #: What is counted, where there is one of it.
 _COUNTED = (
-    "value|row|job|table|attribute|foreign key|check constraint|trigger|view|event|routine|function|object|account"
+    "value|row|job|table|attribute|foreign key|check constraint|trigger|view|event|routine|function|object|account|"
+    "partition|generated column"
 )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ...operations.base import named
+from ...schema.compatibility import family
 from ...schema.model import Table, TableName
 from ..base import Dialect
-from ..constraints import Place
+from ..constraints import Place, index_changes
 from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, ParentFill, Probe
 from .auditing import OURS
@@ -45,6 +47,7 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     if changed:
         yield _keys(dialect, before.name, changed)
     yield from naming(dialect, before.name, gone, place)
+    yield from _partitions(dialect, alteration, change)
     if place != (database, table) or alteration.renamed:
         yield from rights(dialect, before.name, set() if place != (database, table) else {*alteration.renamed})
     if given := filled(alteration, change) | {*alteration.converts}:
@@ -58,6 +61,47 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield refusing(
             dialect, before, given, where, [name for name in read if dialect.place(name) in dialect.names.tables]
         )
+
+
+def _partitions(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator[Probe]:
+    """Ask for partitions that the server lets nobody change so: by columns that go, get values of another kind, or are
+    not in a key.
+    """
+    before, after = alteration.before, alteration.after
+    retyped = {
+        old for name, old in change.old.items() if family(change.was[name].core) != family(change.will[name].core)
+    }
+    if changed := change.gone | retyped:
+        by_key = "TRUE" if changed & {*before.primary_key} else "FALSE"
+        yield _divided(dialect, before.name, f"that go by {words(changed)}", changed, by_key)
+    keys = [after.primary_key] if change.table.primary_key != after.primary_key else []
+    keys += [tuple(named(index)) for index in index_changes(change.indexes, change.target)[1] if index.unique]
+    for key in keys:
+        inside = {change.old.get(name, name) for name in key}
+        others = {attribute.name for attribute in before.attributes} - inside
+        by_key = "FALSE" if {*before.primary_key} <= inside else "TRUE"
+        if others:
+            yield _divided(dialect, before.name, f"that go by more than the key ({', '.join(key)})", others, by_key)
+
+
+def linking(dialect: Dialect, name: TableName) -> Probe:
+    """Ask for partitions of a table, which the server lets have no foreign key and no other table refer to."""
+    return _divided(
+        dialect, name, "of a table that is to have a foreign key, or that another is to refer to", set(), "TRUE"
+    )
+
+
+def _divided(dialect: Dialect, name: TableName, what: str, columns: set[str], by_key: str) -> Probe:
+    """Ask for the partitions of a table that go by one of some columns, or by any; ``by_key`` stands for the key."""
+    database, table = map(literal, dialect.place(name))
+    by = "COALESCE(CONCAT_WS(', ', NULLIF(partition_expression, ''), NULLIF(subpartition_expression, '')), '')"
+    found = f"{by} REGEXP {_any(columns)}" if columns else "TRUE"
+    sql = (
+        f"SELECT COUNT(*), MAX(CONCAT(partition_method, ' (', {by}, ')')) FROM information_schema.partitions "
+        f"WHERE table_schema = {database} AND table_name = {table} AND partition_name IS NOT NULL "
+        f"AND ({found} OR ({by} = '' AND {by_key}))"
+    )
+    return Probe("object", tuple(sorted(columns)), sql, f"partitions {what}")
 
 
 def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "", read: Iterable[TableName] = ()) -> Probe:
@@ -113,6 +157,12 @@ def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iter
             f"AND table_name = {literal(table)} AND check_clause REGEXP {_any(gone)}"
         )
         yield Probe("object", tuple(sorted(gone)), checks, f"check constraints that name {words(gone)}")
+        generated = (
+            "SELECT COUNT(*), GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR ', ') "
+            f"FROM information_schema.columns WHERE table_schema = {literal(database)} "
+            f"AND table_name = {literal(table)} AND generation_expression REGEXP {_any(gone)}"
+        )
+        yield Probe("object", tuple(sorted(gone)), generated, f"generated columns that name {words(gone)}")
     moves = to != (database, table)
     if gone or moves:
         yield from _elsewhere(dialect, name, set() if moves else gone)

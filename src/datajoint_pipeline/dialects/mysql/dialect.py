@@ -318,6 +318,9 @@ class MySQL(Dialect):
         yield from dependents.naming(self, table, set(), self.place(to) if to else hidden)
         yield from dependents.rights(self, table, set()) if to else ()
 
+    def linking(self, table: TableName) -> Iterator[Probe]:
+        yield dependents.linking(self, table)
+
     def deleting(self, table: TableName, column: str) -> Iterator[Probe]:
         return dependents.of_deleted(self, table, column)
 

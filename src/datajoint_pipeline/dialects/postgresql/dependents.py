@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ...schema.model import TableName
 from ..auditing import TABLE
 from ..base import Dialect
+from ..constraints import index_changes
 from ..dependents import converted, filled, literals, ours, whole, words
 from ..steps import Alteration, Change, Probe
 from .auditing import OURS
@@ -34,6 +35,10 @@ _OBJECTS = f"""
         LEFT JOIN pg_depend d
             ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refobjid = s.stxrelid
         WHERE s.stxrelid = {{t}}
+    UNION SELECT 'generated column ' || a.attname, d.refobjsubid FROM pg_attrdef f
+        JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
+        JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
+        WHERE f.adrelid = {{t}} AND d.refobjsubid <> f.adnum
     UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {{t}} AND c.relrowsecurity
     UNION SELECT 'table ' || i.inhrelid::regclass || ', which inherits from it', 0 FROM pg_inherits i
         WHERE i.inhparent = {{t}}
@@ -46,6 +51,22 @@ _OBJECTS = f"""
         JOIN pg_namespace n ON n.oid = v.relnamespace
         WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {{t}}
         AND v.oid <> {{t}}
+"""
+
+#: Columns of a table ``t`` that the server computes from some of its columns, whose text follows another name.
+_GENERATED = """
+    SELECT DISTINCT a.attname FROM pg_attrdef f
+        JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
+        JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
+        JOIN pg_attribute r ON r.attrelid = f.adrelid AND r.attnum = d.refobjsubid
+        WHERE f.adrelid = {t} AND r.attnum <> f.adnum AND r.attname IN ({columns})
+"""
+
+#: Columns by which a table ``t`` is divided into partitions.
+_DIVIDING = """
+    SELECT a.attname FROM pg_partitioned_table p
+        JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)
+        WHERE p.partrelid = {t} AND a.attname {which} ({columns})
 """
 
 _KEYS = """
@@ -87,7 +108,19 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if rebuild or change.table.primary_key != alteration.after.primary_key:
         keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
-    if gone := change.gone:
+    if changed and not rebuild:
+        dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, changed))
+        yield Probe("object", tuple(sorted(changed)), _named(dividing), "attributes that partitions go by")
+    new = [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
+    for key in [alteration.after.primary_key] * (change.table.primary_key != alteration.after.primary_key) + new:
+        inside = literals(dialect, (change.old.get(name, name) for name in key))
+        dividing = _DIVIDING.format(t=table, which="NOT IN", columns=inside)
+        words_ = f"attributes that partitions go by and that are not in the key ({', '.join(key)})"
+        yield Probe("object", (), _named(dividing), words_)
+    if (gone := change.gone) and not rebuild:
+        generated = _GENERATED.format(t=table, columns=literals(dialect, gone))
+        yield Probe("object", tuple(sorted(gone)), _named(generated), f"generated columns that name {words(gone)}")
+    if gone:
         body = (
             "SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid "
             f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND NOT {OURS} "
