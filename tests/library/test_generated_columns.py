@@ -54,8 +54,6 @@ CHANGES = {
 @pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
 def test_what_it_is_computed_from_goes(living: Project, server: Server, name: str, kind: str) -> None:
     """On PostgreSQL it follows what keeps its column."""
-    if (server.backend, kind) == ("postgresql", "VIRTUAL"):
-        pytest.skip("PostgreSQL has these since 18")
     rest, answers = CHANGES[name]
     laid(living, server, kind, rest, *answers)
     was, before = states(living), table(server)

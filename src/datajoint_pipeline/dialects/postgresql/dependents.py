@@ -37,8 +37,9 @@ _OBJECTS = f"""
         WHERE s.stxrelid = {{t}}
     UNION SELECT 'generated column ' || a.attname, d.refobjsubid FROM pg_attrdef f
         JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
-        JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
-        WHERE f.adrelid = {{t}} AND d.refobjsubid <> f.adnum
+        LEFT JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+            AND d.refobjid = f.adrelid AND d.refobjsubid <> f.adnum
+        WHERE f.adrelid = {{t}}
     UNION SELECT 'row security', 0 FROM pg_class c WHERE c.oid = {{t}} AND c.relrowsecurity
     UNION SELECT 'table ' || i.inhrelid::regclass || ', which inherits from it', 0 FROM pg_inherits i
         WHERE i.inhparent = {{t}}
@@ -111,12 +112,13 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if changed and not rebuild:
         dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, changed))
         yield Probe("object", tuple(sorted(changed)), _named(dividing), "attributes that partitions go by")
-    new = [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
-    for key in [alteration.after.primary_key] * (change.table.primary_key != alteration.after.primary_key) + new:
+    keys = [alteration.after.primary_key] if change.table.primary_key != alteration.after.primary_key else []
+    keys += [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
+    for key in keys:
         inside = literals(dialect, (change.old.get(name, name) for name in key))
         dividing = _DIVIDING.format(t=table, which="NOT IN", columns=inside)
-        words_ = f"attributes that partitions go by and that are not in the key ({', '.join(key)})"
-        yield Probe("object", (), _named(dividing), words_)
+        lacking = f"attributes that partitions go by and that are not in the key ({', '.join(key)})"
+        yield Probe("object", (), _named(dividing), lacking)
     if (gone := change.gone) and not rebuild:
         generated = _GENERATED.format(t=table, columns=literals(dialect, gone))
         yield Probe("object", tuple(sorted(gone)), _named(generated), f"generated columns that name {words(gone)}")
