@@ -54,6 +54,20 @@ def test_init_says_what_to_commit(fresh: Project) -> None:
     assert "Commit" not in fresh.run("init").out
 
 
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        (("--env", "local", "migrate", "--to", "1.0.0"), "--env local migrate SCHEMA --to 1.0.0."),
+        (("migrate", "--to", "1.0.0"), "migrate SCHEMA --to 1.0.0."),
+        (("--env", "local", "local", "destroy"), "local destroy --yes."),
+    ],
+)
+def test_a_command_in_a_refusal_can_be_copied(made: Project, command: tuple[str, ...], typed: str) -> None:
+    """It names the program, and the environment where one was named and a database is meant."""
+    refused = made.run(*command)
+    assert refused.code == 1 and refused.err.rstrip().endswith(f"  Run python -m my_pipeline {typed}"), refused.err
+
+
 def states(project: Project) -> dict[str, str]:
     return {schema["name"]: schema["state"] for schema in project.run("status", "--json").json["schemas"]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -62,6 +63,33 @@ class Options:
         """Write the one document of ``--json``."""
         plain = "utf" not in (self.output.encoding or "").lower()  # which a program reads as it is
         print(visible(json.dumps(document, default=str, ensure_ascii=plain, indent=2)), file=self.output)
+
+
+#: Commands that work on files, whatever database is meant.
+_OF_FILES = frozenset({"add-schema", "check", "diagram", "docs", "local", "renumber", "revise", "secrets"})
+
+
+def to_copy(text: str, called: str, environment: str | None = None) -> str:
+    """Give a sentence with its commands as they are typed here: ``Run migrate.`` with the program, and where it works.
+
+    A command that is to be run again, or elsewhere, stays a word.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+    called : str
+        How the program is called.
+    environment : str, optional
+        The environment that was named; none where it is the one that is meant by default.
+    """
+    where = f"{called} --env {environment}" if environment else called
+
+    def whole(found: re.Match[str]) -> str:
+        return f"{found[1]} {called if found[2] in _OF_FILES else where} {found[2]}"
+
+    names = "|".join(map(re.escape, program.commands))
+    return re.sub(rf"\b([Rr]un) ({names})(?![\w/-]|[.]\w| again| there)", whole, text)
 
 
 class _Named:

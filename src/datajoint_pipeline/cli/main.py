@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError
 from ..project import settings
 from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
-from .common import Options, common, example, leave, program, show_every, show_status, utc
+from .common import Options, common, example, leave, program, show_every, show_status, to_copy, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def check(options: Options) -> None:
         notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
         options.print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
     else:
-        render.findings(options.pipeline.project, findings)
+        called = options.pipeline.project.program
+        render.findings(options.pipeline.project, [replace(one, do=to_copy(one.do, called)) for one in findings])
     leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 
@@ -326,7 +328,10 @@ def _run(options: Options, arguments: list[str]) -> int:
 
 def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
     echo(f"Error: {error.what}", fg="red", err=True)
-    for line in (error.why, error.do):
+    do = error.do
+    with contextlib.suppress(PipelineError):  # where the project itself cannot be read
+        do = to_copy(do, options.pipeline.project.program, options.environment)
+    for line in (error.why, do):
         if line:
             echo(f"  {line}".replace("\n", "\n  "), err=True)
     if "--json" in arguments:

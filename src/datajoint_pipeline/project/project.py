@@ -112,7 +112,7 @@ class Project:
             raise PipelineError(
                 f"{self.package} is installed in {self.directory.parent}, where it is not edited.",
                 "The command writes into the project's own files; nothing was written.",
-                "Run it in the project's folder, once `uv sync` was run there.",
+                "Run it in the project's folder, once uv sync was run there.",
             )
 
     @property
