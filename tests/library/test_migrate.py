@@ -294,3 +294,19 @@ def test_a_dry_run_shows_every_step(living: Project) -> None:
     assert "SET mood = 'well'" in text and "look" in text
     ok(living, "migrate")
     assert rows(living, "{r['mood'] for r in life.Weight.to_dicts()} == {'well'}")
+
+
+def test_an_expression_for_the_other_server_alone_is_refused_before_the_first_step(living: Project) -> None:
+    path = "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    living.replace(living.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods", "--fill", "Weight.mood=well")
+    backend = living.environment.get("DJ_BACKEND", "postgresql")
+    other = {"mysql": "postgresql", "postgresql": "mysql"}[backend]
+    text = (
+        living.read(path).replace('fill="well"', f"fill=Sql({other}=\"'well'\")").replace("import ", "import Sql, ", 1)
+    )
+    living.write(path, text)
+    for command in (("migrate", "--dry-run"), ("migrate",)):
+        refused = ok(living, *command, code=1)
+        assert f"There is an expression without its words for {backend}." in refused.err, refused.err
+    assert states(living)["life"] == ("behind", "1.0.0")

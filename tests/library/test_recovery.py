@@ -213,6 +213,40 @@ def test_a_statement_of_the_lab_that_failed_is_no_hindrance(living: Project, mys
     assert mysql.execute("SHOW CREATE TABLE dev_life.weight") == before
 
 
+PYTHON = """
+
+def check(connection, databases):
+    return connection.query(f"SELECT COUNT(*) FROM {databases['life']}.weight WHERE grams < 1000").fetchone()[0] == 0
+
+
+def run(connection, databases):
+    if connection.query(f"SELECT COUNT(*) FROM {databases['life']}.weight WHERE grams > 1000").fetchone()[0] == 2:
+        raise ValueError("the scale is broken")
+    connection.query(f"UPDATE {databases['life']}.weight SET grams = grams + 1000 WHERE grams < 1000 LIMIT 1")
+    return not check(connection, databases)
+
+
+operations = ["""
+
+
+def test_what_the_labs_python_did_before_it_failed_is_not_called_nothing(living: Project, mysql: Server) -> None:
+    """Its batches are transactions of their own; no command can know what it did."""
+    life, path = living.module("life"), "src/my_pipeline/migrations/life/1.1.0_moods.py"
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    text = living.read(path).replace("import ", "import RunPython, ", 1)
+    text = text.replace("operations = [", PYTHON + '\n    RunPython("weigh", check=check, run=run),', 1)
+    living.write(path, text)
+    refused = ok(living, "migrate", code=6)
+    assert "0 of 2 steps are done and recorded, and 2 batches of this one." in refused.err, refused.err
+    assert "It cannot be taken back: it ran the lab's own Python (weigh)." in refused.err, refused.err
+    assert states(living)["life"] == ("interrupted", "1.0.0")
+    living.write(path, text.replace('raise ValueError("the scale is broken")', "pass"))
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0")
+    assert mysql.execute("SELECT COUNT(*) FROM dev_life.weight WHERE grams NOT BETWEEN 1000 AND 1999") == [(0,)]
+
+
 def test_foreign_keys_that_a_run_did_not_disturb_are_left_alone_on_the_way_back(living: Project, mysql: Server) -> None:
     """Another attribute, another type, another index: none of these needs the keys of the table to go."""
     tables = ("dev_life.animal", "dev_life.weight", "dev_work.task")

@@ -408,3 +408,23 @@ def test_what_becomes_a_foreign_key_has_the_parent_that_it_has_then(
         else:
             ok(own, "migrate")
             assert own.python("-c", "from my_pipeline import life; assert len(life.Top * life.Sub) == 1").code == 0
+
+
+@pytest.mark.one_server
+def test_what_is_left_of_a_moment_is_its_day(project: Project, server: Server) -> None:
+    """MySQL has the last half second of a day in the next one where it converts by itself."""
+    with living(server, project) as own:
+        life, full = own.module("life"), table(server).replace("sample", "odd")
+        odd = '\n\n@schema\nclass Odd(dj.Manual):\n    definition = """\n    a : int32\n    ---\n    d : datetime(6)\n    """\n'
+        own.write(life, own.read(life) + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+        server.execute(
+            f"INSERT INTO {full} (a, d) VALUES (1, '2020-12-31 23:59:59.999999'), (2, '2020-01-01 12:00:00')"
+        )
+        own.replace(life, "    d : datetime(6)", "    d : date")
+        ok(own, "revise", "-m", "days")
+        assert losses(own, 7) == {("d",): [("rounding", 2)]}
+        ok(own, "migrate", "--allow-data-loss")
+        days = [str(day) for (day,) in server.execute(f"SELECT d FROM {full} ORDER BY a")]
+        assert days == ["2020-12-31", "2020-01-01"]

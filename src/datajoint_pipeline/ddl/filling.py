@@ -37,10 +37,12 @@ def column_fill(
     Raises
     ------
     PipelineError
-        If the value is none of that type, or nothing says where it comes from.
+        If the value is none of that type, an expression is for the other server alone, or nothing says where the value
+        comes from.
     """
     type_ = resolved(after, name, attribute)
     if fill.sql is not None:
+        dialect.words(fill.sql)  # which there have to be
         return ExpressionFill(fill.sql.mysql, fill.sql.postgresql)
     if fill.each:
         if why := objection(dialect.core(type_, name), fill):

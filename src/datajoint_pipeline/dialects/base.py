@@ -389,6 +389,10 @@ class Dialect(ABC):
     def single(self, column: str) -> str:
         """Give a number as a float32 holds it."""
 
+    def day(self, column: str) -> str:
+        """Give the day of a moment."""
+        return f"CAST({column} AS DATE)"
+
     def to_fraction(self, column: str, core: str, digits: int) -> str:
         """Give a moment, or a time of day, with so many digits of a second's fraction."""
         return f"CAST({column} AS {'DATETIME' if core.startswith('datetime') else 'TIME'}({digits}))"

@@ -44,7 +44,7 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
     if real in ("double", "decimal") and real_kind(new) == "single":
         return dialect.single(column)
     if old.startswith("datetime") and re.match(r"date\b", new):
-        return f"CAST({column} AS DATE)"
+        return dialect.day(column)
     if (
         old.startswith(("datetime", "time"))
         and new.startswith(("datetime", "time"))

@@ -123,11 +123,12 @@ class Run:
             work = partial(run, step, entry)
             last = stepping.patiently(connection, self.databases, work, self.target.warn) if alone else work()
         except stepping.Refused as refused:
-            if number == 0 and single:
+            if number == 0 and single and not refused.batches:
                 # Nothing has been changed, so there is nothing to go on with.
                 withdraw(self.target, self.members)
             elif single and self.command == "migrate":
-                refused.do += f" {undoing.way_back(self.deployment, self.group, number).offer(self.target.command)}"
+                done = number + isinstance(step, UserPython)  # which says of no batch that it is not done
+                refused.do += f" {undoing.way_back(self.deployment, self.group, done).offer(self.target.command)}"
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
 

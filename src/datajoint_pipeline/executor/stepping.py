@@ -36,9 +36,17 @@ if TYPE_CHECKING:
 
 
 class Refused(PipelineError):
-    """The server refused a step, which so changed nothing; ``waited`` is a statement that waited in vain for a lock."""
+    """A step was refused, and so changed nothing; but for batches that were done before, where there are ``batches``.
+
+    ``waited`` is a statement that waited in vain for a lock.
+    """
 
     waited: str = ""
+    batches: int = 0
+
+
+class _HalfWay(Exception):
+    """The lab's Python failed, for the reason that it was raised from, after as many batches as its argument."""
 
 
 #: Seconds that a statement may wait for the lock holders of a table. Whoever comes meanwhile waits behind it.
@@ -236,14 +244,18 @@ def run(
                 steplog.finish(connection, log.database, log.run, number)
     except PipelineError:
         raise
-    except Exception as error:
+    except Exception as failure:
+        batches = failure.args[0] if isinstance(failure, _HalfWay) and mysql else 0
+        error = (failure.__cause__ if isinstance(failure, _HalfWay) else None) or failure
         found = server_errors.of(error)
         single = mysql or isinstance(step, OnlineStatements)
         unknown = single and found is server_errors.LOST  # nobody knows whether the step ran
         number, of = entry.number - log.before, log.of - log.before
-        first = not single or (mysql and number == 1 and not unknown)
+        first = not single or (mysql and number == 1 and not unknown and not batches)
         left = f"{number - 1} of {of} steps are done and recorded"
-        left = "Nothing was changed." if first else f"{left}{', and this one may be' if unknown else ''}."
+        part = f", and {batches} {'batch' if batches == 1 else 'batches'} of this one" if batches else ""
+        part = ", and this one may be" if unknown else part
+        left = "Nothing was changed." if first else f"{left}{part}."
         again = f"run {target.command} {log.command} again" + ("." if first else "; it goes on from there.")
         mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
         hold.release()
@@ -257,6 +269,8 @@ def run(
             f"{found.do if found else mend}, then {again}",
             exit_code=ExitCode.ERROR if first and not log.before else ExitCode.INTERRUPTED,
         )
+        if isinstance(refused, Refused):
+            refused.batches = batches
         if isinstance(refused, Refused) and found is server_errors.HELD:
             locks = step.locks if isinstance(step, LockedStatements) else ()
             refused.waited = "; ".join((*step.statements, *locks))
@@ -331,10 +345,16 @@ def _convert(connection: dj.Connection, what: Conversion, *, alone: bool) -> boo
 def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserPython) -> None:
     """Run the Python of a user step, batch by batch."""
     own = step.operation
-    more = not own.check(connection, dict(databases))
+    more, batches = not own.check(connection, dict(databases)), 0
     while more:
-        with within(connection):
-            more = bool(own.run(connection, dict(databases)))
+        try:
+            with within(connection):
+                more = bool(own.run(connection, dict(databases)))
+        except PipelineError:
+            raise
+        except Exception as error:
+            raise _HalfWay(batches) from error
+        batches += 1
     if not own.check(connection, dict(databases)):
         raise PipelineError(
             f"What was to {step.words} says that it is not done.",

@@ -109,6 +109,8 @@ class MySQL(Dialect):
             return f"BIN_TO_UUID({column})"
         if will.core == "uuid" and is_text(was.core):
             return f"UUID_TO_BIN({column})"
+        if re.match(r"(datetime|timestamp)\([1-6]\)", was.core) and will.core == "date":
+            return self.day(column)
         if real_kind(was.core) == "single" and (text or will.core == "json"):
             return self.text_of(column, was.core)
         if enum != will.core.startswith("enum") and not (text and is_text(was.core)):
@@ -124,6 +126,10 @@ class MySQL(Dialect):
 
     def text_of(self, column: str, core: str) -> str:
         return MySQLConversion(column, core, core).as_text
+
+    def day(self, column: str) -> str:
+        # The cast has the last half second of a day in the next.
+        return f"DATE({column})"
 
     def as_written(self, expression: str, type_: str) -> str:
         # To the collation of a column, texts may be equal that are not the same.
