@@ -292,6 +292,10 @@ def shape(world: World, state: str) -> dict[Any, list[Any]]:
                 None if value is None or str(value).startswith("NULL::") else str(value).replace(state, "low")
                 for value in rest
             ]
+            # An enum whose values another one has in another order has a type of its own; DataJoint would share that.
+            words = [
+                None if value is None else re.sub(r"\b(enum_[0-9a-f]{8})_was(_\d+)?\b", r"\1", value) for value in words
+            ]
             shapes.setdefault(model.TableName(own[database], table), []).append([column, *words])
     return shapes
 
