@@ -3,13 +3,15 @@
     uv run benchmarks/crash.py
     uv run benchmarks/crash.py --backend mysql --every 10
     uv run benchmarks/crash.py --backend mysql --back
+    uv run benchmarks/crash.py --along
 
 Migrations that use every operation run through a proxy that knows statements. For each statement that writes,
 before the server gets it, while it runs and after it was answered, the runner is killed, the server is killed and
 started again, or the connection is cut; then `migrate` runs again. What that ends in has to be what an undisturbed run
 ends in: tables as the server describes them, every row, the journal, every step, and `status`. With `--back` the run is
 taken back by `rollback --interrupted` where it can be, which is broken off as well in half of the cases; then all has
-to be what it was before.
+to be what it was before. With `--along` it is `rollback --along` that is broken off, of a key that changed in both
+schemas.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth case")
     parser.add_argument("--back", action="store_true", help="take back what was broken off")
+    parser.add_argument("--along", action="store_true", help="break off rollback --along instead of migrate")
     parser.add_argument("--rows", type=int, default=2000, metavar="N", help="in the tables that change")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="servers at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
@@ -66,6 +69,8 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
     backend, mine, options = task
     chance, cases = random.Random(mine), list[Case]()
     with crashing.ground(backend, render, rows=options.rows) as ground:
+        if options.along:
+            ground.play_along()
         every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
         random.Random(0).shuffle(every)  # lest each Nth case be of one kind
         share = every[:: options.every][mine :: options.jobs]

@@ -110,7 +110,11 @@ life.Gone.insert(dict(animal=n, what="gone") for n in range(3))
 work.Task.insert(dict(animal=n, task=f"task {n % 2}", note=None, priority=n % 5) for n in range(many))
 work.Tool.insert([dict(tool="hammer", animal=1), dict(tool="saw", animal=None)])
 work.Score.populate(life.Animal & "animal < 3")
-work.Score.jobs.refresh()
+jobs = work.Score.jobs
+jobs.refresh()
+jobs.ignore(dict(animal=4, task="task 0"))
+jobs.reserve(dict(animal=5, task="task 1"))
+jobs.error(dict(animal=5, task="task 1"), "ValueError: no", "a traceback")
 """
 
 #: What is edited: module, what was there, what comes in its place.
@@ -215,3 +219,16 @@ def evolve(own: Project) -> None:
     text = own.read(path).replace("import (", "import (\n    RebuildTable,\n    RunPython,\n    RunSQL,\n    Sql,")
     text = text.replace("\nfollows", f"{PYTHON}\nfollows", 1).replace('"index (day)")', '"index (day)", online=True)')
     own.write(path, text.rstrip().removesuffix("]") + OWN)
+
+
+def evolve_key(own: Project) -> None:
+    """Change the key that all tables of both schemas have in common, after the migrations of :func:`evolve`."""
+    own.replace(
+        own.module("life"), "    animal : int32  # its number\n", "    animal : int32  # its number\n    herd : int16\n"
+    )
+    own.replace(
+        own.module("life"), "    scale : varchar(8)\n", "    scale : varchar(8)\n    wind = null : varchar(8)\n"
+    )
+    own.replace(own.module("work"), "    priority : int32\n", "    urgency : int32\n")
+    answers = ("--fill", "life.Animal.herd=7", "--rename", "work.Task.priority=urgency")
+    ok(own, "revise", "-m", "herds", *answers)

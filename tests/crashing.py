@@ -102,6 +102,15 @@ class Ground:
         self.places.keep()
         self.undisturbed()
 
+    def play_along(self) -> None:
+        """Break off, from now on, the way back of a key that changed in both schemas."""
+        self.places.reset()
+        ok(self.project, "migrate")
+        crash_pipeline.evolve_key(self.project)
+        self.project.warm_up()
+        ok(self.project, "migrate")
+        self.play_another("rollback", "life", "--to", "2.0.0", "--along")
+
     def points(self) -> list[int]:
         """The statements at which a fault is worth something: those that write, of a run that holds the lock."""
         last = next(n for n, text in enumerate(self.statements) if re.search("RELEASE_LOCK|pg_advisory_unlock", text))

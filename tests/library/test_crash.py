@@ -74,6 +74,14 @@ def test_rollback_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 4)
 
 
+def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
+    ground.play_along()
+    versions = {schema["name"]: schema["database_version"] for schema in ground.end["status"]}
+    assert versions == {"life": "2.0.0", "work": "2.0.0"}
+    assert len(ground.points()) > 40
+    assert not broken_off(ground, CASES // 2)
+
+
 def test_purge_is_gone_on_with(ground: Ground) -> None:
     ground.places.reset()
     assert ground.project.run("migrate").code == 0

@@ -60,7 +60,7 @@ def _check_jobs(code: Iterable[Table]) -> list[Finding]:
     """Find keys that workers cannot reserve jobs for: DataJoint's table of jobs would have two columns of one name."""
     found = []
     for table in code:
-        taken = sorted(job_tables.COLUMNS & {*job_tables.key(table)})
+        taken = sorted({*job_tables.COLUMNS} & {*job_tables.key(table)})
         if taken and table.tier in ("Computed", "Imported"):
             what = f"{table.name} has {taken[0]} in its key, which is also a column of DataJoint's table of its jobs."
             do = f'Workers will fail; refer to it by another name: .proj({table.name.schema}_{taken[0]}="{taken[0]}").'

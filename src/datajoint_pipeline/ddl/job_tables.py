@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Column, NewKey, Probe, Step
-from ..internals.job_tables import COLUMNS, MISSED, PREFIX, key
+from ..internals.job_tables import COLUMNS, INDEX, MISSED, PREFIX, key
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, Table, TableName
@@ -52,9 +52,11 @@ def steps(
         elif keys.only_names:
             made += _renamed(dialect, job, _of(new_name), keys.names, old_name, new_name)
         else:
-            if doubtful := keys.doubtful(dialect, job, key(old)):
-                lost.append((new_name, _count(dialect, job, f"{_LOST}, as no new key is theirs alone", doubtful)))
-            made += dialect.change_key(job, _of(new_name), keys.new_key(dialect, key(old)), f"jobs of {new_name}")
+            changed = keys.new_key(dialect, job, old, new)
+            if changed.doubtful:
+                words = f"{_LOST}, as no new key is theirs alone"
+                lost.append((new_name, _count(dialect, job, words, changed.doubtful)))
+            made += dialect.change_key(job, _of(new_name), changed, f"jobs of {new_name}")
     return made, lost
 
 
@@ -151,7 +153,7 @@ class _Keys:
             The server's.
         """
         names, found, same = key(new), cls(), True
-        if not names or COLUMNS & {*names}:
+        if not names or {*COLUMNS} & {*names}:
             return None
         finding = _Finding(old, new, before, after, origins, dialect, found)
         for name in names:
@@ -172,22 +174,18 @@ class _Keys:
         found.only_names = same and {*key(old)} == {was for was, _ in found.names} and not swapped
         return found
 
-    def doubtful(self, dialect: Dialect, job: TableName, old: tuple[str, ...]) -> str:
-        """Give the condition of jobs, as ``j``, that get no key of their own; empty where each gets one."""
-        conditions, telling = list(self.unfit), [f"j.{dialect.quote(name)}" for name in old if name in self.telling]
-        if len(telling) < len(old):
+    def new_key(self, dialect: Dialect, job: TableName, old: Table, new: Table) -> NewKey:
+        """Give it as dialects take it, of a job table and its table before and afterwards."""
+        joins = tuple((f"{dialect.full(t)} AS {alias}", self.conditions[alias]) for (t, _), alias in self.joins.items())
+        doubtful, telling = list(self.unfit), [f"j.{dialect.quote(name)}" for name in key(old) if name in self.telling]
+        if len(telling) < len(key(old)):
             # What other jobs have in common with it.
             same = [f"{one} = o.{one.removeprefix('j.')}" for one in telling]
             where = f" WHERE {' AND '.join(same)}" if same else ""
-            conditions.append(f"(SELECT COUNT(*) FROM {dialect.full(job)} AS o{where}) > 1")
-        return " OR ".join(conditions)
-
-    def new_key(self, dialect: Dialect, dropped: tuple[str, ...]) -> NewKey:
-        """Give it as dialects take it."""
-        joins = (
-            (f"{dialect.full(name)} AS {alias}", self.conditions[alias]) for (name, _), alias in self.joins.items()
-        )
-        return NewKey(dropped, self.columns, self.values, tuple(joins))
+            doubtful.append(f"(SELECT COUNT(*) FROM {dialect.full(job)} AS o{where}) > 1")
+        comment = f"Job queue for {dialect.full(new.name)}"
+        condition = " OR ".join(doubtful)
+        return NewKey(key(old), self.columns, self.values, joins, condition, COLUMNS, INDEX, comment)
 
 
 @dataclass

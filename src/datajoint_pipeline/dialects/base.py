@@ -158,14 +158,6 @@ class Dialect(ABC):
         Rows that get none, or the same as others, go.
         """
 
-    def take_out_unkeyed(self, name: TableName, columns: Iterable[str], title: str) -> Step:
-        """Take out the rows of a table that lack one of some columns, or have all of them in common."""
-        full, listed = self.full(name), self.listed([*columns])
-        same = f"SELECT {listed} FROM {full} GROUP BY {listed} HAVING COUNT(*) > 1"
-        none = " OR ".join(f"{self.quote(column)} IS NULL" for column in columns)
-        sql = f"DELETE FROM {full} WHERE {none} OR ({listed}) IN (SELECT {listed} FROM ({same}) AS s)"
-        return Step(sql, (name,), f"take out the {title} that no key or one with others belongs to")
-
     def has(self, name: TableName, column: str = "") -> str:
         """Give a query that is true where there is such a table, or such a column of it."""
         return self.lacks(name, column).replace("COUNT(*) = 0", "COUNT(*) > 0", 1)

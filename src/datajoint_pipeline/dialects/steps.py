@@ -221,12 +221,22 @@ class NewKey:
         What each row gets for them, over the row as ``j`` and those that it is joined to.
     joins : tuple of (str, str)
         Each table with its alias, quoted, and the condition of its row.
+    doubtful : str
+        The condition of rows, as ``j``, that get none of their own; empty where all do.
+    others, index : tuple of str
+        The other columns, and those of the index.
+    comment : str
+        What is noted of the table.
     """
 
     dropped: tuple[str, ...]
     columns: Mapping[str, Column]
     values: Mapping[str, str]
     joins: tuple[tuple[str, str], ...]
+    doubtful: str
+    others: tuple[str, ...]
+    index: tuple[str, ...]
+    comment: str
 
 
 @dataclass(frozen=True)

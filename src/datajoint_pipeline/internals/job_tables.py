@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 #: What the name of a job table begins with.
 PREFIX = "~~"
 
-#: What DataJoint has in every job table beside the key.
-COLUMNS = {"status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"}
-COLUMNS |= {"error_message", "error_stack", "user", "host", "pid", "connection_id", "version"}
-
+#: What DataJoint has in every job table beside the key, in its order; and what its index is over.
+COLUMNS = (
+    *("status", "priority", "created_time", "scheduled_time", "reserved_time", "completed_time", "duration"),
+    *("error_message", "error_stack", "user", "host", "pid", "connection_id", "version"),
+)
+INDEX = ("status", "priority", "scheduled_time")
 
 #: Jobs that somebody would miss; DataJoint adds all others again.
 MISSED = "status IN ('error', 'ignore')"

@@ -1,46 +1,65 @@
-"""Another primary key for DataJoint's tables of jobs."""
+"""Another primary key for DataJoint's tables of jobs.
+
+The jobs go through a table of another name. They are copied, and nothing is renamed or altered: a server that is killed
+while it renames the file of a table whose name it encodes, as those with a tilde, may not find it again.
+"""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from ...schema.model import TableName
 from ...schema.naming import shorten, unused
 from ..base import Dialect
 from ..steps import NewKey, Step
+from . import texts
 from .clauses import definition
 
-#: What the name of a table of jobs ends in while it changes.
+#: What the name ends in of the table that jobs go through.
 AWAY = "_away"
 
 
 def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
-    """Give the steps; meanwhile the table has another name, so that no worker writes a job in between.
+    """Give the steps, each of which says itself whether it is done.
 
-    Parameters and what they mean are those of :meth:`Dialect.change_key`. Each step can be repeated, and says itself
-    whether it is done.
+    Parameters and what they mean are those of :meth:`Dialect.change_key`.
     """
-    quote, taken = dialect.quote, {table for _, table in dialect.names.tables}
-    away = TableName(old.schema, unused(shorten(old.table, 64 - len(AWAY)) + AWAY, taken))
-    full, columns = dialect.full(away), {f"_key_{n}": column for n, column in enumerate(key.columns.values())}
-    added, changed, previous = list[str](), list[str](), ""
-    for name, column in columns.items():
-        added.append(f"ADD COLUMN {definition(dialect, replace(column, name=name, nullable=True))}")
-        where = f"AFTER {quote(previous)}" if previous else "FIRST"
-        changed.append(f"CHANGE COLUMN {quote(name)} {definition(dialect, column)} {where}")
-        previous = column.name
+    quote, tables = dialect.quote, dialect.names.tables
+    away = TableName(old.schema, unused(shorten(old.table, 64 - len(AWAY)) + AWAY, {table for _, table in tables}))
+    there = away if old == new else new
+    tables[dialect.place(new)] = tables.pop(dialect.place(old))
+    full, source, listed = dialect.full(there), dialect.full(old), dialect.listed([*key.columns])
+    columns = [definition(dialect, column) for column in key.columns.values()]
+    others = ", ".join(f"j.{quote(name)}" for name in key.others)
+    body = ", ".join([*columns, f"PRIMARY KEY ({listed})", f"INDEX ({', '.join(map(quote, key.index))})"])
     joined = "".join(f" JOIN {table} ON {condition}" for table, condition in key.joins)
-    given = [f"j.{quote(name)} = {value}" for name, value in zip(columns, key.values.values(), strict=True)]
-    gone = [f"DROP COLUMN {quote(name)}" for name in key.dropped]
-    clauses = ["DROP PRIMARY KEY", *gone, *changed, f"ADD PRIMARY KEY ({dialect.listed([*key.columns])})"]
-    has, lacks, alter = dialect.has(away, "_key_0"), dialect.lacks(away, "_key_0"), f"ALTER TABLE {full}"
-    (leave,) = dialect.rename_table(old, away)
-    (back,) = dialect.rename_table(away, new)
+    conditions = [f"{value} IS NOT NULL" for value in key.values.values()]
+    conditions += [f"NOT ({key.doubtful})"] if key.doubtful else []
+    typed = ", ".join(f"{value} AS {quote(name)}" for name, value in key.values.items())
+    fits, into = " AND ".join(conditions), dialect.listed([*key.columns, *key.others])
+    rows = f"SELECT {', '.join(key.values.values())}, {others} FROM {source} AS j{joined} WHERE {fits}"
+    made = [
+        Step(
+            f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(key.comment)} "
+            f"SELECT {typed}, {others} FROM {source} AS j{joined} WHERE FALSE",
+            (there,),
+            f"make a place for the {title} with their new key",
+            done=dialect.has(there),
+        ),
+        Step(
+            f"DROP TABLE {source}",
+            (old,),
+            f"put the {title} there, and drop the table that they were in",
+            first=(f"DELETE FROM {full}", f"INSERT INTO {full} ({into}) {rows}"),
+            done=dialect.lacks(old),
+        ),
+    ]
+    if there == new:
+        return made
+    back = f"REPLACE INTO {source} SELECT * FROM {full}"
     return [
-        replace(leave, words=f"set the {title} aside", done=dialect.lacks(old)),
-        Step(f"{alter} {', '.join(added)}", (away,), f"add the new key to the {title}", done=has),
-        Step(f"UPDATE {full} AS j{joined} SET {', '.join(given)}", (away,), f"give the {title} their new key"),
-        dialect.take_out_unkeyed(away, columns, title),
-        Step(f"{alter} {', '.join(clauses)}", (away,), f"make it the key of the {title}", done=lacks),
-        replace(back, words=f"put the {title} back", done=dialect.lacks(away)),
+        *made,
+        Step(
+            f"CREATE TABLE {source} LIKE {full}", (old,), f"make the table of the {title} anew", done=dialect.has(old)
+        ),
+        Step(back, (old,), f"put the {title} back"),
+        Step(f"DROP TABLE {full}", (there,), f"drop what the {title} went through", done=dialect.lacks(there)),
     ]

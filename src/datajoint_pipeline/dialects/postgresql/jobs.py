@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...schema.model import TableName
@@ -24,7 +24,7 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
     source = f" FROM {', '.join(table for table, _ in key.joins)}" if key.joins else ""
     where = f" WHERE {' AND '.join(condition for _, condition in key.joins)}" if key.joins else ""
     yield Step(f"UPDATE {full} AS j SET {given}{source}{where}", (new,), f"give the {title} their new key")
-    yield dialect.take_out_unkeyed(new, columns, title)
+    yield _take_out(dialect, new, columns, title)
     words = f"make it the key of the {title}"
     # The primary key goes with its columns.
     yield Step(f"ALTER TABLE {full} {', '.join(f'DROP COLUMN {quote(name)}' for name in key.dropped)}", (new,), words)
@@ -34,3 +34,12 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
             yield replace(in_words.comment_on_column(dialect, new, column), words=words)
     required = ", ".join(f"ALTER COLUMN {quote(name)} SET NOT NULL" for name in key.columns)
     yield Step(f"ALTER TABLE {full} {required}, ADD PRIMARY KEY ({dialect.listed([*key.columns])})", (new,), words)
+
+
+def _take_out(dialect: Dialect, name: TableName, columns: Iterable[str], title: str) -> Step:
+    """Take out the jobs that lack one of some columns, or have all of them in common with others."""
+    full, listed = dialect.full(name), dialect.listed([*columns])
+    same = f"SELECT {listed} FROM {full} GROUP BY {listed} HAVING COUNT(*) > 1"
+    none = " OR ".join(f"{dialect.quote(column)} IS NULL" for column in columns)
+    sql = f"DELETE FROM {full} WHERE {none} OR ({listed}) IN ({same})"
+    return Step(sql, (name,), f"take out the {title} that no key is of, or one with others")
