@@ -112,9 +112,9 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if changed and not rebuild:
         dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, changed))
         yield Probe("object", tuple(sorted(changed)), _named(dividing), "attributes that partitions go by")
-    keys = [alteration.after.primary_key] if change.table.primary_key != alteration.after.primary_key else []
-    keys += [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
-    for key in keys:
+    unique = [alteration.after.primary_key] if change.table.primary_key != alteration.after.primary_key else []
+    unique += [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
+    for key in unique:
         inside = literals(dialect, (change.old.get(name, name) for name in key))
         dividing = _DIVIDING.format(t=table, which="NOT IN", columns=inside)
         lacking = f"attributes that partitions go by and that are not in the key ({', '.join(key)})"
