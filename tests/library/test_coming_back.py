@@ -100,6 +100,22 @@ def test_an_attribute_that_rows_since_then_do_not_have(living: Project, server: 
     refused(living, "1.0.0", "life.Weight has 1 row without", "required from then on")
 
 
+def test_an_attribute_that_was_purged_comes_back_from_its_backup_first(living: Project, server: Server) -> None:
+    life = living.module("life")
+    before = server.execute("SELECT animal_id, grams FROM dev_life.weight ORDER BY 1, 2")
+    living.replace(life, "    grams : float64  # on that day\n", "")
+    ok(living, "revise", "-m", "no grams", "--drop", "Weight.grams")
+    ok(living, "migrate")
+    ok(living, "purge", "--allow-data-loss")
+    told = ok(living, "rollback", "life", "--to", "1.0.0", code=1).err
+    assert "rows that have no value for grams" in told and "restore puts them back" in told, told
+    assert "Correct these rows" not in told
+    (path,) = (living.folder / "backups").glob("*purge*.zip")
+    ok(living, "restore", path.name)
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    assert server.execute("SELECT animal_id, grams FROM dev_life.weight ORDER BY 1, 2") == before
+
+
 def shelves(*lines: str, name: str = "Shelf") -> str:
     """Give a table."""
     inside = "\n    ".join(["shelf : int32", "---", *lines])

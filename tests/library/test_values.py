@@ -428,3 +428,39 @@ def test_what_is_left_of_a_moment_is_its_day(project: Project, server: Server) -
         ok(own, "migrate", "--allow-data-loss")
         days = [str(day) for (day,) in server.execute(f"SELECT d FROM {full} ORDER BY a")]
         assert days == ["2020-12-31", "2020-01-01"]
+
+
+#: By type, texts that are written of a number of it, and such as have more digits than that.
+WRITTEN = {
+    "float64": (("0.30000000000000004", "1.2345678901234568e17", "12345678901234.56"), ("0.300000000000000041",)),
+    "float32": (("16777216", "1234567.5"), ("16777217", "0.123456789")),
+}
+
+
+@pytest.mark.parametrize("type_", WRITTEN)
+def test_a_text_with_all_digits_of_a_number_becomes_the_number_and_goes_back(
+    type_: str, project: Project, server: Server
+) -> None:
+    good, bad = WRITTEN[type_]
+    with living(server, project) as own:
+        life, full = own.module("life"), table(server).replace("sample", "odd")
+        odd = f'\n\n@schema\nclass Odd(dj.Manual):\n    definition = """\n    a : int32\n    ---\n    n : {type_}\n    """\n'
+        own.write(life, own.read(life) + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+        exact = "CAST(n AS DOUBLE)" if server.backend == "mysql" else "n"
+        listed = [f"({number}, {text})" for number, text in enumerate(good)]
+        server.execute(f"INSERT INTO {full} (a, n) VALUES {', '.join(listed)}")
+        before = server.execute(f"SELECT a, {exact} FROM {full} ORDER BY a")
+        assert [value for _, value in before] == [float(text) for text in good]
+        own.replace(life, f"    n : {type_}", "    n : varchar(40)")
+        ok(own, "revise", "-m", "texts")
+        ok(own, "migrate")
+        ok(own, "rollback", "life", "--to", "1.1.0")
+        assert server.execute(f"SELECT a, {exact} FROM {full} ORDER BY a") == before
+        ok(own, "migrate")
+        listed = [f"({number}, '{text}')" for number, text in enumerate(bad, 90)]
+        server.execute(f"INSERT INTO {full} (a, n) VALUES {', '.join(listed)}")
+        own.replace(life, "    n : varchar(40)", f"    n : {type_}")
+        ok(own, "revise", "-m", "numbers")
+        assert losses(own, 7) == {("n",): [("rounding", len(bad))]}

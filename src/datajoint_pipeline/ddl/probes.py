@@ -82,7 +82,7 @@ class _Probes:
         if isinstance(fill, ExpressionFill):
             yield from self._tried(name, name)
         if fill is None and not column.nullable and column.default is None:
-            words = f"rows that have no value for {name}"
+            words = f"{NO_VALUE} {name}"
             yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)
         elif isinstance(fill, ParentFill):
             yield from self._taken(name, column, fill)
@@ -189,6 +189,10 @@ class _Probes:
                 taken, parent = f"p.{quote(fill.attribute[0])}", self.dialect.full(fill.parent)
                 return f"(SELECT {taken} FROM {parent} p WHERE {on} LIMIT 1)"
         return ""
+
+
+#: What the words for rows begin with that have nothing for a new attribute.
+NO_VALUE = "rows that have no value for"
 
 
 @dataclass(frozen=True)

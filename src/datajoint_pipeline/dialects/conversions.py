@@ -412,7 +412,7 @@ class Conversion(ABC):
         outside = f"((ABS({c}) > {_LARGEST}{self.finite(c)}) OR ({c} <> 0 AND ABS({c}) < {_SMALLEST}))"
         yield Loss("range", outside, f"do not fit {self.new}", False)
         if self.of_text:  # the nearest number is what a text means
-            yield Loss("rounding", self._many_digits(6), words, True)
+            yield Loss("rounding", self._lost_digits(c, 6), words, True)
             return
         condition = f"CASE WHEN {outside} THEN FALSE ELSE {self.not_single(c)} END"
         yield Loss("rounding", condition, words, True)
@@ -423,11 +423,17 @@ class Conversion(ABC):
             return
         outside = f"(ABS({c}) >= 1.7976931348623157e308 OR ({c} <> 0 AND ABS({c}) < 1e-307))"
         yield Loss("range", outside, f"do not fit {self.new}", False)
-        yield Loss("rounding", self._many_digits(15), _DIGITS.format("float64"), True)
+        yield Loss("rounding", self._lost_digits(c, 15), _DIGITS.format("float64"), True)
 
-    def _many_digits(self, count: int) -> str:
-        """Give the condition that a text has more digits than that, apart from zeros at its ends."""
-        return self.matches("^[^1-9]*[1-9]" + "[.]?[0-9]" * (count - 1) + "([.]?[0-9])*[.]?0*[.]?[1-9]")
+    def _lost_digits(self, c: str, count: int) -> str:
+        """Give the condition that a text has more digits than that, apart from zeros at its ends, and that the binary
+        number ``c`` that it says is not written with the same."""
+        there = self.number(self.as_text, binary=False)
+        back = f"{self.number(self.nearest(c), binary=False)} = {there}"
+        # Where a decimal of MySQL's has all of 17 digits.
+        same = f"CASE WHEN ABS({c}) BETWEEN 1e-12 AND 1e30 THEN {back} ELSE FALSE END"
+        many = self.matches("^[^1-9]*[1-9]" + "[.]?[0-9]" * (count - 1) + "([.]?[0-9])*[.]?0*[.]?[1-9]")
+        return f"{many} AND NOT ({same})"
 
 
 #: What is lost of a text that becomes JSON; and what a text in JSON is without its strings.

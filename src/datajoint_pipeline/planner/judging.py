@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import journal
+from ..ddl.probes import NO_VALUE
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from .losses import ALLOWED
 from .plan import Group, Lossy, Violation
+
+#: What to do about rows that stand in the way back; where their values are gone, there are none to correct.
+_CORRECT = "Correct these rows, then run the command again."
+_GONE = (
+    "If purge deleted them, restore puts them back from the file in backups/ that it named; then run the command "
+    "again. Otherwise write a migration that leads where you want to be."
+)
 
 
 def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation, PipelineError]]:
@@ -81,7 +89,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    "Correct these rows, then run the command again." if back else f"Correct these rows, {answers}.",
+                    (_GONE if violation.words.startswith(NO_VALUE) else _CORRECT)
+                    if back
+                    else f"Correct these rows, {answers}.",
                 ),
             )
         elif violation.loses and back:
