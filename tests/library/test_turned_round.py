@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Project, Server
-from living import is_sentence, ok, states
+from living import is_sentence, kill_while_it_waits, ok, states
+from living import living as made
 from test_judging import living as living
 
 assert living  # a fixture
@@ -58,8 +60,8 @@ def test_between_tables_that_both_move(living: Project, server: Server) -> None:
     assert server.execute("SELECT aim, bed FROM dev_life.aim") == [(5, 1)]
 
 
-def test_between_tables_of_two_schemas_that_exchange_their_places(living: Project, server: Server) -> None:
-    """After the migration of one of the schemas, and before the other's, they would refer to each other in a circle."""
+def exchanged(living: Project, server: Server) -> None:
+    """Two tables with rows in two schemas, and the migrations that exchange their places and turn the key round."""
     life, work = living.module("life"), living.module("work")
     text, other = living.read(life), living.read(work)
     living.write(life, text + table("Bed", "bed : int32"))
@@ -74,6 +76,10 @@ def test_between_tables_of_two_schemas_that_exchange_their_places(living: Projec
     moves = ["--rename-table", "life.Bed=work.Bed", "--rename-table", "work.Aim=life.Aim"]
     ok(living, "revise", "-m", "turned", "--drop", "Aim.bed", *moves)
 
+
+def test_between_tables_of_two_schemas_that_exchange_their_places(living: Project, server: Server) -> None:
+    """After the migration of one of the schemas, and before the other's, they would refer to each other in a circle."""
+    exchanged(living, server)
     alone = ok(living, "migrate", "life", code=1)
     is_sentence(alone)
     assert (
@@ -86,6 +92,26 @@ def test_between_tables_of_two_schemas_that_exchange_their_places(living: Projec
     ok(living, "check")
     ok(living, "rollback", "life", "--to", "1.1.0", "--along")
     assert server.execute("SELECT aim, bed FROM dev_work.aim") == [(5, 1)]
+
+
+@pytest.mark.parametrize("onwards", [True, False], ids=["on", "back"])
+@pytest.mark.parametrize("statement", ["^RENAME TABLE .*bed", "^ALTER TABLE .*bed"])
+def test_killed_while_they_exchange_their_places(
+    project: Project, mysql: Server, statement: str, onwards: bool
+) -> None:
+    """Both migrations are one run, which goes on as a whole, or back."""
+    with made(mysql, project) as own:
+        exchanged(own, mysql)
+        kill_while_it_waits(own, mysql, statement, "migrate", reads="dev_life.bed")
+        if onwards:
+            ok(own, "migrate")
+            assert mysql.execute("SELECT bed, aim FROM dev_work.bed ORDER BY 1") == [(1, None), (2, None)]
+            assert {name for name, _ in states(own).values()} == {"current"}
+            ok(own, "rollback", "life", "--to", "1.1.0", "--along")
+        elif states(own)["life"][0] == "interrupted":
+            ok(own, "rollback", "--interrupted")
+        assert mysql.execute("SELECT aim, bed FROM dev_work.aim") == [(5, 1)]
+        assert states(own) == {"life": ("behind", "1.1.0"), "work": ("behind", "1.1.0")}
 
 
 def test_with_a_value_that_comes_along_the_key_of_before(living: Project, server: Server) -> None:
