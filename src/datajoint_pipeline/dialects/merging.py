@@ -32,7 +32,8 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
     if old == new:
         return column
     if is_text(new):
-        return _shortened(column if is_text(old) else dialect.spelled(column, was, will), old, new)
+        plain = is_text(old) and not old.startswith("enum")
+        return _shortened(column if plain else dialect.spelled(column, was, will), old, new)
     if is_text(old):
         return dialect.read(column, old, new)
     real = real_kind(old)
