@@ -245,3 +245,53 @@ def test_what_is_cut_is_the_beginning_of_its_text(table: tuple[Any, dict[str, An
             wrong.append((old, lost))
         connection.query(f"DROP TABLE {full}")
     assert not wrong, "\n".join(map(str, wrong))
+
+
+@pytest.mark.one_server
+def test_values_of_a_key_are_counted_where_they_become_one_and_only_there(table: tuple[Any, dict[str, Any]]) -> None:
+    """What the other type cannot hold is taken away; the rest is refused where values are counted, and is taken otherwise."""
+    connection, shapes = table
+    kind, mysql = dialect_of(connection), connection.adapter.backend == "mysql"
+    name, full = model.TableName("s", "x"), ".".join(map(connection.adapter.quote_identifier, ("conv", "x")))
+    keys = [type_ for type_ in shapes if type_ not in ("json", "bytes", "tinytext", "tinyblob", "blob")]
+    wrong = []
+    for old, new in ((old, new) for old in keys for new in keys if old != new):
+        was, will = (replace(shapes[type_].attribute["x"], nullable=False, default=None) for type_ in (old, new))
+        row = shapes[old].attribute["a"]
+        own = replace(shapes[old], name=name, attributes=(was, row), primary_key=("x",))
+        after = replace(own, attributes=(will, row))
+
+        def lowering(*states: Any) -> Any:
+            return kind({"s": "conv"}, *states, constraints.read(connection, {"s": "conv"}), (18,))
+
+        dialect = lowering({}, {name: own})
+        for step in dialect.create_table(own):
+            connection.query(step.sql, args=None)
+        for number, value in enumerate(values(connection.adapter.backend)[old]):
+            value = bool(value) if old == "bool" and not mysql else value
+            value = uuid.UUID(value).bytes if old == "uuid" and mysql else value
+            with suppress(Exception):  # to MySQL it is one that is there
+                connection.query(f"INSERT INTO {full} (x, a) VALUES (%s, %s)", (value, number))
+        for loss in dialect.losses(dialect.quote("x"), old, new):
+            found = connection.query(f"SELECT a FROM {full} WHERE {loss.condition}", args=None).fetchall()
+            connection.query(f"DELETE FROM {full} WHERE a IN ({', '.join(str(n) for (n,) in found) or 'NULL'})")
+        count = "nothing"
+        try:
+            built = build({name: own}, [ops.AlterAttribute(name, was, will)], lowering({name: own}, {name: after}))
+            sql = [probe.sql for _, probe in built.probes if probe.kind == "duplicate"]
+            count = sum(connection.query(query, args=None).fetchone()[0] for query in sql)
+            taken = True
+            try:
+                with connection.transaction if not mysql else nullcontext():
+                    for step in built.steps:
+                        connection.query(step.sql, args=step.arguments or None)
+            except Exception as error:
+                if not re.search("[Dd]uplicate", str(error)):
+                    raise
+                taken = False
+            if taken == bool(count):
+                wrong.append((old, new, f"{count} counted, {'taken' if taken else 'refused'}"))
+        except Exception as error:
+            wrong.append((old, new, f"{count} counted: {str(error)[:200]}"))
+        connection.query(f"DROP TABLE {full}")
+    assert not wrong, "\n".join(map(str, wrong))

@@ -464,3 +464,22 @@ def test_a_text_with_all_digits_of_a_number_becomes_the_number_and_goes_back(
         own.replace(life, "    n : varchar(40)", f"    n : {type_}")
         ok(own, "revise", "-m", "numbers")
         assert losses(own, 7) == {("n",): [("rounding", len(bad))]}
+
+
+def test_an_enum_in_a_key_becomes_a_text_and_goes_back(project: Project, server: Server) -> None:
+    with living(server, project) as own:
+        life, full = own.module("life"), table(server).replace("sample", "odd")
+        odd = '\n\n@schema\nclass Odd(dj.Manual):\n    definition = """\n    a : enum(\'left\', \'lean\')\n    """\n'
+        own.write(life, own.read(life) + odd)
+        ok(own, "revise", "-m", "odd")
+        ok(own, "migrate")
+        server.execute(f"INSERT INTO {full} (a) VALUES ('left'), ('lean')")
+        own.replace(life, "    a : enum('left', 'lean')", "    a : varchar(2)")
+        ok(own, "revise", "-m", "texts")
+        refused = ok(own, "migrate", "--allow-data-loss", code=1)
+        assert "has 1 value of (a) that rows have in common" in refused.err, refused.err
+        own.replace(life, "    a : varchar(2)", "    a : varchar(8)")
+        ok(own, "revise", "--again", "-m", "texts")
+        ok(own, "migrate")
+        ok(own, "rollback", "life", "--to", "1.1.0")
+        assert sorted(server.execute(f"SELECT a FROM {full}")) == [("lean",), ("left",)]

@@ -21,7 +21,7 @@ from ..schema.naming import shorten, unused
 from ..schema.values import Sql
 from . import auditing, catalog
 from .constraints import IndexName, KeyName, Names, Place
-from .conversions import Loss
+from .conversions import Loss, kind_of
 from .steps import Alteration, Change, Column, ColumnFill, ExpressionFill, NewKey, Obstacles, ParentFill, Probe, Step
 
 Tables = Mapping[TableName, Table]
@@ -387,7 +387,8 @@ class Dialect(ABC):
 
     def to_fraction(self, column: str, core: str, digits: int) -> str:
         """Give a moment, or a time of day, with so many digits of a second's fraction."""
-        return f"CAST({column} AS {'DATETIME' if core.startswith('datetime') else 'TIME'}({digits}))"
+        type_ = "TIME" if kind_of(core) == "clock" else "DATETIME"
+        return f"CAST({column} AS {type_}({digits}))"
 
     def typed(self, value: str, core: str) -> str:
         """Give a value such that it keeps its type where it stands beside others, or in the place of a column."""

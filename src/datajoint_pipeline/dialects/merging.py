@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..schema.notation import is_text
-from .conversions import integer_bits, real_kind
+from .conversions import integer_bits, kind_of, real_kind
 from .steps import Column
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
     if old == new:
         return column
     if is_text(new):
-        return _shortened(column if is_text(old) else dialect.spelled(column, was, will), old, new)
+        plain = is_text(old) and not old.startswith("enum")
+        return _shortened(column if plain else dialect.spelled(column, was, will), old, new)
     if is_text(old):
         return dialect.read(column, old, new)
     real = real_kind(old)
@@ -43,13 +44,9 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
         return dialect.rounded(column, real, int(places[1]) if places else 0)
     if real in ("double", "decimal") and real_kind(new) == "single":
         return dialect.single(column)
-    if old.startswith("datetime") and re.match(r"date\b", new):
+    if kind_of(old) == "moment" and new == "date":
         return dialect.day(column)
-    if (
-        old.startswith(("datetime", "time"))
-        and new.startswith(("datetime", "time"))
-        and _fraction(new) < _fraction(old)
-    ):
+    if kind_of(old) == kind_of(new) and kind_of(new) in ("moment", "clock") and _fraction(new) < _fraction(old):
         return dialect.to_fraction(column, new, _fraction(new))
     return column
 

@@ -17,7 +17,7 @@ from ...schema.naming import unused
 from ...schema.notation import is_text, normal_default
 from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
-from ..conversions import Loss, real_kind
+from ..conversions import Loss, kind_of, real_kind
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, NewKey, Obstacles, Probe, Step
 from . import auditing, dependents, enums, indexes, jobs, texts, waiting
 from .alter import TableAlteration, renames
@@ -82,7 +82,7 @@ class PostgreSQL(Dialect):
         return f"CASE WHEN {held} THEN {column}::real::double precision ELSE {column}::double precision END"
 
     def to_fraction(self, column: str, core: str, digits: int) -> str:
-        return f"{column}::{'timestamp' if core.startswith('datetime') else 'time'}({digits})"
+        return f"{column}::{'time' if kind_of(core) == 'clock' else 'timestamp'}({digits})"
 
     def as_number(self, expression: str) -> str:
         return f"{expression}::int"
