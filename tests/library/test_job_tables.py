@@ -195,6 +195,10 @@ def test_a_kill_between_the_steps_of_jobs_is_gone_on_with(alive: Project, server
     assert missed(alive) == {status: {**key, "herd": 7} for status, key in named.items()}
     assert ok(alive, "status").code == 0
     works(alive)
+    carried = server.execute("SHOW CREATE TABLE dev_work.`~~score`")
+    server.execute("DROP TABLE dev_work.`~~score`")
+    assert alive.python("-c", "from my_pipeline import work; work.Score.jobs.refresh()").code == 0
+    assert server.execute("SHOW CREATE TABLE dev_work.`~~score`") == carried  # as DataJoint makes it
 
 
 def test_what_of_the_jobs_an_interrupted_run_loses_is_said_where_it_is_taken_back(

@@ -563,7 +563,10 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
         try:
             row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
         except Exception as error:
-            if server_errors.of(error) or (group.first and not probe.later):
+            found = server_errors.of(error)
+            if probe.kind == "jobs" and found is server_errors.ACCESS:
+                continue  # whether it may change them is asked elsewhere
+            if found or (group.first and not probe.later):
                 raise
             continue
         words = probe.words
