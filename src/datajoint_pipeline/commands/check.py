@@ -20,7 +20,7 @@ from ..errors import PipelineError
 from ..findings import Finding
 from ..history import chain, migration_files
 from ..internals import job_tables
-from ..internals.code import Code
+from ..internals.code import Code, foreign_type
 from ..operations.structure import Operation
 from ..project import graph, library, template
 from ..project.pipeline import Pipeline
@@ -52,8 +52,21 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
             found += look()
             if any(not finding.note for finding in found):
                 break
-        jobs = _check_jobs(code().tables(project.versions).values()) if all(one.note for one in found) else []
-        return [*found, *jobs, *library.check(project), *edited.result()]
+        if all(one.note for one in found):
+            tables = code().tables(project.versions).values()
+            found += [*_untried(project, code().backend, tables), *_check_jobs(tables)]
+        return [*found, *library.check(project), *edited.result()]
+
+
+def _untried(project: Project, backend: str, tables: Iterable[Table]) -> list[Finding]:
+    """Name a type for whose sake nothing was tried on the embedded server."""
+    found = foreign_type(backend, tables)
+    if found is None:
+        return []
+    name, attribute, type_ = found
+    what = f"{name}.{attribute} has the type {type_}, which only MySQL has: no table was made on the embedded server."
+    do = f"Nor can local have it. Try migrations on dev: {project.program} --env dev migrate --dry-run."
+    return [Finding("untried", name.schema, 1, what, do, note=True)]
 
 
 def _check_jobs(code: Iterable[Table]) -> list[Finding]:
@@ -117,7 +130,13 @@ def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[F
 
 def _check_rows(project: Project, read_code: Callable[[], Code]) -> list[Finding]:
     """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
-    if not any(history.migrations for history in migration_files.read(project.files).values()):
+    histories = migration_files.read(project.files)
+    if not any(history.migrations for history in histories.values()):
+        return []
+    known = {name: history for name, history in histories.items() if history.latest is not None}
+    states = [migration_files.tables_of(history.oldest for history in known.values())]
+    states += [after for _, _, after in chain.replay(known, list(known))]
+    if foreign_type(read_code().backend, (table for state in states for table in state.values())):
         return []
     finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", read_code())
     try:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ExitCode, PipelineError
+from ..schema import notation
 from ..schema.model import Schema, Table, TableName, decode, encode
 from .sources import Sources
 
@@ -58,6 +59,17 @@ class Code(dict[str, Schema]):
     def tables(self, schemas: Iterable[str]) -> dict[TableName, Table]:
         """Give every table of some schemas."""
         return {table.name: table for name in schemas if name in self for table in self[name]}
+
+
+def foreign_type(backend: str, tables: Iterable[Table]) -> tuple[TableName, str, str] | None:
+    """Give the first attribute, and its type, that keeps tables for MySQL from being made on PostgreSQL."""
+    if backend != "mysql":
+        return None
+    for table in tables:
+        for attribute in table.attributes:
+            if notation.is_of_mysql_alone(attribute.type):
+                return table.name, attribute.name, attribute.type
+    return None
 
 
 def read(sources: Sources, program: str) -> Code:

@@ -243,6 +243,17 @@ def is_number(core: str) -> bool:
     return bool(_WHOLE.match(core) or re.match(r"bool|float|double|decimal|numeric", core))
 
 
+_MYSQL_ALONE = re.compile(
+    r"(tiny|medium)int\b|.*\b(unsigned|zerofill|auto_increment)\b|double\b(?! precision)|float\(\d+,|year\b|"
+    r"(tiny|small|medium|long)?blob|(tiny|small|medium|long)text"
+)
+
+
+def is_of_mysql_alone(type_: str) -> bool:
+    """Say whether a type is a native one that PostgreSQL does not have."""
+    return bool(_MYSQL_ALONE.match(type_.lower()))
+
+
 def is_text(core: str) -> bool:
     """Say whether a core or native type holds text."""
     return bool(re.match(r"(var)?char|(tiny|medium|long)?text|enum", core))
