@@ -50,7 +50,7 @@ def test_drafts_follow_each_other_and_the_migration_only_changes_the_record(livi
     refused = ok(living, "migrate", "--draft", code=1).err
     assert "Say --rename Animal.name=nickname, or --drop Animal.name." in refused
     refused = ok(living, "migrate", "--draft", "--rename", "Animal.name=nickname", code=1).err
-    assert "Say --fill Weight.unit=VALUE." in refused and "Traceback" not in refused
+    assert "--fill life.Weight.unit=VALUE." in refused and "Traceback" not in refused
     answers = "--rename", "Animal.name=nickname", "--fill", "Weight.unit=g"
     ok(living, "migrate", "--draft", *answers)
     assert ok(living, "migrate", "--draft").out.count("a draft after") == 1

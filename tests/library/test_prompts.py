@@ -118,7 +118,7 @@ def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     living.replace(living.module("life"), GRAMS, f"    unit : varchar(4)\n{GRAMS}")
     stopped = on_terminal(living, "\n", "migrate", "--draft")
     assert stopped.code == 1 and "decide later" not in stopped.err and "empty: stop, and change nothing" in stopped.err
-    assert "Say --fill Weight.unit=VALUE." in stopped.err
+    assert "--fill life.Weight.unit=VALUE." in stopped.err
     done = on_terminal(living, "grams\ng\n", "migrate", "--draft")
     assert done.code == 0, done.err
     assert set(rows(living, "[r['unit'] for r in life.Weight.to_dicts()]")) == {"g"}
