@@ -50,6 +50,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
 def test_what_it_is_computed_from_goes(living: Project, server: Server, name: str, kind: str) -> None:
@@ -68,6 +69,7 @@ def test_what_it_is_computed_from_goes(living: Project, server: Server, name: st
     assert server.execute("SELECT _own FROM dev_life.log ORDER BY log") == [("one",), ("two",)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "rest",
     [(REST[0], SIZE, REST[1]), ("note : varchar(10)", REST[1]), ("note : varchar(200)", REST[1]), (REST[1], REST[0])],

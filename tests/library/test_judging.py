@@ -265,7 +265,7 @@ ALIKE = {
     "e": ("float64", "float32", "0.1", "0.10000000000000002"),
     "f": ("float64", "int32", "1.25", "1.125"),
     "g": ("float32", "decimal(4,1)", "1.125", "1.0625"),
-    "h": ("float32", "varchar(30)", "16777216", "16777218"),  # to MySQL, both are 16777200
+    "h": ("varchar(30)", "int32", "'07'", "'7'"),
 }
 
 
@@ -297,8 +297,6 @@ def test_values_that_a_conversion_makes_equal_are_counted_where_each_may_be_ther
     ok(living, "revise", "-m", "shorter")
     before = states(living)
     expected = {("life.Odd", name) for name in ALIKE} | {("life.Spot", "h")}
-    if server.backend == "postgresql":
-        expected -= {("life.Odd", "h"), ("life.Spot", "h")}
     for flags, code in (((), 7), (("--allow-data-loss",), 1)):
         shown = ok(living, "migrate", "--dry-run", "--json", *flags, code=1).json["groups"][0]["losses"]
         found = {(loss["table"], loss["attributes"][0]) for loss in shown if loss["kind"] == "duplicate"}

@@ -58,6 +58,7 @@ BY_RANGE = "RANGE (log) (PARTITION a VALUES LESS THAN (2), PARTITION b VALUES LE
 SIZE = "size = null : int32"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("divided", [BY_LOG, BY_KEY, BY_RANGE], indirect=True)
 @pytest.mark.parametrize(
     ("text", "answers", "words"),
