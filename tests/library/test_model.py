@@ -12,6 +12,7 @@ import corpus
 import definitions
 import pytest
 from conftest import Project, Server
+from sampling import whole
 
 from datajoint_pipeline.schema import model, notation
 
@@ -24,13 +25,18 @@ def write_versions(project: Project, *names: str) -> None:
     project.write(project.module("version"), f'__version__ = "0.1.0"\nSCHEMA_VERSIONS = {{\n{entries}}}\n')
 
 
+def taken() -> list[dict[str, Any]]:
+    """The cases of the corpus that are played: in CI each third, for the evolutions play them, too."""
+    return list(corpus.cases().values())[:: 1 if whole() else 3]
+
+
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Project:
     """A project with every definition of the tests and both states of every case of the corpus."""
     project = Project(render(tmp_path_factory.mktemp("pipeline") / "my_pipeline"))
     project.clear()
     modules, schemas = definitions.modules(), list(definitions.modules())
-    for number, case in enumerate(corpus.cases().values()):
+    for number, case in enumerate(taken()):
         for state in ("before", "after"):
             name = f"c{number}{state}" + ("" if "postgresql" in case["backends"] else MYSQL_ONLY)
             modules[name] = corpus.source(case[state], f"{name}_")
@@ -156,7 +162,7 @@ def test_code_and_database_are_read_alike(code: Tables, declared: Declared) -> N
 
 @pytest.mark.skipif(bool(corpus.MISSING), reason=corpus.MISSING)
 def test_the_corpus_is_among_what_is_compared(code: Tables) -> None:
-    assert sum(name.startswith("c") and name[1].isdigit() for name in code) > 10 * len(corpus.cases())
+    assert sum(name.startswith("c") and name[1].isdigit() for name in code) > 10 * len(taken())
 
 
 def test_an_account_that_may_only_select_reads_the_same(declared: Declared) -> None:
