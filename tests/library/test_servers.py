@@ -127,11 +127,16 @@ def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
     assert len(on_server.run("log", "--json").json["runs"]) == 5
 
 
+#: What somebody may be doing meanwhile, in several lines and with a value that is nobody's business.
+STATEMENT = "SELECT SLEEP(30),\n  'a patient'"
+
+
 def test_lock_names_who_holds_it(on_server: Project) -> None:
     holder = (
         "import time; from my_pipeline import pipeline as e; from datajoint_pipeline import journal as j\n"
         "where = e.select('dev'); c = e.connect(where)\n"
-        "with j.lock(c, where.prefix + e.package): print('held', flush=True); time.sleep(30)"
+        "with j.lock(c, where.prefix + e.package): print('held', flush=True); "
+        f"c.query({STATEMENT!r}) if c.adapter.backend == 'mysql' else time.sleep(30)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", holder],
@@ -144,10 +149,11 @@ def test_lock_names_who_holds_it(on_server: Project) -> None:
         assert process.stdout is not None
         while "held" not in process.stdout.readline():
             assert process.poll() is None
+        time.sleep(0.5)
         code = (
             "from my_pipeline import pipeline as e; from datajoint_pipeline import journal as j\n"
             "where = e.select('dev'); c = e.connect(where)\n"
-            "with j.lock(c, where.prefix + e.package, timeout=0.5): print('both')"
+            "with j.lock(c, where.prefix + e.package, timeout=0.5, warn=print): print('both')"
         )
         refused = on_server.python("-c", code)
     finally:
@@ -155,6 +161,9 @@ def test_lock_names_who_holds_it(on_server: Project) -> None:
         process.wait()
     assert refused.code == 1 and "both" not in refused.out
     assert on_server.environment["DJ_USER"] in refused.err and "session" in refused.err
+    assert "patient" not in refused.out + refused.err
+    if on_server.environment["DJ_BACKEND"] == "mysql":
+        assert "at: SELECT SLEEP(?), ?" in refused.err and "at: SELECT SLEEP(?), ?). This waits" in refused.out
 
 
 class Account:

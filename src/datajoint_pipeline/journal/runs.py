@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from ..dialects.lock_holders import without_literals
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import login
 from ..quoting import quoter, union_text
@@ -476,16 +477,18 @@ def _holder(connection: dj.Connection, key: str) -> str:
     """Say who holds the lock."""
     if connection.adapter.backend == "mysql":
         query = (
-            "SELECT CONCAT(user, '@', host, ', session ', id, ', for ', time, ' s at: ', LEFT(COALESCE(info, "
-            "command), 80)) FROM information_schema.processlist "
-            "WHERE id = IS_USED_LOCK(%s)"
+            "SELECT CONCAT(user, '@', host, ', session ', id, ', for ', time, ' s at: '), COALESCE(info, command) "
+            "FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)"
         )
     else:
         query = (
             "SELECT CONCAT(usename, COALESCE('@' || host(client_addr), ''), ', session ', a.pid, ' since ', "
-            "to_char(backend_start, 'YYYY-MM-DD HH24:MI')) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+            "to_char(backend_start, 'YYYY-MM-DD HH24:MI')), '' "
+            "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
             "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname "
             "= current_database()) AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)"
         )
     row = connection.query(query, (key,)).fetchone()
-    return str(row[0]) if row and row[0] else "a session that this account may not see"
+    if not row or not row[0]:
+        return "a session that this account may not see"
+    return f"{row[0]}{without_literals(str(row[1]), mysql=True)[:80]}"
