@@ -63,6 +63,11 @@ class Mysqld:
         self._process.kill()
         self._process.wait()
 
+    def shut_down(self) -> None:
+        """Let it put its files in order and end, as for a restart."""
+        self._process.terminate()
+        self._process.wait(60)
+
     def stop(self) -> None:
         """End it, and do not start it again: its data go, so it is not let put them in order for three seconds."""
         self.kill()

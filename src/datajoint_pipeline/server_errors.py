@@ -27,6 +27,11 @@ HELD = ServerError("Somebody else holds a table for too long.", "Stop whoever us
 DEPENDED = ServerError(
     "Something that DataJoint does not know depends on it.", "Drop what is named, or have it read something else"
 )
+#: MySQL 9.7, killed in the middle of a RENAME TABLE whose names its files encode (``~dropped_animal``, ``#species``),
+#: does not find the file when it starts again, and does when it is then restarted in good order.
+FILELESS = ServerError(
+    "The server does not find the file of a table.", "Restart the server, which finds it after a crash in a rename"
+)
 UNLOCKED = ServerError("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
@@ -37,6 +42,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
     **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
+    1812: FILELESS,
     "2BP01": DEPENDED,
 }
 
