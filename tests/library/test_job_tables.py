@@ -225,3 +225,40 @@ def test_what_of_the_jobs_an_interrupted_run_loses_is_said_where_it_is_taken_bac
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'dev_work' AND table_name LIKE '~~%'"
     )
     assert server.execute(tables) == [("~~score",)] and jobs(alive) == []
+
+
+CAGE = '\n\n@schema\nclass Cage(dj.Manual):\n    definition = """\n    cage : uuid\n    """\n'
+WASH = '\n\n@schema\nclass Wash(dj.Computed):\n    definition = """\n    -> life.Cage\n    """\n'
+USES = (
+    "import uuid\nfrom my_pipeline import life, work\nlife.Cage.insert1({'cage': uuid.uuid4()}, skip_duplicates=True)\n"
+    "print(work.Wash.jobs.refresh()['added'], work.Wash.jobs.heading.attributes['cage'].original_type)"
+)
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)  # DataJoint 2.3 inserts no uuid into PostgreSQL
+def test_a_missing_table_of_jobs_is_made_with_a_uuid(alive: Project, server: Server) -> None:
+    with put_back(alive.folder / "src/my_pipeline"):
+        alive.write(alive.module("life"), alive.read(alive.module("life")) + CAGE)
+        alive.write(alive.module("work"), alive.read(alive.module("work")) + WASH)
+        ok(alive, "revise", "-m", "next")
+        ok(alive, "migrate")
+        assert server.execute("SHOW TABLES FROM dev_work LIKE '~~wash'")
+        used = alive.python("-c", USES)
+        assert used.code == 0 and used.out.split()[-2:] == ["1", "uuid"], used.out + used.err
+        ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_jobs_whose_key_gets_a_uuid_can_be_worked_on(alive: Project, server: Server) -> None:
+    with put_back(alive.folder / "src/my_pipeline"):
+        alive.write(alive.module("life"), alive.read(alive.module("life")) + CAGE)
+        alive.replace(
+            alive.module("work"), "    -> Task\n    ---\n    score", "    -> Task\n    -> life.Cage\n    ---\n    score"
+        )
+        number = "a5a5a5a5-0000-4000-8000-00000000000a"
+        ok(alive, "revise", "-m", "next", "--fill", f"work.Score.cage={number}", "--insert", "life.Cage")
+        ok(alive, "migrate")
+        assert [status for status, *_ in jobs(alive)] == ["error", "ignore", "pending"]
+        assert {str(key["cage"]) for _, key, _ in jobs(alive)} == {number}
+        used = alive.python("-c", USES.replace("work.Wash", "work.Score"))
+        assert used.code == 0 and used.out.split()[-1] == "uuid" and int(used.out.split()[-2]) > 0, used.out + used.err

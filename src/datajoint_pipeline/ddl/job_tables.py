@@ -183,9 +183,8 @@ class _Keys:
             same = [f"{one} = o.{one.removeprefix('j.')}" for one in telling]
             where = f" WHERE {' AND '.join(same)}" if same else ""
             doubtful.append(f"(SELECT COUNT(*) FROM {dialect.full(job)} AS o{where}) > 1")
-        comment = f"Job queue for {dialect.full(new.name)}"
-        condition = " OR ".join(doubtful)
-        return NewKey(key(old), self.columns, self.values, joins, condition, COLUMNS, INDEX, comment)
+        condition, table = " OR ".join(doubtful), dialect.full(new.name)
+        return NewKey(key(old), self.columns, self.values, joins, condition, COLUMNS, INDEX, table)
 
 
 @dataclass

@@ -225,8 +225,8 @@ class NewKey:
         The condition of rows, as ``j``, that get none of their own; empty where all do.
     others, index : tuple of str
         The other columns, and those of the index.
-    comment : str
-        What is noted of the table.
+    table : str
+        The table whose jobs they are, as it is named by then.
     """
 
     dropped: tuple[str, ...]
@@ -236,7 +236,7 @@ class NewKey:
     doubtful: str
     others: tuple[str, ...]
     index: tuple[str, ...]
-    comment: str
+    table: str
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,18 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
     joined = "".join(f" JOIN {table} ON {condition}" for table, condition in key.joins)
     conditions = [f"{value} IS NOT NULL" for value in key.values.values()]
     conditions += [f"NOT ({key.doubtful})"] if key.doubtful else []
-    typed = ", ".join(f"{value} AS {quote(name)}" for name, value in key.values.items())
+    # The server takes a comment from what is selected, by which DataJoint tells a uuid from 16 bytes, and a bool.
+    named = {name for name, column in key.columns.items() if column.core in ("uuid", "bool")}
+    itself = f" JOIN {key.table} AS t" if named else ""
+    typed = ", ".join(
+        f"{f't.{quote(name)}' if name in named else value} AS {quote(name)}" for name, value in key.values.items()
+    )
     fits, into = " AND ".join(conditions), dialect.listed([*key.columns, *key.others])
     rows = f"SELECT {', '.join(key.values.values())}, {others} FROM {source} AS j{joined} WHERE {fits}"
     made = [
         Step(
-            f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(key.comment)} "
-            f"SELECT {typed}, {others} FROM {source} AS j{joined} WHERE FALSE",
+            f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(f'Job queue for {key.table}')} "
+            f"SELECT {typed}, {others} FROM {source} AS j{joined}{itself} WHERE FALSE",
             (there,),
             f"make a place for the {title} with their new key",
             done=dialect.has(there),
