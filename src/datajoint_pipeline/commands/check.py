@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -21,11 +21,13 @@ from ..findings import Finding
 from ..history import chain, migration_files
 from ..internals import job_tables
 from ..internals.code import Code, foreign_type
-from ..operations.structure import Operation
+from ..operations.structure import Operation, Tables
 from ..project import graph, library, template
 from ..project.pipeline import Pipeline
 from ..project.project import Project
 from ..schema.model import Table
+
+Histories = Mapping[str, migration_files.History]
 
 
 def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None) -> list[Finding]:
@@ -37,13 +39,15 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
         # In a process of its own, once. This one imports no DataJoint, which takes longer than all that it does itself.
         code = cache(pipeline.read_code)
         declared = cache(lambda: _declare(project, code()))
+        histories = cache(lambda: migration_files.read(project.files))
+        states = cache(lambda: _states(histories()))
         checks: dict[str, Callable[[], list[Finding]]] = {
             "files of the template": lambda: template.conflicts(project),
             "imports and foreign keys": lambda: graph.check(pipeline.graph, project.versions),
             f"definitions of {schemas}": lambda: _check_definitions(project, code, declared),
             "limits of the server": lambda: _check_server(project, code, declared),
-            f"migrations of {schemas}": lambda: _check_migrations(project, code),
-            f"migrations of {schemas}, on rows": lambda: _check_rows(project, code),
+            f"migrations of {schemas}": lambda: _check_migrations(project, code, histories, states),
+            f"migrations of {schemas}, on rows": lambda: _check_rows(project, code, histories, states),
         }
         found: list[Finding] = []
         for name, look in checks.items():
@@ -81,12 +85,29 @@ def _check_jobs(code: Iterable[Table]) -> list[Finding]:
     return found
 
 
-def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[Finding]:
+def _known(histories: Histories) -> Histories:
+    """Give the histories that have a snapshot."""
+    return {name: history for name, history in histories.items() if history.latest is not None}
+
+
+def _states(histories: Histories) -> list[Tables]:
+    """Give the tables of the oldest snapshots, and after each migration."""
+    known = _known(histories)
+    oldest = migration_files.tables_of(history.oldest for history in known.values())
+    return [oldest, *(after for _, _, after in chain.replay(known, list(known)))]
+
+
+def _check_migrations(
+    project: Project,
+    read_code: Callable[[], Code],
+    read_histories: Callable[[], Histories],
+    states: Callable[[], list[Tables]],
+) -> list[Finding]:
     """Check that the migrations of every schema are complete and lead to its snapshot, and that the code is as the
     snapshot.
     """
     try:
-        histories = {name: h for name, h in migration_files.read(project.files).items() if h.latest is not None}
+        histories = _known(read_histories())
         found = [
             Finding(id_, name, 1, sentence, do)
             for name, history in histories.items()
@@ -103,9 +124,7 @@ def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[F
         ]
         if found:
             return found
-        replayed = migration_files.tables_of(history.oldest for history in histories.values())
-        for _, _, after in chain.replay(histories, list(histories)):
-            replayed = after
+        replayed = states()[-1]
         snapshots = migration_files.tables_of(history.latest for history in histories.values())
         code = read_code().tables([name for name in project.versions if name in histories])
     except PipelineError as error:
@@ -128,15 +147,16 @@ def _check_migrations(project: Project, read_code: Callable[[], Code]) -> list[F
     ]
 
 
-def _check_rows(project: Project, read_code: Callable[[], Code]) -> list[Finding]:
+def _check_rows(
+    project: Project,
+    read_code: Callable[[], Code],
+    read_histories: Callable[[], Histories],
+    states: Callable[[], list[Tables]],
+) -> list[Finding]:
     """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
-    histories = migration_files.read(project.files)
-    if not any(history.migrations for history in histories.values()):
+    if not any(history.migrations for history in read_histories().values()):
         return []
-    known = {name: history for name, history in histories.items() if history.latest is not None}
-    states = [migration_files.tables_of(history.oldest for history in known.values())]
-    states += [after for _, _, after in chain.replay(known, list(known))]
-    if foreign_type(read_code().backend, (table for state in states for table in state.values())):
+    if foreign_type(read_code().backend, (table for state in states() for table in state.values())):
         return []
     finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", read_code())
     try:

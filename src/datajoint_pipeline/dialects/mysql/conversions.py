@@ -8,10 +8,14 @@ from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kin
 from . import texts
 
 
+def _bits(number: str) -> str:
+    """Give the power of two that makes the 24 bits which a FLOAT holds of a number a whole number."""
+    return f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({number})))))"
+
+
 def rounded_to_float(number: str) -> str:
     """Give the number that a FLOAT holds of another one: 24 bits of it. The cast to FLOAT keeps more."""
-    power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({number})))))"
-    return f"IF({number} = 0, 0, ROUND({number} * {power}) / {power})"
+    return f"IF({number} = 0, 0, ROUND({number} * {_bits(number)}) / {_bits(number)})"
 
 
 class MySQLConversion(Conversion):
@@ -85,8 +89,7 @@ class MySQLConversion(Conversion):
 
     def not_single(self, c: str) -> str:
         # A float has 24 bits; the cast to FLOAT keeps more.
-        power = f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({c})))))"
-        return f"{c} <> 0 AND {c} * {power} <> ROUND({c} * {power})"
+        return f"{c} <> 0 AND {c} * {_bits(c)} <> ROUND({c} * {_bits(c)})"
 
     def nearest(self, number: str) -> str:
         return f"CAST({rounded_to_float(number) if real_kind(self.new) == 'single' else number} AS CHAR)"
