@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -200,6 +201,37 @@ def test_a_kill_between_the_steps_of_jobs_is_gone_on_with(alive: Project, server
     server.execute("DROP TABLE dev_work.`~~score`")
     assert alive.python("-c", "from my_pipeline import work; work.Score.jobs.refresh()").code == 0
     assert server.execute("SHOW CREATE TABLE dev_work.`~~score`") == carried  # as DataJoint makes it
+
+
+def test_what_a_worker_of_before_writes_meanwhile_is_kept_or_refused(alive: Project, server: Server) -> None:
+    if server.backend == "postgresql":
+        pytest.skip("PostgreSQL keeps others from the table in its transaction")
+    alive.replace(alive.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+    ok(alive, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+    said: list[str] = []
+
+    def write() -> None:
+        try:
+            server.execute("UPDATE dev_work.`~~score` SET status = 'success' WHERE status = 'error'")
+            said.append("saved")
+        except Exception as error:
+            said.append(str(error))
+
+    writer = threading.Thread(target=write)
+
+    def watch(statement: str) -> None:
+        if statement.startswith("DROP TABLE `dev_work`.`~~score`") and not writer.ident:
+            writer.start()
+            writer.join(2)
+
+    proxy = Proxy("mysql", server.port)
+    proxy.watch = watch
+    try:
+        ok(alive, "migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    writer.join(30)
+    assert said and (said == ["saved"]) == ("error" not in missed(alive)), said
 
 
 def test_what_of_the_jobs_an_interrupted_run_loses_is_said_where_it_is_taken_back(

@@ -41,6 +41,9 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
     )
     fits, into = " AND ".join(conditions), dialect.listed([*key.columns, *key.others])
     rows = f"SELECT {', '.join(key.values.values())}, {others} FROM {source} AS j{joined} WHERE {fits}"
+    # A worker of before may write a job's end meanwhile; it is copied, or refused as there is no such table any more.
+    locks = [f"{full} WRITE", f"{source} WRITE", f"{source} AS j READ", *(f"{table} READ" for table, _ in key.joins)]
+    locks += [f"{source} AS o READ"] if key.doubtful else []
     made = [
         Step(
             f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(f'Job queue for {key.table}')} "
@@ -53,9 +56,8 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
             f"DROP TABLE {source}",
             (old,),
             f"put the {title} there, and drop the table that they were in",
-            first=(f"DELETE FROM {full}", f"INSERT INTO {full} ({into}) {rows}"),
             done=dialect.lacks(old),
-        ),
+        ).alone((f"DELETE FROM {full}", f"INSERT INTO {full} ({into}) {rows}"), *locks),
     ]
     if there == new:
         return made
