@@ -24,7 +24,7 @@ import browser
 import copier
 import pytest
 from compiled import FOLDER, keep_compiled
-from daemons import Mysqld, Postmaster, open_folder
+from daemons import SHARED, Mysqld, Postmaster, open_folder
 from sampling import WHOLE, left_out, whole
 from zygote import Zygote
 
@@ -96,16 +96,17 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[WHOLE] = "1"  # which the workers inherit
         if "TMPDIR" not in os.environ and roomy(MEMORY):
             os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # which the workers inherit
-        os.environ[FOLDER] = tempfile.mkdtemp(prefix="compiled-")
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER)))
+        for variable in (FOLDER, SHARED):
+            os.environ[variable] = tempfile.mkdtemp(prefix="once-")
+            config.add_cleanup(lambda variable=variable: shutil.rmtree(os.environ.pop(variable)))
         for folder in (ROOT / "src", sysconfig.get_path("purelib")):
             compileall.compile_dir(folder, quiet=2, workers=0, rx=re.compile(r"[/\\](tests|mypyc?)[/\\]"))
     keep_compiled()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: a quarter of a worker's time is waiting for servers."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are processors: a good part of a worker's time is waiting for servers."""
+    return (os.cpu_count() or 1) + 2
 
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.

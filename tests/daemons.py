@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: A private MySQL need not outlive a loss of power: it waits for no disk, and writes no log for replicas.
 HASTY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF", "--skip-log-bin", "--mysqlx=OFF")
+
+#: The variable that names the folder of what the processes of a test run make once.
+SHARED = "MADE_ONCE"
 
 
 def free_port() -> int:
@@ -47,8 +51,23 @@ class Mysqld:
         self._sockets = Path("/tmp") / f"mysql-{os.getpid()}-{self.port}"
         self._options = [*HASTY, *who, *options]
         self._log = (folder / "log").open("w")
-        initialize = [self._program, "--initialize-insecure", f"--datadir={folder / 'data'}", *who, *options]
-        subprocess.run(initialize, check=True, stdout=self._log, stderr=self._log, timeout=120)
+        self._initialize(folder / "data", [*who, *options])
+
+    def _initialize(self, data: Path, options: list[str]) -> None:
+        """Make the data of an empty server; in a test run that is done once, and then copied."""
+        made = data
+        if SHARED in os.environ:
+            made = Path(os.environ[SHARED]) / hashlib.sha256(repr(options).encode()).hexdigest()
+        if not made.exists():
+            half = Path(tempfile.mkdtemp(dir=made.parent)) / "data"
+            command = [self._program, "--initialize-insecure", f"--datadir={half}", *options]
+            subprocess.run(command, check=True, stdout=self._log, stderr=self._log, timeout=120)
+            (half / "auto.cnf").unlink()  # which server it is, that each has its own of
+            with suppress(OSError):  # another process was faster
+                half.rename(made)
+            shutil.rmtree(half.parent)
+        if made != data:
+            subprocess.run(["cp", "-a", str(made), str(data)], check=True)
 
     def start(self) -> None:
         """Start it and wait until it answers."""

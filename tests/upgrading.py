@@ -24,10 +24,10 @@ def releases() -> dict[str, str]:
 
 
 def sample() -> list[str]:
-    """The first release and the last of some later minor versions, the three newest among them; all with ``--whole``."""
+    """The first release and the last of every third minor version and of the two newest; all with ``--whole``."""
     every = list(releases())
-    _, *older, third, second, newest = {version.rpartition(".")[0]: version for version in every}.values()
-    return every if whole() else [every[0], *older[::-2][::-1], third, second, newest]
+    _, *older, second, newest = {version.rpartition(".")[0]: version for version in every}.values()
+    return every if whole() else [every[0], *older[::-3][::-1], second, newest]
 
 
 def clone(folder: Path) -> Path:

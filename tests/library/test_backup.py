@@ -151,6 +151,7 @@ CUT = (
 )
 
 
+@pytest.mark.one_server
 def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project, server: Server) -> None:
     """And where somebody wrote a value, or put in a row, since the cut."""
     odd.write(odd.module("life"), odd.read(odd.module("life")) + TOKEN)
@@ -200,6 +201,7 @@ def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project,
     assert server.execute(f"SELECT COUNT(*) FROM dev_life.coin WHERE coin = {uid(1)}") == [(1,)]
 
 
+@pytest.mark.one_server
 def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
     before = table(server, "odd"), table(server, "weight", "animal_id, day, grams")
     odd.write(odd.module("life"), odd.read(odd.module("life")).replace(ODD, ""))
@@ -228,6 +230,7 @@ def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
     assert (table(server, "odd"), table(server, "weight", "animal_id, day, grams")) == before
 
 
+@pytest.mark.one_server
 def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])
     ok(odd, "migrate", "--allow-data-loss")
@@ -306,6 +309,7 @@ def tasks(server: Server) -> list[list[tuple[Any, ...]]]:
     ]
 
 
+@pytest.mark.one_server
 def test_a_key_that_was_cut_comes_back_with_what_refers_to_it(odd: Project, server: Server) -> None:
     odd.replace(odd.module("work"), "task : varchar(16)", "task : varchar(2)")
     before = tasks(server)
@@ -318,6 +322,7 @@ def test_a_key_that_was_cut_comes_back_with_what_refers_to_it(odd: Project, serv
     assert tasks(server) == before
 
 
+@pytest.mark.one_server
 def test_values_that_are_computed_anew_are_kept_and_what_loses_nothing_writes_no_file(odd: Project) -> None:
     revise(odd, ("note = null : varchar(64)", "note = null : varchar(80)"), words="wider")
     ok(odd, "migrate")

@@ -262,6 +262,7 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
     ends_right(behind, server.backend)
 
 
+@pytest.mark.one_server
 def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     longest, ended = 0.0, threading.Event()
 
@@ -313,6 +314,7 @@ finally:
 """
 
 
+@pytest.mark.one_server
 def test_a_table_that_somebody_makes_meanwhile(behind: Project) -> None:
     seen = behind.python("-c", MEANWHILE, "status")
     assert seen.code == 4 and "Came is a table" in seen.out and not seen.err, seen.err
@@ -328,6 +330,7 @@ def away(server: Server, old: str, new: str) -> None:
     server.execute(f"CREATE DATABASE {new}", f"RENAME TABLE {moves}", f"DROP DATABASE {old}")
 
 
+@pytest.mark.one_server
 def test_a_schema_that_is_gone(behind: Project, server: Server) -> None:
     ok(behind, "migrate", "life")
     away(server, "dev_life", "elsewhere")

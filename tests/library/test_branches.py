@@ -398,6 +398,7 @@ run(pipeline, sys.argv[2:])
 """
 
 
+@pytest.mark.one_server
 def test_nothing_is_dropped_under_a_worker_and_what_is_written_meanwhile_goes_too(lab: Project, server: Server) -> None:
     from datajoint_pipeline.jobs import liveness
 

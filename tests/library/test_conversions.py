@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from conftest import Server
+from sampling import whole
 from test_ddl import connect
 
 from datajoint_pipeline.ddl.build import build
@@ -161,13 +162,14 @@ def put(connection: Any, full: str, type_: str) -> None:
 
 @pytest.mark.one_server
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
+    """Of the pairs of types, CI plays every other one."""
     connection, shapes = table
     mysql = connection.adapter.backend == "mysql"
     kind = dialect_of(connection)
     name, full = model.TableName("s", "x"), ".".join(map(connection.adapter.quote_identifier, ("conv", "x")))
     wrong = []
-    for old, before in shapes.items():
-        for new in (new for new in shapes if new != old):
+    for number, (old, before) in enumerate(shapes.items()):
+        for new in [new for new in shapes if new != old][number % 2 :: 1 if whole() else 2]:
             own = replace(before, name=name)
             will = shapes[new].attribute["x"]
             after = replace(own, attributes=tuple(will if a.name == "x" else a for a in own.attributes))

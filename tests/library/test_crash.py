@@ -25,6 +25,7 @@ def ground(request: pytest.FixtureRequest, render: Callable[..., Path]) -> Itera
         yield made
 
 
+@pytest.mark.one_server
 def test_a_connection_that_is_lost_is_not_the_fault_of_a_value(ground: Ground) -> None:
     converting = [
         n for n, text in enumerate(ground.statements) if re.match(r"UPDATE .*\brecoded_picture\b", text, re.S)
@@ -67,6 +68,7 @@ def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
     assert any(case.back for case in cases) or ground.server.backend == "postgresql"
 
 
+@pytest.mark.one_server
 def test_rollback_is_gone_on_with(ground: Ground) -> None:
     ground.places.reset()
     assert ground.project.run("migrate").code == 0
@@ -74,6 +76,7 @@ def test_rollback_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 4)
 
 
+@pytest.mark.one_server
 def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
     ground.play_along()
     versions = {schema["name"]: schema["database_version"] for schema in ground.end["status"]}
@@ -82,6 +85,7 @@ def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 2)
 
 
+@pytest.mark.one_server
 def test_purge_is_gone_on_with(ground: Ground) -> None:
     ground.places.reset()
     assert ground.project.run("migrate").code == 0
@@ -89,6 +93,7 @@ def test_purge_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 3)
 
 
+@pytest.mark.one_server
 def test_init_is_gone_on_with(ground: Ground) -> None:
     ground.places.empty()
     ground.play_another("init")

@@ -337,6 +337,7 @@ def test_promoted_where_prod_has_had_a_part_of_it(world: World) -> None:
     assert world.shapes(*PROD) == expected
 
 
+@pytest.mark.one_server
 def test_promoted_where_prod_has_had_a_hotfix_before_what_comes_first_by_number(world: World) -> None:
     own, files = world.own, "src/my_pipeline/migrations/work"
     score = "score : int32"
@@ -374,6 +375,7 @@ def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     assert {place[1] for place in world.shapes(*PROD)} == {"#kind", "animal", "weight", "task", "__score"}
 
 
+@pytest.mark.one_server
 def test_what_hangs_on_the_tables_and_is_not_rehearsed_is_named(world: World) -> None:
     assert world.promote("--dry-run", "--json").json["rehearsal"]["absent"] == []
     # Soft-deleted attributes are in the tables that are rehearsed, and so are their values.
@@ -415,6 +417,7 @@ def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_tha
     assert "not rehearsed: the grant is on its way" in log[-1]["options"]
 
 
+@pytest.mark.one_server
 def test_a_step_that_fails_on_prod_says_that_promote_goes_on(world: World) -> None:
     expected = undisturbed(world)
     world.execute("INSERT INTO life.animal (animal_id, name) VALUES (9, 'Zoe')")
@@ -567,6 +570,7 @@ def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
 # --- Rows ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_server
 def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: World) -> None:
     kind = world.quote("#kind")
     world.execute(

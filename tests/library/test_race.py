@@ -7,7 +7,7 @@ from crashing import Ground
 from test_crash import ground as ground
 
 #: benchmarks/race.py plays many more.
-ROUNDS = 2
+ROUNDS = 1
 
 assert ground  # a fixture
 

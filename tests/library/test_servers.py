@@ -86,6 +86,7 @@ def test_tables_made_by_hand_are_refused(on_server: Project, server: Server) -> 
     assert states(on_server, "dev") == {**dict.fromkeys(SCHEMAS, "absent"), "session": "unrecorded"}
 
 
+@pytest.mark.one_server
 def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     # Killed while it waits inside a module, so that it dies half-way through on every machine; not while that is only
     # looked at, which a process of its own does.
@@ -213,6 +214,7 @@ def test_account_without_any_right_is_told_so(account: Account) -> None:
     assert set(states(account.project, "dev").values()) == {"absent"}
 
 
+@pytest.mark.one_server
 def test_reader_sees_status_and_rows_and_changes_nothing(account: Account) -> None:
     assert account.project.run("init").code == 0
     assert account.project.python("-c", FILL).code == 0
@@ -237,6 +239,7 @@ def test_reader_of_some_schemas_uses_these(account: Account) -> None:
     assert refused.code == 1 and "ephys" in refused.err.strip().splitlines()[-3]
 
 
+@pytest.mark.one_server
 def test_worker_account_populates(account: Account) -> None:
     assert account.project.run("init").code == 0
     fill = FILL.split("[t.populate")[0]
@@ -247,6 +250,7 @@ def test_worker_account_populates(account: Account) -> None:
     assert result.json == {"environment": "dev", "done": 3, "errors": 0, "failed": {}, "left_out": {}}
 
 
+@pytest.mark.one_server
 def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None:
     assert account.project.run("init").code == 0
     assert account.project.python("-c", FILL.split("[t.populate")[0]).code == 0

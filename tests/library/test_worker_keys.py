@@ -69,6 +69,7 @@ class Broken(dj.Computed):
 """
 
 
+@pytest.mark.one_server
 def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
     server: Server, tmp_path: Path, render: Callable[..., Path]
 ) -> None:

@@ -277,6 +277,7 @@ def test_answers_may_be_in_a_file_of_another_name(template: Template, tmp_path: 
     assert (folder / ".copier-answers.yml").read_text(encoding="utf-8") == "_src_path: elsewhere\n"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("stage", ["before", "after"])
 @pytest.mark.parametrize(
     ("body", "said"),
