@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Project, Server
 from living import ok, states
 from test_coming_back import step
@@ -120,3 +121,71 @@ def test_of_a_new_table_and_of_a_new_attribute(living: Project, server: Server) 
         )
     assert (order(server, "shelf", "other"), order(server, "rack", "other")) == (["low", "top"], ["top", "low"])
     ok(living, "check")
+
+
+def test_of_two_attributes_of_one_new_table(living: Project, server: Server) -> None:
+    """Also of two that are added at once, and where a table that is gone has left a type."""
+    text = living.read(living.module("life"))
+    step(living, text + shelf(HERE, more=f"\n    other = 'low' : {THERE}\n    third = 'low' : {HERE}"), "shelves")
+    fill(server, "shelf")
+    server.execute(
+        *(f"UPDATE dev_life.shelf SET other = '{v}', third = '{v}' WHERE place = '{v}'" for v in ("low", "high"))
+    )
+    names = ("place", "other", "third")
+    assert [order(server, "shelf", name) for name in names] == [["low", "high"], ["high", "low"], ["low", "high"]]
+    levels = [f"\n    {name} = 'a' : enum({values})" for name, values in (("one", "'a', 'b'"), ("two", "'b', 'a'"))]
+    step(
+        living,
+        text + shelf(HERE, more=f"\n    other = 'low' : {THERE}" + "".join(levels)),
+        "levels",
+        "--drop",
+        "Shelf.third",
+    )
+    server.execute("UPDATE dev_life.shelf SET one = 'b', two = 'b' WHERE shelf = 1")
+    found = [order(server, "shelf", name) for name in ("place", "other", "one", "two")]
+    assert found == [["low", "high"], ["high", "low"], ["a", "b"], ["b", "a"]]
+    assert states(living)["life"][0] == "current"
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert [order(server, "shelf", name) for name in names] == [["low", "high"], ["high", "low"], ["low", "high"]]
+    if server.backend == "postgresql":
+        # DataJoint calls it so, after the values.
+        server.execute("CREATE TYPE dev_life.enum_bbe7b96d AS ENUM ('yes', 'no')")
+    answer = "\n    answer = null : enum('no', 'yes')"
+    step(
+        living,
+        text + shelf(HERE, more=answer),
+        "answers",
+        *(part for name in ("other", "one", "two") for part in ("--drop", f"Shelf.{name}")),
+    )
+    server.execute(
+        "UPDATE dev_life.shelf SET answer = 'yes' WHERE shelf = 1",
+        "UPDATE dev_life.shelf SET answer = 'no' WHERE shelf = 2",
+    )
+    assert order(server, "shelf", "answer") == ["no", "yes"]
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_that_an_earlier_release_left_is_named_and_can_be_put_right(living: Project, server: Server) -> None:
+    """Two attributes of a new table shared a type until 0.13.3, as those that DataJoint declares itself do."""
+    text = living.read(living.module("life"))
+    step(living, text + shelf(HERE, more=f"\n    other = 'low' : {THERE}"), "shelves")
+    fill(server, "shelf")
+    assert "enum-order" not in living.run("doctor", "--json").out
+    (shared,) = server.execute(
+        "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'dev_life.shelf'::regclass "
+        "AND attname = 'place'"
+    )[0]
+    server.execute(
+        "ALTER TABLE dev_life.shelf ALTER COLUMN other DROP DEFAULT",
+        f"ALTER TABLE dev_life.shelf ALTER COLUMN other TYPE {shared} USING other::text::{shared}",
+        "ALTER TABLE dev_life.shelf ALTER COLUMN other SET DEFAULT 'low'",
+        "UPDATE dev_life.shelf SET other = place",
+    )
+    assert states(living)["life"][0] == "current"
+    (problem,) = [p for p in living.run("doctor", "--json").json["problems"] if p["id"] == "enum-order"]
+    assert "other in life.Shelf" in problem["what"] and "low, high" in problem["why"]
+    assert order(server, "shelf", "other") == ["low", "high"]
+    for type_ in (HERE, THERE):
+        step(living, text + shelf(HERE, more=f"\n    other = 'low' : {type_}"), "the other order")
+    assert (order(server, "shelf"), order(server, "shelf", "other")) == (["low", "high"], ["high", "low"])
+    assert "enum-order" not in living.run("doctor", "--json").out

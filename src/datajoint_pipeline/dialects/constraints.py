@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
-from ..schema import notation
 from ..schema.model import Index
 from . import catalog
 from .introspection import CatalogTable, Catalogue
@@ -201,12 +200,7 @@ def names(catalogue: Catalogue) -> Names:
         {database: set(taken) for database, taken in catalogue.taken.items()},
         set(catalogue.narrow),
         dict(catalogue.collations),
-        {
-            found.enums[column.name]: notation.enum_values(column.stored)
-            for found in catalogue.tables.values()
-            for column in found.columns
-            if column.name in found.enums
-        },
+        dict(catalogue.orders),
     )
 
 

@@ -117,12 +117,15 @@ class Catalogue:
         Databases whose characters take one byte (MySQL).
     collations : dict
         Of the texts of new tables, by database; also of those that are still to be made (MySQL).
+    orders : dict
+        The values of enum types in their order, by database and name (PostgreSQL).
     """
 
     tables: CatalogTables = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
     collations: dict[str, str] = field(default_factory=dict)
+    orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)
 
 
 def encode(table: CatalogTable) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..dialects import older_clients, server_audit
+from ..dialects import enum_orders, older_clients, server_audit
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
 from ..internals.connection import login
@@ -81,6 +81,7 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
         found += _server_problems(config, connection, encrypted)
     target = pipeline.target(environment)
     found += _missing_rights(target)
+    found += _enums(target)
     if not environment.embedded:
         found += _older(target)
     return Report(environment.name, shown, facts, found)
@@ -137,6 +138,18 @@ def _missing_rights(target: Target) -> list[Problem]:
         for s in status.read(target)
         if s.state is status.State.UNREADABLE
     ]
+
+
+def _enums(target: Target) -> Iterator[Problem]:
+    """Find the enums whose rows sort otherwise than their definition says."""
+    readable = {s.name: s.database for s in status.read(target) if s.state is not status.State.UNREADABLE}
+    for table, attribute, values in enum_orders.other(target.connection, readable):
+        yield Problem(
+            "enum-order",
+            f"The server has the values of {attribute} in {table} in another order than the definition.",
+            f"They sort as {', '.join(values)}: another enum of the same values came first, and both share a type.",
+            "Give the definition the server's order, then revise and migrate; then give it yours, revise and migrate.",
+        )
 
 
 def _older(target: Target) -> Iterator[Problem]:

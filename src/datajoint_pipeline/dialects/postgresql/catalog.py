@@ -76,9 +76,12 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     for database, table, name, type_, values, enum, extra, not_null, default, comment in known(_COLUMNS):
         if values is not None:
             tables[database, table].enums[name] = tuple(enum)
+            catalogue.orders[tuple(enum)] = tuple(values)
         stored = notation.enum_type(values) if values is not None else _type(type_)
         text, default = notation.unescape(comment or ""), _default(default)
         tables[database, table].columns.append(CatalogColumn(name, stored, extra.strip(), not not_null, default, text))
+    for database, type_, values in rows(_TYPES):
+        catalogue.orders[database, type_] = tuple(values)
     for database, table, name, kind, attributes, parent, parent_table, parent_attributes, words in known(_KEYS):
         found = tables[database, table]
         if kind == "p":
@@ -122,6 +125,15 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE {names} AND (LEFT(c.relname, 1) <> '~' OR LEFT(c.relname, 9) = '~dropped_' OR t.typtype = 'e')
 ORDER BY c.oid, a.attnum
+"""
+
+# Also those that no column has: what a table needs may be there already, from one that was dropped.
+_TYPES = """
+SELECT n.nspname, t.typname,
+    ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
+FROM pg_catalog.pg_namespace n
+JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typtype = 'e'
+WHERE {names}
 """
 
 _KEYS = """

@@ -177,7 +177,9 @@ class PostgreSQL(Dialect):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         columns = list(self.columns(self.after, table).values())
-        steps = [*enums.make_room(self, table, columns), *enums.make(self, table, columns)]
+        steps = enums.make_room(self, table, columns)
+        columns = enums.apart(self, table, columns)
+        steps += enums.make(self, table, columns)
         known = self.names.table(self.place(table.name))
         known.primary_key = indexes.constraint_name(self, table.name, (), "pkey")
         full, key = self.full(table.name), table.primary_key
@@ -344,7 +346,9 @@ class PostgreSQL(Dialect):
         change = self.change(alteration)
         known = self.names.table(self.place(name))
         used = dict(known.enums)
-        steps += enums.make(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
+        new = enums.apart(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
+        change = replace(change, will={**change.will, **{column.name: column for column in new}})
+        steps += enums.make(self, alteration.after, new)
         alteration = self._calling(alteration, change)
         if self._rebuilds(change, alteration.before):
             steps += Rebuild(self, alteration, change).steps()

@@ -67,9 +67,8 @@ def move(dialect: Dialect, name: TableName, database: str) -> list[Step]:
     for type_ in sorted({type_ for type_ in known.enums.values() if type_[0] == database != place[0]}):
         family = _family(keys, {(place, column) for column, used in known.enums.items() if used == type_})
         users = _users(dialect, type_)
-        there = {used for _, table in dialect.names.tables.items() for used in table.enums.values()}
         moved, full = (place[0], type_[1]), ".".join(map(dialect.quote, type_))
-        if users <= family and moved not in there:
+        if users <= family and moved not in dialect.names.orders:
             sql = f"ALTER TYPE {full} SET SCHEMA {dialect.quote(place[0])}"
             steps.append(Step(sql, (name,), f"move the type {type_[1]} to {name.schema}"))
             for where, column in users:
@@ -160,6 +159,25 @@ def make_room(dialect: Dialect, table: Table, columns: Iterable[Column]) -> list
         for where, used in _users(dialect, type_):
             dialect.names.table(where).enums[used] = other
     return steps
+
+
+def apart(dialect: Dialect, table: Table, columns: Iterable[Column]) -> list[Column]:
+    """Give columns types of their own where another of them has the same values in another order.
+
+    The first keeps the name that DataJoint gives the type. A column that a foreign key brings has its parent's type.
+    """
+    first, found = dict[str, dict[tuple[str, ...], str]](), list[Column]()
+    for column in columns:
+        if not table.attribute[column.name].inherited and column.core.startswith("enum("):
+            types, values = first.setdefault(column.sql, {}), name_and_values(column.core)[1]
+            if values not in types:
+                taken = {name for _, name in dialect.names.orders} | {_place(sql)[1] for sql in types.values()}
+                place = _place(column.sql)
+                other = unused(f"{place[1]}_2", taken)
+                types[values] = ".".join(map(dialect.quote, (place[0], other))) if types else column.sql
+            column = replace(column, sql=types[values])
+        found.append(column)
+    return found
 
 
 def _in_another_order(dialect: Dialect, column: Column) -> bool:
