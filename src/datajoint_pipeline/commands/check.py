@@ -20,7 +20,7 @@ from ..errors import PipelineError
 from ..findings import Finding
 from ..history import chain, migration_files
 from ..internals import job_tables
-from ..internals.code import Code, foreign_type
+from ..internals.code import Code, of_mysql_alone
 from ..operations.structure import Operation, Tables
 from ..project import graph, library, template
 from ..project.pipeline import Pipeline
@@ -63,12 +63,12 @@ def check(pipeline: Pipeline, report: Callable[[str], None] = lambda name: None)
 
 
 def _untried(project: Project, backend: str, tables: Iterable[Table]) -> list[Finding]:
-    """Name a type for whose sake nothing was tried on the embedded server."""
-    found = foreign_type(backend, tables)
+    """Name a type or an index for whose sake nothing was tried on the embedded server."""
+    found = of_mysql_alone(backend, tables)
     if found is None:
         return []
-    name, attribute, type_ = found
-    what = f"{name}.{attribute} has the type {type_}, which only MySQL has: no table was made on the embedded server."
+    name, words = found
+    what = f"{words}, which only MySQL has: no table was made on the embedded server."
     do = f"Nor can local have it. Try migrations on dev: {project.program} --env dev migrate --dry-run."
     return [Finding("untried", name.schema, 1, what, do, note=True)]
 
@@ -156,7 +156,7 @@ def _check_rows(
     """Find what the migrations do to rows, where there are any, by applying them in another process (:mod:`replay`)."""
     if not any(history.migrations for history in read_histories().values()):
         return []
-    if foreign_type(read_code().backend, (table for state in states() for table in state.values())):
+    if of_mysql_alone(read_code().backend, (table for state in states() for table in state.values())):
         return []
     finished = _in_fresh_database(project, "datajoint_pipeline.commands.replay", read_code())
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..dialects import choice
 from ..errors import PipelineError
 from ..executor.initialize import initialize
-from ..internals.code import Code, foreign_type
+from ..internals.code import Code, of_mysql_alone
 from ..project.pipeline import Pipeline
 
 
@@ -30,7 +30,7 @@ def main(package: str, code: str) -> None:
             known = Code.of(json.loads(Path(code).read_text(encoding="utf-8")))
             target = replace(pipeline.target(pipeline.select("test")), read_code=lambda: known)
             databases, tables = {schema: schema for schema in target.versions}, target.code_tables()
-            if not foreign_type(known.backend, tables.values()):
+            if not of_mysql_alone(known.backend, tables.values()):
                 with pipeline.declaring() as declare:
                     initialize(target, declare)
             for name, refused in choice.refusals(known.backend, databases, tables):

@@ -16,7 +16,7 @@ from ..diff import questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..internals.connection import one_session
-from ..planner import drafts, drift, judging, pending, plan
+from ..planner import drafts, drift, index_words, judging, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
@@ -165,6 +165,7 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     """
     _owned(deployment, group)
     plan.count(deployment.connection, group)
+    group.violations += index_words.violations(deployment, group)
     return judging.lossy(group, allow_data_loss=allow_data_loss)
 
 

@@ -61,14 +61,18 @@ class Code(dict[str, Schema]):
         return {table.name: table for name in schemas if name in self for table in self[name]}
 
 
-def foreign_type(backend: str, tables: Iterable[Table]) -> tuple[TableName, str, str] | None:
-    """Give the first attribute, and its type, that keeps tables for MySQL from being made on PostgreSQL."""
+def of_mysql_alone(backend: str, tables: Iterable[Table]) -> tuple[TableName, str] | None:
+    """Give the first table for MySQL, and what it has in words, that DataJoint cannot make on PostgreSQL."""
     if backend != "mysql":
         return None
     for table in tables:
         for attribute in table.attributes:
             if notation.is_of_mysql_alone(attribute.type):
-                return table.name, attribute.name, attribute.type
+                return table.name, f"{table.name}.{attribute.name} has the type {attribute.type}"
+        for index in table.indexes:
+            for column in index.columns:
+                if column not in table.attribute:
+                    return table.name, f"{table.name} has an index over {column}"
     return None
 
 

@@ -188,9 +188,11 @@ class Recording:
                 "Rename one of them.",
             )
 
-    def _note(self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int) -> None:
+    def _note(
+        self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int, indexed: list[str]
+    ) -> None:
         for backend, found in self.problems.items():
-            for why, culprit in declaration_checks.of_table(backend, table, comment, columns, keys):
+            for why, culprit in declaration_checks.of_table(backend, table, comment, columns, keys, indexed):
                 where = _line(self._sources, table_class, _Refused(why, culprit))
                 found.append((f"DataJoint cannot make the table of {table_class.__qualname__}.", f"{where}: {why}"))
 
@@ -242,14 +244,16 @@ def _compile(
     )
     table._declare_check(key, origins)
     columns = dict(adapter.columns)
-    note(table_class, name.table, comment, columns, len(references))
+    declared = [_index(text, columns) for text in indexes]
+    more = [part for index in declared for part in index.columns if part not in columns]
+    note(table_class, name.table, comment, columns, len(references), more)
     foreign_keys = [_foreign_key(text, schema_of) for text in references]
     compiled = Table(
         name,
         tuple(_attribute(attribute, column, attribute in origins) for attribute, column in columns.items()),
         tuple(key),
         tuple(sorted(foreign_keys, key=lambda k: (k.parent.schema, k.parent.table, k.attributes))),
-        declared_indexes(tuple(key), foreign_keys, [_index(text, columns) for text in indexes]),
+        declared_indexes(tuple(key), foreign_keys, declared),
         notation.unescape(_sent(comment)),
     )
     for attribute in key:
@@ -330,10 +334,18 @@ def _foreign_key(text: str, schema_of: Any) -> ForeignKey:
 def _index(text: str, columns: dict[str, _Column]) -> Index:
     match = re.fullmatch(r"(unique )?index \((.*)\)", text, re.I)
     assert match is not None, text
-    parts = [_names(part)[0] if part.startswith("`") else part for part in _parse_index_args(match[2])]
+    parts = [_names(part)[0] if re.fullmatch("`[^`]+`", part) else part for part in _parse_index_args(_sent(match[2]))]
+    if not parts:
+        raise _Refused("There is an index over nothing.", "index")
     for part in parts:
-        if re.fullmatch(r"\w+", part) and part not in columns:
-            raise _Refused(f"There is an index over {part}, which is not an attribute.", part)
+        if part.startswith("("):
+            continue  # which the server of the project has to understand
+        name = re.fullmatch(r"(\w+)( *\(\d+\))?( +(asc|desc))?", part, re.I)
+        if name is None:
+            why = "an attribute has no quotes there, and an expression has parentheses of its own"
+            raise _Refused(f"There is an index over {part}: {why}.", part)
+        if name[1] not in columns:
+            raise _Refused(f"There is an index over {name[1]}, which is not an attribute.", name[1])
     return Index(
-        tuple(part if part in columns else notation.normal_expression(part) for part in parts), match[1] is not None
+        tuple(part if part in columns else notation.declared_expression(part) for part in parts), match[1] is not None
     )

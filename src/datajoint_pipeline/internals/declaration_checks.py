@@ -59,7 +59,12 @@ def refuse_databases(backend: str, databases: Iterable[str]) -> None:
 
 
 def of_table(
-    backend: str, table: str, comment: str, columns: Mapping[str, tuple[str, bool, str | None, str]], keys: int
+    backend: str,
+    table: str,
+    comment: str,
+    columns: Mapping[str, tuple[str, bool, str | None, str]],
+    keys: int,
+    indexed: Iterable[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """Tell what would go wrong where DataJoint declares a table: what is wrong, and the part of the definition.
 
@@ -73,6 +78,8 @@ def of_table(
         By name: type, nullability, clause with the default, and comment, as DataJoint has them formatted.
     keys : int
         How many foreign keys it has.
+    indexed : iterable of str
+        What its indexes are over, other than attributes: expressions, parts of texts, paths into JSON.
     """
     longest = f"{table}_ibfk_{keys}" if keys and backend == "mysql" else table
     if too_long(backend, longest):
@@ -82,6 +89,9 @@ def of_table(
         yield f"{_BROKEN} in a comment.", comment
     if backend == "mysql" and unknown(comment):
         yield f"MySQL keeps no {unknown(comment)} in a comment.", comment
+    for part in indexed if backend == "postgresql" else ():
+        # DataJoint takes what stands before the first closing parenthesis for a list of names.
+        yield f"There is an index over {part}: on PostgreSQL, DataJoint only makes indexes over attributes.", "index"
     for name, (type_, _, default, text) in columns.items():
         if too_long(backend, name):
             yield f"The name {name} is too long: {LIMITS[backend]} is the most.", name

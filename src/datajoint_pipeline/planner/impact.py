@@ -12,7 +12,7 @@ from ..dialects import may_lock
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import adoption, drafts, drift, losses, pending, plan
+from . import adoption, drafts, drift, index_words, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
@@ -224,6 +224,7 @@ def _impacts(
     impacts = []
     for group in groups:
         plan.count(deployment.connection, group)
+        group.violations += index_words.violations(deployment, group)
         if cutting is not None and group is groups[0]:
             _count_cut(deployment, group, cutting)
         tables = tuple(_affected(deployment, group, measured))

@@ -59,6 +59,16 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     "Keep its definition and drop it, run the command again, and make it as it is to be then.",
                 ),
             )
+        elif violation.kind == "index":
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has {violation.counted}.",
+                    "Nobody could tell that the two are the same; nothing was changed.",
+                    "Write it in the definition as the server does, "
+                    + ("then run the command again." if drafted else "then run revise --again and migrate."),
+                ),
+            )
         elif violation.kind == "stored":
             yield (
                 violation,

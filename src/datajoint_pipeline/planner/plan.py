@@ -120,7 +120,7 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        return self.kind in ("null", "duplicate", "parent", "object", "stored", "using") and not self.unsure
+        return self.kind in ("null", "duplicate", "parent", "object", "stored", "using", "index") and not self.unsure
 
 
 @dataclass

@@ -149,6 +149,22 @@ def normal_expression(text: str) -> str:
         return text
 
 
+def declared_expression(text: str) -> str:
+    """Give the normal form that an expression of a definition has once MySQL tells it: functions in small letters, and
+    in parentheses what :func:`normal_expression` cannot read.
+    """
+    text = normal_expression(text)
+    if path_of(text) or not text.startswith("("):
+        return text
+    small = "".join(part if part[:1] in "'\"" else part.lower() for part in re.split(r"""('[^']*'|"[^"]*")""", text))
+    small = small.replace("!=", "<>")
+    try:
+        ast.parse(small, mode="eval")
+    except SyntaxError:
+        return normal_expression(small if re.match(r"\(\w+\(", small) else f"({small})")
+    return normal_expression(small)
+
+
 def inherits(marker: str, *, foreign: bool) -> bool:
     """Say whether an attribute is a parent's: a foreign key has it, and its comment notes no type.
 

@@ -33,6 +33,9 @@ class Clauses:
     counted : bool
         Whether the server counts them: a table bears 64 instant additions and removals of columns (MySQL 9: 255) before
         it is rebuilt.
+    computed : bool
+        Whether an index over an expression comes or goes. The server keeps a column for it, which goes with no other
+        clause unless the table is copied.
     """
 
     sql: list[str] = field(default_factory=list)
@@ -40,6 +43,7 @@ class Clauses:
     effects: list[Clause] = field(default_factory=list)
     rank: int = INSTANT
     counted: bool = False
+    computed: bool = False
 
     def add(self, sql: str, rank: int, phrase: str, effect: Clause) -> None:
         """Add a clause, with the algorithm that it needs and what it makes of the table."""
@@ -57,6 +61,8 @@ def alter(dialect: Dialect, name: TableName, *groups: Clauses) -> list[Step]:
     rank = max(group.rank for group in groups)
     if rank == INPLACE and any(group.counted for group in groups):
         rank = REBUILD  # columns are not added and dropped instantly then
+    if len(sql) > 1 and any(group.computed for group in groups):
+        rank = COPY
     algorithm = ("INSTANT", "INPLACE", "INPLACE", "COPY")[rank]
     # The server takes INSTANT by itself, and another one where a table has had too many of them.
     if rank != INSTANT or not any(group.counted for group in groups):

@@ -45,13 +45,19 @@ def add(dialect: Dialect, clauses: Clauses, indexes: list[IndexName], index: Ind
     indexes.append(named(index, indexes))
     kind = "unique index" if index.unique else "index"
     phrase = f"add {kind} ({', '.join(index.columns)})"
+    clauses.computed |= _is_computed(index.columns)
     clauses.add(f"ADD {clause(dialect, indexes[-1])}", INPLACE, phrase, IndexAdded(indexes[-1]))
 
 
 def drop(dialect: Dialect, clauses: Clauses, name: str, columns: tuple[str, ...]) -> None:
     """Add to clauses that an index is dropped."""
     phrase = f"drop index ({', '.join(columns)})"
+    clauses.computed |= _is_computed(columns)
     clauses.add(f"DROP INDEX {dialect.quote(name)}", INPLACE, phrase, IndexDropped(name))
+
+
+def _is_computed(columns: tuple[str, ...]) -> bool:
+    return any(column.startswith("(") for column in columns)
 
 
 def reindex(dialect: Dialect, table: Table, before: Table, after: Table) -> Clauses:
