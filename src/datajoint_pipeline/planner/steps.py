@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from ..ddl import recoding
+from ..dialects import statements as sql_statements
 from ..dialects.base import Dialect
 from ..dialects.introspection import Place
 from ..dialects.mysql import effects
@@ -344,12 +345,18 @@ def _user_sql(deployment: Deployment, operation: data.RunSQL) -> Iterator[UserSQ
         return text
 
     def split(text: str) -> tuple[str, ...]:
-        return tuple(part.strip().rstrip(";") for part in text.split(";\n") if part.strip().rstrip(";"))
+        if re.match(r"\s*delimiter\b", text, re.I):
+            raise PipelineError(
+                f"The RunSQL {operation.words!r} begins with DELIMITER.",
+                "That is a command of the mysql program and no statement; nothing was changed.",
+                "Leave it out, and end each statement with a semicolon: BEGIN ... END is kept together.",
+            )
+        return sql_statements.split(backend, with_databases(text))
 
     _refuse_unknown_schemas(deployment, operation)
-    statements = split(with_databases(getattr(operation.sql, backend)))
+    statements = split(getattr(operation.sql, backend))
     check = with_databases(getattr(operation.check, backend)) if operation.check else ""
-    back = split(with_databases(getattr(operation.back, backend))) if operation.back is not None else None
+    back = split(getattr(operation.back, backend)) if operation.back is not None else None
     # One check, before the first statement, is for all of them.
     for number, statement in enumerate(statements, 1):
         yield UserSQL(

@@ -1,0 +1,98 @@
+"""What a `RunSQL` says is divided into its statements, each of which runs by itself, on either server."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Project, Server
+from living import is_sentence, ok, states
+from test_judging import FOLDER
+from test_judging import living as living
+
+from datajoint_pipeline.dialects.statements import split
+
+assert living  # a fixture
+
+TRIGGER = """CREATE TRIGGER `t` BEFORE INSERT ON `w` FOR EACH ROW BEGIN
+  IF NEW.a > 1 THEN SET NEW.a = CASE WHEN 1 THEN 2 END; ELSE SET NEW.a = IF(1, 2, 3); END IF;
+  l: LOOP LEAVE l; END LOOP;
+END"""
+FUNCTION = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $_$ BEGIN a; b; END; $_$"
+ATOMIC = "CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE 1 WHEN 1 THEN 2 END; END"
+
+
+@pytest.mark.parametrize("backend", ["mysql", "postgresql"])
+@pytest.mark.parametrize(
+    ("text", "statements"),
+    [
+        ("a; b", ["a", "b"]),
+        ("a;\nb;\n", ["a", "b"]),
+        ("a;;\n ; b", ["a", "b"]),
+        ("", []),
+        ("a 'x;y'; b \"x;y\"", ["a 'x;y'", 'b "x;y"']),
+        ("a 'it''s;'; b", ["a 'it''s;'", "b"]),
+        ("a -- x; y\n; b", ["a -- x; y", "b"]),
+        ("-- first\na; -- done; really\n", ["-- first\na"]),
+        ("a /* x; y */; b", ["a /* x; y */", "b"]),
+        ("a (b; c); d", ["a (b; c)", "d"]),
+        ("BEGIN; a; END; b", ["BEGIN", "a", "END", "b"]),
+        ("SELECT CASE a WHEN 1 THEN 2 END; b", ["SELECT CASE a WHEN 1 THEN 2 END", "b"]),
+        ("DROP TABLE IF EXISTS a; b", ["DROP TABLE IF EXISTS a", "b"]),
+        (f"a; {TRIGGER}; b", ["a", TRIGGER, "b"]),
+        (f"{ATOMIC}; b", [ATOMIC, "b"]),
+        ("CREATE TRIGGER t BEFORE INSERT ON w FOR EACH ROW SET NEW.a = 1; b",
+         ["CREATE TRIGGER t BEFORE INSERT ON w FOR EACH ROW SET NEW.a = 1", "b"]),
+        ("CREATE TRIGGER t BEFORE INSERT ON w FOR EACH ROW IF 1 THEN SET NEW.a = 1; END IF; b",
+         ["CREATE TRIGGER t BEFORE INSERT ON w FOR EACH ROW IF 1 THEN SET NEW.a = 1; END IF", "b"]),
+    ],
+)  # fmt: skip
+def test_statements(backend: str, text: str, statements: list[str]) -> None:
+    assert list(split(backend, text)) == statements
+
+
+def test_what_one_server_reads_otherwise() -> None:
+    assert split("mysql", r"a 'x\'; y'; b") == (r"a 'x\'; y'", "b")
+    assert split("postgresql", "a 'x\\'; b 'y'") == ("a 'x\\'", "b 'y'")
+    assert split("postgresql", r"a E'x\'; y'; b") == (r"a E'x\'; y'", "b")
+    assert split("postgresql", f"{FUNCTION}; b; DO $$ c; $$") == (FUNCTION, "b", "DO $$ c; $$")
+    assert split("postgresql", "a /* /* ; */ ; */; b") == ("a /* /* ; */ ; */", "b")
+    assert split("postgresql", "a # b; c --; d\n; e") == ("a # b", "c --; d", "e")
+    assert split("mysql", "a # b; c\n; d `x;y`; /*!80000 e; */") == ("a # b; c", "d `x;y`", "/*!80000 e; */")
+    assert split("mysql", "SELECT 1--1; b") == ("SELECT 1--1", "b")
+
+
+def own(living: Project, sql: str, words: str = "notes") -> None:
+    """Put statements for both servers into a new migration."""
+    living.replace(
+        living.module("work"), "note = null : varchar(64)", f"note = null : varchar(64)\n    {words} = null : int32"
+    )
+    ok(living, "revise", "-m", words)
+    path = next((living.folder / FOLDER / "work").glob(f"*_{words}.py"))
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    path.write_text(f"{text}    RunSQL('tell', mysql={sql!r}, postgresql={sql!r}),\n]\n")
+
+
+def notes(server: Server) -> list[tuple[object, ...]]:
+    return server.execute("SELECT note, numbered FROM dev_work.task ORDER BY animal_id")
+
+
+def test_two_statements_on_one_line(living: Project, server: Server) -> None:
+    own(living, "UPDATE {work}.task SET note = 'a; b'; UPDATE {work}.task SET numbered = 7 /* ; */", "numbered")
+    shown = ok(living, "migrate", "--dry-run", code=3).out
+    assert "tell (1 of 2)" in shown and "tell (2 of 2)" in shown
+    ok(living, "migrate")
+    assert {*notes(server)} == {("a; b", 7)}
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_a_trigger_with_a_body_and_delimiter(living: Project, server: Server) -> None:
+    body = "FOR EACH ROW BEGIN SET NEW.note = 'x'; SET NEW.numbered = 1; END"
+    own(living, f"DELIMITER //\nCREATE TRIGGER {{work}}.t BEFORE UPDATE ON {{work}}.task {body}//", "numbered")
+    refused = ok(living, "migrate", "--dry-run", code=1)
+    is_sentence(refused)
+    assert "begins with DELIMITER" in refused.err
+    path = f"{FOLDER}/work/1.1.0_numbered.py"
+    living.replace(path, "DELIMITER //\\n", "")
+    living.replace(path, "END//", "END; UPDATE {work}.task SET note = 'y'; DROP TRIGGER {work}.t")
+    ok(living, "migrate")
+    assert {*notes(server)} == {("x", 1)}
+    assert states(living)["work"][0] == "current"
