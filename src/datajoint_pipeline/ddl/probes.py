@@ -82,8 +82,8 @@ class _Probes:
         if isinstance(fill, ExpressionFill):
             yield from self._tried(name, name)
         if fill is None and not column.nullable and column.default is None:
-            words = f"{NO_VALUE} {name}"
-            yield Probe("null", (name,), f"SELECT COUNT(*) FROM {self.full}", words, silent=self.dialect.invents_values)
+            sql, words = f"SELECT COUNT(*) FROM {self.full}", f"rows that have no value for {name}"
+            yield Probe("null", (name,), sql, words, silent=self.dialect.invents_values, lacks="value")
         elif isinstance(fill, ParentFill):
             yield from self._taken(name, column, fill)
 
@@ -191,10 +191,6 @@ class _Probes:
         return ""
 
 
-#: What the words for rows begin with that have nothing for a new attribute.
-NO_VALUE = "rows that have no value for"
-
-
 @dataclass(frozen=True)
 class Side:
     """One side of a comparison.
@@ -269,7 +265,7 @@ def orphans(
         sql += f" AND NOT ({' AND '.join(equal(ours, theirs) for ours, theirs in row)})"
     listed = ", ".join(ours.words for ours, _ in pairs)
     columns = tuple(ours.words for ours, _ in pairs if ours.type)
-    return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}")
+    return Probe("parent", columns, sql, f"rows whose ({listed}) is in no row of {called}", lacks="parent")
 
 
 def _equal_then(dialect: Dialect, ours: Side, theirs: Side) -> str:

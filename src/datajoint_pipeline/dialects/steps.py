@@ -194,6 +194,9 @@ class Probe:
     trial : tuple of str
         Instead of a query, statements that leave nothing behind; the last takes away what the others made. What the
         server refuses of them it would refuse of the alteration. With a query, they are tried where it counts anything.
+    lacks : str
+        What rows that are counted do not have, where something else than their own values can help: ``value`` for an
+        attribute that is new, ``parent`` for a row that they refer to.
     """
 
     kind: str
@@ -205,6 +208,7 @@ class Probe:
     unsure: bool = False
     example: str = ""
     trial: tuple[str, ...] = ()
+    lacks: str = ""
 
 
 @dataclass(frozen=True)

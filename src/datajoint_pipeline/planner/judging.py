@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import journal
-from ..ddl.probes import NO_VALUE
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from .losses import ALLOWED
@@ -90,7 +89,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 ),
             )
         elif violation.blocks:
-            lacking = violation.kind == "parent" and " in no row of " in violation.words
+            lacking = violation.lacks == "parent"
             more = f", or {insert}" if lacking else f", {own} for one of its own each"
             more = more if lacking or violation.kind == "duplicate" else ""
             answers = f"or {fill}{'' if adopted else more}"
@@ -99,9 +98,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    (_GONE if violation.words.startswith(NO_VALUE) else _CORRECT)
-                    if back
-                    else f"Correct these rows, {answers}.",
+                    (_GONE if violation.lacks == "value" else _CORRECT) if back else f"Correct these rows, {answers}.",
                 ),
             )
         elif violation.loses and back:

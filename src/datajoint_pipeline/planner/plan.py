@@ -98,6 +98,8 @@ class Violation:
         Whose values.
     unsure : bool
         Whether user steps come first, which may put it right.
+    lacks : str
+        As the probe has it.
     """
 
     table: TableName
@@ -106,6 +108,7 @@ class Violation:
     words: str
     attributes: tuple[str, ...]
     unsure: bool = False
+    lacks: str = ""
 
     @property
     def counted(self) -> str:
@@ -575,7 +578,7 @@ def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> No
         if row[0] and probe.example:
             words += _example(connection, probe.example)
         words += ", before the migration's own statements" * probe.unsure
-        violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure)
+        violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure, probe.lacks)
         if row[0] and violation not in group.violations:
             group.violations.append(violation)
     for step in group.conversions:
