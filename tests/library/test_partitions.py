@@ -36,8 +36,8 @@ def divided(request: pytest.FixtureRequest, project: Project, mysql: Server) -> 
             f"INSERT INTO dev_life.log (log, note, grams) VALUES {values}",
             f"ALTER TABLE dev_life.log PARTITION BY {request.param}",
         )
-        if living.run("status").code == 4:  # the catalogue does not tell of those by the key
-            ok(living, "adopt", "--again", "life")
+        assert "partitioned" in ok(living, "status", code=4).out
+        ok(living, "adopt", "--again", "life")
         yield living
 
 

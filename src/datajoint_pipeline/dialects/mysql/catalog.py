@@ -62,9 +62,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     catalogue = Catalogue()
     tables = catalogue.tables
-    for database, collation, name, comment, engine, own_collation, options, row_format in rows(
-        "s.schema_name, default_collation_name, table_name, table_comment, engine, "
-        "table_collation, create_options, row_format",
+    for database, collation, name, comment, engine, own_collation, row_format in rows(
+        "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format",
         "schemata s LEFT JOIN information_schema.tables t "
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
@@ -75,8 +74,10 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             found.deviations.append(f"stored in {engine}")
         if name and own_collation != collation:
             found.deviations.append(f"collation {own_collation}, where the database has {collation}")
-        if options and "partitioned" in options:
-            found.deviations.append("partitioned")
+    # The options of a table do not tell of partitions by its key.
+    for place in rows("table_schema, table_name", "partitions", "table_schema", "partition_ordinal_position = 1"):
+        if (divided := tables.get(tuple(place))) is not None and "partitioned" not in divided.deviations:
+            divided.deviations.append("partitioned")
     if missing := {*names} - catalogue.collations.keys():
         # What is still to be made is made like the rest of the pipeline, so that texts compare.
         others = {*catalogue.collations.values()}
@@ -102,6 +103,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             words = [extra.replace("DEFAULT_GENERATED", "").strip().lower()]
             if collation and collation != tables[database, table].collation:
                 words.append(f"collation {collation}")
+            if type_.startswith("enum("):  # the only type in which the server escapes anything
+                type_ = notation.unescape(type_)
             tables[database, table].columns.append(
                 CatalogColumn(
                     name, notation.normal_type(type_), " ".join(words).strip(), nullable == "YES", default, comment
