@@ -16,6 +16,8 @@ from typing import Any
 from ..errors import ExitCode, PipelineError
 from ..schema import notation
 from ..schema.model import Schema, Table, TableName, decode, encode
+from ..schema.notation import enum_values
+from .declaration_checks import NOT_IN_ENUMS
 from .sources import Sources
 
 
@@ -68,6 +70,8 @@ def of_mysql_alone(backend: str, tables: Iterable[Table]) -> tuple[TableName, st
     for table in tables:
         for attribute in table.attributes:
             if notation.is_of_mysql_alone(attribute.type):
+                return table.name, f"{table.name}.{attribute.name} has the type {attribute.type}"
+            if attribute.type.startswith("enum(") and {*NOT_IN_ENUMS} & {*"".join(enum_values(attribute.type))}:
                 return table.name, f"{table.name}.{attribute.name} has the type {attribute.type}"
         for index in table.indexes:
             for column in index.columns:

@@ -303,6 +303,10 @@ def _read(comment: str) -> str:
 
 
 def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
+    if re.match(r"enum\b", column.type, re.I) and not notation.enum_values(column.type):
+        raise _Refused("The values of an enum stand in quotes.", name)
+    if re.match(r"enum\b", column.type, re.I) and re.search(r"\\['\"]", column.type):
+        raise _Refused("In a value of an enum, a quote is written twice, and not after a backslash.", name)
     if notation.inherits(notation.normal_type(notation.split_comment(column.comment)[0]), foreign=foreign):
         return Attribute(name, "", column.nullable, _default("", column.default), inherited=True)
     written, comment = notation.split_comment(notation.unescape(_sent(column.comment)))

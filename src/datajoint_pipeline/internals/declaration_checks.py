@@ -16,6 +16,9 @@ from ..errors import PipelineError
 LIMITS = {"mysql": 64, "postgresql": 63}
 _UNITS = {"mysql": "characters", "postgresql": "bytes"}
 
+#: What no value of an enum can have on PostgreSQL: DataJoint divides the text at commas, and takes quotes off.
+NOT_IN_ENUMS = ',%"\\'
+
 #: Every table of PostgreSQL has columns of these names.
 _SYSTEM = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
@@ -99,8 +102,8 @@ def of_table(
             if name in _SYSTEM:
                 yield f"{name} is a column that every table of PostgreSQL has.", name
             values = re.findall(_SINGLE, type_, re.S)
-            if _is_enum(type_) and (not _ENUM.fullmatch(type_) or re.search('[%,"]', "".join(values))):
-                yield 'No value of an enum can have a comma, %, " or a backslash before a quote on PostgreSQL.', name
+            if _is_enum(type_) and (not _ENUM.fullmatch(type_) or {*NOT_IN_ENUMS} & {*"".join(values)}):
+                yield 'No value of an enum can have a comma, %, " or a backslash on PostgreSQL.', name
             continue
         if lost := unknown(type_, default or "", text):
             yield f"MySQL keeps no {lost} in a comment, a default or an enum.", name

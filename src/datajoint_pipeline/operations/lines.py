@@ -377,7 +377,8 @@ class RebuildTable(Line):
 class RunSQL(Line):
     """Run statements of one's own. ``{schema}`` stands for the database of a schema: ``UPDATE {ephys}.recording ...``.
 
-    A semicolon ends each. ``check`` is a query that gives a true value once this is done; without it, it may run twice after a crash.
+    A semicolon ends each. ``check`` is a query that gives a true value once this is done; without it, it may run twice
+    after a crash.
     """
 
     words: str

@@ -13,7 +13,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import defaults, indexes, orphans
+from . import collations, defaults, indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     Clause,
@@ -100,6 +100,7 @@ class TableAlteration:
         # What the server has by now, whoever made it, it took.
         fresh = [c for c in self.change.will.values() if (c.name, c.sql, c.default) not in was]
         defaults.refuse(str(self.name), fresh)
+        collations.refuse_enums(self.dialect, self.name, fresh)
         return [*early, *updates, *first, *self._main(updates)]
 
     def _refuse_too_large(self) -> None:

@@ -1,13 +1,16 @@
-"""Whether the texts of two tables of MySQL compare: the server takes no foreign key between two collations."""
+"""What MySQL's collations make of texts: it takes no foreign key between two of them, and finds unlike values equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 from ...errors import PipelineError
 from ...schema.model import ForeignKey, Table, TableName
 from ...schema.notation import is_text
+from .. import enum_values
 from ..base import Dialect
+from ..steps import Column
 
 
 def refuse(dialect: Dialect, tables: Mapping[TableName, Table], table: Table) -> None:
@@ -36,6 +39,19 @@ def refuse(dialect: Dialect, tables: Mapping[TableName, Table], table: Table) ->
             "compare; nothing was changed.",
             _advice(dialect, here[0], dialect.place(key.parent)[0], ours, theirs),
         )
+
+
+def refuse_enums(dialect: Dialect, table: TableName, columns: Iterable[Column]) -> None:
+    """Raise where two values of an enum are one to the collation of their table."""
+    collation = dialect.names.collation(dialect.place(table))
+
+    def same(value: str) -> str:
+        value = value.rstrip(" ")
+        if collation.endswith("_ai_ci"):
+            value = "".join(sign for sign in unicodedata.normalize("NFD", value) if not unicodedata.combining(sign))
+        return value.casefold() if collation.endswith("_ci") else value
+
+    enum_values.refuse(str(table), columns, same)
 
 
 def _texts(dialect: Dialect, tables: Mapping[TableName, Table], table: Table, key: ForeignKey) -> list[str]:

@@ -196,6 +196,7 @@ class MySQL(Dialect):
         known = self.names.table(self.place(table.name))
         columns = tuple(self.columns(self.after, table).values())
         defaults.refuse(str(table.name), columns)
+        collations.refuse_enums(self, table.name, columns)
         parts = [definition(self, column) for column in columns]
         parts.append(f"PRIMARY KEY ({self.listed(table.primary_key)})")
         for index in self.expected(table):

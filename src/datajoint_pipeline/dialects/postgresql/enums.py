@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ...internals.declaration_checks import NOT_IN_ENUMS
 from ...internals.job_tables import PREFIX as JOBS
 from ...schema import notation
 from ...schema.model import Attribute, Table, TableName
 from ...schema.naming import unused
+from .. import enum_values
 from ..base import Dialect
 from ..constraints import Place
 from ..steps import Alteration, Change, Column, Step
@@ -29,6 +31,8 @@ def name_and_values(core: str) -> tuple[str, tuple[str, ...]]:
 
 def make(dialect: Dialect, table: Table, columns: list[Column]) -> list[Step]:
     """Make the types of columns where they are missing."""
+    own = [column for column in columns if not table.attribute[column.name].inherited]
+    enum_values.refuse(str(table.name), own, str, NOT_IN_ENUMS)
     steps, known = {}, dialect.names.table(dialect.place(table.name))
     for column in columns:
         if not column.core.startswith("enum("):

@@ -1,0 +1,102 @@
+"""Values of enums with quotes, signs and letters of all kinds: kept as they are, or refused in a sentence beforehand."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Project, Server
+from living import is_sentence, ok, states
+from test_coming_back import step
+from test_judging import living as living
+
+assert living  # a fixture
+
+#: Each with another value, as a definition has them.
+ANYWHERE = [
+    ("it''s", "b"),
+    ("Größe", "é"),
+    ("a#b", "a:b"),
+    ("a)b", "c("),
+    ("{life}", "a;b"),
+    ("", "-- c"),
+]
+
+#: What DataJoint divides, or takes signs off, on PostgreSQL.
+ON_MYSQL = [("a, b", "c"), (r"a\\b", "c"), ("50%%", "c")]
+
+
+def shelf(*types: str) -> str:
+    lines = [f"v{number} : {type_}" for number, type_ in enumerate(types)]
+    inside = "\n    ".join(["shelf : int32", "---", *lines])
+    return f'\n\n@schema\nclass Shelf(dj.Manual):\n    definition = r"""\n    {inside}\n    """\n'
+
+
+def enum(*values: str) -> str:
+    return f"enum({', '.join(f'{chr(39)}{value}{chr(39)}' for value in values)})"
+
+
+def plain(value: str) -> str:
+    return value.replace("''", "'").replace("%%", "%").replace("\\\\", "\\")
+
+
+def stored(server: Server, number: int) -> list[object]:
+    return [value for (value,) in server.execute(f"SELECT v{number} FROM dev_life.shelf ORDER BY v{number}")]
+
+
+def test_values_are_kept_through_every_change(living: Project, server: Server) -> None:
+    """Also the order in which they sort, and the way back."""
+    pairs = ANYWHERE + ON_MYSQL * (server.backend == "mysql")
+    text = living.read(living.module("life"))
+    step(living, text + shelf(*(enum(*pair) for pair in pairs)), "shelves")
+    insert = (
+        "from my_pipeline import life\n"
+        f"pairs = {[tuple(map(plain, pair)) for pair in pairs]!r}\n"
+        "life.Shelf.insert(dict(shelf=n, **{f'v{i}': p[n] for i, p in enumerate(pairs)}) for n in (0, 1))\n"
+    )
+    added = living.python("-c", insert)
+    assert added.code == 0, added.err
+    step(living, text + shelf(*(enum(two, "more", one) for one, two in pairs)), "other orders")
+    for number, (one, two) in enumerate(pairs):
+        assert stored(server, number) == [plain(two), plain(one)]
+    assert states(living)["life"][0] == "current"
+    ok(living, "docs", "build")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    for number, (one, two) in enumerate(pairs):
+        assert stored(server, number) == [plain(one), plain(two)]
+    ok(living, "migrate")
+    if server.backend == "postgresql":
+        ok(living, "check")
+    else:  # of which nothing can be tried on the embedded server
+        assert "which only MySQL has" in " ".join(ok(living, "check").out.split())
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize(
+    ("type_", "words"),
+    [
+        (r"enum('it\'s', 'b')", "a quote is written twice"),
+        ("enum(1, 2)", "The values of an enum stand in quotes"),
+        ("enum('50%', 'b')", "A percent sign must be written twice (%%)"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(living: Project, type_: str, words: str) -> None:
+    living.write(living.module("life"), living.read(living.module("life")) + shelf(type_))
+    refused = ok(living, "revise", "-m", "shelves", code=1)
+    is_sentence(refused)
+    assert words in refused.err and "life.py, line " in refused.err
+
+
+def test_what_a_server_takes_for_something_else_is_refused_before_the_first_step(
+    living: Project, server: Server
+) -> None:
+    text = living.read(living.module("life"))
+    cases = {"mysql": enum("A", "a"), "postgresql": enum("a, b", "c")}
+    words = {"mysql": "cannot have both 'A' and 'a'", "postgresql": "cannot have the value 'a, b'"}
+    for type_, said in ((cases[server.backend], words[server.backend]), (enum("a", "a"), "both 'a' and 'a'")):
+        living.write(living.module("life"), text + shelf(type_))
+        ok(living, "revise", "-m", "shelves")
+        for flags in (("--dry-run",), ()):
+            refused = ok(living, "migrate", *flags, code=1)
+            is_sentence(refused)
+            assert said in refused.err
+        assert states(living)["life"] == ("behind", "1.0.0")
+        ok(living, "revise", "--undo")
