@@ -90,3 +90,25 @@ def test_the_table_changes_around_it(living: Project, server: Server, rest: tupl
         (1, "THREE", 0.5, "three"),
         (2, "two", 1.5, "two"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["varchar(99) GENERATED ALWAYS AS (lower(note)) STORED", "int NULL"])
+def test_a_hidden_column_is_recorded_by_adopt_again(living: Project, server: Server, kind: str) -> None:
+    """DataJoint does not show it, so the tables are as the code has them."""
+    life = living.module("life")
+    text = living.read(life)
+    living.write(life, text + log(*REST))
+    ok(living, "revise", "-m", "logs")
+    ok(living, "migrate")
+    server.execute(f"ALTER TABLE dev_life.log ADD COLUMN _own {kind}")
+    assert "Log has an attribute _own that the code does not have" in ok(living, "status", code=4).out
+    ok(living, "adopt", "--again", "life")
+    assert states(living)["life"] == ("current", "1.1.0")
+    ok(living, "migrate")
+    living.write(life, text + log(*REST, SIZE))
+    ok(living, "revise", "-m", "sizes")
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.2.0")
+    server.execute("ALTER TABLE dev_life.log DROP COLUMN _own")
+    assert states(living)["life"][0] == "drifted"
+    ok(living, "adopt", "--again", "life")

@@ -59,7 +59,7 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
         and name in latest
         and latest[name].version == s.database_version
         and not latest[name].is_like(shapes[name])
-        and (texts := tuple(_differences(latest[name].shape, visible(shapes[name]))))
+        and (texts := tuple(_differences(latest[name].shape, _declared(latest[name].shape, visible(shapes[name])))))
     }
     drafts = [s for s in current if s.draft and s.state is State.CURRENT and s.name not in drifted]
     others = _of_other_code(target, drafts, shapes)
@@ -279,6 +279,15 @@ def _differences(expected: Schema, found: Schema) -> list[str]:
     # A table or attribute that is gone was dropped, and not renamed, whatever the names suggest.
     drops = frozenset((name, None) for name in before)
     return [operation.deviation() for operation in difference(before, after, Answers(drops=drops)).operations]
+
+
+def _declared(expected: Schema, found: Schema) -> Schema:
+    """Give a schema without the hidden attributes that it should not have: somebody adopted them with the rest."""
+    tables = []
+    for table in found:
+        known = expected.table[table.name.table].attribute if table.name.table in expected.table else table.attribute
+        tables.append(replace(table, attributes=tuple(a for a in table.attributes if not a.hidden or a.name in known)))
+    return Schema(found.name, tuple(tables))
 
 
 def _lacking(expected: Schema, found: Schema) -> list[str]:
