@@ -49,5 +49,12 @@ class PipelineError(Exception):
         self.do = do
         self.exit_code = exit_code
 
+    def after(self, done: str) -> None:
+        """Say, in a sentence, what was done before that which is refused, of which nothing was."""
+        self.what, self.why = (
+            text.replace("othing was changed", "othing else was changed") for text in (self.what, self.why)
+        )
+        self.why = f"{self.why} {done}".lstrip()
+
     def __str__(self) -> str:
         return "\n".join(sentence for sentence in (self.what, self.why, self.do) if sentence)

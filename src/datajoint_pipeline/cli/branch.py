@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ExitCode, PipelineError, worst
+from ..errors import ExitCode, PipelineError
 from .common import Options, common, example, leave, program, show_status, utc
 from .visible import echo, visible
 
@@ -126,8 +126,9 @@ def branch_diff(options: Options, markdown: bool) -> None:
         if not (markdown or options.json):
             raise found.error
         leave(found.error.exit_code)
-    codes = [error.exit_code for _, error in found.refused]
-    leave(ExitCode.ERROR if ExitCode.ERROR in codes else worst(codes))
+    from ..planner import judging
+
+    leave(judging.exit_code(error for _, error in found.refused))
 
 
 @branch.command("reset", **example("my-pipeline branch reset --yes"))

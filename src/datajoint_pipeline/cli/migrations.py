@@ -83,9 +83,10 @@ def _show_impact(
             click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
         render.impact(environment, found, refused, short=short)
-    codes = [error.exit_code for _, error in refused] + [ExitCode.INTERRUPTED for group in found if group.done]
-    if ExitCode.ERROR in codes:
+    codes = [ExitCode.INTERRUPTED for group in found if group.done]
+    if (refusal := judging.exit_code(error for _, error in refused)) is ExitCode.ERROR:
         leave(ExitCode.ERROR)
+    codes.append(refusal)
     standing = [status.EXIT_CODES[s.state] for s in drifted]
     leave(worst([*codes, *standing, ExitCode.PENDING if found else ExitCode.OK]))
 

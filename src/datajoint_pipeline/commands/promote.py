@@ -138,10 +138,7 @@ def promote(
     )
     if not wanted:
         return replace(promotion, statuses=drift.read(target))
-    for _, error in [
-        pair for found in impacts for pair in judging.refusals(found.group, allow_data_loss=allow_data_loss)
-    ]:
-        raise error
+    judging.refuse([found.group for found in impacts], allow_data_loss=allow_data_loss)
     if not unrehearsed:
         done = rehearsal.rehearse(pipeline, target, impacts, allow_data_loss=allow_data_loss, report=rehearsing)
         promotion = replace(promotion, rehearsal=done)

@@ -15,6 +15,7 @@ from ..dialects.owners import Owner
 from ..diff import questions
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
+from ..history.migration_files import Migration
 from ..internals.connection import one_session
 from ..planner import drafts, drift, index_words, judging, pending, plan
 from ..planner.deployment import Deployment
@@ -84,27 +85,44 @@ def migrate(
     """
     chosen, backups = list(chosen), backups or Backups()
     with alone(target):
-        resume.resume(target, report, tell)
-        begun = False
+        resumed, done = resume.resume(target, report, tell), list[Migration]()
         while True:
-            deployment = Deployment.read(target)
-            auditing.heal(deployment)
-            wanted = pending.pending_migrations(deployment, chosen, to)
-            if not wanted:
-                renumbering.record(deployment, chosen)
-                return drift.read(target)
-            drift.refuse(deployment, wanted)
-            # Everything is judged before the first step, and then again each time what is next.
-            groups = drafts.groups(deployment, wanted, answer=answer, one=begun)
-            look(groups)
-            lossy = [judge(deployment, group, allow_data_loss=allow_data_loss) for group in groups]
-            if lossy[0]:
-                groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
-                judge(deployment, groups[0], allow_data_loss=allow_data_loss)  # by what is left of the values
-            keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
-            options = f"{allowances(allow_data_loss, backups)} {note}".strip()
-            apply(deployment, groups[0], "migrate", report, keep, options)
-            answer, begun = None, True
+            with _following(resumed, done):
+                deployment = Deployment.read(target)
+                auditing.heal(deployment)
+                wanted = pending.pending_migrations(deployment, chosen, to)
+                if not wanted:
+                    renumbering.record(deployment, chosen)
+                    return drift.read(target)
+                drift.refuse(deployment, wanted)
+                # Everything is judged before the first step, and then again each time what is next.
+                groups = drafts.groups(deployment, wanted, answer=answer, one=bool(done))
+                look(groups)
+                lossy = _judge_all(deployment, groups, allow_data_loss=allow_data_loss)
+                if lossy[0]:
+                    groups = drafts.groups(deployment, wanted, answer=answer, lossy=lossy[0], one=True)
+                    judge(deployment, groups[0], allow_data_loss=allow_data_loss)  # by what is left of the values
+                keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
+                options = f"{allowances(allow_data_loss, backups)} {note}".strip()
+                apply(deployment, groups[0], "migrate", report, keep, options)
+                done += groups[0].migrations
+            answer = None
+
+
+@contextmanager
+def _following(resumed: Iterable[str], done: Iterable[Migration]) -> Iterator[None]:
+    """Have a refusal say what was gone on with, in sentences, and which migrations were applied before."""
+    try:
+        yield
+    except PipelineError as error:
+        texts, names = [*resumed], [f"{migration.schema} {migration.version}" for migration in done]
+        if names:
+            texts.append(
+                f"Before it, {' and '.join(names)} {'was' if len(names) == 1 else 'were'} applied; that stays."
+            )
+        if texts:
+            error.after(" ".join(texts))
+        raise
 
 
 def draft(
@@ -163,10 +181,19 @@ def judge(deployment: Deployment, group: Group, *, allow_data_loss: bool) -> fro
     PipelineError
         If the server would refuse a step, or values would be lost and may not.
     """
-    _owned(deployment, group)
-    plan.count(deployment.connection, group)
-    group.violations += index_words.violations(deployment, group)
-    return judging.lossy(group, allow_data_loss=allow_data_loss)
+    return _judge_all(deployment, [group], allow_data_loss=allow_data_loss)[0]
+
+
+def _judge_all(
+    deployment: Deployment, groups: list[Group], *, allow_data_loss: bool
+) -> list[frozenset[tuple[TableName, str]]]:
+    """Judge groups by their rows, all of them before any is refused: see :func:`judge`."""
+    for group in groups:
+        _owned(deployment, group)
+        plan.count(deployment.connection, group)
+        group.violations += index_words.violations(deployment, group)
+    judging.refuse(groups, allow_data_loss=allow_data_loss)
+    return [judging.lossy(group) for group in groups]
 
 
 def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:

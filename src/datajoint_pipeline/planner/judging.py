@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .. import journal
-from ..errors import ExitCode, PipelineError
+from ..errors import ExitCode, PipelineError, worst
 from ..history import migration_files
 from .losses import ALLOWED
 from .plan import Group, Lossy, Violation
@@ -128,28 +128,41 @@ def _adopts(group: Group) -> bool:
     return group.migrations[0].slug == migration_files.TYPES and group.migrations[0].path is None
 
 
-def lossy(group: Group, *, allow_data_loss: bool) -> Lossy:
-    """Give the attributes whose values may change, by their tables' names after.
+def exit_code(errors: Iterable[PipelineError]) -> ExitCode:
+    """Give the exit code of refusals that hold at once: an error is none that a flag can answer."""
+    codes = [error.exit_code for error in errors]
+    return ExitCode.ERROR if ExitCode.ERROR in codes else worst(codes)
+
+
+def refuse(groups: Iterable[Group], *, allow_data_loss: bool) -> None:
+    """Refuse groups where something stands in the way of one.
 
     Raises
     ------
     PipelineError
-        If something stands in the way; it names the first, and how many more there are.
+        It names the first of those that the exit code is of, and how many more there are.
     """
-    found = list(refusals(group, allow_data_loss=allow_data_loss))
-    if found:
-        (violation, first), more = found[0], len(found) - 1
-        if violation.kind == "stored":  # a person has to find all of these
-            stored = [other for other, _ in found if other.kind == "stored"]
-            lost = " ".join(f"{other.table} has {other.counted}." for other in stored)
-            first.what, more = f"{group.migrations[0].title} cannot be applied: {lost}", len(found) - len(stored)
-        if more and group.inputs.undone:  # which has no dry run to name them
-            first.why += "".join(f" {v.table} also has {v.counted}." for v, _ in found[1:])
-        elif more:
-            others = "is one more" if more == 1 else f"are {more} more"
-            command = "adopt --types" if _adopts(group) else "migrate"
-            first.why += f" There {others} like it; {command} --dry-run names them."
-        raise first
+    found = [(g, *pair) for g in groups for pair in refusals(g, allow_data_loss=allow_data_loss)]
+    if not found:
+        return
+    code = exit_code(error for _, _, error in found)
+    group, violation, first = next(one for one in found if one[2].exit_code == code)
+    more = len(found) - 1
+    if violation.kind == "stored":  # a person has to find all of these
+        stored = [other for its, other, _ in found if its is group and other.kind == "stored"]
+        lost = " ".join(f"{other.table} has {other.counted}." for other in stored)
+        first.what, more = f"{group.migrations[0].title} cannot be applied: {lost}", len(found) - len(stored)
+    if more and group.inputs.undone:  # which has no dry run to name them
+        first.why += "".join(f" {v.table} also has {v.counted}." for _, v, error in found if error is not first)
+    elif more:
+        others = "is one more" if more == 1 else f"are {more} more"
+        command = "adopt --types" if _adopts(group) else "migrate"
+        first.why += f" There {others} like it; {command} --dry-run names them."
+    raise first
+
+
+def lossy(group: Group) -> Lossy:
+    """Give the attributes whose values may change, by their tables' names after, where nothing stands in the way."""
     return frozenset(
         (violation.table, attribute)
         for violation in group.violations
