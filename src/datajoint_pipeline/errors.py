@@ -31,7 +31,25 @@ def worst(codes: list[ExitCode]) -> ExitCode:
     return next((code for code in _SEVERITY if code in codes), ExitCode.OK)
 
 
-class PipelineError(Exception):
+class _InWords:
+    """What happened, why, and what to do, in a sentence each."""
+
+    what: str
+    why: str
+    do: str
+
+    def after(self, done: str) -> None:
+        """Say, in a sentence, what was done before that which did not happen."""
+        self.what, self.why = (
+            text.replace("othing was changed", "othing else was changed") for text in (self.what, self.why)
+        )
+        self.why = f"{self.why} {done}".lstrip()
+
+    def __str__(self) -> str:
+        return "\n".join(sentence for sentence in (self.what, self.why, self.do) if sentence)
+
+
+class PipelineError(_InWords, Exception):
     """A refusal in words.
 
     Parameters
@@ -49,12 +67,13 @@ class PipelineError(Exception):
         self.do = do
         self.exit_code = exit_code
 
-    def after(self, done: str) -> None:
-        """Say, in a sentence, what was done before that which is refused, of which nothing was."""
-        self.what, self.why = (
-            text.replace("othing was changed", "othing else was changed") for text in (self.what, self.why)
-        )
-        self.why = f"{self.why} {done}".lstrip()
 
-    def __str__(self) -> str:
-        return "\n".join(sentence for sentence in (self.what, self.why, self.do) if sentence)
+class Stopped(_InWords, KeyboardInterrupt):
+    """Ctrl-C while a database is changed, in words: what was done by then, and how to go on."""
+
+    #: What shells give a command that Ctrl-C ended.
+    exit_code = 130
+
+    def __init__(self, what: str, why: str, do: str) -> None:
+        super().__init__(what, why, do)
+        self.what, self.why, self.do = what, why, do

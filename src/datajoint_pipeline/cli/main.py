@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import disk, git, server_errors
-from ..errors import ExitCode, PipelineError
+from ..errors import ExitCode, PipelineError, Stopped
 from ..project import settings
 from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
 from .common import Options, common, example, leave, program, show_every, show_status, to_copy, utc
@@ -299,7 +299,9 @@ def _run(options: Options, arguments: list[str]) -> int:
         return int(found or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, Stopped):
+            return _say(options, abort.__cause__, arguments)
         echo("Stopped; nothing further was done.", err=True)
         return 130
     except click.ClickException as error:
@@ -326,7 +328,7 @@ def _run(options: Options, arguments: list[str]) -> int:
         return _say(options, PipelineError(what, f"{server_errors.reason(error)}.", do), arguments)
 
 
-def _say(options: Options, error: PipelineError, arguments: list[str]) -> int:
+def _say(options: Options, error: PipelineError | Stopped, arguments: list[str]) -> int:
     echo(f"Error: {error.what}", fg="red", err=True)
     do = error.do
     with contextlib.suppress(PipelineError):  # where the project itself cannot be read

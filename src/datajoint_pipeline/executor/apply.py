@@ -13,7 +13,7 @@ from .. import journal
 from ..dialects import may_lock
 from ..dialects.owners import Owner
 from ..diff import questions
-from ..errors import ExitCode, PipelineError
+from ..errors import ExitCode, PipelineError, Stopped
 from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
@@ -87,7 +87,7 @@ def migrate(
     with alone(target):
         resumed, done = resume.resume(target, report, tell), list[Migration]()
         while True:
-            with _following(resumed, done):
+            with _following(target, resumed, done):
                 deployment = Deployment.read(target)
                 auditing.heal(deployment)
                 wanted = pending.pending_migrations(deployment, chosen, to)
@@ -110,19 +110,23 @@ def migrate(
 
 
 @contextmanager
-def _following(resumed: Iterable[str], done: Iterable[Migration]) -> Iterator[None]:
-    """Have a refusal say what was gone on with, in sentences, and which migrations were applied before."""
+def _following(target: Target, resumed: Iterable[str], done: Iterable[Migration]) -> Iterator[None]:
+    """Have a refusal, or Ctrl-C, say what was gone on with, in sentences, and which migrations were applied before."""
+    texts, names = [*resumed], [f"{migration.schema} {migration.version}" for migration in done]
+    if names:
+        texts.append(f"Before it, {' and '.join(names)} {'was' if len(names) == 1 else 'were'} applied; that stays.")
+    before = " ".join(texts)
     try:
         yield
-    except PipelineError as error:
-        texts, names = [*resumed], [f"{migration.schema} {migration.version}" for migration in done]
-        if names:
-            texts.append(
-                f"Before it, {' and '.join(names)} {'was' if len(names) == 1 else 'were'} applied; that stays."
-            )
-        if texts:
-            error.after(" ".join(texts))
+    except (PipelineError, Stopped) as stopped:
+        if before:
+            stopped.after(before)
         raise
+    except KeyboardInterrupt as unknown:
+        plain = Stopped("Stopped.", "Nothing was changed.", f"Run {target.command} migrate again.")
+        if before:
+            plain.after(before)
+        raise plain from unknown
 
 
 def draft(

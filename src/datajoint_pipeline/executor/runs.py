@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from .. import journal
 from ..dialects import catalog
 from ..diff import changes, questions
-from ..errors import ExitCode, PipelineError
+from ..errors import ExitCode, PipelineError, Stopped
 from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
@@ -97,6 +97,7 @@ class Run:
         prepared = False
         if self.known is None and self.target.connection.adapter.backend == "mysql":
             self.known = self._know()
+        single = self.target.connection.adapter.backend == "mysql"
         try:
             for number, step in enumerate(self.group.steps):
                 later = isinstance(step, OnlineStatements)
@@ -105,9 +106,34 @@ class Run:
                         stepping.prepare(self.target.connection)
                     prepared = not later  # which has more patience
                     report(step.words, number + 1 - self.before, len(self.entries) - self.before)
-                    self._carry_out(number, partial(stepping.run, self.target, self.databases, log, hold))
+                    with self._stoppable() if single or later else nullcontext():
+                        self._carry_out(number, partial(stepping.run, self.target, self.databases, log, hold))
         finally:
             hold.release()
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Have Ctrl-C say how far the run came, where what is done stays."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except KeyboardInterrupt as stopped:
+            steps = zip(self.group.steps, self.entries, strict=True)
+            left = [number for number, (_, entry) in enumerate(steps) if entry.state != steplog.DONE]
+            done, of = len(self.entries) - len(left) - self.before, len(self.entries) - self.before
+            what, more = "Stopped after the last step.", "What is left is to record that."
+            back = ""
+            if left:
+                step = self.group.steps[left[0]]
+                what = f"Stopped in step {left[0] + 1 - self.before} of {of}: {step.words}."
+                more = "The server may still carry out this one to its end."
+            if left and self.command == "migrate" and self.target.connection.adapter.backend == "mysql":
+                way = undoing.way_back(self.deployment, self.group, left[0], begun=True)
+                back = f" {way.offer(self.target.command)}"
+            why = f"{done} of {of} steps are done and recorded. {more}"
+            do = f"Run {self.target.command} {self.command} again; it goes on from there.{back}"
+            raise Stopped(what, why, do) from stopped
 
     def _know(self) -> leftovers.Known:
         done = all(entry.state == steplog.DONE for entry in self.entries)
@@ -190,10 +216,11 @@ class Run:
 
     def finish(self, report: Report) -> None:
         """Run every step that is not done, and conclude."""
-        self.carry_out(report)
         connection = self.target.connection
-        with nullcontext() if connection.adapter.backend == "mysql" else stepping.transaction(connection):
-            self.conclude()
+        with self._stoppable():
+            self.carry_out(report)
+            with nullcontext() if connection.adapter.backend == "mysql" else stepping.transaction(connection):
+                self.conclude()
 
 
 def shapes_after(deployment: Deployment, group: Group) -> dict[str, Schema]:

@@ -18,7 +18,6 @@ from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.status import SchemaStatus
-from ..planner.steps import UserPython, UserSQL
 from ..planner.target import Target
 from ..quoting import quoted
 from ..schema.model import TableName
@@ -89,13 +88,11 @@ def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
     """Record the steps of the way back in place of those that were not done."""
     target = run.target
     run.before = done = sum(entry.state == steplog.DONE for entry in run.entries)
+    begun = bool(run.entries[done:]) and run.entries[done].state == steplog.RUNNING
     try:
-        back = undoing.way_back(run.deployment, run.group, done)
+        back = undoing.way_back(run.deployment, run.group, done, begun=begun)
     except ValueError as error:
         raise resume.untrue(began.record, f"It cannot be read ({error}).") from error
-    following = run.group.steps[done : done + 1] if run.entries[done:] else []
-    if following and run.entries[done].state == steplog.RUNNING and isinstance(following[0], (UserSQL, UserPython)):
-        back.hindrance = f"nobody knows whether the lab's own statements ran ({following[0].words})"
     back.require(target.command)
     for sql, words in back.questions:
         count, *names = target.connection.query(sql, args=None, reconnect=False).fetchone()

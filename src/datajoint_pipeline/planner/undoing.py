@@ -64,7 +64,7 @@ class WayBack:
             )
 
 
-def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
+def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = False) -> WayBack:
     """Plan the way back from the first steps of a group.
 
     Parameters
@@ -75,6 +75,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
         The group.
     done : int
         How many of its steps are done.
+    begun : bool
+        Whether the next one was begun, and nobody knows how far it came.
     """
     found, own, lossy = WayBack(), list[Sequence[UserSQL]](), {attribute for _, attribute in group.inputs.lossy}
     dialect = deployment.dialect(constraints.names(deployment.catalogue), group.before, group.after)
@@ -109,6 +111,8 @@ def way_back(deployment: Deployment, group: Group, done: int) -> WayBack:
             lost = moved or parts[-1].follow(step.effects)
             why = f"it {lost}" if lost else ""
         found.hindrance = found.hindrance or why
+    if begun and isinstance(step := group.steps[done], (UserSQL, UserPython)):
+        found.hindrance = f"nobody knows whether the lab's own statements ran ({step.words})"
     if found.hindrance:
         return found
     for part in reversed(parts):
