@@ -67,6 +67,10 @@ def test_values_are_kept_through_every_change(living: Project, server: Server) -
         ok(living, "check")
     else:  # of which nothing can be tried on the embedded server
         assert "which only MySQL has" in " ".join(ok(living, "check").out.split())
+    server.drop("dev_work", "dev_life")
+    ok(living, "init")  # where DataJoint itself makes them
+    assert states(living)["life"][0] == "current"
+    assert "enum-order" not in living.run("doctor").out
 
 
 @pytest.mark.one_server

@@ -41,6 +41,10 @@ class _Column(NamedTuple):
     comment: str
 
 
+#: Stands before a path into JSON, which DataJoint puts in parentheses: a definition has none round it.
+_PATH = "~"
+
+
 class _Adapter(MySQLAdapter):  # type: ignore[misc]
     """MySQL's adapter, whose indexes and quotes are the simpler ones; it records columns in their order."""
 
@@ -54,7 +58,7 @@ class _Adapter(MySQLAdapter):  # type: ignore[misc]
         return name
 
     def json_path_expr(self, column: str, path: str, return_type: str | None = None) -> str:
-        return f"{column}.{path}:{return_type}" if return_type else f"{column}.{path}"
+        return _PATH + (f"{column}.{path}:{return_type}" if return_type else f"{column}.{path}")
 
 
 class _StandIn(dj.Connection):  # type: ignore[misc]
@@ -342,6 +346,8 @@ def _index(text: str, columns: dict[str, _Column]) -> Index:
     if not parts:
         raise _Refused("There is an index over nothing.", "index")
     for part in parts:
+        if notation.path_of(part):
+            raise _Refused(f"There is an index over {part}: a path into JSON has no parentheses of its own.", part)
         if part.startswith("("):
             continue  # which the server of the project has to understand
         name = re.fullmatch(r"(\w+)( *\(\d+\))?( +(asc|desc))?", part, re.I)
@@ -350,6 +356,7 @@ def _index(text: str, columns: dict[str, _Column]) -> Index:
             raise _Refused(f"There is an index over {part}: {why}.", part)
         if name[1] not in columns:
             raise _Refused(f"There is an index over {name[1]}, which is not an attribute.", name[1])
+    parts = [part.replace(f"({_PATH}", "(", 1) if part.startswith(f"({_PATH}") else part for part in parts]
     return Index(
         tuple(part if part in columns else notation.declared_expression(part) for part in parts), match[1] is not None
     )
