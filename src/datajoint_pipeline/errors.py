@@ -31,25 +31,7 @@ def worst(codes: list[ExitCode]) -> ExitCode:
     return next((code for code in _SEVERITY if code in codes), ExitCode.OK)
 
 
-class _InWords:
-    """What happened, why, and what to do, in a sentence each."""
-
-    what: str
-    why: str
-    do: str
-
-    def after(self, done: str) -> None:
-        """Say, in a sentence, what was done before that which did not happen."""
-        self.what, self.why = (
-            text.replace("othing was changed", "othing else was changed") for text in (self.what, self.why)
-        )
-        self.why = f"{self.why} {done}".lstrip()
-
-    def __str__(self) -> str:
-        return "\n".join(sentence for sentence in (self.what, self.why, self.do) if sentence)
-
-
-class PipelineError(_InWords, Exception):
+class PipelineError(Exception):
     """A refusal in words.
 
     Parameters
@@ -67,8 +49,11 @@ class PipelineError(_InWords, Exception):
         self.do = do
         self.exit_code = exit_code
 
+    def __str__(self) -> str:
+        return "\n".join(sentence for sentence in (self.what, self.why, self.do) if sentence)
 
-class Stopped(_InWords, KeyboardInterrupt):
+
+class Stopped(KeyboardInterrupt):
     """Ctrl-C while a database is changed, in words: what was done by then, and how to go on."""
 
     #: What shells give a command that Ctrl-C ended.
@@ -77,3 +62,13 @@ class Stopped(_InWords, KeyboardInterrupt):
     def __init__(self, what: str, why: str, do: str) -> None:
         super().__init__(what, why, do)
         self.what, self.why, self.do = what, why, do
+
+    def __str__(self) -> str:
+        return "\n".join((self.what, self.why, self.do))
+
+
+def follow(error: PipelineError | Stopped, done: str) -> None:
+    """Have an error say, in a sentence, what was done before that which did not happen."""
+    for name in ("what", "why"):
+        setattr(error, name, getattr(error, name).replace("othing was changed", "othing else was changed"))
+    error.why = f"{error.why} {done}".lstrip()

@@ -13,7 +13,7 @@ from .. import journal
 from ..dialects import may_lock
 from ..dialects.owners import Owner
 from ..diff import questions
-from ..errors import ExitCode, PipelineError, Stopped
+from ..errors import ExitCode, PipelineError, Stopped, follow
 from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
@@ -120,12 +120,12 @@ def _following(target: Target, resumed: Iterable[str], done: Iterable[Migration]
         yield
     except (PipelineError, Stopped) as stopped:
         if before:
-            stopped.after(before)
+            follow(stopped, before)
         raise
     except KeyboardInterrupt as unknown:
         plain = Stopped("Stopped.", "Nothing was changed.", f"Run {target.command} migrate again.")
         if before:
-            plain.after(before)
+            follow(plain, before)
         raise plain from unknown
 
 
