@@ -116,3 +116,17 @@ def test_while_it_waits_for_somebody(living: Project, server: Server) -> None:
     assert "Or take back what it did: " in said and said.endswith("rollback --interrupted.")
     ok(living, "rollback", "--interrupted")
     assert states(living)["work"] == ("behind", "1.0.0")
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_long_statement_of_postgresql_ends_at_once(living: Project, server: Server) -> None:
+    """Its driver would wait for the end, without a word."""
+    revised(living, "slow", "RunSQL('slow', postgresql='SELECT pg_sleep(60)')")
+    asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    begin = time.monotonic()
+    result = stopped(living, lambda: server.execute(asked))
+    said = " ".join(result.err.split())
+    assert result.code == 130 and in_words(result.err), result.err
+    assert "Stopped. Nothing was changed." in said
+    assert time.monotonic() - begin < 45 and not server.execute(asked)
+    assert states(living)["work"] == ("behind", "1.0.0")

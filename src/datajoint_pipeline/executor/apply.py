@@ -17,6 +17,7 @@ from ..errors import ExitCode, PipelineError, Stopped, follow
 from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
+from ..internals.interrupting import interruptible
 from ..planner import drafts, drift, index_words, judging, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
@@ -224,6 +225,7 @@ def alone(target: Target) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(journal.lock(connection, target.lock, warn=target.warn))
         stack.enter_context(one_session(connection))
+        stack.enter_context(interruptible(connection))
         stack.enter_context(stepping.changing(connection))
         stack.enter_context(owners.acting(connection, databases))
         stepping.upgrade_journals(connection, target.databases.values())
