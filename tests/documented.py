@@ -14,6 +14,8 @@ from conftest import Project, git
 
 #: The moment that is shown instead of any other in the name of a backup.
 _MOMENT = "20270301T091500.000000Z"
+#: The day that is shown for the one on which something was dropped.
+_DAY = "2027-03-01"
 
 _BLOCK = re.compile(r'^```(?P<kind>diff title="(?P<path>[^"]+)"|console)\n(?P<body>.*?)^```$', re.DOTALL | re.MULTILINE)
 
@@ -55,6 +57,7 @@ def _shown(command: str, project: Project) -> str:
     result = project.run(*(_real(word, project.folder) for word in words[3:]))
     text = (result.err + result.out).replace("python -m my_pipeline", "uv run my-pipeline")
     text = re.sub(r"\b\d+\.\d+ s\b", "0.1 s", text)
+    text = re.sub(r"dropped on [\d-]+", f"dropped on {_DAY}", text)
     text = re.sub(r"\d{8}T\d{6}\.\d{6}Z", _MOMENT, text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 

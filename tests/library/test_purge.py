@@ -162,6 +162,33 @@ def test_purge_and_restore_stand_in_the_journal(dropped: Project, server: Server
     assert "purge --allow-data-loss --no-backup" in told and "restore" in told
 
 
+def test_purge_says_what_the_code_called_it_and_what_dropped_it(dropped: Project, server: Server) -> None:
+    """Not the names on the server; the refusal says it, and so do the dry run, which changes nothing, and what was done."""
+    kept = left(server)
+    refused = dropped.run("purge")
+    assert refused.code == 7 and "life.Animal.colour, dropped on 2" in refused.err, refused.err
+    assert " by life 2.0.0 drop: " in refused.err and "_dropped_" not in refused.err
+    shown = ok(dropped, "purge", "--dry-run").out
+    assert "work.Score, dropped on " in shown and " by work 2.0.0 drop: 2 rows would be deleted" in shown, shown
+    listed = ok(dropped, "purge", "--dry-run", "--json").json
+    assert listed["dry_run"] and left(server) == kept
+    names = [(one["name"], one["dropped_by"], one["dropped_at"][:2]) for one in listed["purged"]]
+    assert names == [
+        ("life.Animal.colour", "life 2.0.0 drop", "20"),
+        ("work.Task.note", "work 2.0.0 drop", "20"),
+        ("work.Score", "work 2.0.0 drop", "20"),
+    ], names
+    done = ok(dropped, "purge", "--allow-data-loss").out
+    assert "work.Task.note, dropped on " in done and "dropped_" not in done, done
+    for path in (dropped.folder / "backups").glob("*.zip"):
+        again = ok(dropped, "restore", str(path)).out
+        assert "work.Score: 2 of 2 rows put back, soft-deleted as before" in again, again
+    # Releases before 0.3 recorded no steps: what they called it only its name now tells.
+    quote = "`" if server.backend == "mysql" else '"'
+    server.execute(f"DELETE FROM dev_life.{quote}~migration_step{quote}")
+    assert "life.Animal.colour, dropped by a release before 0.3: " in ok(dropped, "purge", "life", "--dry-run").out
+
+
 def test_purge_leaves_what_no_recorded_run_soft_deleted(dropped: Project, server: Server) -> None:
     """A name alone says nothing: somebody may have given it by hand. What a run made is known under a later name, too."""
     quote = "`" if server.backend == "mysql" else '"'

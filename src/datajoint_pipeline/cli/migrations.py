@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ExitCode, worst
-from .common import Options, changed_rights, common, complete_schemas, example, leave, program, show_status
+from .common import Options, changed_rights, common, complete_schemas, example, leave, program, show_status, utc
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -375,9 +375,10 @@ def _undo_adoption(options: Options, schemas: tuple[str, ...]) -> None:
 @program.command(**example("my-pipeline purge --allow-data-loss"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
 @click.option("--allow-data-loss", is_flag=True, help="Really delete what is soft-deleted.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; change nothing.")
 @_no_backup
 @common
-def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_backup: bool) -> None:
+def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, dry_run: bool, no_backup: bool) -> None:
     """Delete for good what migrations dropped.
 
     Until then it is only hidden, and rollback brings it back.
@@ -395,16 +396,20 @@ def purge(options: Options, schemas: tuple[str, ...], allow_data_loss: bool, no_
             environment,
             schemas,
             allow_data_loss=allow_data_loss,
+            dry_run=dry_run,
             backups=backups,
             warn=progress.aside(render.warning),
         )
-    rights = changed_rights(options, environment) if found else ""
+    rights = changed_rights(options, environment) if found and not dry_run else ""
     if options.json:
-        files, items = [str(path) for path in backups.files], [vars(item) for item in found]
+        files = [str(path) for path in backups.files]
+        items = [{**vars(item), "dropped_at": utc(item.dropped_at)} for item in found]
         more = {"access": rights} if rights else {}
-        options.print_json({"environment": environment.name, "purged": items, "backups": files, **more})
+        options.print_json(
+            {"environment": environment.name, "purged": items, "dry_run": dry_run, "backups": files, **more}
+        )
     else:
-        render.purged(found, progress.took)
+        render.purged(found, progress.took, dry_run=dry_run)
         if rights:
             echo(rights)
 

@@ -418,15 +418,15 @@ def impact(
         console.print("Nothing was changed.")
 
 
-def purged(found: list[Purged], took: str) -> None:
-    """Print what `purge` deleted."""
-    console = _console()
+def purged(found: list[Purged], took: str, *, dry_run: bool) -> None:
+    """Print what `purge` deleted, or would delete."""
+    console, done = _console(), "would be deleted" if dry_run else "deleted"
     for item in found:
-        what = f"{item.table}.{item.attribute}" if item.attribute else item.table
-        console.print(f"deleted {escape(f'{item.schema}.{what}')} with {many(item.values, 'value')}")
-    values = many(sum(item.values for item in found), "value")
+        console.print(escape(f"{item.name}, {item.dropped}: {item.holds} {done}"))
     things = many(len(found), "column or table", "columns and tables")
-    console.print(f"{things} with {values} deleted in {took}." if found else "Nothing is soft-deleted.")
+    values = many(sum(item.values for item in found), "value")
+    end = "Nothing was changed." if dry_run else f"{things} with {values} deleted in {took}."
+    console.print(end if found else "Nothing is soft-deleted.")
 
 
 def backup(path: Path, manifest: Manifest) -> None:
@@ -468,16 +468,16 @@ def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str
 
 def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
     """Print what `restore` put back."""
-    from ..schema.model import TableName
+    from ..planner.retained import title
 
     console, done = _console(), "would be put back" if dry_run else "put back"
     for item in found:
-        name = item.table if item.table.startswith("~") else TableName(item.schema, item.table).title
-        what = f"{name} ({', '.join(item.attributes)})" if item.attributes else name
-        words = [f"{item.restored:,} of {many(item.rows, 'row')} {done}"]
+        names = [title(item.schema, item.table, attribute) for attribute in item.attributes or ("",)]
+        as_before = ", soft-deleted as before" if item.soft_deleted else ""
+        words = [f"{item.restored:,} of {many(item.rows, 'row')} {done}{as_before}"]
         words += [f"{item.same:,} {'was' if item.same == 1 else 'were'} as in the file"] if item.same else []
         words += [f"{item.gone:,} are not there any more"] if item.gone else []
-        console.print(f"{escape(f'{item.schema}.{what}')}: {', '.join(words)}{', made again' if item.made else ''}")
+        console.print(f"{escape(', '.join(names))}: {', '.join(words)}{', made again' if item.made else ''}")
     rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
     console.print("Nothing was changed." if dry_run else f"{rows} put back in {took}.")
 

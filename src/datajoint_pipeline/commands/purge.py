@@ -19,11 +19,13 @@ def purge(
     schemas: Collection[str] = (),
     *,
     allow_data_loss: bool = False,
+    dry_run: bool = False,
     backups: Backups | None = None,
     warn: Warn = lambda text: None,
 ) -> list[Purged]:
     """Delete what is soft-deleted; see :func:`datajoint_pipeline.executor.revert.purge` for the parameters."""
-    require_explicit(pipeline.project, environment, "purge")
+    if not dry_run:
+        require_explicit(pipeline.project, environment, "purge")
     asked.refuse(pipeline.project.files, schemas)
     target = pipeline.target(environment, warn=warn)
-    return revert.purge(target, schemas, allow_data_loss=allow_data_loss, backups=backups)
+    return revert.purge(target, schemas, allow_data_loss=allow_data_loss, dry_run=dry_run, backups=backups)

@@ -21,6 +21,7 @@ from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import literals, longest_statement, refuse_long
+from ..planner import retained
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.target import Target
@@ -61,6 +62,11 @@ class Restored:
     same: int
     gone: int
     made: bool
+
+    @property
+    def soft_deleted(self) -> bool:
+        """Say whether it is only there for `rollback` to bring back."""
+        return retained.is_soft_deleted(self.table, *self.attributes)
 
 
 class _Undone(Exception):
@@ -417,6 +423,6 @@ class _Restoring:
                 f"{part} has {found}, written since the backup was made.",
                 "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
                 "computed them (using=). Nothing was changed.",
-                "If they may go, say restore --overwrite.",
+                f"If they may go, run restore --overwrite {self.file.path}.",
                 exit_code=ExitCode.DATA_LOSS,
             )

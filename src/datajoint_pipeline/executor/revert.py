@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from ..planner import adoption, drift, plan, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.plan import counted
+from ..planner.retained import Retained
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
@@ -81,12 +83,43 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Purged:
-    """A table, or an attribute of one, that was soft-deleted, and how many values it held."""
+    """A table, or an attribute of one, that was soft-deleted.
+
+    Parameters
+    ----------
+    schema : str
+        The schema's name in the code.
+    table, attribute : str
+        Their names on the server; no attribute where it is the whole table.
+    values : int
+        How many values it held; of a table, how many rows.
+    name : str
+        What the code called it: ``ephys.Recording.weight``.
+    dropped_at : datetime or None
+        When it was dropped, UTC, without time zone.
+    dropped_by : str
+        The migration that dropped it, ``ephys 1.1.0 drop_weight``, or what else did; empty where nobody recorded it.
+    """
 
     schema: str
     table: str
     attribute: str
     values: int
+    name: str = ""
+    dropped_at: datetime | None = None
+    dropped_by: str = ""
+
+    @property
+    def dropped(self) -> str:
+        """Say when it was dropped, and by what."""
+        if self.dropped_at is None:
+            return "dropped by a release before 0.3"
+        return f"dropped on {self.dropped_at:%Y-%m-%d} by {self.dropped_by}"
+
+    @property
+    def holds(self) -> str:
+        """Say how much it held."""
+        return counted(self.values, "values" if self.attribute else "rows")
 
 
 def purge(
@@ -94,9 +127,12 @@ def purge(
     chosen: Iterable[str] = (),
     *,
     allow_data_loss: bool = False,
+    dry_run: bool = False,
     backups: Backups | None = None,
 ) -> list[Purged]:
     """Delete what is soft-deleted for good, after its values were written to a file; give what that was.
+
+    With ``dry_run`` nothing is deleted.
 
     Raises
     ------
@@ -120,16 +156,11 @@ def purge(
         apply.refuse_unfinished(deployment, {item.schema for item in found})
         places = {(deployment.databases[item.schema], item.table) for item in found}
         owners.require(connection, sorted({database for database, _ in places}), places)
+        if dry_run:
+            return found
         full = [item for item in found if item.values]
         if full and not allow_data_loss:
-            first = full[0]
-            raise PipelineError(
-                f"What is soft-deleted still holds values: {len(full)} of {len(found)} columns and tables.",
-                f"{TableName(first.schema, first.table)} {first.attribute} holds {counted(first.values, 'values')}; "
-                "nothing was deleted.",
-                "If they may go for good, say purge --allow-data-loss.",
-                exit_code=ExitCode.DATA_LOSS,
-            )
+            raise _full(full)
         dialect = deployment.dialect(names, deployment.tables, deployment.tables)
         _refuse_dependents(connection, dialect, found)
         if full:
@@ -144,13 +175,29 @@ def purge(
         return found
 
 
+def _full(items: list[Purged]) -> PipelineError:
+    """Refuse to delete values that nobody said may go."""
+    one = len(items) == 1
+    named = "; ".join(f"{item.name}, {item.dropped}: {item.holds}" for item in items[:_NAMED])
+    more = f"; and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return PipelineError(
+        f"What was dropped still holds values, in {counted(len(items), 'columns or tables')}. Nothing was deleted."
+        if not one
+        else f"{items[0].name} was dropped and still holds {items[0].holds}. Nothing was deleted.",
+        f"rollback can bring back what purge has not deleted: {named}{more}.",
+        "Run purge --dry-run to see all of it. If it may go for good, run purge --allow-data-loss.",
+        exit_code=ExitCode.DATA_LOSS,
+    )
+
+
 def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
     """Give those that a recorded run soft-deleted; name the others, which stay."""
     recorded = {name: database for name, database in deployment.databases.items() if name in deployment.records}
     known, ours, others = retained.read(deployment.connection, recorded), list[Purged](), list[str]()
     for item in items:
-        if known.has((deployment.databases[item.schema], item.table), item.attribute):
-            ours.append(item)
+        place = deployment.databases[item.schema], item.table
+        if known.has(place, item.attribute):
+            ours.append(_told(deployment, known, item))
         else:
             others.append(f"{TableName(item.schema, item.table)} {item.attribute}".rstrip())
     if others:
@@ -162,13 +209,26 @@ def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
     return ours
 
 
+def _told(deployment: Deployment, known: Retained, item: Purged) -> Purged:
+    """Add what the code called it, and when and by what it was dropped."""
+    place = deployment.databases[item.schema], item.table
+    item = replace(item, name=known.title(item.schema, place, item.attribute))
+    run = known.run(place, item.attribute)
+    if run is None:
+        return item
+    history = deployment.histories.get(run.schema)
+    titles = {str(m.version): m.title for m in history.migrations} if history and run.kind == "migrate" else {}
+    by = titles.get(run.version) or f"{run.kind} of {run.schema} to {run.version}"
+    return replace(item, dropped_at=run.started_at, dropped_by=by)
+
+
 def _refuse_dependents(connection: dj.Connection, dialect: Dialect, found: Iterable[Purged]) -> None:
     """Refuse to delete what something hangs on that DataJoint does not know."""
     for item in found:
         for probe in dialect.deleting(TableName(item.schema, item.table), item.attribute):
             count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
             if count:
-                what = f"{item.schema}.{item.table} {item.attribute}".rstrip()
+                what = item.name
                 raise PipelineError(
                     f"{what} cannot be deleted: {counted(count, probe.words)} ({named}).",
                     "The server would refuse it, or what is named would fail from then on. Nothing was deleted.",

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import journal
-from ..ddl.build import SOFT_DELETED_ATTRIBUTE, SOFT_DELETED_TABLE
+from ..ddl.build import SOFT_DELETED_TABLE
 from ..dialects import introspection
 from ..dialects.introspection import Place
-from ..journal import steplog
+from ..journal import Record, steplog
+from ..operations.state import SOFT_DELETED_ATTRIBUTE
+from ..schema.model import TableName
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -23,6 +25,7 @@ Run = tuple[str, int]
 
 #: In a recorded statement, a name as either server quotes it; and tables that get another one.
 _COLUMN = re.compile(rf"""[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
+_AWAY = re.compile(rf"""COLUMN [`"]([^`"]+)[`"] (?:TO )?[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
 _BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"](?!{SOFT_DELETED_ATTRIBUTE})""")
 _MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
 _RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
@@ -39,17 +42,43 @@ class Retained:
         number of the run that did it.
     called : dict
         What a soft-deleted table was called before, by its place.
+    attributes : dict
+        What a soft-deleted column was called before, by the run that did it and its name now.
+    runs : dict
+        The runs, each by its database and number.
     untold : set of str
         Databases with runs of releases before 0.3, which recorded no steps: there, a name has to do.
     """
 
     names: dict[tuple[Place, str], Run]
     called: dict[Place, str]
+    attributes: dict[tuple[Run, str], str]
+    runs: dict[Run, Record]
     untold: set[str]
 
     def has(self, place: Place, column: str) -> bool:
         """Tell whether a run soft-deleted a column of a table, or the table itself."""
         return place[0] in self.untold or (place, column) in self.names
+
+    def title(self, schema: str, place: Place, column: str) -> str:
+        """Name a soft-deleted column, or table, as the code did when it was dropped."""
+        run = self.names.get((place, column), ("", 0))
+        return title(schema, self.called.get(place, place[1]), self.attributes.get((run, column), column))
+
+    def run(self, place: Place, column: str) -> Record | None:
+        """Give the run that soft-deleted it; None where releases before 0.3 did, which recorded no steps."""
+        return self.runs.get(self.names.get((place, column), ("", 0)))
+
+
+def is_soft_deleted(table: str, *columns: str) -> bool:
+    """Tell whether a table, or one of its columns, has the name of what is soft-deleted."""
+    return table.startswith(SOFT_DELETED_TABLE) or any(c.startswith(SOFT_DELETED_ATTRIBUTE) for c in columns)
+
+
+def title(schema: str, table: str, column: str) -> str:
+    """Name a column, or a table, as the code did before it was soft-deleted, as far as its name tells."""
+    name = TableName(schema, table.removeprefix(SOFT_DELETED_TABLE))
+    return ".".join(filter(None, (str(name), column.removeprefix(SOFT_DELETED_ATTRIBUTE))))
 
 
 def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool = False) -> Retained:
@@ -61,6 +90,7 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
     open_ = {(databases[run.schema], run.id) for run in runs if ended and run.status != journal.DONE}
     heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
     found, called = dict[Place, dict[str, Run]](), dict[Place, str]()
+    attributes = dict[tuple[Run, str], str]()
     before, current = dict[Place, set[str]](), ("", 0)
     for database, run, step in steplog.done(connection, databases.values()):
         if (database, run) in open_:
@@ -77,6 +107,7 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
                 if new[1].startswith(SOFT_DELETED_TABLE):
                     found[new][""], called[new] = (database, run), old[1]
             back = set(_BACK.findall(statement))
+            attributes |= {((database, run), hidden): name for name, hidden in _AWAY.findall(statement)}
             for place in step.tables:
                 # What was there before the run somebody else made, or an earlier one.
                 made = set(_COLUMN.findall(statement)) - before.get(place, set()) - back
@@ -87,7 +118,8 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
     changed = [run for run in runs if run.kind in ("migrate", "rollback", journal.DRAFT) and run.status == journal.DONE]
     untold = {databases[run.schema] for run in changed if (databases[run.schema], run.id) not in heads}
     names = {(place, column): run for place, columns in found.items() for column, run in columns.items()}
-    return Retained(names, called, untold)
+    by_number = {(databases[run.schema], run.id): run for run in runs}
+    return Retained(names, called, attributes, by_number, untold)
 
 
 def _hidden(head: Mapping[str, Any]) -> dict[Place, set[str]]:
