@@ -295,7 +295,8 @@ def test_a_refusal_of_a_fill_names_what_would_answer(living: Project) -> None:
         ("fill=UUID", "fill=PARENT", "--fill life.Animal.tag=uuid() or --fill life.Animal.tag=VALUE"),
         ("fill=UUID", 'fill="x"', "--fill life.Animal.tag=uuid() or --fill life.Animal.tag=VALUE"),
         ('fill=From("Animal", "tag")', "fill=PARENT", "--fill life.Weight.tag=from(life.Animal.tag) or "),
-        ("fill=UUID", "fill=ASK", "or say revise --again with --fill."),
+        ("fill=UUID", "fill=ASK", "Write it in the place of ASK: a value, From("),
+        ("fill=UUID", "fill=ASK", "revise --again with --fill."),
     ):
         assert old in text, text
         path.write_text(

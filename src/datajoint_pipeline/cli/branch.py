@@ -98,6 +98,8 @@ def branch_diff(options: Options, markdown: bool) -> None:
 
     environment = _select(options)
     found = branch.diff(options.pipeline, environment, warn=render.warning)
+    for error in [error for _, error in found.refused] + ([found.error] if found.error else []):
+        error.do = options.to_copy(error.do, "dev")
     if options.json:
         options.print_json(
             {

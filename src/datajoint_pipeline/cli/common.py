@@ -6,12 +6,13 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ..errors import ExitCode, worst
+from ..errors import ExitCode, PipelineError, worst
 from .visible import echo, visible
 
 if TYPE_CHECKING:
@@ -59,20 +60,39 @@ class Options:
             raise click.UsageError("--branch names the git branch of --env branch.")
         return self.pipeline.select(self.environment, explicit=self.environment is not None, branch=self.branch)
 
+    def to_copy(self, text: str, environment: str | None = None) -> str:
+        """Give a sentence with its commands as they are typed in this project; see :func:`to_copy`."""
+        with suppress(PipelineError):  # where the project itself cannot be read
+            return to_copy(text, self.pipeline.project.program, environment or self.environment, self.branch)
+        return text
+
     def print_json(self, document: dict[str, Any]) -> None:
-        """Write the one document of ``--json``."""
+        """Write the one document of ``--json``; what it says to do can be copied, as in the text for people."""
+        document = self._to_copy(document)
         plain = "utf" not in (self.output.encoding or "").lower()  # which a program reads as it is
         print(visible(json.dumps(document, default=str, ensure_ascii=plain, indent=2)), file=self.output)
+
+    def _to_copy(self, found: Any) -> Any:
+        match found:
+            case dict():
+                return {
+                    key: self.to_copy(value) if key == "do" and isinstance(value, str) else self._to_copy(value)
+                    for key, value in found.items()
+                }
+            case list() | tuple():
+                return [self._to_copy(value) for value in found]
+        return found
 
 
 #: Commands that work on files, whatever database is meant.
 _OF_FILES = frozenset({"add-schema", "check", "diagram", "docs", "local", "renumber", "revise", "secrets"})
 
 
-def to_copy(text: str, called: str, environment: str | None = None) -> str:
+def to_copy(text: str, called: str, environment: str | None = None, branch: str | None = None) -> str:
     """Give a sentence with its commands as they are typed here: ``Run migrate.`` with the program, and where it works.
 
-    A command that is to be run again, or elsewhere, stays a word.
+    In a sentence, ``run`` stands before each command that can be pasted. One that is to be run again, or elsewhere,
+    stays a word.
 
     Parameters
     ----------
@@ -82,14 +102,17 @@ def to_copy(text: str, called: str, environment: str | None = None) -> str:
         How the program is called.
     environment : str, optional
         The environment that was named; none where it is the one that is meant by default.
+    branch : str, optional
+        The git branch that was named.
     """
     where = f"{called} --env {environment}" if environment else called
+    where += f" --branch {branch}" if branch else ""
 
     def whole(found: re.Match[str]) -> str:
         return f"{found[1]} {called if found[2] in _OF_FILES else where} {found[2]}"
 
     names = "|".join(map(re.escape, program.commands))
-    return re.sub(rf"\b([Rr]un) ({names})(?![\w/-]|[.]\w| again| there)", whole, text)
+    return re.sub(rf"(?<!uv )\b([Rr]un) ({names})(?![\w/-]|[.]\w| again| there)", whole, text)
 
 
 class _Named:
@@ -244,7 +267,6 @@ def show_status(
 def show_every(options: Options) -> None:
     """Print where the schemas stand in every environment, and leave with the exit code of the worst."""
     from ..commands import status as states
-    from ..errors import PipelineError
     from ..planner.status import EXIT_CODES
     from . import render
 
@@ -252,10 +274,11 @@ def show_every(options: Options) -> None:
     for environment, backend, found in states.every(options.pipeline):
         if isinstance(found, PipelineError):
             codes.append(ExitCode.ERROR)
-            error = {"what": found.what, "why": found.why, "do": found.do}
+            error = {"what": found.what, "why": found.why, "do": options.to_copy(found.do, environment.name)}
             documents.append({"environment": environment.name, "error": error})
             if not options.json:
                 echo(f"{environment.name}: {found.what} {found.why}", fg="red")
+                echo(f"  {options.to_copy(found.do, environment.name)}")
             continue
         codes += [EXIT_CODES[s.state] for s in found]
         documents.append({"environment": environment.name, "backend": backend, "schemas": [_as_dict(s) for s in found]})

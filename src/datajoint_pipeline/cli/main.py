@@ -15,7 +15,7 @@ from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError, Stopped
 from ..project import settings
 from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
-from .common import Options, common, example, leave, program, show_every, show_status, to_copy, utc
+from .common import Options, common, example, leave, program, show_every, show_status, utc
 from .visible import echo, tolerate
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def doctor(options: Options) -> None:
 
     environment = options.select()
     report = examination.examine(options.pipeline, environment)
+    report = replace(report, problems=[replace(one, do=options.to_copy(one.do)) for one in report.problems])
     if options.json:
         options.print_json(report.as_dict())
     else:
@@ -96,8 +97,7 @@ def check(options: Options) -> None:
         notes = [row for row, finding in zip(rows, findings, strict=True) if finding.note]
         options.print_json({"findings": [row for row in rows if row not in notes], "notes": notes})
     else:
-        called = options.pipeline.project.program
-        render.findings(options.pipeline.project, [replace(one, do=to_copy(one.do, called)) for one in findings])
+        render.findings(options.pipeline.project, [replace(one, do=options.to_copy(one.do)) for one in findings])
     leave(ExitCode.ERROR if any(not finding.note for finding in findings) else ExitCode.OK)
 
 
@@ -330,10 +330,7 @@ def _run(options: Options, arguments: list[str]) -> int:
 
 def _say(options: Options, error: PipelineError | Stopped, arguments: list[str]) -> int:
     echo(f"Error: {error.what}", fg="red", err=True)
-    do = error.do
-    with contextlib.suppress(PipelineError):  # where the project itself cannot be read
-        do = to_copy(do, options.pipeline.project.program, options.environment)
-    for line in (error.why, do):
+    for line in (error.why, options.to_copy(error.do)):
         if line:
             echo(f"  {line}".replace("\n", "\n  "), err=True)
     if "--json" in arguments:

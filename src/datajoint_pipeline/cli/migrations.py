@@ -71,6 +71,8 @@ def _show_impact(
     from . import render
 
     refused = [pair for g in found for pair in judging.refusals(g.group, allow_data_loss=allow_data_loss)]
+    for _, error in refused:
+        error.do = options.to_copy(error.do)
     drifted = [] if found else [s for s in states.status(options.pipeline, environment) if s.drift]
     if drifted and not options.json:
         show_status(options, environment, drifted)
@@ -206,7 +208,10 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
     with Progress("Comparing code, snapshots and database"):
         found, error = diff.diff(options.pipeline, environment, schemas)
     if error is not None:
-        echo(f"{error.what} What follows compares the code with the snapshots alone.\n  {error.do}", err=True)
+        echo(
+            f"{error.what} What follows compares the code with the snapshots alone.\n  {options.to_copy(error.do)}",
+            err=True,
+        )
     if options.json:
         unreachable = {} if error is None else {"unreachable": f"{error.what} {error.why}"}
         schemas_found = [c.as_dict() for c in found]

@@ -299,6 +299,10 @@ def _ask_fill(
     return Answers(fills={(question.table, question.subject): value}) if value else None
 
 
+#: The option of `revise` that answers a question, and how its value is called.
+_ANSWERS = {"fill": ("--fill", "VALUE"), "rename": ("--rename", "NEW"), "rename-table": ("--rename-table", "NEW")}
+
+
 def revised(project: Project, found: Revised) -> None:
     """Print the files that `revise` wrote, and what is still open."""
     console = _console()
@@ -315,9 +319,9 @@ def revised(project: Project, found: Revised) -> None:
     for question in found.questions:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         wanted = "the value" if question.kind == "fill" else "the new name"
-        console.print(
-            f"[yellow]Undecided[/]: {wanted} of {what}. Write it into the file, or give it to revise --again."
-        )
+        option, value = _ANSWERS[question.kind]
+        console.print(f"[yellow]Undecided[/]: {wanted} of {escape(what)}. Write it into the file, or give it:")
+        console.print(f"  {project.program} revise --again {option} {escape(what)}={value}")
     if found.migrations:
         console.print("Next, read the files. Then:")
         console.print(f"  {project.program} check")

@@ -141,7 +141,7 @@ def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: s
         why, do = f"{name} is new, so none of its attributes had another name.", "Leave the option out."
     else:
         why = f"{name} had no attribute {old} when it was last revised; it had {', '.join(was.attribute)}."
-        do = "Correct the option; if the last revise has written it down, say revise --again with it."
+        do = "Correct the option; if the last revise has written it down, run revise --again with it."
     return PipelineError(f"--rename {text} does not fit.", f"{why} Nothing was written.", do, exit_code=ExitCode.USAGE)
 
 

@@ -115,12 +115,10 @@ def _check_migrations(
             if id_ != "open-question"
         ]
         found += [
-            Finding(
-                "open-question", migration.module, line, f"It is still to be decided: {question}", "Decide it here."
-            )
+            Finding("open-question", migration.module, line, f"It is still to be decided: {question.rstrip('.')}.", do)
             for history in histories.values()
             for migration in history.migrations
-            for question, line in zip(migration.questions, migration.question_lines, strict=True)
+            for (question, do), line in zip(migration.questions, migration.question_lines, strict=True)
         ]
         if found:
             return found

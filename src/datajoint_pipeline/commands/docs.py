@@ -51,8 +51,8 @@ def build(pipeline: Pipeline, *, overwrite: bool = False) -> list[Stale]:
             f"{blocked[0].path} is {blocked[0].state.value}; nothing was written.",
             f"So {'is' if len(blocked) == 2 else 'are'} {', '.join(str(one.path) for one in blocked[1:])}."
             if blocked[1:]
-            else "What you wrote there would be lost; docs check --diff shows it.",
-            "Move your words between the notes of the page, or elsewhere; docs build --overwrite then writes over it.",
+            else "What you wrote there would be lost.",
+            "Move your words between the notes of the page, or elsewhere. Then run docs build --overwrite.",
         )
     files.write(pipeline.project.root, stale)
     return stale

@@ -67,7 +67,7 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
                 "no-store",
                 f"The store {name} cannot be used.",
                 f"{type(error).__name__}: {error}",
-                how_to_use(pipeline.config, name).replace("Run secrets", f"Run {project.program} secrets"),
+                how_to_use(pipeline.config, name),
             )
             continue
         if not refused:

@@ -189,7 +189,7 @@ class _Shown:
             raise PipelineError(
                 "The plan is not the one that was shown and rehearsed any more.",
                 "Somebody changed the database or the code meanwhile. Nothing more was changed.",
-                "Look at it again with promote --dry-run, and promote then.",
+                "Look at it again with --dry-run, and promote then.",
                 exit_code=ExitCode.CONFLICT,
             )
         self._left = self._left[1:]

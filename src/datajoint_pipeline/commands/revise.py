@@ -300,7 +300,7 @@ def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tab
             )
         else:
             text = (
-                f"Is the table {name} now called {' or '.join(question.candidates)}? Then say revise --again "
+                f"Is the table {name} now called {' or '.join(question.candidates)}? Then run revise --again "
                 f"--rename-table {name}={question.candidates[0]}. If it is gone, delete this line."
             )
         lines.append(f"Decide(\n    {string(text)}\n)")

@@ -84,7 +84,7 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
         raise PipelineError(
             "A run that is no adoption was interrupted; nothing was changed.",
             f"It is a {began.record.kind} of {began.record.schema}.",
-            f"Run {target.command} migrate, which ends it, or rollback --interrupted.",
+            f"Run {target.command} migrate, which ends it, or run {target.command} rollback --interrupted.",
             exit_code=ExitCode.INTERRUPTED,
         )
     run = resume.planned(target, began)
@@ -106,7 +106,7 @@ def _take_back(target: Target, began: resume.Interrupted, report: runs.Report) -
             f"The adoption of {schemas} cannot be taken back; nothing was changed.",
             f"The code has to be what it was then, and so have the tables. {error.what} {error.why}",
             "Go back to that code, and take back first what came since: changes by hand, and adoptions of other "
-            "schemas (adopt --undo without names takes all back).",
+            "schemas (run adopt --undo without names to take all back).",
             exit_code=ExitCode.DRIFT,
         ) from error
     if run is None:

@@ -36,9 +36,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
     with apply.alone(target):
         began = resume.interrupted(target)
         if began is None:
-            raise PipelineError(
-                "There is no interrupted run to take back.", "Each that began has ended.", "Run status, or log."
-            )
+            raise PipelineError("There is no interrupted run to take back.", "Each that began has ended.", "Run log.")
         run = resume.planned(target, began)
         if run is None or run.untouched:
             runs.withdraw(target, began.members)

@@ -35,8 +35,8 @@ def problems(history: History, code_version: str | None) -> Iterator[tuple[str, 
         elif migration.follows != previous:
             sentence = f"{file} follows {migration.follows}, and what comes before it is {previous}."
             yield "version-gap", sentence, f"Bring back the file that is missing, or run renumber {name}."
-        for question in migration.questions:
-            yield "open-question", f"{file}: it is still to be decided: {question}", "Decide it in the file."
+        for question, do in migration.questions:
+            yield "open-question", f"{file}: it is still to be decided: {question}", do
         previous = migration.version
     if Version(history.latest.version) != Version(previous):
         sentence = f"The snapshot of {name} is of {history.latest.version}, the newest migration leads to {previous}."

@@ -117,9 +117,9 @@ class Migration:
         return bool(recorded) and recorded in (self.frame, self.frame_v1)
 
     @property
-    def questions(self) -> list[str]:
-        """Give what a person still has to decide."""
-        return [line.question for line in self.lines if line.question]
+    def questions(self) -> list[tuple[str, str]]:
+        """Give what a person still has to decide, each with what to do about it."""
+        return [(line.question, line.answer) for line in self.lines if line.question]
 
     @property
     def question_lines(self) -> list[int]:

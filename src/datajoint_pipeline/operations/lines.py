@@ -6,6 +6,7 @@ before it are done. Written and read back, an operation is the same.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,10 @@ __all__ = [
 ]
 
 
+#: What a fill can be.
+_FILLS = 'a value, From("Table", "attribute"), PARENT, NUMBER, UUID or Sql(...)'
+
+
 class Line(ABC):
     """One line of ``operations`` in a migration file.
 
@@ -69,7 +74,20 @@ class Line(ABC):
     def question(self) -> str:
         """Give what a person still has to decide before this can run; empty where nothing is open."""
         asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
-        return f"which value existing rows get in {self!r}" if asks else ""
+        return f"which value existing rows of {self._asks()}" if asks else ""
+
+    @property
+    def answer(self) -> str:
+        """Give what to do about the question."""
+        return f"Write it in the place of {ASK!r}: {_FILLS}; or run revise --again with --fill."
+
+    def _asks(self) -> str:
+        """Name what the question is about: the table, and the attribute as the line has it."""
+        missing = getattr(self, "missing", None) or {}
+        names = [name for name, value in missing.items() if value is ASK]
+        if not missing:
+            names = [re.split("[:=]", getattr(self, "definition", ""))[0].strip()]
+        return f"{getattr(self, 'table', '')} get for {' and '.join(names)}"
 
     @abstractmethod
     def operation(self, context: LineContext) -> ops.Operation | None:
@@ -420,6 +438,10 @@ class Decide(Line):
     @property
     def question(self) -> str:
         return self.text
+
+    @property
+    def answer(self) -> str:
+        return "Edit the file."
 
     def operation(self, context: LineContext) -> None:
         return None

@@ -216,7 +216,7 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
         raise PipelineError(
             f"{deployment.databases[name]} is not as {name} {record.version} was recorded.",
             " ".join(texts[:_NAMED]) + more,
-            f"Put it right, or record it as it is with adopt --again {name}."
+            f"Put it right, or record it as it is: run adopt --again {name}."
             if adopt
             else "Somebody changed it by other means: undo that by hand, then run the command again.",
             exit_code=ExitCode.DRIFT,

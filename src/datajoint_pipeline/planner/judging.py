@@ -32,7 +32,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     drafted = all(migration.slug == journal.DRAFT for migration in group.migrations)
     fill = "say --fill" if drafted else "say in the migration what they are to get (fill=..., using=...)"
     insert = (
-        "say --insert" if drafted else "have the rows put in that they need (missing={}, or revise --again --insert)"
+        "say --insert"
+        if drafted
+        else "have the rows put in that they need (missing={}, or run revise --again --insert TABLE)"
     )
     own = "number() or uuid()" if drafted else "NUMBER or UUID"
     using = "Say in the migration how the new values come about (using=...)"

@@ -34,7 +34,7 @@ from ..operations.topology import dangling
 from ..quoting import quoter
 from ..schema.compatibility import is_bytes
 from ..schema.model import Schema, Table, TableName
-from ..schema.values import ASK, Value
+from ..schema.values import Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
@@ -334,14 +334,9 @@ def _foresee(deployment: Deployment, found: list[Group], lossy: Lossy) -> None:
 def refuse_open_questions(wanted: list[Migration]) -> None:
     """Refuse migrations in which a person has still to decide something."""
     for migration in wanted:
-        for question in migration.questions:
+        for question, do in migration.questions:
             file = f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
-            do = "Edit the file."
-            if repr(ASK) in question:
-                question += "."
-                other = 'From("Table", "attribute"), PARENT, NUMBER, UUID or Sql(...)'
-                do = f"Write a value in the place of {ASK!r}, or {other}; or say revise --again with --fill."
-            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question}", do)
+            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question.rstrip('.')}.", do)
 
 
 def converge(deployment: Deployment, found: list[Group], names: constraints.Names, lossy: Lossy) -> None:

@@ -164,7 +164,7 @@ def _together(deployment: Deployment, migrations: list[Migration]) -> str:
                 found = undone(deployment, name, below.follows, along=True)
                 after = ops.apply([operation for _, operation in _inverse(deployment, found)], deployment.tables)
                 if not dangling(after, deployment.databases):
-                    return f"Say rollback {name} --to {below.follows} --along, which takes back what requires it, too."
+                    return f"Run rollback {name} --to {below.follows} --along, which takes back what requires it, too."
     return ""
 
 

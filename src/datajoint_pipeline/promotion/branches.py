@@ -345,14 +345,14 @@ def _source(dev: Target) -> Deployment:
             raise PipelineError(
                 f"{schema.database} is {state}, so no branch can be made from it.",
                 "A branch gets the tables that the versions of dev say, and those are others.",
-                f"Run {program} --env dev status; or make the branch without --rows and --at dev.",
+                f"Run {program} --env dev status; or leave out --rows and --at dev.",
             )
     deployment = Deployment.read(dev)
     if not deployment.records:
         raise PipelineError(
             "There is nothing in dev to make a branch from.",
             "None of its schemas is there, or this account may not see them.",
-            f"Run {program} --env dev init; or make the branch without --rows and --at dev.",
+            f"Run {program} --env dev init; or leave out --rows and --at dev.",
         )
     for name, had in deployment.applied.items():
         had.refuse_foreign()
@@ -360,7 +360,7 @@ def _source(dev: Target) -> Deployment:
             raise PipelineError(
                 f"{deployment.databases[name]} has had {had.newest}, and not all that comes before it.",
                 "So its tables are those of no version, which a branch could have.",
-                f"Run {program} --env dev migrate first; or make the branch without --rows and --at dev.",
+                f"Run {program} --env dev migrate first; or leave out --rows and --at dev.",
             )
     return deployment
 

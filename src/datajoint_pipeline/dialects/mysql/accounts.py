@@ -52,7 +52,7 @@ class MySQLAccounts(Accounts):
             raise PipelineError(
                 f"{login} has an old password that is still valid.",
                 "A further one would make it void, and whoever still uses it would be shut out. Nothing was changed.",
-                "When everybody has the new one, say access rotate --discard, then rotate again.",
+                f"When everybody has the new one, run access rotate {login} --discard, then rotate again.",
             )
         if action == "remove":
             refuse_definer(login, [str(row[0]) for row in self._rows(_DEFINED, *[f"{login}@%"] * 4)])
