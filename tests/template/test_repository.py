@@ -63,8 +63,22 @@ def test_every_file_that_the_docs_name_is_there() -> None:
         text = page.read_text(encoding="utf-8")
         for path in re.findall(r"`((?:tests|benchmarks|template|src/datajoint_pipeline)/[\w./-]+)", text):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        for link in re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", text):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readme_shows_a_terminal_a_page_and_a_diagram() -> None:
+    """`uv run benchmarks/picture.py` draws them: small files, and the SVGs without anything from the network."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r'"([\w]+\.(?:svg|png))"', (ROOT / "benchmarks" / "picture.py").read_text(encoding="utf-8")))
+    assert drawn == {"terminal.svg", "page.png", "diagram.svg"}
+    for name in drawn:
+        picture = ROOT / ".github" / name
+        assert f".github/{name}" in readme and picture.stat().st_size < 100_000
+        if picture.suffix == ".svg":
+            assert not re.search(r"(?:href|src)=\"http|@import|url\(http", picture.read_text(encoding="utf-8"))
+    alts = re.findall(r'<img [^>]*alt="([^"]+)"', readme) + re.findall(r"!\[([^\]]+)\]", readme)
+    assert len(alts) == len(drawn), "whoever cannot see a picture reads what it shows"
 
 
 def test_the_reference_says_what_docstrings_say() -> None:
