@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -16,6 +17,9 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence, lay, living, ok
 from proxy import Fault, Proxy
+from rich.console import Console
+
+from datajoint_pipeline.cli import render
 
 
 @pytest.fixture
@@ -154,3 +158,20 @@ def test_a_terminal_gets_no_source_of_a_picture_and_is_asked_what_a_change_is_fo
 def test_a_shell_completes_the_names_of_schemas(project: Project) -> None:
     words = {"COMP_WORDS": "my-pipeline revise s", "COMP_CWORD": "2", "_MY_PIPELINE_COMPLETE": "bash_complete"}
     assert project.run(**words).out.split() == ["plain,subject", "plain,session"]
+
+
+def test_no_word_of_a_table_is_broken_where_all_have_room() -> None:
+    """Of the columns, those of several words become narrower; a name stays whole at any width."""
+    names = ("session.Session", "analysis.MultiModalAnalysis")
+    cells = ("4", "in an instant", "everybody", "16 KiB")
+    for width in range(60, 130):
+        table = render._table("table", "dependent tables", "changed", "who has to wait", "size")
+        for name in names:
+            table.add_row(name, *cells)
+        shown = io.StringIO()
+        render.show(Console(width=width, file=shown, force_terminal=True, color_system=None), table)
+        lines = shown.getvalue().splitlines()
+        assert {word for cell in (*cells, *names) for word in cell.split()} <= {
+            w for line in lines for w in line.split()
+        }
+        assert max(map(len, lines)) <= width, shown.getvalue()

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from .console import console as _console
 from .progress import many
@@ -68,6 +70,8 @@ def show(console: Console, table: Table) -> None:
     """
     whole = table.__rich_measure__(console, console.options.update_width(10_000)).minimum
     if whole <= console.width or not console.is_terminal:
+        if whole <= console.width:
+            _keep_words(table, console.width)
         console.print(table)
         return
     names = [str(column.header) for column in table.columns]
@@ -80,6 +84,17 @@ def show(console: Console, table: Table) -> None:
                 row.add_row(name, cell)
         console.print(row)
         console.print()
+
+
+def _keep_words(table: Table, width: int) -> None:
+    """Give columns widths at which no word is broken: Rich makes all of them narrower alike, whatever is in them."""
+    cells = [[Text.from_markup(str(cell)) for cell in (c.header, *c.cells)] for c in table.columns]
+    words = [max(cell_len(word) for text in column for word in text.plain.split() or [""]) for column in cells]
+    wanted = [max(text.cell_len for text in column) - least for column, least in zip(cells, words, strict=True)]
+    spare = width - sum(words) - 2 * (len(words) - 1)  # two spaces stand between columns
+    for number in sorted(range(len(words)), key=wanted.__getitem__):
+        more = min(spare, wanted[number])
+        table.columns[number].width, spare = words[number] + more, spare - more
 
 
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:

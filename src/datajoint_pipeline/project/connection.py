@@ -136,6 +136,7 @@ def _unreachable(
     if found := tls.explain(error, str(config["database.host"]), config["database.use_tls"]):
         why, do = found
     elif "not configured" in text:
+        why = "No user and password are set for it."
         do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
     elif _LOCKED in text or "not permitted to log in" in text:
         do = f"Ask an admin: {_access(project, environment)} lock LOGIN --undo lets the account log in again."
