@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import browser
+import click
 import copier
 import pytest
 import yaml
 from conftest import ROOT, git
 
+from datajoint_pipeline.cli import main
+from datajoint_pipeline.cli.common import program
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+assert main  # has all commands of the program
 
 BACKENDS = ("mysql", "postgresql")
 STORES = ("none", "file", "s3", "gcs", "azure", "s3")
@@ -418,20 +426,45 @@ def test_recipes_are_the_repositorys_own_page_with_the_projects_names(
     assert own.replace("eye-lab", "my-pipeline").replace("eye_lab", "my_pipeline") == page
 
 
-def test_documents_name_only_commands_that_exist(default: Path) -> None:
-    manage = [sys.executable, "-m", "my_pipeline"]
-    variables = {**os.environ, "PYTHONPATH": str(default / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    listed = {}
-    for group in ([], ["local"]):
-        command = [*manage, *group, "--help"]
-        text = subprocess.run(command, env=variables, cwd=default, capture_output=True, text=True, check=True).stdout
-        listed[tuple(group)] = set(re.findall(r"^  ([a-z][a-z-]+) ", text.partition("--help")[2], re.MULTILINE))
-    for path, text in _documents(default).items():
-        for words in re.findall(r"my-pipeline((?: --env \w+| [a-z-]+)+)", text):
-            said = [word for word in re.sub(r" --env \w+", "", words).split() if word != "worker.sbatch"]
-            if said:
-                assert said[0] in listed[()], (path, words)
-                assert said[0] != "local" or said[1] in listed[("local",)], (path, words)
+def commands_in(text: str) -> Iterator[list[str]]:
+    """The words of each command of a page: in blocks, behind the program's name, and in code between the words."""
+    names = "|".join(map(re.escape, program.commands))
+    whole = re.findall(r"(?:^|[\s`(])(?:\S*/)?my-pipeline ((?:[^\n`]|\\\n)*)", text)
+    for found in whole + re.findall(rf"`((?:--env \w+ )?(?:{names})(?: [^`\n]+)?)`", text):
+        command = re.split(r"\\?#|&&|[|>;)]", found.replace("\\\n", " "))[0].strip().rstrip(".,:")
+        yield [word for word in shlex.split(command) if word not in ("...", "…")]
+
+
+def parse(words: list[str]) -> None:
+    """Read a command as the program does, and run nothing."""
+    command: click.Command = program
+    context = click.Context(command, info_name="my-pipeline")
+    while words:
+        parser = command.make_parser(context)
+        parser.allow_interspersed_args = not isinstance(command, click.Group)
+        _, words, _ = parser.parse_args(args=words)
+        if not isinstance(command, click.Group) or not words:
+            return
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+
+
+def test_documents_name_only_commands_and_options_that_exist(projects: dict[str, Path]) -> None:
+    pages = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+    for project in projects.values():
+        name = re.search(r'^([\w-]+) = ".*__main__:main"', (project / "pyproject.toml").read_text(), re.MULTILINE)
+        assert name
+        pages |= {path: text.replace(name[1], "my-pipeline") for path, text in _documents(project).items()}
+    seen = 0
+    for path, text in pages.items():
+        for words in commands_in(text):
+            seen += 1
+            try:
+                parse(words)
+            except click.UsageError as error:  # where only an option is spoken of, its value is not
+                assert "requires an argument" in error.format_message(), (path, words, error.format_message())
+    assert seen > 1000
 
 
 def test_the_readme_draws_the_graph(default: Path) -> None:
