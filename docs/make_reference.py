@@ -68,7 +68,7 @@ def _of(found: Object, members: list[str]) -> str:
         line_length=1000,  # else Black would break signatures where it happens to be installed
         filters=[
             "!^_",
-            "!^(question|operation)$",
+            "!^(question|answer|operation)$",
         ],  # __init__ is told with its class; the planner alone uses the others
     )
     return _plain(render_object_docs(target, options))

@@ -35,8 +35,9 @@ def run(connection, databases):
 
 '''
 
-#: Operations; the digest and the frame that release 0.5.4 computed for a file with them; the digest of version 2.
-CASES = {
+#: Operations; the digest and the frame that release 0.5.4 computed for a file with them, None for operations that are
+#: newer; the digest of version 2, which for a new operation is what the test below says that it is.
+CASES: dict[str, tuple[str, str | None, str | None, str]] = {
     "CreateTable": (
         'CreateTable("""\nProbe(dj.Lookup):  # a "probe"\n    probe : varchar(12)\n""")',
         "209c1c00e5b8a7fe153872d343d9fea151f5469a6563105bd2626d11576624fd",
@@ -242,11 +243,11 @@ def grown(name: str) -> type:
     return made
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [name for name, case in CASES.items() if case[1]])
 def test_a_file_that_an_earlier_release_recorded_is_known(read: Read, case: str) -> None:
     operations, recorded, frame, _ = CASES[case]
     migration = read(operations)
-    assert migration.has_digest(recorded)
+    assert recorded and migration.has_digest(recorded)
     assert migration.has_frame(frame)
 
 
@@ -273,7 +274,7 @@ def test_a_later_release_with_more_fields_knows_what_this_one_recorded(
     after = read(operations)
     assert after.lines and hasattr(after.lines[0], "novelty")
     assert (after.digest, after.frame) == (before.digest, before.frame)
-    assert after.has_digest(recorded) and after.has_frame(frame)
+    assert not recorded or (after.has_digest(recorded) and after.has_frame(frame))
 
 
 def test_a_new_field_that_is_used_is_an_edit(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +283,7 @@ def test_a_new_field_that_is_used_is_an_edit(read: Read, monkeypatch: pytest.Mon
     monkeypatch.setattr(vocabulary, "AddAttribute", grown("AddAttribute"))
     after = read(operations.replace('fill="0.5"', 'fill="0.5", novelty=1'))
     assert not after.has_digest(before.digest) and not after.has_frame(before.frame)
-    assert not after.has_digest(recorded) and not after.has_frame(frame)
+    assert recorded and not after.has_digest(recorded) and not after.has_frame(frame)
 
 
 def test_a_file_of_release_0_3_is_known_though_its_foreign_keys_had_no_missing_rows(read: Read) -> None:
