@@ -31,7 +31,7 @@ def alive(mysql: Server, tmp_path: Path, render: Callable[..., Path]) -> Iterato
 def on_terminal(project: Project, *arguments: str, answer: str = "", asked: str = "", columns: int = 150) -> str:
     """Run a command on a terminal and give every character that it wrote there; type an answer when asked."""
     ours, theirs = pty.openpty()
-    variables = project.variables(TERM="xterm", COLUMNS=str(columns))
+    variables = {**project.variables(TERM="xterm", COLUMNS=str(columns)), **project.environment}
     command = [sys.executable, "-m", "my_pipeline", *arguments]
     process = subprocess.Popen(command, cwd=project.folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -175,3 +175,12 @@ def test_no_word_of_a_table_is_broken_where_all_have_room() -> None:
             w for line in lines for w in line.split()
         }
         assert max(map(len, lines)) <= width, shown.getvalue()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")])
+def test_an_error_is_red_for_who_wants_colours(project: Project, variable: str, value: str) -> None:
+    """See https://no-color.org."""
+    project.environment |= {variable: value}
+    shown = on_terminal(project, "--env", "nowhere", "status")
+    red = ["\x1b[31m", "\x1b[0m"] if value == "xterm" else []
+    assert "Error: " in shown and re.findall(r"\x1b\[[\d;]*m", shown) == red, shown

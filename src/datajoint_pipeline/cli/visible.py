@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from io import TextIOWrapper
 from typing import IO, Any
@@ -26,5 +27,10 @@ def tolerate(*streams: IO[str]) -> None:
 
 
 def echo(text: str, *, err: bool = False, **style: Any) -> None:
-    """Print a line with its control characters written out; ``style`` is that of :func:`click.secho`."""
-    click.secho(visible(text), err=err, **style)
+    """Print a line with its control characters written out; ``style`` is that of :func:`click.style`, whose colour is
+    for who wants any.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        style.pop("fg", None)
+    shown = visible(text)
+    click.echo(click.style(shown, **style) if style else shown, err=err)
