@@ -11,6 +11,7 @@ import pytest
 from conftest import Project, Result
 from living import in_words, ok, rows
 from test_migrate import living as living
+from test_progress import on_terminal as when_asked
 from test_undo_revise import written as written
 
 assert living and written  # fixtures
@@ -154,3 +155,13 @@ def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(wri
         assert f"{named} answers nothing, and was left out." in note and known in note, note
         ok(written, "revise", "--undo")
     ok(written, "revise", "-m", "changed", *rename, "--fill", "Weight.rig=A", "--insert", "Rig")
+
+
+def test_secrets_says_whose_password_it_asks_for(project: Project) -> None:
+    for attribute in ("user", "password"):
+        question = f"Your {attribute} on the MySQL server at localhost (empty: leave as it is): "
+        shown = when_asked(project, "secrets", f"database.{attribute}", answer="hush", asked=question)
+        assert f"wrote .secrets/database.{attribute}" in shown, shown
+        assert project.read(f".secrets/database.{attribute}") == "hush\n"
+    project.write("datajoint.json", "{")
+    assert "database.user (empty: leave as it is): " in on_terminal(project, "\n", "secrets", "database.user").out

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import PipelineError
@@ -47,7 +48,7 @@ def ask(project: Project, names: tuple[str, ...]) -> list[str]:
             )
     written = []
     for name in names or _wanted(project):
-        value = _ask(name)
+        value = _ask(project, name)
         if value:
             write(project.root / ".secrets", name, value)
             written.append(name)
@@ -62,11 +63,24 @@ def _wanted(project: Project) -> list[str]:
     return names
 
 
-def _ask(name: str) -> str:
+def _ask(project: Project, name: str) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
-    question = f"{name} (empty: leave as it is): "
+    question = f"{_words(project, name)} (empty: leave as it is): "
     return (input(question) if name == "database.user" else getpass.getpass(question)).strip()
+
+
+def _words(project: Project, name: str) -> str:
+    """Say what is asked for: whose password, of which server."""
+    match name.split("."):
+        case ["stores", store, attribute]:
+            return f"{attribute} of the store {store}"
+        case [_, attribute]:
+            with suppress(PipelineError):  # where datajoint.json cannot be read
+                config = settings.load(project)
+                kind = {"mysql": "MySQL", "postgresql": "PostgreSQL"}[config["database.backend"]]
+                return f"Your {attribute} on the {kind} server at {config['database.host']}"
+    return name
 
 
 def write(folder: Path, name: str, value: str) -> None:
