@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for mark in (
         "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
-        "one_server: CI plays it on one of the servers, which take turns within a file; --whole on both",
+        "one_server: CI plays it on the server that is named, or in turn within a file; --whole on both",
     ):
         config.addinivalue_line("markers", mark)
     if not hasattr(config, "workerinput"):

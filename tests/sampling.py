@@ -33,14 +33,23 @@ def _beside_a_sample(cases: list[pytest.Function]) -> list[pytest.Function]:
 
 
 def _on_the_other_server(cases: list[pytest.Function]) -> list[pytest.Function]:
-    """Of what is marked ``one_server``, the cases that have their turn on another server."""
+    """Of what is marked ``one_server``, the cases that have their turn on another server than that which it names, if
+    it does."""
     files: dict[str, dict[str, list[pytest.Function]]] = {}
+    without: list[pytest.Function] = []
     for case in cases:
         others = {name: value for name, value in case.callspec.params.items() if value not in ("mysql", "postgresql")}
-        if case.get_closest_marker("one_server"):
+        if (mark := case.get_closest_marker("one_server")) is None:
+            continue
+        if mark.args:
+            without += [case] if mark.args[0] not in case.callspec.params.values() else []
+        else:
             files.setdefault(str(case.path), {}).setdefault(f"{case.originalname} {others!r}", []).append(case)
     turns = [pair for found in files.values() for pair in enumerate(found.values())]
-    return [case for turn, servers in turns for case in servers if case is not servers[turn % len(servers)]]
+    return [
+        *without,
+        *(case for turn, servers in turns for case in servers if case is not servers[turn % len(servers)]),
+    ]
 
 
 def _sample(cases: list[pytest.Function]) -> list[pytest.Function]:

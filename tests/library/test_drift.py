@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from conftest import ROOT, Project, Server
+from sampling import whole
 from test_model import write_versions
 from test_servers import SCHEMAS
 
@@ -91,8 +92,11 @@ ENUMS = "SELECT nspname, typname FROM pg_type t JOIN pg_namespace n ON n.oid = t
 
 
 def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> None:
-    todo = {f"m{number:02}": mutation for number, mutation in enumerate(mutations(server.backend))}
-    assert len(todo) >= 50
+    """In CI, each server has every other one of its mutations."""
+    every = mutations(server.backend)
+    assert len(every) >= 50
+    some = every if whole() else every[server.backend == "mysql" :: 2]
+    todo = {f"m{number:02}": mutation for number, mutation in enumerate(some)}
     project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev"}
     project.clear()
     write_versions(project, "above", *todo)

@@ -33,6 +33,7 @@ def fill(server: Server, *names: str) -> None:
         server.execute(f"INSERT INTO dev_life.{name} (shelf, place) VALUES (1, 'high'), (2, 'low')")
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_one_of_two_tables(living: Project, server: Server) -> None:
     """And back again; the other has its order through it all, also when it changes itself."""
     text = living.read(living.module("life"))
@@ -51,6 +52,7 @@ def test_of_one_of_two_tables(living: Project, server: Server) -> None:
     ok(living, "check")
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_two_tables_at_once(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     step(living, text + shelf(HERE) + shelf(HERE, "Rack"), "shelves")
@@ -62,6 +64,7 @@ def test_of_two_tables_at_once(living: Project, server: Server) -> None:
     ok(living, "check")
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_one_of_two_attributes(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     step(living, text + shelf(HERE, more=f"\n    other = 'low' : {HERE}"), "shelves")
@@ -74,6 +77,7 @@ def test_of_one_of_two_attributes(living: Project, server: Server) -> None:
     assert (order(server, "shelf"), order(server, "shelf", "other")) == (["high", "low"], ["low", "high"])
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_a_key_with_tables_below_it(living: Project, server: Server) -> None:
     """What refers to either keeps to it, also what comes later."""
     text = living.read(living.module("life"))
@@ -105,6 +109,7 @@ def test_of_a_key_with_tables_below_it(living: Project, server: Server) -> None:
     ok(living, "check")
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_a_new_table_and_of_a_new_attribute(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     step(living, text + shelf(HERE), "shelves")
@@ -123,6 +128,7 @@ def test_of_a_new_table_and_of_a_new_attribute(living: Project, server: Server) 
     ok(living, "check")
 
 
+@pytest.mark.one_server("postgresql")
 def test_of_two_attributes_of_one_new_table(living: Project, server: Server) -> None:
     """Also of two that are added at once, and where a table that is gone has left a type."""
     text = living.read(living.module("life"))

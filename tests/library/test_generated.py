@@ -20,10 +20,10 @@ from conftest import Project, Server
 from sampling import whole
 
 #: What is played here, so many at a time that a failure is near its seed and the tests are no longer than their names.
-#: Of the pairs that were once applied wrongly, each server has every sixteenth, and another one; with ``--whole``, all of
+#: Of the pairs that were once applied wrongly, each server has every 32nd, and another one; with ``--whole``, all of
 #: them on both, and four others. `benchmarks/generated.py` plays more.
 SEEDS = {
-    backend: [tuple(range(4)), tuple(generated.MENDED)] if whole() else [(first,), tuple(generated.MENDED[first::16])]
+    backend: [tuple(range(4)), tuple(generated.MENDED)] if whole() else [(first,), tuple(generated.MENDED[first::32])]
     for first, backend in enumerate(("mysql", "postgresql"))
 }
 

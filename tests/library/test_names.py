@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import Project, Result, Server
 
-COUNT, FIRST = int(os.environ.get("NAMES", "3")), int(os.environ.get("NAMES_FROM", "1"))
+COUNT, FIRST = int(os.environ.get("NAMES", "2")), int(os.environ.get("NAMES_FROM", "1"))
 
 #: Bytes that a server lets a name have.
 LIMIT = {"mysql": 64, "postgresql": 63}
