@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -315,7 +316,11 @@ def test_killed_between_two_files_check_says_so_and_undo_ends_it(written: Projec
 def test_again_writes_the_last_one_anew_with_other_answers(written: Project) -> None:
     edit(written, NICKNAME)
     edit(written, TASK_NOTE)
-    ok(written, "revise", "life", "-m", "names")
+    told = ok(written, "revise", "life", "-m", "names").out
+    assert re.search(
+        r"Undecided: is life.Animal.name called \w+( or \w+)* now, or gone \(--drop life.Animal.name\)\?", told
+    ), told
+    assert "python -m my_pipeline revise --again --rename life.Animal.name=NEW" in told, told
     told = refused(written, "revise", "-m", "names", "--rename", "Animal.name=nickname", code=2)
     assert "revise --again" in told
     told = ok(written, "revise", "--again", "--rename", "Animal.name=nickname", "--fill", "Animal.moniker=x").out

@@ -331,12 +331,20 @@ def revised(project: Project, found: Revised) -> None:
             console.print(escape(f"    {first}{' …' if rest else ''}"))
     if not found.migrations and not found.baselines:
         console.print("The code is as the snapshots have it; there is nothing to write.")
+    options = ""
     for question in found.questions:
         what = ".".join(filter(None, (str(question.table), question.subject)))
-        wanted = "the value" if question.kind == "fill" else "the new name"
         option, value = _ANSWERS[question.kind]
-        console.print(f"[yellow]Undecided[/]: {wanted} of {escape(what)}. Write it into the file, or give it:")
-        console.print(f"  {project.program} revise --again {option} {escape(what)}={value}")
+        options += f" {option} {what}={value}"
+        asked = (
+            f"which value existing rows of {question.table} get for {question.subject}."
+            if question.kind == "fill"
+            else f"is {what} called {' or '.join(question.candidates)} now, or gone (--drop {what})?"
+        )
+        console.print(f"[yellow]Undecided[/]: {escape(asked)}")
+    if options:
+        console.print("Decide it in the file, or with your answers in this:")
+        console.print(escape(f"  {project.program} revise --again{options}"), soft_wrap=True)
     if found.migrations:
         console.print("Next, read the files. Then:")
         console.print(f"  {project.program} check")
