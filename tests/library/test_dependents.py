@@ -330,10 +330,10 @@ def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anythi
         (
             "VIEW dev_life.called",
             "AS SELECT animal_id, _dropped_name FROM dev_life.animal",
-            "life.animal _dropped_name",
+            "life.Animal.name",
         ),
-        ("VIEW notes.scores", f"AS SELECT score FROM {dropped}", "work.~dropped___score"),
-        ("TABLE notes.note", f"({key})", "work.~dropped___score"),
+        ("VIEW notes.scores", f"AS SELECT score FROM {dropped}", "work.Score"),
+        ("TABLE notes.note", f"({key})", "work.Score"),
     ]
     for what, rest, named in hanging:
         server.execute(f"CREATE {what} {rest}")
