@@ -361,6 +361,9 @@ class Worker:
                     ended.append(job.key)
                     computed += [job.key] if outcome.rows else []
                     self._measure(queue, time.monotonic() - started)
+                if left and (rows or failed):  # the next one may take this process with it
+                    self._send("done", table=queue.name, done=rows, failed=failed)
+                    rows, failed = 0, 0
             for key in queue.absent(computed):
                 rows -= 1
                 ended.remove(key)
