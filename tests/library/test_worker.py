@@ -89,15 +89,6 @@ def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
 
 
 @pytest.mark.one_server
-def test_what_was_done_and_failed_before_a_job_that_kills_the_process_is_counted(lab: Lab) -> None:
-    """Jobs that take little time are claimed several at a time."""
-    lab.insert(*[""] * 40, *["fail badly"] * 40, *["kill 1"] * 4)
-    worker = lab.worker("--once")
-    assert worker.end() == 1, worker.said
-    assert (worker.answer["done"], worker.answer["errors"]) == (88, 40)
-
-
-@pytest.mark.one_server
 def test_jobs_of_a_worker_that_is_killed_run_again_elsewhere_in_seconds(
     lab: Lab, request: pytest.FixtureRequest
 ) -> None:
@@ -334,3 +325,12 @@ def test_killed_at_random_every_key_is_there_once(backend: str, tmp_path: Path, 
     ):
         found = working.storm(lab, daemon, workers=2, jobs=40, kills=4, seed=1)
     assert not found.problems, found
+
+
+@pytest.mark.one_server
+def test_what_was_done_and_failed_before_a_job_that_kills_the_process_is_counted(lab: Lab) -> None:
+    """Jobs that take little time are claimed several at a time."""
+    lab.insert(*[""] * 40, *["fail badly"] * 40, *["kill 1"] * 4)
+    worker = lab.worker("--once")
+    assert worker.end() == 1, worker.said
+    assert (worker.answer["done"], worker.answer["errors"]) == (88, 40)
