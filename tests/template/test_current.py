@@ -172,12 +172,16 @@ def test_check_knows_what_an_update_leaves_alone(default_folder: Path, place: st
     left = re.findall(r"{% if _copier_operation == 'update' %}(.*?){% endif", text)
     adopted = re.findall(r"{% if existing and _copier_operation == 'update' %}(.*?){% endif", text)
     left = [pattern.replace("{{ package_folders }}", folders) for pattern in left]
+    kept = re.findall(r"^  - (/\w+\.toml)$", text, re.MULTILINE)  # brought by an update where there is none
+    assert kept == ["/access.toml", "/workers.toml"]
     answers = f"package_name: my_pipeline\nsource_folder: {place}\n"
     for path in contents_of(default_folder):
         here = path.replace("src/", f"{place}/".removeprefix("./"), 1) if path.startswith("src/") else path
         excluded = any(fits(here, pattern) for pattern in left)
-        assert excluded == bool(template.owned(answers).fullmatch(here)) == bool(OWNED.fullmatch(path)), here
-        excluded = any(fits(here, pattern) for pattern in [*left, *adopted])
+        assert excluded == bool(OWNED.fullmatch(path)), here
+        excluded = any(fits(here, pattern) for pattern in [*left, *kept])
+        assert excluded == bool(template.owned(answers).fullmatch(here)), here
+        excluded = any(fits(here, pattern) for pattern in [*left, *kept, *adopted])
         assert excluded == bool(template.owned(f"existing: true\n{answers}").fullmatch(here)), here
 
 

@@ -49,7 +49,7 @@ def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str
         for over in outcome.over:
             echo(f"over: {over.what}", fg="green")
         if not outcome.standing:
-            echo("Nothing stands that anybody has to know.")
+            echo("Nothing is wrong.")
         if not outcome.addresses:
             echo("No message was sent: .secrets/alerts has no address.")
         elif outcome.sent:

@@ -21,7 +21,10 @@ from .project import CONFIG_FILE, Project
 ANSWERS = ".copier-answers.yml"
 
 #: What the lab owns from the moment it is generated; an update touches none of it.
-_OWNED = r"README\.md|LICENSE|docs/.*|tests/test_[^/]*\.py|{package}/[^/]+\.py|{package}/(utils|migrations)/.*"
+_OWNED = (
+    r"README\.md|LICENSE|access\.toml|workers\.toml|docs/.*|tests/test_[^/]*\.py|{package}/[^/]+\.py|"
+    r"{package}/(utils|migrations)/.*"
+)
 
 #: The same of a pipeline that was there before the template.
 _ADOPTED = rf"pyproject\.toml|{_OWNED}"
