@@ -129,6 +129,20 @@ def test_jobs_get_the_new_key_of_their_table_and_the_old_one_again(alive: Projec
     works(alive)
 
 
+@pytest.mark.one_server("postgresql")
+def test_jobs_whose_key_grows_while_what_they_refer_to_gets_another_type(alive: Project) -> None:
+    named = missed(alive)
+    with put_back(alive.folder / "src/my_pipeline"):
+        alive.replace(alive.module("life"), "    animal_id : int32", "    animal_id : varchar(20)")
+        alive.replace(alive.module("work"), "    task : varchar(16)", "    run : int8\n    task : varchar(16)")
+        ok(alive, "revise", "-m", "next", "--fill", "work.Task.run=4")
+        ok(alive, "migrate")
+        assert missed(alive) == {s: {**key, "animal_id": str(key["animal_id"]), "run": 4} for s, key in named.items()}
+        works(alive)
+        ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
+    assert missed(alive) == named
+
+
 def named_tags(project: Project, server: Server) -> dict[int, object]:
     """The tag that took the place of each number."""
     import uuid

@@ -250,7 +250,8 @@ class _Finding:
             now = names.get(theirs, "")
             if now and now in table.attribute and (parent, now) not in self.origins.converts:
                 column = dialect.column(self.after, table, table.attribute[now])
-                value: str = self.converted(ours, column)
+                # An expression is not assigned here, but compared.
+                value: str = dialect.typed(self.converted(ours, column), column.core)
             else:
                 now, value = dialect.retained_name(parent, theirs), f"j.{dialect.quote(ours)}"
                 column = dialect.column(self.before, self.old, self.old.attribute[ours])
