@@ -59,6 +59,21 @@ def test_what_stands_in_the_way_comes_first_and_has_its_exit_code(alive: Project
     assert "refused" not in ok(alive, "migrate", "--dry-run", "--allow-data-loss", code=3).out
 
 
+def test_with_the_option_that_lets_values_be_lost_it_shows_the_steps_that_are_run_with_it(alive: Project) -> None:
+    assert alive.python("-c", "from my_pipeline import life; life.Weight.insert1((2, '2026-02-02', 1.26))").code == 0
+    alive.replace(alive.module("life"), "    grams : float64", "    grams : decimal(4, 1)")
+    ok(alive, "revise", "-m", "rounded")
+    counts = [
+        len(ok(alive, "migrate", "--dry-run", "--json", *more, code=code).json["groups"][0]["statements"])
+        for more, code in (((), 7), (("--allow-data-loss",), 3))
+    ]
+    assert counts[0] > counts[1], "one makes sure that nothing is rounded"
+    shown = ok(alive, "migrate", "--dry-run", "--allow-data-loss", code=3).out
+    assert "make sure" not in shown and "1 value of grams that would be rounded" in " ".join(shown.split())
+    said = " ".join(ok(alive, "migrate", "--allow-data-loss").out.split())
+    assert f"{counts[1]} step{'s' * (counts[1] > 1)} done" in said, said
+
+
 def test_of_an_interrupted_run_it_shows_what_is_left(
     mysql: Server, tmp_path: Path, render: Callable[..., Path]
 ) -> None:

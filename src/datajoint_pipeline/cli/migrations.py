@@ -266,10 +266,11 @@ def migrate(
         ask = progress.aside(prompt) if prompt else None
         warn = progress.aside(render.warning)
         if dry_run or sql:
+            shown: dict[str, Any] = {"allow_data_loss": allow_data_loss, "warn": warn}
             found = (
-                migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask, warn=warn)
+                migrate.plan_draft(pipeline, environment, schemas, answer=answer, ask=ask, **shown)
                 if draft
-                else migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any, warn=warn)
+                else migrate.plan(pipeline, environment, schemas, to=to, answer=answer_if_any, **shown)
             )
         else:
             backups = backup.Backups(not no_backup, progress.aside(render.backup))

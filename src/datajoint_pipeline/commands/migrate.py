@@ -92,6 +92,7 @@ def plan(
     *,
     to: str | None = None,
     answer: Answer | None = None,
+    allow_data_loss: bool = False,
     warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`migrate` would do, of an interrupted run what is left; change nothing."""
@@ -101,7 +102,7 @@ def plan(
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
             return [left]
-        return impact.survey(target, schemas, to, answer=answer)
+        return impact.survey(target, schemas, to, answer=answer, allow_data_loss=allow_data_loss)
 
 
 def plan_draft(
@@ -111,6 +112,7 @@ def plan_draft(
     *,
     answer: Answer,
     ask: Ask | None = None,
+    allow_data_loss: bool = False,
     warn: Warn = lambda text: None,
 ) -> list[Impact]:
     """Give what :func:`draft` would do, of an interrupted run what is left; change nothing."""
@@ -121,7 +123,7 @@ def plan_draft(
     with stepping.changing(target.connection):
         if (left := resume.survey(target)) is not None:
             return [left]
-        return impact.survey_draft(target, schemas, answer, ask)
+        return impact.survey_draft(target, schemas, answer, ask, allow_data_loss=allow_data_loss)
 
 
 def make_job_tables(target: Target) -> None:

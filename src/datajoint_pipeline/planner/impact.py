@@ -180,6 +180,7 @@ def survey(
     to: str | None = None,
     *,
     answer: drafts.Answer | None = None,
+    allow_data_loss: bool = False,
 ) -> list[Impact]:
     """Find what `migrate` would do, in its order; change nothing."""
     deployment = Deployment.read(target)
@@ -187,7 +188,10 @@ def survey(
     drift.refuse(deployment, wanted)
     groups = drafts.groups(deployment, wanted, answer=answer) if wanted else []
     return _impacts(
-        deployment, groups, lambda lossy: drafts.groups(deployment, wanted, answer=answer, lossy=lossy, one=True)[0]
+        deployment,
+        groups,
+        lambda lossy: drafts.groups(deployment, wanted, answer=answer, lossy=lossy, one=True)[0],
+        allow_data_loss=allow_data_loss,
     )
 
 
@@ -196,13 +200,20 @@ def survey_draft(
     schemas: Iterable[str],
     answer: drafts.Answer,
     ask: drafts.Ask | None,
+    *,
+    allow_data_loss: bool = False,
 ) -> list[Impact]:
     """Find what `migrate --draft` would do; change nothing."""
     deployment = Deployment.read(target)
     code = target.code_tables()
     draft = drafts.changes(deployment, code, schemas, answer, ask)
     groups = [drafts.group(deployment, draft)] if draft.operations else []
-    return _impacts(deployment, groups, lambda lossy: drafts.group(deployment, draft, lossy))
+    return _impacts(
+        deployment,
+        groups,
+        lambda lossy: drafts.group(deployment, draft, lossy),
+        allow_data_loss=allow_data_loss,
+    )
 
 
 def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
@@ -217,30 +228,41 @@ def rest(group: Group, done: int) -> Impact:
 
 
 def _impacts(
-    deployment: Deployment, groups: list[Group], cutting: Callable[[Lossy], Group] | None = None
+    deployment: Deployment,
+    groups: list[Group],
+    cutting: Callable[[Lossy], Group] | None = None,
+    *,
+    allow_data_loss: bool = False,
 ) -> list[Impact]:
-    """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change."""
+    """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change, and
+    ``allow_data_loss`` says that its steps are those.
+    """
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
         plan.count(deployment.connection, group)
         group.violations += index_words.violations(deployment, group)
         if cutting is not None and group is groups[0]:
-            _count_cut(deployment, group, cutting)
+            cut = _count_cut(deployment, group, cutting)
+            if allow_data_loss and cut is not None:
+                group.steps = cut.steps
         tables = tuple(_affected(deployment, group, measured))
         rules, locked = tuple(_rules(deployment, group, tables)), tuple(_locked(deployment, group))
         impacts.append(Impact(group, tables, rules, locked))
     return impacts
 
 
-def _count_cut(deployment: Deployment, group: Group, cutting: Callable[[Lossy], Group]) -> None:
-    """Add what stands in the way of a group whose values are cut, as --allow-data-loss would have them."""
+def _count_cut(deployment: Deployment, group: Group, cutting: Callable[[Lossy], Group]) -> Group | None:
+    """Add what stands in the way of a group whose values are cut, as --allow-data-loss would have them, and give the
+    group that cuts them; None where no value is cut.
+    """
     lossy = frozenset((v.table, a) for v in group.violations if v.kind in losses.ALLOWED for a in v.attributes)
     if not lossy or any(v.blocks for v in group.violations):
-        return
+        return None
     cut = cutting(lossy)
     plan.count(deployment.connection, cut)
     group.violations += [v for v in cut.violations if v.blocks and v not in group.violations]
+    return cut
 
 
 def _locked(deployment: Deployment, group: Group) -> Iterator[TableName]:
