@@ -29,7 +29,7 @@ _COLOURS = {
 }
 
 #: The least width of a terminal, in characters, that a column is shown on.
-_WIDTHS = {"running": 60, "failed": 0, "waiting": 90, "rate": 100, "time left": 76}
+_WIDTHS = {"running": 60, "failed": 0, "ignored": 60, "waiting": 90, "rate": 100, "time left": 76}
 
 
 def progress(found: Progress) -> None:
@@ -93,6 +93,7 @@ def _cells(one: TableProgress) -> dict[str, str]:
     return {
         "running": running.strip(),
         "failed": f"[red]{one.failed:,}[/]" if one.failed else "",
+        "ignored": f"{one.ignored:,}" if one.ignored else "",
         "waiting": f"{one.waiting:,}" if one.waiting else "",
         "rate": f"{one.rate:,.0f}/h" if one.rate else "",
         "time left": spans(*one.left) if one.left else "",
