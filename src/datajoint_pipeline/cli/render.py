@@ -362,7 +362,8 @@ def undone(project: Project, found: Revision, asked: list[str]) -> None:
         else:
             console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
     if asked:
-        console.print(f"It is not applied to {' or '.join(asked)}; other databases were not asked.")
+        listed = " or ".join(filter(None, (", ".join(asked[:-1]), asked[-1])))
+        console.print(f"It is not applied to {listed}; other databases were not asked.")
     console.print(f'Next, correct the code. Then: {project.program} revise -m "{escape(found.message)}"')
 
 

@@ -56,7 +56,10 @@ def orphans(
     for parent, values in rows.getting(name, key.parent, ours, given, also):
         found += rows.clashing(name, parent, values, given)
         found += rows.merging(name, parent, values, given)
-    return [(name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}, which gets one")), *found[1:]]
+    return [
+        (name, replace(found[0][1], kind="missing", words=f"{found[0][1].words}; what is missing there is put in")),
+        *found[1:],
+    ]
 
 
 def _also_inserted(table: Table, key: ForeignKey, above: ForeignKey, origins: Origins) -> bool:

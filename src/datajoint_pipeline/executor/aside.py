@@ -165,7 +165,10 @@ def advice(found: Kept, command: str, group: Group) -> str:
     overwrite = " --overwrite" * required
     paths = dict.fromkeys(one.path.name for one in found.values())
     restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
-    said = f"What was left of {names} is soft-deleted; the values come back with {restore}."
+    has = "their default" if required else "nothing"
+    said = (
+        f"What was left of {names} is soft-deleted, and the rows have {has} there; the values come back with {restore}."
+    )
     if newer:
         said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "
         said += "only in what is soft-deleted."
