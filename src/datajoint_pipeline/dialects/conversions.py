@@ -19,7 +19,10 @@ from ..schema.notation import is_text
 
 class Loss(NamedTuple):
     """Values that do not survive a conversion: kind (:class:`steps.Probe`), condition, words, whether the server is
-    silent about it."""
+    silent about it.
+
+    The condition is never true of a null, which every type has.
+    """
 
     kind: str
     condition: str
@@ -336,7 +339,8 @@ class Conversion(ABC):
 
     def _text_to_moment(self) -> Iterator[Loss]:
         moment, wrong = self.matches(_MOMENT), self.no_such_day(self.as_text)
-        yield Loss("value", f"CASE WHEN {moment} THEN {wrong} ELSE TRUE END", f"are no {self.new}", True)
+        lost = f"CASE WHEN {moment} THEN {wrong} ELSE {self.column} IS NOT NULL END"
+        yield Loss("value", lost, f"are no {self.new}", True)
         if self.new == "date":
             lost = f"{self.matches('[ T]')} AND NOT ({self.matches('[ T]00:00(:00([.]0+)?)?$')})"
         else:

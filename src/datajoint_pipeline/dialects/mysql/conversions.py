@@ -51,7 +51,7 @@ class MySQLConversion(Conversion):
 
     @property
     def bytes_without_text(self) -> str:
-        return f"CONVERT({self.column} USING utf8mb4) IS NULL"
+        return f"({self.column} IS NOT NULL AND CONVERT({self.column} USING utf8mb4) IS NULL)"
 
     @property
     def valid_json(self) -> str:
