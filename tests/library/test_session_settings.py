@@ -188,6 +188,22 @@ def test_a_time_limit_of_an_account_does_not_stop_a_migration(project: Project, 
             assert states(own)["life"] == ("current", "1.1.0")
 
 
+def test_what_a_commit_begins_or_ends_is_not_for_the_server_to_say(project: Project, mysql: Server) -> None:
+    """CHAIN begins a transaction like the one before, of a backup one that only reads; RELEASE ends the session."""
+    with living(mysql, project) as own:
+        own.replace(own.module("life"), "    colour = \"grey\" : enum('grey', 'white')\n", "")
+        ok(own, "revise", "-m", "less", "--drop", "Animal.colour")
+        try:
+            mysql.execute("SET GLOBAL completion_type = 'RELEASE'")
+            ok(own, "migrate")
+            mysql.execute("SET GLOBAL completion_type = 'CHAIN'")
+            ok(own, "purge", "--allow-data-loss")
+        finally:
+            mysql.execute("SET GLOBAL completion_type = DEFAULT")
+        assert states(own)["life"][0] == "current"
+        assert not mysql.execute("SHOW COLUMNS FROM dev_life.animal LIKE '%colour'")
+
+
 #: A moment of each kind, a text that needs Unicode, and, once ``ALTER``ed, a fill of each kind.
 MOMENTS = '''"""What lives here."""
 
