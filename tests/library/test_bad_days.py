@@ -201,7 +201,8 @@ def test_a_server_that_takes_no_changes_says_so(behind: Project, server: Server)
     else:
         server.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
     try:
-        assert ok(behind, "migrate", "--dry-run", code=3)
+        told = ok(behind, "migrate", "--dry-run", code=3)
+        assert "Warning: The server takes no changes: it is read-only." in told.err, told.err
         refused = behind.run("migrate")
         is_sentence(refused)
         assert "it is read-only" in refused.err and "Use the primary server" in refused.err

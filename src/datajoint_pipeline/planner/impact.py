@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import journal
-from ..dialects import may_lock
+from ..dialects import may_lock, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
@@ -237,6 +237,8 @@ def _impacts(
     """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change, and
     ``allow_data_loss`` says that its steps are those.
     """
+    if groups and (told := read_only.warning(deployment.connection)):
+        deployment.target.warn(told)
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
