@@ -73,7 +73,8 @@ def test_a_trigger_that_fires_where_values_are_filled_is_named(living: Project, 
         refused(living, "1 object that would be lost", "trigger loud")
         return
     shown = ok(living, "migrate", "--dry-run", code=3).out
-    assert "1 trigger that fires for each row when size is filled (loud)" in " ".join(shown.split())
+    said = "1 trigger that fires for each row, perhaps more than once, when size is filled (loud)"
+    assert said in " ".join(shown.split())
     ok(living, "migrate")
     assert server.execute("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'dev_life'")
 
@@ -347,6 +348,61 @@ def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anythi
         server.execute("SELECT _dropped_name FROM dev_life.animal", f"DROP {what}")
     ok(living, "purge", "--allow-data-loss")
     assert ok(living, "status").code == 0
+
+
+def test_a_rule_that_runs_where_rows_get_values_is_named(project: Project, postgresql: Server) -> None:
+    """And one that is carried out instead is refused: nothing would get a value, or the row that it needs."""
+    also = "CREATE RULE also AS ON {} DO ALSO UPDATE dev_life.animal SET name = 'told' WHERE animal_id = 1"
+    instead = "CREATE RULE quiet AS ON {} WHERE NEW.{} IS NOT NULL DO INSTEAD NOTHING"
+
+    with made(postgresql, project) as living:
+
+        def told(said: str) -> None:
+            assert said in " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+
+        grams = "    grams : float64  # on that day\n"
+        revise(living, grams, f"{grams}    size : int32\n", "--fill", "Weight.size=number()")
+        postgresql.execute(
+            "CREATE RULE idle AS ON DELETE TO dev_life.weight DO INSTEAD NOTHING",
+            "CREATE RULE off AS ON UPDATE TO dev_life.weight DO INSTEAD NOTHING",
+            "ALTER TABLE dev_life.weight DISABLE RULE off",
+            instead.format("UPDATE TO dev_life.weight", "grams"),
+        )
+        refused(living, "life.Weight has 1 rule that replaces what rows get in size (quiet)")
+        postgresql.execute("DROP RULE quiet ON dev_life.weight", also.format("UPDATE TO dev_life.weight"))
+        told("1 rule that runs when rows get values in size (also)")
+        ok(living, "migrate")
+        assert postgresql.execute("SELECT name FROM dev_life.animal WHERE animal_id = 1") == [("told",)]
+
+        # Rows that a migration puts in; the table is changed, too.
+        living.replace(living.module("life"), "    # An animal\n", "    # An animal of the house\n")
+        ok(living, "revise", "-m", "rows")
+        (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_rows.py")
+        rows = '    InsertRows("Animal", [{"animal_id": 9, "name": "Eve"}]),\n]\n'
+        text = path.read_text().replace("import ", "import InsertRows, ", 1)
+        path.write_text(text.rstrip().removesuffix("]") + rows)
+        postgresql.execute(instead.format("INSERT TO dev_life.animal", "name"))
+        for arguments in (("migrate", "--dry-run"), ("migrate",)):
+            result = ok(living, *arguments, code=1)
+            said = " ".join((result.out + result.err).split())
+            assert "life.Animal has 1 rule that replaces rows that the migration puts in (quiet)" in said, said
+        postgresql.execute("DROP RULE quiet ON dev_life.animal", also.format("INSERT TO dev_life.animal"))
+        told("1 rule that runs when the migration puts in rows (also)")
+        ok(living, "migrate")
+        assert postgresql.execute("SELECT name FROM dev_life.animal WHERE animal_id = 9") == [("Eve",)]
+
+
+def test_a_rule_in_place_of_what_a_conversion_writes(project: Project, postgresql: Server) -> None:
+    """It is DataJoint that converts, row by row."""
+    with made(postgresql, project) as living:
+        postgresql.execute("CREATE RULE quiet AS ON UPDATE TO dev_work.task DO INSTEAD NOTHING")
+        living.replace(living.module("work"), "note = null : varchar(64)", "note = null : <blob>")
+        ok(living, "revise", "-m", "blobs")
+        result = ok(living, "migrate", code=1)
+        is_sentence(result)
+        assert "rule that replaces what rows get in note (quiet)" in " ".join(result.err.split()), result.err
+        postgresql.execute("DROP RULE quiet ON dev_work.task")
+        ok(living, "migrate")
 
 
 ROOMS = '''

@@ -168,7 +168,7 @@ def build(
     inserts, changed = list[Step](), {*alterations, *renamed.values(), *(table.name for table in created)}
     for name in order:
         rows = list(parents.insert_rows(dialect, after, name, origins.rows.get(name, [])))
-        probed += _inserted(dialect, rows, inserts, changed)
+        probed += _inserted(dialect, rows, inserts, changed, origins)
         steps += rows
     for name in order:
         if name in origins.tables:
@@ -182,7 +182,7 @@ def build(
                         made = parents.insert_missing(dialect, name, k, origins, before, after)
                         rows += made
                         tried += parents.tried(dialect, name, k, origins, before, after) if name in changed else made
-                    probed += _inserted(dialect, tried, inserts, changed)
+                    probed += _inserted(dialect, tried, inserts, changed, origins)
                     stand = tuple(k for k in after[name].foreign_keys if (name, k) in present)
                     added = dialect.add_foreign_key(replace(after[name], foreign_keys=stand), key)
                     steps += [*rows, *dialect.after_rows(rows, added, name)]
@@ -217,17 +217,20 @@ def _values_first(after: Tables, origins: Origins) -> list[TableName]:
 
 
 def _inserted(
-    dialect: Dialect, rows: list[Step], before: list[Step], changed: Collection[TableName]
+    dialect: Dialect, rows: list[Step], before: list[Step], changed: Collection[TableName], origins: Origins
 ) -> list[tuple[TableName, Probe]]:
-    """Give the queries that try whether triggers refuse rows that are put in, after those of ``before``.
+    """Give the queries for what refuses or replaces rows that are put in, after those of ``before``.
 
-    These are added to that. Only where no statement on the tables comes first, so that rows can be put in at once.
+    These are added to that. Rows are tried only where no statement on the tables comes first, so that they can be put
+    in at once.
     """
     before += rows
-    if {name for step in before for name in step.tables} & set(changed):
-        return []
     tables = dict.fromkeys(name for step in rows for name in step.tables)
-    return [(name, probe) for name in tables for probe in dialect.inserting(name, before)]
+    there = [name for name in tables if name in origins.tables]
+    found = [(name, probe) for name in there for probe in dialect.putting_in(origins.tables[name])]
+    if not {name for step in before for name in step.tables} & set(changed):
+        found += [(name, probe) for name in tables for probe in dialect.inserting(name, before)]
+    return found
 
 
 def _gives_values(alteration: Alteration) -> bool:

@@ -307,7 +307,7 @@ class Dialect(ABC):
         """Give what stands in the comment of a column."""
 
     def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
-        """Give the queries that try whether triggers of a table, by its name now, refuse that its rows get values.
+        """Give the queries for what refuses or replaces that rows of a table, by its name now, get values.
 
         Parameters
         ----------
@@ -322,6 +322,13 @@ class Dialect(ABC):
 
     def inserting(self, table: TableName, rows: Iterable[Step]) -> Iterator[Probe]:
         """Give the queries that try whether triggers of a table refuse rows; those that steps put in, one by one."""
+        yield from ()
+
+    def putting_in(self, table: TableName) -> Iterator[Probe]:
+        """Give the queries for what the catalogue has that comes with rows put into a table, or in their place.
+
+        The table is called as it is now.
+        """
         yield from ()
 
     # --- What one of the servers needs -------------------------------------------------------------------------------

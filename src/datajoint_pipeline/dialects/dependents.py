@@ -16,8 +16,15 @@ def converted(alteration: Alteration, change: Change) -> set[str]:
 
 
 def filled(alteration: Alteration, change: Change) -> set[str]:
-    """Give the columns that rows are updated for; a new one with one value for all is made with it as its default."""
-    return {n for n, fill in alteration.fills.items() if n in change.was or not isinstance(fill, LiteralFill)}
+    """Give the columns that rows are updated for; a new one with one value for all is made with it as its default.
+
+    Of one that is there, only a null is filled.
+    """
+    return {
+        name
+        for name, fill in alteration.fills.items()
+        if (change.was[name].nullable if name in change.was else not isinstance(fill, LiteralFill))
+    }
 
 
 def ours(dialect: Dialect, place: Place) -> str:

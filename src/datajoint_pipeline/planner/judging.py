@@ -55,8 +55,8 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
-                    "DataJoint does not know what is named: it would be lost, refuse the change, or fail when it is "
-                    "next used. Nothing was changed.",
+                    "DataJoint does not know what is named: it would be lost, refuse or replace the change, or fail "
+                    "when it is next used. Nothing was changed.",
                     "Keep its definition and drop it, run the command again, and make it as it is to be then.",
                 ),
             )

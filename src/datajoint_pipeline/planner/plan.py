@@ -60,13 +60,15 @@ _ONE = {
     "end": "ends",
     "refuse": "refuses",
     "go": "goes",
+    "run": "runs",
+    "replace": "replaces",
 }
 
 
 #: What is counted, where there is one of it.
 _COUNTED = (
-    "value|row|job|table|attribute|foreign key|check constraint|trigger|view|event|routine|function|object|account|"
-    "partition|generated column"
+    "value|row|job|table|attribute|foreign key|check constraint|trigger|rule|view|event|routine|function|object|"
+    "account|partition|generated column"
 )
 
 

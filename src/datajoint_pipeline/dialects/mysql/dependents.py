@@ -52,7 +52,9 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield from rights(dialect, before.name, set() if place != (database, table) else {*alteration.renamed})
     if given := filled(alteration, change) | {*alteration.converts}:
         fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
-        yield Probe("named", (), fires, f"triggers that fire for each row when {words(given)} is filled")
+        # What gives values is run again under a lock, for rows that others wrote meanwhile.
+        what = f"triggers that fire for each row, perhaps more than once, when {words(given)} is filled"
+        yield Probe("named", (), fires, what)
         present = {change.old[name] for name in given if name in change.old and change.was[name].nullable}
         some = len(present) == len(given) and not alteration.converts
         where = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in sorted(present)) if some else ""

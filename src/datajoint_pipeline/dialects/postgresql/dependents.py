@@ -77,6 +77,9 @@ _KEYS = """
 """
 
 
+#: The events of rules, as the catalogue has them.
+_UPDATE, _INSERT = "2", "3"
+
 #: What a table may have that DataJoint makes none of, and that its columns take along where it is altered.
 _CONSTRAINTS = """
     SELECT 'constraint ' || k.conname FROM pg_constraint k WHERE k.conrelid = {t} AND k.contype IN ('c', 'x')
@@ -142,11 +145,36 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
         yield Probe("named", (), _named(stored), "attributes whose STORAGE or COMPRESSION becomes the usual")
     # Another type comes with its expression, and no update.
     if (given := filled(alteration, change)) and not rebuild:
+        yield from updating(dialect, before.name, given)
         fires = (
             "SELECT 'trigger ' || g.tgname FROM pg_trigger g "
             f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND NOT {OURS} AND g.tgtype & 16 <> 0"
         )
         yield Probe("named", (), _named(fires), f"triggers that fire for each row when {words(given)} is filled")
+
+
+def updating(dialect: Dialect, name: TableName, given: set[str]) -> Iterator[Probe]:
+    """Give the queries for rules that come with an update of a table, or in its place; ``given`` is what rows get."""
+    yield _rules(dialect, name, _UPDATE, f"rules that run when rows get values in {words(given)}", instead=False)
+    yield _rules(dialect, name, _UPDATE, f"rules that replace what rows get in {words(given)}", instead=True)
+
+
+def inserting(dialect: Dialect, name: TableName) -> Iterator[Probe]:
+    """Give the queries for rules that come with rows that a migration puts into a table, or in their place."""
+    yield _rules(dialect, name, _INSERT, "rules that run when the migration puts in rows", instead=False)
+    yield _rules(dialect, name, _INSERT, "rules that replace rows that the migration puts in", instead=True)
+
+
+def _rules(dialect: Dialect, name: TableName, event: str, what: str, *, instead: bool) -> Probe:
+    """Ask for the rules of a table for an event: with ``instead``, what the statement itself does is not done.
+
+    Also where the rule has a condition: which rows fulfil it is only known when the statement runs.
+    """
+    sql = (
+        f"SELECT w.rulename::text FROM pg_rewrite w WHERE w.ev_class = to_regclass({literal(dialect.full(name))}) "
+        f"AND w.ev_type = '{event}' AND w.ev_enabled <> 'D' AND {'' if instead else 'NOT '}w.is_instead"
+    )
+    return Probe("object" if instead else "named", (), _named(sql), what)
 
 
 def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:

@@ -300,6 +300,12 @@ class PostgreSQL(Dialect):
         visible = [name for name in change.will if not name.startswith("_")]
         return [name for name in standing if not name.startswith("_")] != visible
 
+    def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
+        return dependents.updating(self, table, given)
+
+    def putting_in(self, table: TableName) -> Iterator[Probe]:
+        return dependents.inserting(self, table)
+
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         return dependents.functions(self, table, set())
 
