@@ -14,6 +14,7 @@ from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables, trace
 from ..schema import compatibility
 from ..schema.model import ForeignKey, Table, TableName
+from ..schema.notation import is_text
 from ..schema.values import Fill, From, Value
 from . import filling, probes
 from .probes import Side
@@ -478,6 +479,8 @@ def _value(dialect: Dialect, tables: Tables, name: TableName, column: Column, va
     type_ = resolved(tables, name, column.name)
     text = json.dumps(value) if type_.startswith(("<", "json")) else filling.text(value)
     found = filling.literal(type_, name, column.name, text)
+    if is_text(column.core):
+        dialect.refuse_characters(name, [(column.name, text)])
     return dialect.fill_value(column, found) or "NULL"
 
 
@@ -635,6 +638,8 @@ class _MissingRows:
             if name in known or attribute.hidden:
                 continue
             if name in self._given:
+                if is_text(columns[name].core):
+                    self._dialect.refuse_characters(table.name, [(name, self._given[name])])
                 more[name] = self._dialect.fill_value(columns[name], LiteralFill(self._given[name])) or ""
             elif name in self._taken:
                 more[name] = self._taken[name]

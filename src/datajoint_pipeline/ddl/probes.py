@@ -36,6 +36,7 @@ class _Probes:
     def __init__(self, dialect: Dialect, alteration: Alteration, change: Change) -> None:
         self.dialect, self.alteration, self.change = dialect, alteration, change
         self.full = dialect.full(alteration.before.name)
+        self.collation = dialect.names.collation(dialect.place(alteration.before.name))
 
     def all(self) -> Iterator[Probe]:
         """Give every query."""
@@ -60,7 +61,7 @@ class _Probes:
             coded = any(type_.startswith("<") for type_ in types) and not is_bytes(types[1])
             if self.change.was[name].core != column.core and not coded:
                 core = self.change.was[name].core
-                for loss in self.dialect.losses(self.dialect.quote(old), core, column.core):
+                for loss in self.dialect.losses(self.dialect.quote(old), core, column.core, self.collation):
                     words = f"values of {old} that {loss.words}"
                     yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
         yield from self._duplicates()
@@ -112,7 +113,10 @@ class _Probes:
         if len(cores) != 1:
             return  # a conversion of the other table's has its own queries
         (core,) = cores
-        for loss in self.dialect.losses(there, core, column.core) if core != column.core else ():
+        same = not is_text(core) or self.dialect.names.collation(self.dialect.place(fill.parent)) == self.collation
+        if core == column.core and same:
+            return
+        for loss in self.dialect.losses(there, core, column.core, self.collation):
             sql = f"SELECT COUNT(*) FROM {self.full} c JOIN {parent} p ON {on} WHERE ({loss.condition}){more}"
             words = f"values of {theirs} to be taken from {fill.parent} that {loss.words}"
             yield Probe("parent", (name,), sql, words, loss.silent)

@@ -263,7 +263,7 @@ class Dialect(ABC):
         """Give an expression for a value of another type, where the server's own conversion is refused or wrong."""
 
     @abstractmethod
-    def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
+    def losses(self, column: str, old: str, new: str, collation: str = "") -> Iterator[Loss]:
         """Tell which values do not survive where a column changes from one core type to another.
 
         Parameters
@@ -272,6 +272,8 @@ class Dialect(ABC):
             The column, as a statement names it.
         old, new : str
             Core or native types.
+        collation : str
+            Of the texts of the table that is to hold them (MySQL).
         """
 
     @abstractmethod
@@ -358,6 +360,18 @@ class Dialect(ABC):
 
     def refuse_foreign_keys(self, tables: Tables, table: Table) -> None:
         """Raise where the server would refuse a foreign key that a table is to have beside those it has."""
+        return
+
+    def refuse_unmade(self, tables: Tables, table: Table) -> None:
+        """Raise where the server would refuse a table that DataJoint is to make, or make another one."""
+        self.refuse_foreign_keys(tables, table)
+
+    def lost_characters(self, table: TableName, text: str) -> str:
+        """Give the characters of a text that a table, by its name at that point, cannot have in its texts."""
+        return ""
+
+    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]]) -> None:
+        """Raise where a table, by its name at that point, cannot have texts; each is given with its attribute."""
         return
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:

@@ -88,6 +88,8 @@ class Names:
         Databases whose characters take one byte (MySQL).
     collations : dict
         Of the texts of new tables, by database (MySQL).
+    letters : dict
+        The characters of each character set that is used and has a byte for each (MySQL).
     orders : dict
         The values of enum types in their order (PostgreSQL).
     """
@@ -96,6 +98,7 @@ class Names:
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
     collations: dict[str, str] = field(default_factory=dict)
+    letters: dict[str, str] = field(default_factory=dict)
     orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)
 
     def table(self, place: Place) -> TableNames:
@@ -200,6 +203,7 @@ def names(catalogue: Catalogue) -> Names:
         {database: set(taken) for database, taken in catalogue.taken.items()},
         set(catalogue.narrow),
         dict(catalogue.collations),
+        dict(catalogue.letters),
         dict(catalogue.orders),
     )
 

@@ -117,6 +117,8 @@ class Catalogue:
         Databases whose characters take one byte (MySQL).
     collations : dict
         Of the texts of new tables, by database; also of those that are still to be made (MySQL).
+    letters : dict
+        The characters of each character set that is used and has a byte for each (MySQL).
     orders : dict
         The values of enum types in their order, by database and name (PostgreSQL).
     """
@@ -125,6 +127,7 @@ class Catalogue:
     taken: dict[str, set[str]] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
     collations: dict[str, str] = field(default_factory=dict)
+    letters: dict[str, str] = field(default_factory=dict)
     orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -62,7 +62,7 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
         names = constraints.read(connection, target.databases)
-        _refuse_foreign_keys(target, missing, names, code)
+        _refuse(target, missing, names, code)
         with _one_transaction(connection):
             _make(target, missing, names, declare, report)
     if code is not None:
@@ -78,10 +78,8 @@ def _checked(target: Target) -> Code:
     return code
 
 
-def _refuse_foreign_keys(
-    target: Target, missing: list[SchemaStatus], names: constraints.Names, code: Code | None
-) -> None:
-    """Refuse foreign keys that the server would refuse, before anything is made."""
+def _refuse(target: Target, missing: list[SchemaStatus], names: constraints.Names, code: Code | None) -> None:
+    """Refuse what the server would refuse, or make otherwise, before anything is made."""
     if code is not None:
         tables = code.tables(target.versions)
     else:
@@ -90,7 +88,7 @@ def _refuse_foreign_keys(
     dialect = choice.make(target.connection, target.databases, {}, tables, names)
     for table in tables.values():
         if table.name.schema in {schema.name for schema in missing}:
-            dialect.refuse_foreign_keys(tables, table)
+            dialect.refuse_unmade(tables, table)
 
 
 def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:

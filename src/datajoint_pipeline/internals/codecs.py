@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import server_errors
 from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
+from ..schema import notation
 from . import old_objects, plain_values, stores
 from .connection import downloads, literals, longest_statement, refuse_long
 from .old_objects import OldObjects, Stored, kind_of
@@ -292,8 +293,12 @@ class Unstorable(NamedTuple):
     arrays: int = 0
 
 
-def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, type_: str) -> Unstorable:
+def unstorable(
+    connection: dj.Connection, place: tuple[str, str], source: str, type_: str, lost: Callable[[str], str]
+) -> Unstorable:
     """Count the values of an attribute that another type cannot hold; each is looked at.
+
+    ``lost`` gives the characters of a text that the table cannot have.
 
     Raises
     ------
@@ -323,6 +328,8 @@ def unstorable(connection: dj.Connection, place: tuple[str, str], source: str, t
         try:
             taken = _as_taken(table, value, source, type_)
             stored = _try(connection, type_, taken)
+            if notation.is_text(notation.normal_type(type_)) and (signs := lost(str(stored))):
+                raise ValueError(f"The texts of that table do not have {signs}")
             arrays += type_.startswith("json") and plain_values.plain(value) is not value
         except Exception as error:
             if server_errors.of(error):

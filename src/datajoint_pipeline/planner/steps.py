@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from ..ddl import recoding
+from ..dialects import constraints
 from ..dialects import statements as sql_statements
 from ..dialects.base import Dialect
 from ..dialects.introspection import Place
@@ -164,12 +166,23 @@ class OnlineStatements(PlannedStep):
 
 @dataclass(frozen=True, kw_only=True)
 class Recoding(PlannedStep):
-    """The conversion of values batch by batch; ``table`` is their table by its name before."""
+    """The conversion of values batch by batch.
+
+    Parameters
+    ----------
+    table : TableName
+        Their table by its name before.
+    conversion : Conversion
+        What is converted.
+    lost : callable
+        Gives the characters of a text that the table cannot have.
+    """
 
     kind = "recode"
 
     table: TableName
     conversion: Conversion
+    lost: Callable[[str], str] = field(compare=False)
 
     def _payload(self) -> dict[str, Any]:
         return {"schema": self.table.schema, **self.conversion.payload}
@@ -301,10 +314,12 @@ def of_operation(
     if isinstance(operation, recoding.Recode):
         name = operation.table
         place = (deployment.databases[name.schema], name.table)
+        dialect = deployment.dialect(constraints.names(deployment.catalogue), {}, {})
         yield Recoding(
             words=f"convert the values of {operation.source} in {name} to {operation.type}",
             table=name,
             conversion=Conversion(place, operation.source, operation.target, operation.type, operation.mark),
+            lost=partial(dialect.lost_characters, name),
         )
     elif isinstance(operation, data.RunPython):
         found = ((r, i) for r in migrations for i, x in enumerate(r.lines) if getattr(x, "run", 0) is operation.run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from ...operations.structure import SOFT_DELETED_ATTRIBUTE
@@ -13,7 +13,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import collations, defaults, indexes, orphans
+from . import characters, collations, defaults, indexes, orphans
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     Clause,
@@ -101,7 +101,14 @@ class TableAlteration:
         fresh = [c for c in self.change.will.values() if (c.name, c.sql, c.default) not in was]
         defaults.refuse(str(self.name), fresh)
         collations.refuse_enums(self.dialect, self.name, fresh)
+        characters.refuse(self.dialect, self.name, [*characters.of_definitions(fresh), *self._given()])
         return [*early, *updates, *first, *self._main(updates)]
+
+    def _given(self) -> Iterator[tuple[str, str]]:
+        """Give the texts that rows get as a migration has them, each with its attribute."""
+        for name, fill in self.alteration.fills.items():
+            if isinstance(fill, LiteralFill) and notation.is_text(self.change.will[name].core):
+                yield name, fill.value
 
     def _refuse_too_large(self) -> None:
         """Raise where what is soft-deleted, or stays while values are converted, leaves too little for the rest."""

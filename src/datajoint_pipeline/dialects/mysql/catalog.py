@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...schema import notation
 from ...schema.model import Index
 from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Catalogue, Reference
+from .texts import OF_THREE_BYTES, WHOLE, character_set
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -86,6 +87,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         catalogue.collations |= dict.fromkeys(missing, collation)
     # Letters take one byte where the collation is not one of Unicode's.
     catalogue.narrow |= {name for name, collation in catalogue.collations.items() if not collation.startswith("utf8")}
+    catalogue.letters = _letters(connection, {*catalogue.collations.values(), *(t.collation for t in tables.values())})
     for database, table, name, type_, extra, nullable, default, comment, collation, _ in sorted(
         rows(
             "table_schema, table_name, column_name, column_type, extra, is_nullable, column_default, column_comment, "
@@ -121,6 +123,20 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             tables[database, table].deviations.append(text)
     _read_keys(rows, tables)
     return catalogue
+
+
+def _letters(connection: dj.Connection, collations: set[str]) -> dict[str, str]:
+    """Give the characters of each character set of some collations that has a byte for each."""
+    sets = sorted({character_set(name) for name in collations} - {"", *WHOLE, *OF_THREE_BYTES})
+    if not sets:
+        return {}
+    every = bytes(range(256)).hex()
+    listed = ", ".join(f"HEX(CONVERT(CONVERT(X'{every}' USING {name}) USING utf8mb4))" for name in sets)
+    found = zip(sets, connection.query(f"SELECT {listed}", args=None).fetchone(), strict=True)
+    letters = {name: bytes.fromhex(text).decode() for name, text in found if text}
+    # In others, bytes only have a meaning together.
+    letters = {name: text for name, text in letters.items() if len(text) == 256}
+    return letters | ({"ascii": bytes(range(128)).decode()} if "ascii" in sets else {})
 
 
 def _read_keys(rows: Any, tables: CatalogTables) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kind
+from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, Loss, kind_of, real_kind
 from . import texts
 
 
@@ -18,8 +19,17 @@ def rounded_to_float(number: str) -> str:
     return f"IF({number} = 0, 0, ROUND({number} * {_bits(number)}) / {_bits(number)})"
 
 
+@dataclass(frozen=True)
 class MySQLConversion(Conversion):
-    """A column of MySQL that changes its type."""
+    """A column of MySQL that changes its type.
+
+    Parameters
+    ----------
+    collation : str
+        Of the texts of the table that is to hold the values, where there are others beside it.
+    """
+
+    collation: str = ""
 
     default_fraction = "0"
     text_type = "CHAR"
@@ -31,6 +41,19 @@ class MySQLConversion(Conversion):
 
     def literal(self, text: str) -> str:
         return texts.literal(text)
+
+    def losses(self) -> Iterator[Loss]:
+        yield from super().losses()
+        was, name = kind_of(self.old), texts.character_set(self.collation)
+        if not name or name in texts.WHOLE or kind_of(self.new) != "text":
+            return
+        if was in ("json", "text", "enum") or (was == "bytes" and name in texts.OF_THREE_BYTES):
+            text = f"CONVERT({self.column if was == 'bytes' else self.as_text} USING utf8mb4)"
+            lost = f"CAST(CONVERT(CONVERT({text} USING {name}) USING utf8mb4) AS BINARY) <> CAST({text} AS BINARY)"
+            yield Loss("value", lost, f"have characters that {name}, in which its texts are, does not have", False)
+        elif was == "bytes":  # which the server takes for texts in that set, without a word
+            lost = f"CHAR_LENGTH(CONVERT({self.column} USING utf8mb4)) <> LENGTH({self.column})"
+            yield Loss("value", lost, f"are more than ASCII, which would be read as {name}", True)
 
     @property
     def as_text(self) -> str:

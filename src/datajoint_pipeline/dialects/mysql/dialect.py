@@ -27,7 +27,7 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import auditing, collations, defaults, dependents, indexes, jobs, limits, locking, orphans, texts
+from . import auditing, characters, collations, defaults, dependents, indexes, jobs, limits, locking, orphans, texts
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion, rounded_to_float
@@ -118,8 +118,8 @@ class MySQL(Dialect):
             return f"CAST({column} AS CHAR)"
         return None
 
-    def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
-        return MySQLConversion(column, old, new, self.version).losses()
+    def losses(self, column: str, old: str, new: str, collation: str = "") -> Iterator[Loss]:
+        return MySQLConversion(column, old, new, self.version, collation).losses()
 
     def read(self, column: str, old: str, new: str) -> str:
         return MySQLConversion(column, old, new, self.version).read
@@ -190,6 +190,17 @@ class MySQL(Dialect):
     def refuse_foreign_keys(self, tables: Mapping[TableName, Table], table: Table) -> None:
         collations.refuse(self, tables, table)
 
+    def refuse_unmade(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        super().refuse_unmade(tables, table)
+        columns = self.columns(tables, table).values()
+        characters.refuse(self, table.name, characters.of_definitions(columns))
+
+    def lost_characters(self, table: TableName, text: str) -> str:
+        return characters.lost(self, table, text)
+
+    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]]) -> None:
+        characters.refuse(self, table, values)
+
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:
             table = replace(table, foreign_keys=())
@@ -197,6 +208,7 @@ class MySQL(Dialect):
         columns = tuple(self.columns(self.after, table).values())
         defaults.refuse(str(table.name), columns)
         collations.refuse_enums(self, table.name, columns)
+        characters.refuse(self, table.name, characters.of_definitions(columns))
         parts = [definition(self, column) for column in columns]
         parts.append(f"PRIMARY KEY ({self.listed(table.primary_key)})")
         for index in self.expected(table):

@@ -149,8 +149,8 @@ class Reversal:
                 was = self._was(place, column.name)
                 if was is None or self._keeps_type(column, was):
                     continue
-                quoted = self._dialect.quote(column.name)
-                for loss in self._dialect.losses(quoted, _core(column), _core(was)):
+                quoted, collation = self._dialect.quote(column.name), self._dialect.names.collation(place)
+                for loss in self._dialect.losses(quoted, _core(column), _core(was), collation):
                     yield self._full(place), f"{'.'.join(origin)}.{was.name}", loss, self._rows_named(place)
 
     def _rows_named(self, place: Place) -> str:

@@ -16,6 +16,18 @@ def of_literal(literal: str) -> str:
     return literal[1:-1].replace("''", "'").replace("\\\\", "\\")
 
 
+#: Character sets that lack the characters of four bytes, such as emoji.
+OF_THREE_BYTES = ("utf8", "utf8mb3", "ucs2")
+
+#: Those that lack none.
+WHOLE = ("utf8mb4", "utf16", "utf16le", "utf32", "gb18030")
+
+
+def character_set(collation: str) -> str:
+    """Give the character set of a collation."""
+    return collation.partition("_")[0]
+
+
 def noted(what: str, text: str) -> str:
     """Give a text for the server's catalogue as a literal.
 

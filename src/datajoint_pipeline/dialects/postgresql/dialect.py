@@ -140,7 +140,7 @@ class PostgreSQL(Dialect):
             return f"{self.text_of(column, was.core)}::{will.sql}"
         return f"{column}::text::{will.sql}"
 
-    def losses(self, column: str, old: str, new: str) -> Iterator[Loss]:
+    def losses(self, column: str, old: str, new: str, collation: str = "") -> Iterator[Loss]:
         return PostgreSQLConversion(column, old, new, self.version).losses()
 
     def read(self, column: str, old: str, new: str) -> str:
