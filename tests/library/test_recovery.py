@@ -78,6 +78,67 @@ def test_a_table_that_somebody_changed_by_hand_is_named(living: Project, mysql: 
     assert rows(living, "sorted(r['grams'] for r in life.Weight.to_dicts())") == [19.0, 20.5, 21.0]
 
 
+#: The same, of a table whose step comes later, and of one whose step is done.
+BESIDE = [
+    (
+        "ALTER TABLE dev_life.weight MODIFY grams float NOT NULL COMMENT ':float32:on that day'",
+        "ALTER TABLE dev_life.weight MODIFY grams double NOT NULL COMMENT ':float64:on that day'",
+        "dev_life.weight.grams is float not null comment ':float32:on that day', not double not null",
+    ),
+    (
+        "ALTER TABLE dev_life.weight ADD INDEX own (grams)",
+        "ALTER TABLE dev_life.weight DROP INDEX own",
+        "dev_life.weight has the indexes own (grams), not none",
+    ),
+    (
+        "ALTER TABLE dev_life.animal MODIFY name varchar(32) NOT NULL COMMENT ':varchar(32):mine'",
+        "ALTER TABLE dev_life.animal MODIFY name varchar(32) NOT NULL COMMENT ':varchar(32):what it is called'",
+        "dev_life.animal.name is varchar(32) not null comment ':varchar(32):mine', not varchar(32)",
+    ),
+]
+
+
+def test_tables_beside_the_step_are_looked_at_where_the_labs_statements_changed_rows_alone(
+    living: Project, mysql: Server
+) -> None:
+    life = living.module("life")
+    living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    living.replace(life, "    colour =", "    size = null : int32\n    colour =")
+    ok(living, "revise", "-m", "more")
+    path = "src/my_pipeline/migrations/life/1.1.0_more.py"
+    own = "".join(f'    RunSQL("own", mysql="{sql}", postgresql=""),\n' for sql in ("DO 0", ABSENT))
+    text = living.read(path).replace("import ", "import RunSQL, ", 1)
+    line = next(line for line in text.splitlines(keepends=True) if '"Weight"' in line)
+    assert text.index('"Animal"') < text.index(line)
+    text = text.replace(line, own + line)
+    living.write(path, text)
+    ok(living, "migrate", code=6)
+    for change, undo, named in BESIDE:
+        mysql.execute(change)
+        refused = ok(living, "migrate", code=6)
+        is_sentence(refused)
+        assert named in refused.err and "nothing was run" in refused.err and "by hand" in refused.err, refused.err
+        mysql.execute(undo)
+    living.write(path, text.replace(ABSENT, "DO 0"))
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0") and ok(living, "status").code == 0
+
+
+def test_what_a_statement_of_the_labs_changed_is_named_in_both_forms(living: Project, mysql: Server) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
+    ok(living, "revise", "-m", "mood")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_mood.py")
+    change, undo, _ = BESIDE[0]
+    add_sql(path, change)
+    refused = ok(living, "migrate", code=6)
+    is_sentence(refused)
+    assert "float32" in refused.err and "float64" in refused.err, refused.err
+    assert "undo that by hand, then run python -m my_pipeline --env dev migrate again" in refused.err, refused.err
+    mysql.execute(undo)
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0") and ok(living, "status").code == 0
+
+
 def test_a_step_that_somebody_did_by_hand_counts(living: Project, mysql: Server) -> None:
     kill_half_way(living, mysql)
     mysql.execute(

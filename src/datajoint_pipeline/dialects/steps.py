@@ -13,8 +13,16 @@ from typing import Any
 
 from ..schema.model import ForeignKey, Index, Table, TableName
 
+#: What may stand before a statement.
+_BEFORE = r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*"
+
 #: A statement that changes rows alone; which, is its first group.
-ROWS = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
+ROWS = re.compile(rf"{_BEFORE}(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
+
+#: A statement of MySQL that changes the shape of no table, whatever functions it calls.
+NO_SHAPES = re.compile(
+    rf"{_BEFORE}(?:(?:INSERT|UPDATE|DELETE|REPLACE|SELECT|WITH|DO)\b|SET\s+@(?!@))", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)

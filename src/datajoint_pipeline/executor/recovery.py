@@ -12,6 +12,7 @@ from itertools import islice
 
 from ..dialects.introspection import CatalogTable, Place
 from ..dialects.mysql import effects
+from ..dialects.steps import NO_SHAPES
 from ..errors import ExitCode, PipelineError
 from ..journal import steplog
 from ..planner.steps import PlannedStep, UserPython, UserSQL
@@ -47,8 +48,8 @@ def is_done(
     was = effects.applied(before, made)
     will = effects.applied(was, current.effects if current is not None and begun else ())
     places: Iterable[Place] = dict.fromkeys((*_places(made), *_places(current.effects if current else ()), *before))
-    if any(isinstance(step, (UserSQL, UserPython)) for step in steps[: done + begun]):
-        # The lab's own statements may have changed tables, which only the lab knows.
+    if any(map(_may_change_shapes, steps[: done + begun])):
+        # Which, only the lab knows.
         places = _places(current.effects) if current is not None else ()
     missing = list(effects.differences(was, now, places))
     if not missing:
@@ -56,6 +57,7 @@ def is_done(
     left = list(effects.differences(will, now, places))
     if begun and not left:
         return True
+    begun = begun and left != missing  # a step that changes no shape leaves what was there before it
     words = f"before step {done + 1} ({current.words})" if current is not None else "after the last step"
     found = [f"before it: {text}" for text in islice(missing, _NAMED)] if begun else list(islice(missing, _NAMED))
     found += [f"after it: {text}" for text in islice(left, _NAMED)] if begun else []
@@ -65,6 +67,13 @@ def is_done(
         "Undo by hand what is not of the migration, then run migrate again; it goes on from there.",
         exit_code=ExitCode.INTERRUPTED,
     )
+
+
+def _may_change_shapes(step: PlannedStep) -> bool:
+    """Tell whether a step is the lab's own and may change tables, and not only their rows."""
+    if isinstance(step, UserSQL):
+        return not all(map(NO_SHAPES.match, step.statements))
+    return isinstance(step, UserPython)
 
 
 def _places(made: Iterable[effects.Effect]) -> list[Place]:

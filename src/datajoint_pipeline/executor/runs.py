@@ -28,6 +28,9 @@ from .holding import Hold
 
 Report = Callable[[str, int, int], None]
 
+#: How many differences a refusal names.
+_NAMED = 3
+
 
 @dataclass(frozen=True)
 class Member:
@@ -179,12 +182,9 @@ class Run:
                 exit_code=ExitCode.INTERRUPTED,
             )
         if left:
-            raise PipelineError(
-                "The database is not what the migration was to make of it.",
-                f"{type(left[0]).__name__} in {left[0].table} would still be left to do.",
-                "Nothing is lost. Report it with the output of log and diff, and do not go on by hand.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+            found = {name: shape for name, shape in shapes.items() if name in wanted}
+            texts = [operation.deviation() for operation in left_to_do(wanted, found)]
+            raise self._other_than_planned(texts or [f"{left[0].table} differs by {type(left[0]).__name__}."])
         tables = {table.name: table for shape in shapes.values() for table in shape}
         lineage.repair(connection, {name: databases[name] for name in names}, tables, moved=self._moved())
         if connection.adapter.backend == "mysql":
@@ -202,6 +202,21 @@ class Run:
                 if record is None or before is None or record.fingerprint in (None, before.fingerprint):
                     journal.restamp(connection, databases[name], shapes[name].fingerprint)
         drafts.forget(self.target)
+
+    def _other_than_planned(self, texts: list[str]) -> PipelineError:
+        """Give the refusal of tables that are not what was planned; each text says of one in what."""
+        again = f"then run {self.target.command} migrate again"
+        by_hand = f"undo that by hand, {again}, which ends it"
+        if self.target.connection.adapter.backend == "postgresql":  # which has undone what is of the same transaction
+            by_hand = f"undo that by hand, or correct the statement, {again}"
+        more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
+        return PipelineError(
+            "The database is not what the migration was to make of it.",
+            " ".join(texts[:_NAMED]) + more,
+            f"If somebody, or a statement of the lab's own, made it so: {by_hand}. If nobody did, report it with the "
+            "output of log and diff. Nothing is lost.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
 
     def _moved(self) -> dict[str, str]:
         """Give the places before of the tables that have another one afterwards."""

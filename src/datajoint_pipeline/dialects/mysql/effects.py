@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...schema import notation
 from ...schema.model import Index
@@ -316,7 +317,24 @@ def differences(
             ("comment", want.comment, have.comment),
             ("peculiarities", sorted(want.deviations), sorted(have.deviations)),
         ]
-        yield from (f"{name} has the {what} {is_!r}, not {be!r}" for what, be, is_ in pairs if be != is_)
+        yield from (f"{name} has the {what} {_told(is_)}, not {_told(be)}" for what, be, is_ in pairs if be != is_)
+
+
+def _told(found: object) -> str:
+    """Give what a table has as people read it."""
+    if isinstance(found, str):
+        return repr(found)
+    parts = [one if isinstance(one, str) else _part_told(*one) for one in found]  # type: ignore[attr-defined]
+    return ", ".join(parts) or "none"
+
+
+def _part_told(columns: str, *more: Any) -> str:
+    """Give an index as :func:`_index` does, or a foreign key as :func:`_key` does, as people read it."""
+    if len(more) == 2:
+        unique, name = more
+        return f"{'unique ' * unique}{name} ({columns})"
+    parent, attributes, words = more
+    return f"({columns}) to {parent} ({attributes}) {words}".rstrip()
 
 
 def _named_indexes(table: CatalogTable) -> tuple[list[str], list[Index]]:
