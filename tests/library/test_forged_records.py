@@ -164,6 +164,10 @@ def another_version(journal: Journal) -> None:
     journal.execute("UPDATE {j} SET version = '9.9.9' WHERE id = %s", journal.run)
 
 
+def another_kind_than_the_head_has(journal: Journal) -> None:
+    journal.execute("UPDATE {j} SET kind = 'purge' WHERE id = %s", journal.run)
+
+
 def no_steps_at_all(journal: Journal) -> None:
     journal.execute("DELETE FROM {s} WHERE run = %s", journal.run)
 
@@ -181,6 +185,7 @@ FORGERIES = [
         a_record_of_statements,
     ),
     *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json, another_version, no_steps_at_all),
+    another_kind_than_the_head_has,
 ]
 
 
@@ -226,7 +231,7 @@ def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server
         assert server.execute(tables) == before, forge.__name__
         assert states(own)["work"] == ("interrupted", "1.0.0"), forge.__name__
         journal.put_back(kept)
-        journal.execute("UPDATE {j} SET version = '1.1.0' WHERE id = %s", journal.run)
+        journal.execute("UPDATE {j} SET version = '1.1.0', kind = 'migrate' WHERE id = %s", journal.run)
     # The true record is gone on with, once what was in its way is gone.
     if server.backend == "mysql":
         own.replace("src/my_pipeline/migrations/work/1.1.0_friends.py", BROKEN, BROKEN.replace("absent", "task"))

@@ -38,11 +38,12 @@ _STATES = (steplog.DONE, steplog.RUNNING, steplog.PLANNED)
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run that was interrupted, as the journal has it; ``versions`` are those that its members lead to."""
+    """A run that was interrupted, as the journal has it; ``kinds`` and ``versions`` are those of its members."""
 
     record: journal.Record
     head: dict[str, Any]
     members: list[Member]
+    kinds: list[str]
     versions: list[str]
     entries: list[steplog.Entry]
 
@@ -168,8 +169,9 @@ def recorded(
     if "plan" not in head:
         raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
     entries = steplog.read(target.connection, target.database(leader.schema), leader.run)
-    versions = [records[member.schema].version for member in members]
-    return Interrupted(records[leader.schema], head, members, versions, entries)
+    own_records = [records[member.schema] for member in members]
+    kinds, versions = [record.kind for record in own_records], [record.version for record in own_records]
+    return Interrupted(records[leader.schema], head, members, kinds, versions, entries)
 
 
 def untrue(began: journal.Record, why: str) -> PipelineError:
@@ -214,6 +216,8 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise untrue(began, "It is of other schemas than its migrations.")
     kind = str(head["plan"]["kind"])
+    if [runs.kind_of(migration, kind) for migration in group.migrations] != interrupted.kinds:
+        raise untrue(began, f"Its head says that it is one of {kind}, the journal another.")
     if [after for _, after in runs.versions(deployment, group, kind)] != interrupted.versions:
         raise untrue(began, "It leads to other versions than its migrations.")
     result = json.loads(json.dumps(runs.result(deployment, group, kind)))

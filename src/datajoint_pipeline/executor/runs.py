@@ -13,6 +13,7 @@ from .. import journal
 from ..dialects import catalog
 from ..diff import changes, questions
 from ..errors import ExitCode, PipelineError, Stopped
+from ..history.migration_files import Migration
 from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
@@ -297,7 +298,7 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
         number = journal.begin(
             connection,
             deployment.databases[migration.schema],
-            kind="init" if migration.makes is not None else kind,
+            kind=kind_of(migration, kind),
             version=version,
             previous_version=previous,
             code_commit=commit,
@@ -319,6 +320,11 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     entries = [replace(resuming.entry(step), number=number) for number, step in enumerate(group.steps, 1)]
     steplog.write(connection, deployment.databases[members[0].schema], members[0].run, entries)
     return Run(target, deployment, group, members, entries)
+
+
+def kind_of(migration: Migration, kind: str) -> str:
+    """Give what the journal calls a migration of a run of some kind."""
+    return "init" if migration.makes is not None else kind
 
 
 def versions(deployment: Deployment, group: Group, kind: str) -> list[tuple[str | None, str]]:
