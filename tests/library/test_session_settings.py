@@ -33,6 +33,7 @@ GLOBAL = {
     "div_precision_increment": ("0", "4"),
     "sql_quote_show_create": ("0", "1"),
     "sql_safe_updates": ("1", "0"),
+    "max_join_size": ("9", "DEFAULT"),  # with which sql_big_selects is 0
     "sql_auto_is_null": ("1", "0"),
     "sql_mode": ("'ANSI_QUOTES,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES'", "DEFAULT"),
     "time_zone": ("'+05:45'", "DEFAULT"),

@@ -44,12 +44,14 @@ class MySQL(Dialect):
     #: EXP of more than 709 is out of range.
     failing = "SELECT IF(found = 0, 0, EXP(1000 + found)) FROM ({}) AS probe(found)"
 
-    #: Beside the SQL mode, which DataJoint sets: rows left out, digits of a quotient, names of months, quoted names,
-    #: what a COMMIT begins or ends, where new tables are, what is checked, and how texts are compared.
+    #: Beside the SQL mode, which DataJoint sets: rows left out, queries refused for their size, digits of a quotient,
+    #: names of months, quoted names, what a COMMIT begins or ends, where new tables are, what is checked, and how texts
+    #: are compared.
     exact = (
-        "SET SESSION sql_select_limit = 18446744073709551615, SESSION div_precision_increment = 4, "
-        "SESSION lc_time_names = 'en_US', SESSION sql_quote_show_create = 1, SESSION sql_auto_is_null = 0, "
-        "SESSION sql_safe_updates = 0, SESSION completion_type = NO_CHAIN, SESSION default_storage_engine = InnoDB, "
+        "SET SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, "
+        "SESSION div_precision_increment = 4, SESSION lc_time_names = 'en_US', SESSION sql_quote_show_create = 1, "
+        "SESSION sql_auto_is_null = 0, SESSION sql_safe_updates = 0, SESSION completion_type = NO_CHAIN, "
+        "SESSION default_storage_engine = InnoDB, "
         "SESSION unique_checks = 1, SESSION foreign_key_checks = 1, SESSION collation_connection = utf8mb4_0900_ai_ci"
     )
 
