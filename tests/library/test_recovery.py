@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from conftest import Project, Server
-from living import add_sql, hurried, is_sentence, kill_while_it_waits, ok, put_back, rows, states
+from living import VERSION, add_sql, hurried, is_sentence, kill_while_it_waits, ok, put_back, rows, states
 from proxy import Fault, Proxy
 from test_limits import living as living
 
@@ -187,6 +187,19 @@ def test_what_a_run_changes_of_another_schema_is_interrupted_with_it(living: Pro
     assert shown.count("interrupted  migrate continues it, rollback --interrupted takes it back where") == 2, shown
     ok(living, *BACK)
     assert {state for state, _ in states(living).values()} == {"behind", "current"}
+
+
+def test_a_rollback_that_was_interrupted_asks_for_the_code_that_has_what_goes(living: Project, mysql: Server) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "moods")
+    ok(living, "migrate")
+    kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", "rollback", "life", "--to", "1.0.0")
+    assert "interrupted  migrate continues it" in ok(living, "status", code=6).out
+    with put_back(living.folder / "src"):
+        living.write(living.module("version"), VERSION)
+        assert "with the code that has 1.1.0, migrate continues it" in ok(living, "status", code=6).out
+    ok(living, "migrate")
+    assert states(living)["life"][0] in ("behind", "current")
 
 
 def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:

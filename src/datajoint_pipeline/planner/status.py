@@ -106,6 +106,11 @@ class SchemaStatus:
     taken_back: bool = False
 
 
+def is_older_code(found: SchemaStatus) -> bool:
+    """Tell whether the code lacks the version that a schema had when it was last complete."""
+    return found.database_version is not None and Version(found.database_version) > Version(found.code_version)
+
+
 def read(target: Target) -> list[SchemaStatus]:
     """Find where every schema stands, in dependency order; with two queries, however many schemas are there."""
     connection, databases = target.connection, target.databases
