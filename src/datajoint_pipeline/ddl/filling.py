@@ -10,7 +10,7 @@ from ..dialects.steps import ColumnFill, ExpressionFill, GeneratedFill, LiteralF
 from ..errors import PipelineError
 from ..internals.codecs import blob
 from ..operations.origins import Origins, resolved
-from ..operations.structure import Tables
+from ..operations.structure import SOFT_DELETED_ATTRIBUTE, Tables
 from ..schema import compatibility
 from ..schema.model import ForeignKey, TableName
 from ..schema.values import Fill, Value, objection, write
@@ -176,7 +176,10 @@ def _parent(name: TableName, attribute: str, before: Tables, after: Tables, orig
             "Nothing else in the table says which row of the parent belongs to a row.",
             "",
         )
-    taken = (old.get(theirs[attribute], ""), theirs[attribute])
+    was_called = old.get(theirs[attribute], "")
+    if was_called.startswith(SOFT_DELETED_ATTRIBUTE) and (key.parent, theirs[attribute]) in origins.fills:
+        was_called = ""  # rows of the parent may still have to get it
+    taken = (was_called, theirs[attribute])
     return ParentFill(key.parent, taken, tuple(pairs), _unique(key.parent, pairs, before, after))
 
 

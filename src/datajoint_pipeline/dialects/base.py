@@ -288,6 +288,14 @@ class Dialect(ABC):
     def unique_id(self, column: Column) -> str:
         """Give an expression for a value that no other row has."""
 
+    def numbered(self, column: Column, value: str, was: str) -> str:
+        """Give what goes before the number of a row that has none in a column, ``value``, called ``was`` before.
+
+        Where it comes back, numbers of before are taken.
+        """
+        back = was.startswith(SOFT_DELETED_ATTRIBUTE) and "int" in column.core
+        return f"COALESCE(MAX({value}) OVER (), 0) + " if back else ""
+
     @abstractmethod
     def one_each(self, key: Mapping[str, str], more: Mapping[str, str], source: str) -> str:
         """Give a query for one row for each value of the key."""

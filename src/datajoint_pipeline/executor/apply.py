@@ -105,6 +105,8 @@ def migrate(
                     judge(deployment, groups[0], allow_data_loss=allow_data_loss)  # by what is left of the values
                 keep = backups.of_group(deployment, groups[0], lossy[0], "migrate")
                 options = f"{allowances(allow_data_loss, backups)} {note}".strip()
+                for text in groups[0].left:
+                    target.warn(text)
                 apply(deployment, groups[0], "migrate", report, keep, options)
                 done += groups[0].migrations
             answer = None

@@ -70,7 +70,7 @@ def found(
     for migration, again, number in revived:
         then = ops.apply(operations[:number], deployment.tables)
         name = next((name for name, hidden in origins.hidden.items() if hidden == again.hidden), None)
-        if name is not None and again.table in then and _shape(then, again.table) != _shape(final, name):
+        if name is not None and again.table in then and shape(then, again.table) != shape(final, name):
             raise PipelineError(
                 f"{schema} cannot go back to {to} at once; nothing was changed.",
                 f"{definition.title(again.table)} comes back as {migration.title} dropped it, and changes further on.",
@@ -142,13 +142,10 @@ class _Search:
         for (name, number), head in sorted(steplog.heads(deployment.connection, databases).items()):
             self.plans[databases[name], number] = head.get("plan")
             record = done.get((name, number))
-            if record is not None and record.kind == "migrate" and isinstance(head.get("digest"), str):
-                leader = head.get("leader")
-                first = leader if isinstance(leader, dict) else {"schema": name, "run": number}
-                database, run = databases.get(str(first.get("schema"))), first.get("run")
-                if database is not None and isinstance(run, int):
-                    runs = self.applied.setdefault((name, head["digest"]), [])
-                    runs.append((record.version, (database, run)))
+            run = retained.leader(databases, name, number, head)
+            migrated = record is not None and record.kind == "migrate" and isinstance(head.get("digest"), str)
+            if record is not None and migrated and run is not None:
+                self.applied.setdefault((name, head["digest"]), []).append((record.version, run))
 
     def run(self, migration: Migration) -> Run | None:
         """Give the run that applied a migration last; None where that is not known."""
@@ -184,7 +181,7 @@ class _Search:
         place, run, found = (self.deployment.databases[now.schema], now.table), self.run(migration), dict[str, str]()
         for one in wanted:
             plain = shorten(SOFT_DELETED_ATTRIBUTE + one.name)
-            names = [a.name for a in table.attributes if _is_of(a.name, one.name) and _fits(a, one)]
+            names = [a.name for a in table.attributes if is_of(a.name, one.name) and fits(a, one)]
             names = sorted({*names} - {*found.values()}, key=lambda name: (name != plain, _number(name)))
             of_run = [name for name in names if run is not None and self.retained.names.get((place, name)) == run]
             if not of_run and plain in names and self._anybodys(self.retained.names.get((place, plain)), run):
@@ -223,7 +220,7 @@ class _Search:
         return maker is None or run is None or self.kinds.get(maker) == journal.DRAFT
 
 
-def _is_of(hidden: str, name: str) -> bool:
+def is_of(hidden: str, name: str) -> bool:
     """Tell whether a soft-deleted attribute may have had a name; ``_2`` and so on are behind where it was taken."""
     full = SOFT_DELETED_ATTRIBUTE + name
     if hidden == shorten(full):
@@ -238,11 +235,12 @@ def _number(hidden: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _fits(hidden: Attribute, wanted: Attribute) -> bool:
+def fits(hidden: Attribute, wanted: Attribute) -> bool:
+    """Tell whether a soft-deleted attribute has the type of one that is wanted."""
     return wanted.inherited or hidden.inherited or hidden.type == wanted.type
 
 
-def _shape(tables: ops.Tables, name: TableName) -> object:
+def shape(tables: ops.Tables, name: TableName) -> object:
     """Give what a soft-deleted table keeps: all but its name and its foreign keys."""
     table = tables[name]
     types = [resolved(tables, name, attribute) for attribute in table.attribute]

@@ -392,6 +392,7 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
         yield from (notice(id_, text) for id_, text in operation.notices(now))
         now = operation.apply(now)
     silence = {id_: why for migration in group.migrations for id_, why in migration.silence.items()}
+    yield from (notice("stays-hidden", text) for text in group.left)
     for schema in group.schemas if group.instead is not None else ():
         record = deployment.records.get(schema)
         if record is not None and record.kind == journal.DRAFT:

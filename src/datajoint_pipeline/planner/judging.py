@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from .. import journal
 from ..errors import ExitCode, PipelineError, worst
 from ..history import migration_files
+from ..operations.state import SOFT_DELETED_ATTRIBUTE
+from ..schema.model import TableName
 from .losses import ALLOWED
 from .plan import Group, Lossy, Violation
 
@@ -100,7 +102,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    (_GONE if violation.lacks == "value" else _CORRECT) if back else f"Correct these rows, {answers}.",
+                    (_GONE if violation.lacks == "value" else _CORRECT)
+                    if back
+                    else f"Correct these rows, {answers}.{'' if drafted else _kept(group, violation.table)}",
                 ),
             )
         elif violation.loses and back:
@@ -123,6 +127,20 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 exit_code=ExitCode.DATA_LOSS,
             )
             yield violation, error
+
+
+def _kept(group: Group, table: TableName) -> str:
+    """Say how to go on where values that come back stand in the way; nobody can correct them, as they are hidden."""
+    for origins in group.origins:
+        sources = origins.attributes.get(table, {})
+        hidden = [n for n, was in sources.items() if was.startswith(SOFT_DELETED_ATTRIBUTE) and was != n]
+        if hidden or table in origins.hidden:
+            what = table if table in origins.hidden else " and ".join(f"{table}.{name}" for name in hidden)
+            return (
+                f" {what} comes back as rollback kept it. To begin without that, run purge {table.schema} "
+                "--allow-data-loss, which writes it to a file and deletes it."
+            )
+    return ""
 
 
 def _adopts(group: Group) -> bool:

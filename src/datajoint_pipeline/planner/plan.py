@@ -38,6 +38,7 @@ from ..schema.values import Value
 from . import scope
 from .deployment import Deployment
 from .pending import newest
+from .returning import Returning
 from .steps import LockedStatements, PlannedStep, Recoding, of_operation, of_step
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ class Group:
         The operations, where they are known already.
     instead : list of Operation, optional
         What is done instead of the migrations' own operations: where the tables are a draft, or types are adopted.
+    left : list of str
+        What a rollback soft-deleted and does not come back though it is made anew, in a sentence each.
     """
 
     migrations: list[Migration]
@@ -210,6 +213,7 @@ class Group:
     first: bool = True
     by_migration: list[tuple[Migration, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
+    left: list[str] = field(default_factory=list)
 
     @property
     def schemas(self) -> list[str]:
@@ -275,10 +279,12 @@ def groups(
     names = constraints.names(deployment.catalogue)
     now, found = deployment.tables, list[Group]()
     rows: dict[TableName, list[Mapping[str, Value]]] = {}
+    returning = Returning(deployment)
     current: Group | None = None
     for migration in wanted:
         current = current or Group([], now, first=not found)
-        more = migration.operations(now)
+        more = returning.operations(migration, migration.operations(now))
+        current.left += returning.told()
         current.migrations.append(migration)
         current.by_migration += [(migration, operation) for operation in more]
         now = ops.apply(more, now)

@@ -81,6 +81,14 @@ def title(schema: str, table: str, column: str) -> str:
     return ".".join(filter(None, (str(name), column.removeprefix(SOFT_DELETED_ATTRIBUTE))))
 
 
+def leader(databases: Mapping[str, str], schema: str, number: int, head: Mapping[str, Any]) -> Run | None:
+    """Give the run that has the steps of one, by its head; None where the head says nothing that can be read."""
+    found = head.get("leader")
+    first = found if isinstance(found, dict) else {"schema": schema, "run": number}
+    database, run = databases.get(str(first.get("schema"))), first.get("run")
+    return (database, run) if database is not None and isinstance(run, int) else None
+
+
 def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool = False) -> Retained:
     """Read from the journal what runs soft-deleted; ``databases`` has those of the schemas that have one.
 

@@ -222,7 +222,9 @@ class TableAlteration:
         if fill.kind == "number":
             key = [self.quote(a) for a in self.alteration.before.primary_key]
             ours = self._alias(self.name, "c")
-            numbered = f"SELECT {', '.join(key)}, ROW_NUMBER() OVER (ORDER BY {', '.join(key)}) AS `~` FROM {self.full}"
+            first = self.dialect.numbered(column, self.quote(target), self.change.old.get(name, ""))
+            number = f"{first}ROW_NUMBER() OVER (ORDER BY {', '.join(key)})"
+            numbered = f"SELECT {', '.join(key)}, {number} AS `~` FROM {self.full}"
             on = " AND ".join(f"n.{a} = {ours}.{a}" for a in key)
             condition = condition.replace("WHERE ", f"WHERE {ours}.")
             self.aliases.append(f"{self.full} AS {ours} WRITE")

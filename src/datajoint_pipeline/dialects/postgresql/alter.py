@@ -186,7 +186,9 @@ class TableAlteration:
             elif isinstance(fill, GeneratedFill) and fill.kind == "number":
                 renamed = {old: new for new, old in change.old.items()} | change.kept
                 key = self.dialect.listed([renamed.get(a, a) for a in alteration.before.primary_key])
-                numbered = f"SELECT ctid AS place, row_number() OVER (ORDER BY {key}) AS number FROM {full}"
+                after = self.dialect.numbered(column, self.dialect.quote(name), change.old.get(name, ""))
+                number = f"{after}row_number() OVER (ORDER BY {key})"
+                numbered = f"SELECT ctid AS place, {number} AS number FROM {full}"
                 source, value = f" FROM ({numbered}) n", "n.number"
                 condition = " AND ".join(filter(None, ["n.place = c.ctid", condition]))
             elif isinstance(fill, GeneratedFill):

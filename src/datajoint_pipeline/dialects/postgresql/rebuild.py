@@ -178,7 +178,9 @@ class Rebuild:
             filled = self.dialect.cast(column, self._from_parent(fill))
         elif isinstance(fill, GeneratedFill):
             key = ", ".join(f"c.{quote(a)}" for a in self.alteration.before.primary_key)
-            filled = self.dialect.unique_id(column) if fill.kind == "uuid" else f"row_number() OVER (ORDER BY {key})"
+            after = self.dialect.numbered(column, value, change.old.get(name, ""))
+            number = f"{after}row_number() OVER (ORDER BY {key})"
+            filled = self.dialect.unique_id(column) if fill.kind == "uuid" else number
         elif isinstance(fill, ExpressionFill):
             filled = self._computed(fill.postgresql)
         elif fill is not None:

@@ -1,0 +1,138 @@
+"""What a rollback took back comes again with `migrate`, with the values and rows that it had, on both servers."""
+
+from __future__ import annotations
+
+from conftest import Project, Server
+from living import ok, states
+from test_coming_back import BOX, SHELF, shelves, step
+from test_judging import living as living
+
+assert living  # a fixture
+
+GRAMS = "    grams : float64  # on that day\n"
+
+WAS = "SELECT animal_id, {} FROM dev_life.weight ORDER BY animal_id, day"
+
+
+def revise(living: Project, lines: str, *answers: str) -> None:
+    living.replace(living.module("life"), GRAMS, GRAMS + lines)
+    ok(living, "revise", "-m", "more", *answers)
+    ok(living, "migrate")
+
+
+def there_and_back(living: Project, *between: str, server: Server) -> str:
+    """Take the last migration back and apply it again; gives what the dry run says."""
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    server.execute(*between)
+    told = ok(living, "migrate", "--dry-run", code=3).out
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current"
+    return told
+
+
+def test_attributes_come_back_with_their_values_and_new_rows_get_the_fill(living: Project, server: Server) -> None:
+    lines = "rig : varchar(8)", "number : int32", "three = 3 : int32", "ratio = null : float32", "own : uuid"
+    answers = "Weight.rig=A", "Weight.number=number()", "Weight.own=uuid()"
+    text = "".join(f"    {line}\n" for line in lines)
+    revise(living, text, *(word for answer in answers for word in ("--fill", answer)))
+    server.execute("UPDATE dev_life.weight SET rig = 'B', number = 77, three = 77, ratio = 2.5 WHERE animal_id = 1")
+    listed = "rig, number, three, ratio, own"
+    before = server.execute(WAS.format(listed))
+    assert (1, "B", 77, 77, 2.5) in [row[:-1] for row in before]
+    new = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, '2001-01-01', 1)"
+    told = there_and_back(living, new, server=server)
+    assert "stays-hidden" not in told, told
+    after = server.execute(WAS.format(listed))
+    (added,) = [row for row in after if row not in before]
+    assert [row for row in after if row != added] == before
+    assert (added[1], added[3], added[4]) == ("A", 3, None) and added[5] not in [row[5] for row in before]
+    assert added[2] not in [row[2] for row in before]
+    assert "life.Weight" not in ok(living, "purge", "--dry-run").out
+
+
+def test_an_attribute_of_the_key_comes_back_with_its_values_below_too(living: Project, server: Server) -> None:
+    living.replace(
+        living.module("life"),
+        "    animal_id : int32  # its number\n",
+        "    animal_id : int32  # its number\n    own : uuid\n",
+    )
+    ok(living, "revise", "-m", "own", "--fill", "Animal.own=uuid()")
+    ok(living, "migrate")
+    above, below = (
+        "SELECT animal_id, own FROM dev_life.animal ORDER BY 1",
+        "SELECT animal_id, own FROM dev_work.task ORDER BY 1",
+    )
+    before = server.execute(above), server.execute(below)
+    ok(living, "rollback", "life", "--to", "1.0.0", "--along")
+    server.execute(
+        "INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (9, 'New', 'grey')",
+        "INSERT INTO dev_work.task (animal_id, task) VALUES (9, 'rest')",
+    )
+    ok(living, "migrate")
+    after = server.execute(above), server.execute(below)
+    assert (after[0][:-1], after[1][:-1]) == before
+    assert after[0][-1] == after[1][-1] and after[0][-1][0] == 9
+
+
+def test_a_table_comes_back_with_its_rows_and_what_refers_to_it(living: Project, server: Server) -> None:
+    text = living.read(living.module("life"))
+    step(living, text + SHELF + BOX, "boxes")
+    server.execute(
+        "INSERT INTO dev_life.shelf (shelf) VALUES ('a'), ('b')",
+        "INSERT INTO dev_life.box (box, shelf) VALUES (1, 'a'), (2, NULL)",
+        "INSERT INTO dev_life.box__lid (box, lid, shelf) VALUES (1, 1, 'b')",
+    )
+    there_and_back(living, server=server)
+    assert server.execute("SELECT box, shelf FROM dev_life.box ORDER BY box") == [(1, "a"), (2, None)]
+    assert server.execute("SELECT box, lid, shelf FROM dev_life.box__lid") == [(1, 1, "b")]
+
+
+def test_an_attribute_comes_back_under_the_name_that_it_got_since(living: Project, server: Server) -> None:
+    text = living.read(living.module("life"))
+    revise(living, "    wide = null : int32\n")
+    living.write(living.module("life"), text.replace(GRAMS, GRAMS + "    broad = null : int32\n"))
+    ok(living, "revise", "-m", "broad", "--rename", "Weight.wide=broad")
+    ok(living, "migrate")
+    server.execute("UPDATE dev_life.weight SET broad = 5 WHERE animal_id = 1")
+    before = server.execute(WAS.format("broad"))
+    assert (1, 5) in before
+    there_and_back(living, server=server)
+    assert server.execute(WAS.format("broad")) == before
+
+
+def test_what_cannot_come_back_is_named(living: Project, server: Server) -> None:
+    """Where a later migration gave it another type, and where a table has changed since."""
+    text = living.read(living.module("life"))
+    step(living, text.replace(GRAMS, GRAMS + "    wide = null : int32\n") + shelves(), "wide")
+    text = text.replace(GRAMS, GRAMS + "    wide = null : varchar(9)\n")
+    step(living, text + shelves("deep = null : int32"), "text")
+    server.execute(
+        "UPDATE dev_life.weight SET wide = '5' WHERE animal_id = 1", "INSERT INTO dev_life.shelf (shelf) VALUES (1)"
+    )
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    told = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+    assert "life.Weight.wide is made anew, as its type was another one then." in told, told
+    assert "in the hidden column _dropped_wide" in told
+    assert "life.Shelf is made anew, as it was changed before the rollback." in told
+    assert "The row from before the rollback stays in the hidden table ~dropped_shelf" in told
+    told = " ".join(ok(living, "migrate").err.split())
+    assert "in the hidden column _dropped_wide" in told, told
+    assert server.execute("SELECT COUNT(*) FROM dev_life.shelf") == [(0,)]
+
+
+def test_rows_that_come_back_and_whose_parents_are_gone(living: Project, server: Server) -> None:
+    text = living.read(living.module("life"))
+    step(living, text + shelves("-> Animal"), "shelves")
+    server.execute(
+        "INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (9, 'New', 'grey')",
+        "INSERT INTO dev_life.shelf (shelf, animal_id) VALUES (1, 9)",
+    )
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    server.execute("DELETE FROM dev_life.animal WHERE animal_id = 9")
+    refused = " ".join(ok(living, "migrate", code=1).err.split())
+    assert "life.Shelf has 1 row whose (animal_id) is in no row of life.Animal" in refused, refused
+    assert "life.Shelf comes back as rollback kept it." in refused
+    assert "purge life --allow-data-loss" in refused
+    ok(living, "purge", "life", "--allow-data-loss")
+    ok(living, "migrate")
+    assert server.execute("SELECT COUNT(*) FROM dev_life.shelf") == [(0,)]
