@@ -136,3 +136,29 @@ def test_rows_that_come_back_and_whose_parents_are_gone(living: Project, server:
     ok(living, "purge", "life", "--allow-data-loss")
     ok(living, "migrate")
     assert server.execute("SELECT COUNT(*) FROM dev_life.shelf") == [(0,)]
+
+
+def test_what_purge_deleted_is_put_back_before_the_way_back(living: Project, server: Server) -> None:
+    """A rollback before that makes it anew, and is refused; where one was done without the file, restore says the way."""
+    life = living.module("life")
+    text = living.read(life)
+    step(living, text.replace(GRAMS, GRAMS + '    note = "" : varchar(9)\n') + shelves(), "notes")
+    server.execute("UPDATE dev_life.weight SET note = 'x'", "INSERT INTO dev_life.shelf (shelf) VALUES (1)")
+    step(living, text, "no notes", "--drop", "Weight.note", "--drop", "Shelf")
+    ok(living, "purge", "--allow-data-loss")
+    (path,) = (living.folder / "backups").glob("*purge*.zip")
+    refused = " ".join(ok(living, "rollback", "life", "--to", "1.1.0", code=1).err.split())
+    assert "was deleted by purge and would be made anew" in refused, refused
+    assert f"restore {path.name}" in refused and "rollback life --to 1.1.0" in refused
+    assert states(living)["life"] == ("current", "2.0.0")
+    elsewhere = living.folder / path.name
+    path.rename(elsewhere)
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    refused = " ".join(ok(living, "restore", str(elsewhere), code=1).err.split())
+    assert "was made anew by a rollback after purge had deleted it" in refused, refused
+    assert "migrate life --to 2.0.0" in refused and "restore --overwrite" in refused
+    ok(living, "migrate", "life", "--to", "2.0.0")
+    ok(living, "restore", "--overwrite", str(elsewhere))
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert {note for _, note in server.execute(WAS.format("note"))} == {"x"}
+    assert server.execute("SELECT shelf FROM dev_life.shelf") == [(1,)]

@@ -28,7 +28,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import apply, archive, auditing, backup, owners, stepping
+from . import apply, archive, auditing, backup, owners, purged, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -139,6 +139,7 @@ class _Restoring:
         """Put the values back; while others hold the tables, try again for a while as `migrate` does."""
         for part in self.file.manifest.parts:
             self._refuse_misfit(part)
+            purged.refuse_made_anew(self.deployment, self.file, part, self._missing(part))
         places = {self._place(part) for part in self.file.manifest.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         auditing.refuse_without_right(self.connection, self._audited())

@@ -23,7 +23,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, aside, auditing, owners, resume, runs, stepping
+from . import apply, aside, auditing, owners, purged, resume, runs, stepping
 from .backup import Backups
 from .noting import Note
 
@@ -66,6 +66,7 @@ def rollback(
             group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
         group.violations.clear()
         apply.judge(deployment, group, allow_data_loss=False)
+        purged.refuse(deployment, group, f"rollback {schema} --to {to}{' --along' * along}")
         apply.apply(deployment, group, "rollback", report)
         for table, attribute in sorted(group.inputs.unchanged, key=str):
             target.warn(

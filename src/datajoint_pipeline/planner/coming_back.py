@@ -220,9 +220,12 @@ class _Search:
         return maker is None or run is None or self.kinds.get(maker) == journal.DRAFT
 
 
-def is_of(hidden: str, name: str) -> bool:
-    """Tell whether a soft-deleted attribute may have had a name; ``_2`` and so on are behind where it was taken."""
-    full = SOFT_DELETED_ATTRIBUTE + name
+def is_of(hidden: str, name: str, before: str = SOFT_DELETED_ATTRIBUTE) -> bool:
+    """Tell whether something soft-deleted may have had a name; ``_2`` and so on are behind where it was taken.
+
+    ``before`` is what stands before it: that of an attribute, or of a table.
+    """
+    full = before + name
     if hidden == shorten(full):
         return True
     suffix = f"_{_number(hidden)}"

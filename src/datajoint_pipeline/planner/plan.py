@@ -199,6 +199,8 @@ class Group:
         What is done instead of the migrations' own operations: where the tables are a draft, or types are adopted.
     left : list of str
         What a rollback soft-deleted and does not come back though it is made anew, in a sentence each.
+    anew : frozenset
+        What a rollback makes anew, as nothing is there to come back: tables, and attributes of others by their table.
     """
 
     migrations: list[Migration]
@@ -214,6 +216,7 @@ class Group:
     by_migration: list[tuple[Migration, ops.Operation]] = field(default_factory=list)
     instead: list[ops.Operation] | None = None
     left: list[str] = field(default_factory=list)
+    anew: frozenset[tuple[TableName, str]] = frozenset()
 
     @property
     def schemas(self) -> list[str]:

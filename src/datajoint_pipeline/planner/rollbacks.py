@@ -135,9 +135,20 @@ def group(
         planned.inputs.undone[name] = tuple(deployment.applied[name].recorded(of_schema))
     names = constraints.names(deployment.catalogue)
     planned.inputs.aside, planned.inputs.unchanged = aside, coming_back.unchanged(deployment, back)
+    planned.anew = _anew(deployment.tables, inverse)
     inverse = _setting_aside(inverse, deployment.tables, aside)
     plan.add_steps(deployment, planned, inverse, names, frozenset())
     return planned
+
+
+def _anew(before: ops.Tables, operations: list[ops.Operation]) -> frozenset[tuple[TableName, str]]:
+    """Find the tables that operations make without rows, and the attributes of others without values."""
+    after, origins = ops.trace(before, operations)
+    found = {(name, "") for name in after if name not in origins.tables and name not in origins.hidden}
+    for name, sources in origins.attributes.items():
+        if name in origins.tables:
+            found |= {(name, attribute) for attribute in after[name].attribute if attribute not in sources}
+    return frozenset(found)
 
 
 def _inverse(deployment: Deployment, migrations: list[Migration]) -> list[tuple[Migration, ops.Operation]]:
