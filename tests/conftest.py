@@ -105,8 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers more than there are processors: a good part of a worker's time is waiting for servers."""
-    return (os.cpu_count() or 1) + 2
+    """One worker more than there are processors: a quarter of a worker's time is waiting for servers."""
+    return (os.cpu_count() or 1) + 1
 
 
 #: The files that take longest, longest first: whoever begins with one last is waited for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -80,7 +81,7 @@ class Orders:
     """
 
     def __init__(self, source: IO[str]) -> None:
-        self.stopping = False
+        self._stopping = False
         self._source = source
         self._change = threading.Event()
         self._breaking = False
@@ -91,9 +92,14 @@ class Orders:
         signal.signal(BREAK, self._break)
         threading.Thread(target=self._listen, daemon=True).start()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is to be claimed; an order counts from its arrival, not from when it was read."""
+        return self._stopping or bool(select.select([self._source], [], [], 0)[0])
+
     def _listen(self) -> None:
         for line in self._source:
-            self.stopping = True
+            self._stopping = True
             self._breaking = self._breaking or line.strip() == NOW
             self._change.set()
             if self._breaking:
