@@ -67,11 +67,11 @@ def doctor(options: Options) -> None:
 
     environment = options.select()
     report = examination.examine(options.pipeline, environment)
-    report = replace(report, problems=[replace(one, do=options.to_copy(one.do)) for one in report.problems])
     if options.json:
         options.print_json(report.as_dict())
     else:
-        render.doctor(report)
+        problems = [replace(one, do=options.to_copy(one.do)) for one in report.problems]
+        render.doctor(replace(report, problems=problems))
     leave(ExitCode.ERROR if report.problems else ExitCode.OK)
 
 

@@ -71,8 +71,6 @@ def _show_impact(
     from . import render
 
     refused = [pair for g in found for pair in judging.refusals(g.group, allow_data_loss=allow_data_loss)]
-    for _, error in refused:
-        error.do = options.to_copy(error.do)
     drifted = [] if found else [s for s in states.status(options.pipeline, environment) if s.drift]
     if drifted and not options.json:
         show_status(options, environment, drifted)
@@ -84,6 +82,8 @@ def _show_impact(
         for group in found:
             click.echo(group.sql)  # to the last character, as somebody else is to run it
     else:
+        for _, error in refused:
+            error.do = options.to_copy(error.do)
         render.impact(environment, found, refused, short=short)
     codes = [ExitCode.INTERRUPTED for group in found if group.done]
     if (refusal := judging.exit_code(error for _, error in refused)) is ExitCode.ERROR:
