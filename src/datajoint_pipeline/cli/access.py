@@ -133,7 +133,7 @@ def access_check(options: Options) -> None:
         for title, lines in (("missing", found.grants), ("unexpected", found.revokes)):
             for line in lines:
                 echo(f"{title}: {line.reason}")
-                echo(f"    {line.sql}", dim=True)
+                echo(f"    {line.sql}", whole=True, dim=True)
         _show_left(found)
         _show_audit(found)
         if not found.is_empty:
@@ -145,7 +145,7 @@ def access_check(options: Options) -> None:
 
 def _show(found: AccessPlan) -> None:
     for line in found.lines:
-        echo(f"{line.sql};", fg="red" if line.revokes else None)
+        echo(f"{line.sql};", whole=True, fg="red" if line.revokes else None)
         echo(f"    -- {line.reason}", dim=True)
     _show_left(found)
 

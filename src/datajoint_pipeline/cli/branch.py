@@ -9,7 +9,7 @@ import click
 
 from ..errors import ExitCode, PipelineError
 from .common import Options, common, example, leave, program, show_status, utc
-from .visible import echo, visible
+from .visible import confirm, echo, visible
 
 if TYPE_CHECKING:
     from ..commands.branch import Made
@@ -237,7 +237,7 @@ def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
         raise PipelineError(
             "Nothing was changed.", "Deleting every row of a branch has to be confirmed.", f"Run {command} --yes."
         )
-    click.confirm(visible(question), abort=True, err=True)
+    confirm(question, err=True)
 
 
 def _show_made(options: Options, environment: Environment, made: Made) -> None:
@@ -255,7 +255,7 @@ def _show_made(options: Options, environment: Environment, made: Made) -> None:
     if made.refused:
         echo("This account may not give the roles of dev their rights; whoever administers the server says:", err=True)
         for statement in made.refused:
-            echo(f"  {statement};", err=True)
+            echo(f"  {statement};", err=True, whole=True)
     name = options.pipeline.project.program
     if any(one.pending for one in made.statuses):
         done = f"They are as in dev. Next: {name} --env branch migrate"
@@ -303,4 +303,4 @@ def _show_dropped(found: Dropped) -> None:
     if found.refused:
         echo("This account may not take back the rights on them; whoever administers the server says:", err=True)
         for statement in found.refused:
-            echo(f"  {statement};", err=True)
+            echo(f"  {statement};", err=True, whole=True)

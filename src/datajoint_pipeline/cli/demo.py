@@ -57,10 +57,10 @@ def _show(options: Options, found: Sample, page: Path) -> None:
     for word, counts in (("Entered", found.entered), ("Computed", found.computed)):
         new = [f"{name} ({count})" for name, count in counts.items() if count]
         if new:
-            screen.print(f"{word} rows of {', '.join(new)}.", soft_wrap=True)
+            screen.print(f"{word} rows of {', '.join(new)}.")
     if not any((*found.entered.values(), *found.computed.values())):
         screen.print("The sample was entered and computed before; nothing was changed.")
-    screen.print(f"\n[bold]{escape(found.table)}[/]: {escape(found.heading)}", soft_wrap=True)
+    screen.print(f"\n[bold]{escape(found.table)}[/]: {escape(found.heading)}")
     table = Table()
     for name, comment in found.columns.items():
         table.add_column(f"{escape(name)}\n[dim]{escape(comment)}[/]")

@@ -74,7 +74,7 @@ def deploy(
         for one in written:
             echo(f"{one.state} {os.path.relpath(one.path)}")
         for one in kept:
-            echo(f"\n{one.diff}")
+            echo(f"\n{one.diff}", whole=True)
     if kept:
         names = ", ".join(os.path.relpath(one.path) for one in kept)
         message = "somebody has edited it, so it was kept as it is"

@@ -145,7 +145,7 @@ def _show(options: Options, found: Checked, *, diff: bool) -> None:
     for one in found.stale:
         echo(f"{one.path}: {one.state.value}")
         if diff and one.path.suffix != ".svg":
-            echo(one.diff())
+            echo(one.diff(), whole=True)
     for counted in found.coverage:
         rule = f"; the lab wants {counted.required:g} %" if counted.required else ""
         echo(f"{counted.percent:.0f} % of the {counted.total} {RULES[counted.rule]} have a comment{rule}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from dataclasses import replace
@@ -16,7 +17,7 @@ from ..errors import ExitCode, PipelineError, Stopped
 from ..project import settings
 from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
 from .common import Options, common, example, leave, program, show_every, show_status, utc
-from .visible import echo, tolerate
+from .visible import confirm, echo, tolerate
 
 if TYPE_CHECKING:
     from ..project.pipeline import Pipeline
@@ -264,7 +265,7 @@ def local_destroy(options: Options, yes: bool) -> None:
             raise PipelineError(
                 "Nothing was deleted.", "Deleting every row of local has to be confirmed.", "Run local destroy --yes."
             )
-        click.confirm("Delete the embedded server and every row in it?", abort=True)
+        confirm("Delete the embedded server and every row in it?")
     servers.destroy(options.pipeline.project.local_directory)
     if options.json:
         options.print_json({"destroyed": True})
@@ -305,7 +306,9 @@ def _run(options: Options, arguments: list[str]) -> int:
         echo("Stopped; nothing further was done.", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue().rstrip("\n"), err=True)
         return int(ExitCode.USAGE)
     except PipelineError as error:
         if "--debug" in arguments:

@@ -124,11 +124,11 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
         tables = [f"{name} ({count:,})" if len(group.tables) > 1 else name for name, count in group.tables.items()]
         console.print(f"[bold]{group.id}[/]  {number} of {escape(', '.join(tables))}")
         said = visible(": ".join(filter(None, (newest.error, newest.message)))).replace("\n", "\n    ")
-        console.print(f"  {escape(said)}", soft_wrap=True)
+        console.print(f"  {escape(said)}")
         if group.where:
             console.print(f"  in {escape(group.where)}")
         for failure in group.failures[: _SHOWN if whole else 1]:
-            console.print(f"  {'' if whole else 'last: '}{escape(_failure(failure))}", soft_wrap=True)
+            console.print(f"  {'' if whole else 'last: '}{escape(_failure(failure))}")
         if whole and len(group.failures) > _SHOWN:
             console.print(f"  and {len(group.failures) - _SHOWN:,} more; --json has them all")
         if traceback:
@@ -138,8 +138,8 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
     first = found[0].id
     more = " --ignored" if ignored else ""
     if not traceback:
-        console.print(f"To see why:   {command} errors{more} --group {first} --traceback", soft_wrap=True)
-    console.print(f"To try again: {command} errors{more} --group {first} --retry", soft_wrap=True)
+        console.print(f"To see why:   {command} errors{more} --group {first} --traceback")
+    console.print(f"To try again: {command} errors{more} --group {first} --retry")
 
 
 def _failure(failure: Failure) -> str:

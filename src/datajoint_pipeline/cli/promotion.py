@@ -9,7 +9,7 @@ import click
 
 from ..errors import ExitCode, PipelineError
 from .common import Options, common, example, leave, program, show_status, utc
-from .visible import echo
+from .visible import confirm, echo
 
 if TYPE_CHECKING:
     from ..commands.promote import Promotion
@@ -77,7 +77,7 @@ def promote(
             if not options.json:
                 _show(options, environment, found)
             if asked:
-                click.confirm(f"Run this on {target}?", abort=True)
+                confirm(f"Run this on {target}?")
 
         done = promote.promote(
             options.pipeline,
@@ -131,7 +131,7 @@ def _rows(
             if not options.json:
                 render.copied_rows(copied, conflicts, source, environment.name)
             if asked and not conflicts and any(one.inserted for one in copied):
-                click.confirm(f"Copy these to {environment.name}?", abort=True)
+                confirm(f"Copy these to {environment.name}?")
 
         copied, conflicts = promote_rows.promote(
             options.pipeline,

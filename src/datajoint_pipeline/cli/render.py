@@ -15,7 +15,7 @@ from rich.text import Text
 
 from .console import console as _console
 from .progress import many
-from .visible import echo, visible
+from .visible import echo, prompt, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -272,7 +272,7 @@ def ask(
             raise click.UsageError(f"Say the number before the new name, {some}, or 0 if it is gone.")
         return numbers[text.strip()]
 
-    choice = click.prompt("Which number", value_proc=chosen, err=True)
+    choice = prompt("Which number", chosen, err=True)
     if choice == 0:
         return Answers(drops=frozenset({(question.table, question.subject or None)}))
     if question.kind == "rename":
@@ -301,7 +301,7 @@ def _ask_fill(
         try:
             return answers.fill(question, text, after, keys)
         except PipelineError as error:
-            raise click.UsageError(visible(f"{error.what} {error.why}")) from None
+            raise click.UsageError(f"{error.what} {error.why}") from None
 
     what = f"{question.table} get for {question.subject}"
     type_ = resolved(after, question.table, question.subject)
@@ -346,7 +346,7 @@ def revised(project: Project, found: Revised) -> None:
         console.print(f"[yellow]Undecided[/]: {escape(asked)}")
     if options:
         console.print("Decide it in the file, or with your answers in this:")
-        console.print(escape(f"  {project.program} revise --again{options}"), soft_wrap=True)
+        console.print(escape(f"  {project.program} revise --again{options}"))
     if found.migrations:
         console.print("Next, read the files. Then:")
         console.print(f"  {project.program} check")
@@ -463,14 +463,12 @@ def backup(path: Path, manifest: Manifest) -> None:
     """Print in one line where the values are that are about to be lost."""
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     rows = many(sum(part.rows for part in manifest.parts), "row")
-    _console().print(
-        f"What will be lost is kept in {escape(str(shown))} ({rows}); restore puts it back.", soft_wrap=True
-    )
+    _console().print(f"What will be lost is kept in {escape(str(shown))} ({rows}); restore puts it back.")
 
 
 def warning(text: str) -> None:
     """Print what may go wrong, where it is in nobody's way."""
-    _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}", soft_wrap=True)
+    _console(file=sys.stderr).print(f"[yellow]Warning:[/] {escape(text)}")
 
 
 def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str, target: str) -> None:
@@ -489,7 +487,7 @@ def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str
         values = "; ".join(
             f"{n} is {ours} on {source}, {theirs} on {target}" for n, (ours, theirs) in found.differs.items()
         )
-        console.print(f"[red]Conflict:[/] {escape(f'{found.table} ({key}): {values}')}", soft_wrap=True)
+        console.print(f"[red]Conflict:[/] {escape(f'{found.table} ({key}): {values}')}")
     if len(conflicts) > _SHOWN:
         console.print(f"And {len(conflicts) - _SHOWN:,} more.")
     if conflicts:
@@ -542,4 +540,4 @@ def branch_versions(found: Difference) -> None:
         table.add_row(escape(name), dev or "absent", own or "absent", f"[bold]{code}[/]" if dev != code else code)
     show(console, table)
     for path in found.new:
-        console.print(f"new file {escape(visible(path))}", soft_wrap=True)
+        console.print(f"new file {escape(visible(path))}")

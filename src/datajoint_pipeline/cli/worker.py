@@ -82,10 +82,10 @@ def worker(
 
     def report(event: str, text: str, values: dict[str, Any]) -> None:
         if options.json:
-            line = json.dumps(values, default=str)
+            echo(visible(json.dumps(values, default=str)), err=True, whole=True)
         else:  # an event is a line, with what else its message has below it
-            line = f"{values['time'][:19].replace('T', ' ')} {text.strip()}".replace("\n", "\n    ")
-        echo(visible(line), err=options.json)
+            line = f"{values['time'][:19].replace('T', ' ')} {text.strip()}"
+            echo(line.replace("\n", "\n    "), hang=4)
 
     environment = options.select()
     with again.page(options, environment, html):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import PipelineError
+from ..wrapping import wrap
 from . import settings
 from .project import Project
 
@@ -66,7 +67,7 @@ def _wanted(project: Project) -> list[str]:
 def _ask(project: Project, name: str) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
-    question = f"{_words(project, name)} (empty: leave as it is): "
+    question = wrap(f"{_words(project, name)} (empty: leave as it is): ", sys.stdin)
     return (input(question) if name == "database.user" else getpass.getpass(question)).strip()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from ..errors import ExitCode, PipelineError
+from ..wrapping import wrap
 from . import conversion, project, report, retyping, schemas, words
 from .changes import Plan
 
@@ -170,9 +171,8 @@ def _run(arguments: list[str]) -> int:
 
 def _refuse(error: PipelineError) -> int:
     """Say what, why and what to do, a line each."""
-    click.echo(f"Error: {error.what}", err=True)
-    for sentence in filter(None, (error.why, error.do)):
-        click.echo(f"  {sentence}", err=True)
+    lines = [f"Error: {error.what}", *(f"  {sentence}" for sentence in (error.why, error.do) if sentence)]
+    click.echo(wrap("\n".join(lines), sys.stderr), err=True)
     return int(error.exit_code)
 
 

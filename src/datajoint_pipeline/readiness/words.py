@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from ..wrapping import wrap
 from .changes import Plan
 from .findings import Finding
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 
 #: How many findings of a kind are shown, unless all are asked for.
 _EXAMPLES = 3
+
+
+def _say(text: str) -> None:
+    """Print a line, broken between words on a terminal."""
+    click.echo(wrap(text, sys.stdout))
 
 
 def document(project: Project, report: Report) -> dict[str, object]:
@@ -35,20 +42,20 @@ def document(project: Project, report: Report) -> dict[str, object]:
 def show(project: Project, report: Report, everything: bool) -> None:
     """Print a report: its sum, what to do first, then the findings by kind."""
     where = project.shown(project.folder)
-    click.echo(
+    _say(
         f"The package {project.package} in {where}/:"
         if where != "."
         else f"The package {project.package}, not made yet:"
     )
     _show_sum(report, everything)
     for title, mine in report.grouped():
-        click.echo(f"\n{title} ({len(mine)})")
+        _say(f"\n{title} ({len(mine)})")
         for rule, count in Counter(finding.rule for finding in mine).most_common():
             _show_rule(rule, [finding for finding in mine if finding.rule == rule], count, everything)
     if report.left:
-        click.echo(f"\n{len(report.left)} to do.")
+        _say(f"\n{len(report.left)} to do.")
         return
-    click.echo(f"\nReady. Next: {_copying(project)}{project.command} check, and {project.command} --env prod adopt.")
+    _say(f"\nReady. Next: {_copying(project)}{project.command} check, and {project.command} --env prod adopt.")
 
 
 def _show_sum(report: Report, everything: bool) -> None:
@@ -56,31 +63,33 @@ def _show_sum(report: Report, everything: bool) -> None:
         files = len({finding.path for finding in report.left})
         known = len(report.findings) - len(report.left)
         more = f", and {known} to be known" if known else ""
-        click.echo(f"  {len(report.left)} to do in {files} {'file' if files == 1 else 'files'}{more}.\n")
+        _say(f"  {len(report.left)} to do in {files} {'file' if files == 1 else 'files'}{more}.\n")
     for group, rules in report.counts.items():
         kinds = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items(), key=lambda pair: -pair[1]))
-        click.echo(f"  {group:<13} {sum(rules.values()):>5}   {kinds}")
+        _say(f"  {group:<13} {sum(rules.values()):>5}   {kinds}")
     if report.first:
-        click.echo("\nDo first:")
+        _say("\nDo first:")
         for number, step in enumerate(report.first, 1):
-            click.echo(f"  {number}. {step}")
+            _say(f"  {number}. {step}")
     if report.unseen:
         shown = report.unseen if everything else report.unseen[:5]
         rest = f" and {len(report.unseen) - len(shown)} more" if len(shown) < len(report.unseen) else ""
         one = len(report.unseen) == 1
         which = "1 file uses DataJoint and was" if one else f"{len(report.unseen)} files use DataJoint and were"
-        click.echo(f"\n{which} not looked at: {', '.join(shown)}{rest}.")
+        _say(f"\n{which} not looked at: {', '.join(shown)}{rest}.")
 
 
 def _show_rule(rule: str, found: list[Finding], count: int, everything: bool) -> None:
     shown = found if everything else found[:_EXAMPLES]
     for do, same in _by_advice(shown):
         for finding in same:
-            click.echo(f"  {finding.path}:{finding.line}: {rule}: {finding.what}")
-        for line in do.split("\n"):
+            _say(f"  {finding.path}:{finding.line}: {rule}: {finding.what}")
+        sentence, *to_paste = do.split("\n")
+        _say(f"      {sentence}")
+        for line in to_paste:
             click.echo(f"      {line}".rstrip())
     if len(shown) < count:
-        click.echo(f"  ... and {count - len(shown)} more of {rule}; --all shows them.")
+        _say(f"  ... and {count - len(shown)} more of {rule}; --all shows them.")
 
 
 def _by_advice(found: list[Finding]) -> Iterator[tuple[str, list[Finding]]]:
@@ -109,13 +118,11 @@ def show_plan(plan: Plan) -> None:
 def show_written(plan: Plan, wrote: list[str], write: bool) -> None:
     """Print which files were written, and what is left to a person."""
     for name in wrote:
-        click.echo(f"wrote {name}")
+        _say(f"wrote {name}")
     for sentence in plan.left:
-        click.echo(f"left: {sentence}")
+        _say(f"left: {sentence}")
     if not plan.changes:
-        click.echo("Nothing was to be written.")
+        _say("Nothing was to be written.")
     elif not write:
         files = f"{len(plan.changes)} {'file' if len(plan.changes) == 1 else 'files'}"
-        click.echo(
-            f"Nothing was written: --write makes these changes in {files}. Commit before, so that git can undo them."
-        )
+        _say(f"Nothing was written: --write makes these changes in {files}. Commit before, so that git can undo them.")
