@@ -30,7 +30,12 @@ def test_schema_is_added_in_its_place(project: Project) -> None:
     assert list(scope(project)) == ["subject", "session", "ephys", "imaging", "analysis", "behaviour"]
     module = project.read(project.module("behaviour"))
     assert "from . import open_schema, session, subject" in module
-    assert "-> session.Session" in module and "-> subject.Subject" in module
+    key, rest = module.split("---")
+    assert (
+        "-> session.Session\n    behaviour_id : int32  # number within the session" in key
+        and "-> subject.Subject" in rest
+    )
+    assert "-> subject.Subject" not in key and "move -> session.Session below ---" in " ".join(result.out.split())
     assert (project.folder / "tests" / "test_behaviour.py").is_file()
     assert project.run("check").code == 0
     ruff = [sys.executable, "-m", "ruff"]
@@ -54,7 +59,9 @@ def test_schema_is_added_wherever_the_package_stands_but_where_it_is_installed(
 def test_parent_with_other_main_table(project: Project) -> None:
     assert project.run("add-schema", "report", "--depends", "analysis", "--depends", "ephys").code == 0
     module = project.read(project.module("report"))
-    assert "-> analysis.MultiModalAnalysis" in module and "-> ephys.Recording" in module
+    key, rest = module.split("---")
+    assert "-> analysis.MultiModalAnalysis" in key and "# number within the multi modal analysis" in key
+    assert "-> ephys.Recording" in rest
 
 
 @pytest.mark.parametrize(

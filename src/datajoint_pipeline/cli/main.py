@@ -160,23 +160,29 @@ def _log_rows(options: Options, table: str, key: tuple[str, ...], limit: int) ->
 
 @program.command("add-schema", **example("my-pipeline add-schema behaviour --depends session"))
 @click.argument("name")
-@click.option("--depends", metavar="SCHEMA…", multiple=True, help="Schemas that its tables refer to.")
+@click.option(
+    "--depends",
+    metavar="SCHEMA…",
+    multiple=True,
+    help="Schemas that its table refers to; the first is in its primary key.",
+)
 @click.argument("more", nargs=-1, metavar="")
 @common
 def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tuple[str, ...]) -> None:
     """Add a schema: its module, test and version.
 
-    It gets its place in the graph, behind the schemas that it depends on.
+    It gets its place in the graph, behind the schemas that it depends on. Each row of its table belongs to one of the
+    first of them, whose key is part of its own, and refers to one of each other.
     """
     from ..commands import add_schema
 
     project = options.pipeline.project
     parents = [parent for text in (*depends, *more) for parent in text.replace(",", " ").split()]
-    written = add_schema.add_schema(project, name, parents)
+    added = add_schema.add_schema(project, name, parents)
     if options.json:
-        options.print_json({"name": name, "files": [str(path) for path in written]})
+        options.print_json({"name": name, "files": [str(path) for path in added.files], "key": added.key or None})
     else:
-        for path in written:
+        for path in added.files:
             echo(f"wrote {path}")
         echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
         if (project.root / "access.toml").is_file():
@@ -184,6 +190,9 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
             if options.pipeline.config["database.backend"] == "mysql":
                 echo(f"On a server with accounts, its administrator runs {apply} before init, and an admin after it.")
             else:
+        if added.key:
+            belongs = f"Each row of {added.table} belongs to one of {added.key}."
+            echo(f"{belongs} If it only refers to one, move -> {added.key} below ---.")
                 echo(f"On a server with accounts, {apply} then gives them rights on it.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import disk
@@ -24,7 +25,26 @@ _TAKEN = frozenset(
 _LINE = 120
 
 
-def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
+@dataclass(frozen=True)
+class Added:
+    """A new schema.
+
+    Parameters
+    ----------
+    files : list of Path
+        The files written, relative to the project.
+    table : str
+        Its table, ``behaviour.Behaviour``.
+    key : str
+        The table that its primary key refers to, ``session.Session``; empty where it refers to none.
+    """
+
+    files: list[Path]
+    table: str
+    key: str
+
+
+def add_schema(project: Project, name: str, depends: list[str]) -> Added:
     """Write module, test and version of a new schema.
 
     Parameters
@@ -34,12 +54,12 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
     name : str
         Small letters, digits and single ``_``.
     depends : list of str
-        Schemas that its table refers to.
+        Schemas that its table refers to. The first is part of its primary key, as what a row belongs to.
 
     Returns
     -------
-    list of Path
-        The files written, relative to the project.
+    Added
+        What was written.
 
     Raises
     ------
@@ -62,7 +82,8 @@ def add_schema(project: Project, name: str, depends: list[str]) -> list[Path]:
         files[test] = _fill(starter / "test.txt", words)
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    return [path.relative_to(project.root) if path.is_relative_to(project.root) else path for path in files]
+    paths = [path.relative_to(project.root) if path.is_relative_to(project.root) else path for path in files]
+    return Added(paths, f"{name}.{_camel(name)}", words["$belongs"].strip().removeprefix("-> "))
 
 
 def _check_name(project: Project, name: str) -> None:
@@ -109,6 +130,11 @@ def _camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def _spaced(table: str) -> str:
+    """Give the name of a table in words: ``multi modal analysis`` for MultiModalAnalysis."""
+    return " ".join(word.lower() for word in re.findall(r"[A-Z]?[^A-Z.]+|[A-Z]+(?![a-z])", table)) or table
+
+
 def _natural(name: str) -> list[tuple[str, int]]:
     """Give a sort key in which stage_2 stands before stage_10, as ruff orders imports."""
     return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
@@ -130,6 +156,7 @@ def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[
     for module, name_here in called.items():
         package, _, last = module.rpartition(".")
         names.setdefault(package, []).append(last if last == name_here else f"{last} as {name_here}")
+    references = [f"    -> {called[module]}.{table}\n" for module, table in parents]
     lines = [_import_line(package, sorted(found, key=_natural)) for package, found in sorted(names.items())]
     return {
         "$package": project.package,
@@ -137,7 +164,9 @@ def _words(project: Project, name: str, parents: list[tuple[str, str]]) -> dict[
         "$Table": _camel(name),
         "$Title": name.replace("_", " ").capitalize(),
         "$imports": "\n".join(lines),
-        "$references": "".join(f"    -> {called[module]}.{table}\n" for module, table in parents),
+        "$belongs": "".join(references[:1]),
+        "$within": f"the {_spaced(parents[0][1])}" if parents else "the pipeline",
+        "$references": "".join(references[1:]),
     }
 
 
