@@ -160,6 +160,39 @@ def test_a_shell_completes_the_names_of_schemas(project: Project) -> None:
     assert project.run(**words).out.split() == ["plain,subject", "plain,session"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("rollback ephys --to ", ["1.0.0", "1.1.0"]),
+        ("migrate ephys --to 1.1", ["1.1.0"]),
+        ("rollback --to ", []),
+        ("errors --table eph", ["ephys.Probe", "ephys.Recording"]),
+        ("diagram --around session", ["session.Session"]),
+        ("log --rows subject.", ["subject.Subject"]),
+    ],
+)
+def test_a_shell_completes_versions_and_tables_from_the_files(project: Project, typed: str, names: list[str]) -> None:
+    """Without DataJoint, which takes long to import; of a project that cannot be read it completes nothing."""
+    for name in ("1.0.0.txt", "1.1.0_more.py", "snapshot.txt", "notes_of_mine.py"):
+        project.write(f"src/my_pipeline/migrations/ephys/{name}", "no file that anybody could read")
+    *words, last = f"my-pipeline {typed}".split(" ")
+    variables = {"COMP_WORDS": " ".join([*words, last]), "COMP_CWORD": str(len(words))}
+    variables |= {"_MY_PIPELINE_COMPLETE": "bash_complete", "PYTHONPATH": "src:broken"}
+    project.write("broken/datajoint.py", "raise SystemExit('imported')\n")
+
+    def completed() -> list[str]:
+        command = [sys.executable, "-m", "my_pipeline"]
+        done = subprocess.run(
+            command, cwd=project.folder, env=project.variables(**variables), capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line.partition(",")[2] for line in done.stdout.split()]
+
+    assert completed() == names
+    project.write("src/my_pipeline/ephys.py", "def (")
+    assert "--to" in typed or completed() == []
+
+
 def test_no_word_of_a_table_is_broken_where_all_have_room() -> None:
     """Of the columns, those of several words become narrower; a name stays whole at any width."""
     names = ("session.Session", "analysis.MultiModalAnalysis")

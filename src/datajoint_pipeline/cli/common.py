@@ -170,6 +170,28 @@ def complete_schemas(context: click.Context, parameter: click.Parameter, begun: 
     return [name for name in options.pipeline.project.versions if name.startswith(begun)] if options else []
 
 
+def complete_tables(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Give the tables of the project's modules, ``ephys.Recording``, as their sources name them."""
+    from ..project import graph
+
+    options = context.find_object(Options)
+    modules = graph.read(options.pipeline.project.directory).modules.values() if options else ()
+    names = {f"{schema}.{table}" for module in modules for table, schema in module.tables.items() if schema}
+    return sorted(name for name in names if name.startswith(begun))
+
+
+def complete_versions(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Give the versions of the one schema that stands before, by the names of its files."""
+    from ..history import migration_files
+
+    options = context.find_object(Options)
+    # Click has not said which argument each word is: the option that stands last lacks its value.
+    if options is None or len(context.args) != 1:
+        return []
+    found = migration_files.named_versions(options.pipeline.project.files, context.args[0])
+    return [version for version in found if version.startswith(begun)]
+
+
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --env, --json and --debug, and hand over the merged :class:`Options` as first argument."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ExitCode, PipelineError
-from .common import Options, common, complete_schemas, example, leave, program
+from .common import Options, common, complete_schemas, complete_tables, example, leave, program
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ _FEW = 20
 @click.option(
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture to a file."
 )
-@click.option("--around", metavar="TABLE", help="Draw one table, what it refers to and what refers to it.")
+@click.option(
+    "--around",
+    metavar="TABLE",
+    help="Draw one table, what it refers to and what refers to it.",
+    shell_complete=complete_tables,
+)
 @click.option(
     "--steps",
     type=click.IntRange(0, 100),

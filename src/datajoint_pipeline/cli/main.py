@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from .. import disk, git, server_errors
 from ..errors import ExitCode, PipelineError, Stopped
 from ..project import settings
 from . import access, accounts, alert, branch, demo, deploy, docs, migrations, monitor, policy, promotion, worker
-from .common import Options, common, example, leave, program, show_every, show_status, utc
+from .common import Options, common, complete_tables, example, leave, program, show_every, show_status, utc
 from .visible import confirm, echo, tolerate
 
 if TYPE_CHECKING:
@@ -103,7 +104,12 @@ def check(options: Options) -> None:
 
 
 @program.command(**example("my-pipeline --env prod log --rows subject.Subject --key subject_id=7"))
-@click.option("--rows", "table", metavar="TABLE", help="Show who entered, changed or computed rows of this table.")
+@click.option(
+    *("--rows", "table"),
+    metavar="TABLE",
+    help="Show who entered, changed or computed rows of this table.",
+    shell_complete=complete_tables,
+)
 @click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this key.")
 @click.option(
     "--limit",
@@ -184,15 +190,15 @@ def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tupl
     else:
         for path in added.files:
             echo(f"wrote {path}")
+        if added.key:
+            belongs = f"Each row of {added.table} belongs to one of {added.key}."
+            echo(f"{belongs} If it only refers to one, move -> {added.key} below ---.")
         echo(f"Next: write the tables, then {project.program} check and {project.program} init.")
         if (project.root / "access.toml").is_file():
             apply = f"{project.program} access apply"
             if options.pipeline.config["database.backend"] == "mysql":
                 echo(f"On a server with accounts, its administrator runs {apply} before init, and an admin after it.")
             else:
-        if added.key:
-            belongs = f"Each row of {added.table} belongs to one of {added.key}."
-            echo(f"{belongs} If it only refers to one, move -> {added.key} below ---.")
                 echo(f"On a server with accounts, {apply} then gives them rights on it.")
 
 
@@ -293,20 +299,32 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
     settings.quiet()
     tolerate(sys.stdout, sys.stderr)
     options = Options(pipeline, sys.stdout)
+    _complete(options)
     # With --json, whatever a module or a library prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr) if "--json" in arguments else contextlib.nullcontext():
         code = _run(options, arguments)
     sys.exit(code)
 
 
+def _complete(options: Options) -> None:
+    """Answer a shell, and leave, where one asks for completions; a project that cannot be read completes nothing.
+
+    The shell names a variable, and completes the command itself, not ``uv run``.
+    """
+    command = Path(sys.argv[0]).stem
+    with contextlib.suppress(Exception):
+        command = options.pipeline.project.command
+    variable = f"_{command}_COMPLETE".replace("-", "_").upper()
+    if variable in os.environ:
+        with contextlib.suppress(Exception):
+            program.main([], prog_name=command, complete_var=variable, standalone_mode=False, obj=options)
+        sys.exit(0)
+
+
 def _run(options: Options, arguments: list[str]) -> int:
     try:
-        project = options.pipeline.project
-        # A shell that asks for completions names this variable, and completes the command itself, not `uv run`.
-        asked = f"_{project.command}_COMPLETE".replace("-", "_").upper()
-        name = project.command if asked in os.environ else project.program
-        found = program.main(arguments, prog_name=name, complete_var=asked, standalone_mode=False, obj=options)
-        return int(found or 0)
+        name = options.pipeline.project.program
+        return int(program.main(arguments, prog_name=name, standalone_mode=False, obj=options) or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.exceptions.Abort as abort:

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ExitCode, worst
-from .common import Options, changed_rights, common, complete_schemas, example, leave, program, show_status, utc
-from .visible import echo
+from .common import (
+    Options,
+    changed_rights,
+    common,
+    complete_schemas,
+    complete_versions,
+    example,
+    leave,
+    program,
+    show_status,
+    utc,
+)
+from .visible import echo, prompt
 
 if TYPE_CHECKING:
     from ..planner.drafts import Ask
@@ -134,7 +145,7 @@ def revise(
     if message is None and not again:
         if options.json or not sys.stdin.isatty():
             raise click.UsageError("Missing option '-m' / '--message': say what the change is for.")
-        message = click.prompt("What is the change for? (a few words, which name the file)", err=True)
+        message = prompt("What is the change for? (a few words, which name the file)", str, err=True)
     project = options.pipeline.project
     ask = _ask(options, draft=False)
 
@@ -223,7 +234,9 @@ def diff(options: Options, schemas: tuple[str, ...]) -> None:
 
 @program.command(**example("my-pipeline --env prod migrate --dry-run"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
-@click.option("--to", metavar="VERSION", help="Stop at this version; name one schema.")
+@click.option(
+    "--to", metavar="VERSION", help="Stop at this version; name one schema.", shell_complete=complete_versions
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done and what it costs; change nothing.")
 @click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
@@ -262,8 +275,8 @@ def migrate(
 
     answer_if_any = answer if any(answered.values()) else None
     with Progress("Migrating") as progress:
-        prompt = _ask(options, draft=True)
-        ask = progress.aside(prompt) if prompt else None
+        person = _ask(options, draft=True)
+        ask = progress.aside(person) if person else None
         warn = progress.aside(render.warning)
         if dry_run or sql:
             shown: dict[str, Any] = {"allow_data_loss": allow_data_loss, "warn": warn}
@@ -296,7 +309,7 @@ def migrate(
 
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
 @click.argument("schema", required=False, shell_complete=complete_schemas)
-@click.option("--to", metavar="VERSION", help="The version to go back to.")
+@click.option("--to", metavar="VERSION", help="The version to go back to.", shell_complete=complete_versions)
 @click.option("--along", is_flag=True, help="Also take back the migrations of other schemas that require what goes.")
 @click.option("--interrupted", is_flag=True, help="Undo the run that was interrupted instead.")
 @common

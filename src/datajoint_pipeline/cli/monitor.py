@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import again
-from .common import Options, at_least_zero, common, example, program
+from .common import Options, at_least_zero, common, complete_tables, example, program
 from .visible import echo
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def _page(options: Options, environment: Environment, file: str) -> None:
 
 
 @program.command(**example('my-pipeline --env prod errors --table ephys.Recording --key "subject_id=3" --retry'))
-@click.option("--table", metavar="TABLE", help="Only jobs of this table: ephys.Recording.")
+@click.option(
+    "--table", metavar="TABLE", help="Only jobs of this table: ephys.Recording.", shell_complete=complete_tables
+)
 @click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --table: only jobs with this key.")
 @click.option("--group", metavar="ID", help="Only this group, with every key.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of the newest job of each group.")

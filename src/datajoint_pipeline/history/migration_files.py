@@ -11,6 +11,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -210,6 +211,20 @@ def pending(files: Files, schema: str, recorded: str) -> tuple[str, ...]:
     versions = {match["version"] for match in matches if match} | {files.versions[schema]}
     above = [v for v in versions if Version(recorded) < _version(v, schema) <= Version(files.versions[schema])]
     return tuple(sorted(above, key=Version))
+
+
+def named_versions(files: Files, schema: str) -> list[str]:
+    """Give the versions of a schema, from the names of its files and ``SCHEMA_VERSIONS`` alone; what is none is left
+    out.
+    """
+    folder, found = files.folder / schema, {files.versions.get(schema, "")}
+    found |= {match["version"] for path in folder.glob("*.py") if (match := _FILE.fullmatch(path.name))}
+    found |= {path.stem for path in folder.glob("*.txt")}
+    known = dict[str, Version]()
+    for text in found:
+        with suppress(InvalidVersion):
+            known[text] = Version(text)
+    return sorted(known, key=known.__getitem__)
 
 
 def _version(text: str, schema: str) -> Version:
