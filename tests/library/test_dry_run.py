@@ -102,3 +102,69 @@ def test_of_an_interrupted_run_it_shows_what_is_left(
         assert (mysql.execute("SELECT * FROM dev_life.`~migration_step`"), ok(own, "log").out) == before
         ok(own, "migrate")
         assert set(rows(own, "[r['mood'] for r in life.Weight.to_dicts()]")) == {"well"}
+
+
+def test_a_rollback_shows_its_steps_and_what_goes_out_of_sight_and_changes_nothing(
+    alive: Project, server: Server
+) -> None:
+    life = alive.module("life")
+    alive.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    alive.replace(life, "    colour = \"grey\" : enum('grey', 'white')\n", "")
+    ok(alive, "revise", "-m", "moods")
+    ok(alive, "migrate")
+    rows(alive, "[life.Weight.update1({**key, 'mood': 'well'}) for key in life.Weight.keys()]")
+    back, before = ("rollback", "life", "--to", "1.0.0"), ok(alive, "log", "--json").json
+    shown = ok(alive, *back, "--dry-run", code=3)
+    assert shown.err == "" and shown.out.startswith("life back to 1.0.0\n") and "life.Weight" in shown.out
+    assert "drop-attribute: Weight.mood goes out of sight; purge would delete it." in shown.out
+    assert "backups/" not in shown.out and shown.out.splitlines()[-1] == "Nothing was changed."
+    (group,) = ok(alive, *back, "--dry-run", "--json", code=3).json["groups"]
+    words = [step["words"] for step in group["statements"]]
+    assert all(f"{number:3}  {step}" in shown.out.splitlines() for number, step in enumerate(words, 1)) and words
+    assert {table["table"] for table in group["tables"]} == {"life.Animal", "life.Weight"}
+    assert [(found["kind"], found["attributes"], found["count"]) for found in group["losses"]] == [
+        ("dropped", ["mood"], 3)
+    ]
+    sql = ok(alive, *back, "--sql", code=3).out
+    assert all(text in sql for step in group["statements"] for text in step["sql"].split(";\n") if "LOCK" not in text)
+    assert ok(alive, "log", "--json").json == before and ok(alive, "status")
+    done = ok(alive, *back).out.splitlines()[-1]
+    assert done.startswith(f"{len(words)} step{'s' * (len(words) > 1)} done in "), done
+    assert "There was nothing to do." in ok(alive, *back, "--dry-run").out
+
+
+def test_what_stands_in_the_way_of_a_rollback_is_named_with_its_exit_code(alive: Project) -> None:
+    alive.replace(alive.module("life"), "name : varchar(32)", "name : varchar(64)")
+    ok(alive, "revise", "-m", "longer")
+    ok(alive, "migrate")
+    alive.python("-c", "from my_pipeline import life; life.Animal.insert1((9, 40 * 'x', 'grey'))")
+    back = ("rollback", "life", "--to", "1.0.0")
+    shown = ok(alive, *back, "--dry-run", code=7).out
+    assert shown.startswith("It would be refused: ") and "1 value of name" in shown
+    (refused,) = ok(alive, *back, "--dry-run", "--json", code=7).json["refused"]
+    assert refused["what"] in ok(alive, *back, code=7).err
+    alive.replace(alive.module("work"), "note = null", "remark = null")
+    ok(alive, "revise", "work", "-m", "remark", "--rename", "Task.note=remark")
+    assert "is not behind it" in ok(alive, "rollback", "work", "--to", "2.0.0", "--dry-run", code=1).err
+    assert ok(alive, "rollback", "life", "--dry-run", code=2).err
+
+
+def test_the_way_back_from_an_interrupted_run_is_shown(
+    mysql: Server, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    with living(mysql, Project(render(tmp_path / "my_pipeline"))) as own:
+        back = ("rollback", "--interrupted", "--dry-run")
+        assert "no interrupted run" in ok(own, *back, code=1).err
+        own.replace(own.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+        ok(own, "revise", "-m", "moods")
+        add_sql(own.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py", "UPDATE dev_life.elsewhere SET mood = 1")
+        ok(own, "migrate", code=6)
+        before = mysql.execute("SELECT * FROM dev_life.`~migration_step`"), ok(own, "log").out
+        shown = ok(own, *back, code=6).out
+        assert "What ran of life 1.1.0 moods is taken back" in shown and "take back: " in shown, shown
+        assert "DROP COLUMN `mood`" in ok(own, "rollback", "--interrupted", "--sql", code=6).out
+        # A rollback to a version ends the run first.
+        assert "1 step is done of 2" in ok(own, "rollback", "life", "--to", "1.0.0", "--dry-run", code=6).out
+        assert (mysql.execute("SELECT * FROM dev_life.`~migration_step`"), ok(own, "log").out) == before
+        ok(own, *back[:-1])
+        assert ok(own, "migrate", "--dry-run", code=3).out

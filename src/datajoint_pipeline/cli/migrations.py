@@ -75,11 +75,15 @@ def _show_impact(
     sql: bool = False,
     short: bool = False,
     allow_data_loss: bool = False,
+    back: bool = False,
 ) -> None:
-    """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named."""
+    """Show what would be done, and leave; where there is nothing to do, what was changed by other means is named.
+
+    With ``back`` it is a rollback, for which nothing is pending.
+    """
     from ..commands import status as states
     from ..planner import judging, status
-    from . import render
+    from . import progress, render
 
     refused = [pair for g in found for pair in judging.refusals(g.group, allow_data_loss=allow_data_loss)]
     drifted = [] if found else [s for s in states.status(options.pipeline, environment) if s.drift]
@@ -95,8 +99,9 @@ def _show_impact(
     else:
         for _, error in refused:
             error.do = options.to_copy(error.do)
-        render.impact(environment, found, refused, short=short)
-    codes = [ExitCode.INTERRUPTED for group in found if group.done]
+        nothing = progress.NOTHING if back else ""
+        render.impact(environment, found, refused, short=short, nothing=nothing)
+    codes = [ExitCode.INTERRUPTED for group in found if group.done or group.taken_back]
     if (refusal := judging.exit_code(error for _, error in refused)) is ExitCode.ERROR:
         leave(ExitCode.ERROR)
     codes.append(refusal)
@@ -312,9 +317,16 @@ def migrate(
 @click.option("--to", metavar="VERSION", help="The version to go back to.", shell_complete=complete_versions)
 @click.option("--along", is_flag=True, help="Also take back the migrations of other schemas that require what goes.")
 @click.option("--interrupted", is_flag=True, help="Undo the run that was interrupted instead.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and what goes out of sight; change nothing.")
+@click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @common
-def rollback(options: Options, schema: str | None, to: str | None, along: bool, interrupted: bool) -> None:
-    """Take a schema back to an earlier version."""
+def rollback(
+    options: Options, schema: str | None, to: str | None, along: bool, interrupted: bool, dry_run: bool, sql: bool
+) -> None:
+    """Take a schema back to an earlier version.
+
+    What migrations dropped comes back; what they added is soft-deleted.
+    """
     from ..commands import rollback
     from . import render
     from .progress import Progress
@@ -326,12 +338,21 @@ def rollback(options: Options, schema: str | None, to: str | None, along: bool, 
     environment = options.select()
     with Progress("Taking back") as progress:
         warn = progress.aside(render.warning)
-        if schema and to:
+        if dry_run or sql:
+            planned = (
+                rollback.plan(options.pipeline, environment, schema, to, along, warn)
+                if schema and to
+                else rollback.plan_interrupted(options.pipeline, environment, warn)
+            )
+        elif schema and to:
             tell = progress.resumed.append
             found = rollback.rollback(options.pipeline, environment, schema, to, along, progress.step, warn, tell)
             found = [s for s in found if along or s.name == schema]
         else:
             found = rollback.interrupted(options.pipeline, environment, progress.step, warn)
+    if dry_run or sql:
+        _show_impact(options, environment, planned, sql=sql, short=True, back=True)
+        return
     show_status(options, environment, found, done=progress.done(), pending_is_fine=True)
 
 

@@ -306,13 +306,8 @@ def _ask_fill(
     what = f"{question.table} get for {question.subject}"
     type_ = resolved(after, question.table, question.subject)
     nothing = "stop, and change nothing" if draft else "decide later"
-    value = click.prompt(
-        visible(f"Which value do existing rows of {what} ({type_})? (empty: {nothing})"),
-        default="",
-        show_default=False,
-        value_proc=read,
-        err=True,
-    )
+    words = f"Which value do {question.rows()} get for {question.subject} ({type_})? (empty: {nothing})"
+    value = prompt(words, read, err=True, default="", show_default=False)
     return Answers(fills={(question.table, question.subject): value}) if value else None
 
 
@@ -392,16 +387,18 @@ def impact(
     refused: Sequence[tuple[Violation, PipelineError]],
     *,
     short: bool,
+    nothing: str = "",
     whole: bool = True,
 ) -> None:
     """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
-    where this is the ``whole`` answer of a command, it says so in the end."""
+    where this is the ``whole`` answer of a command, it says so in the end. Where there is nothing to do, ``nothing`` is
+    said instead of that nothing is pending."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
     stands = [violation for violation, _ in refused]
     if not found:
-        console.print(f"[green]Nothing is pending on {environment.name}.[/]")
+        console.print(f"[green]{nothing or f'Nothing is pending on {environment.name}.'}[/]")
     for cost in found:
         console.print(f"[bold]{escape(cost.title)}[/]")
         if cost.done:

@@ -14,16 +14,18 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
-from ..planner import adoption, drift, plan, retained, rollbacks
+from ..planner import adoption, drift, impact, judging, plan, retained, rollbacks
 from ..planner.deployment import Deployment
+from ..planner.impact import Impact
 from ..planner.losses import Loss
-from ..planner.plan import counted
+from ..planner.plan import Group, counted
 from ..planner.retained import Retained
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
 from . import apply, aside, auditing, owners, purged, resume, runs, stepping
+from .aside import Kept
 from .backup import Backups
 from .noting import Note
 
@@ -53,20 +55,12 @@ def rollback(
         resume.resume(target, report, tell)
         deployment = Deployment.read(target)
         auditing.heal(deployment)
-        adoption.refuse_draft(deployment, schema)
-        undone = rollbacks.undone(deployment, schema, to, along=along)
-        if not undone:
+        planned = _planned(deployment, schema, to, along=along)
+        if planned is None:
             return drift.read(target)
-        for name in sorted({migration.schema for migration in undone} - {schema}):
-            adoption.refuse_draft(deployment, name)
-        drift.refuse(deployment, undone)
-        group = rollbacks.group(deployment, schema, to, undone)
-        plan.count(deployment.connection, group)
-        if found := aside.kept(deployment, group):
-            group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
-        group.violations.clear()
+        group, found = planned
         apply.judge(deployment, group, allow_data_loss=False)
-        purged.refuse(deployment, group, f"rollback {schema} --to {to}{' --along' * along}")
+        purged.refuse(deployment, group, _command(schema, to, along=along))
         apply.apply(deployment, group, "rollback", report)
         for table, attribute in sorted(group.inputs.unchanged, key=str):
             target.warn(
@@ -76,6 +70,52 @@ def rollback(
         if found:
             target.warn(aside.advice(found, target.command, group))
         return drift.read(target)
+
+
+def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Impact]:
+    """Find what :func:`rollback` would do; of a run that was interrupted, which it ends first, what is left.
+
+    Changes nothing.
+
+    Raises
+    ------
+    PipelineError
+        As :func:`rollback`, but for rows that stand in the way, which are counted.
+    """
+    if (left := resume.survey(target)) is not None:
+        return [left]
+    deployment = Deployment.read(target)
+    planned = _planned(deployment, schema, to, along=along)
+    if planned is None:
+        return []
+    group, found = planned
+    impacts = impact.survey_back(deployment, group)
+    if not any(judging.refusals(group, allow_data_loss=False)):
+        purged.refuse(deployment, group, _command(schema, to, along=along))
+    if found:
+        target.warn(aside.advice(found, target.command, group))
+    return impacts
+
+
+def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, Kept] | None:
+    """Plan the way back, and say what of it a backup lets be set aside; None where nothing is to be undone."""
+    adoption.refuse_draft(deployment, schema)
+    undone = rollbacks.undone(deployment, schema, to, along=along)
+    if not undone:
+        return None
+    for name in sorted({migration.schema for migration in undone} - {schema}):
+        adoption.refuse_draft(deployment, name)
+    drift.refuse(deployment, undone)
+    group = rollbacks.group(deployment, schema, to, undone)
+    plan.count(deployment.connection, group)
+    if found := aside.kept(deployment, group):
+        group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
+    group.violations.clear()
+    return group, found
+
+
+def _command(schema: str, to: str, *, along: bool) -> str:
+    return f"rollback {schema} --to {to}{' --along' * along}"
 
 
 #: How many names a warning has.

@@ -16,9 +16,11 @@ from ..internals import job_tables, lineage
 from ..journal import steplog
 from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
+from ..planner.impact import Impact
 from ..planner.plan import counted
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
+from ..planner.undoing import WayBack
 from ..quoting import quoted
 from ..schema.model import TableName
 from . import apply, auditing, resume, runs, stepping
@@ -36,7 +38,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
     with apply.alone(target):
         began = resume.interrupted(target)
         if began is None:
-            raise PipelineError("There is no interrupted run to take back.", "Each that began has ended.", "Run log.")
+            raise _nothing_interrupted()
         run = resume.planned(target, began)
         if run is None or run.untouched:
             runs.withdraw(target, began.members)
@@ -44,14 +46,48 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
             return drift.read(target)
         resume.note(run, began)
         if target.connection.adapter.backend == "postgresql":
-            raise PipelineError(
-                "All of the interrupted run is there but what it adds online; nothing was changed.",
-                "PostgreSQL ran the rest as a whole.",
-                f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+            raise _as_a_whole(target)
         take_back(run, began, report)
         return drift.read(target)
+
+
+def survey(target: Target) -> list[Impact]:
+    """Find what :func:`undo` would do; change nothing.
+
+    Raises
+    ------
+    PipelineError
+        As :func:`undo`, or if the run is not interrupted but under way.
+    """
+    began = resume.interrupted(target)
+    if began is None:
+        raise _nothing_interrupted()
+    with journal.lock(target.connection, target.lock, timeout=0):
+        run = resume.planned(target, began)
+    if run is None or run.untouched:
+        return []
+    if target.connection.adapter.backend == "postgresql":
+        raise _as_a_whole(target)
+    steps = run.group.steps
+    if began.undo is None:
+        _, back = _way_back(run, began, ended=False)
+        steps = back.steps
+    else:
+        steps = [s for s, e in zip(steps, run.entries, strict=True) if e.state != steplog.DONE]
+    return [Impact(replace(run.group, steps=steps, violations=[]), taken_back=True)]
+
+
+def _nothing_interrupted() -> PipelineError:
+    return PipelineError("There is no interrupted run to take back.", "Each that began has ended.", "Run log.")
+
+
+def _as_a_whole(target: Target) -> PipelineError:
+    return PipelineError(
+        "All of the interrupted run is there but what it adds online; nothing was changed.",
+        "PostgreSQL ran the rest as a whole.",
+        f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
 
 
 def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:
@@ -84,8 +120,23 @@ def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:
 
 def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
     """Record the steps of the way back in place of those that were not done."""
-    target = run.target
-    run.before = done = sum(entry.state == steplog.DONE for entry in run.entries)
+    run.before, back = _way_back(run, began, ended=ended)
+    _name_jobs(run.target, run.databases, back.jobs)
+    run.group.steps[run.before :] = back.steps
+    fresh = [replace(resuming.entry(step), number=n) for n, step in enumerate(back.steps, run.before + 1)]
+    run.entries[run.before :] = fresh
+    _record(run, fresh, {**began.head, resume.UNDO: run.before}, reopen=ended)
+
+
+def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int, WayBack]:
+    """Give how many steps were done, and the way back from there.
+
+    Raises
+    ------
+    PipelineError
+        If there is none.
+    """
+    target, done = run.target, sum(entry.state == steplog.DONE for entry in run.entries)
     begun = bool(run.entries[done:]) and run.entries[done].state == steplog.RUNNING
     try:
         back = undoing.way_back(run.deployment, run.group, done, begun=begun)
@@ -104,11 +155,7 @@ def _begin(run: Run, began: resume.Interrupted, *, ended: bool) -> None:
                 else f"Correct them, or go on with {target.command} migrate.",
                 exit_code=ExitCode.DATA_LOSS if ended else ExitCode.INTERRUPTED,
             )
-    _name_jobs(target, run.databases, back.jobs)
-    run.group.steps[done:] = back.steps
-    fresh = [replace(resuming.entry(step), number=n) for n, step in enumerate(back.steps, done + 1)]
-    run.entries[done:] = fresh
-    _record(run, fresh, {**began.head, resume.UNDO: done}, reopen=ended)
+    return done, back
 
 
 def _name_jobs(target: Target, databases: Mapping[str, str], places: list[Place]) -> None:

@@ -89,6 +89,8 @@ class Impact:
         names now.
     done : int
         How many steps come before those of the group; they are done.
+    taken_back : bool
+        Whether the steps are those back from an interrupted run of the group.
     """
 
     group: Group
@@ -96,19 +98,24 @@ class Impact:
     rules: tuple[Notice, ...] = ()
     locked: tuple[TableName, ...] = ()
     done: int = 0
+    taken_back: bool = False
 
     @property
     def kept(self) -> list[str]:
         """Give the tables, with their attributes, whose values are written to a file first."""
-        if self.done:
-            return []  # they were, before the first step
+        if self.done or self.group.inputs.undone:
+            return []  # they were, before the first step; a rollback loses none
         lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
         lost = losses.of_group(self.group, frozenset(lossy))
         return [f"{loss.table.name} ({', '.join(loss.attributes)})" for loss in lost]
 
     @property
     def title(self) -> str:
-        """Give the titles of the migrations."""
+        """Give the titles of the migrations; of a rollback, which version each schema goes back to."""
+        if self.group.inputs.undone:
+            return ", ".join(f"{migration.schema} back to {migration.version}" for migration in self.group.migrations)
+        if self.taken_back:
+            return f"What ran of {', '.join(migration.title for migration in self.group.migrations)} is taken back"
         return ", ".join(migration.title for migration in self.group.migrations)
 
     @property
@@ -220,6 +227,11 @@ def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
     """Find what `adopt --types` would do; change no database."""
     deployment = Deployment.read(target)
     return _impacts(deployment, adoption.survey(deployment, schemas))
+
+
+def survey_back(deployment: Deployment, group: Group) -> list[Impact]:
+    """Find what a rollback would do; change nothing."""
+    return _impacts(deployment, [group])
 
 
 def rest(group: Group, done: int) -> Impact:

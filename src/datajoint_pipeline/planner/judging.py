@@ -172,7 +172,7 @@ def refuse(groups: Iterable[Group], *, allow_data_loss: bool) -> None:
         stored = [other for its, other, _ in found if its is group and other.kind == "stored"]
         lost = " ".join(f"{other.table} has {other.counted}." for other in stored)
         first.what, more = f"{group.migrations[0].title} cannot be applied: {lost}", len(found) - len(stored)
-    if more and group.inputs.undone:  # which has no dry run to name them
+    if more and group.inputs.undone:  # few enough to be named at once
         first.why += "".join(f" {v.table} also has {v.counted}." for _, v, error in found if error is not first)
     elif more:
         others = "is one more" if more == 1 else f"are {more} more"

@@ -137,6 +137,7 @@ def group(
     planned.inputs.aside, planned.inputs.unchanged = aside, coming_back.unchanged(deployment, back)
     planned.anew = _anew(deployment.tables, inverse)
     inverse = _setting_aside(inverse, deployment.tables, aside)
+    planned.by_migration = [(planned.migrations[0], operation) for operation in inverse]
     plan.add_steps(deployment, planned, inverse, names, frozenset())
     return planned
 
