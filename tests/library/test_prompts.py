@@ -104,6 +104,21 @@ def test_without_a_server_any_key_is_taken(written: Project) -> None:
         ok(written, "revise", "--undo")
 
 
+def test_a_new_table_has_no_existing_rows_to_ask_about(written: Project) -> None:
+    """It gets rows where those of others come to refer to it, and these need values."""
+    life, new = written.module("life"), RIG.replace("varchar(8)\n", "varchar(8)\n    ---\n    colour : varchar(8)\n")
+    written.write(life, written.read(life).replace("\n\n@schema\nclass Weight", f"{new}\n\n@schema\nclass Weight"))
+    written.replace(life, GRAMS, f"    -> Rig\n{GRAMS}")
+    rows_of = "new rows of {}Rig, made for those of {}Weight, get for colour"
+    told = ok(written, "revise", "-m", "asked").out
+    assert f"which value {rows_of.format('life.', 'life.')}" in told and "existing rows of life.Rig" not in told
+    assert rows_of.format("", "") in ok(written, "check", code=1).out
+    ok(written, "revise", "--undo")
+    done = on_terminal(written, "A\nred\n", "revise", "-m", "asked")
+    assert f"Which value do {rows_of.format('life.', 'life.')} (varchar(8))?" in done.err, done.err
+    assert 'missing={"colour": "red"}' in migration(written)
+
+
 def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
     life = written.module("life")
     written.replace(life, "    name : varchar(32)", "    nickname : varchar(32)\n    moniker : varchar(32)")

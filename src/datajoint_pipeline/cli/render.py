@@ -303,7 +303,6 @@ def _ask_fill(
         except PipelineError as error:
             raise click.UsageError(f"{error.what} {error.why}") from None
 
-    what = f"{question.table} get for {question.subject}"
     type_ = resolved(after, question.table, question.subject)
     nothing = "stop, and change nothing" if draft else "decide later"
     words = f"Which value do {question.rows()} get for {question.subject} ({type_})? (empty: {nothing})"
@@ -334,7 +333,7 @@ def revised(project: Project, found: Revised) -> None:
         option, value = _ANSWERS[question.kind]
         options += f" {option} {what}={value}"
         asked = (
-            f"which value existing rows of {question.table} get for {question.subject}."
+            f"which value {question.rows()} get for {question.subject}."
             if question.kind == "fill"
             else f"is {what} called {' or '.join(question.candidates)} now, or gone (--drop {what})?"
         )
@@ -387,8 +386,8 @@ def impact(
     refused: Sequence[tuple[Violation, PipelineError]],
     *,
     short: bool,
-    nothing: str = "",
     whole: bool = True,
+    nothing: str = "",
 ) -> None:
     """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
     where this is the ``whole`` answer of a command, it says so in the end. Where there is nothing to do, ``nothing`` is

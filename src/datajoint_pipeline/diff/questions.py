@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..operations.origins import resolved
@@ -55,6 +55,9 @@ class Question:
         For ``rename-table``, the tables that the candidates are.
     parent : tuple of TableName and str, optional
         For ``fill``, the attribute of a table that has to have the value in one of its rows.
+    needed_by : TableName, optional
+        For ``fill``, where not rows that exist get the value, but those that are put in for rows of this table, which
+        come to refer to them.
     """
 
     kind: str
@@ -63,6 +66,13 @@ class Question:
     candidates: tuple[str, ...] = ()
     tables: tuple[TableName, ...] = ()
     parent: tuple[TableName, str] | None = None
+    needed_by: TableName | None = None
+
+    def rows(self, call: Callable[[TableName], str] = str) -> str:
+        """Say which rows get the value that is asked for; ``call`` gives the name of a table for people."""
+        if self.needed_by is None:
+            return f"existing rows of {call(self.table)}"
+        return f"new rows of {call(self.table)}, made for those of {call(self.needed_by)},"
 
 
 def fill(
@@ -164,7 +174,7 @@ def missing(
                 given[attribute.name] = answer
             elif not (attribute.nullable or attribute.default is not None or leaves(table, attribute)):
                 given[attribute.name] = None
-                questions.append(Question("fill", table.name, attribute.name))
+                questions.append(Question("fill", table.name, attribute.name, needed_by=name))
         names = {*known, *given, *leaving}
         for above in table.foreign_keys:
             if may_get(above.parent) and above.parent != table.name and set(above.attributes) <= names:

@@ -74,7 +74,7 @@ class Line(ABC):
     def question(self) -> str:
         """Give what a person still has to decide before this can run; empty where nothing is open."""
         asks = getattr(self, "fill", None) is ASK or ASK in (getattr(self, "missing", None) or {}).values()
-        return f"which value existing rows of {self._asks()}" if asks else ""
+        return f"which value {self._asks()}" if asks else ""
 
     @property
     def answer(self) -> str:
@@ -82,12 +82,15 @@ class Line(ABC):
         return f"Write it in the place of {ASK!r}: {_FILLS}; or run revise --again with --fill."
 
     def _asks(self) -> str:
-        """Name what the question is about: the table, and the attribute as the line has it."""
+        """Name what the question is about: the rows, and the attribute as the line has it."""
         missing = getattr(self, "missing", None) or {}
         names = [name for name, value in missing.items() if value is ASK]
-        if not missing:
-            names = [re.split("[:=]", getattr(self, "definition", ""))[0].strip()]
-        return f"{getattr(self, 'table', '')} get for {' and '.join(names)}"
+        table = getattr(self, "table", "")
+        if missing:
+            parent = next(iter(getattr(self, "key", "").removeprefix("->").split()), "")
+            return f"new rows of {parent}, made for those of {table}, get for {' and '.join(names)}"
+        (name, *_) = re.split("[:=]", getattr(self, "definition", ""))
+        return f"existing rows of {table} get for {name.strip()}"
 
     @abstractmethod
     def operation(self, context: LineContext) -> ops.Operation | None:

@@ -137,7 +137,7 @@ def _question_words(question: questions.Question) -> str:
     name = definition.title(question.table)
     match question.kind:
         case "fill":
-            return f"Which value do existing rows of {name} get for {question.subject}?"
+            return f"Which value do {question.rows(definition.title)} get for {question.subject}?"
         case "rename":
             return f"Is {name}.{question.subject} now called {' or '.join(question.candidates)}?"
     return f"Is the table {name} now called {' or '.join(question.candidates)}?"

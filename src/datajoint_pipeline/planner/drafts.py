@@ -264,7 +264,7 @@ def _unanswered(question: Question, before: Tables, operations: list[ops.Operati
     first = next(iter(question.candidates), "")
     match question.kind:
         case "fill":
-            what = f"It is not known which value existing rows of {name} get for {question.subject}."
+            what = f"It is not known which value {question.rows(definition.title)} get for {question.subject}."
             do = parents.ways(before, operations, question.table, question.subject).partition("; in a migration")[0]
             put_in = f", with --insert {question.parent[0]} where it has no such row" if question.parent else ""
             return what, why, f"{do.rstrip('.')}{put_in}."
