@@ -101,6 +101,7 @@ def test_pages_follow_the_code_and_keep_what_the_lab_wrote(project: Project) -> 
     # A comment, a new table, a schema that is gone.
     project.replace(project.module("ephys"), "# A kind of probe", "# A kind of probe, from the catalogue")
     extra = '\n\n@schema\nclass Rig(dj.Lookup):\n    definition = """\n    # A setup\n    rig : int32\n    """\n'
+    extra += '\n\n@schema\nclass Arrival(dj.Manual):\n    definition = """\n    # When it came\n    -> Rig\n    """\n'
     project.write(project.module("session"), project.read(project.module("session")) + extra)
     (project.folder / project.module("analysis")).unlink()
     project.replace(project.module("version"), '    "analysis": "1.0.0",\n', "")
@@ -114,6 +115,8 @@ def test_pages_follow_the_code_and_keep_what_the_lab_wrote(project: Project) -> 
     built = project.run("docs", "build", "--json").json
     assert "docs/pipeline/analysis.md" in built["removed"] and not (project.folder / "docs/pipeline/analysis").exists()
     assert stale(project) == {} and "Ask Ada" in project.read(PAGE) and "Rig" in project.read("README.md")
+    # What a table refers to is read before it.
+    assert re.findall("^## ([A-Z].*)$", project.read("docs/pipeline/session.md"), re.M)[:3] == ["Rig", "Session", "Arrival"]
     assert project.read("docs/pipeline/own.md") == "# Ours\n" and "analysis" not in project.read("mkdocs.yml")
 
 

@@ -14,6 +14,7 @@ from html import escape
 from .. import diagram
 from ..diagram import Graph, Node
 from ..operations.origins import declared
+from ..operations.topology import dependency_order
 from ..schema import definition
 from ..schema.model import Attribute, ForeignKey, Table, TableName
 from .changes import Change
@@ -102,8 +103,7 @@ class _Writer:
         yield "index.svg", self._drawn(graph, "")
         yield "index.md", self._index()
         for schema in self._source.versions:
-            names = sorted((n for n in self._tables if n.schema == schema), key=lambda n: n.table.lstrip("_#"))
-            own = {name: self._tables[name] for name in names}
+            own = {name: self._tables[name] for name in self._order(schema)}
             place = self._pages[schema]
             if own:
                 yield f"{place}.svg", self._drawn(diagram.of_tables(self._tables, schema), "")
@@ -111,6 +111,12 @@ class _Writer:
                 if table.master is None and (around := self._around(name)).edges:
                     yield f"{place}/{self._file(name)}.svg", self._drawn(around, "../")
             yield f"{place}.md", self._schema(schema, own)
+
+    def _order(self, schema: str) -> list[TableName]:
+        """Order the tables of a schema as one reads them: after those that they refer to, parts behind their master."""
+        names = dependency_order(table for table in self._tables.values() if table.name.schema == schema)
+        place = {name: number for number, name in enumerate(names)}
+        return sorted(names, key=lambda name: (place[self._tables[name].master or name], place[name]))
 
     def _around(self, name: TableName) -> Graph:
         return diagram.around(self._tables, name, title=f"Tables around {name}")
