@@ -283,6 +283,33 @@ sys.exit(run(pipeline, sys.argv[2:]))
 """
 
 
+def test_again_killed_at_any_write_leaves_the_old_one_or_is_ended_by_the_next_command(written: Project) -> None:
+    edit(written, UNIT)
+    ok(written, "revise", "-m", "units", "--fill", "Weight.unit=g")
+    before = files(written)
+    again = ["revise", "--again", "-m", "grams", "--bump", "major", "--fill", "Weight.unit=mg"]
+    ok(written, *again)
+    after = files(written)
+    assert after.keys() - before.keys() == {"migrations/life/2.0.0_grams.py"}
+    ok(written, "revise", "--again", "-m", "units", "--bump", "minor", "--fill", "Weight.unit=g")
+    assert files(written) == before
+    broken = 0
+    for number in range(30):
+        done = written.python("-c", DYING, str(number), *again)
+        if done.code != 77:
+            assert done.code == 0, done.err
+            break
+        if files(written) not in (before, after):
+            told = ok(written, "revise", *([["--undo"], ["-m", "nothing"], again[1:]][broken % 3]), code=1).err
+            assert in_words(told) and "now they are all written" in told and files(written) == after, told
+            broken += 1
+        if files(written) == after:
+            ok(written, "revise", "--again", "-m", "units", "--bump", "minor", "--fill", "Weight.unit=g")
+        assert files(written) == before
+    assert broken >= 2 and files(written) == after
+    assert [path.name for path in (written.folder / "backups").iterdir()] == ["revise.json"]
+
+
 @pytest.mark.parametrize("command", ["revise", "undo"])
 def test_killed_between_two_files_check_says_so_and_undo_ends_it(written: Project, command: str) -> None:
     edit(written, MOOD)

@@ -88,7 +88,14 @@ def revise(
         If a schema is not known, or the others do not fit what these would become.
     """
     pipeline.project.require_editable()
-    return _revise(pipeline, pipeline.project.files, tuple(schemas), message, bump, answer, ask)
+    undo_revise.end(pipeline)
+    files = pipeline.project.files
+    found, revision = _composed(pipeline, files, tuple(schemas), message, bump, answer, ask)
+    if revision.after:
+        written = revision.texts_after(files)
+        revisions.note(pipeline.project.backups, files, revision)
+        revisions.write(written)
+    return found
 
 
 def again(
@@ -104,19 +111,21 @@ def again(
     """Take back what the last `revise` wrote (:func:`undo_revise.undo`) and write it anew, with other answers.
 
     Schemas and message are those of then, where none are given; the other parameters are those of :func:`revise`. Where
-    it fails, the files are what they were.
+    it fails, the files are what they were: it is composed on a copy of them, and they are written when all is known.
     """
-    with undo_revise.taking_back(pipeline, environment, schemas) as revision:
-        files = pipeline.project.files
-        versions = {name: before for name, (before, _) in revision.versions.items()}
-        files = replace(files, versions={**files.versions, **versions})
-        chosen = tuple(schemas) or revision.chosen
-        found = _revise(pipeline, files, chosen, message or revision.message, bump, answer, ask)
-        revisions.forget(pipeline.project.backups, files, revision)
+    project, revision = pipeline.project, undo_revise.found(pipeline, environment, schemas)
+    files, chosen = project.files, tuple(schemas) or revision.chosen
+    with revisions.without(files, revision, project.backups) as apart:
+        found, new = _composed(pipeline, apart, chosen, message or revision.message, bump, answer, ask)
+        new = new.moved(apart, files)
+    for migration in found.migrations:
+        assert migration.path is not None
+        migration.path = files.folder / migration.path.relative_to(apart.folder)
+    undo_revise.replacing(pipeline, revision, new).write()
     return found
 
 
-def _revise(
+def _composed(
     pipeline: Pipeline,
     files: Files,
     schemas: tuple[str, ...],
@@ -124,7 +133,8 @@ def _revise(
     bump: str | None,
     answer: Answer,
     ask: Ask | None,
-) -> Revised:
+) -> tuple[Revised, Revision]:
+    """Compose what is to be written; only the first snapshots of schemas are written by then."""
     asked.refuse(files, schemas)
     chosen = list(schemas) or migration_files.schemas(files)
     histories = migration_files.read(files)
@@ -153,11 +163,7 @@ def _revise(
     _refuse_untaken(histories, migrations, before)
     texts = _compose(files, histories, migrations, before, found, after, message)
     revision = _revision(files, message, schemas, migrations, fresh, texts)
-    if revision.after:
-        written = revision.texts_after(files)
-        revisions.note(pipeline.project.backups, files, revision)
-        revisions.write(written)
-    return Revised(migrations, found.questions, fresh, notes)
+    return Revised(migrations, found.questions, fresh, notes), revision
 
 
 def _with_contents(

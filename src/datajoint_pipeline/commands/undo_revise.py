@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -13,10 +14,11 @@ from .. import journal
 from ..embedded import server
 from ..errors import ExitCode, PipelineError
 from ..git import commit_with
-from ..history import chain, migration_files, revisions
+from ..history import chain, migration_files, revisions, unfinished
 from ..history.asked import refuse_schemas
 from ..history.migration_files import History
 from ..history.revisions import Revision
+from ..history.unfinished import Rewriting
 from ..operations.topology import dangling
 from ..planner import applied
 from ..planner.target import BRANCH, DEV, LOCAL, PROD
@@ -46,27 +48,69 @@ def undo(pipeline: Pipeline, environment: Environment, schemas: Collection[str] 
     PipelineError
         If it is edited, committed or applied, or another migration builds on it.
     """
-    with taking_back(pipeline, environment, schemas) as revision:
-        revisions.forget(pipeline.project.backups, pipeline.project.files, revision)
+    revision, files = found(pipeline, environment, schemas), pipeline.project.files
+    there = revisions.write(revision.texts_before(files))
+    try:
+        revisions.forget(pipeline.project.backups, files, revision)
+    except BaseException:
+        revisions.write(there)
+        raise
     return revision
 
 
-@contextmanager
-def taking_back(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> Iterator[Revision]:
-    """Take back what :func:`undo` does, for good once this ends without an error."""
+def found(pipeline: Pipeline, environment: Environment, schemas: Collection[str] = ()) -> Revision:
+    """Give what the last `revise` wrote, where it may be taken back; see :func:`undo`."""
     pipeline.project.require_editable()
-    files = pipeline.project.files
+    end(pipeline)
     revision = _last(pipeline, schemas)
     _refuse_edited(pipeline, revision)
     _refuse_committed(pipeline, revision)
     _refuse_foundation(pipeline, revision)
     _refuse_applied(pipeline, environment, revision)
-    there = revisions.write(revision.texts_before(files))
-    try:
-        yield revision
-    except BaseException:
-        revisions.write(there)
-        raise
+    return revision
+
+
+def replacing(pipeline: Pipeline, old: Revision, new: Revision) -> Rewriting:
+    """Give the files that one `revise` writes in the place of another, with the record of them."""
+    project = pipeline.project
+    files, record = project.files, project.backups / revisions.FILE
+    versions = {name: before for name, (before, _) in old.versions.items()}
+    versions |= {name: after for name, (_, after) in new.versions.items()}
+    after = {
+        **{path: text for path, text in old.texts_before(files).items() if path not in new.after},
+        **new.after,
+        **revisions.versioned(files, versions),
+        record: revisions.replaced(project.backups, files, old, new),
+    }
+    before = {path: revisions.read(path) for path in after}
+    return Rewriting(_noted(pipeline), project.root, before, after, {})
+
+
+def end(pipeline: Pipeline) -> None:
+    """Write the rest of what `revise --again` was killed in the middle of.
+
+    Raises
+    ------
+    PipelineError
+        If there was any: the project was read with the versions of before.
+    """
+    project = pipeline.project
+    begun = unfinished.left(_noted(pipeline), project.root, f"{project.program} revise --again")
+    if begun is None:
+        return
+    record = project.backups / revisions.FILE
+    whole = all(revisions.read(path) == text for path, text in begun.after.items() if path != record)
+    begun.finish()
+    if not whole:
+        raise PipelineError(
+            "A revise --again was interrupted while it wrote its files; now they are all written.",
+            "This command began with the versions of before, and did nothing else.",
+            "Read the migration, then run the command again if it is still needed.",
+        )
+
+
+def _noted(pipeline: Pipeline) -> Path:
+    return pipeline.project.backups / "revise-again.json"
 
 
 def asked(pipeline: Pipeline, environment: Environment) -> list[Environment]:

@@ -8,9 +8,10 @@ machine does not have it, and takes nothing back.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import disk
@@ -19,6 +20,9 @@ from .files import Files
 
 #: Its name in the folder of the backups.
 FILE = "revise.json"
+
+#: The folder beside it that has a copy of the files, while `revise --again` composes others.
+COPY = "revise-again"
 
 #: How many are kept; what came before is committed or applied by then.
 _KEPT = 10
@@ -78,23 +82,51 @@ class Revision:
             return files.version_file
         return next((p for p in self.after if read(p) not in (self.before[p], self.after[p])), None)
 
+    def moved(self, there: Files, here: Files) -> Revision:
+        """Give the same of other files."""
+
+        def texts(found: Texts) -> dict[Path, str | None]:
+            return {here.version_file.parent / p.relative_to(there.version_file.parent): t for p, t in found.items()}
+
+        return replace(self, before=texts(self.before), after=texts(self.after))
+
     def texts_after(self, files: Files) -> Texts:
         """Give the files to write."""
-        return {**self.after, **_versioned(files, {name: after for name, (_, after) in self.versions.items()})}
+        return {**self.after, **versioned(files, {name: after for name, (_, after) in self.versions.items()})}
 
     def texts_before(self, files: Files) -> Texts:
         """Give the files as they were before, in an order in which `check` sees at each that the next is missing."""
         first = dict(sorted(self.before.items(), key=lambda item: item[1] is None))
-        return {**first, **_versioned(files, {name: before for name, (before, _) in self.versions.items()})}
+        return {**first, **versioned(files, {name: before for name, (before, _) in self.versions.items()})}
 
 
-def _versioned(files: Files, versions: Mapping[str, str]) -> Texts:
+def versioned(files: Files, versions: Mapping[str, str]) -> Texts:
     """Give ``version.py`` with other versions of schemas; every other byte of it stays as it is."""
     source = disk.text(files.version_file)
     for name, version in versions.items():
         if name in files.versions:
             source = version_file.replace(source, name, version)
     return {files.version_file: source}
+
+
+@contextmanager
+def without(files: Files, revision: Revision, folder: Path) -> Iterator[Files]:
+    """Give a copy of the files, as they were before a `revise`, while this holds; ``folder`` is that of the backups."""
+    package, copy = files.version_file.parent, folder / COPY
+    shutil.rmtree(copy, ignore_errors=True)  # which somebody was killed over
+    apart = replace(
+        files,
+        folder=copy / files.folder.relative_to(package),
+        version_file=copy / files.version_file.name,
+        versions={**files.versions, **{name: before for name, (before, _) in revision.versions.items()}},
+    )
+    try:
+        shutil.copytree(files.folder, apart.folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(files.version_file, apart.version_file)
+        write(revision.moved(files, apart).texts_before(apart))
+        yield apart
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def read(path: Path) -> str | None:
@@ -121,6 +153,12 @@ def note(folder: Path, files: Files, revision: Revision) -> None:
     _put(folder, files, [*_read(folder, files), revision][-_KEPT:])
 
 
+def replaced(folder: Path, files: Files, old: Revision, new: Revision) -> str:
+    """Give the text of the record in which one `revise` stands in the place of another."""
+    others = [other for other in _read(folder, files) if other != old]
+    return _text(files, [*others, *([new] if new.after else [])][-_KEPT:])
+
+
 def forget(folder: Path, files: Files, revision: Revision) -> None:
     """Remove what was written down of a `revise`."""
     _put(folder, files, [other for other in _read(folder, files) if other != revision])
@@ -135,13 +173,17 @@ def last(folder: Path, files: Files, schemas: Collection[str] = ()) -> Revision 
 
 
 def _put(folder: Path, files: Files, revisions: list[Revision]) -> None:
+    writing.put(folder / FILE, _text(files, revisions))
+
+
+def _text(files: Files, revisions: list[Revision]) -> str:
     package = files.version_file.parent
 
     def plain(texts: Texts) -> dict[str, str | None]:
         return {path.relative_to(package).as_posix(): text for path, text in texts.items()}
 
     rows = [{**vars(r), "before": plain(r.before), "after": plain(r.after)} for r in revisions]
-    writing.put(folder / FILE, json.dumps(rows, ensure_ascii=False, indent=1))
+    return json.dumps(rows, ensure_ascii=False, indent=1)
 
 
 def _read(folder: Path, files: Files) -> Iterator[Revision]:
