@@ -68,7 +68,7 @@ def snapshot_text(files: Files, shape: Schema, version: str, titles: definition.
     head = (
         f"# What {shape.name} looks like at its newest version. Written by revise, not to be edited.\n"
         "# Where git sees a conflict here, two branches changed the schema: keep either side of this file, then run\n"
-        f"# {files.program} renumber {shape.name}\n"
+        f"# uv run {files.program} renumber {shape.name}\n"
         f"version {version}\nfingerprint {shape.fingerprint}\n\n"
     )
     return head + definition.write_schema(shape, titles) + "\n"
