@@ -67,6 +67,11 @@ def test_every_file_that_the_docs_name_is_there() -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_the_page_of_figures_says_what_each_benchmark_is_for() -> None:
+    page = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+    assert not [path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in page]
+
+
 def test_the_readme_shows_a_terminal_a_page_and_a_diagram() -> None:
     """`uv run benchmarks/picture.py` draws them: small files, and the SVGs without anything from the network."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
