@@ -279,7 +279,7 @@ def migrate(
         return answers.read(before, after, **answered)
 
     answer_if_any = answer if any(answered.values()) else None
-    with Progress("Migrating") as progress:
+    with Progress("Planning" if dry_run or sql else "Migrating") as progress:
         person = _ask(options, draft=True)
         ask = progress.aside(person) if person else None
         warn = progress.aside(render.warning)
@@ -336,7 +336,7 @@ def rollback(
     if not interrupted and not (schema and to):
         raise click.UsageError("Say which schema, and --to which version, or --interrupted.")
     environment = options.select()
-    with Progress("Taking back") as progress:
+    with Progress("Planning" if dry_run or sql else "Taking back") as progress:
         warn = progress.aside(render.warning)
         if dry_run or sql:
             planned = (
