@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conftest import Project, Server
-from living import ok, states
+from living import is_sentence, ok, states
 from test_coming_back import BOX, SHELF, shelves, step
 from test_judging import living as living
 
@@ -162,3 +162,61 @@ def test_what_purge_deleted_is_put_back_before_the_way_back(living: Project, ser
     ok(living, "rollback", "life", "--to", "1.1.0")
     assert {note for _, note in server.execute(WAS.format("note"))} == {"x"}
     assert server.execute("SELECT shelf FROM dev_life.shelf") == [(1,)]
+
+
+def purged(living: Project) -> str:
+    """Take the last migrations back and purge what they made; gives the name of the file."""
+    ok(living, "rollback", "life", "--to", "1.0.0")
+    ok(living, "purge", "--allow-data-loss")
+    (path,) = (living.folder / "backups").glob("*purge*.zip")
+    return path.name
+
+
+NOTE = '    note = "" : varchar(9)\n'
+
+
+def test_what_purge_deleted_lands_in_what_migrate_made_anew(living: Project, server: Server) -> None:
+    """And not in a hidden column or table beside it; also under the name that the attribute got since."""
+    life = living.module("life")
+    text = living.read(life)
+    notes = text.replace(GRAMS, GRAMS + NOTE)
+    step(living, notes + shelves("deep = null : int32"), "notes")
+    server.execute("UPDATE dev_life.weight SET note = 'x'", "INSERT INTO dev_life.shelf (shelf, deep) VALUES (1, 10)")
+    file = purged(living)
+    ok(living, "migrate")
+    server.execute("INSERT INTO dev_life.shelf (shelf, deep) VALUES (2, 20)")
+    remarks = notes.replace(NOTE, NOTE.replace("note", "remark")) + shelves("deep = null : int32")
+    step(living, remarks, "remarks", "--rename", "Weight.note=remark")
+    refused = ok(living, "restore", file, code=7)
+    is_sentence(refused)
+    assert "3 values of remark" in refused.err and "--overwrite" in refused.err
+    shown = ok(living, "restore", "--overwrite", "--dry-run", "--json", file).json["tables"]
+    assert sorted((t["table"], t["restored"], t["made"]) for t in shown) == [("shelf", 1, False), ("weight", 3, False)]
+    assert {remark for _, remark in server.execute(WAS.format("remark"))} == {""}
+    told = ok(living, "restore", "--overwrite", file).out
+    assert "soft-deleted" not in told, told
+    assert {remark for _, remark in server.execute(WAS.format("remark"))} == {"x"}
+    assert sorted(server.execute("SELECT shelf, deep FROM dev_life.shelf")) == [(1, 10), (2, 20)]
+    assert (
+        states(living)["life"] == ("current", "2.0.0") and not ok(living, "purge", "--dry-run", "--json").json["purged"]
+    )
+
+
+def test_what_purge_deleted_and_migrate_made_another_of(living: Project, server: Server) -> None:
+    """The refusal leads to where the values fit."""
+    life = living.module("life")
+    text = living.read(life)
+    step(living, text.replace(GRAMS, GRAMS + NOTE), "notes")
+    server.execute("UPDATE dev_life.weight SET note = '7'")
+    file = purged(living)
+    ok(living, "migrate")
+    server.execute("UPDATE dev_life.weight SET note = '0'")
+    step(living, text.replace(GRAMS, GRAMS + "    note = 0 : int32\n"), "numbers")
+    refused = ok(living, "restore", file, code=1)
+    is_sentence(refused)
+    assert "life.Weight.note was made anew by migrate after purge had deleted it" in refused.err, refused.err
+    assert "rollback life --to 1.1.0" in refused.err
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    ok(living, "restore", "--overwrite", file)
+    ok(living, "migrate")
+    assert {note for _, note in server.execute(WAS.format("note"))} == {7}

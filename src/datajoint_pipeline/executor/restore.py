@@ -28,7 +28,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import apply, archive, auditing, backup, owners, purged, stepping
+from . import apply, archive, auditing, backup, made_anew, owners, purged, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -134,13 +134,15 @@ class _Restoring:
         self.deployment, self.file, self.overwrite, self.dry_run = deployment, file, overwrite, dry_run
         self.connection, self.quote = deployment.connection, quoter(deployment.connection)
         self.mysql = self.connection.adapter.backend == "mysql"
+        #: What the file has, by the names of what its values belong in.
+        self.parts = made_anew.parts(deployment, file)
 
     def run(self) -> list[Restored]:
         """Put the values back; while others hold the tables, try again for a while as `migrate` does."""
-        for part in self.file.manifest.parts:
+        for part in self.parts:
             self._refuse_misfit(part)
             purged.refuse_made_anew(self.deployment, self.file, part, self._missing(part))
-        places = {self._place(part) for part in self.file.manifest.parts}
+        places = {self._place(part) for part in self.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         auditing.refuse_without_right(self.connection, self._audited())
         stepping.prepare(self.connection)
@@ -149,7 +151,7 @@ class _Restoring:
 
     def _audited(self) -> set[str]:
         """Give the databases in which audited tables have to be made again."""
-        made = {self._place(part) for part in self.file.manifest.parts if part.whole and self._on_server(part) is None}
+        made = {self._place(part) for part in self.parts if part.whole and self._on_server(part) is None}
         databases = (
             {} if self.dry_run else {database: auditing.were_audited(self.deployment, database) for database, _ in made}
         )
@@ -157,7 +159,7 @@ class _Restoring:
 
     def _attempt(self, owned: Mapping[str, Owner]) -> list[Restored]:
         """Make what is missing, put the values back, and undo all of it in a dry run."""
-        parts = self.file.manifest.parts
+        parts = self.parts
         missing = [part for part in parts if self._missing(part)]
         found: list[Restored] = []
         if self.dry_run and self.mysql:  # which cannot take back that something was made
@@ -187,7 +189,7 @@ class _Restoring:
             raise PipelineError(
                 "The values cannot be put back.",
                 f"{server_errors.reason(error)}. Nothing was changed.",
-                self._advice(self.file.manifest.parts[0]),
+                self._advice(self.parts[0]),
             ) from error
         return found
 
@@ -294,7 +296,7 @@ class _Restoring:
 
     def _note(self) -> Note:
         """Record that this is under way; a dry run leaves no record."""
-        schemas = dict.fromkeys(part.schema for part in self.file.manifest.parts)
+        schemas = dict.fromkeys(part.schema for part in self.parts)
         options = "--overwrite" if self.overwrite else ""
         return Note.take(self.deployment, () if self.dry_run else schemas, "restore", options)
 
@@ -423,7 +425,7 @@ class _Restoring:
             raise PipelineError(
                 f"{part} has {found}, written since the backup was made.",
                 "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
-                "computed them (using=). Nothing was changed.",
+                "gave them (using=, fill= or a default). Nothing was changed.",
                 f"If they may go, run restore --overwrite {self.file.path}.",
                 exit_code=ExitCode.DATA_LOSS,
             )
