@@ -10,7 +10,7 @@ from living import is_sentence, lay, ok, put_back, states
 from living import living as made
 
 #: Character sets, each with a character that it lacks.
-SETS = {"latin1": "日", "utf8mb3": "🐭"}
+SETS = {"latin1": "日", "utf8mb3": "🐭", "gbk": "ž"}
 
 
 def write_in(server: Server, name: str, *databases: str) -> None:
@@ -162,3 +162,86 @@ def test_a_value_from_a_table_with_more_characters(living: Project, mysql: Serve
     mysql.execute("UPDATE dev_life.animal SET name = 'Ž' WHERE animal_id = 1")
     ok(living, "migrate")
     assert mysql.execute("SELECT name FROM dev_work.task ORDER BY animal_id") == [("Ž",), ("Bob",)]
+
+
+#: Sets in which bytes have a meaning together: a character that each lacks, one that it has, and how many letters an
+#: index takes.
+TOGETHER = [("gbk", "ž", "日", 1536), ("sjis", "é", "日", 1536), ("ujis", "한", "日", 1024), ("euckr", "ž", "日", 1536)]
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize(("name", "lacks", "has", "most"), TOGETHER)
+def test_sets_of_several_bytes(living: Project, mysql: Server, name: str, lacks: str, has: str, most: int) -> None:
+    """What they lack, and how long texts in an index can be: neither is that of one byte, nor that of four."""
+    write_in(mysql, name, "dev_life", "dev_work")
+    work = living.module("work")
+    wide = NOTE.replace("64", "{}") + "    index (note)\n"
+    with put_back(living.folder / "src"):
+        living.replace(work, NOTE, NOTE.replace(" = null", ""))
+        ok(living, "revise", "-m", "notes", "--fill", f"Task.note={lacks}")
+        refused(living, f"note of work.Task cannot have the value '{lacks}'", f"are in {name}, which does not have")
+    with put_back(living.folder / "src"):
+        living.replace(work, NOTE, wide.format(most + 1))
+        ok(living, "revise", "-m", "longer")
+        refused(living, "An index over (note) of work.Task takes up to")
+    living.replace(work, NOTE, wide.format(most).replace(" = null", ""))
+    living.replace(living.module("life"), COLOUR, f"enum('grey', 'white', '{has}')")
+    ok(living, "revise", "-m", "longer", "--fill", f"Task.note={has}")
+    ok(living, "migrate")
+    assert (has,) in mysql.execute("SELECT note FROM dev_work.task")
+    assert states(living)["life"][0] == states(living)["work"][0] == "current"
+
+
+@pytest.mark.parametrize("name", ["latin1", "utf8mb3"])
+def test_a_row_in_an_old_set_is_as_long_as_the_server_says(living: Project, mysql: Server, name: str) -> None:
+    write_in(mysql, name, "dev_life", "dev_work")
+    most = {"latin1": 65_000, "utf8mb3": 21_600}[name]
+    with put_back(living.folder / "src"):
+        living.replace(living.module("work"), NOTE, NOTE.replace("64", str(most + 700)))
+        ok(living, "revise", "-m", "longer")
+        refused(living, "A row of work.Task would take up to")
+    living.replace(living.module("work"), NOTE, NOTE.replace("64", str(most)))
+    ok(living, "revise", "-m", "longer")
+    ok(living, "migrate")
+
+
+LOOKUP = '''
+
+@schema
+class Kind(dj.Lookup):
+    definition = """
+    kind : varchar(9)
+    ---
+    words = null : json
+    """
+    contents = [("a", None), ("日", {"日": 1})]
+'''
+
+
+def test_contents_of_a_lookup_table(living: Project, mysql: Server) -> None:
+    """DataJoint would fail to put them in, whenever the module is imported."""
+    write_in(mysql, "latin1", "dev_life", "dev_work")
+    life = living.module("life")
+    living.write(life, living.read(life) + LOOKUP)
+    words = "kind of life.Kind cannot have the value '日'", "contents of life.Kind"
+    for arguments in (("migrate", "--draft", "--dry-run"), ("migrate", "--draft")):
+        drafted = ok(living, *arguments, code=1)
+        assert all(word in drafted.err for word in words), drafted.err
+    ok(living, "revise", "-m", "kinds")
+    refused(living, *words)
+    living.replace(life, '("日", ', '("b", ')
+    ok(living, "migrate")
+    done = living.python("-c", "from my_pipeline import life; print(len(life.Kind()))")
+    assert done.out.split()[-1:] == ["2"], done.err
+
+
+def test_contents_of_a_lookup_table_stop_init(unmade: Project, mysql: Server) -> None:
+    life = unmade.module("life")
+    unmade.write(life, unmade.read(life) + LOOKUP)
+    stopped = ok(unmade, "init", code=1)
+    is_sentence(stopped)
+    assert "kind of life.Kind cannot have the value '日'" in stopped.err
+    assert "ALTER DATABASE `dev_life` CHARACTER SET utf8mb4" in stopped.err
+    assert not mysql.execute("SHOW TABLES FROM dev_life")
+    mysql.execute("ALTER DATABASE dev_life CHARACTER SET utf8mb4")
+    ok(unmade, "init")

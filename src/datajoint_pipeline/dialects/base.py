@@ -374,12 +374,19 @@ class Dialect(ABC):
         """Raise where the server would refuse a table that DataJoint is to make, or make another one."""
         self.refuse_foreign_keys(tables, table)
 
+    def lacks_characters(self, table: TableName) -> bool:
+        """Tell whether there are characters that a table, by its name at that point, cannot have in its texts."""
+        return False
+
     def lost_characters(self, table: TableName, text: str) -> str:
         """Give the characters of a text that a table, by its name at that point, cannot have in its texts."""
         return ""
 
-    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]]) -> None:
-        """Raise where a table, by its name at that point, cannot have texts; each is given with its attribute."""
+    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]], where: str = "") -> None:
+        """Raise where a table, by its name at that point, cannot have texts; each is given with its attribute.
+
+        ``where`` says where they are written, if it is not a definition.
+        """
         return
 
     def refuse_too_large(self, tables: Tables, table: Table) -> None:

@@ -84,19 +84,19 @@ class Names:
         By database and table.
     taken : dict
         By database, other names that a new table, index or constraint cannot have.
-    narrow : set
-        Databases whose characters take one byte (MySQL).
+    widths : dict
+        The bytes that a character takes at most, by character set (MySQL).
     collations : dict
         Of the texts of new tables, by database (MySQL).
     letters : dict
-        The characters of each character set that is used and has a byte for each (MySQL).
+        The characters of each character set that is used and does not have all (MySQL).
     orders : dict
         The values of enum types in their order (PostgreSQL).
     """
 
     tables: dict[Place, TableNames] = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
-    narrow: set[str] = field(default_factory=set)
+    widths: dict[str, int] = field(default_factory=dict)
     collations: dict[str, str] = field(default_factory=dict)
     letters: dict[str, str] = field(default_factory=dict)
     orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)
@@ -201,7 +201,7 @@ def names(catalogue: Catalogue) -> Names:
     return Names(
         {place: _of(found) for place, found in catalogue.tables.items() if place[1]},
         {database: set(taken) for database, taken in catalogue.taken.items()},
-        set(catalogue.narrow),
+        dict(catalogue.widths),
         dict(catalogue.collations),
         dict(catalogue.letters),
         dict(catalogue.orders),

@@ -113,19 +113,19 @@ class Catalogue:
         Hidden ones too; columns of those only as far as a migration may ask for them.
     taken : dict
         By database, names that a table or index cannot have, apart from those of tables and indexes.
-    narrow : set
-        Databases whose characters take one byte (MySQL).
+    widths : dict
+        The bytes that a character takes at most, by character set (MySQL).
     collations : dict
         Of the texts of new tables, by database; also of those that are still to be made (MySQL).
     letters : dict
-        The characters of each character set that is used and has a byte for each (MySQL).
+        The characters of each character set that is used and does not have all (MySQL).
     orders : dict
         The values of enum types in their order, by database and name (PostgreSQL).
     """
 
     tables: CatalogTables = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
-    narrow: set[str] = field(default_factory=set)
+    widths: dict[str, int] = field(default_factory=dict)
     collations: dict[str, str] = field(default_factory=dict)
     letters: dict[str, str] = field(default_factory=dict)
     orders: dict[Place, tuple[str, ...]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
 from ..internals.interrupting import interruptible
-from ..planner import drafts, drift, index_words, judging, pending, plan
+from ..planner import contents, drafts, drift, index_words, judging, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
@@ -98,6 +98,7 @@ def migrate(
                 drift.refuse(deployment, wanted)
                 # Everything is judged before the first step, and then again each time what is next.
                 groups = drafts.groups(deployment, wanted, answer=answer, one=bool(done))
+                contents.refuse_new(deployment, groups)
                 look(groups)
                 lossy = _judge_all(deployment, groups, allow_data_loss=allow_data_loss)
                 if lossy[0]:
@@ -165,6 +166,7 @@ def draft(
         found = drafts.changes(deployment, code, chosen, answer, ask)
         if found.operations:
             group = drafts.group(deployment, found)
+            contents.refuse_new(deployment, [group])
             if lossy := judge(deployment, group, allow_data_loss=allow_data_loss):
                 group = drafts.group(deployment, found, lossy)
                 judge(deployment, group, allow_data_loss=allow_data_loss)

@@ -16,7 +16,7 @@ from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
 from ..journal import steplog
-from ..planner import applied, drift, status
+from ..planner import applied, contents, drift, status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
 from . import apply, owners, stepping
@@ -86,9 +86,12 @@ def _refuse(target: Target, missing: list[SchemaStatus], names: constraints.Name
         latest = (history.latest for history in migration_files.read(target.files).values())
         tables = {table.name: table for snapshot in latest if snapshot is not None for table in snapshot.shape}
     dialect = choice.make(target.connection, target.databases, {}, tables, names)
+    new = {schema.name for schema in missing}
     for table in tables.values():
-        if table.name.schema in {schema.name for schema in missing}:
+        if table.name.schema in new:
             dialect.refuse_unmade(tables, table)
+    if code is not None:
+        contents.refuse(dialect, tables, {n: rows for n, rows in code.contents.items() if n.schema in new})
 
 
 def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:

@@ -12,7 +12,7 @@ from ..dialects import may_lock, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import adoption, drafts, drift, index_words, losses, pending, plan
+from . import adoption, contents, drafts, drift, index_words, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
@@ -249,6 +249,7 @@ def _impacts(
     """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change, and
     ``allow_data_loss`` says that its steps are those.
     """
+    contents.refuse_new(deployment, groups)
     if groups and (told := read_only.warning(deployment.connection)):
         deployment.target.warn(told)
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))

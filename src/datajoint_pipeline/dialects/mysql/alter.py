@@ -118,7 +118,7 @@ class TableAlteration:
             for names in (change.dropped, change.kept)
         )
         places = [replace(change.will[name], nullable=True) for name in self.early]
-        width = letter_bytes(self.dialect.names, self.place[0])
+        width = letter_bytes(self.dialect.names, self.place)
         if self.dialect.names.table(self.place).compact:
             keys = [change.after.primary_key, *(index.columns for index in self.dialect.expected(change.after))]
             refuse_parts(str(self.name), change.will, keys, width)
@@ -465,7 +465,7 @@ class TableAlteration:
             return rank
         old, new = (re.fullmatch(r"varchar\((\d+)\)", column.sql) for column in (was, will))
         if old and new and int(new[1]) >= int(old[1]):
-            width = letter_bytes(self.dialect.names, self.place[0])
+            width = letter_bytes(self.dialect.names, self.place)
             if (int(old[1]) * width > 255) == (int(new[1]) * width > 255):
                 return max(rank, INPLACE)
         if was.sql.startswith("enum(") and will.sql.startswith("enum("):

@@ -41,6 +41,9 @@ def native(stored: str) -> str:
     return stored.replace("decimal(", "numeric(")
 
 
+#: Character sets whose letters take up to four bytes, and that have all of them.
+_USUAL = ("utf8mb4",)
+
 #: Row formats that take 767 bytes of a column in an index.
 _COMPACT = ("Compact", "Redundant")
 
@@ -85,9 +88,12 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         usual = connection.query("SELECT @@collation_server", args=None).fetchone()
         (collation,) = others if len(others) == 1 else usual
         catalogue.collations |= dict.fromkeys(missing, collation)
-    # Letters take one byte where the collation is not one of Unicode's.
-    catalogue.narrow |= {name for name, collation in catalogue.collations.items() if not collation.startswith("utf8")}
-    catalogue.letters = _letters(connection, {*catalogue.collations.values(), *(t.collation for t in tables.values())})
+    used = {*catalogue.collations.values(), *(table.collation for table in tables.values())}
+    # The table of character sets is small, and the same on every server but for sets that hardly anybody has.
+    if old := sorted({character_set(name) for name in used} - {"", *_USUAL}):
+        found = connection.query("SELECT character_set_name, maxlen FROM information_schema.character_sets", args=None)
+        catalogue.widths |= {name: int(most) for name, most in found.fetchall()}
+    catalogue.letters = _letters(connection, old)
     for database, table, name, type_, extra, nullable, default, comment, collation, _ in sorted(
         rows(
             "table_schema, table_name, column_name, column_type, extra, is_nullable, column_default, column_comment, "
@@ -125,18 +131,23 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     return catalogue
 
 
-def _letters(connection: dj.Connection, collations: set[str]) -> dict[str, str]:
-    """Give the characters of each character set of some collations that has a byte for each."""
-    sets = sorted({character_set(name) for name in collations} - {"", *WHOLE, *OF_THREE_BYTES})
+#: Every character of up to three bytes, of which sets of old have some; none has one of four that is not in ``WHOLE``.
+_EVERY = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x10000))))
+
+
+def _letters(connection: dj.Connection, sets: list[str]) -> dict[str, str]:
+    """Give the characters of those of some character sets that do not have all of up to three bytes."""
+    sets = [name for name in sets if name not in (*WHOLE, *OF_THREE_BYTES)]
     if not sets:
         return {}
-    every = bytes(range(256)).hex()
-    listed = ", ".join(f"HEX(CONVERT(CONVERT(X'{every}' USING {name}) USING utf8mb4))" for name in sets)
-    found = zip(sets, connection.query(f"SELECT {listed}", args=None).fetchone(), strict=True)
-    letters = {name: bytes.fromhex(text).decode() for name, text in found if text}
-    # In others, bytes only have a meaning together.
-    letters = {name: text for name, text in letters.items() if len(text) == 256}
-    return letters | ({"ascii": bytes(range(128)).decode()} if "ascii" in sets else {})
+    # What a set does not have comes back as a question mark.
+    every = f"CONVERT(_utf8mb4 X'{_EVERY.encode().hex()}' USING {{}})"
+    found = {
+        name: connection.query(f"SELECT HEX(CONVERT({every.format(name)} USING utf8mb4))", args=None).fetchone()[0]
+        for name in sets
+    }
+    kept = {name: bytes.fromhex(text).decode() for name, text in found.items() if text}
+    return {name: "".join(a for a, b in zip(_EVERY, text, strict=True) if a == b) for name, text in kept.items()}
 
 
 def _read_keys(rows: Any, tables: CatalogTables) -> None:

@@ -31,7 +31,7 @@ def of_definitions(columns: Iterable[Column]) -> Iterator[tuple[str, str]]:
             yield column.name, texts.of_literal(column.default)
 
 
-def refuse(dialect: Dialect, table: TableName, values: Iterable[tuple[str, str]]) -> None:
+def refuse(dialect: Dialect, table: TableName, values: Iterable[tuple[str, str]], where: str = "") -> None:
     """Raise where a table could not have a text: the server would write question marks, or refuse it amid a migration.
 
     Parameters
@@ -42,6 +42,8 @@ def refuse(dialect: Dialect, table: TableName, values: Iterable[tuple[str, str]]
         The table, by the name that it has at that point.
     values : iterable of (str, str)
         The texts, each with the attribute.
+    where : str
+        Where they are written; if they are not in a definition and the migration that brings it.
     """
     for attribute, text in values:
         if signs := lost(dialect, table, text):
@@ -55,5 +57,5 @@ def refuse(dialect: Dialect, table: TableName, values: Iterable[tuple[str, str]]
                 f"Write it otherwise, or give {database}, which has no tables yet, all characters: CREATE or ALTER "
                 f"DATABASE `{database}` CHARACTER SET utf8mb4."
                 if fresh
-                else "Write it otherwise, in the definition and in the migration.",
+                else f"Write it otherwise, in {where or 'the definition and in the migration'}.",
             )

@@ -27,7 +27,19 @@ from ..steps import (
     Step,
     with_rows,
 )
-from . import auditing, characters, collations, defaults, dependents, indexes, jobs, limits, locking, orphans, texts
+from . import (
+    auditing,
+    characters,
+    collations,
+    defaults,
+    dependents,
+    indexes,
+    jobs,
+    limits,
+    locking,
+    orphans,
+    texts,
+)
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion, rounded_to_float
@@ -183,7 +195,7 @@ class MySQL(Dialect):
         return locking.keep_out(self, steps, [*before.values(), *after.values()], valued)
 
     def refuse_too_large(self, tables: Mapping[TableName, Table], table: Table) -> None:
-        columns, width = self.columns(tables, table), limits.letter_bytes(self.names, self.place(table.name)[0])
+        columns, width = self.columns(tables, table), limits.letter_bytes(self.names, self.place(table.name))
         keys = (table.primary_key, *(index.columns for index in self.expected(table)))
         limits.refuse_indexes(str(table.name), columns, keys, width)
         limits.refuse_row(str(table.name), columns.values(), width)
@@ -197,11 +209,14 @@ class MySQL(Dialect):
         columns = self.columns(tables, table).values()
         characters.refuse(self, table.name, characters.of_definitions(columns))
 
+    def lacks_characters(self, table: TableName) -> bool:
+        return texts.character_set(self.names.collation(self.place(table))) not in ("", *texts.WHOLE)
+
     def lost_characters(self, table: TableName, text: str) -> str:
         return characters.lost(self, table, text)
 
-    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]]) -> None:
-        characters.refuse(self, table, values)
+    def refuse_characters(self, table: TableName, values: Iterable[tuple[str, str]], where: str = "") -> None:
+        characters.refuse(self, table, values, where)
 
     def create_table(self, table: Table, *, foreign_keys: bool = True) -> list[Step]:
         if not foreign_keys:

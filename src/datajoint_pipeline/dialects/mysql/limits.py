@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ...errors import PipelineError
 from ...schema import notation
-from ..constraints import Names
+from ..constraints import Names, Place
 from ..steps import Column
+from . import texts
 
 #: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
 KEY_BYTES, ROW_BYTES, PAGE_BYTES = 3072, 65_535, 8125
@@ -30,13 +31,16 @@ _BYTES = {
     **{"mediumblob": 11, "mediumtext": 11, "longblob": 12, "longtext": 12, "json": 12},
 }
 
+#: Numbers of bytes in words.
+_COUNT = {1: "one", 2: "two", 3: "three", 4: "four"}
+
 #: What a page has of a value that is longer, which may be elsewhere; a byte says how long it is.
 _OUTSIDE = 40
 
 
-def letter_bytes(names: Names, database: str) -> int:
-    """Give the bytes that a letter takes at most in a database."""
-    return 1 if database in names.narrow else 4
+def letter_bytes(names: Names, place: Place) -> int:
+    """Give the bytes that a letter takes at most in a table, or in a new one of that database."""
+    return names.widths.get(texts.character_set(names.collation(place)), 4)
 
 
 def parsed(sql: str) -> tuple[str, int, int]:
@@ -110,7 +114,7 @@ def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collectio
         if total > KEY_BYTES:
             raise PipelineError(
                 f"An index over ({', '.join(names)}) of {table} takes up to {total:,} bytes.",
-                f"MySQL takes {KEY_BYTES:,}, and a letter has up to four; nothing was changed.",
+                f"MySQL takes {KEY_BYTES:,}, and a letter has up to {_COUNT[width]}; nothing was changed.",
                 "Make these texts shorter, or refer to them by a number or a hash.",
             )
 
