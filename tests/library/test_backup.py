@@ -230,6 +230,27 @@ def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
     assert (table(server, "odd"), table(server, "weight", "animal_id, day, grams")) == before
 
 
+def test_rules_in_place_of_what_is_put_back(project: Project, postgresql: Server) -> None:
+    """Nothing would be put back, or into another table; a trigger that fires is named."""
+    with living(postgresql, project) as odd:
+        revise(odd, ("name : varchar(32)", "name : varchar(2)"))
+        ok(odd, "migrate", "--allow-data-loss")
+        (path,) = backups(odd)
+        ok(odd, "rollback", "life", "--to", "1.0.0")
+        postgresql.execute("CREATE RULE quiet AS ON UPDATE TO dev_life.animal DO INSTEAD NOTHING")
+        refused = odd.run("restore", path.name)
+        is_sentence(refused)
+        assert "life.Animal has 1 rule that replaces what rows get in name (quiet)" in refused.err, refused.err
+        postgresql.execute(
+            "DROP RULE quiet ON dev_life.animal",
+            "CREATE FUNCTION dev_life.same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+            "CREATE TRIGGER same BEFORE UPDATE ON dev_life.animal FOR EACH ROW EXECUTE FUNCTION dev_life.same()",
+        )
+        told = " ".join(ok(odd, "restore", path.name).err.split())
+        assert "life.Animal has 1 trigger that fires for each row when name is filled (trigger same)" in told, told
+        assert ("Ada",) in postgresql.execute("SELECT name FROM dev_life.animal")
+
+
 @pytest.mark.one_server
 def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])

@@ -79,6 +79,30 @@ def test_a_trigger_that_fires_where_values_are_filled_is_named(living: Project, 
     assert server.execute("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'dev_life'")
 
 
+def test_triggers_that_fire_for_rows_that_a_migration_puts_in_are_named(living: Project, server: Server) -> None:
+    """And on MySQL those of values that no column can have as its default."""
+    on_insert = TRIGGER.replace("UPDATE", "INSERT")
+    make(
+        server,
+        f"{on_insert.replace(' loud', ' dev_life.loud')}SET NEW.name = UPPER(NEW.name)",
+        FUNCTION,
+        f"{on_insert}EXECUTE FUNCTION dev_life.loud()",
+    )
+    make(server, "CREATE TRIGGER dev_life.told BEFORE UPDATE ON dev_life.weight FOR EACH ROW SET @told = 1")
+    grams = "    grams : float64  # on that day\n"
+    revise(living, grams, f"{grams}    setting : json\n", "--fill", 'Weight.setting={"a": 1}')
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_another.py")
+    text = path.read_text().replace("import ", "import InsertRows, ", 1)
+    rows = '    InsertRows("Animal", [{"animal_id": 9, "name": "Eve"}]),\n]\n'
+    path.write_text(text.rstrip().removesuffix("]") + rows)
+    shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+    assert "life.Animal: 1 trigger that fires for each row that is put in (" in shown, shown
+    if server.backend == "mysql":
+        assert "1 trigger that fires for each row, perhaps more than once, when setting is filled (told)" in shown
+    ok(living, "migrate")
+    assert server.execute("SELECT name FROM dev_life.animal WHERE animal_id = 9") == [("EVE",)]
+
+
 FINAL = (
     "CREATE TRIGGER dev_life.final BEFORE UPDATE ON dev_life.weight FOR EACH ROW BEGIN "
     "IF OLD.grams > 20.5 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'weights are final'; END IF; END"
@@ -385,9 +409,9 @@ def test_a_rule_that_runs_where_rows_get_values_is_named(project: Project, postg
         for arguments in (("migrate", "--dry-run"), ("migrate",)):
             result = ok(living, *arguments, code=1)
             said = " ".join((result.out + result.err).split())
-            assert "life.Animal has 1 rule that replaces rows that the migration puts in (quiet)" in said, said
+            assert "life.Animal has 1 rule that replaces what is put in (quiet)" in said, said
         postgresql.execute("DROP RULE quiet ON dev_life.animal", also.format("INSERT TO dev_life.animal"))
-        told("1 rule that runs when the migration puts in rows (also)")
+        told("1 rule that runs when rows are put in (also)")
         ok(living, "migrate")
         assert postgresql.execute("SELECT name FROM dev_life.animal WHERE animal_id = 9") == [("Eve",)]
 

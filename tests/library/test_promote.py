@@ -614,6 +614,23 @@ def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: Wo
     assert world.dump(*PROD) == before
 
 
+def test_rules_in_place_of_rows_that_are_copied(worlds: Callable[[Server], World], postgresql: Server) -> None:
+    world = worlds(postgresql)
+    world.reset.reset()
+    ok(world.own, "--env", "prod", "migrate")
+    world.execute(
+        "INSERT INTO dev_life.\"#kind\" (kind) VALUES ('mouse')",
+        'CREATE RULE quiet AS ON INSERT TO life."#kind" DO INSTEAD NOTHING',
+    )
+    try:
+        for arguments in (("--dry-run",), ()):
+            refused = world.promote("--rows", "life.Kind", *arguments)
+            assert refused.code == 1 and "it has rules that replace them (quiet)" in refused.err, refused.err
+    finally:
+        world.execute('DROP RULE quiet ON life."#kind"')
+    assert world.promote("--rows", "life.Kind").code == 0
+
+
 # --- Other sites -----------------------------------------------------------------------------------------------------
 
 

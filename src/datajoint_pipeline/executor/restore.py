@@ -28,7 +28,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import apply, archive, auditing, backup, made_anew, owners, purged, stepping
+from . import along, apply, archive, auditing, backup, made_anew, owners, purged, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -142,6 +142,9 @@ class _Restoring:
         for part in self.parts:
             self._refuse_misfit(part)
             purged.refuse_made_anew(self.deployment, self.file, part, self._missing(part))
+        for part in self.parts:
+            given = [column.name for column in part.lost if not (part.whole and column.key)]
+            along.tell(self.deployment, TableName(part.schema, part.table), given, inserts=part.whole)
         places = {self._place(part) for part in self.parts}
         owned = owners.require(self.connection, sorted({database for database, _ in places}), places)
         auditing.refuse_without_right(self.connection, self._audited())

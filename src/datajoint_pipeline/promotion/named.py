@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..dialects import choice
+from ..dialects.constraints import Names
 from ..errors import PipelineError
 from ..internals import hidden_rows
 from ..operations.origins import resolved
@@ -104,7 +106,7 @@ def copy(
     ------
     PipelineError
         If a table is of another tier, differs between the two, or refers to objects in a store; if rows need computed
-        ones that are not there; or a row is refused.
+        ones that are not there; a rule would take their place; or a row is refused.
     """
     for name in names:
         _refuse_tier(tables[name])
@@ -125,6 +127,8 @@ def copy(
                 if new:
                     _refuse_computed(tables[name], new)
                 copied.append(CopiedRows(name, name in named, new, same))
+            for name in (one.table for one in copied if one.inserted):
+                _refuse_rules(target, target_databases, target_tables, name)
             if conflicts or dry_run:
                 raise _Undone
             for name in chosen:
@@ -134,6 +138,20 @@ def copy(
     except _Undone:
         pass
     return copied, conflicts
+
+
+def _refuse_rules(connection: dj.Connection, databases: Mapping[str, str], tables: Tables, name: TableName) -> None:
+    """Refuse a table whose rules would put other rows in, or none."""
+    dialect = choice.make(connection, databases, tables, tables, Names())
+    for probe in dialect.putting_in(name):
+        if probe.kind == "object":
+            count, rules = connection.query(probe.sql, args=None, reconnect=False).fetchone()
+            if count:
+                raise PipelineError(
+                    f"Rows cannot be copied into {name}: it has rules that replace them ({rules}).",
+                    "They would go elsewhere, or nowhere. Nothing was changed.",
+                    "Keep their definition and drop them, run the command again, and make them anew.",
+                )
 
 
 def _refuse_tier(table: Table) -> None:

@@ -42,6 +42,24 @@ def conversions(dialect: Dialect, alteration: Alteration, change: Change) -> dic
     return expressions
 
 
+def constant(dialect: Dialect, alteration: Alteration, column: Column) -> str | None:
+    """Give the value that a new column can be given as its default, so that no row is updated."""
+    fill = alteration.fills.get(column.name)
+    if isinstance(fill, LiteralFill) and not re.search(r"blob|text|json|^bytes", column.sql):
+        return dialect.value(column.core, fill.value)
+    return None
+
+
+def updated(dialect: Dialect, alteration: Alteration, change: Change) -> set[str]:
+    """Give the columns, by name afterwards, that rows are updated for; of one that is there, perhaps only its nulls."""
+    found = set(conversions(dialect, alteration, change))
+    for name in alteration.fills:
+        is_new = name not in change.was
+        if constant(dialect, alteration, change.will[name]) is None if is_new else change.was[name].nullable:
+            found.add(name)
+    return found
+
+
 def _of_renamed(sql: str, quote: Callable[[str], str], names: Mapping[str, str]) -> str:
     """Give a clause on a column as it is once columns have other names."""
     for old, new in names.items():
@@ -129,12 +147,8 @@ class TableAlteration:
             together = [*change.was.values(), *dropped, *retained, *places]
             refuse_row(str(self.name), together, width, len(self.converts))
 
-    def _constant(self, name: str) -> str | None:
-        """Give the value that a new column can be given as its default."""
-        column, fill = self.change.will[name], self.alteration.fills.get(name)
-        if isinstance(fill, LiteralFill) and not re.search(r"blob|text|json|^bytes", column.sql):
-            return self.dialect.value(column.core, fill.value)
-        return None
+    def _constant(self, column: Column) -> str | None:
+        return constant(self.dialect, self.alteration, column)
 
     def _early(self) -> list[Step]:
         """Add the columns that get values before everything else, nullable until then."""
@@ -142,7 +156,7 @@ class TableAlteration:
         for attribute in self.alteration.after.attributes:
             name, column = attribute.name, self.change.will[attribute.name]
             new = name not in self.change.was
-            if name in self.converts or (new and name in self.alteration.fills and self._constant(name) is None):
+            if name in self.converts or (new and name in self.alteration.fills and self._constant(column) is None):
                 kept = self.change.kept
                 taken = {*self.change.old.values(), *self.change.dropped, *kept, *kept.values()}
                 self.early[name] = unused(f"_new_{name}" if name in taken else name, taken)
@@ -398,7 +412,7 @@ class TableAlteration:
 
     def _add(self, clauses: Clauses, late: Clauses, name: str, column: Column, after: str | None) -> None:
         """Add a column, with the value for existing rows as its default where there is one."""
-        constant = None if column.nullable and name not in self.alteration.fills else self._constant(name)
+        constant = None if column.nullable and name not in self.alteration.fills else self._constant(column)
         shown = column
         if constant is not None and constant != column.default:
             shown = replace(column, default=constant, nullable=False)

@@ -13,8 +13,9 @@ from ...schema.compatibility import family
 from ...schema.model import Table, TableName
 from ..base import Dialect
 from ..constraints import Place, index_changes
-from ..dependents import converted, filled, literals, ours, whole, words
+from ..dependents import converted, literals, ours, whole, words
 from ..steps import Alteration, Change, ParentFill, Probe
+from .alter import conversions, updated
 from .auditing import OURS
 from .texts import literal
 
@@ -50,13 +51,10 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
     yield from _partitions(dialect, alteration, change)
     if place != (database, table) or alteration.renamed:
         yield from rights(dialect, before.name, set() if place != (database, table) else {*alteration.renamed})
-    if given := filled(alteration, change) | {*alteration.converts}:
-        fires = f"{_triggers(database, table)} AND event_manipulation = 'UPDATE'"
-        # What gives values is run again under a lock, for rows that others wrote meanwhile.
-        what = f"triggers that fire for each row, perhaps more than once, when {words(given)} is filled"
-        yield Probe("named", (), fires, what)
+    if given := updated(dialect, alteration, change):
+        yield updating(dialect, before.name, given)
         present = {change.old[name] for name in given if name in change.old and change.was[name].nullable}
-        some = len(present) == len(given) and not alteration.converts
+        some = len(present) == len(given) and not {*conversions(dialect, alteration, change)}
         where = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in sorted(present)) if some else ""
         fills = (fill for name, fill in alteration.fills.items() if name in given)
         read = {fill.parent for fill in fills if isinstance(fill, ParentFill)}
@@ -104,6 +102,20 @@ def _divided(dialect: Dialect, name: TableName, what: str, columns: set[str], by
         f"AND ({found} OR ({by} = '' AND {by_key}))"
     )
     return Probe("object", tuple(sorted(columns)), sql, f"partitions {what}")
+
+
+def updating(dialect: Dialect, name: TableName, given: set[str]) -> Probe:
+    """Ask for the triggers that come with an update of a table; ``given`` is what rows get."""
+    fires = f"{_triggers(*dialect.place(name))} AND event_manipulation = 'UPDATE'"
+    # What gives values is run again under a lock, for rows that others wrote meanwhile.
+    what = f"triggers that fire for each row, perhaps more than once, when {words(given)} is filled"
+    return Probe("named", (), fires, what)
+
+
+def inserting(dialect: Dialect, name: TableName) -> Probe:
+    """Ask for the triggers that come with rows that a migration puts into a table."""
+    fires = f"{_triggers(*dialect.place(name))} AND event_manipulation = 'INSERT'"
+    return Probe("named", (), fires, "triggers that fire for each row that is put in")
 
 
 def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "", read: Iterable[TableName] = ()) -> Probe:

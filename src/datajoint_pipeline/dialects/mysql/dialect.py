@@ -344,10 +344,14 @@ class MySQL(Dialect):
         )
 
     def firing(self, table: TableName, given: set[str], where: str = "") -> Iterator[Probe]:
+        yield dependents.updating(self, table, given)
         yield dependents.refusing(self, self.before[table], given, where)
 
     def inserting(self, table: TableName, rows: Iterable[Step]) -> Iterator[Probe]:
         yield dependents.refusing_rows(self, table, [step.sql for step in rows])
+
+    def putting_in(self, table: TableName) -> Iterator[Probe]:
+        yield dependents.inserting(self, table)
 
     def renaming(self, table: TableName, to: TableName | None) -> Iterator[Probe]:
         hidden = self.place(table)[0], ""

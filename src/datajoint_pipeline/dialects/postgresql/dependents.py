@@ -80,6 +80,9 @@ _KEYS = """
 #: The events of rules, as the catalogue has them.
 _UPDATE, _INSERT = "2", "3"
 
+#: The bits of the events of triggers.
+_ON_INSERT, _ON_UPDATE = 4, 16
+
 #: What a table may have that DataJoint makes none of, and that its columns take along where it is altered.
 _CONSTRAINTS = """
     SELECT 'constraint ' || k.conname FROM pg_constraint k WHERE k.conrelid = {t} AND k.contype IN ('c', 'x')
@@ -146,23 +149,32 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     # Another type comes with its expression, and no update.
     if (given := filled(alteration, change)) and not rebuild:
         yield from updating(dialect, before.name, given)
-        fires = (
-            "SELECT 'trigger ' || g.tgname FROM pg_trigger g "
-            f"WHERE g.tgrelid = {table} AND NOT g.tgisinternal AND NOT {OURS} AND g.tgtype & 16 <> 0"
-        )
-        yield Probe("named", (), _named(fires), f"triggers that fire for each row when {words(given)} is filled")
 
 
 def updating(dialect: Dialect, name: TableName, given: set[str]) -> Iterator[Probe]:
-    """Give the queries for rules that come with an update of a table, or in its place; ``given`` is what rows get."""
+    """Give the queries for triggers and rules that come with an update of a table, and for rules in its place.
+
+    ``given`` is what rows get.
+    """
+    yield _triggers(dialect, name, _ON_UPDATE, f"triggers that fire for each row when {words(given)} is filled")
     yield _rules(dialect, name, _UPDATE, f"rules that run when rows get values in {words(given)}", instead=False)
     yield _rules(dialect, name, _UPDATE, f"rules that replace what rows get in {words(given)}", instead=True)
 
 
 def inserting(dialect: Dialect, name: TableName) -> Iterator[Probe]:
-    """Give the queries for rules that come with rows that a migration puts into a table, or in their place."""
-    yield _rules(dialect, name, _INSERT, "rules that run when the migration puts in rows", instead=False)
-    yield _rules(dialect, name, _INSERT, "rules that replace rows that the migration puts in", instead=True)
+    """Give the queries for triggers and rules that come with rows put into a table, and for rules in their place."""
+    yield _triggers(dialect, name, _ON_INSERT, "triggers that fire for each row that is put in")
+    yield _rules(dialect, name, _INSERT, "rules that run when rows are put in", instead=False)
+    yield _rules(dialect, name, _INSERT, "rules that replace what is put in", instead=True)
+
+
+def _triggers(dialect: Dialect, name: TableName, event: int, what: str) -> Probe:
+    """Ask for the triggers of a table for an event, apart from those of its audit, and those that are switched off."""
+    sql = (
+        f"SELECT 'trigger ' || g.tgname FROM pg_trigger g WHERE g.tgrelid = to_regclass({literal(dialect.full(name))}) "
+        f"AND NOT g.tgisinternal AND NOT {OURS} AND g.tgenabled NOT IN ('D', 'R') AND g.tgtype & {event} <> 0"
+    )
+    return Probe("named", (), _named(sql), what)
 
 
 def _rules(dialect: Dialect, name: TableName, event: str, what: str, *, instead: bool) -> Probe:
