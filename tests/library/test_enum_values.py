@@ -95,7 +95,10 @@ def test_what_a_server_takes_for_something_else_is_refused_before_the_first_step
     text = living.read(living.module("life"))
     cases = {"mysql": enum("A", "a"), "postgresql": enum("a, b", "c")}
     words = {"mysql": "cannot have both 'A' and 'a'", "postgresql": "cannot have the value 'a, b'"}
-    for type_, said in ((cases[server.backend], words[server.backend]), (enum("a", "a"), "both 'a' and 'a'")):
+    wrong = [(cases[server.backend], words[server.backend]), (enum("a", "a"), "both 'a' and 'a'")]
+    if server.backend == "postgresql":  # where DataJoint has the backslash and the letter, as `init` says
+        wrong.append((enum(r"a\b", "c"), r"cannot have the value 'a\x08'"))
+    for type_, said in wrong:
         living.write(living.module("life"), text + shelf(type_))
         ok(living, "revise", "-m", "shelves")
         for flags in (("--dry-run",), ()):

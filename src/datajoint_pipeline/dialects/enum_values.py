@@ -27,10 +27,11 @@ def refuse(table: str, columns: Iterable[Column], same: Callable[[str], str], no
         if not column.core.startswith("enum("):
             continue
         values, known = notation.enum_values(column.core), dict[str, str]()
+        signs = " ".join(filter(str.isprintable, not_in))
         if wrong := [value for value in values if set(value) & set(not_in)]:
             raise PipelineError(
                 f"{column.name} of {table} cannot have the value {wrong[0]!r}.",
-                f"On this server, DataJoint changes one with any of the signs {' '.join(not_in)}; nothing was changed.",
+                f"On this server, DataJoint changes one with any of the signs {signs}; nothing was changed.",
                 "Choose another value in the definition and in the migration that adds it.",
             )
         for value in values:

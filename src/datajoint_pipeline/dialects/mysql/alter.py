@@ -13,7 +13,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import characters, collations, defaults, indexes, orphans
+from . import characters, collations, defaults, indexes, orphans, untaken
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     Clause,
@@ -117,6 +117,9 @@ class TableAlteration:
         was = {(c.name, c.sql, c.default) for c in self.change.was.values()}
         # What the server has by now, whoever made it, it took.
         fresh = [c for c in self.change.will.values() if (c.name, c.sql, c.default) not in was]
+        untaken.refuse(str(self.name), [c for n, c in self.change.will.items() if c != self.change.was.get(n)])
+        if self.alteration.after.comment != self.alteration.before.comment:
+            untaken.refuse_comment(str(self.name), self.alteration.after.comment)
         defaults.refuse(str(self.name), fresh)
         collations.refuse_enums(self.dialect, self.name, fresh)
         characters.refuse(self.dialect, self.name, [*characters.of_definitions(fresh), *self._given()])

@@ -39,6 +39,7 @@ from . import (
     locking,
     orphans,
     texts,
+    untaken,
 )
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
@@ -207,6 +208,8 @@ class MySQL(Dialect):
     def refuse_unmade(self, tables: Mapping[TableName, Table], table: Table) -> None:
         super().refuse_unmade(tables, table)
         columns = self.columns(tables, table).values()
+        untaken.refuse(str(table.name), columns)
+        untaken.refuse_comment(str(table.name), table.comment)
         characters.refuse(self, table.name, characters.of_definitions(columns))
 
     def lacks_characters(self, table: TableName) -> bool:
@@ -223,6 +226,8 @@ class MySQL(Dialect):
             table = replace(table, foreign_keys=())
         known = self.names.table(self.place(table.name))
         columns = tuple(self.columns(self.after, table).values())
+        untaken.refuse(str(table.name), columns)
+        untaken.refuse_comment(str(table.name), table.comment)
         defaults.refuse(str(table.name), columns)
         collations.refuse_enums(self, table.name, columns)
         characters.refuse(self, table.name, characters.of_definitions(columns))

@@ -19,7 +19,7 @@ from ..base import Dialect, Guards, no_guards, without
 from ..constraints import IndexName, Place
 from ..conversions import Loss, kind_of, real_kind
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, NewKey, Obstacles, Probe, Step
-from . import auditing, dependents, enums, indexes, jobs, texts, waiting
+from . import auditing, dependents, enums, indexes, jobs, texts, untaken, waiting
 from .alter import TableAlteration, renames
 from .columns import comments, make_table
 from .conversions import PostgreSQLConversion, exactly
@@ -177,6 +177,7 @@ class PostgreSQL(Dialect):
         if not foreign_keys:
             table = replace(table, foreign_keys=())
         columns = list(self.columns(self.after, table).values())
+        untaken.refuse(str(table.name), columns)
         steps = enums.make_room(self, table, columns)
         columns = enums.apart(self, table, columns)
         steps += enums.make(self, table, columns)
@@ -187,6 +188,10 @@ class PostgreSQL(Dialect):
         steps += [indexes.add_key(self, table.name, key) for key in table.keys_in_order]
         steps += [step for index in self.expected(table) for step in indexes.add(self, table.name, index)]
         return steps + comments(self, table, columns)
+
+    def refuse_unmade(self, tables: Tables, table: Table) -> None:
+        super().refuse_unmade(tables, table)
+        untaken.refuse(str(table.name), self.columns(tables, table).values())
 
     def drop_table(self, name: TableName) -> list[Step]:
         known = self.names.tables.pop(self.place(name), None)
@@ -352,6 +357,7 @@ class PostgreSQL(Dialect):
         change = self.change(alteration)
         known = self.names.table(self.place(name))
         used = dict(known.enums)
+        untaken.refuse(str(name), [c for c in change.will.values() if self._new_type(c, change)])
         new = enums.apart(self, alteration.after, [c for c in change.will.values() if self._new_type(c, change)])
         change = replace(change, will={**change.will, **{column.name: column for column in new}})
         steps += enums.make(self, alteration.after, new)

@@ -18,6 +18,9 @@ from ..constraints import Place
 from ..steps import Alteration, Change, Column, Step
 from .texts import block
 
+#: Signs that a definition cannot have but as a backslash and a letter.
+_WRITTEN_WITH_A_BACKSLASH = "\0\b\n\r\x1a"
+
 #: A column: the place of its table, and its name.
 Where = tuple[Place, str]
 
@@ -32,7 +35,7 @@ def name_and_values(core: str) -> tuple[str, tuple[str, ...]]:
 def make(dialect: Dialect, table: Table, columns: list[Column]) -> list[Step]:
     """Make the types of columns where they are missing."""
     own = [column for column in columns if not table.attribute[column.name].inherited]
-    enum_values.refuse(str(table.name), own, str, NOT_IN_ENUMS)
+    enum_values.refuse(str(table.name), own, str, NOT_IN_ENUMS + _WRITTEN_WITH_A_BACKSLASH)
     steps, known = {}, dialect.names.table(dialect.place(table.name))
     for column in columns:
         if not column.core.startswith("enum("):
