@@ -155,6 +155,8 @@ def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int,
                 else f"Correct them, or go on with {target.command} migrate.",
                 exit_code=ExitCode.DATA_LOSS if ended else ExitCode.INTERRUPTED,
             )
+    for text in back.kept:
+        target.warn(text)
     return done, back
 
 

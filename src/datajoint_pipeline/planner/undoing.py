@@ -15,6 +15,7 @@ from ..dialects.introspection import Place
 from ..dialects.mysql.effects import Renamed
 from ..dialects.mysql.reversal import Reversal, is_job_table
 from ..errors import ExitCode, PipelineError
+from ..operations.state import SOFT_DELETED_ATTRIBUTE
 from .deployment import Deployment
 from .plan import Group
 from .steps import PlannedStep, Recoding, UserPython, UserSQL, of_step
@@ -34,12 +35,15 @@ class WayBack:
         What of the run has no way back, in words; empty where there is one.
     jobs : list of Place
         The tables of jobs that go, as far as they are there.
+    kept : list of str
+        What rows keep that the run gave them, where nobody sees it, in a sentence each.
     """
 
     steps: list[PlannedStep] = field(default_factory=list)
     questions: list[tuple[str, str]] = field(default_factory=list)
     hindrance: str = ""
     jobs: list[Place] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
     def offer(self, command: str) -> str:
         """Say whether the run can be taken back, and how."""
@@ -105,7 +109,13 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
         elif step.adds_rows:
             pass  # which stay, as those that somebody else put in meanwhile do
         elif step.changes_rows and not all(map(parts[-1].is_new, step.places[:1])):
-            why = f"it gave rows values in place of others ({step.words})"
+            if hidden := _only_hidden(step):
+                found.kept.append(
+                    f"Rows of {'.'.join(step.places[0])} that were added since the rollback keep what the run gave "
+                    f"them in the hidden column {hidden}, and have that when migrate comes again."
+                )
+            else:
+                why = f"it gave rows values in place of others ({step.words})"
         else:
             moved = _moved_audited(step, parts[-1])
             lost = moved or parts[-1].follow(step.effects)
@@ -127,6 +137,18 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
         found.steps += [replace(of_step(step, dialect), words=f"take back: {step.words}") for step in part.steps()]
         found.steps += own.pop() if own else ()
     return found
+
+
+#: An update of rows that have nothing in a soft-deleted column.
+_HIDDEN = re.compile(
+    rf"UPDATE .+ SET (?:`[^`]+`[.])?`({SOFT_DELETED_ATTRIBUTE}[^`]+)` = .+ WHERE (?:`[^`]+`[.])?`\1` IS NULL", re.DOTALL
+)
+
+
+def _only_hidden(step: PlannedStep) -> str:
+    """Give the soft-deleted column that a step fills where it is null, if that is all that it does; it comes back."""
+    found = {match[1] if (match := _HIDDEN.fullmatch(sql)) else "" for sql in step.statements}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _moved_audited(step: PlannedStep, part: Reversal) -> str:
