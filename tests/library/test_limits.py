@@ -24,14 +24,14 @@ TYPES = (
 BROAD = ("varchar(3000)", "varchar(9000)", "varbinary(9999)", "char(200)", "varchar(1)")
 
 
-def columns(random: Random, server_limit: bool) -> list[object]:
+def columns(random: Random, server_limit: bool, old_format: str = "") -> list[object]:
     """The columns of a table that is a few bytes below or above a limit."""
     most = (limits.ROW_BYTES if server_limit else limits.PAGE_BYTES) + random.randint(-4, 5)
     found: list[object] = []
 
     def add(sql: str, nullable: bool) -> bool:
         found.append(step.Column(f"c{len(found)}", sql, sql, nullable, None, ""))
-        if limits.row(found, 4)[not server_limit] > most:
+        if limits.row(found, 4, old_format)[not server_limit] > most:
             found.pop()
             return False
         return True
@@ -59,10 +59,10 @@ def cursor(mysql: Server) -> Iterator[Any]:
     mysql.drop("limits")
 
 
-def takes(cursor: Any, table: str, refusal: str) -> bool:
+def takes(cursor: Any, table: str, refusal: str, options: str = "") -> bool:
     """Whether the server makes a table; if not, it has to say why."""
     try:
-        cursor.execute(f"CREATE TABLE {table} ENGINE = InnoDB")
+        cursor.execute(f"CREATE TABLE {table} ENGINE = InnoDB {options}")
     except Exception as error:
         assert refusal in str(error), error
         return False
@@ -80,6 +80,21 @@ def test_a_row_is_as_long_as_the_server_says(cursor: Any, server_limit: bool) ->
         server, page = limits.row(shape, 4)
         assert taken[-1] == (server <= limits.ROW_BYTES and page <= limits.PAGE_BYTES), (server, page, listed)
     assert 5 < sum(taken) < 25
+
+
+@pytest.mark.parametrize("old_format", ["compact", "redundant"])
+def test_a_row_of_an_old_format_is_as_long_as_the_server_says(cursor: Any, old_format: str) -> None:
+    """Of a redundant one, some bytes more may be."""
+    random, taken = Random(7), []
+    for number in range(30):
+        shape = columns(random, False, old_format)
+        listed = ", ".join(f"{c.name} {c.sql} {'NULL' if c.nullable else 'NOT NULL'}" for c in shape)
+        options = f"ROW_FORMAT = {old_format}"
+        taken.append(takes(cursor, f"t{number} ({listed}, PRIMARY KEY (c0))", "ow size too large", options))
+        page = limits.row(shape, 4, old_format)[1]
+        ours = page <= (limits.REDUNDANT_BYTES if old_format == "redundant" else limits.PAGE_BYTES)
+        assert taken[-1] == ours or (old_format == "redundant" and not ours), (page, listed)
+    assert 1 < sum(taken) < 30
 
 
 def test_an_index_is_as_long_as_the_server_says(cursor: Any) -> None:

@@ -119,6 +119,7 @@ def build(
     obstacles = {name: dialect.obstacles(alteration) for name, alteration in as_is.items()}
     kept = _undisturbed(middle, after, obstacles, renamed, origins, hard, dialect)
     present = {(name, _follow(name, key, origins)) for name, key in kept}
+    undisturbed = frozenset(present)
     dropped = [name for name in reversed(dependency_order(middle.values())) if name not in origins.tables]
     created = [table for name, table in after.items() if name not in origins.tables]
     named: dict[TableName, TableName | None] = {name: None for name in dropped if not hard}
@@ -127,16 +128,23 @@ def build(
     back = dict(origins.hidden)
     if revive:
         back |= {table.name: old for table in created if (old := _retained(dialect, table))}
+    # Somebody may have put rows in without what they refer to, while the server did not look.
+    standing = dict[tuple[TableName, ForeignKey], list[tuple[TableName, Probe]]]()
     for name in dependency_order(after.values()):
         for key in after[name].foreign_keys if name in origins.tables or name in back else ():
             # Parents of a table that comes back may have gone meanwhile.
             fresh = name in back or key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
+            found = parents.orphans(dialect, name, key, origins, before, after, back)
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
-                probed += parents.orphans(dialect, name, key, origins, before, after, back)
+                probed += found
+            else:
+                standing[name, key] = [(n, replace(probe, lacks="row")) for n, probe in found]
     for name, table in after.items():
         had = [_follow(name, k, origins) for k in middle[name].foreign_keys] if name in origins.tables else []
         linked = {n for k in table.foreign_keys if k not in had for n in (name, k.parent) if n in origins.tables}
         probed += [(n, found) for n in sorted(linked, key=str) for found in dialect.linking(origins.tables[n])]
+    words = {place: _ruled(dialect, *place, origins, middle) for place in standing if place not in undisturbed}
+    probed += [(name, probe) for (name, _), found in words.items() for probe in found]
     steps: list[Step] = []
     soon = _independent(created, before, after, {*alterations, *renamed.values(), *back}) if dialect.makes_first else []
     for name in soon:
@@ -196,7 +204,30 @@ def build(
         if name in touched and _gives_values(alteration)
     }
     steps = dialect.keep_out(steps, before, after, valued, renamed)
+    checked = {name for step in steps if step.checks for name in step.tables}
+    for (name, key), found in standing.items():
+        if name in checked or (name, key) not in undisturbed:
+            probed += found
+    for name in sorted(checked & origins.tables.keys(), key=str):
+        probed += [(name, found) for found in dialect.copying(before, before[origins.tables[name]])]
     return Plan(steps, after, origins, alterations, dropped, probed)
+
+
+def _ruled(dialect: Dialect, name: TableName, key: ForeignKey, origins: Origins, before: Tables) -> list[Probe]:
+    """Say what a foreign key that is made anew does not keep, such as what it does when a parent's row is deleted.
+
+    ``key`` is as it is afterwards, and ``before`` has the tables before by their names afterwards.
+    """
+    for old in before[name].foreign_keys:
+        if _follow(name, old, origins) == key:
+            known = dialect.names.tables.get(dialect.place(origins.tables[name]))
+            parent = dialect.place(origins.tables[key.parent]) if key.parent in origins.tables else None
+            for one in known.foreign_keys if known else ():
+                if one.words and (one.attributes, one.parent) == (old.attributes, parent):
+                    text = f"({', '.join(one.attributes)}) {one.words}"
+                    sql = f"SELECT 1, {dialect.literal(text)}"
+                    return [Probe("named", (), sql, "foreign keys that become what DataJoint declares")]
+    return []
 
 
 def _values_first(after: Tables, origins: Origins) -> list[TableName]:

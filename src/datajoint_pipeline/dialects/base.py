@@ -334,6 +334,10 @@ class Dialect(ABC):
         """Give the queries that try whether triggers of a table refuse rows; those that steps put in, one by one."""
         yield from ()
 
+    def copying(self, tables: Tables, table: Table) -> Iterator[Probe]:
+        """Give the queries for what a table, as it is before, holds and cannot be copied, though it stays as it is."""
+        yield from ()
+
     def putting_in(self, table: TableName) -> Iterator[Probe]:
         """Give the queries for what the catalogue has that comes with rows put into a table, or in their place.
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeyName:
-    """A foreign key and its name."""
+    """A foreign key and its name; ``words`` say what DataJoint would not have declared of it."""
 
     name: str
     attributes: tuple[str, ...]
     parent: Place
     parent_attributes: tuple[str, ...]
+    words: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class TableNames:
         With their names.
     enums : dict
         Database and name of the type of each enum attribute (PostgreSQL).
-    compact : bool
-        Whether its row format takes little of a column in an index (MySQL).
+    old_format : str
+        Its row format where that is ``compact`` or ``redundant``, as MySQL 5.6 made tables (MySQL).
     collation : str
         Of its texts (MySQL).
     audited : bool
@@ -69,7 +70,7 @@ class TableNames:
     foreign_keys: list[KeyName] = field(default_factory=list)
     indexes: list[IndexName] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
-    compact: bool = False
+    old_format: str = ""
     collation: str = ""
     audited: bool = False
 
@@ -213,10 +214,10 @@ def _of(found: CatalogTable) -> TableNames:
         found.key_name,
         found.primary_key,
         [column.name for column in found.columns],
-        [KeyName(r.name, r.attributes, r.parent, r.parent_attributes) for r in found.references],
+        [KeyName(r.name, r.attributes, r.parent, r.parent_attributes, r.words) for r in found.references],
         [IndexName(name, index) for name, index in zip(found.index_names, found.indexes, strict=True)],
         dict(found.enums),
-        found.compact,
+        found.old_format,
         found.collation,
         found.audited,
     )

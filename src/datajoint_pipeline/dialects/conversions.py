@@ -207,6 +207,10 @@ class Conversion(ABC):
     def finite(self, c: str) -> str:
         """Give a condition to be added (``AND ...``) that excludes infinity, where the server has it."""
 
+    def not_in_json(self, c: str) -> str:
+        """Give the condition that JSON has no such number; empty where it has all that the type holds."""
+        return ""
+
     @abstractmethod
     def not_single(self, c: str) -> str:
         """Give the condition that a float32 does not hold a number exactly."""
@@ -253,6 +257,8 @@ class Conversion(ABC):
             yield Loss("range", f"NOT ({self.column} = 0 OR {self.column} BETWEEN 1901 AND 2155)", "are no year", True)
         elif was in _NUMBER and will in _NUMBER:
             yield from self._number(self.column, self.old)
+        elif was in _NUMBER and will == "json" and self.not_in_json(self.column):
+            yield Loss("value", self.not_in_json(self.column), "are no number that JSON knows", False)
         elif was in _NUMBER and will == "json" and self.json_rounds_decimals and real_kind(self.old) == "decimal":
             yield from self._double(self.column)
 

@@ -77,8 +77,8 @@ class CatalogTable:
         Names of the indexes, in the order of ``indexes``.
     enums : dict
         Database and name of the type of each enum column (PostgreSQL).
-    compact : bool
-        Whether its row format takes little of a column in an index (MySQL).
+    old_format : str
+        Its row format where that is ``compact`` or ``redundant``, as MySQL 5.6 made tables (MySQL).
     collation : str
         Of its texts (MySQL).
     audited : bool
@@ -94,7 +94,7 @@ class CatalogTable:
     key_name: str = "PRIMARY"
     index_names: list[str] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
-    compact: bool = field(default=False, compare=False)
+    old_format: str = field(default="", compare=False)
     collation: str = field(default="", compare=False)
     audited: bool = field(default=False, compare=False)
 

@@ -80,6 +80,11 @@ class Step:
     done: str = ""
     effects: tuple[Any, ...] = field(default=(), repr=False)
 
+    @property
+    def checks(self) -> bool:
+        """Say whether every row is held against the foreign keys of its table, as MySQL does where it copies it."""
+        return self.algorithm == "COPY"
+
     def alone(self, first: Iterable[str], *locks: str) -> Step:
         """Give the step with statements before it, under locks that keep others from writing meanwhile."""
         locked = tuple(dict.fromkeys([*self.locks, *locks]))
@@ -204,7 +209,8 @@ class Probe:
         server refuses of them it would refuse of the alteration. With a query, they are tried where it counts anything.
     lacks : str
         What rows that are counted do not have, where something else than their own values can help: ``value`` for an
-        attribute that is new, ``parent`` for a row that they refer to.
+        attribute that is new, ``parent`` for a row that they refer to; ``row`` for one that a foreign key of before
+        leads to, so that nothing that the migration says can put it in.
     """
 
     kind: str

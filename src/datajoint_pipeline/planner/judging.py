@@ -92,6 +92,16 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     "Correct it in the migration (using=..., fill=...), or the rows.",
                 ),
             )
+        elif violation.blocks and violation.lacks == "row":
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied: {violation.table} has {violation.counted}.",
+                    "Somebody wrote them while the server did not look at foreign keys. It would refuse the change; "
+                    "nothing was changed.",
+                    "Put in the rows that they refer to, or delete these, then run the command again.",
+                ),
+            )
         elif violation.blocks:
             lacking = violation.lacks == "parent"
             more = f", or {insert}" if lacking else f", {own} for one of its own each"

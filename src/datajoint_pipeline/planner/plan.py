@@ -63,6 +63,7 @@ _ONE = {
     "go": "goes",
     "run": "runs",
     "replace": "replaces",
+    "become": "becomes",
 }
 
 

@@ -140,15 +140,16 @@ class TableAlteration:
         )
         places = [replace(change.will[name], nullable=True) for name in self.early]
         width = letter_bytes(self.dialect.names, self.place)
-        if self.dialect.names.table(self.place).compact:
+        old_format = self.dialect.names.table(self.place).old_format
+        if old_format:
             keys = [change.after.primary_key, *(index.columns for index in self.dialect.expected(change.after))]
             refuse_parts(str(self.name), change.will, keys, width)
         hidden = len(retained) + sum(name.startswith(SOFT_DELETED_ATTRIBUTE) for name in change.will)
         nullable = [replace(column, nullable=True) for column in retained]
-        refuse_row(str(self.name), [*change.will.values(), *nullable], width, hidden)
+        refuse_row(str(self.name), [*change.will.values(), *nullable], width, hidden, old_format)
         if places:
             together = [*change.was.values(), *dropped, *retained, *places]
-            refuse_row(str(self.name), together, width, len(self.converts))
+            refuse_row(str(self.name), together, width, len(self.converts), old_format)
 
     def _constant(self, column: Column) -> str | None:
         return constant(self.dialect, self.alteration, column)

@@ -44,8 +44,8 @@ def native(stored: str) -> str:
 #: Character sets whose letters take up to four bytes, and that have all of them.
 _USUAL = ("utf8mb4",)
 
-#: Row formats that take 767 bytes of a column in an index.
-_COMPACT = ("Compact", "Redundant")
+#: Row formats that take 767 bytes of a column in an index, and keep as many of a long value in the row.
+_OLD = ("Compact", "Redundant")
 
 #: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted; of jobs, only for the key.
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
@@ -72,7 +72,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
     ):
-        found = tables[database, name or ""] = CatalogTable(comment or "", compact=row_format in _COMPACT)
+        found = tables[database, name or ""] = CatalogTable(comment or "")
+        found.old_format = row_format.lower() if row_format in _OLD else ""
         found.collation, catalogue.collations[database] = own_collation or "", collation
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")

@@ -39,6 +39,7 @@ from . import (
     locking,
     orphans,
     texts,
+    unreal,
     untaken,
 )
 from .alter import TableAlteration, conversions
@@ -354,6 +355,9 @@ class MySQL(Dialect):
 
     def inserting(self, table: TableName, rows: Iterable[Step]) -> Iterator[Probe]:
         yield dependents.refusing_rows(self, table, [step.sql for step in rows])
+
+    def copying(self, tables: Tables, table: Table) -> Iterator[Probe]:
+        return unreal.days(self, tables, table)
 
     def putting_in(self, table: TableName) -> Iterator[Probe]:
         yield dependents.inserting(self, table)

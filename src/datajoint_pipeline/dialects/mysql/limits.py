@@ -18,6 +18,9 @@ from . import texts
 #: Bytes of an index, and of a row: as the server counts it, and as InnoDB counts what of it has to be in one page.
 KEY_BYTES, ROW_BYTES, PAGE_BYTES = 3072, 65_535, 8125
 
+#: Bytes of a redundant row in one page, of which the server takes some more than this counts.
+REDUNDANT_BYTES = 8117
+
 #: Bytes of one column in an index of a table whose row format is COMPACT or REDUNDANT, as MySQL 5.6 made them.
 PART_BYTES = 767
 
@@ -34,8 +37,8 @@ _BYTES = {
 #: Numbers of bytes in words.
 _COUNT = {1: "one", 2: "two", 3: "three", 4: "four"}
 
-#: What a page has of a value that is longer, which may be elsewhere; a byte says how long it is.
-_OUTSIDE = 40
+#: What a page has of a value that is longer, which may be elsewhere: by the row format, where that is an old one.
+_OUTSIDE = {"": 40, "compact": 788, "redundant": 788}
 
 
 def letter_bytes(names: Names, place: Place) -> int:
@@ -77,21 +80,40 @@ def _digits(count: int) -> int:
     return count // 9 * 4 + (count % 9 + 1) // 2
 
 
-def row(columns: Iterable[Column], width: int) -> tuple[int, int]:
-    """Give the bytes of a row at most, as the server counts them and as InnoDB does; ``width`` is that of a letter."""
-    server, page, nullable = 0, 5 + 6 + 7, 0
+def row(columns: Iterable[Column], width: int, old_format: str = "") -> tuple[int, int]:
+    """Give the bytes of a row at most, as the server counts them and as InnoDB does.
+
+    Parameters
+    ----------
+    columns : iterable of Column
+        All of the row.
+    width : int
+        Bytes of a letter.
+    old_format : str
+        The row format, where it is ``compact`` or ``redundant``.
+    """
+    redundant, outside = old_format == "redundant", _OUTSIDE[old_format]
+    # Where a redundant row has its columns, two bytes say for each, those of the transaction too.
+    server, page, nullable = 0, 6 + 6 + 7 + 4 if redundant else 5 + 6 + 7, 0
+
+    def anywhere(most: int) -> int:
+        """Give what the page has of a value that may be elsewhere, with the bytes that say how long it is."""
+        there = min(most, outside)
+        return there + (0 if redundant else 1 if there < 256 else 2)
+
     for column in columns:
         kind = (re.match(r"[a-z]*", column.sql.lower()) or [""])[0]
         most = size(column.sql, width)
         server += most + (1 + (most > 255) if kind.startswith("var") else 0)
         if re.fullmatch(r"\w*(blob|text)|json", kind):
-            page += _OUTSIDE + 1
-        elif kind.startswith("var") or (kind == "char" and width > 1):
-            page += min(most, _OUTSIDE) + 1
+            page += anywhere(outside)
+        elif kind.startswith("var") or (kind == "char" and width > 1 and not redundant):
+            page += anywhere(most)
         else:
             page += most
+        page += 2 * redundant
         nullable += column.nullable
-    return server + (nullable + 7) // 8, page + (nullable + 7) // 8
+    return server + (nullable + 7) // 8, page + (0 if redundant else (nullable + 7) // 8)
 
 
 def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collection[tuple[str, ...]], width: int) -> None:
@@ -130,7 +152,7 @@ def refuse_parts(table: str, columns: Mapping[str, Column], indexes: Iterable[tu
             )
 
 
-def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int = 0) -> None:
+def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int = 0, old_format: str = "") -> None:
     """Raise where a row would be too long, or have too many columns.
 
     Parameters
@@ -143,6 +165,8 @@ def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int 
         Bytes of a letter.
     hidden : int
         How many of them are soft-deleted, or are only there while values are converted.
+    old_format : str
+        The row format, where it is ``compact`` or ``redundant``.
     """
     note = f", {hidden} of them soft-deleted until purge, or there while values are converted" if hidden else ""
     if len(columns) > COLUMNS:
@@ -151,12 +175,15 @@ def refuse_row(table: str, columns: Collection[Column], width: int, hidden: int 
             f"MySQL takes {COLUMNS:,}; nothing was changed.",
             "Divide the table, or write it as rows of a part table.",
         )
-    server, page = row(columns, width)
-    if server > ROW_BYTES or page > PAGE_BYTES:
-        total, most = (server, ROW_BYTES) if server > ROW_BYTES else (page, PAGE_BYTES)
+    server, page = row(columns, width, old_format)
+    in_page = REDUNDANT_BYTES if old_format == "redundant" else PAGE_BYTES
+    if server > ROW_BYTES or page > in_page:
+        total, most = (server, ROW_BYTES) if server > ROW_BYTES else (page, in_page)
         why = f"MySQL takes {most:,} for {len(columns):,} columns{note}, a letter being up to {width}"
         raise PipelineError(
             f"A row of {table} would take up to {total:,} bytes.",
             f"{why}; nothing was changed.",
-            "Make texts shorter, keep long ones as <blob> or in a store, or divide the table.",
+            "Give the table the format of new ones, which writes it anew: ALTER TABLE … ROW_FORMAT=DYNAMIC."
+            if old_format and server <= ROW_BYTES
+            else "Make texts shorter, keep long ones as <blob> or in a store, or divide the table.",
         )
