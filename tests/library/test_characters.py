@@ -245,3 +245,40 @@ def test_contents_of_a_lookup_table_stop_init(unmade: Project, mysql: Server) ->
     assert not mysql.execute("SHOW TABLES FROM dev_life")
     mysql.execute("ALTER DATABASE dev_life CHARACTER SET utf8mb4")
     ok(unmade, "init")
+
+
+#: A command as releases up to 0.13 had it, which did not ask what a table lacks.
+UNASKED = """
+from datajoint_pipeline.dialects.mysql import characters
+characters.refuse = lambda *arguments: None
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+run(pipeline, ["{}"])
+"""
+
+
+def test_an_enum_that_an_earlier_release_left_half_way_is_taken_back(living: Project, mysql: Server) -> None:
+    """What is refused today does not stand in the way of that, nor of the command that goes on."""
+    write_in(mysql, "latin1", "dev_life", "dev_work")
+    living.replace(living.module("life"), COLOUR, "enum('grey', 'white', '日')")
+    ok(living, "revise", "-m", "another")
+    assert living.python("-c", UNASKED.format("migrate")).code == 6
+    stopped = ok(living, "migrate", code=6)
+    assert "stored as enum" in stopped.err and "rollback --interrupted" in stopped.err, stopped.err
+    ok(living, "rollback", "--interrupted")
+    assert states(living)["life"] == ("behind", "1.0.0")
+    refused(living, "colour of life.Animal cannot have the value '日'")
+
+
+def test_an_enum_with_question_marks_that_an_earlier_release_made(unmade: Project, mysql: Server) -> None:
+    """It is named, and the way out is one."""
+    life = unmade.module("life")
+    unmade.replace(life, COLOUR, "enum('grey', 'white', '日')")
+    made_so = unmade.python("-c", UNASKED.format("init"))
+    assert made_so.code == 5, made_so.err
+    (found,) = [p for p in unmade.run("doctor", "--json").json["problems"] if p["id"] == "enum-characters"]
+    assert "colour in life.Animal" in found["what"]
+    unmade.replace(life, "'日'", "'sun'")
+    ok(unmade, "revise", "-m", "sun")
+    ok(unmade, "migrate")
+    assert states(unmade)["life"][0] == "current"
+    assert "enum-characters" not in unmade.run("doctor").out

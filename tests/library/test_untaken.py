@@ -92,6 +92,27 @@ def test_the_comment_of_a_table(living: Project) -> None:
     ok(living, "migrate")
 
 
+#: A command as releases up to 0.14 had it, which did not ask.
+UNASKED = """
+from datajoint_pipeline.dialects.mysql import untaken
+untaken.refuse = lambda *arguments: None
+from datajoint_pipeline.cli import run; from my_pipeline import pipeline
+run(pipeline, ["migrate"])
+"""
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_what_an_earlier_release_left_half_way_is_taken_back(living: Project) -> None:
+    life = living.module("life")
+    living.replace(life, "    name : varchar(32)", "    name : varchar(40)")
+    living.replace(life, "    grams : float64", "    tag = null : char(256)\n    grams : float64")
+    ok(living, "revise", "-m", "another")
+    assert living.python("-c", UNASKED).code == 6
+    assert "rollback --interrupted" in ok(living, "migrate", code=6).err
+    ok(living, "rollback", "--interrupted")
+    assert states(living)["life"] == ("behind", "1.0.0")
+
+
 def test_init_makes_nothing_of_it(project: Project, server: Server) -> None:
     """Though DataJoint would, on PostgreSQL, with fewer digits."""
     project.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR"}

@@ -134,10 +134,10 @@ def build(
         for key in after[name].foreign_keys if name in origins.tables or name in back else ():
             # Parents of a table that comes back may have gone meanwhile.
             fresh = name in back or key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
-            found = parents.orphans(dialect, name, key, origins, before, after, back)
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
-                probed += found
-            else:
+                probed += parents.orphans(dialect, name, key, origins, before, after, back)
+            elif key.parent in origins.tables:  # of what is out of sight, nothing is known
+                found = parents.orphans(dialect, name, key, origins, before, after, back)
                 standing[name, key] = [(n, replace(probe, lacks="row")) for n, probe in found]
     for name, table in after.items():
         had = [_follow(name, k, origins) for k in middle[name].foreign_keys] if name in origins.tables else []

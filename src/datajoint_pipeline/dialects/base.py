@@ -100,6 +100,9 @@ class Dialect(ABC):
         self.before, self.after = before, after
         #: The names of keys, indexes and enum types as they are after the steps made so far.
         self.names, self.version = names, version
+        #: Whether definitions that the server would refuse are refused here. Of a run that began with an earlier
+        #: release, which may have refused less, the steps are what they were: else nobody could take it back.
+        self.judges = True
         #: Names of dropped foreign keys that are added again, by table afterwards and key.
         self.freed: dict[tuple[TableName, ForeignKey], str] = {}
         #: New names of the tables that are renamed already, by their names before.

@@ -9,6 +9,13 @@ from ..schema import notation
 from .steps import Column
 
 
+def with_question_marks(wanted: tuple[str, ...], found: tuple[str, ...]) -> bool:
+    """Tell whether the values of an enum are others with question marks in the place of characters."""
+    if wanted == found or list(map(len, wanted)) != list(map(len, found)):
+        return False
+    return all(b in (a, "?") for one, other in zip(wanted, found, strict=True) for a, b in zip(one, other, strict=True))
+
+
 def refuse(table: str, columns: Iterable[Column], same: Callable[[str], str], not_in: str = "") -> None:
     """Raise where an enum has a value twice, or one that cannot be.
 

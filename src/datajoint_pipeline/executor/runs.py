@@ -210,12 +210,15 @@ class Run:
         by_hand = f"undo that by hand, {again}, which ends it"
         if self.target.connection.adapter.backend == "postgresql":  # which has undone what is of the same transaction
             by_hand = f"undo that by hand, or correct the statement, {again}"
+        back = ""
+        if self.target.connection.adapter.backend == "mysql":
+            back = f" {undoing.way_back(self.deployment, self.group, len(self.entries)).offer(self.target.command)}"
         more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
         return PipelineError(
             "The database is not what the migration was to make of it.",
             " ".join(texts[:_NAMED]) + more,
             f"If somebody, or a statement of the lab's own, made it so: {by_hand}. If nobody did, report it with the "
-            "output of log and diff. Nothing is lost.",
+            f"output of log and diff. Nothing is lost.{back}",
             exit_code=ExitCode.INTERRUPTED,
         )
 

@@ -88,4 +88,6 @@ class Deployment:
 
     def dialect(self, names: constraints.Names, before: Tables, after: Tables) -> Dialect:
         """Give what turns operations into statements of this server, from the tables before to those after."""
-        return choice.make(self.connection, self.databases, before, after, names)
+        made = choice.make(self.connection, self.databases, before, after, names)
+        made.judges = self.filled is None
+        return made

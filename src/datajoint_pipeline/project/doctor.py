@@ -141,7 +141,7 @@ def _missing_rights(target: Target) -> list[Problem]:
 
 
 def _enums(target: Target) -> Iterator[Problem]:
-    """Find the enums whose rows sort otherwise than their definition says."""
+    """Find the enums whose rows sort otherwise than their definition says, or that have other values."""
     readable = {s.name: s.database for s in status.read(target) if s.state is not status.State.UNREADABLE}
     for table, attribute, values in enum_orders.other(target.connection, readable):
         yield Problem(
@@ -149,6 +149,15 @@ def _enums(target: Target) -> Iterator[Problem]:
             f"The server has the values of {attribute} in {table} in another order than the definition.",
             f"They sort as {', '.join(values)}: another enum of the same values came first, and both share a type.",
             "Give the definition the server's order, then revise and migrate; then give it yours, revise and migrate.",
+        )
+
+    for table, attribute, values in enum_orders.questioned(target.connection, readable):
+        yield Problem(
+            "enum-characters",
+            f"The server has question marks in the values of {attribute} in {table}, which are {', '.join(values)}.",
+            "Its texts lack characters of them: an earlier release, or DataJoint itself, let it make the enum so.",
+            "Write these values with other characters in the definition, then revise and migrate; rows that have one "
+            "are counted then.",
         )
 
 

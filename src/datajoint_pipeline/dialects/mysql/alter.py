@@ -113,6 +113,12 @@ class TableAlteration:
         # What the server would change without an error nobody may write between the count and the change.
         first[:1] = [step.alone((), f"{self.full} WRITE") for step in first[:1]]
         early, updates = self._early(), self._updates()
+        if self.dialect.judges:
+            self._refuse()
+        return [*early, *updates, *first, *self._main(updates)]
+
+    def _refuse(self) -> None:
+        """Raise where the server would refuse columns, or make others of them."""
         self._refuse_too_large()
         was = {(c.name, c.sql, c.default) for c in self.change.was.values()}
         # What the server has by now, whoever made it, it took.
@@ -123,7 +129,6 @@ class TableAlteration:
         defaults.refuse(str(self.name), fresh)
         collations.refuse_enums(self.dialect, self.name, fresh)
         characters.refuse(self.dialect, self.name, [*characters.of_definitions(fresh), *self._given()])
-        return [*early, *updates, *first, *self._main(updates)]
 
     def _given(self) -> Iterator[tuple[str, str]]:
         """Give the texts that rows get as a migration has them, each with its attribute."""

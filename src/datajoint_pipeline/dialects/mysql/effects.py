@@ -13,6 +13,7 @@ from typing import Any
 
 from ...schema import notation
 from ...schema.model import Index
+from .. import enum_values
 from ..constraints import IndexName, KeyName
 from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Place, Reference
 from ..steps import Column
@@ -363,12 +364,20 @@ def is_same(expected: CatalogColumn | Column, found: CatalogColumn | Column) -> 
     stored = notation.normal_type(expected.sql)
     whole = f"{found.stored} {found.extra}".rstrip()
     same = stored in (whole, catalog.native(whole)) or catalog.fits(expected.core, whole)
+    same = same or _with_question_marks(expected.core, whole)
     default = None if expected.nullable else expected.default
     return (
         same
         and (expected.name, expected.nullable, expected.comment) == (found.name, found.nullable, found.comment)
         and _same_default(expected.core, default, found.default)
     )
+
+
+def _with_question_marks(core: str, stored: str) -> bool:
+    """Tell whether an enum is what the server makes of one whose characters it lacks, as releases of before let it."""
+    if not (core.startswith("enum(") and stored.startswith("enum(")):
+        return False
+    return enum_values.with_question_marks(notation.enum_values(core), notation.enum_values(stored))
 
 
 def _same_default(core: str, expected: str | None, found: str | None) -> bool:
