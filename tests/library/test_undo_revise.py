@@ -345,7 +345,7 @@ def test_again_writes_the_last_one_anew_with_other_answers(written: Project) -> 
     edit(written, TASK_NOTE)
     told = ok(written, "revise", "life", "-m", "names").out
     assert re.search(
-        r"Undecided: is life.Animal.name called \w+( or \w+)* now, or gone \(--drop life.Animal.name\)\?", told
+        r"Undecided: Is life.Animal.name now called \w+( or \w+)*\? If it is gone: --drop life.Animal.name$", told, re.M
     ), told
     assert "python -m my_pipeline revise --again --rename life.Animal.name=NEW" in told, told
     told = refused(written, "revise", "-m", "names", "--rename", "Animal.name=nickname", code=2)

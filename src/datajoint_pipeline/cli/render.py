@@ -332,12 +332,8 @@ def revised(project: Project, found: Revised) -> None:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         option, value = _ANSWERS[question.kind]
         options += f" {option} {what}={value}"
-        asked = (
-            f"which value {question.rows()} get for {question.subject}."
-            if question.kind == "fill"
-            else f"is {what} called {' or '.join(question.candidates)} now, or gone (--drop {what})?"
-        )
-        console.print(f"[yellow]Undecided[/]: {escape(asked)}")
+        gone = "" if question.kind == "fill" else f" If it is gone: --drop {what}"
+        console.print(f"[yellow]Undecided[/]: {escape(question.words() + gone)}")
     if options:
         console.print("Decide it in the file, or with your answers in this:")
         console.print(escape(f"  {project.program} revise --again{options}"))

@@ -297,17 +297,14 @@ def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tab
         if question.table.schema != new.schema or question.kind == "fill":
             continue
         name = titles.of(question.table, new.schema)
+        name_now = question.candidates[0]
+        then = f"run revise --again --rename-table {name}={name_now}"
         if question.kind == "rename":
-            name_now = question.candidates[0]
-            text = (
-                f"Is {name}.{question.subject} now called {' or '.join(question.candidates)}? Then put "
-                f"RenameAttribute('{name}', '{question.subject}', '{name_now}') in the place of the lines that drop "
-                "the one and add the other. If it is gone, delete this line."
+            then = (
+                f"put RenameAttribute('{name}', '{question.subject}', '{name_now}') in the place of the lines that "
+                "drop the one and add the other"
             )
-        else:
-            text = (
-                f"Is the table {name} now called {' or '.join(question.candidates)}? Then run revise --again "
-                f"--rename-table {name}={question.candidates[0]}. If it is gone, delete this line."
-            )
+        words = question.words(lambda table: titles.of(table, new.schema))
+        text = f"{words} Then {then}. If it is gone, delete this line."
         lines.append(f"Decide(\n    {string(text)}\n)")
     return lines

@@ -74,6 +74,13 @@ class Question:
             return f"existing rows of {call(self.table)}"
         return f"new rows of {call(self.table)}, made for those of {call(self.needed_by)},"
 
+    def words(self, call: Callable[[TableName], str] = str) -> str:
+        """Ask it in a sentence; ``call`` gives the name of a table for people."""
+        if self.kind == "fill":
+            return f"Which value do {self.rows(call)} get for {self.subject}?"
+        what = f"{call(self.table)}.{self.subject}" if self.kind == "rename" else f"the table {call(self.table)}"
+        return f"Is {what} now called {' or '.join(self.candidates)}?"
+
 
 def fill(
     name: TableName, attribute: Attribute, after: Tables, renamed: Tables, answers: Answers, questions: list[Question]

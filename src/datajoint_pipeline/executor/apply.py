@@ -18,7 +18,7 @@ from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
 from ..internals.interrupting import interruptible
-from ..planner import contents, drafts, drift, index_words, judging, pending, plan
+from ..planner import contents, counting, drafts, drift, judging, pending
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
@@ -199,8 +199,7 @@ def _judge_all(
     """Judge groups by their rows, all of them before any is refused: see :func:`judge`."""
     for group in groups:
         _owned(deployment, group)
-        plan.count(deployment.connection, group)
-        group.violations += index_words.violations(deployment, group)
+        counting.count(deployment, group)
     judging.refuse(groups, allow_data_loss=allow_data_loss)
     return [judging.lossy(group) for group in groups]
 

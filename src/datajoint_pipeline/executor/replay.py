@@ -19,7 +19,7 @@ from ..history.migration_files import Migration
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.structure import Tables
-from ..planner import drift, pending, plan
+from ..planner import counting, drift, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.target import Target
@@ -104,7 +104,7 @@ class _Replay:
         self._provide(deployment, plan.groups(deployment, wanted, one=True)[0])
         while True:
             group = plan.groups(deployment, wanted, one=True)[0]
-            plan.count(self.connection, group, trials=False)  # on rows that were made up
+            counting.count(deployment, group, trials=False)  # on rows that were made up
             violations = [violation for violation in group.violations if violation.blocks or violation.loses]
             for violation in violations:
                 self._judge(group, violation)

@@ -14,7 +14,7 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
-from ..planner import adoption, drift, impact, judging, plan, retained, rollbacks
+from ..planner import adoption, counting, drift, impact, judging, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.losses import Loss
@@ -107,7 +107,7 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
         adoption.refuse_draft(deployment, name)
     drift.refuse(deployment, undone)
     group = rollbacks.group(deployment, schema, to, undone)
-    plan.count(deployment.connection, group)
+    counting.count(deployment, group)
     if found := aside.kept(deployment, group):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..dialects import catalog
-from ..diff import changes, questions
+from ..diff import changes
 from ..history import bumps, migration_files
 from ..history.files import Files
 from ..operations import structure as ops
@@ -105,7 +105,7 @@ def compare(
                 latest.version,
                 proposed,
                 tuple(op.describe() for op in operations),
-                tuple(_question_words(q) for q in found.questions if q.table.schema == name),
+                tuple(q.words(definition.title) for q in found.questions if q.table.schema == name),
                 tuple(differences),
                 _count_rows(connection, databases[name], operations, shapes.get(name))
                 if connection is not None
@@ -131,16 +131,6 @@ def _of_database(latest: Schema, found: SchemaStatus | None, shape: Schema | Non
 def _new_schema(operation: ops.Operation) -> str:
     """Give the schema that a table moves to, where it does."""
     return operation.to.schema if isinstance(operation, ops.RenameTable) else ""
-
-
-def _question_words(question: questions.Question) -> str:
-    name = definition.title(question.table)
-    match question.kind:
-        case "fill":
-            return f"Which value do {question.rows(definition.title)} get for {question.subject}?"
-        case "rename":
-            return f"Is {name}.{question.subject} now called {' or '.join(question.candidates)}?"
-    return f"Is the table {name} now called {' or '.join(question.candidates)}?"
 
 
 def _count_rows(

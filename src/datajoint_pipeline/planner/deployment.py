@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from .. import journal
 from ..dialects import catalog, choice, constraints
 from ..dialects.base import Dialect
+from ..dialects.introspection import Place
 from ..history import migration_files
 from ..history.migration_files import History
 from ..operations.structure import Tables
 from ..quoting import quoted
 from ..schema.model import Schema, Table, TableName
-from . import applied
+from . import applied, taken_back
 from .target import Target
 
 if TYPE_CHECKING:
@@ -76,6 +77,17 @@ class Deployment:
         """Read which migrations each schema that has a record has had."""
         databases = {name: self.databases[name] for name in self.records}
         return applied.read(self.connection, databases, self.histories)
+
+    @cached_property
+    def columns(self) -> dict[Place, list[str]]:
+        """Give the columns of every table of schemas that have a record, hidden ones too, by its place."""
+        return taken_back.columns_of(self.catalogue.tables, {name: self.databases[name] for name in self.records})
+
+    @cached_property
+    def taken_back(self) -> taken_back.TakenBack:
+        """Read what rollbacks took back."""
+        databases = {name: self.databases[name] for name in self.records}
+        return taken_back.read(self.connection, databases, self.histories, self.columns)
 
     @property
     def tables(self) -> dict[TableName, Table]:

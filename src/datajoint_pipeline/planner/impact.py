@@ -12,7 +12,7 @@ from ..dialects import may_lock, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import adoption, contents, drafts, drift, index_words, losses, pending, plan
+from . import adoption, contents, counting, drafts, drift, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
@@ -255,8 +255,7 @@ def _impacts(
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
-        plan.count(deployment.connection, group)
-        group.violations += index_words.violations(deployment, group)
+        counting.count(deployment, group)
         if cutting is not None and group is groups[0]:
             cut = _count_cut(deployment, group, cutting)
             if allow_data_loss and cut is not None:
@@ -275,7 +274,7 @@ def _count_cut(deployment: Deployment, group: Group, cutting: Callable[[Lossy], 
     if not lossy or any(v.blocks for v in group.violations):
         return None
     cut = cutting(lossy)
-    plan.count(deployment.connection, cut)
+    counting.count(deployment, cut)
     group.violations += [v for v in cut.violations if v.blocks and v not in group.violations]
     return cut
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.version import Version
 
-from .. import journal, server_errors
+from .. import journal
 from ..ddl import auditing, job_tables, online, recoding
 from ..ddl.build import build
 from ..dialects import constraints
@@ -25,8 +24,7 @@ from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import PipelineError
 from ..history.migration_files import Migration
-from ..internals.codecs import not_a_blob, unreadable, unstorable
-from ..internals.connection import literals, longest_statement, refuse_long
+from ..internals.codecs import not_a_blob
 from ..operations import data
 from ..operations import structure as ops
 from ..operations.origins import Origins
@@ -40,9 +38,6 @@ from .deployment import Deployment
 from .pending import newest
 from .returning import Returning
 from .steps import LockedStatements, PlannedStep, Recoding, of_operation, of_step
-
-if TYPE_CHECKING:
-    import datajoint as dj
 
 #: Attributes whose values may change: the table's name after, and the attribute's name before or after.
 Lossy = frozenset[tuple[TableName, str]]
@@ -185,7 +180,7 @@ class Group:
     probes : list of (TableName, Probe)
         The queries that find violations, each with its table's name after.
     violations : list of Violation
-        What :func:`count` found.
+        What :func:`datajoint_pipeline.planner.counting.count` found.
     origins : list of Origins
         What the operations make of what, a run of operations between user steps each.
     conversions : list of Recoding
@@ -552,108 +547,3 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
             part.append(operation)
     if part:
         yield None, part
-
-
-# --- What the rows say ---------------------------------------------------------------------------------------------
-
-
-def count(connection: dj.Connection, group: Group, *, trials: bool = True) -> None:
-    """Count what the steps of a group would lose or be refused for, and add it to the group's violations.
-
-    A probe of what an earlier group is still to make finds nothing. Expressions of the lab are tried with ``trials``.
-    """
-    for table, probe in group.probes:
-        if probe.trial:
-            sure = trials and group.first and not probe.later and not probe.unsure
-            named = _fires(connection, probe) if sure else None
-            if named is not None and (failure := _tried(connection, probe.trial)):
-                words = f"{probe.words} ({named}: {failure})" if named else f"{probe.words}: {failure}"
-                group.violations.append(Violation(table, probe.kind, 1, words, probe.attributes))
-            continue
-        try:
-            row = connection.query(probe.sql, args=None, reconnect=False).fetchone()
-        except Exception as error:
-            found = server_errors.of(error)
-            if probe.kind == "jobs" and found is server_errors.ACCESS:
-                continue  # whether it may change them is asked elsewhere
-            if found or (group.first and not probe.later):
-                raise
-            continue
-        words = probe.words
-        if len(row) > 1:
-            words += f" ({row[1]})"
-        if row[0] and probe.example:
-            words += _example(connection, probe.example)
-        words += ", before the migration's own statements" * probe.unsure
-        violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure, probe.lacks)
-        if row[0] and violation not in group.violations:
-            group.violations.append(violation)
-    for step in group.conversions:
-        _count_unstorable(connection, group, step)
-    most = longest_statement(connection)
-    for planned in group.steps:
-        # The record has it as a value.
-        size = max(literals(planned.text), *(len(statement.encode()) for statement in planned.statements), 0)
-        refuse_long(size, most, f"To {planned.words}", "Divide it, or have")
-
-
-def _fires(connection: dj.Connection, probe: Probe) -> str | None:
-    """Give the names of what a trial is about, empty where it is about an expression; None where there is nothing."""
-    if not probe.sql:
-        return ""
-    count, named = connection.query(probe.sql, args=None, reconnect=False).fetchone()
-    return str(named) if count else None
-
-
-def _tried(connection: dj.Connection, statements: tuple[str, ...]) -> str:
-    """Run statements that leave nothing behind; give what the server refuses, or nothing."""
-    *trial, end = statements
-    try:
-        for sql in trial:
-            connection.query(sql, args=None, reconnect=False)
-    except Exception as error:
-        found = server_errors.of(error)
-        if found in (server_errors.ACCESS, server_errors.READ_ONLY, server_errors.HELD):
-            return ""  # then it cannot be tried
-        if found:
-            raise
-        return server_errors.reason(error)
-    finally:
-        with suppress(Exception):
-            connection.query(end, args=None, reconnect=False)
-    return ""
-
-
-#: Characters of a value that an example shows.
-_SHOWN = 40
-
-
-def _example(connection: dj.Connection, sql: str) -> str:
-    """Give one of the rows that a probe counts: a key, and two values; the second is empty where there is none."""
-    *key, least, most = (_shown(value) for value in connection.query(sql, args=None, reconnect=False).fetchone())
-    both = f"{least} and {'nothing' if least == most else most}"
-    return f": of ({', '.join(key)}), {both}" if key else f": {both}"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        value = bytes(value).decode(errors="backslashreplace")
-    text = str(value)
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -> None:
-    """Count values that another codec cannot hold."""
-    what = step.conversion
-    if lost := unreadable(connection, what.place, what.source, what.type):
-        words = f"objects of {what.source} that cannot be copied: {'; '.join(why for _, why in lost)}"
-        name = TableName(step.table.schema, what.place[1])
-        group.violations.append(Violation(name, "stored", sum(count for count, _ in lost), words, (what.source,)))
-    found = unstorable(connection, what.place, what.source, what.type, step.lost)
-    name = TableName(step.table.schema, what.place[1])
-    if found.values:
-        words = f"values of {what.source} that {what.type} cannot hold ({found.why})"
-        group.violations.append(Violation(name, "codec", found.values, words, (what.source,)))
-    if found.arrays:
-        words = f"values of {what.source} with NumPy's arrays or numbers, which become lists and plain numbers"
-        group.violations.append(Violation(name, "named", found.arrays, words, (what.source,)))

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .. import journal
 from ..ddl.build import is_table
 from ..dialects.introspection import Place
 from ..errors import PipelineError
-from ..history import chain
 from ..history.migration_files import Migration
-from ..journal import steplog
 from ..operations import structure as ops
 from ..operations.origins import Origins
 from ..quoting import quoter
 from ..schema.model import ForeignKey, Table, TableName
 from ..schema.values import Fill, objection
-from . import coming_back, retained
-from .applied import UNDONE
+from . import coming_back
 from .deployment import Deployment
 from .retained import Run
 
@@ -63,32 +59,9 @@ class Returning:
     left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        deployment = self.deployment
-        databases = {name: deployment.databases[name] for name in deployment.records}
-        self._columns = {
-            place: [column.name for column in table.columns]
-            for place, table in deployment.catalogue.tables.items()
-            if place[0] in databases.values()
-        }
-        self._last: dict[tuple[str, str], Run] = {}
-        #: By a rollback, what it took back: schemas and digests.
-        self._taken: dict[Run, set[tuple[str, str]]] = {}
+        self._back, self._columns = self.deployment.taken_back, self.deployment.columns
         self._planned: list[ops.Operation] = []
         self._done: set[tuple[Place, str]] = set()
-        if not any(retained.is_soft_deleted(table, *columns) for (_, table), columns in self._columns.items()):
-            return
-        heads = steplog.heads(deployment.connection, databases)
-        for record in journal.history(deployment.connection, databases):
-            head = heads.get((record.schema, record.id), {})
-            run, undone = retained.leader(databases, record.schema, record.id, head), head.get(UNDONE)
-            if record.kind != "rollback" or record.status != journal.DONE or run is None:
-                continue
-            for digest in undone if isinstance(undone, list) else ():
-                self._last[record.schema, str(digest)] = run
-                self._taken.setdefault(run, set()).add((record.schema, str(digest)))
-        if self._taken:
-            self._retained = retained.read(deployment.connection, databases, ended=True)
-            self._replayed = list(chain.replay(deployment.histories, list(deployment.histories)))
 
     def operations(self, migration: Migration, found: list[ops.Operation]) -> list[ops.Operation]:
         """Give the next operations of a plan such that they bring back what there is of what they make.
@@ -100,7 +73,7 @@ class Returning:
         found : list of Operation
             What it does.
         """
-        runs = (self._last.get((migration.schema, digest)) for digest in (migration.digest, *migration.digests_v1))
+        runs = (self._back.last.get((migration.schema, digest)) for digest in (migration.digest, *migration.digests_v1))
         run, result = next(filter(None, runs), None), list(found)
         for number, operation in enumerate(found):
             if run is None:
@@ -210,14 +183,14 @@ class Returning:
         """Follow what an operation makes to where a rollback took it back; None where the files do not tell."""
         begun, made = False, dict[TableName, Table]()
         rest = list[ops.Operation]()
-        for other, before, _ in self._replayed:
+        for other, before, _ in self._back.replayed:
             operations = other.operations(before)
             if other == migration:
                 if operation not in operations:
                     return None
                 place = operations.index(operation) + 1
                 made, rest, begun = ops.apply(operations[:place], before), operations[place:], True
-            elif begun and any((other.schema, d) in self._taken[run] for d in (other.digest, *other.digests_v1)):
+            elif begun and any((other.schema, d) in self._back.by_run[run] for d in (other.digest, *other.digests_v1)):
                 rest += operations
         if not begun:
             return None
@@ -231,8 +204,8 @@ class Returning:
     def _column(self, place: Place, run: Run, name: str) -> str:
         """Find the hidden column that a rollback made of an attribute; empty where there is none."""
         for column in self._columns.get(place, ()):
-            if self._retained.names.get((place, column)) == run and (place, column) not in self._done:
-                called = self._retained.attributes.get((run, column))
+            if self._back.retained.names.get((place, column)) == run and (place, column) not in self._done:
+                called = self._back.retained.attributes.get((run, column))
                 if called == name or (called is None and coming_back.is_of(column, name)):
                     return column
         return ""
@@ -241,8 +214,8 @@ class Returning:
         """Find the hidden table that a rollback made of one."""
         database = self.deployment.databases.get(name.schema)
         for place in self._columns:
-            made = place[0] == database and self._retained.names.get((place, "")) == run
-            if made and self._retained.called.get(place) == name.table and (place, "") not in self._done:
+            made = place[0] == database and self._back.retained.names.get((place, "")) == run
+            if made and self._back.retained.called.get(place) == name.table and (place, "") not in self._done:
                 return place[1]
         return None
 
