@@ -201,7 +201,8 @@ def test_a_kill_between_the_steps_of_jobs_is_gone_on_with(alive: Project, server
     for number in places:
         proxy = Proxy("mysql", server.port)
         try:
-            fault = Fault(steps[number].rpartition(";\n")[2], "after", lambda: None)
+            statements = [sql for sql in steps[number].split(";\n") if sql != "UNLOCK TABLES"]
+            fault = Fault(statements[-1], "after", lambda: None)
             proxy.begin(fault)
             is_sentence(alive.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
         finally:
@@ -246,6 +247,67 @@ def test_what_a_worker_of_before_writes_meanwhile_is_kept_or_refused(alive: Proj
         proxy.close()
     writer.join(30)
     assert said and (said == ["saved"]) == ("error" not in missed(alive)), said
+
+
+def beside(project: Project, server: Server, begins: str, *statements: str) -> None:
+    """Migrate, while others run statements right before one that begins with some words."""
+    done: list[str] = []
+
+    def watch(statement: str) -> None:
+        if statement.startswith(begins) and not done:
+            done.append(statement)
+            server.execute(*statements)
+
+    proxy = Proxy("mysql", server.port)
+    proxy.watch = watch
+    try:
+        ok(project, "migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    assert done, "it was to run such a statement"
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)  # PostgreSQL keeps others out
+@pytest.mark.parametrize("change", ["grown by a value", "another type"])
+def test_a_table_of_jobs_that_a_worker_of_before_makes_meanwhile_is_taken_over(
+    alive: Project, server: Server, change: str
+) -> None:
+    ((_, made),) = server.execute("SHOW CREATE TABLE dev_work.`~~score`")
+    edits, answers, expected = CHANGES[change]
+    named = missed(alive)
+    with put_back(alive.folder / "src/my_pipeline"):
+        for module, old, new in edits:
+            alive.replace(alive.module(module), old, new)
+        ok(alive, "revise", "-m", "next", *answers)
+        beside(
+            alive,
+            server,
+            "CREATE TABLE `dev_work`.`~~score`",
+            "USE dev_work",
+            made,
+            "INSERT INTO `~~score` (animal_id, task, status, priority) VALUES (2, 'run', 'error', 5), (1, 'dig', 'pending', 5)",
+        )
+        found = {(key["task"], key["animal_id"], status) for status, key, _ in jobs(alive)}
+        assert found == {("dig", 1, "error"), ("dig", 2, "ignore"), ("run", 2, "error")}
+        assert missed(alive)["ignore"] == expected(named["ignore"])
+        assert ok(alive, "status").code == 0
+        assert server.execute("SHOW TABLES FROM dev_work LIKE '%away'") == []
+        ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_what_a_worker_writes_in_the_new_table_of_jobs_stays(alive: Project, server: Server) -> None:
+    edits, answers, _ = CHANGES["another type"]
+    with put_back(alive.folder / "src/my_pipeline"):
+        for module, old, new in edits:
+            alive.replace(alive.module(module), old, new)
+        ok(alive, "revise", "-m", "next", *answers)
+        values = "(1, 'dig', 'success', 5), (2, 'dig', 'pending', 5)"
+        write = f"INSERT INTO dev_work.`~~score` (animal_id, task, status, priority) VALUES {values}"
+        beside(alive, server, "REPLACE INTO `dev_work`.`~~score`", write)
+        found = {(key["task"], key["animal_id"], status) for status, key, _ in jobs(alive)}
+        assert found == {("dig", 1, "success"), ("dig", 2, "ignore"), ("run", 2, "pending")}
+        ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
 
 
 def test_what_of_the_jobs_an_interrupted_run_loses_is_said_where_it_is_taken_back(

@@ -26,6 +26,25 @@ NO_SHAPES = re.compile(
 
 
 @dataclass(frozen=True)
+class Clearing:
+    """What is done on MySQL where another table stands in the place of one that is to be made.
+
+    Parameters
+    ----------
+    needed : str
+        A query that gives a true value where one does.
+    statements : tuple of str
+        What takes it away.
+    locks : tuple of str
+        The tables that nobody else changes meanwhile, as ``LOCK TABLES`` takes them.
+    """
+
+    needed: str
+    statements: tuple[str, ...]
+    locks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One statement. On MySQL it is done or not done, with nothing in between.
 
@@ -61,6 +80,8 @@ class Step:
         apart, and ``FROM`` where they are.
     done : str
         Of a table that nothing is compared of, as that of jobs: a query that gives a true value once it is done.
+    clearing : Clearing, optional
+        Of a table that is made and that others may make meanwhile: what is done about that.
     effects : tuple of Effect
         On MySQL, what it makes of the tables (:mod:`mysql.effects`).
     """
@@ -78,6 +99,7 @@ class Step:
     open: bool = False
     orphans: tuple[tuple[str, str, str, str], ...] = ()
     done: str = ""
+    clearing: Clearing | None = None
     effects: tuple[Any, ...] = field(default=(), repr=False)
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import journal, server_errors
 from ..dialects import lock_holders
 from ..dialects.choice import dialect_of
+from ..dialects.steps import Clearing
 from ..errors import ExitCode, PipelineError
 from ..internals.codecs import convert
 from ..journal import steplog
@@ -230,14 +231,16 @@ def run(
             match step:
                 case UserSQL() | OnlineStatements():
                     last += _unless_done(connection, step)
+                case Statement(done=query) | LockedStatements(done=query) if query and _is_true(connection, query):
+                    pass
                 case LockedStatements():
                     _locked(connection, step, hold)
                 case Recoding():
                     _recode(connection, step.conversion)
                 case UserPython():
                     _python(connection, databases, step)
-                case Statement(done=query) if query and _is_true(connection, query):
-                    pass
+                case Statement(clearing=Clearing() as clearing):
+                    _make(connection, step, clearing)
                 case _:
                     _send(connection, step.statements)
             for number in range(entry.number, last + 1):
@@ -314,6 +317,36 @@ def _locked(connection: dj.Connection, step: LockedStatements, hold: Hold) -> No
             raise
         hold.release()  # an expression of a migration reads other tables
         work()
+
+
+#: How often what others make in the place of a table is taken away, before the server's refusal stands.
+_TRIES = 20
+
+
+def _make(connection: dj.Connection, step: Statement, clearing: Clearing) -> None:
+    """Make a table of MySQL; what others make in its place meanwhile goes first, as often as they do."""
+    for number in range(_TRIES):
+        if _is_true(connection, clearing.needed):
+            _clear(connection, clearing)
+        try:
+            _send(connection, step.statements)
+            return
+        except Exception:
+            if number == _TRIES - 1 or not _is_true(connection, clearing.needed):
+                raise
+
+
+def _clear(connection: dj.Connection, clearing: Clearing) -> None:
+    try:
+        _send(connection, [f"LOCK TABLES {', '.join(clearing.locks)}"])
+    except Exception as error:  # where the account may not, the statements run one right after the other
+        if server_errors.of(error) is not server_errors.ACCESS:
+            raise
+    try:
+        _send(connection, clearing.statements)
+    finally:
+        with suppress(Exception):  # a lost session holds nothing
+            _send(connection, ["UNLOCK TABLES"])
 
 
 def _unless_done(connection: dj.Connection, step: UserSQL | OnlineStatements) -> int:

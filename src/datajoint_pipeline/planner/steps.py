@@ -19,7 +19,7 @@ from ..dialects import statements as sql_statements
 from ..dialects.base import Dialect
 from ..dialects.introspection import Place
 from ..dialects.mysql import effects
-from ..dialects.steps import ROWS, Step
+from ..dialects.steps import ROWS, Clearing, Step
 from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..internals import lineage
@@ -91,11 +91,15 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement(PlannedStep):
-    """One statement on tables. On MySQL it is done or not done, with nothing in between; ``done`` is as of ``Step``."""
+    """One statement on tables. On MySQL it is done or not done, with nothing in between.
+
+    ``done`` and ``clearing`` are as of :class:`datajoint_pipeline.dialects.steps.Step`.
+    """
 
     kind = "sql"
 
     done: str = field(default="", compare=False)
+    clearing: Clearing | None = field(default=None, compare=False)
 
     @property
     def text(self) -> str:
@@ -134,7 +138,7 @@ class Conversion:
 class LockedStatements(PlannedStep):
     """Statements of MySQL between which nobody may write a row: under ``locks``, after ``conversions``.
 
-    ``orphans`` are as of :class:`datajoint_pipeline.dialects.steps.Step`.
+    ``orphans`` and ``done`` are as of :class:`datajoint_pipeline.dialects.steps.Step`.
     """
 
     kind = "locked"
@@ -142,6 +146,7 @@ class LockedStatements(PlannedStep):
     locks: tuple[str, ...]
     conversions: tuple[Conversion, ...] = ()
     orphans: tuple[tuple[str, str, str, str], ...] = ()
+    done: str = field(default="", compare=False)
 
     @property
     def script(self) -> tuple[str, ...]:
@@ -275,8 +280,11 @@ def of_step(
         "fresh": step.open and not step.effects,
     }
     if step.locks:
-        return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions), orphans=step.orphans)
-    return OnlineStatements(**common, check=step.check) if step.check else Statement(**common, done=step.done)
+        common |= {"orphans": step.orphans, "done": step.done}
+        return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions))
+    if step.check:
+        return OnlineStatements(**common, check=step.check)
+    return Statement(**common, done=step.done, clearing=step.clearing)
 
 
 def _replaced(
