@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import Project, Server, small_disk
 from living import is_sentence, living, ok, rows, states
+from proxy import Proxy
 
 #: A table with what values can be.
 ODD = '''
@@ -305,6 +308,32 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     assert "1 are not there any more" in done, done
     notes = [note for (note,) in table(server, "odd", "note")]
     assert "line one\nline two\r\nthree" in notes and "by hand" not in notes and len(notes) == 11
+
+
+def test_what_is_written_while_restore_runs_stays(odd: Project, server: Server) -> None:
+    """Also where it comes between the look at the rows and their values."""
+    revise(odd, SMALLER[0])
+    ok(odd, "migrate", "--allow-data-loss")
+    ok(odd, "rollback", "life", "--to", "1.1.0")
+    writer = threading.Thread(
+        target=lambda: server.execute("UPDATE dev_life.odd SET note = 'meanwhile' WHERE odd_id LIKE '03%'")
+    )
+
+    def watch(statement: str) -> None:
+        if re.match(r"UPDATE .dev_life.\..odd.", statement) and not writer.ident:
+            writer.start()
+            writer.join(2)
+
+    proxy = Proxy(server.backend, server.port)
+    proxy.watch = watch
+    try:
+        ok(odd, "restore", backups(odd)[0].name, DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    assert writer.ident, "there was nothing to restore"
+    writer.join(30)
+    notes = [note for (note,) in table(server, "odd", "note")]
+    assert "meanwhile" in notes and "a" * 64 in notes
 
 
 def test_what_a_draft_cuts_comes_back(odd: Project, server: Server) -> None:

@@ -176,6 +176,7 @@ class _Restoring:
                 self._make([part for part in parts if part in missing], made)
                 owners.hand_over(self.connection, owned)
                 with self._staged(parts), stepping.within(self.connection):
+                    self._hold([] if self.dry_run else parts)
                     found += [
                         self._result(part, self._put_back(n, part), part in missing) for n, part in enumerate(parts)
                     ]
@@ -361,6 +362,19 @@ class _Restoring:
             size += more
         if batch:
             yield batch
+
+    def _hold(self, parts: list[Part]) -> None:
+        """Have nobody write, from before the first row is compared until all is done.
+
+        MySQL compares rows as they were when the transaction first read any, and changes them as they are.
+        """
+        for number, part in enumerate(parts):
+            full = self._full(part)
+            if self.mysql:
+                rows = f"{full} t JOIN {self._staging(number, part)} r ON {self._on(part)}"
+                self._query(f"SELECT COUNT(*) FROM {rows} FOR UPDATE")
+            else:
+                self._query(f"LOCK TABLE {full} IN SHARE ROW EXCLUSIVE MODE")
 
     def _put_back(self, number: int, part: Part) -> tuple[int, int, int]:
         """Put the values of a part back; count the rows that got them, that had them, and that are gone."""
