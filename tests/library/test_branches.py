@@ -508,6 +508,23 @@ def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
     assert traces(server, lab) == before
 
 
+@pytest.mark.one_server
+def test_rows_of_dev_come_when_nobody_changes_dev(lab: Project, server: Server) -> None:
+    """Else they would have the values of a version that the branch does not have."""
+    before = traces(server, lab)
+    holder = started(lab, "-c", HOLDING, "dev_")
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    waiting = started(lab, "-m", lab.package, "branch", "create", "--rows", "2")
+    assert waiting.stderr is not None
+    said = waiting.stderr.readline()
+    assert "Somebody else is changing" in said, said
+    assert traces(server, lab)[0] == before[0], "it was to begin afterwards"
+    holder.communicate("\n", timeout=60)
+    out, err = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0 and "has its own schemas" in out, err
+    ok(lab, "branch", "drop", "--yes")
+
+
 #: `branch list`, with a branch that somebody drops right after the marks were looked for.
 DROPPED_MEANWHILE = """
 import sys

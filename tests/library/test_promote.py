@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ work.Score.populate()
 #: A statement of the lab's own that fails where there is an animal called Zoe, which no check of rows can know.
 OWN = "UPDATE {life}.weight SET grams = grams / (SELECT MIN(%s) FROM {life}.animal)"
 
+
+#: Takes the lock of a pipeline on PostgreSQL.
+TAKE = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 
 #: A table of words, which no row refers to.
 KIND = '''
@@ -629,6 +634,49 @@ def test_rules_in_place_of_rows_that_are_copied(worlds: Callable[[Server], World
     finally:
         world.execute('DROP RULE quiet ON life."#kind"')
     assert world.promote("--rows", "life.Kind").code == 0
+
+
+@pytest.mark.one_server
+def test_rows_whose_values_mean_another_thing_are_refused(world: World) -> None:
+    """A migration computed them anew on one side, and all columns are the same on both."""
+    ok(world.own, "--env", "prod", "migrate")
+    text = world.own.read(world.own.module("life"))
+    world.own.write(
+        world.own.module("life"), text.replace("grams : float64  # on that day", "grams : float64  # in kg")
+    )
+    ok(world.own, "revise", "life", "-m", "kilograms")
+    (path,) = (world.own.folder / "src/my_pipeline/migrations/life").glob("*_kilograms.py")
+    thousandth = 'RebuildTable("Weight", {"grams": Sql(mysql="grams / 1000", postgresql="grams / 1000")})'
+    text = path.read_text().replace("import ", "import RebuildTable, Sql, ", 1).rstrip().removesuffix("]")
+    path.write_text(f"{text}    {thousandth},\n]\n")
+    ok(world.own, "migrate")
+    world.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, '2026-03-03', 0.02)")
+    before = world.dump(*PROD)
+    refused = world.promote("--rows", "life.Weight")
+    assert refused.code == 1 and in_words(refused.err), refused.err
+    assert "life.Weight do not mean the same on both sides" in refused.err
+    assert "_kilograms changed them in dev; prod has not had it" in refused.err.replace(" kilograms", "_kilograms")
+    assert world.dump(*PROD) == before
+    assert world.promote("--rows", "work.Task").code == 0  # which it does not touch
+    ok(world.own, "--env", "prod", "migrate")
+    done = world.promote("--rows", "life.Weight", "--key", "day=2026-03-03", "--json")
+    assert done.code == 0 and done.json["inserted"] == 1, done.err
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize("side", ["dev", "prod"])
+def test_rows_wait_for_a_change_of_either_side(world: World, side: str) -> None:
+    ok(world.own, "--env", "prod", "migrate")
+    name = f"pipeline:{'dev_' * (side == 'dev')}my_pipeline"
+    other = world.server.connect(dbname=world.reset.catalogue)
+    other.cursor().execute("SELECT GET_LOCK(%s, 0)" if world.server.backend == "mysql" else TAKE, (name,))
+    timer = threading.Timer(3, other.close)  # which lets go
+    timer.start()
+    began = time.monotonic()
+    done = world.promote("--rows", "life.Kind")
+    timer.join()
+    assert done.code == 0 and time.monotonic() - began > 2, done.err
+    assert "Somebody else is changing this pipeline's database" in done.err
 
 
 # --- Other sites -----------------------------------------------------------------------------------------------------

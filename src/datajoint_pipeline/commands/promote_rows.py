@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
 from .. import journal
 from ..dialects import catalog
 from ..errors import ExitCode, PipelineError
+from ..history import chain
 from ..planner import status
+from ..planner.deployment import Deployment
 from ..planner.status import State
 from ..planner.target import Target, Warn
 from ..project.environments import Environment
@@ -60,26 +63,30 @@ def promote(
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))
-    for place in (origin, target):
-        _refuse_unfinished(place)
-    tables, target_tables = _tables(origin), _tables(target)
-    names = [find(tables, text.strip()) for text in texts]
-    given = [part_of_key(part, _having(tables, names, part)) for part in key]
+    with ExitStack() as alone:
+        # Nobody changes the tables, or what their values mean, on either side from the first look on.
+        for place in (origin, target):
+            alone.enter_context(journal.lock(place.connection, place.lock, warn=warn))
+        for place in (origin, target):
+            _refuse_unfinished(place)
+        tables, target_tables, apart = _tables(origin), _tables(target), _apart(origin, target)
+        names = [find(tables, text.strip()) for text in texts]
+        given = [part_of_key(part, _having(tables, names, part)) for part in key]
 
-    def run(only_look: bool) -> tuple[list[CopiedRows], list[Conflict]]:
-        return named.copy(
-            origin.connection,
-            origin.databases,
-            target.connection,
-            target.databases,
-            tables,
-            target_tables,
-            names,
-            dict(given),
-            dry_run=only_look,
-        )
+        def run(only_look: bool) -> tuple[list[CopiedRows], list[Conflict]]:
+            return named.copy(
+                origin.connection,
+                origin.databases,
+                target.connection,
+                target.databases,
+                tables,
+                target_tables,
+                names,
+                dict(given),
+                apart=apart,
+                dry_run=only_look,
+            )
 
-    with journal.lock(target.connection, target.lock, warn=warn):
         copied, conflicts = run(True)
         agree(copied, conflicts)
         return (copied, conflicts) if dry_run or conflicts else run(False)
@@ -98,6 +105,29 @@ def _refuse_unfinished(target: Target) -> None:
 
 def _tables(target: Target) -> dict[TableName, Table]:
     return {t.name: t for shape in catalog.read(target.connection, target.databases).values() for t in shape}
+
+
+def _apart(origin: Target, target: Target) -> dict[TableName, str]:
+    """Find what has other values on one side though it may look the same, each with a sentence that says why.
+
+    A migration that computes values anew may leave the shape as it was. What a statement of the lab's changes nobody
+    knows, so that is said of the schema, with no table's name.
+    """
+    sides = [Deployment.read(place) for place in (origin, target)]
+    here, there = (side.applied for side in sides)
+    histories, found = sides[0].histories, dict[TableName, str]()
+    differing = [
+        migration
+        for schema in here.keys() & there.keys()
+        for migration in histories[schema].migrations
+        if here[schema].includes(migration) != there[schema].includes(migration)
+    ]
+    for migration, before, _ in chain.replay(histories, list(histories)) if differing else ():
+        if migration in differing:
+            with_it, without = (origin, target) if here[migration.schema].includes(migration) else (target, origin)
+            why = f"{migration.title} changed them in {with_it.environment}; {without.environment} has not had it."
+            found |= {op.table: why for op in migration.operations(before) if op.changes_rows}
+    return found
 
 
 def _having(tables: dict[TableName, Table], names: list[TableName], text: str) -> Table:

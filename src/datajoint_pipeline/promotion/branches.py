@@ -66,6 +66,11 @@ class Wanted:
     versions_of: str = CODE
     rows: int = 0
 
+    @property
+    def from_dev(self) -> bool:
+        """Tell whether anything of it comes from dev."""
+        return self.versions_of == DEV or self.rows > 0
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -212,7 +217,10 @@ def create(
     PipelineError
         If the branch has its schemas, or dev is not in order where it is asked for something.
     """
-    with _alone(target.connection, project, wanted.branch, target.warn):
+    with ExitStack() as alone:
+        alone.enter_context(_alone(target.connection, project, wanted.branch, target.warn))
+        if wanted.from_dev:  # whose tables, and what their values mean, nobody changes from the first look on
+            alone.enter_context(journal.lock(dev.connection, dev.lock, warn=target.warn))
         return _create(target, project, wanted, declare, dev, config, report)
 
 
@@ -247,8 +255,7 @@ def _create(
             f"{mark.os_user} made them on {mark.created_at:%Y-%m-%d}.",
             f"Run {target.command} migrate to bring them to the code, or {target.program} branch reset to begin anew.",
         )
-    from_dev = wanted.versions_of == DEV or wanted.rows > 0
-    source = _source(dev) if from_dev else None
+    source = _source(dev) if wanted.from_dev else None
     if mark is not None:  # which nobody has used, as it is not made to its end
         begun = standing(connection, mark)
         _refuse_needed(connection, wanted.branch, begun.databases)

@@ -78,6 +78,7 @@ def copy(
     names: Sequence[TableName],
     given: Mapping[str, str],
     *,
+    apart: Mapping[TableName, str] | None = None,
     dry_run: bool = False,
 ) -> tuple[list[CopiedRows], list[Conflict]]:
     """Copy the rows of some tables, those of their parts, and what all of these refer to.
@@ -94,6 +95,8 @@ def copy(
         Tables of the tier Lookup or Manual.
     given : mapping
         Values of attributes of the primary key that rows of these are to have.
+    apart : mapping of TableName to str, optional
+        Tables, and schemas as tables without a name, whose values do not mean the same on both sides: each with why.
     dry_run : bool
         Whether to say only what would be done.
 
@@ -119,6 +122,7 @@ def copy(
             alike = source.adapter.backend == target.adapter.backend
             for name in chosen:
                 _refuse_other(tables, target_tables, name, alike=alike)
+                _refuse_apart(apart or {}, name)
             copied, conflicts = list[CopiedRows](), list[Conflict]()
             for name in chosen:
                 same, other = _compare(closure, to, name)
@@ -213,6 +217,17 @@ def _refuse_other(tables: Tables, target_tables: Tables, name: TableName, *, ali
             f"{name} has values in a store ({', '.join(stored)}).",
             "The objects belong to the environment that made them, and go with its rows. Nothing was changed.",
             "Insert these rows there from the files that they come from.",
+        )
+
+
+def _refuse_apart(apart: Mapping[TableName, str], name: TableName) -> None:
+    """Refuse rows whose values would mean another thing where they go."""
+    why = apart.get(name) or apart.get(TableName(name.schema, ""))
+    if why is not None:
+        raise PipelineError(
+            f"The values of {name} do not mean the same on both sides.",
+            f"{why} Nothing was changed.",
+            "Bring both sides to one version, then promote the rows.",
         )
 
 
