@@ -206,6 +206,35 @@ def test_ten_troubles_are_told_once_and_so_is_their_end(lab: Project, server: Se
     assert alert(lab)["sent"] == 0 and listener.take() == []
 
 
+def test_what_was_interrupted_is_told_in_full_and_what_goes_on_is_not(
+    lab: Project, server: Server, listener: Listener
+) -> None:
+    journal = granted.quoted(server, f"{PREFIX}work", "~migration")
+    migrations = lab.folder / "src/my_pipeline/migrations/work"
+    migrations.mkdir(parents=True, exist_ok=True)
+    lab.write("workers.toml", "[alerts]\noff = ['nobody', 'still']\n")
+    server.execute(
+        f"UPDATE {journal} SET kind = 'rollback', status = 'running', previous_version = '1.1.0', os_user = 'ada', "
+        "started_at = '2026-02-03 04:05:06', finished_at = NULL"
+    )
+    (migrations / "1.1.0_drop_notes.py").write_text("")
+    other = server.connect()
+    take = "SELECT GET_LOCK(%s, 0)" if server.backend == "mysql" else "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+    other.cursor().execute(take, (f"pipeline:{PREFIX}my_pipeline",))
+    going_on = alert(lab)
+    other.close()
+    assert ids(going_on) == set(), going_on
+    found = alert(lab)
+    (told,) = listener.take()
+    (migrations / "1.1.0_drop_notes.py").unlink()
+    assert ids(found) == {"behind:work"} and found["code"] == 6, found
+    said = (
+        "The rollback of work from 1.1.0 to 1.0.0 (1.1.0_drop_notes) was interrupted; ada began it on 2026-02-03 at "
+        "04:05 UTC. Nothing else can change work until what is next here has ended that."
+    )
+    assert said in told["title"] and "Next: python -m my_pipeline --env prod migrate" in told["message"], told
+
+
 def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, listener: Listener, tmp_path: Path) -> None:
     computing.work(lab, "Scan")
     listener.answer = 500

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import journal
 from ..errors import ExitCode, PipelineError
 from ..jobs.classes import Alerts
 from ..monitor import alerts, messages, progress, told
 from ..monitor.alerts import Alert
 from ..monitor.told import Standing, Told
 from ..planner import drift
+from ..planner.status import State
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 
@@ -146,7 +148,11 @@ def _find(
         still = [one for name, one in known.standing.items() if name != gone.id]
         return [gone, *(Alert(one.rule, one.subject, one.what, one.do, size=one.size) for one in still)], False
     target = pipeline.target(environment)
-    found = alerts.find(progress.read(pipeline, environment), drift.read(target), settings, command, since)
+    schemas = drift.read(target)
+    if journal.is_held(target.connection, target.lock):  # so it goes on, and is not interrupted
+        told_of = {one.subject for one in known.standing.values() if one.rule == alerts.BEHIND}
+        schemas = [s for s in schemas if s.state is not State.INTERRUPTED or s.name in told_of]
+    found = alerts.find(progress.read(pipeline, environment), schemas, settings, command, since)
     known.seen = seen
     return found, True
 

@@ -227,6 +227,17 @@ def named_versions(files: Files, schema: str) -> list[str]:
     return sorted(known, key=known.__getitem__)
 
 
+def between(files: Files, schema: str, one: str, other: str) -> tuple[str, ...]:
+    """Give the migrations that lead from one version to another, or back, as their files are called; in their order."""
+    try:
+        low, high = sorted((Version(one), Version(other)))
+    except InvalidVersion:  # anybody may have written them
+        return ()
+    found = [(path, _FILE.fullmatch(path.name)) for path in (files.folder / schema).glob("*.py")]
+    named = [(_version(match["version"], schema), path.stem) for path, match in found if match]
+    return tuple(name for version, name in sorted(named) if low < version <= high)
+
+
 def _version(text: str, schema: str) -> Version:
     try:
         return Version(text)

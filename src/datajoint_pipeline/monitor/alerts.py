@@ -44,6 +44,9 @@ class Alert:
         return f"{self.rule}:{self.subject}"
 
 
+#: The rule for schemas whose version is not that of the code.
+BEHIND = "behind"
+
 #: Given what an alert would be called, tells for how many seconds its cause has been seen.
 Since = Callable[[str], float]
 
@@ -131,8 +134,25 @@ def _of_schema(schema: SchemaStatus, command: str) -> Iterator[Alert]:
         what = f"{schema.name} was changed outside of migrations: {schema.drift[0].removesuffix('.')}{more}."
         yield Alert("drift", schema.name, what, f"{command} status", code)
     elif schema.state is Version.INTERRUPTED:
-        do = f"{command} {way_on(schema.run, schema.taken_back)}"
-        yield Alert("behind", schema.name, f"A change of {schema.name} was interrupted.", do, code)
+        yield Alert(
+            BEHIND, schema.name, _interrupted(schema), f"{command} {way_on(schema.run, schema.taken_back)}", code
+        )
     elif schema.state in _WORDS:
         words, do = _WORDS[schema.state]
-        yield Alert("behind", schema.name, f"{schema.name} {words}.", f"{command} {do}", code)
+        yield Alert(BEHIND, schema.name, f"{schema.name} {words}.", f"{command} {do}", code)
+
+
+#: What the journal calls a run, for people.
+_RUNS = {"migrate": "migration", "init": "making", "adopt": "adoption"}
+
+
+def _interrupted(schema: SchemaStatus) -> str:
+    """Say which change was interrupted, since when, and what follows from that."""
+    if schema.began is None:  # that of another schema, which changes this one along
+        return f"A change of {schema.name} was interrupted."
+    files = f" ({', '.join(schema.files)})" if schema.files else ""
+    ways = f"from {schema.database_version or 'nothing'} to {schema.to}{files}"
+    what = f"The {_RUNS.get(schema.run, schema.run)} of {schema.name} {ways} was interrupted"
+    back = " while it was taken back" if schema.taken_back else ""
+    began = f"{schema.by} began it on {schema.began:%Y-%m-%d at %H:%M} UTC"
+    return f"{what}{back}; {began}. Nothing else can change {schema.name} until what is next here has ended that."

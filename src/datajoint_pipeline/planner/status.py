@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -89,6 +90,14 @@ class SchemaStatus:
         What was interrupted, as the journal calls it; empty where nothing was.
     taken_back : bool
         Whether that was being taken back when it was interrupted.
+    to : str or None
+        The version that it leads to.
+    files : tuple of str
+        The migrations that it is of, as their files are called.
+    began : datetime or None
+        When it began, UTC, without time zone.
+    by : str
+        Who began it.
     """
 
     name: str
@@ -104,6 +113,10 @@ class SchemaStatus:
     tables: int = 0
     run: str = ""
     taken_back: bool = False
+    to: str | None = None
+    files: tuple[str, ...] = ()
+    began: datetime | None = None
+    by: str = ""
 
 
 def is_older_code(found: SchemaStatus) -> bool:
@@ -177,7 +190,18 @@ def judge(
         state = State.UNRECORDED if found is not None and found.tables else State.ABSENT
         return SchemaStatus(name, database, code_version, None, state)
     if record.status != journal.DONE:
-        return SchemaStatus(name, database, code_version, record.previous_version, State.INTERRUPTED, run=record.kind)
+        return SchemaStatus(
+            name,
+            database,
+            code_version,
+            record.previous_version,
+            State.INTERRUPTED,
+            run=record.kind,
+            to=record.version,
+            files=migration_files.between(files, name, record.previous_version or "0", record.version),
+            began=record.started_at,
+            by=record.os_user,
+        )
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
     pending = migration_files.pending(files, name, record.version) if state is State.BEHIND else ()
