@@ -168,6 +168,30 @@ def another_kind_than_the_head_has(journal: Journal) -> None:
     journal.execute("UPDATE {j} SET kind = 'purge' WHERE id = %s", journal.run)
 
 
+def another_version_before(journal: Journal) -> None:
+    journal.execute("UPDATE {j} SET previous_version = '0.5.0' WHERE id = %s", journal.run)
+
+
+def another_digest_for_good(journal: Journal) -> None:
+    """Once the run has ended, the schema would have had a migration that no file is."""
+    journal.head(lambda head: head.update(digest="0" * 64))
+
+
+def something_that_was_taken_back(journal: Journal) -> None:
+    journal.head(lambda head: head.update(undone=[head["digest"]]))
+
+
+def another_table_before(journal: Journal) -> None:
+    """With a column less, of which the migrations know."""
+
+    def change(head: dict[str, Any]) -> None:
+        for _, name, table in head["plan"]["before"]:
+            if name == "task":
+                table["columns"] = [column for column in table["columns"] if column[0] != "note"]
+
+    journal.head(change)
+
+
 def no_steps_at_all(journal: Journal) -> None:
     journal.execute("DELETE FROM {s} WHERE run = %s", journal.run)
 
@@ -186,6 +210,7 @@ FORGERIES = [
     ),
     *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json, another_version, no_steps_at_all),
     another_kind_than_the_head_has,
+    *(another_version_before, another_digest_for_good, something_that_was_taken_back, another_table_before),
 ]
 
 
@@ -228,10 +253,13 @@ def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server
             refused = own.run(*command)
             is_sentence(refused)
             assert refused.code == 6, (forge.__name__, refused.err)
+            assert "Correct the migration" not in refused.err, (forge.__name__, refused.err)  # which is as it was
         assert server.execute(tables) == before, forge.__name__
-        assert states(own)["work"] == ("interrupted", "1.0.0"), forge.__name__
+        begun_with = "0.5.0" if forge is another_version_before else "1.0.0"
+        assert states(own)["work"] == ("interrupted", begun_with), forge.__name__
         journal.put_back(kept)
-        journal.execute("UPDATE {j} SET version = '1.1.0', kind = 'migrate' WHERE id = %s", journal.run)
+        values = "version = '1.1.0', previous_version = '1.0.0', kind = 'migrate'"
+        journal.execute(f"UPDATE {{j}} SET {values} WHERE id = %s", journal.run)
     # The true record is gone on with, once what was in its way is gone.
     if server.backend == "mysql":
         own.replace("src/my_pipeline/migrations/work/1.1.0_friends.py", BROKEN, BROKEN.replace("absent", "task"))

@@ -17,7 +17,7 @@ from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
 from ..operations.structure import AddForeignKey, AddIndex, DropIndex
-from ..planner import impact, resuming, status, undoing
+from ..planner import applied, impact, resuming, status, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import Group
@@ -38,13 +38,13 @@ _STATES = (steplog.DONE, steplog.RUNNING, steplog.PLANNED)
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run that was interrupted, as the journal has it; ``kinds`` and ``versions`` are those of its members."""
+    """A run that was interrupted, as the journal has it; ``records`` and ``heads`` are those of its members."""
 
     record: journal.Record
     head: dict[str, Any]
     members: list[Member]
-    kinds: list[str]
-    versions: list[str]
+    records: list[journal.Record]
+    heads: list[dict[str, Any]]
     entries: list[steplog.Entry]
 
     @property
@@ -170,8 +170,8 @@ def recorded(
         raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
     entries = steplog.read(target.connection, target.database(leader.schema), leader.run)
     own_records = [records[member.schema] for member in members]
-    kinds, versions = [record.kind for record in own_records], [record.version for record in own_records]
-    return Interrupted(records[leader.schema], head, members, kinds, versions, entries)
+    own_heads = [heads.get((member.schema, member.run), {}) for member in members]
+    return Interrupted(records[leader.schema], head, members, own_records, own_heads, entries)
 
 
 def untrue(began: journal.Record, why: str) -> PipelineError:
@@ -211,15 +211,21 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     now = Deployment.read(target)
     if resuming.untouched(now, head["plan"], entries):
         return None
-    deployment, group = resuming.planned(now, head, entries)
+    deployment, group = _group(now, head, entries, began.software)
     same = _as_recorded(group, head)
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise untrue(began, "It is of other schemas than its migrations.")
     kind = str(head["plan"]["kind"])
-    if [runs.kind_of(migration, kind) for migration in group.migrations] != interrupted.kinds:
+    if [runs.kind_of(migration, kind) for migration in group.migrations] != [r.kind for r in interrupted.records]:
         raise untrue(began, f"Its head says that it is one of {kind}, the journal another.")
-    if [after for _, after in runs.versions(deployment, group, kind)] != interrupted.versions:
+    versions = runs.versions(deployment, group, kind)
+    if [after for _, after in versions] != [record.version for record in interrupted.records]:
         raise untrue(began, "It leads to other versions than its migrations.")
+    if [before for before, _ in versions] != [record.previous_version for record in interrupted.records]:
+        raise untrue(began, "It begins with other versions than its migrations.")
+    for number, (migration, (_, version)) in enumerate(zip(group.migrations, versions, strict=True)):
+        wanted = runs.identity(deployment, group, migration, version)
+        _require_identity(interrupted, number, json.loads(json.dumps(wanted)))
     result = json.loads(json.dumps(runs.result(deployment, group, kind)))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
         raise untrue(began, "What it is to lead to is not what its migrations lead to.")
@@ -239,6 +245,35 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     elif known[:1] and known[0].state != steplog.PLANNED:
         _see_what_is_done(run, began, now, head)
     return run
+
+
+def _group(
+    now: Deployment, head: Mapping[str, Any], entries: list[steplog.Entry], software: str
+) -> tuple[Deployment, Group]:
+    """Plan a run once more; say of what does not go together that the record has a part in it."""
+    try:
+        return resuming.planned(now, head, entries)
+    except PipelineError as error:
+        if error.exit_code == ExitCode.INTERRUPTED:
+            raise  # which says of the files what is so
+        raise PipelineError(
+            "Files, code and the record of the interrupted run do not go together; nothing was run.",
+            f"{error.what} {error.why}",
+            resuming.by_what_began(software),
+            exit_code=ExitCode.INTERRUPTED,
+        ) from error
+
+
+#: What the head of a member says of its migration beside what the file is found by; releases before wrote less.
+_FOR_GOOD = ("schema", "base", applied.INCLUDED, applied.UNDONE)
+
+
+def _require_identity(began: Interrupted, number: int, wanted: Mapping[str, Any]) -> None:
+    """Refuse a head that says of a member what its migration is not: it would stand in the journal for good."""
+    own, listed = began.heads[number], began.head["members"][number]
+    other = [key for key in _FOR_GOOD for found in (own, listed) if key in found and found[key] != wanted.get(key)]
+    if other or any(own.get(key) != listed.get(key) for key in ("slug", "digest", "frame")):
+        raise untrue(began.record, "It says of a migration that it is another one than its file.")
 
 
 def _as_recorded(group: Group, head: Mapping[str, Any]) -> bool:

@@ -309,11 +309,7 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
             options=options,
         )
         members.append(Member(migration.schema, number))
-        identity = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
-        history = deployment.histories[migration.schema]
-        made = migration.included or (applied.included(history, version) if migration.makes is not None else {})
-        back = group.inputs.undone.get(migration.schema)
-        heads.append({**identity, "run": number, **made, **({applied.UNDONE: list(back)} if back else {})})
+        heads.append({**identity(deployment, group, migration, version), "run": number})
     plan = resuming.record(deployment, group, kind)
     leader = {"members": heads, "plan": plan, **result(deployment, group, kind)}
     for member, head in zip(members, heads, strict=True):
@@ -323,6 +319,16 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     entries = [replace(resuming.entry(step), number=number) for number, step in enumerate(group.steps, 1)]
     steplog.write(connection, deployment.databases[members[0].schema], members[0].run, entries)
     return Run(target, deployment, group, members, entries)
+
+
+def identity(deployment: Deployment, group: Group, migration: Migration, version: str) -> dict[str, Any]:
+    """Give what the head of a run says for good of a migration that leads to a version: by it, later commands tell
+    what a schema has had."""
+    named = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
+    history = deployment.histories[migration.schema]
+    made = migration.included or (applied.included(history, version) if migration.makes is not None else {})
+    back = group.inputs.undone.get(migration.schema)
+    return {**named, **made, **({applied.UNDONE: list(back)} if back else {})}
 
 
 def kind_of(migration: Migration, kind: str) -> str:

@@ -306,9 +306,16 @@ def _other(fresh: list[Entry], was: list[Entry], software: str) -> PipelineError
     return PipelineError(
         "The record of the interrupted run is not what this code leads to; nothing was run.",
         f"Recorded is {shown(old)}. It would be {shown(new)}.",
-        f"Go on with the code and the versions that began it ({software or 'see log'}). If nothing explains the "
-        "difference, somebody wrote to the journal: ask who may.",
+        by_what_began(software),
         exit_code=ExitCode.INTERRUPTED,
+    )
+
+
+def by_what_began(software: str) -> str:
+    """Say what to do where a record is not what files, code and library give."""
+    return (
+        f"Go on with the code and the versions that began it ({software or 'see log'}). If nothing explains the "
+        "difference, somebody wrote to the journal: ask who may."
     )
 
 
