@@ -218,8 +218,10 @@ class Doer(Protocol):
 class Statements:
     """Statements as DataJoint sends them, on a connection of its own."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, prefix: str = "dev_") -> None:
         from datajoint.blob import pack
+
+        self._prefix = prefix
 
         self._pack, self._mark = pack, "`" if server.backend == "mysql" else '"'
         self._connection = server.connect()
@@ -264,7 +266,7 @@ class Statements:
 
     def _full(self, table: str) -> str:
         schema, name = ["work", "__score"] if table == "Score" else TABLES[table][0].split(".")
-        return f"{self._quote(f'dev_{schema}')}.{self._quote(name)}"
+        return f"{self._quote(self._prefix + schema)}.{self._quote(name)}"
 
     def _where(self, key: Row) -> str:
         return " AND ".join(f"{self._quote(name)}={value}" for name, value in key.items())
@@ -411,6 +413,96 @@ class People:
         """The connection ends with the process."""
 
 
+# --- Which command changes the database ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that changes the database while clients write.
+
+    Parameters
+    ----------
+    arguments : tuple of str
+        What is run.
+    before : callable
+        What is done before anybody has loaded the code or put in a row.
+    after : callable
+        What is done when the code of before is loaded.
+    environment, prefix : str
+        Whose database it changes, and what stands before the names there.
+    """
+
+    arguments: tuple[str, ...]
+    before: Callable[[Server, Project, Case], None]
+    after: Callable[[Server, Project, Case], None]
+    environment: str = "dev"
+    prefix: str = "dev_"
+
+
+def _nothing(server: Server, own: Project, case: Case) -> None:
+    """The project stays as it is."""
+
+
+def _revised(server: Server, own: Project, case: Case) -> None:
+    revise(own, case)
+
+
+def _migrated(server: Server, own: Project, case: Case) -> None:
+    revise(own, case)
+    _ok(own, "migrate")
+
+
+def _in_prod_too(server: Server, own: Project, case: Case) -> None:
+    _ok(own, "--env", "prod", "init")
+
+
+def _proved(server: Server, own: Project, case: Case) -> None:
+    """Dev has had the migration, and it is committed."""
+    from conftest import git
+
+    _migrated(server, own, case)
+    if not (own.folder / ".git").exists():
+        git(own.folder, "init", "--quiet", "--initial-branch=main")
+    git(own.folder, "add", "--all")
+    git(own.folder, "commit", "--quiet", "--message=All")
+
+
+def _never_recorded(server: Server, own: Project, case: Case) -> None:
+    """The tables are somebody's from before the project, and its code has other types."""
+    quote = "`" if server.backend == "mysql" else '"'
+    tables = [f"dev_{schema}.{quote}~migration{end}{quote}" for schema in ("life", "work") for end in ("", "_step")]
+    server.execute(*(f"DROP TABLE {table}" for table in tables))
+    for path in (own.folder / "src/my_pipeline/migrations").rglob("*.*"):
+        if path.parent.name in ("life", "work"):
+            path.unlink()
+    for module, old, new in case.edits:
+        own.replace(own.module(module), old, new)
+
+
+def _ok(own: Project, *arguments: str) -> None:
+    answer = own.run(*arguments)
+    assert answer.code == 0, answer.out + answer.err
+
+
+MIGRATE = Command(("migrate",), _nothing, _revised)
+
+#: The other commands, each with the cases that are played with it.
+COMMANDS: dict[str, tuple[Command, tuple[str, ...]]] = {
+    "promote": (
+        Command(
+            ("promote", "--from", "dev", "--to", "prod", "--yes", "--no-rehearsal", "a ledger"),
+            _in_prod_too,
+            _proved,
+            "prod",
+            "",
+        ),
+        ("using", "codec"),
+    ),
+    "adopt": (Command(("adopt", "--types"), _nothing, _never_recorded), ("type",)),
+    "rollback": (Command(("rollback", "work", "--to", "1.0.0"), _migrated, _nothing), ("type",)),
+}
+
+
 # --- One migration -----------------------------------------------------------------------------------------------------
 
 
@@ -466,16 +558,16 @@ class Moments:
 
 @contextmanager
 def ready(server: Server, own: Project) -> Iterator[Project]:
-    """A project with its tables, in ``dev``; they are gone at the end."""
+    """A project with its tables, in ``dev``; they are gone at the end, and so are those of ``prod``."""
     lay(own)
     own.environment |= {**server.variables, "MY_PIPELINE_ENV": "dev", "DJ_LOG_LEVEL": "ERROR", "DJ_USE_TLS": "false"}
-    server.drop("dev_work", "dev_life")
+    databases = "dev_work", "dev_life", "work", "life"
+    server.drop(*databases)
     try:
-        answer = own.run("init")
-        assert answer.code == 0, answer.err
+        _ok(own, "init")
         yield own
     finally:
-        server.drop("dev_work", "dev_life")
+        server.drop(*databases)
 
 
 def lay(own: Project) -> None:
@@ -505,10 +597,10 @@ def revise(own: Project, case: Case) -> None:
 class Old:
     """A process that has loaded the code of before, and works with DataJoint until it is told to stop."""
 
-    def __init__(self, own: Project, what: str) -> None:
+    def __init__(self, own: Project, what: str, **more: str) -> None:
         command = [sys.executable, "-B", __file__, what, str(own.folder / "src")]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=own.variables())
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=own.variables(**more))
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
 
@@ -534,17 +626,20 @@ def play(
     clients: int = 3,
     bulk: int = 300,
     populate: bool = False,
+    command: Command = MIGRATE,
 ) -> Outcome:
     """Migrate while clients write; what they were told, and what of it is not so."""
     from proxy import Proxy
 
-    writers = [Client(n + 1, Statements(server)) for n in range(clients)]
-    person = Client(clients + 1, Statements(server), keys=False)
-    quiet = Client(0, Statements(server), animals=bulk // EACH)
+    command.before(server, own, case)
+    writers = [Client(n + 1, Statements(server, command.prefix)) for n in range(clients)]
+    person = Client(clients + 1, Statements(server, command.prefix), keys=False)
+    quiet = Client(0, Statements(server, command.prefix), animals=bulk // EACH)
     for client in (*writers, person, quiet):
         _put(client)
-    olds = [Old(own, what) for what in (str(person.number), *["populate"] * populate)]
-    revise(own, case)
+    whose = {"MY_PIPELINE_ENV": command.environment}
+    olds = [Old(own, what, **whose) for what in (str(person.number), *["populate"] * populate)]
+    command.after(server, own, case)
     proxy, moments = Proxy(server.backend, server.port), Moments(mysql=server.backend == "mysql", pause=pause)
     proxy.watch = moments
 
@@ -562,7 +657,7 @@ def play(
         for old in olds:
             old.tell("go")
         own.environment |= replace(server, port=proxy.port).variables
-        answer = own.run("migrate", timeout=600)
+        answer = own.run(*command.arguments, timeout=600)
     finally:
         moments.over.set()
         for thread in (*threads, stopping):
@@ -576,14 +671,14 @@ def play(
     _read(person, told[0])
     outcome = Outcome()
     if answer.code:
-        outcome.wrong.append(f"migrate ended with {answer.code}: {answer.err}")
+        outcome.wrong.append(f"{command.arguments[0]} ended with {answer.code}: {answer.err}")
     everybody = [*writers, person, quiet]
     for client in everybody:
         outcome.saved += client.saved.total()
         outcome.refused += client.refused.total()
         outcome.why.update(re.sub(r"\d+", "0", text)[:70] for text in client.why.values())
     if not answer.code:
-        found = _differences(server, case, everybody)
+        found = _differences(server, case, everybody, command)
         outcome.wrong += [text for began, text in found if began < moments.open]
         outcome.late = len(found) - len(outcome.wrong)
     for computed in told[1:]:
@@ -619,15 +714,16 @@ def _read(client: Client, told: Any) -> None:
     client.last = {(table, tuple(key)): [(began, line) for began, line in lines] for table, key, lines in told["last"]}
 
 
-def _differences(server: Server, case: Case, clients: list[Client]) -> list[tuple[float, str]]:
+def _differences(server: Server, case: Case, clients: list[Client], command: Command) -> list[tuple[float, str]]:
     """Compare what the tables hold with what they have to; give when the last write of a wrong row began, and words."""
     rows: Rows = {table: {} for table in TABLES}
     for client in clients:
         for table in TABLES:
             rows[table] |= client.rows[table]
-    found = _held(server, case)
+    back = command.arguments[0] == "rollback"
+    found = _held(server, replace(case, answers=(), more={}) if back else case, command.prefix)
     wrong = []
-    for table, expected in case.expected(rows).items():
+    for table, expected in (rows if back else case.expected(rows)).items():
         for key in sorted(expected.keys() | found[table].keys()):
             want, have = expected.get(key), found[table].get(key)
             if want != have:
@@ -639,7 +735,7 @@ def _differences(server: Server, case: Case, clients: list[Client]) -> list[tupl
     return wrong
 
 
-def _held(server: Server, case: Case) -> Rows:
+def _held(server: Server, case: Case, prefix: str) -> Rows:
     """Read what the tables hold afterwards, by the names of before."""
     mark = "`" if server.backend == "mysql" else '"'
     names = {"Task": "work.job", "room": "place"} if "--rename-table" in case.answers else {}
@@ -649,7 +745,7 @@ def _held(server: Server, case: Case) -> Rows:
             attributes = (*key, *others, *case.more.get(table, ()))
             schema, name = names.get(table, place).split(".")
             listed = ", ".join(f"{mark}{names.get(a, a)}{mark}" for a in attributes)
-            cursor.execute(f"SELECT {listed} FROM {mark}dev_{schema}{mark}.{mark}{name}{mark}")
+            cursor.execute(f"SELECT {listed} FROM {mark}{prefix}{schema}{mark}.{mark}{name}{mark}")
             result[table] = {
                 tuple(row[: len(key)]): dict(zip(attributes[len(key) :], map(_meant, row[len(key) :]), strict=True))
                 for row in cursor.fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import Project, Server
-from ledger import CASES, play, ready
+from ledger import CASES, COMMANDS, play, ready
 
 
 @pytest.mark.one_server
@@ -12,5 +12,14 @@ from ledger import CASES, play, ready
 def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, case: str) -> None:
     with ready(server, project):
         outcome = play(server, project, CASES[case], pause=0.1, bulk=60)
+    assert not outcome.wrong, "\n".join([f"{len(outcome.wrong)} of {outcome.saved} are wrong", *outcome.wrong[:5]])
+    assert outcome.saved > 50
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, (_, cases) in COMMANDS.items() for case in cases])
+def test_what_was_saved_beside_another_command_is_there(server: Server, project: Project, name: str, case: str) -> None:
+    with ready(server, project):
+        outcome = play(server, project, CASES[case], pause=0.1, bulk=60, command=COMMANDS[name][0])
     assert not outcome.wrong, "\n".join([f"{len(outcome.wrong)} of {outcome.saved} are wrong", *outcome.wrong[:5]])
     assert outcome.saved > 50
