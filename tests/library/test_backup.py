@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from conftest import Project, Server, small_disk
 from living import is_sentence, living, ok, rows, states
-from proxy import Proxy
+from proxy import Fault, Proxy
 
 #: A table with what values can be.
 ODD = '''
@@ -334,6 +334,50 @@ def test_what_is_written_while_restore_runs_stays(odd: Project, server: Server) 
     writer.join(30)
     notes = [note for (note,) in table(server, "odd", "note")]
     assert "meanwhile" in notes and "a" * 64 in notes
+
+
+def kept(project: Project) -> str:
+    """All that the files of backups hold."""
+    return "".join(zipfile.ZipFile(path).read("life.odd.csv").decode() for path in backups(project))
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)  # PostgreSQL locks the table before it is read
+@pytest.mark.parametrize(("number", "name", "value"), [(0, "note", "b" * 64), (1, "amount", "7.7777")])
+def test_what_is_written_after_the_backup_is_in_it_where_it_is_cut(
+    odd: Project, server: Server, number: int, name: str, value: str
+) -> None:
+    """In a column that is copied, and in one that is changed in its place."""
+    revise(odd, SMALLER[number])
+    done: list[str] = []
+
+    def watch(statement: str) -> None:
+        if re.match(r"LOCK TABLES .dev_life.\..odd. WRITE|ALTER TABLE .dev_life.\..odd.", statement) and not done:
+            done.append(statement)
+            server.execute(f"UPDATE dev_life.odd SET {name} = '{value}' WHERE odd_id LIKE '03%'")
+
+    proxy = Proxy(server.backend, server.port)
+    proxy.watch = watch
+    try:
+        ok(odd, "migrate", "--allow-data-loss", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    assert done and {"b" * 8, "7.78"} & {str(found) for (found,) in table(server, "odd", name)}
+    assert value in kept(odd)
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_what_is_written_between_a_kill_and_the_rest_is_kept_where_it_is_cut(odd: Project, server: Server) -> None:
+    revise(odd, SMALLER[0])
+    proxy = Proxy(server.backend, server.port)
+    try:
+        proxy.begin(Fault("LOCK TABLES `dev_life`.`odd` WRITE", "before", lambda: None))
+        is_sentence(odd.run("migrate", "--allow-data-loss", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+    finally:
+        proxy.close()
+    server.execute(f"UPDATE dev_life.odd SET note = '{'b' * 64}' WHERE odd_id LIKE '03%'")
+    ok(odd, "migrate")
+    assert "b" * 8 in [note for (note,) in table(server, "odd", "note")]
+    assert "b" * 64 in kept(odd)
 
 
 def test_what_a_draft_cuts_comes_back(odd: Project, server: Server) -> None:

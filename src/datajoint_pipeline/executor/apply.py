@@ -26,7 +26,7 @@ from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
 from . import auditing, leftovers, owners, renumbering, resume, runs, stepping
-from .backup import Backups
+from .backup import Backups, Keeping
 
 #: Is called with the groups of migrations that are about to be applied.
 Look = Callable[[list[Group]], None]
@@ -246,7 +246,7 @@ def apply(
     group: Group,
     kind: str,
     report: runs.Report,
-    keep: Callable[[], None] = lambda: None,
+    keep: Keeping | None = None,
     options: str = "",
 ) -> None:
     """Record the plan of a group and run it.
@@ -261,7 +261,7 @@ def apply(
         The kind of the run in the journal.
     report : callable
         Called with what a step does, its number and how many there are.
-    keep : callable, optional
+    keep : Keeping, optional
         Writes values to a file; called before the first change, on PostgreSQL in its transaction.
     options : str
         What :func:`allowances` gives.
@@ -281,7 +281,8 @@ def apply(
 
         def attempt() -> runs.Run:
             with stepping.transaction(connection):
-                keep()
+                if keep is not None:
+                    keep()
                 run = _recorded(deployment, group, kind, options)
                 run.carry_out(report, online=False)
                 if not online:
@@ -296,8 +297,10 @@ def apply(
         if denied := may_lock.denied(connection, (deployment.databases[schema] for schema in group.locked)):
             deployment.target.warn(may_lock.warning(denied))
             options = f"{options} {UNLOCKED}".strip()
-        keep()
+        if keep is not None:
+            keep()
         run = _recorded(deployment, group, kind, options)
+        run.kept = keep
         run.finish(report)
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import journal, server_errors
-from ..errors import PipelineError
+from ..dialects.introspection import Place
+from ..errors import ExitCode, PipelineError
 from ..internals.connection import unbuffered_cursor
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
@@ -52,30 +53,28 @@ class Backups:
     report: Callable[[Path, Manifest], None] = lambda path, manifest: None
     files: list[Path] = field(default_factory=list)
 
-    def of_group(self, deployment: Deployment, group: Group, lossy: Lossy, kind: str) -> Callable[[], None]:
-        """Give the function that writes a file of what a group loses, to be called right before it is applied.
+    def of_group(
+        self, deployment: Deployment, group: Group, lossy: Lossy, kind: str, run: int | None = None
+    ) -> Keeping | None:
+        """Give what writes a file of what a group loses, to be called right before it is applied; None for nothing.
 
-        Called again, where a transaction is tried again, it writes the same file anew. See
-        :func:`datajoint_pipeline.planner.losses.of_group` for what is lost.
+        ``run`` is the number of the run where it has begun. See :func:`datajoint_pipeline.planner.losses.of_group` for
+        what is lost.
         """
         losses = losses_of(group, lossy) if self.wanted else []
         if not losses:
-            return lambda: None
-        manifest = _manifest(deployment, losses, kind, group.schemas[0])
-
-        def write() -> None:
-            stepping.prepare(deployment.connection)
-            self._write(deployment, losses, replace(manifest, parts=[]), lock=True)
-
-        return write
+            return None
+        return Keeping(self, deployment, losses, _manifest(deployment, losses, kind, group.schemas[0], run))
 
     def of_purge(self, deployment: Deployment, losses: list[Loss]) -> None:
         """Write a file of what `purge` deletes; see :meth:`_write`."""
         if self.wanted:
-            self._write(deployment, losses, _manifest(deployment, losses, "purge", losses[0].table.name.schema))
+            self.write(deployment, losses, _manifest(deployment, losses, "purge", losses[0].table.name.schema))
 
-    def _write(self, deployment: Deployment, losses: list[Loss], manifest: Manifest, *, lock: bool = False) -> None:
-        """Write a file of what will be lost.
+    def write(
+        self, deployment: Deployment, losses: list[Loss], manifest: Manifest, *, lock: bool = False, held: bool = False
+    ) -> list[Any]:
+        """Write a file of what will be lost; on MySQL, give what tells whether the rows are still the same.
 
         Parameters
         ----------
@@ -87,6 +86,8 @@ class Backups:
             What the file says of itself, still without its parts.
         lock : bool
             Whether nobody else may write to the tables from now on; within a transaction of PostgreSQL.
+        held : bool
+            Whether nobody else may anyhow, as this session has locked the tables; on MySQL.
 
         Raises
         ------
@@ -94,7 +95,8 @@ class Backups:
             If the disk would not hold it, or what is read back from it is not what the tables hold.
         """
         path = _path(deployment.target.backups, manifest)
-        with _reading(deployment.target, [deployment.full(loss.table.name) for loss in losses if lock]):
+        locked = [deployment.full(loss.table.name) for loss in losses if lock]
+        with nullcontext() if held else _reading(deployment.target, locked):
             plans = [(_part(deployment, loss), deployment.full(loss.table.name)) for loss in losses]
             _refuse_small_disk(deployment.connection, path.parent, plans)
 
@@ -106,9 +108,68 @@ class Backups:
                 for part, full in plans:
                     file.add(part, rows(deployment.connection, part, full))
                     manifest.parts.append(part)
+            told = [_told(deployment.connection, part, full) for part, full in plans]
         if path not in self.files:
             self.files.append(path)
             self.report(path, manifest)
+        return told
+
+
+class Keeping:
+    """Writes a file of what a run loses: before it, and once more where rows are others when nobody can write any more.
+
+    PostgreSQL has the tables locked from the first time on. On MySQL others write until the first step that disturbs
+    them, which may be long after.
+
+    Parameters
+    ----------
+    backups : Backups
+        Where the file is told.
+    deployment : Deployment
+        What was there before the run.
+    losses : list of Loss
+        What is lost.
+    manifest : Manifest
+        What the file says of itself, still without its parts.
+    """
+
+    def __init__(self, backups: Backups, deployment: Deployment, losses: list[Loss], manifest: Manifest) -> None:
+        self._backups, self._deployment, self._losses, self._manifest = backups, deployment, losses, manifest
+        self._rows: list[Any] = []
+
+    @property
+    def places(self) -> list[Place]:
+        """Give the places of the tables that lose something."""
+        names = [loss.table.name for loss in self._losses]
+        return [(self._deployment.databases[name.schema], name.table) for name in names]
+
+    def __call__(self) -> None:
+        """Write it; where a transaction is tried again, the same file anew."""
+        stepping.prepare(self._deployment.connection)
+        self._rows = self._write(lock=True)
+
+    def again(self) -> None:
+        """Write it anew if the rows are not those that it has; nobody else can write now.
+
+        Raises
+        ------
+        PipelineError
+            As :meth:`Backups.write`; nothing is lost then, and the run can be gone on with.
+        """
+        connection, found = self._deployment.connection, list[Any]()
+        for loss in self._losses:
+            found.append(_told(connection, _part(self._deployment, loss), self._deployment.full(loss.table.name)))
+        if found == self._rows:
+            return
+        try:
+            self._rows = self._write(held=True)
+        except PipelineError as error:
+            error.exit_code = ExitCode.INTERRUPTED
+            raise
+
+    def _write(self, *, lock: bool = False, held: bool = False) -> list[Any]:
+        manifest = replace(self._manifest, parts=[])
+        return self._backups.write(self._deployment, self._losses, manifest, lock=lock, held=held)
 
 
 # --- The file ------------------------------------------------------------------------------------------------------
@@ -128,7 +189,7 @@ def _number(deployment: Deployment, kind: str, schema: str) -> int:
     return journal.following(deployment.connection, database) if has_journal else 1
 
 
-def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str) -> Manifest:
+def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str, run: int | None = None) -> Manifest:
     records = deployment.records
     names = [name for name in dict.fromkeys(loss.table.name.schema for loss in losses) if name in records]
     return Manifest(
@@ -137,7 +198,7 @@ def _manifest(deployment: Deployment, losses: list[Loss], kind: str, schema: str
         backend=deployment.connection.adapter.backend,
         kind=kind,
         schema=schema,
-        run=_number(deployment, kind, schema),
+        run=_number(deployment, kind, schema) if run is None else run,
         moment=f"{journal.now().isoformat(timespec='microseconds')}Z",
         code_commit=deployment.target.commit(),
         schemas={n: {"database": deployment.databases[n], "version": records[n].version} for n in names},
@@ -198,6 +259,15 @@ def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Genera
                     "Have max_allowed_packet raised on the server, or say --no-backup if the values may go for good.",
                 )
         yield row
+
+
+def _told(connection: dj.Connection, part: Part, full: str) -> Any:
+    """Give how many rows a table of MySQL has, and what is the same as long as all their values are."""
+    if connection.adapter.backend != "mysql":
+        return None
+    values = ", ".join(f"IFNULL(CONCAT('v', HEX({read_as(connection, column)})), 'n')" for column in part.columns)
+    number = f"CAST(CONV(LEFT(SHA2(CONCAT_WS(',', {values}), 256), 15), 16, 10) AS DECIMAL(65))"
+    return connection.query(f"SELECT COUNT(*), SUM({number}) FROM {full}", args=None, reconnect=False).fetchone()
 
 
 def _compare(connection: dj.Connection, file: Archive, part: Part, full: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .. import server_errors
+from ..dialects.introspection import Place
 from ..journal import steplog
 from ..planner.steps import LockedStatements, PlannedStep
 from ..quoting import quoter
@@ -25,6 +26,15 @@ _LOCK = re.compile(
 )
 
 
+class Kept(Protocol):
+    """What was written to a file of rows that a run changes, and is written anew where they are others by now."""
+
+    @property
+    def places(self) -> Sequence[Place]: ...
+
+    def again(self) -> None: ...
+
+
 class Hold:
     """The lock of a session over the steps of a run.
 
@@ -36,10 +46,14 @@ class Hold:
         Where the steps are recorded, which the session does under the lock, too.
     steps : sequence of PlannedStep
         All steps of the run.
+    kept : Kept, optional
+        What is kept of the rows that they change.
     """
 
-    def __init__(self, connection: dj.Connection, database: str, steps: Sequence[PlannedStep]) -> None:
-        self._connection, self._database, self._steps = connection, database, steps
+    def __init__(
+        self, connection: dj.Connection, database: str, steps: Sequence[PlannedStep], kept: Kept | None = None
+    ) -> None:
+        self._connection, self._database, self._steps, self._kept = connection, database, steps, kept
         #: What is locked: tables, and what statements call them.
         self._held: set[str] = set()
 
@@ -65,6 +79,17 @@ class Hold:
                 raise
         else:
             self._held = set(locks)
+            self._keep(step)
+
+    def _keep(self, step: LockedStatements) -> None:
+        """Keep rows as they are now, unless a step that disturbs others has changed their tables already."""
+        if self._kept is None:
+            return
+        quote, places = quoter(self._connection), {*self._kept.places}
+        before = self._steps[: self._steps.index(step)]
+        changed = any(isinstance(s, LockedStatements) and places & {*s.places} for s in before)
+        if not changed and {f"{quote(database)}.{quote(table)}" for database, table in places} <= self._held:
+            self._kept.again()
 
     def release(self) -> None:
         """Let others in."""

@@ -24,6 +24,7 @@ from ..planner.plan import Group
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from . import owners, recovery, runs, stepping
+from .backup import Backups, Keeping
 from .runs import Member, Run
 
 #: Is told of each run that was gone on with, in a sentence.
@@ -72,6 +73,7 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
             runs.withdraw(target, began.members)
         else:
             note(run, began)
+            run.kept = _kept(run, began, tell)
             done, schemas = sum(e.state == steplog.DONE for e in run.entries), ", ".join(run.group.schemas)
             run.finish(report)
             kind = began.head["plan"]["kind"]
@@ -79,6 +81,18 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
             found.append(f"Went on with {kind} of {schemas}, {far}.")
             tell(found[-1])
     return found
+
+
+def _kept(run: Run, began: Interrupted, tell: Tell) -> Keeping | None:
+    """Give what keeps the rows that a run is still to change: others may have written since it began."""
+    kind = str(began.head["plan"]["kind"])
+    if run.target.connection.adapter.backend != "mysql" or kind not in ("migrate", journal.DRAFT):
+        return None
+    leader, found = run.members[0], run.deployment.surveys
+    history = journal.history(run.target.connection, {leader.schema: run.databases[leader.schema]}, found)
+    options = next(record.options for record in history if record.id == leader.run)
+    backups = Backups("--no-backup" not in options.split(), lambda path, manifest: tell(f"What it loses is in {path}."))
+    return backups.of_group(run.deployment, run.group, run.group.inputs.lossy, kind, leader.run)
 
 
 def _refuse_taken_back(target: Target, began: Interrupted) -> None:

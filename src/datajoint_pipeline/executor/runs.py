@@ -25,7 +25,7 @@ from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython,
 from ..planner.target import Target
 from ..schema.model import Schema, TableName, encode
 from . import leftovers, owners, stepping
-from .holding import Hold
+from .holding import Hold, Kept
 
 Report = Callable[[str, int, int], None]
 
@@ -61,6 +61,8 @@ class Run:
         What runs the steps once more, where one fails.
     before : int
         How many of the steps were done before the way back, where it is being taken back.
+    kept : Kept, optional
+        What is kept in a file of the rows that it changes.
     """
 
     target: Target
@@ -71,6 +73,7 @@ class Run:
     command: str = "migrate"
     before: int = 0
     known: leftovers.Known | None = None
+    kept: Kept | None = None
 
     @property
     def databases(self) -> dict[str, str]:
@@ -97,7 +100,7 @@ class Run:
         """Run the steps that are not done; with ``online`` those, too, that PostgreSQL runs after the transaction."""
         leader = self.members[0]
         log = stepping.StepLog(self.databases[leader.schema], leader.run, len(self.entries), self.command, self.before)
-        hold = Hold(self.target.connection, log.database, self.group.steps)
+        hold = Hold(self.target.connection, log.database, self.group.steps, self.kept)
         prepared = False
         if self.known is None and self.target.connection.adapter.backend == "mysql":
             self.known = self._know()

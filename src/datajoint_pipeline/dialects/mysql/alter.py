@@ -115,7 +115,10 @@ class TableAlteration:
         early, updates = self._early(), self._updates()
         if self.dialect.judges:
             self._refuse()
-        return [*early, *updates, *first, *self._main(updates)]
+        rest = [*first, *self._main(updates)]
+        if self.alteration.lossy:  # what rows lose is read once more when nobody can write
+            rest[:1] = [step.alone((), f"{self.full} WRITE") for step in rest[:1]]
+        return [*early, *updates, *rest]
 
     def _refuse(self) -> None:
         """Raise where the server would refuse columns, or make others of them."""
