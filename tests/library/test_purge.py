@@ -259,6 +259,22 @@ def test_restore_is_killed_at_any_statement_and_run_again(dropped: Project, serv
     assert states(dropped)["life"][0] == "drifted"
 
 
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)  # PostgreSQL undoes all of it
+def test_a_rollback_after_a_restore_that_was_killed_brings_back_no_nulls(dropped: Project, server: Server) -> None:
+    ok(dropped, "purge", "--allow-data-loss")
+    (path,) = (dropped.folder / "backups").glob("*.zip")
+    assert killed(dropped, ("CREATE TEMPORARY",), (1, "before"), "restore", str(path)).code == -9
+    assert all(value is None for rows in values(server)[:2] for _, value in rows), "it was killed too late"
+    refused = dropped.run("rollback", "work", "--to", "1.0.0")
+    is_sentence(refused)
+    assert refused.code == 6 and f"restore {path.name}, which ends it" in refused.err, refused.err
+    ok(dropped, "purge", "--dry-run")
+    ok(dropped, "restore", path.name)
+    ok(dropped, "rollback", "work", "--to", "1.0.0")
+    assert ("well",) in server.execute("SELECT note FROM dev_work.task")
+    assert f"restore {path.name}" in ok(dropped, "log").out.replace("\n", "")
+
+
 @pytest.mark.one_server
 def test_restore_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Project, server: Server) -> None:
     kept, had = left(server), values(server)

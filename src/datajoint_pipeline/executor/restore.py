@@ -301,7 +301,7 @@ class _Restoring:
     def _note(self) -> Note:
         """Record that this is under way; a dry run leaves no record."""
         schemas = dict.fromkeys(part.schema for part in self.parts)
-        options = "--overwrite" if self.overwrite else ""
+        options = " ".join([self.file.path.name, *["--overwrite"] * self.overwrite])
         return Note.take(self.deployment, () if self.dry_run else schemas, "restore", options)
 
     # --- Rows ------------------------------------------------------------------------------------------------------

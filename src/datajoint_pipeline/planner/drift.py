@@ -193,7 +193,7 @@ def _recorded(histories: Mapping[str, History], had: Mapping[str, applied.Applie
 
 
 def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
-    """Refuse to change a schema that has drifted from what was recorded.
+    """Refuse to change a schema that has drifted from what was recorded, or in which a `restore` did not end.
 
     Raises
     ------
@@ -202,6 +202,8 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
     """
     for name in dict.fromkeys(migration.schema for migration in wanted):
         record, shape = deployment.records.get(name), deployment.shapes.get(name)
+        if record is not None and record.kind == "restore" and record.finished_at is None:
+            raise _half_restored(deployment, record)
         if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
             continue
         if record.kind == journal.DRAFT or record.status != journal.DONE:
@@ -221,6 +223,21 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
             else "Somebody changed it by other means: undo that by hand, then run the command again.",
             exit_code=ExitCode.DRIFT,
         )
+
+
+def _half_restored(deployment: Deployment, record: journal.Record) -> PipelineError:
+    """Give the refusal of columns and tables that `restore` made and may not have filled: they would come back so."""
+    databases = {record.schema: deployment.databases[record.schema]}
+    runs = journal.history(deployment.connection, databases, deployment.surveys)
+    file = next((run.options.split() for run in runs if run.id == record.id), [])[:1]
+    what = " ".join(["restore", *file])
+    return PipelineError(
+        f"{deployment.databases[record.schema]} has what a restore made that did not end.",
+        f"Its values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
+        f"{record.started_at:%Y-%m-%d at %H:%M} UTC.",
+        f"First run {what}, which ends it. If there is no such file any more, run purge {record.schema}.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
 
 
 def explain(expected: Schema | None, found: Schema, by_hand: Iterable[str] = ()) -> tuple[str, ...]:
