@@ -295,6 +295,29 @@ def test_a_table_of_jobs_that_a_worker_of_before_makes_meanwhile_is_taken_over(
         ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
 
 
+@pytest.mark.one_server
+def test_a_table_of_jobs_with_the_key_of_before_goes(alive: Project, server: Server) -> None:
+    """As a worker of before leaves it that makes it right after a migration dropped it."""
+    edits, answers, _ = CHANGES["grown by a value"]
+    with put_back(alive.folder / "src/my_pipeline"):
+        for module, old, new in edits:
+            alive.replace(alive.module(module), old, new)
+        ok(alive, "revise", "-m", "next", *answers)
+        ok(alive, "migrate")
+        quote = "`" if server.backend == "mysql" else '"'
+        table = f"dev_work.{quote}~~score{quote}"
+        server.execute(f"DELETE FROM {table} WHERE status <> 'error'", f"ALTER TABLE {table} DROP COLUMN herd")
+        if server.backend == "postgresql":  # whose key went with it
+            server.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (animal_id, task)")
+        told = " ".join(ok(alive, "migrate").err.split())
+        lost = "work.Score has lost 1 job with the status error or ignore, which a worker of before wrote with the old"
+        assert lost in told
+        assert {tuple(key) for _, key, _ in jobs(alive)} == set()
+        works(alive)
+        assert "Warning" not in ok(alive, "migrate").err
+        ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
+
+
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 def test_what_a_worker_writes_in_the_new_table_of_jobs_stays(alive: Project, server: Server) -> None:
     edits, answers, _ = CHANGES["another type"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import suppress
 
+from .. import journal
+from ..dialects import constraints
 from ..executor import apply, owners, resume, stepping
 from ..executor.backup import Backups
 from ..executor.resume import Tell
@@ -13,12 +15,15 @@ from ..history import asked
 from ..internals import job_tables
 from ..internals.connection import one_session
 from ..planner import drafts, impact, status
+from ..planner.deployment import Deployment
 from ..planner.drafts import Answer, Ask
 from ..planner.impact import Impact
+from ..planner.plan import counted
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target, Warn
 from ..project.environments import Environment, require_explicit
 from ..project.pipeline import Pipeline
+from ..quoting import quoted
 
 
 def migrate(
@@ -133,7 +138,31 @@ def make_job_tables(target: Target) -> None:
         found = [one for one in status.read(target) if one.database_version and one.state is not State.INTERRUPTED]
         databases = [one.database for one in found]
         connection = target.connection
+        alone = journal.lock(connection, target.lock, timeout=0)
+        with suppress(Exception), alone, one_session(connection), owners.acting(connection, databases):
+            _drop_outgrown(target)
         for database, tables in job_tables.missing(connection, databases).items():
             acting, own = owners.acting(connection, databases), owners.handing_over(connection, [database])
             with suppress(Exception), one_session(connection), acting, own:
                 job_tables.make(connection, database, tables)
+
+
+def _drop_outgrown(target: Target) -> None:
+    """Drop job tables with another key than their tables have now: a worker of before may have made one right after a
+    migration dropped it, and no worker of the code of now could use it."""
+    deployment = Deployment.read(target)
+    if any(record.status != journal.DONE for record in deployment.records.values()):
+        return  # somebody is at it, or has to go on with it
+    names, connection = constraints.names(deployment.catalogue).tables, target.connection
+    for table in (table for schema in deployment.records for table in deployment.shapes.get(schema, ())):
+        jobs = deployment.databases[table.name.schema], job_tables.PREFIX + table.name.table.lstrip("_")
+        key = {*names[jobs].key} if jobs in names else set()
+        if not table.tier.startswith(("Imported", "Computed")) or not key or key == {*job_tables.key(table)}:
+            continue
+        full = quoted(connection, *jobs)
+        count = f"SELECT COUNT(*) FROM {full} WHERE {job_tables.MISSED}"
+        (missed,) = connection.query(count, args=None, reconnect=False).fetchone()
+        connection.query(f"DROP TABLE {full}", args=None, reconnect=False)
+        if missed:
+            words = f"{counted(missed, 'jobs')} with the status error or ignore"
+            target.warn(f"{table.name} has lost {words}, which a worker of before wrote with the old key.")
