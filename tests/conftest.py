@@ -25,7 +25,7 @@ import copier
 import pytest
 from compiled import FOLDER, keep_compiled
 from daemons import SHARED, Mysqld, Postmaster, open_folder
-from sampling import WHOLE, left_out, whole
+from sampling import WHOLE, left_out, take_turn, turn, whole
 from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
@@ -88,12 +88,16 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for mark in (
         "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
-        "one_server: CI plays it on the server that is named, or in turn within a file; --whole on both",
+        "one_server: CI plays it on the server that is named, or on one of those that it lists, in turn within a file",
+        "slow: CI plays every fourth of those that have this mark, others at the next commit",
+        "both_servers: CI plays it on both, where others that a fixture plays on each server take turns within a file",
     ):
         config.addinivalue_line("markers", mark)
     if not hasattr(config, "workerinput"):
         if config.getoption("whole"):
             os.environ[WHOLE] = "1"  # which the workers inherit
+        elif config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            take_turn()
         if "TMPDIR" not in os.environ and roomy(MEMORY):
             os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # which the workers inherit
         for variable in (FOLDER, SHARED):
@@ -123,7 +127,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with what takes longest; the option --no-loadscope-reorder hands files out in this order."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     if not whole():
-        without = left_out(items)
+        without = left_out(items, turn())
         items[:] = [item for item in items if item not in without]
         config.hook.pytest_deselected(items=without)
 

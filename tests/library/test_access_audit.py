@@ -120,7 +120,6 @@ def test_rights_and_passwords_are_told_where_triggers_are_refused(tmp_path: Path
         assert "0 statements" not in left.out and "subject.Subject is not audited yet" in left.out, left.out
 
 
-@pytest.mark.one_server
 def test_a_migration_says_which_tables_are_not_audited_yet(lab: Project, server: Server) -> None:
     ok(lab, "revise", "-m", "begin")
     lab.write("access.toml", lab.read("access.toml") + '\n[audit]\ntables = ["subject.Late"]\n')

@@ -146,7 +146,6 @@ def deaths(lab: Project, action: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("action", ["rotate", "lock", "remove"])
 def test_it_is_recorded_before_it_is_done_and_ends_when_it_is_said_again(
     lab: Project, server: Server, action: str

@@ -86,7 +86,6 @@ def test_a_new_table_is_named_as_lacking_rights(lab: Project, server: Server) ->
     assert "access" not in viewer.out
 
 
-@pytest.mark.one_server
 def test_everybody_is_told_who_makes_a_new_schema(lab: Project, server: Server) -> None:
     ok(lab, "--env", "dev", "init")
     ok(lab, "--env", "dev", "access", "apply")

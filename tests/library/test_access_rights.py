@@ -91,6 +91,7 @@ def test_passwords_are_written_for_their_owner_alone_and_stand_nowhere_else(appl
     assert not [file.name for file in files if file.read_text().strip() in text]
 
 
+@pytest.mark.both_servers
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 def test_a_role_may_do_what_it_should_and_nothing_else(applied: Project, server: Server, role: str) -> None:
     granted.prepare(applied, [role])
@@ -158,6 +159,7 @@ def test_a_file_with_mistakes_changes_nothing(applied: Project) -> None:
     assert "access.toml, line 3: 'reader' is no role" in done.err and "there is no schema nowhere" in done.err
 
 
+@pytest.mark.both_servers
 def test_whatever_was_done_by_hand_is_named_and_mended(applied: Project, server: Server) -> None:
     assert applied.run("--env", "prod", "access", "apply").code == 0
     done = strayed.deviations(server, PREFIX)

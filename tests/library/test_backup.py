@@ -97,6 +97,7 @@ SMALLER = (
 )
 
 
+@pytest.mark.both_servers
 def test_every_value_comes_back_after_it_was_cut(odd: Project, server: Server) -> None:
     before = table(server, "odd")
     revise(odd, *SMALLER)
@@ -154,7 +155,6 @@ CUT = (
 )
 
 
-@pytest.mark.one_server
 def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project, server: Server) -> None:
     """And where somebody wrote a value, or put in a row, since the cut."""
     odd.write(odd.module("life"), odd.read(odd.module("life")) + TOKEN)
@@ -204,7 +204,6 @@ def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project,
     assert server.execute(f"SELECT COUNT(*) FROM dev_life.coin WHERE coin = {uid(1)}") == [(1,)]
 
 
-@pytest.mark.one_server
 def test_what_purge_deleted_comes_back(odd: Project, server: Server) -> None:
     before = table(server, "odd"), table(server, "weight", "animal_id, day, grams")
     odd.write(odd.module("life"), odd.read(odd.module("life")).replace(ODD, ""))
@@ -254,7 +253,6 @@ def test_rules_in_place_of_what_is_put_back(project: Project, postgresql: Server
         assert ("Ada",) in postgresql.execute("SELECT name FROM dev_life.animal")
 
 
-@pytest.mark.one_server
 def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])
     ok(odd, "migrate", "--allow-data-loss")
@@ -403,7 +401,6 @@ def tasks(server: Server) -> list[list[tuple[Any, ...]]]:
     ]
 
 
-@pytest.mark.one_server
 def test_a_key_that_was_cut_comes_back_with_what_refers_to_it(odd: Project, server: Server) -> None:
     odd.replace(odd.module("work"), "task : varchar(16)", "task : varchar(2)")
     before = tasks(server)
@@ -416,7 +413,6 @@ def test_a_key_that_was_cut_comes_back_with_what_refers_to_it(odd: Project, serv
     assert tasks(server) == before
 
 
-@pytest.mark.one_server
 def test_values_that_are_computed_anew_are_kept_and_what_loses_nothing_writes_no_file(odd: Project) -> None:
     revise(odd, ("note = null : varchar(64)", "note = null : varchar(80)"), words="wider")
     ok(odd, "migrate")
@@ -501,7 +497,7 @@ def measured(project: Project, *arguments: str) -> int:
     return int(done.stderr.split()[-1])
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_many_rows_are_streamed_and_a_killed_backup_has_changed_nothing(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])
     little = [measured(odd, "migrate", "--allow-data-loss")]
@@ -561,7 +557,6 @@ backup.rows = rows
 }
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server: Server, wrong: str) -> None:
     if "digits" in wrong and server.backend == "mysql":

@@ -95,7 +95,6 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
-@pytest.mark.one_server
 def test_a_bad_file_is_a_sentence_and_changes_nothing(behind: Project, server: Server) -> None:
     good = behind.read(LIFE_FILE)
     for name, (spoil, said) in BAD.items():
@@ -264,7 +263,6 @@ def test_a_session_that_is_killed_in_a_long_step(behind: Project, server: Server
     ends_right(behind, server.backend)
 
 
-@pytest.mark.one_server
 def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     longest, ended = 0.0, threading.Event()
 
@@ -316,7 +314,6 @@ finally:
 """
 
 
-@pytest.mark.one_server
 def test_a_table_that_somebody_makes_meanwhile(behind: Project) -> None:
     seen = behind.python("-c", MEANWHILE, "status")
     assert seen.code == 4 and "Came is a table" in seen.out and not seen.err, seen.err
@@ -332,7 +329,6 @@ def away(server: Server, old: str, new: str) -> None:
     server.execute(f"CREATE DATABASE {new}", f"RENAME TABLE {moves}", f"DROP DATABASE {old}")
 
 
-@pytest.mark.one_server
 def test_a_schema_that_is_gone(behind: Project, server: Server) -> None:
     ok(behind, "migrate", "life")
     away(server, "dev_life", "elsewhere")
@@ -363,7 +359,7 @@ MANY = {
 }
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["mysql", "postgresql"])
 def test_a_disk_that_is_full(backend: str, project: Project, render: Callable[..., Path], tmp_path: Path) -> None:
     if backend == "mysql" and shutil.which("mysqld") is None:

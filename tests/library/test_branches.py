@@ -176,7 +176,6 @@ def test_a_branch_is_made_worked_on_and_dropped_without_a_trace(lab: Project, se
     assert branches(lab) == []
 
 
-@pytest.mark.one_server
 def test_a_branch_leaves_no_object_in_s3(lab: Project) -> None:
     with object_servers.moto() as objects:
         settings = json.loads(lab.read("datajoint.json"))
@@ -248,6 +247,7 @@ def contents(server: Server, databases: set[str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("options", [("--rows", "2"), ()])
 @pytest.mark.parametrize("moment", [0.03, 0.4, 0.95])
@@ -285,7 +285,6 @@ def test_killed_at_any_moment_and_run_again_it_ends_as_undisturbed(
     assert traces(server, lab) == before
 
 
-@pytest.mark.one_server
 def test_only_what_is_the_branchs_own_is_dropped(lab: Project, server: Server) -> None:
     ok(lab, "branch", "create")
     (listed,) = branches(lab)
@@ -398,7 +397,6 @@ run(pipeline, sys.argv[2:])
 """
 
 
-@pytest.mark.one_server
 def test_nothing_is_dropped_under_a_worker_and_what_is_written_meanwhile_goes_too(lab: Project, server: Server) -> None:
     from datajoint_pipeline.jobs import liveness
 
@@ -436,7 +434,6 @@ def test_no_other_command_makes_the_schemas_of_a_branch(lab: Project, server: Se
     assert {one["state"] for one in absent} == {"absent"}
 
 
-@pytest.mark.one_server
 def test_schemas_that_have_lost_their_mark_are_dropped_when_their_branch_is_named(lab: Project, server: Server) -> None:
     before = traces(server, lab)
     ok(lab, "branch", "create")
@@ -483,7 +480,7 @@ def started(own: Project, *arguments: str) -> subprocess.Popen[str]:
                             stdin=pipe, stdout=pipe, stderr=pipe)  # fmt: skip
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("drop", "--yes"), ("create",)])
 def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
     lab: Project, server: Server, command: tuple[str, ...]
@@ -508,7 +505,6 @@ def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
     assert traces(server, lab) == before
 
 
-@pytest.mark.one_server
 def test_rows_of_dev_come_when_nobody_changes_dev(lab: Project, server: Server) -> None:
     """Else they would have the values of a version that the branch does not have."""
     before = traces(server, lab)
@@ -547,7 +543,6 @@ run(pipeline, ["branch", "list", "--json"])
 """
 
 
-@pytest.mark.one_server
 def test_a_branch_that_is_dropped_meanwhile_is_not_listed(lab: Project) -> None:
     ok(lab, "branch", "create")
     (gone,) = branches(lab)
@@ -668,7 +663,6 @@ def test_a_branch_that_is_none_or_main_is_refused_in_words(project: Project) -> 
 # --- What becomes of it ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_server
 def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
     ok(lab, "branch", "create", "--at", "dev", "--rows", "5", "--exist-ok")
     assert not ok(lab, "branch", "create", "--at", "dev", "--exist-ok", "--json").json["made"]
@@ -698,7 +692,7 @@ def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
     assert ok(lab, "branch", "drop", "--yes", "--missing-ok").out == f"{BRANCH} has no schemas here.\n"
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Server, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     git(lab.folder, "remote", "add", "origin", str(tmp_path / "origin.git"))

@@ -174,7 +174,7 @@ def test_a_null_is_no_value_that_could_be_lost(table: tuple[Any, dict[str, Any]]
     assert not lost
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
     """Of the pairs of types, CI plays every third one."""
     connection, shapes = table
@@ -266,7 +266,6 @@ def test_what_is_cut_is_the_beginning_of_its_text(table: tuple[Any, dict[str, An
     assert not wrong, "\n".join(map(str, wrong))
 
 
-@pytest.mark.one_server
 def test_values_of_a_key_are_counted_where_they_become_one_and_only_there(table: tuple[Any, dict[str, Any]]) -> None:
     """What the other type cannot hold is taken away; the rest is refused where values are counted, and is taken otherwise."""
     connection, shapes = table

@@ -25,7 +25,7 @@ def ground(request: pytest.FixtureRequest, render: Callable[..., Path]) -> Itera
         yield made
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_a_connection_that_is_lost_is_not_the_fault_of_a_value(ground: Ground) -> None:
     converting = [
         n for n, text in enumerate(ground.statements) if re.match(r"UPDATE .*\brecoded_picture\b", text, re.S)
@@ -52,11 +52,13 @@ def broken_off(ground: Ground, cases: int) -> list[str]:
     return problems
 
 
+@pytest.mark.both_servers
 def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
     assert len(ground.points()) > 50
     assert not broken_off(ground, CASES)
 
 
+@pytest.mark.slow
 def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
     """Most of the statements are of a run with a way back; there, everything is as it was, or the refusal says why."""
     chance, points, cases = random.Random(5), ground.points(), []
@@ -68,7 +70,6 @@ def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
     assert any(case.back for case in cases) or ground.server.backend == "postgresql"
 
 
-@pytest.mark.one_server
 def test_rollback_is_gone_on_with(ground: Ground) -> None:
     ground.places.reset()
     assert ground.project.run("migrate").code == 0
@@ -76,7 +77,7 @@ def test_rollback_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 4)
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
     ground.play_along()
     versions = {schema["name"]: schema["database_version"] for schema in ground.end["status"]}
@@ -85,7 +86,6 @@ def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 2)
 
 
-@pytest.mark.one_server
 def test_purge_is_gone_on_with(ground: Ground) -> None:
     ground.places.reset()
     assert ground.project.run("migrate").code == 0
@@ -93,7 +93,6 @@ def test_purge_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 3)
 
 
-@pytest.mark.one_server
 def test_init_is_gone_on_with(ground: Ground) -> None:
     ground.places.empty()
     ground.play_another("init")

@@ -300,6 +300,7 @@ def shape(world: World, state: str) -> dict[Any, list[Any]]:
     return shapes
 
 
+@pytest.mark.both_servers
 def test_every_case(world: World) -> None:
     """All are planned with one reading of the names, and read again at once."""
     cases = [case for case in CASES if world.server.backend in case.backends]

@@ -12,6 +12,8 @@ from living import is_sentence, ok, states
 from living import living as made
 from proxy import Proxy
 
+pytestmark = pytest.mark.both_servers
+
 
 @pytest.fixture
 def living(project: Project, server: Server) -> Iterator[Project]:
@@ -205,7 +207,6 @@ def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> N
     ok(living, "migrate")
 
 
-@pytest.mark.one_server
 def test_what_names_a_table_that_gets_another_name(living: Project, server: Server) -> None:
     """Though nothing else of it changes."""
     body = "UPDATE dev_life.animal SET name = TRIM(name)"
@@ -274,7 +275,6 @@ def test_what_hangs_on_columns_goes_along_where_a_table_is_built_anew(living: Pr
     assert server.execute(f"{options} attrelid = 'dev_life.animal'::regclass") == [(500, "e", "{n_distinct=5}")]
 
 
-@pytest.mark.one_server
 def test_what_had_drifted_in_another_schema_stays_so(living: Project, server: Server) -> None:
     """Though the migration changes that schema's tables as well."""
     server.execute("ALTER TABLE dev_work.task ADD CONSTRAINT named CHECK (task <> '')")
@@ -284,7 +284,6 @@ def test_what_had_drifted_in_another_schema_stays_so(living: Project, server: Se
     assert states(living) == {"life": ("current", "1.1.0"), "work": ("drifted", "1.0.0")}
 
 
-@pytest.mark.one_server
 def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, server: Server) -> None:
     server.execute("CREATE VIEW dev_life.numbers AS SELECT animal_id FROM dev_life.animal")
     revise(living, "    name : varchar(32)", "    name : varchar(64)")
@@ -292,7 +291,6 @@ def test_a_view_that_reads_something_else_stands_in_no_way(living: Project, serv
     assert len(server.execute("SELECT * FROM dev_life.numbers")) == 2
 
 
-@pytest.mark.one_server
 def test_a_foreign_key_from_outside(living: Project, server: Server) -> None:
     server.drop("notes")
     make(server, "CREATE DATABASE notes", "CREATE SCHEMA notes")

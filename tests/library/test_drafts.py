@@ -9,8 +9,6 @@ from conftest import Project, Server
 from living import kill_while_it_waits, ok, rows, states
 from test_migrate import living as living
 
-pytestmark = pytest.mark.one_server
-
 assert living  # a fixture
 
 NAME = "    name : varchar(32)  # what it is called\n"
@@ -35,6 +33,7 @@ def grams(project: Project) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_drafts_follow_each_other_and_the_migration_only_changes_the_record(living: Project) -> None:
     life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
     shown = ok(living, "migrate", "--draft", "--dry-run", "--json", code=3).json["groups"]
@@ -232,7 +231,6 @@ def test_a_change_behind_a_drafts_back_is_drift(living: Project) -> None:
     assert states(living)["life"] == ("current", "1.0.0")
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 @pytest.mark.parametrize("again", [("--draft",), ()])
 def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server, again: tuple[str, ...]) -> None:

@@ -91,6 +91,7 @@ def mutations(backend: str) -> list[Mutation]:
 ENUMS = "SELECT nspname, typname FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace WHERE typtype = 'e'"
 
 
+@pytest.mark.both_servers
 def test_every_mutation_is_seen_and_named(server: Server, project: Project) -> None:
     """In CI, each server has every other one of its mutations."""
     every = mutations(server.backend)

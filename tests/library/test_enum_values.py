@@ -73,7 +73,6 @@ def test_values_are_kept_through_every_change(living: Project, server: Server) -
     assert "enum-order" not in living.run("doctor").out
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize(
     ("type_", "words"),
     [

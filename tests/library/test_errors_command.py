@@ -63,7 +63,6 @@ def lab(server: Server, tmp_path_factory: pytest.TempPathFactory, render: Callab
     granted.forget(server, PREFIX)
 
 
-@pytest.mark.one_server
 def test_failures_with_one_cause_stand_together(lab: Project) -> None:
     viewer = granted.account(lab, "viewer")
     done = lab.run("--env", "prod", "errors", "--json", **viewer)

@@ -70,7 +70,6 @@ def test_an_index_that_the_server_writes_in_other_words(living: Project, server:
     assert states(living)["life"][0] == "current"
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize(
     ("index", "words"),
     [

@@ -99,6 +99,7 @@ CHANGES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("change", CHANGES)
 def test_jobs_get_the_new_key_of_their_table_and_the_old_one_again(alive: Project, server: Server, change: str) -> None:
@@ -295,7 +296,6 @@ def test_a_table_of_jobs_that_a_worker_of_before_makes_meanwhile_is_taken_over(
         ok(alive, "rollback", "life", "--to", "1.0.0", "--along")
 
 
-@pytest.mark.one_server
 def test_a_table_of_jobs_with_the_key_of_before_goes(alive: Project, server: Server) -> None:
     """As a worker of before leaves it that makes it right after a migration dropped it."""
     edits, answers, _ = CHANGES["grown by a value"]

@@ -99,7 +99,6 @@ def run(connection, databases):
 """
 
 
-@pytest.mark.one_server
 def test_what_is_the_labs_own_and_fails_half_way_is_corrected_in_its_file(living: Project, server: Server) -> None:
     life = living.module("life")
     living.replace(life, "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
@@ -144,7 +143,6 @@ def test_an_index_that_mysql_would_not_take_stops_it_before_the_first_step(livin
     assert states(living)["work"] == ("behind", "1.0.0")
 
 
-@pytest.mark.one_server
 def test_a_schema_that_there_is_not_is_named_before_the_first_step(living: Project, server: Server) -> None:
     """And braces within a text are the text's."""
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(9)\n    grams : float64")
@@ -201,7 +199,6 @@ def test_an_expression_that_fails_is_tried_before_the_first_step(living: Project
 RENAMED = [("klos / 1000", "klos"), ("kilos * 1e300", "(?i)out of range")]
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("place", ["last", "first"])
 def test_an_expression_calls_attributes_by_their_new_names(living: Project, server: Server, place: str) -> None:
     """It is tried before the first step, also where PostgreSQL builds the table anew for a new attribute before others."""
@@ -305,7 +302,6 @@ def test_values_that_a_conversion_makes_equal_are_counted_where_each_may_be_ther
         assert states(living) == before
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("fails", ["by its rows", "as a step"])
 def test_what_was_applied_before_a_refusal_is_named(living: Project, server: Server, fails: str) -> None:
     """All are judged before the first begins; only what the lab's own statements do to rows shows later."""

@@ -268,7 +268,6 @@ def test_job_tables_stand_in_the_schema_of_their_table(lab: Project) -> None:
     assert ("dev_lay_colony", "cage") in tables and ("dev_lay_colony", "mouse") in tables
 
 
-@pytest.mark.one_server
 def test_checked_revised_migrated_and_guarded(lab: Project) -> None:
     checked = lab.run("check")
     assert checked.code == 0, checked.out + checked.err

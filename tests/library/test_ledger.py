@@ -7,7 +7,6 @@ from conftest import Project, Server
 from ledger import CASES, COMMANDS, play, ready
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("case", CASES)
 def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, case: str) -> None:
     with ready(server, project):
@@ -16,7 +15,6 @@ def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, cas
     assert outcome.saved > 50
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, (_, cases) in COMMANDS.items() for case in cases])
 def test_what_was_saved_beside_another_command_is_there(server: Server, project: Project, name: str, case: str) -> None:
     with ready(server, project):

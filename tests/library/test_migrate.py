@@ -24,7 +24,6 @@ def living(project: Project, server: Server) -> Iterator[Project]:
 LIBRARY = f"datajoint-pipeline {version('datajoint-pipeline')}"
 
 
-@pytest.mark.one_server
 def test_commit_is_that_of_the_project_whatever_git_is_told_elsewhere(living: Project, tmp_path: Path) -> None:
     for folder in (living.folder, tmp_path / "elsewhere"):
         folder.mkdir(exist_ok=True)
@@ -40,7 +39,6 @@ def test_commit_is_that_of_the_project_whatever_git_is_told_elsewhere(living: Pr
     assert {r["code_commit"] for r in runs if r["kind"] == "migrate"} == {f"{commit}+"}
 
 
-@pytest.mark.one_server
 def test_every_run_names_the_version_of_the_library(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     ok(living, "revise", "-m", "moods")
@@ -71,6 +69,7 @@ for length in 8, 130, 200, 400:
         assert server.startswith(("PostgreSQL ", "MySQL ")) and len(libraries) == 3
 
 
+@pytest.mark.both_servers
 def test_a_change_is_revised_reviewed_and_applied(living: Project) -> None:
     living.replace(
         living.module("life"), "    grams : float64", "    mood = null : varchar(8)  # of a :date:\n    grams : float64"
@@ -161,7 +160,6 @@ def test_foreign_keys_are_there_for_the_server_after_a_rename_beside_other_chang
     assert rows(living, "len(work.Friend())") == 0
 
 
-@pytest.mark.one_server
 def test_a_placeholder_refuses_to_run(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    unit : varchar(8)\n    grams : float64")
     found = ok(living, "revise", "-m", "units", "--json").json
@@ -201,7 +199,6 @@ for (schema, run), head in steplog.heads(connection, {"life": environment.databa
 """
 
 
-@pytest.mark.one_server
 def test_an_edited_migration_is_found_out(living: Project) -> None:
     living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     ok(living, "revise", "-m", "moods")
@@ -219,7 +216,6 @@ def test_an_edited_migration_is_found_out(living: Project) -> None:
     assert "edited after it was applied" in refused.err
 
 
-@pytest.mark.one_server
 def test_a_migration_that_does_what_an_earlier_one_did_is_pending_too(living: Project) -> None:
     mood = ("    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
     living.replace(living.module("life"), *mood)

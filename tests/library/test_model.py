@@ -152,6 +152,7 @@ def declarable(code: Tables, server: Server) -> Tables:
     return {name: table for name, table in code.items() if server.backend == "mysql" or MYSQL_ONLY not in name}
 
 
+@pytest.mark.both_servers
 def test_code_and_database_are_read_alike(code: Tables, declared: Declared) -> None:
     found = declared.read()
     assert differences(declarable(code, declared.server), by_name(found["schemas"])) == {}

@@ -287,7 +287,6 @@ def rows(stage: Stage, life: Life, state: int) -> Any:
     return json.loads(result.out.partition("@@")[2])
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
 def test_any_name_lives_or_is_refused(stage: Stage, seed: int) -> None:
     life = Life(seed, stage.server.backend)
@@ -387,7 +386,6 @@ IMPOSSIBLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.one_server
 def test_what_cannot_be_is_refused_before_anything_is_made(stage: Stage) -> None:
     for definition, name, prefix, where, said in IMPOSSIBLE:
         lay_one(stage, definition, name, prefix=prefix)
@@ -403,7 +401,6 @@ def test_what_cannot_be_is_refused_before_anything_is_made(stage: Stage) -> None
         assert not stage.there(f"dev_{prefix}x", f"dev_{prefix}x"[:63])
 
 
-@pytest.mark.one_server
 def test_longest_names_live_and_longer_ones_change_nothing(stage: Stage) -> None:
     limit = LIMIT[stage.server.backend]
     # A table, an attribute and the names that follow from both: an index, a primary key, what is soft-deleted.

@@ -57,7 +57,6 @@ def test_rows_without_what_they_refer_to(living: Project, server: Server) -> Non
     assert states(living)["life"][0] == "current"
 
 
-@pytest.mark.one_server
 def test_rows_without_what_they_refer_to_on_the_way_back(living: Project, server: Server) -> None:
     revise(living, NUMBER, NUMBER.replace("32", "64"))
     ok(living, "migrate")
@@ -69,7 +68,6 @@ def test_rows_without_what_they_refer_to_on_the_way_back(living: Project, server
     ok(living, "rollback", "life", "--to", "1.0.0")
 
 
-@pytest.mark.one_server
 def test_what_a_foreign_key_does_otherwise_is_named(living: Project, server: Server) -> None:
     """It is made anew, and does it no more."""
     ((name,),) = server.execute(

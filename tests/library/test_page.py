@@ -96,7 +96,6 @@ def test_page_says_what_the_commands_say(lab: Project, page: Path) -> None:
     assert len(list(lab.folder.glob(".page*"))) == 0  # nothing is left beside it
 
 
-@pytest.mark.one_server
 def test_head_has_a_line_for_each_thing_that_a_lab_answers_for(page: Path, chromium: browser.Page) -> None:
     chromium.look(1100)
     chromium.open(page)
@@ -109,7 +108,6 @@ def test_head_has_a_line_for_each_thing_that_a_lab_answers_for(page: Path, chrom
     assert "wrong" in words["Monitoring"] and "4 jobs failed, for 2 causes" in words["Monitoring"]
 
 
-@pytest.mark.one_server
 def test_head_says_how_much_of_a_folders_disk_is_free(lab: Project, tmp_path: Path) -> None:
     before, file = lab.read("datajoint.json"), tmp_path / "page.html"
     stores = {"main": {"protocol": "file", "location": str(tmp_path)}}
@@ -126,7 +124,6 @@ def test_head_says_how_much_of_a_folders_disk_is_free(lab: Project, tmp_path: Pa
     assert nearly.mark is head.Mark.LOOK and nearly.facts == ("main (file) answers, 1 GB of 1 TB free",)
 
 
-@pytest.mark.one_server
 def test_page_asks_for_nothing_and_runs_nothing_that_others_wrote(page: Path, chromium: browser.Page) -> None:
     chromium.look(1100)
     chromium.complaints.clear()
@@ -144,7 +141,6 @@ def test_page_asks_for_nothing_and_runs_nothing_that_others_wrote(page: Path, ch
     assert any("Content Security Policy" in text for text in chromium.complaints)
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize(
     "first", [".line:last-child", ".picture a.failed", "#t-work\\.Scan a"], ids=["head", "picture", "table"]
 )
@@ -159,7 +155,6 @@ def test_cause_is_one_click_from_what_is_red(page: Path, lab: Project, chromium:
     assert "Traceback (most recent call last)" in traceback
 
 
-@pytest.mark.one_server
 def test_picture_shows_the_path_of_a_table(page: Path, chromium: browser.Page) -> None:
     """The script of the picture is the one that the page lets run."""
     chromium.look(1100)
@@ -169,7 +164,6 @@ def test_picture_shows_the_path_of_a_table(page: Path, chromium: browser.Page) -
     assert chromium.value("document.querySelector('svg').classList.contains('on')")
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1100])
 def test_page_fits_and_can_be_read(page: Path, chromium: browser.Page, width: int, dark: bool, tmp_path: Path) -> None:
@@ -201,7 +195,6 @@ CONTRAST = """(() => {
 })()"""
 
 
-@pytest.mark.one_server
 def test_head_names_the_last_alert(lab: Project, tmp_path: Path) -> None:
     own = {"XDG_STATE_HOME": str(tmp_path)}
 
@@ -214,7 +207,6 @@ def test_head_names_the_last_alert(lab: Project, tmp_path: Path) -> None:
     assert re.search(r"last alert \d{4}-\d\d-\d\d \d\d:\d\d UTC: ", monitoring())
 
 
-@pytest.mark.one_server
 def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None:
     done = lab.run("--env", "prod", "progress", "--html", "nowhere/page.html")
     is_sentence(done)
@@ -224,7 +216,6 @@ def test_a_file_that_cannot_be_written_is_refused_in_words(lab: Project) -> None
     assert full.what == "web/page.html cannot be written." and full.do.startswith("Make room on that disk")
 
 
-@pytest.mark.one_server
 def test_watching_writes_the_page_again_and_again(lab: Project, tmp_path: Path) -> None:
     file, other, written = tmp_path / "page.html", tmp_path / "x.prom", set[int]()
     options = ["--watch", "--every", "0.1", "--html", str(file), "--metrics", str(other)]

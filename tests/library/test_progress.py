@@ -71,6 +71,7 @@ def screen(written: str) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
+@pytest.mark.slow
 def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> None:
     lay(project)
     written = on_terminal(project, "check")
@@ -79,6 +80,7 @@ def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> No
     assert "definitions" not in project.run("check").err
 
 
+@pytest.mark.slow
 def test_a_question_stands_alone_on_its_line(alive: Project) -> None:
     alive.replace(alive.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
     question = (

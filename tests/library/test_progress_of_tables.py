@@ -49,7 +49,6 @@ def tables(project: Project, *arguments: str, **who: str) -> dict[str, Any]:
     return {table["table"]: table for table in done.json["tables"]}
 
 
-@pytest.mark.one_server
 def test_keys_are_those_that_datajoint_has(lab: Project) -> None:
     done = lab.python("-c", computing.BRUTE)
     assert done.code == 0, done.err
@@ -105,7 +104,6 @@ def test_who_holds_no_lock_any_more_is_dead_and_who_does_is_alive(lab: Project, 
             server.execute(f"UPDATE {queue} SET status = 'pending', connection_id = 0 WHERE status = 'reserved'")
 
 
-@pytest.mark.one_server
 def test_what_waits_for_a_larger_class_is_not_taken_for_work_of_this_one(lab: Project, server: Server) -> None:
     queue = granted.quoted(server, f"{PREFIX}work", "~~scan")
     moved = "'[class=large attempts=0 kills=0] took 5 GB of memory, more than the 4 GB of the class default'"
@@ -145,7 +143,6 @@ def test_what_waits_for_a_larger_class_is_not_taken_for_work_of_this_one(lab: Pr
         (lab.folder / "workers.toml").unlink()
 
 
-@pytest.mark.one_server
 def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project, server: Server) -> None:
     lab.write(
         "workers.toml", '[classes.small]\ntables = ["*"]\n[classes.large]\ntables = ["work.Pair", "work.Restricted"]\n'
@@ -167,7 +164,6 @@ def test_one_query_tells_how_many_keys_a_class_of_workers_may_take(lab: Project,
         (lab.folder / "workers.toml").unlink()
 
 
-@pytest.mark.one_server
 def test_metrics_are_a_whole_file_that_prometheus_reads(lab: Project, tmp_path: Path) -> None:
     file = tmp_path / "pipeline.prom"
     done = lab.run("--env", "prod", "progress", "--metrics", str(file), "--json")
@@ -188,7 +184,6 @@ def test_metrics_are_a_whole_file_that_prometheus_reads(lab: Project, tmp_path: 
     assert lab.run("--env", "prod", "progress", "--metrics", str(tmp_path / "no" / "x.prom")).code == 1
 
 
-@pytest.mark.one_server
 def test_nothing_is_declared_and_what_cannot_be_counted_is_said(lab: Project, server: Server) -> None:
     view = "table_name FROM information_schema.tables WHERE table_schema"
     query = f"SELECT {view} LIKE '{PREFIX}%' ORDER BY 1"
@@ -205,7 +200,6 @@ def test_nothing_is_declared_and_what_cannot_be_counted_is_said(lab: Project, se
     assert found["work.Every"]["pending"] == 36 and found["work.Scan"]["problem"] == ""
 
 
-@pytest.mark.one_server
 def test_a_person_reads_one_line_a_table(lab: Project) -> None:
     done = lab.run("--env", "prod", "progress", NO_COLOR="1", COLUMNS="60")
     assert done.code == 0, done.err
@@ -215,7 +209,6 @@ def test_a_person_reads_one_line_a_table(lab: Project) -> None:
     assert refused.code == 2
 
 
-@pytest.mark.one_server
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudoterminals")
 def test_a_narrow_terminal_has_whole_lines_and_watching_goes_on_until_it_is_ended(lab: Project) -> None:
     master, slave = os.openpty()

@@ -246,7 +246,6 @@ REFUSED: dict[str, tuple[Callable[[World], None], int, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_and_prod_is_untouched(world: World, case: str) -> None:
     twist, code, words = REFUSED[case]
@@ -332,7 +331,6 @@ def test_promoted_as_migrate_would_and_the_record_says_where_it_was_proved(world
     assert again.code == 0 and "prod has all that dev has" in again.out
 
 
-@pytest.mark.one_server
 def test_promoted_where_prod_has_had_a_part_of_it(world: World) -> None:
     expected = undisturbed(world)
     ok(world.own, "--env", "prod", "migrate", "life", "--to", "1.1.0", code=3)
@@ -342,7 +340,6 @@ def test_promoted_where_prod_has_had_a_part_of_it(world: World) -> None:
     assert world.shapes(*PROD) == expected
 
 
-@pytest.mark.one_server
 def test_promoted_where_prod_has_had_a_hotfix_before_what_comes_first_by_number(world: World) -> None:
     own, files = world.own, "src/my_pipeline/migrations/work"
     score = "score : int32"
@@ -370,7 +367,6 @@ def test_promoted_where_prod_has_had_a_hotfix_before_what_comes_first_by_number(
     assert {s["database_version"] for s in done.json["schemas"]} == {"1.2.0"}
 
 
-@pytest.mark.one_server
 def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     kind = "DATABASE" if world.server.backend == "mysql" else "SCHEMA"
     for database in reversed(PROD):
@@ -380,7 +376,7 @@ def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     assert {place[1] for place in world.shapes(*PROD)} == {"#kind", "animal", "weight", "task", "__score"}
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_what_hangs_on_the_tables_and_is_not_rehearsed_is_named(world: World) -> None:
     assert world.promote("--dry-run", "--json").json["rehearsal"]["absent"] == []
     # Soft-deleted attributes are in the tables that are rehearsed, and so are their values.
@@ -410,7 +406,6 @@ def test_what_hangs_on_the_tables_and_is_not_rehearsed_is_named(world: World) ->
     assert {"grey", "~dropped_weighing"} <= names
 
 
-@pytest.mark.one_server
 def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_that_is_said(world: World) -> None:
     long_note(world)
     done = world.promote("--no-rehearsal", "the grant is on its way", "--allow-data-loss", "--json")
@@ -422,7 +417,6 @@ def test_without_a_rehearsal_the_record_keeps_the_reason_and_values_go_where_tha
     assert "not rehearsed: the grant is on its way" in log[-1]["options"]
 
 
-@pytest.mark.one_server
 def test_a_step_that_fails_on_prod_says_that_promote_goes_on(world: World) -> None:
     expected = undisturbed(world)
     world.execute("INSERT INTO life.animal (animal_id, name) VALUES (9, 'Zoe')")
@@ -520,6 +514,7 @@ def test_one_rehearses_in_a_folder_at_a_time_and_large_rows_few(
     assert world.dump(*PROD) == before
 
 
+@pytest.mark.slow
 def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
     worlds: Callable[[Server], World], mysql: Server
 ) -> None:
@@ -575,7 +570,6 @@ def test_a_statement_that_names_a_real_table_is_not_rehearsed_beside_it(
 # --- Rows ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_server
 def test_rows_are_copied_with_what_they_refer_to_and_overwrite_nothing(world: World) -> None:
     kind = world.quote("#kind")
     world.execute(
@@ -636,7 +630,6 @@ def test_rules_in_place_of_rows_that_are_copied(worlds: Callable[[Server], World
     assert world.promote("--rows", "life.Kind").code == 0
 
 
-@pytest.mark.one_server
 def test_rows_whose_values_mean_another_thing_are_refused(world: World) -> None:
     """A migration computed them anew on one side, and all columns are the same on both."""
     ok(world.own, "--env", "prod", "migrate")
@@ -663,7 +656,6 @@ def test_rows_whose_values_mean_another_thing_are_refused(world: World) -> None:
     assert done.code == 0 and done.json["inserted"] == 1, done.err
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("side", ["dev", "prod"])
 def test_rows_wait_for_a_change_of_either_side(world: World, side: str) -> None:
     ok(world.own, "--env", "prod", "migrate")

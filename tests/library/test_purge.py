@@ -85,7 +85,6 @@ def left(server: Server) -> tuple[Any, ...]:
     return tuple(sorted(server.execute(query)))
 
 
-@pytest.mark.one_server
 def test_purge_is_killed_at_any_statement_and_run_again(dropped: Project, server: Server) -> None:
     kept = left(server)
     assert sum("dropped" in "".join(row) for row in kept) > 3
@@ -108,7 +107,6 @@ def test_purge_is_killed_at_any_statement_and_run_again(dropped: Project, server
     assert states(dropped)["life"][0] == "drifted"
 
 
-@pytest.mark.one_server
 def test_purge_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Project, server: Server) -> None:
     kept = left(server)
     with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
@@ -132,7 +130,6 @@ def test_purge_is_refused_in_the_middle_of_a_migration(dropped: Project, server:
     assert left(server) == kept
 
 
-@pytest.mark.one_server
 def test_purge_and_restore_stand_in_the_journal(dropped: Project, server: Server) -> None:
     """Who deleted what and who put it back; versions stay, and what somebody changed by hand is still seen."""
 
@@ -236,7 +233,6 @@ def values(server: Server) -> tuple[Any, ...]:
     return tuple(tuple(server.execute(query)) for query in queries)
 
 
-@pytest.mark.one_server
 def test_restore_is_killed_at_any_statement_and_run_again(dropped: Project, server: Server) -> None:
     kept, had = left(server), values(server)
     ok(dropped, "purge", "--allow-data-loss")
@@ -275,7 +271,6 @@ def test_a_rollback_after_a_restore_that_was_killed_brings_back_no_nulls(dropped
     assert f"restore {path.name}" in ok(dropped, "log").out.replace("\n", "")
 
 
-@pytest.mark.one_server
 def test_restore_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Project, server: Server) -> None:
     kept, had = left(server), values(server)
     ok(dropped, "purge", "--allow-data-loss")

@@ -62,7 +62,6 @@ def test_a_recipe_does_and_shows_what_it_says(title: str, shown: Path, tmp_path:
         project.run("local", "stop")
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_recipe_does_the_same_on_the_labs_server(
     title: str, server: Server, tmp_path: Path, render: Callable[..., Path]

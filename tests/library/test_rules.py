@@ -13,8 +13,6 @@ from living import VERSION, living, ok
 
 from datajoint_pipeline.history.migration_files import RULES
 
-pytestmark = pytest.mark.one_server
-
 #: A hundred thousand more animals, which weigh nothing.
 MANY = {
     "mysql": (

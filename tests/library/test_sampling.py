@@ -20,22 +20,53 @@ def server(request):
 def test_edits(server, edit):
     pass
 
-@pytest.mark.one_server
 def test_first(server):
     pass
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("edit", ["a", "b"])
 def test_second(server, edit):
     pass
 
-@pytest.mark.one_server
-@pytest.mark.parametrize("server", ["mysql"])
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
 def test_mysql_alone(server):
     pass
 
+@pytest.mark.one_server("postgresql")
+def test_named(server):
+    pass
+
+@pytest.mark.one_server
+@pytest.mark.parametrize(("backend", "edit"), [("mysql", "a"), ("postgresql", "a")])
+def test_values_that_repeat_a_proof(backend, edit):
+    pass
+
+@pytest.mark.both_servers
 @pytest.mark.parametrize("edit", ["a", "b"])
 def test_all(server, edit):
+    pass
+
+@pytest.mark.parametrize("backend", ["mysql", "postgresql"])
+def test_values(backend):
+    pass
+
+def test_plain():
+    pass
+"""
+
+SLOW = """
+import pytest
+
+@pytest.fixture(params=["mysql", "postgresql"])
+def server(request):
+    return request.param
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", ["a", "b", "c"])
+def test_edits(server, edit):
+    pass
+
+@pytest.mark.slow
+def test_alone():
     pass
 
 def test_plain():
@@ -43,8 +74,8 @@ def test_plain():
 """
 
 
-def played(items: list[pytest.Item]) -> list[str]:
-    without = left_out(items)
+def played(items: list[pytest.Item], turn: int | None = None) -> list[str]:
+    without = left_out(items, turn)
     return [item.name for item in items if item not in without]
 
 
@@ -59,7 +90,20 @@ def test_servers_take_turns_and_no_case_is_left_out(pytester: pytest.Pytester) -
     found = played(pytester.getitems(CASES))
     assert [name for name in found if "edits" not in name] == [
         *("test_first[mysql]", "test_second[mysql-b]", "test_second[postgresql-a]", "test_mysql_alone[mysql]"),
-        *("test_all[mysql-a]", "test_all[mysql-b]", "test_all[postgresql-a]", "test_all[postgresql-b]", "test_plain"),
+        *("test_named[postgresql]", "test_values_that_repeat_a_proof[mysql-a]"),
+        *("test_all[mysql-a]", "test_all[mysql-b]", "test_all[postgresql-a]", "test_all[postgresql-b]"),
+        *("test_values[mysql]", "test_values[postgresql]", "test_plain"),
+    ]
+
+
+def test_slow_ones_take_turns_so_that_each_is_played_once_in_four_commits(pytester: pytest.Pytester) -> None:
+    items = pytester.getitems(SLOW)
+    assert len(played(items)) == len(played(items, 7)) + 3
+    assert [played(items, turn) for turn in (7, 8, 9, 10)] == [
+        ["test_alone", "test_plain"],
+        ["test_edits[mysql-a]", "test_plain"],
+        ["test_edits[mysql-c]", "test_plain"],
+        ["test_edits[postgresql-b]", "test_plain"],
     ]
 
 

@@ -106,6 +106,7 @@ def program(project: Project, *arguments: str, stdin: str = "", **variables: str
 FILE, FAILS = "src/my_pipeline/migrations/life/1.1.0_moods.py", 'RunSQL("look", mysql="SELEC 1", postgresql="SELEC 1")'
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("where", ["variable", "file"])
 def test_password_is_nowhere_to_be_seen(
@@ -190,7 +191,6 @@ def ready(own: Project, server: Server, accounts: Callable[..., Account]) -> Pro
     return own
 
 
-@pytest.mark.one_server
 def test_only_files_of_the_package_are_run(ready: Project, tmp_path: Path) -> None:
     mark, outside = tmp_path / "mark", tmp_path / "outside"
     evil = EVIL.format(str(mark))
@@ -286,6 +286,7 @@ def grant(server: Server, account: Account, rights: str) -> None:
             )
 
 
+@pytest.mark.both_servers
 def test_record_cannot_be_forged_without_rights_on_the_schema(
     recorded: Project, server: Server, accounts: Callable[..., Account]
 ) -> None:
@@ -306,7 +307,6 @@ def statements(folder: Path, heading: str) -> list[str]:
     return [" ".join(s.split()) for s in re.split(r";$", block, flags=re.M) if s.strip()]
 
 
-@pytest.mark.one_server
 def test_worker_of_the_docs_cannot_forge_it_either(
     recorded: Project, server: Server, accounts: Callable[..., Account], render: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ def states(project: Project, environment: str) -> dict[str, str]:
     return {schema["name"]: schema["state"] for schema in status.json["schemas"]}
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> None:
     assert on_server.run("init").code == 0
     assert set(states(on_server, "dev").values()) == {"current"}
@@ -86,7 +86,6 @@ def test_tables_made_by_hand_are_refused(on_server: Project, server: Server) -> 
     assert states(on_server, "dev") == {**dict.fromkeys(SCHEMAS, "absent"), "session": "unrecorded"}
 
 
-@pytest.mark.one_server
 def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     # Killed while it waits inside a module, so that it dies half-way through on every machine; not while that is only
     # looked at, which a process of its own does.
@@ -115,7 +114,7 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     assert on_server.python("-c", FILL + READ).out.split()[-1] == "0.4"
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
     command = [sys.executable, "-m", "my_pipeline", "init"]
     both = [
@@ -214,7 +213,6 @@ def test_account_without_any_right_is_told_so(account: Account) -> None:
     assert set(states(account.project, "dev").values()) == {"absent"}
 
 
-@pytest.mark.one_server
 def test_reader_sees_status_and_rows_and_changes_nothing(account: Account) -> None:
     assert account.project.run("init").code == 0
     assert account.project.python("-c", FILL).code == 0
@@ -239,7 +237,6 @@ def test_reader_of_some_schemas_uses_these(account: Account) -> None:
     assert refused.code == 1 and "ephys" in refused.err.strip().splitlines()[-3]
 
 
-@pytest.mark.one_server
 def test_worker_account_populates(account: Account) -> None:
     assert account.project.run("init").code == 0
     fill = FILL.split("[t.populate")[0]
@@ -250,7 +247,6 @@ def test_worker_account_populates(account: Account) -> None:
     assert result.json == {"environment": "dev", "done": 3, "errors": 0, "failed": {}, "left_out": {}}
 
 
-@pytest.mark.one_server
 def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None:
     assert account.project.run("init").code == 0
     assert account.project.python("-c", FILL.split("[t.populate")[0]).code == 0
@@ -260,7 +256,6 @@ def test_account_that_may_not_work_is_told_so_in_words(account: Account) -> None
     assert "may not" in refused.err and "docs/access.md" in refused.err and "Traceback" not in refused.err
 
 
-@pytest.mark.one_server
 def test_idle_worker_leaves_on_sigterm(on_server: Project) -> None:
     assert on_server.run("init").code == 0
     command = [sys.executable, "-m", "my_pipeline", "worker", "--pause", "60"]
@@ -283,6 +278,7 @@ def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Proje
         assert "hush" not in result.out + result.err
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])
 def test_any_graph_becomes_a_pipeline_whose_tests_pass(
@@ -308,7 +304,6 @@ def test_any_graph_becomes_a_pipeline_whose_tests_pass(
         server.drop(*names)
 
 
-@pytest.mark.one_server
 def test_own_tests_of_a_project_pass_on_a_real_server(server: Server, project: Project, tmp_path: Path) -> None:
     """`pytest` in a project uses the server that DJ_HOST names, in schemas of its own, and removes them."""
     project.environment |= server.variables

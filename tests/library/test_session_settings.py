@@ -64,6 +64,7 @@ def set_up(server: Server) -> Iterator[Server]:
             yield plain
 
 
+@pytest.mark.both_servers
 def test_values_and_shapes_are_what_they_are_under_any_settings(project: Project, set_up: Server) -> None:
     grams = "[(r['animal_id'], r['grams']) for r in life.Weight.to_dicts(order_by='animal_id, day')]"
     with living(set_up, project, anew=True) as own:

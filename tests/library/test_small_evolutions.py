@@ -15,8 +15,6 @@ import pytest
 import sources
 from conftest import Result, Server
 
-pytestmark = pytest.mark.one_server
-
 #: By class of schema ``a`` (or, written ``b.Class``, of another): tier where it is not Manual, and definition.
 Tables = dict[str, str]
 

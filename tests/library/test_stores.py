@@ -148,7 +148,6 @@ def test_values_go_into_a_store_and_out_of_it_and_back(stored: Project, server: 
     assert shown(stored) == VALUES
 
 
-@pytest.mark.one_server
 def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: Project) -> None:
     retype(stored, trace="<npy@main>")  # which has a list
     ok(stored, "revise", "-m", "arrays")
@@ -157,7 +156,6 @@ def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: P
     assert states(stored)["life"] == ("behind", "1.0.0")
 
 
-@pytest.mark.one_server
 def test_a_store_that_is_not_there_is_told_before_the_first_step(stored: Project) -> None:
     place = Path(json.loads(stored.read("datajoint.json"))["stores"]["other"]["location"])
     place.rmdir()
@@ -174,7 +172,6 @@ def test_a_store_that_is_not_there_is_told_before_the_first_step(stored: Project
     assert shown(stored) == VALUES
 
 
-@pytest.mark.one_server
 def test_objects_are_found_whatever_is_renamed_or_moved(stored: Project) -> None:
     life = stored.module("life")
     text = stored.read(life)
@@ -214,7 +211,6 @@ print(dj.gc.GarbageCollector(life.schema, work.schema, store="main").collect(dry
 """
 
 
-@pytest.mark.one_server
 def test_what_is_dropped_is_told_to_be_garbage(stored: Project) -> None:
     text = stored.read(stored.module("life"))
     stored.write(stored.module("life"), text.replace("    frames = null : <npy@main>\n", ""))

@@ -29,7 +29,6 @@ def laid(living: Project, server: Server) -> str:
     return text
 
 
-@pytest.mark.one_server
 def test_comes_with_its_values_and_goes_back_with_both(living: Project, server: Server) -> None:
     text = laid(living, server)
     new = table("Box", "box : int32", "---", "size = null : varchar(9)")
@@ -51,7 +50,6 @@ def test_comes_with_its_values_and_goes_back_with_both(living: Project, server: 
     assert server.execute(BOX) == [(1, 10, "ten"), (2, 20, None)]
 
 
-@pytest.mark.one_server
 def test_and_its_own_name_is_another_ones(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     names = ("a", "b", "c")
@@ -65,7 +63,6 @@ def test_and_its_own_name_is_another_ones(living: Project, server: Server) -> No
     assert server.execute("SELECT a, b, c FROM dev_life.box") == [("a", "b", "c")]
 
 
-@pytest.mark.one_server
 def test_with_an_index_and_a_unique_one(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     step(living, text + table("Box", *BOTH, "unique index (size)", "index (old_size)"), "boxes")
@@ -84,7 +81,6 @@ def test_with_an_index_and_a_unique_one(living: Project, server: Server) -> None
     assert server.execute(BOX) == [(1, 10, "ten"), (2, 20, "twenty")]
 
 
-@pytest.mark.one_server
 def test_which_a_foreign_key_brought_and_brings(living: Project, server: Server) -> None:
     """The rows refer to what the other attribute had, which is counted first."""
     text = living.read(living.module("life")) + table("Shelf", "shelf : varchar(9)")
@@ -109,7 +105,6 @@ def test_which_a_foreign_key_brought_and_brings(living: Project, server: Server)
     assert server.execute("SELECT box, shelf, next FROM dev_life.box ORDER BY box") == [(1, "a", "b"), (2, "b", "a")]
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("below", [False, True], ids=["alone", "with a table below"])
 def test_of_the_primary_key(living: Project, server: Server, below: bool) -> None:
     text = living.read(living.module("life"))

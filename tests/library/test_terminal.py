@@ -19,7 +19,6 @@ EVIL = "eve\x1b[2J\x1b]0;root\x07\u202e\x9b31m"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
-@pytest.mark.one_server
 def test_names_from_the_journal_and_the_server_move_no_cursor(project: Project, server: Server) -> None:
     project.environment |= {"LOGNAME": EVIL}
     with living(server, project) as own:
@@ -57,7 +56,7 @@ def test_statements_of_others_are_shown_without_their_values(
         assert expected is None or without_literals(text, mysql=is_mysql) == expected
 
 
-@pytest.mark.one_server
+@pytest.mark.slow
 def test_what_a_terminal_cannot_show_is_replaced(project: Project, server: Server) -> None:
     """Characters of a lab in comments, names and values: commands do the same, and only the picture is poorer."""
     encoding = "cp1252" if server.backend == "mysql" else "latin-1:strict"

@@ -37,7 +37,6 @@ def test_between_tables_that_stay(living: Project, server: Server) -> None:
     assert server.execute("SELECT aim, bed FROM dev_life.aim") == [(5, 1)]
 
 
-@pytest.mark.one_server
 def test_between_tables_that_both_move(living: Project, server: Server) -> None:
     life, work = living.module("life"), living.module("work")
     text, other = living.read(life), living.read(work)
@@ -95,6 +94,7 @@ def test_between_tables_of_two_schemas_that_exchange_their_places(living: Projec
     assert server.execute("SELECT aim, bed FROM dev_work.aim") == [(5, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("onwards", [True, False], ids=["on", "back"])
 @pytest.mark.parametrize("statement", ["^RENAME TABLE .*bed", "^ALTER TABLE .*bed"])

@@ -219,7 +219,6 @@ def test_what_made_way_for_another_migration_is_not_taken_back(written: Project)
     ok(written, "revise", "--undo")
 
 
-@pytest.mark.one_server
 def test_what_is_applied_is_not_taken_back(project: Project, server: Server) -> None:
     """After rollback it is, and another migration of the same version takes its place."""
     with living(server, project) as own:

@@ -9,6 +9,8 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence, living, ok, states
 
+pytestmark = pytest.mark.both_servers
+
 SAMPLE = '''
 
 @schema
@@ -329,7 +331,6 @@ ALIKE = {
 }
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("type_", ALIKE)
 def test_texts_of_a_key_that_become_one_value_are_counted(type_: str, project: Project, server: Server) -> None:
     with living(server, project) as own:
@@ -374,7 +375,6 @@ TIED = [
 ]
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize(("ours", "value", "theirs", "parent", "fits"), TIED)
 def test_what_becomes_a_foreign_key_has_the_parent_that_it_has_then(
     ours: str, value: str, theirs: str, parent: str, fits: bool, project: Project, server: Server
@@ -410,7 +410,6 @@ def test_what_becomes_a_foreign_key_has_the_parent_that_it_has_then(
             assert own.python("-c", "from my_pipeline import life; assert len(life.Top * life.Sub) == 1").code == 0
 
 
-@pytest.mark.one_server
 def test_what_is_left_of_a_moment_is_its_day(project: Project, server: Server) -> None:
     """MySQL has the last half second of a day in the next one where it converts by itself."""
     with living(server, project) as own:

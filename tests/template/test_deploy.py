@@ -243,7 +243,6 @@ def test_store_in_a_folder_is_mounted(tmp_path: Path, render: Callable[..., Path
     tool("kubernetes-validate==1.37.0", "--strict", own.folder / "deploy/kubernetes/prod/job-default.yaml")
 
 
-@pytest.mark.one_server
 def test_scaled_workers_follow_from_what_the_server_counts(
     server: Server, tmp_path: Path, render: Callable[..., Path]
 ) -> None:
