@@ -627,9 +627,14 @@ def play(
     bulk: int = 300,
     populate: bool = False,
     command: Command = MIGRATE,
+    broken_off: str = "",
 ) -> Outcome:
-    """Migrate while clients write; what they were told, and what of it is not so."""
-    from proxy import Proxy
+    """Migrate while clients write; what they were told, and what of it is not so.
+
+    Where it is ``broken_off``, the session is lost once a statement that begins so has been carried out; clients go on
+    writing, and it is run again.
+    """
+    from proxy import Fault, Proxy
 
     command.before(server, own, case)
     writers = [Client(n + 1, Statements(server, command.prefix)) for n in range(clients)]
@@ -657,6 +662,12 @@ def play(
         for old in olds:
             old.tell("go")
         own.environment |= replace(server, port=proxy.port).variables
+        if broken_off:
+            fault = Fault(broken_off, "after", lambda: None)
+            proxy.begin(fault)
+            assert own.run(*command.arguments, timeout=600).code, "it was to be broken off"
+            assert fault.struck.is_set()
+            time.sleep(3 * pause)
         answer = own.run(*command.arguments, timeout=600)
     finally:
         moments.over.set()
