@@ -117,3 +117,33 @@ def test_numbers_that_json_does_not_know(living: Project, server: Server) -> Non
     refused(living, "of grams that", "JSON knows", code=7)
     server.execute("UPDATE dev_life.weight SET grams = 1 WHERE animal_id = 1")
     ok(living, "migrate")
+
+
+SHELF = '\n\n@schema\nclass Shelf(dj.Manual):\n    definition = """\n    shelf : int32\n    ---\n{}    """\n'
+BOOK = SHELF.replace("Shelf", "Book").replace("shelf : int32", "book : int32").format("    -> Shelf\n")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_a_table_that_is_stored_in_myisam(living: Project, server: Server) -> None:
+    """It is neither changed nor referred to; the way out is one."""
+    life = living.module("life")
+    text = living.read(life)
+    living.write(life, text + SHELF.format("    note = null : varchar(9)\n"))
+    ok(living, "revise", "-m", "shelves")
+    ok(living, "migrate")
+    server.execute("INSERT INTO dev_life.shelf (shelf) VALUES (1)", "ALTER TABLE dev_life.shelf ENGINE = MyISAM")
+    ok(living, "adopt", "--again", "life")
+    for new in (
+        SHELF.format("    size = 1 : int32\n    note = null : varchar(9)\n"),
+        SHELF.format("    note = null : varchar(9)\n") + BOOK,
+    ):
+        with put_back(living.folder / "src"):
+            living.write(life, text + new)
+            ok(living, "revise", "-m", "another")
+            refused(living, "life.Shelf is stored in MyISAM", "ENGINE = InnoDB", "adopt --again life")
+    living.write(life, text + new)
+    ok(living, "revise", "-m", "another")
+    server.execute("ALTER TABLE dev_life.shelf ENGINE = InnoDB")
+    ok(living, "adopt", "--again", "life", code=3)
+    ok(living, "migrate")
+    assert states(living)["life"][0] == "current"

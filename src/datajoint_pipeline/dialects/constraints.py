@@ -58,6 +58,8 @@ class TableNames:
         Database and name of the type of each enum attribute (PostgreSQL).
     old_format : str
         Its row format where that is ``compact`` or ``redundant``, as MySQL 5.6 made tables (MySQL).
+    engine : str
+        How it is stored (MySQL).
     collation : str
         Of its texts (MySQL).
     audited : bool
@@ -71,6 +73,7 @@ class TableNames:
     indexes: list[IndexName] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
     old_format: str = ""
+    engine: str = ""
     collation: str = ""
     audited: bool = False
 
@@ -218,6 +221,7 @@ def _of(found: CatalogTable) -> TableNames:
         [IndexName(name, index) for name, index in zip(found.index_names, found.indexes, strict=True)],
         dict(found.enums),
         found.old_format,
+        found.engine,
         found.collation,
         found.audited,
     )

@@ -79,6 +79,8 @@ class CatalogTable:
         Database and name of the type of each enum column (PostgreSQL).
     old_format : str
         Its row format where that is ``compact`` or ``redundant``, as MySQL 5.6 made tables (MySQL).
+    engine : str
+        How it is stored (MySQL).
     collation : str
         Of its texts (MySQL).
     audited : bool
@@ -95,6 +97,7 @@ class CatalogTable:
     index_names: list[str] = field(default_factory=list)
     enums: dict[str, Place] = field(default_factory=dict)
     old_format: str = field(default="", compare=False)
+    engine: str = field(default="", compare=False)
     collation: str = field(default="", compare=False)
     audited: bool = field(default=False, compare=False)
 

@@ -13,7 +13,7 @@ from ...schema.naming import unused
 from ..base import Dialect, Guards
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, with_rows
-from . import characters, collations, defaults, indexes, orphans, untaken
+from . import characters, collations, defaults, engines, indexes, orphans, untaken
 from .clauses import COPY, INPLACE, INSTANT, REBUILD, Clauses, alter, definition
 from .effects import (
     Clause,
@@ -122,6 +122,7 @@ class TableAlteration:
 
     def _refuse(self) -> None:
         """Raise where the server would refuse columns, or make others of them."""
+        engines.refuse(self.dialect, [self.name])
         self._refuse_too_large()
         was = {(c.name, c.sql, c.default) for c in self.change.was.values()}
         # What the server has by now, whoever made it, it took.

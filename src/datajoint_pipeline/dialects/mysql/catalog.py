@@ -73,7 +73,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         "s.schema_name",
     ):
         found = tables[database, name or ""] = CatalogTable(comment or "")
-        found.old_format = row_format.lower() if row_format in _OLD else ""
+        found.old_format, found.engine = row_format.lower() if row_format in _OLD else "", engine or ""
         found.collation, catalogue.collations[database] = own_collation or "", collation
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")

@@ -33,6 +33,7 @@ from . import (
     collations,
     defaults,
     dependents,
+    engines,
     indexes,
     jobs,
     limits,
@@ -206,6 +207,9 @@ class MySQL(Dialect):
         self.refuse_foreign_keys(tables, table)
 
     def refuse_foreign_keys(self, tables: Mapping[TableName, Table], table: Table) -> None:
+        before = self.before.get(table.name)
+        new = {*table.foreign_keys} - {*(before.foreign_keys if before else ())}
+        engines.refuse(self, sorted({key.parent for key in new}, key=str))
         collations.refuse(self, tables, table)
 
     def refuse_unmade(self, tables: Mapping[TableName, Table], table: Table) -> None:
