@@ -112,7 +112,7 @@ def test_a_new_table_has_no_existing_rows_to_ask_about(written: Project) -> None
     written.replace(life, GRAMS, f"    -> Rig\n{GRAMS}")
     rows_of = "new rows of {}Rig, made for those of {}Weight, get for colour"
     told = ok(written, "revise", "-m", "asked").out
-    assert f"which value {rows_of.format('life.', 'life.')}" in told and "existing rows of life.Rig" not in told
+    assert f"Which value do {rows_of.format('life.', 'life.')}?" in told and "existing rows of life.Rig" not in told
     assert rows_of.format("", "") in ok(written, "check", code=1).out
     ok(written, "revise", "--undo")
     done = on_terminal(written, "A\nred\n", "revise", "-m", "asked")

@@ -149,7 +149,7 @@ def test_purge_and_restore_stand_in_the_journal(dropped: Project, server: Server
     ok(dropped, "restore", str(path), "--dry-run")
     assert last(1)[0][1] == "purge"
     ok(dropped, "restore", str(path))
-    assert last(1) == [("life", "restore", "", "done", version["life"])]
+    assert last(1) == [("life", "restore", path.name, "done", version["life"])]
     assert states(dropped)["life"] == ("current", version["life"])
     told = " ".join(ok(dropped, "log").out.split())
     # What was applied before it is still known: an edit of its file is a conflict.
