@@ -225,6 +225,8 @@ def test_pictures_of_schemas_and_tables(project: Project) -> None:
     assert some == ["subject.Subject", "ephys.Recording"]
     wrote = project.run("diagram", "--out", "map.mmd")
     assert wrote.out == "wrote map.mmd: 7 boxes\n" and project.read("map.mmd").startswith("flowchart")
+    picture = project.run("diagram", "--out", "map.png")
+    assert picture.code == 2 and "not written as .png" in picture.err and not (project.folder / "map.png").exists()
     unknown = project.run("diagram", "Nothing")
     assert unknown.code == 2 and "no schema and no table" in unknown.err
     assert project.run("diagram", "ephys", "--around", "Session").code == 2

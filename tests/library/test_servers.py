@@ -278,6 +278,18 @@ def test_wrong_password_is_said_and_never_shown(server: Server, on_server: Proje
         assert "hush" not in result.out + result.err
 
 
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)  # PostgreSQL's driver sends UTF-8
+@pytest.mark.parametrize("password", ["pä$$", "p€w"])
+def test_a_password_that_the_driver_garbles_is_said(server: Server, on_server: Project, password: str) -> None:
+    server.execute(
+        "SET NAMES utf8mb4", "DROP USER IF EXISTS garbled@'%'", f"CREATE USER garbled@'%' IDENTIFIED BY '{password}'"
+    )
+    result = on_server.run("status", DJ_USER="garbled", DJ_PASS=password)
+    server.execute("DROP USER garbled@'%'")
+    assert result.code == 1 and "letters beyond ASCII" in result.err and "secrets" in result.err, result.err
+    assert password not in result.err
+
+
 @pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])

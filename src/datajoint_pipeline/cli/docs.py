@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: How many names are listed.
 _FEW = 20
 
+#: What is written into a file, by the end of its name.
+_FORMS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
+
 
 @program.command(**example("my-pipeline diagram --around ephys.Recording --steps 2 --out recording.svg"))
 @click.argument("names", nargs=-1, metavar="[SCHEMA|TABLE …]", shell_complete=complete_schemas)
@@ -63,8 +66,15 @@ def diagram(
             f"Run {options.pipeline.project.program} diagram --out tables.svg, or print its text by --format svg.",
             exit_code=ExitCode.USAGE,
         )
+    if out is not None and form is None and out.suffix not in ("", *_FORMS):
+        raise PipelineError(
+            f"A picture is not written as {out.suffix}.",
+            "It is SVG, or Mermaid's text.",
+            f"End the file's name in .svg or .mmd, or say --format; a browser shows {out.with_suffix('.svg').name}.",
+            exit_code=ExitCode.USAGE,
+        )
     shown = drawing.graph(options.pipeline, names, around, steps)
-    form = form or ("mermaid" if out is not None and out.suffix in (".mmd", ".mermaid") else "svg")
+    form = form or (_FORMS.get(out.suffix, "svg") if out is not None else "svg")
     text = drawing.text(shown, form)
     if out is not None:
         drawing.save(out, text)

@@ -60,6 +60,10 @@ class Progress:
 
     def step(self, words: str, number: int, of: int) -> None:
         """Say which step is being run, and of how many."""
+        if not self._named:
+            self._begun = (
+                time.monotonic()
+            )  # to plan and to look at the rows is no part of what is said to have been done
         self._named[words, number, of] = None
         self._show(f"{number} of {of}: {words}")
 

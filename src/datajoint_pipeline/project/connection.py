@@ -128,6 +128,11 @@ def _access(project: Project, environment: Environment) -> str:
     return f"{project.program} --env {environment.name} access"
 
 
+def _is_garbled(config: Any) -> bool:
+    """Tell whether PyMySQL sends a password, in Latin-1, otherwise than it was set, in UTF-8."""
+    return config["database.backend"] == "mysql" and not str(config["database.password"]).isascii()
+
+
 def _unreachable(
     error: Exception, where: str, config: Any, project: Project, environment: Environment
 ) -> PipelineError:
@@ -138,6 +143,9 @@ def _unreachable(
     elif "not configured" in text:
         why = "No user and password are set for it."
         do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
+    elif ("denied" in text or "ordinal" in text) and _is_garbled(config):
+        why = f"{why}. The password has letters beyond ASCII, which the driver does not send as they were set."
+        do = f"Have one of ASCII characters set, then run {project.program} secrets database.password."
     elif _LOCKED in text or "not permitted to log in" in text:
         do = f"Ask an admin: {_access(project, environment)} lock LOGIN --undo lets the account log in again."
     elif _EXPIRED in text:

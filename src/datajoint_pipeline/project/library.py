@@ -34,7 +34,10 @@ def check(project: Project) -> Iterator[Finding]:
     place = source.get("path") or source.get("git", "")
     if source.get("path") or place.startswith(("file:", "/", ".", "~")):
         what = f"The library comes from {place}, a folder that other machines do not have."
-        do = "Update from the template's URL before others, CI or a container work with this project."
+        do = (
+            "Before others, CI or a container work with this project, see 'Where the library comes from' in "
+            "docs/getting-started.md."
+        )
         yield Finding("library-address", "pyproject.toml", 1, what, do, note=True)
 
 
