@@ -14,6 +14,8 @@ from living import is_sentence
 
 from datajoint_pipeline.commands.access import file_of
 
+pytestmark = pytest.mark.both_servers  # each test begins with what those before it left
+
 PREFIX = "aa_"
 
 LOGIN = granted.LOGINS["viewer"]
