@@ -13,7 +13,7 @@ import evolution_oracle as oracle
 import evolution_programs as programs
 import pytest
 import sources
-from conftest import Result, Server
+from conftest import Project, Result, Server
 
 #: By class of schema ``a`` (or, written ``b.Class``, of another): tier where it is not Manual, and definition.
 Tables = dict[str, str]
@@ -175,9 +175,14 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def stage_of(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]) -> Callable[..., evolution.Stage]:
-    """A project for each server."""
-    return evolution.stages(tmp_path_factory.mktemp("small"), render, "small_")
+def stage_of(
+    tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Path]
+) -> Iterator[Callable[..., evolution.Stage]]:
+    """A project for each server; `check` starts the embedded server of each."""
+    folder = tmp_path_factory.mktemp("small")
+    yield evolution.stages(folder, render, "small_")
+    for project in folder.glob("*/my_pipeline"):
+        Project(project).run("local", "stop")
 
 
 @pytest.fixture
