@@ -25,11 +25,14 @@ def refuse(deployment: Deployment, group: Group, again: str) -> None:
     PipelineError
         If a file has rows or values of what it would make anew.
     """
-    target = deployment.target
-    for path in sorted(target.backups.glob("*.zip"), reverse=True) if group.anew else ():
+    if not group.anew:
+        return
+    databases = {name: deployment.databases[name] for name in deployment.records}
+    purges = [record for record in journal.history(deployment.connection, databases) if record.kind == "purge"]
+    for path in sorted(deployment.target.backups.glob("*.zip"), reverse=True) if purges else ():
         try:
             with archive.reading(path) as file:
-                found = list(_had(deployment, group, file))
+                found = list(_had(deployment, group, file, purges))
         except PipelineError:
             continue  # which is no backup, or damaged
         if found:
@@ -45,15 +48,15 @@ def refuse(deployment: Deployment, group: Group, again: str) -> None:
             )
 
 
-def _had(deployment: Deployment, group: Group, file: Archive) -> Iterator[tuple[tuple[TableName, str], Part]]:
-    """Give what a rollback makes anew and a file has."""
+def _had(
+    deployment: Deployment, group: Group, file: Archive, purges: list[journal.Record]
+) -> Iterator[tuple[tuple[TableName, str], Part]]:
+    """Give what a rollback makes anew and a file has; ``purges`` are those that the databases have had."""
     manifest, target = file.manifest, deployment.target
     same = manifest.package == target.name and manifest.environment == target.environment
     if not same or manifest.backend != deployment.connection.adapter.backend or manifest.kind != "purge":
         return
-    databases = {name: deployment.databases[name] for name in deployment.records}
-    runs = journal.history(deployment.connection, databases)
-    if not any(r.kind == "purge" and r.schema == manifest.schema and r.id > manifest.run for r in runs):
+    if not any(purge.schema == manifest.schema and purge.id > manifest.run for purge in purges):
         return  # the database was made anew since
     for name, attribute in sorted(group.anew, key=str):
         for part in manifest.parts:

@@ -88,11 +88,10 @@ def _kept(run: Run, began: Interrupted, tell: Tell) -> Keeping | None:
     kind = str(began.head["plan"]["kind"])
     if run.target.connection.adapter.backend != "mysql" or kind not in ("migrate", journal.DRAFT):
         return None
-    leader, found = run.members[0], run.deployment.surveys
-    history = journal.history(run.target.connection, {leader.schema: run.databases[leader.schema]}, found)
-    options = next(record.options for record in history if record.id == leader.run)
-    backups = Backups("--no-backup" not in options.split(), lambda path, manifest: tell(f"What it loses is in {path}."))
-    return backups.of_group(run.deployment, run.group, run.group.inputs.lossy, kind, leader.run)
+    leader, database = began.record, run.databases[began.record.schema]
+    options = journal.options_of(run.target.connection, database, leader, run.deployment.surveys)
+    backups = Backups("--no-backup" not in options, lambda path, manifest: tell(f"What it loses is in {path}."))
+    return backups.of_group(run.deployment, run.group, run.group.inputs.lossy, kind, leader.id)
 
 
 def _refuse_taken_back(target: Target, began: Interrupted) -> None:

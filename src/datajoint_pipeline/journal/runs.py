@@ -286,6 +286,12 @@ def history(
     return sorted(records, key=lambda record: (record.started_at, record.schema, record.id))
 
 
+def options_of(connection: dj.Connection, database: str, record: Record, found: Mapping[str, Survey]) -> list[str]:
+    """Read the options of one run, word by word; ``found`` is what :func:`survey` gave."""
+    every = history(connection, {record.schema: database}, found)
+    return next((one.options.split() for one in every if one.id == record.id), [])
+
+
 def _read(
     connection: dj.Connection,
     databases: Mapping[str, str],

@@ -227,12 +227,11 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
 
 def _half_restored(deployment: Deployment, record: journal.Record) -> PipelineError:
     """Give the refusal of columns and tables that `restore` made and may not have filled: they would come back so."""
-    databases = {record.schema: deployment.databases[record.schema]}
-    runs = journal.history(deployment.connection, databases, deployment.surveys)
-    file = next((run.options.split() for run in runs if run.id == record.id), [])[:1]
+    database = deployment.databases[record.schema]
+    file = journal.options_of(deployment.connection, database, record, deployment.surveys)[:1]
     what = " ".join(["restore", *file])
     return PipelineError(
-        f"{deployment.databases[record.schema]} has what a restore made that did not end.",
+        f"{database} has what a restore made that did not end.",
         f"Its values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
         f"{record.started_at:%Y-%m-%d at %H:%M} UTC.",
         f"First run {what}, which ends it. If there is no such file any more, run purge {record.schema}.",
