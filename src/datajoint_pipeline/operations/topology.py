@@ -74,8 +74,7 @@ def _parents(tables: Iterable[Table]) -> dict[TableName, set[TableName]]:
     known = {table.name: table for table in tables}
     found = dict[TableName, set[TableName]]()
     for name, table in known.items():
-        above = {key.parent for key in table.foreign_keys} | ({table.master} if table.master else set())
-        found[name] = {parent for parent in above if parent in known} - {name}
+        found[name] = {other for other in table.above if other in known}
     return found
 
 

@@ -89,7 +89,7 @@ class Deployment:
         databases = {name: self.databases[name] for name in self.records}
         return taken_back.read(self.connection, databases, self.histories, self.columns)
 
-    @property
+    @cached_property
     def tables(self) -> dict[TableName, Table]:
         """Give every table that is there, by its name now."""
         return {table.name: table for schema in self.shapes.values() for table in schema}

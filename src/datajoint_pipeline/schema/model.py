@@ -165,6 +165,12 @@ class Table:
         """Give the tier of whoever enters its rows: that of the master, for a part."""
         return self.tier if self.master is None else Table(self.master, (), ()).tier
 
+    @cached_property
+    def above(self) -> frozenset[TableName]:
+        """The other tables that it has to come after: those that it refers to, and its master."""
+        others = {key.parent for key in self.foreign_keys} | ({self.master} if self.master else set())
+        return frozenset(others - {self.name})
+
     @property
     def master(self) -> TableName | None:
         """Give the master of a part table; None for any other."""
