@@ -19,7 +19,7 @@ from living import is_sentence, lay, living, ok
 from proxy import Fault, Proxy
 from rich.console import Console
 
-from datajoint_pipeline.cli import render
+from datajoint_pipeline.cli import tables
 
 
 @pytest.fixture
@@ -71,7 +71,6 @@ def screen(written: str) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
-@pytest.mark.slow
 def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> None:
     lay(project)
     written = on_terminal(project, "check")
@@ -80,7 +79,6 @@ def test_check_names_what_it_looks_at_and_leaves_no_line(project: Project) -> No
     assert "definitions" not in project.run("check").err
 
 
-@pytest.mark.slow
 def test_a_question_stands_alone_on_its_line(alive: Project) -> None:
     alive.replace(alive.module("life"), "    grams : float64", "    mood : varchar(8)\n    grams : float64")
     question = (
@@ -195,21 +193,51 @@ def test_a_shell_completes_versions_and_tables_from_the_files(project: Project, 
     assert "--to" in typed or completed() == []
 
 
+def test_a_shell_completes_what_is_renamed_or_dropped(project: Project) -> None:
+    """From the snapshots, which still have what the code has no more."""
+    ok(project, "revise", "-m", "start")
+    project.replace(project.module("session"), "experimenter", "operator")
+
+    def completed(*words: str) -> list[str]:
+        typed = ["my-pipeline", "revise", *words]
+        variables = {"COMP_WORDS": " ".join(typed), "COMP_CWORD": str(len(typed) - 1)}
+        shown = project.run(**variables, _MY_PIPELINE_COMPLETE="bash_complete")
+        assert (shown.code, shown.err) == (0, "")
+        return [line.partition(",")[2] for line in shown.out.split()]
+
+    assert completed("--rename", "Session.exp") == ["Session.experimenter"]
+    assert completed("--drop", "session.Session.e") == ["session.Session.experimenter"]
+    assert "Scan.fluorescence" in completed("--rename", "") and "_job" not in str(completed("--drop", ""))
+    project.write("src/my_pipeline/migrations/session/snapshot.txt", "<<<<<<< ours\n")
+    assert completed("--rename", "Session.exp") == []
+
+
 def test_no_word_of_a_table_is_broken_where_all_have_room() -> None:
     """Of the columns, those of several words become narrower; a name stays whole at any width."""
     names = ("session.Session", "analysis.MultiModalAnalysis")
     cells = ("4", "in an instant", "everybody", "16 KiB")
     for width in range(60, 130):
-        table = render._table("table", "dependent tables", "changed", "who has to wait", "size")
+        table = tables.table("table", "dependent tables", "changed", "who has to wait", "size")
         for name in names:
             table.add_row(name, *cells)
         shown = io.StringIO()
-        render.show(Console(width=width, file=shown, force_terminal=True, color_system=None), table)
+        tables.show(Console(width=width, file=shown, force_terminal=True, color_system=None), table)
         lines = shown.getvalue().splitlines()
         assert {word for cell in (*cells, *names) for word in cell.split()} <= {
             w for line in lines for w in line.split()
         }
         assert max(map(len, lines)) <= width, shown.getvalue()
+
+
+def test_a_row_in_a_pipe_is_one_line_of_any_length() -> None:
+    """It ends where its words end, and numbers stand below each other."""
+    table = tables.table("table", "rows", "remark", right=("rows",))
+    table.add_row("imaging.Scan", "1,200", f"[red]{'long ' * 60}[/]")
+    table.add_row("été.Café\x1b", "7", "")
+    shown = io.StringIO()
+    tables.show(Console(width=80, file=shown), table)
+    long = " ".join(["long"] * 60)
+    assert shown.getvalue() == f"table            rows  remark\nimaging.Scan    1,200  {long}\nété.Café\\u001b      7\n"
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")])

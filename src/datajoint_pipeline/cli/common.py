@@ -180,6 +180,23 @@ def complete_tables(context: click.Context, parameter: click.Parameter, begun: s
     return sorted(name for name in names if name.startswith(begun))
 
 
+def complete_attributes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Give what code before a change had, as its newest snapshots name it: ``ephys.Recording.firing_rate``.
+
+    The name of the schema may be left out, as in the options that take it.
+    """
+    from ..history import migration_files
+
+    options = context.find_object(Options)
+    names = set[str]()
+    with suppress(PipelineError):  # of what cannot be read, nothing is completed
+        for name, snapshot in migration_files.latest(options.pipeline.project.files).items() if options else ():
+            for table in snapshot.shape:
+                own = [f"{table.name.title}.{attribute.name}" for attribute in table.attributes if not attribute.hidden]
+                names |= {*own, *(f"{name}.{one}" for one in own if begun)}
+    return sorted(name for name in names if name.startswith(begun))
+
+
 def complete_versions(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Give the versions of the one schema that stands before, by the names of its files."""
     from ..history import migration_files

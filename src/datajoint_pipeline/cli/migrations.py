@@ -15,7 +15,9 @@ from .common import (
     Options,
     changed_rights,
     common,
+    complete_attributes,
     complete_schemas,
+    complete_tables,
     complete_versions,
     example,
     leave,
@@ -35,9 +37,19 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that answer questions: what was renamed, filled, dropped."""
     for option in (
         click.option(
-            "--insert", multiple=True, metavar="TABLE", help="Add the rows to this table that new foreign keys need."
+            "--insert",
+            multiple=True,
+            metavar="TABLE",
+            help="Add the rows to this table that new foreign keys need.",
+            shell_complete=complete_tables,
         ),
-        click.option("--drop", multiple=True, metavar="TABLE.ATTRIBUTE", help="It is dropped, not renamed."),
+        click.option(
+            "--drop",
+            multiple=True,
+            metavar="TABLE.ATTRIBUTE",
+            help="It is dropped, not renamed.",
+            shell_complete=complete_attributes,
+        ),
         click.option(
             "--fill", multiple=True, metavar="TABLE.ATTRIBUTE=VALUE", help="The value that existing rows get."
         ),
@@ -48,7 +60,11 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A table has a new name in the code, or moved to another schema.",
         ),
         click.option(
-            "--rename", multiple=True, metavar="TABLE.OLD=NEW", help="An attribute has a new name in the code."
+            "--rename",
+            multiple=True,
+            metavar="TABLE.OLD=NEW",
+            help="An attribute has a new name in the code.",
+            shell_complete=complete_attributes,
         ),
     ):
         command = option(command)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.console import Console, RenderableType
 from rich.console import Group as Lines
-from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 
 from ..monitor.words import spans
+from . import tables
 from .console import console as _console
 from .visible import visible
 
@@ -35,7 +35,7 @@ _WIDTHS = {"running": 60, "failed": 0, "ignored": 60, "waiting": 90, "rate": 100
 def progress(found: Progress) -> None:
     """Print one line a table, parents before children."""
     console = _console()
-    console.print(_table(found, console.width))
+    console.print(_stand(found, console), soft_wrap=not console.is_terminal)
 
 
 def watch(count: Callable[[], Progress], every: float) -> None:
@@ -43,26 +43,21 @@ def watch(count: Callable[[], Progress], every: float) -> None:
     console = _console()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            shown = _table(count(), console.width)
+            shown = _stand(count(), console)
             if console.is_terminal:
                 live.update(shown, refresh=True)
             else:
-                console.print(shown)
+                console.print(shown, soft_wrap=True)
             time.sleep(every)
 
 
-def _table(found: Progress, width: int) -> RenderableType:
+def _stand(found: Progress, console: Console) -> RenderableType:
     title = f"[bold]{found.environment}[/] at {found.at:%Y-%m-%d %H:%M:%S} UTC"
     if not found.tables:
         return Lines(title, "There is no Imported or Computed table yet.")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("table", overflow="fold")
-    table.add_column("done", justify="right", overflow="fold")
     cells = [_cells(one) for one in found.tables]
-    shown = [name for name, least in _WIDTHS.items() if width >= least and any(row[name] for row in cells)]
-    for name in shown:
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column("state", overflow="fold")
+    shown = [name for name, least in _WIDTHS.items() if console.width >= least and any(row[name] for row in cells)]
+    table = tables.table("table", "done", *shown, "state", right=("done", *shown))
     for one, row in zip(found.tables, cells, strict=True):
         table.add_row(escape(str(one.table)), _done(one), *(row[name] for name in shown), _state(one))
     remarks = [f"[yellow]![/] {escape(visible(f'{one.table}: {one.problem}'))}" for one in found.tables if one.problem]
@@ -78,7 +73,7 @@ def _table(found: Progress, width: int) -> RenderableType:
         jobs = "1 job was reserved by a worker that has died; the next worker takes it back"
         more = f"{dead} jobs were reserved by workers that have died; the next worker takes them back"
         remarks.append(f"[yellow]![/] {jobs if dead == 1 else more}.")
-    return Lines(title, table, *remarks)
+    return Lines(title, tables.fitted(console, table), *remarks)
 
 
 def _done(one: TableProgress) -> str:

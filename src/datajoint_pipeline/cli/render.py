@@ -1,4 +1,4 @@
-"""Tables and sentences for a terminal."""
+"""What commands found, in tables and sentences for people."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
+from . import tables
 from .console import console as _console
 from .progress import many
 from .visible import echo, prompt, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from rich.console import Console
 
     from ..commands.branch import Difference
     from ..commands.revise import Revised
@@ -56,47 +52,6 @@ _HOW = re.compile(r", (ALGORITHM|LOCK) = \w+")
 _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecorded": "yellow"}
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def show(console: Console, table: Table) -> None:
-    """Print a table; where a terminal is too narrow for its words, each row as a list of its own.
-
-    What goes elsewhere keeps a line a row, which people grep.
-    """
-    whole = table.__rich_measure__(console, console.options.update_width(10_000)).minimum
-    if whole <= console.width or not console.is_terminal:
-        if whole <= console.width:
-            _keep_words(table, console.width)
-        console.print(table)
-        return
-    names = [str(column.header) for column in table.columns]
-    for cells in zip(*(column.cells for column in table.columns), strict=True):
-        row = Table.grid(padding=(0, 2))
-        row.add_column(style="bold", no_wrap=True)
-        row.add_column(overflow="fold")
-        for name, cell in zip(names, cells, strict=True):
-            if cell not in ("", "-"):
-                row.add_row(name, cell)
-        console.print(row)
-        console.print()
-
-
-def _keep_words(table: Table, width: int) -> None:
-    """Give columns widths at which no word is broken: Rich makes all of them narrower alike, whatever is in them."""
-    cells = [[Text.from_markup(str(cell)) for cell in (c.header, *c.cells)] for c in table.columns]
-    words = [max(cell_len(word) for text in column for word in text.plain.split() or [""]) for column in cells]
-    wanted = [max(text.cell_len for text in column) - least for column, least in zip(cells, words, strict=True)]
-    spare = width - sum(words) - 2 * (len(words) - 1)  # two spaces stand between columns
-    for number in sorted(range(len(words)), key=wanted.__getitem__):
-        more = min(spare, wanted[number])
-        table.columns[number].width, spare = words[number] + more, spare - more
-
-
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
     """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
@@ -104,7 +59,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
 
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
-    table = _table("schema", "on the server", "code", "database", "state", "")
+    table = tables.table("schema", "on the server", "code", "database", "state", "")
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
         pending = f"pending: {', '.join(schema.pending)}" if schema.pending else ""
@@ -132,7 +87,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             f"[{colour}]{schema.state.value}[/]",
             escape(remark),
         )
-    show(console, table)
+    tables.show(console, table)
 
 
 def _joined(*remarks: str) -> str:
@@ -155,7 +110,7 @@ def log(records: list[Record], changes: list[Applied]) -> None:
     if not every:
         console.print("Nothing is recorded yet.")
         return
-    table = _table("when (UTC)", "schema", "what", "from", "to", "state", "took", "who", "commit")
+    table = tables.table("when (UTC)", "schema", "what", "from", "to", "state", "took", "who", "commit")
     for r in every:
         took = f"{(r.finished_at - r.started_at).total_seconds():.1f} s" if r.finished_at else "-"
         who = f"{r.os_user}@{r.host} as {r.database_user}"
@@ -172,7 +127,7 @@ def log(records: list[Record], changes: list[Applied]) -> None:
             escape(who),
             r.code_commit[:10] + ("+" if r.code_commit.endswith("+") else ""),
         )
-    show(console, table)
+    tables.show(console, table)
 
 
 def rows(found: Rows) -> None:
@@ -180,14 +135,14 @@ def rows(found: Rows) -> None:
     from ..commands.rows import RECORDS
 
     console = _console()
-    table = _table("when (UTC)", "what", "key", "who", "commit", "record")
+    table = tables.table("when (UTC)", "what", "key", "who", "commit", "record")
     for event in found.events:
         when = f"{event.at:%Y-%m-%d %H:%M:%S}" if event.at else "-"
         key = ", ".join(f"{name}={value}" for name, value in event.key.items()) or _moved(event.more)
         parts = (when + " (its clock)" * (event.record == "_job"), event.operation, key, event.who, event.commit)
         table.add_row(*(escape(part) or "-" for part in parts), event.record)
     if found.events:
-        show(console, table)
+        tables.show(console, table)
     else:
         console.print(f"No record tells anything of these rows of {found.table}.")
     for name, state in found.records.items():
@@ -215,11 +170,11 @@ def findings(project: Project, found: list[Finding]) -> None:
 def doctor(report: Report) -> None:
     """Print every setting with its source, then what the server says, then what is wrong."""
     console = _console()
-    table = _table("setting", "value", "from")
+    table = tables.table("setting", "value", "from")
     for setting in report.settings:
         style = "dim" if setting.source == "DataJoint's default" else ""
         table.add_row(setting.name, escape(setting.value), escape(setting.source), style=style)
-    show(console, table)
+    tables.show(console, table)
     console.print()
     for fact in report.facts:
         console.print(escape(fact))
@@ -399,7 +354,7 @@ def impact(
         if cost.done:
             steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
             console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
-        table = _table("table", "rows", "size", "dependent tables", "running jobs", "changed", "who has to wait")
+        table = tables.table("table", "rows", "size", "dependent tables", "running jobs", "changed", "who has to wait")
         waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
         for t in cost.tables:
             table.add_row(
@@ -412,7 +367,7 @@ def impact(
                 waits[t.lock],
             )
         if cost.tables:
-            show(console, table)
+            tables.show(console, table)
         if cost.locked:
             names = ", ".join(map(str, cost.locked))
             console.print(f"While the tables change they are locked for everybody else: {escape(names)}.")
@@ -466,12 +421,12 @@ def warning(text: str) -> None:
 def copied_rows(copied: list[CopiedRows], conflicts: list[Conflict], source: str, target: str) -> None:
     """Print what is copied of each table, then the rows that are there with other values."""
     console = _console()
-    table = _table("table", "new rows", "there already", "")
+    table = tables.table("table", "new rows", "there already", "")
     for one in copied:
         remark = "" if one.named else "the others refer to it"
         table.add_row(escape(str(one.table)), f"{one.inserted:,}", f"{one.same:,}", remark)
     if copied:
-        show(console, table)
+        tables.show(console, table)
     else:
         console.print("There are no such rows.")
     for found in conflicts[:_SHOWN]:
@@ -508,7 +463,7 @@ def branches(found: list[Standing]) -> None:
     if not found:
         console.print("No branch has schemas on this server.")
         return
-    table = _table("branch", "git branch", "made by", "made on (UTC)", "schemas", "size", "begin with", "")
+    table = tables.table("branch", "git branch", "made by", "made on (UTC)", "schemas", "size", "begin with", "")
     for one in found:
         mark = one.mark
         table.add_row(
@@ -521,15 +476,15 @@ def branches(found: list[Standing]) -> None:
             escape(visible(mark.prefix)),
             {"making": "not made to its end", "dropping": "not dropped to its end"}.get(mark.status, ""),
         )
-    show(console, table)
+    tables.show(console, table)
 
 
 def branch_versions(found: Difference) -> None:
     """Print which version each schema has in dev, in the branch's schemas and in the code, and the new files."""
     console = _console()
-    table = _table("schema", "dev", "branch", "code")
+    table = tables.table("schema", "dev", "branch", "code")
     for name, dev, own, code in found.versions:
         table.add_row(escape(name), dev or "absent", own or "absent", f"[bold]{code}[/]" if dev != code else code)
-    show(console, table)
+    tables.show(console, table)
     for path in found.new:
         console.print(f"new file {escape(visible(path))}")
