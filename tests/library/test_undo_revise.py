@@ -409,3 +409,15 @@ def test_a_rename_that_does_not_fit_says_why(written: Project, rename: str, why:
     told = refused(written, "revise", "-m", "names", "--rename", rename, code=2)
     assert why in told and do in told
     assert files(written) == before
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [("Größe für Mäuse", "grosse_fur_mause"), ("Œuvre d'Łódź: 2 Kanäle", "oeuvre_d_lodz_2_kanale"), ("体重", "change")],
+)
+def test_a_file_is_named_by_its_message_without_the_marks_of_letters(written: Project, message: str, name: str) -> None:
+    edit(written, MOOD)
+    done = written.run("revise", "-m", message)
+    assert done.code == 0 and f"_{name}.py" in done.out, done
+    (found,) = (written.folder / MIGRATIONS).glob(f"*/*_{name}.py")
+    assert found.read_text(encoding="utf-8").startswith(f'"""{message}"""')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +27,15 @@ class NewMigration:
     path: Path | None = None
 
 
+#: Letters of Latin scripts that are no letter with a mark; Python's ``casefold`` makes ß ss.
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"})
+
+
 def slug(message: str) -> str:
-    """Make a message a part of a file's name."""
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in message.lower()).split()
+    """Make a message a part of a file's name; letters with a mark lose it, and what is not Latin is left out."""
+    bare = unicodedata.normalize("NFKD", message.casefold().translate(_LETTERS))
+    letters = (c for c in bare if not unicodedata.combining(c))
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in letters).split()
     return "_".join(words)[:50].rstrip("_") or "change"
 
 

@@ -68,7 +68,10 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
         connection = pipeline.connect(environment)
     except PipelineError as error:
         if not any(problem.what == error.what for problem in found):
-            found.append(Problem("no-connection", error.what, error.why, error.do))
+            do = error.do.replace(f"{project.program} doctor shows", "the settings above show")
+            found.append(
+                Problem("no-connection", error.what, error.why, do.replace(f" ({project.program} doctor)", ""))
+            )
         return Report(environment.name, shown, facts, found)
     version = str(connection.query("SELECT version()", args=None).fetchone()[0]).partition(" on ")[0]
     if connection.adapter.backend == "mysql" and "mariadb" not in version.lower():
