@@ -25,7 +25,7 @@ import copier
 import pytest
 from compiled import FOLDER, keep_compiled
 from daemons import SHARED, Mysqld, Postmaster, open_folder
-from sampling import WHOLE, left_out, take_turn, turn, whole
+from sampling import WHOLE, Noting, left_out, slow, take_turn, turn, whole
 from zygote import Zygote
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +76,7 @@ def roomy(folder: Path) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="play all of the slow proofs, not the sample that CI plays")
+    parser.addoption("--note-slow", action="store_true", help="note in tests/slow.txt which of these tests are slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -89,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in (
         "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
         "one_server: CI plays it on the server that is named, or on one of those that it lists, in turn within a file",
-        "slow: CI plays every fourth of those that have this mark, others at the next commit",
+        "every_commit: CI plays it at every commit, also if it is slow; slow ones take turns",
         "both_servers: CI plays it on both, where others that a fixture plays on each server take turns within a file",
     ):
         config.addinivalue_line("markers", mark)
@@ -98,6 +99,8 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[WHOLE] = "1"  # which the workers inherit
         elif config.args_source is pytest.Config.ArgsSource.TESTPATHS:
             take_turn()
+        if config.getoption("note_slow"):
+            config.pluginmanager.register(Noting())
         if "TMPDIR" not in os.environ and roomy(MEMORY):
             os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # which the workers inherit
         for variable in (FOLDER, SHARED):
@@ -127,7 +130,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with what takes longest; the option --no-loadscope-reorder hands files out in this order."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     if not whole():
-        without = left_out(items, turn())
+        without = left_out(items, turn(), slow())
         items[:] = [item for item in items if item not in without]
         config.hook.pytest_deselected(items=without)
 

@@ -26,6 +26,19 @@ def sections(page: Path) -> dict[str, str]:
     return {part.partition("\n")[0].removeprefix("## "): part for part in parts}
 
 
+def commands(page: Path, title: str) -> list[str]:
+    """The blocks of commands below a title of any level, as a person copies them: indented, or after ``console``.
+
+    What is typed into Python stands after ``>>>`` and is not among them.
+    """
+    _, found, below = page.read_text(encoding="utf-8").partition(f"# {title}\n")
+    assert found, f"{page.name} has no {title}"
+    below = "\n" + re.split(r"^#+ ", below, maxsplit=1, flags=re.MULTILINE)[0]
+    blocks = re.findall(r"(?<=\n\n)(?: {4}.*\n)+|^```console\n(?:.*\n)*?```", below, re.MULTILINE)
+    lines = [[line.removeprefix("    ") for line in block.splitlines()] for block in blocks]
+    return ["\n".join(line for line in block if line[:3] not in ("```", ">>>")) for block in lines]
+
+
 def played(text: str, project: Project) -> str:
     """Do in a project what a section says; give the section with what its commands really show."""
 

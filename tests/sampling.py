@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
+
+#: The tests that are slow, a line each; written by ``--note-slow``.
+SLOW = Path(__file__).with_name("slow.txt")
+
+#: From how many seconds on a test is slow, beside others on two cores.
+LONG = 3.0
 
 #: A slow test has its turn at every so many commits.
 TURNS = 4
@@ -24,7 +31,43 @@ def whole() -> bool:
     return bool(os.environ.get(WHOLE))
 
 
-def left_out(items: list[pytest.Item], turn: int | None) -> list[pytest.Function]:
+def slow() -> set[str]:
+    """The slow tests as pytest names them, without their parameters."""
+    return set(SLOW.read_text(encoding="utf-8").splitlines())
+
+
+class Noting:
+    """Notes which tests are slow while they are played; where there are workers, their reports come to the first process."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up what a case takes, with its fixtures."""
+        self.took[report.nodeid] = self.took.get(report.nodeid, 0) + report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the list."""
+        SLOW.write_text("".join(f"{name}\n" for name in noted(slow(), self.took)), encoding="utf-8")
+
+
+def noted(known: Collection[str], took: Mapping[str, float]) -> list[str]:
+    """The slow tests after a run, in which each case took some seconds; of tests that were not played, what is known
+    stays, as long as their files have them."""
+    tests: dict[str, float] = {}
+    for case, seconds in took.items():
+        name = case.partition("[")[0]
+        tests[name] = max(tests.get(name, 0), seconds)
+    others = [name for name in known if name not in tests and _is_there(*name.split("::"))]
+    return sorted([*others, *(name for name, seconds in tests.items() if seconds >= LONG)])
+
+
+def _is_there(file: str, name: str) -> bool:
+    path = SLOW.parent.parent / file
+    return path.exists() and f"def {name}(" in path.read_text(encoding="utf-8")
+
+
+def left_out(items: list[pytest.Item], turn: int | None, slow: Collection[str]) -> list[pytest.Function]:
     """The cases that a sample does without; they are the same each time that it is this turn.
 
     Without a turn, slow ones are all played: somebody named what they want to see.
@@ -32,8 +75,14 @@ def left_out(items: list[pytest.Item], turn: int | None) -> list[pytest.Function
     tests = [item for item in items if isinstance(item, pytest.Function)]
     cases = [test for test in tests if hasattr(test, "callspec")]
     without = [*_beside_a_sample(cases), *_on_the_other_server(cases)]
-    slow = [test for test in tests if test.get_closest_marker("slow") and test not in without]
-    return [*without, *(test for number, test in enumerate(slow) if turn is not None and (number - turn) % TURNS)]
+    if turn is None:
+        return without
+    taking_turns = [
+        test
+        for test in tests
+        if test.nodeid.partition("[")[0] in slow and not test.get_closest_marker("every_commit") and test not in without
+    ]
+    return [*without, *(test for number, test in enumerate(taking_turns) if (number - turn) % TURNS)]
 
 
 def take_turn() -> None:

@@ -128,7 +128,6 @@ def ids(found: Any) -> set[str]:
     return {f"{one['rule']}:{one['subject']}" for one in found["alerts"]}
 
 
-@pytest.mark.slow
 def test_ten_troubles_are_told_once_and_so_is_their_end(lab: Project, server: Server, listener: Listener) -> None:
     def work(name: str) -> str:
         return granted.quoted(server, f"{PREFIX}work", name)
@@ -234,7 +233,6 @@ def test_what_was_interrupted_is_told_in_full_and_what_goes_on_is_not(
     assert said in told["title"] and "Next: python -m my_pipeline --env prod migrate" in told["message"], told
 
 
-@pytest.mark.slow
 def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, listener: Listener, tmp_path: Path) -> None:
     computing.work(lab, "Scan")
     listener.answer = 500
@@ -259,7 +257,6 @@ def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, list
     assert alert(lab)["sent"] == 0
 
 
-@pytest.mark.slow
 def test_mistakes_are_named_without_showing_an_address(lab: Project, listener: Listener) -> None:
     lab.write("workers.toml", '[alerts]\nstill = "soon"\noff = ["nobdy"]\nfails = 1\n')
     done = lab.run("--env", "prod", "alert")

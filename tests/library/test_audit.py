@@ -101,7 +101,6 @@ def test_what_cannot_be_audited_is_refused(living: Project, table: str, words: s
     assert refused.err.startswith(f"Error: {words}") and len(refused.err.strip().splitlines()) == 3, refused.err
 
 
-@pytest.mark.slow
 def test_over_all_that_migrations_do_each_write_has_one_entry(living: Project, server: Server) -> None:
     audit(living, "life.animal")
     account = person(server, "ada", "dev_life", "dev_work")
@@ -133,7 +132,6 @@ class Note(dj.Manual):
 """
 
 
-@pytest.mark.slow
 def test_a_table_that_moves_to_another_schema_is_audited_there(living: Project, server: Server) -> None:
     living.write(living.module("life"), living.read(living.module("life")) + MOVED)
     ok(living, "revise", "-m", "notes")
@@ -245,7 +243,6 @@ def test_a_trigger_of_somebody_else_is_still_named(living: Project, server: Serv
     assert f"1 trigger that names name ({named})" in " ".join(result.err.split()).replace("trigger ~", "~"), result.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way_out", [("migrate",), ("rollback", "--interrupted")])
 def test_killed_in_the_middle_nothing_is_written_unseen(
     project: Project, mysql: Server, way_out: tuple[str, ...]

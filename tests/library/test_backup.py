@@ -497,7 +497,6 @@ def measured(project: Project, *arguments: str) -> int:
     return int(done.stderr.split()[-1])
 
 
-@pytest.mark.slow
 def test_many_rows_are_streamed_and_a_killed_backup_has_changed_nothing(odd: Project, server: Server) -> None:
     revise(odd, SMALLER[0])
     little = [measured(odd, "migrate", "--allow-data-loss")]

@@ -359,7 +359,6 @@ MANY = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["mysql", "postgresql"])
 def test_a_disk_that_is_full(backend: str, project: Project, render: Callable[..., Path], tmp_path: Path) -> None:
     if backend == "mysql" and shutil.which("mysqld") is None:

@@ -247,7 +247,6 @@ def contents(server: Server, databases: set[str]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("options", [("--rows", "2"), ()])
 @pytest.mark.parametrize("moment", [0.03, 0.4, 0.95])
@@ -480,7 +479,6 @@ def started(own: Project, *arguments: str) -> subprocess.Popen[str]:
                             stdin=pipe, stdout=pipe, stderr=pipe)  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", [("drop", "--yes"), ("create",)])
 def test_what_goes_while_a_command_waits_for_the_lock_is_gone_to_it(
     lab: Project, server: Server, command: tuple[str, ...]
@@ -692,7 +690,6 @@ def test_a_pull_request_is_told_what_merging_does_to_dev(lab: Project) -> None:
     assert ok(lab, "branch", "drop", "--yes", "--missing-ok").out == f"{BRANCH} has no schemas here.\n"
 
 
-@pytest.mark.slow
 def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Server, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     git(lab.folder, "remote", "add", "origin", str(tmp_path / "origin.git"))

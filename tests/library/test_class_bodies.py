@@ -118,7 +118,6 @@ def queried(project: Project) -> Project:
     return project
 
 
-@pytest.mark.slow
 def test_what_a_server_takes_is_read_without_one(server: Server, queried: Project) -> None:
     fill = (
         "from my_pipeline import life, work\n"

@@ -358,7 +358,6 @@ def test_initialize_from_a_notebook(fresh: Project) -> None:
     assert result.out.strip().endswith("3")
 
 
-@pytest.mark.slow
 def test_worker_computes_the_sample_once_across_two_processes(fresh: Project) -> None:
     assert fresh.run("init").code == 0
     code = (

@@ -174,7 +174,6 @@ def test_a_null_is_no_value_that_could_be_lost(table: tuple[Any, dict[str, Any]]
     assert not lost
 
 
-@pytest.mark.slow
 def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) -> None:
     """Of the pairs of types, CI plays every third one."""
     connection, shapes = table

@@ -25,7 +25,6 @@ def ground(request: pytest.FixtureRequest, render: Callable[..., Path]) -> Itera
         yield made
 
 
-@pytest.mark.slow
 def test_a_connection_that_is_lost_is_not_the_fault_of_a_value(ground: Ground) -> None:
     converting = [
         n for n, text in enumerate(ground.statements) if re.match(r"UPDATE .*\brecoded_picture\b", text, re.S)
@@ -58,7 +57,6 @@ def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES)
 
 
-@pytest.mark.slow
 def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
     """Most of the statements are of a run with a way back; there, everything is as it was, or the refusal says why."""
     chance, points, cases = random.Random(5), ground.points(), []
@@ -77,7 +75,6 @@ def test_rollback_is_gone_on_with(ground: Ground) -> None:
     assert not broken_off(ground, CASES // 4)
 
 
-@pytest.mark.slow
 def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
     ground.play_along()
     versions = {schema["name"]: schema["database_version"] for schema in ground.end["status"]}

@@ -33,7 +33,6 @@ def grams(project: Project) -> list[float]:
     return found
 
 
-@pytest.mark.slow
 def test_drafts_follow_each_other_and_the_migration_only_changes_the_record(living: Project) -> None:
     life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
     shown = ok(living, "migrate", "--draft", "--dry-run", "--json", code=3).json["groups"]

@@ -239,7 +239,6 @@ def interrupted(server: Server, project: Project) -> Iterator[tuple[Project, Jou
         yield own, Journal(server, "dev_work")
 
 
-@pytest.mark.slow
 def test_a_forged_record_is_refused(interrupted: tuple[Project, Journal], server: Server) -> None:
     own, journal = interrupted
     kept = journal.keep()

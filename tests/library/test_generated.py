@@ -47,7 +47,6 @@ def stages_on(tmp_path_factory: pytest.TempPathFactory, render: Callable[..., Pa
     return stages_on
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "seeds"),
     [

@@ -99,7 +99,6 @@ CHANGES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("change", CHANGES)
 def test_jobs_get_the_new_key_of_their_table_and_the_old_one_again(alive: Project, server: Server, change: str) -> None:

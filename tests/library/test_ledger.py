@@ -15,7 +15,6 @@ def test_what_was_saved_meanwhile_is_there(server: Server, project: Project, cas
     assert outcome.saved > 50
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)  # PostgreSQL undoes all of it
 @pytest.mark.parametrize("case", ["using", "key"])
@@ -28,7 +27,6 @@ def test_what_was_saved_while_it_was_broken_off_is_there(
     assert not outcome.wrong, "\n".join([f"{len(outcome.wrong)} of {outcome.saved} are wrong", *outcome.wrong[:5]])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, (_, cases) in COMMANDS.items() for case in cases])
 def test_what_was_saved_beside_another_command_is_there(server: Server, project: Project, name: str, case: str) -> None:
     with ready(server, project):

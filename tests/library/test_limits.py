@@ -69,7 +69,6 @@ def takes(cursor: Any, table: str, refusal: str, options: str = "") -> bool:
     return True
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("server_limit", [True, False], ids=["row", "page"])
 def test_a_row_is_as_long_as_the_server_says(cursor: Any, server_limit: bool) -> None:
     random, taken = Random(7), []

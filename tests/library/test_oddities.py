@@ -24,7 +24,6 @@ def ground(
         yield made
 
 
-@pytest.mark.slow
 def test_a_change_of_what_labs_have_is_right_or_refused(ground: Ground) -> None:
     chance, pairs = random.Random(7), []
     for change in chance.sample(sorted(CHANGES), KINDS):

@@ -130,7 +130,6 @@ COMMANDS: dict[str, tuple[Callable[[Project], None], Callable[[Project], None], 
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_code_of_before_was_told_is_saved_is_there(alive: Project, server: Server, name: str) -> None:
     before, after, command = COMMANDS[name]

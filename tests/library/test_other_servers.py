@@ -45,7 +45,6 @@ def test_everything_there_and_back(programs: Path, tmp_path: Path, render: Calla
         assert ok(own, "diff").out.count("nothing changed") == 2
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mysqld") is None, reason="no mysqld on PATH")
 def test_a_server_that_has_names_in_small_letters(tmp_path: Path, project: Project) -> None:
     """There and back; a name that it would have in another spelling is refused."""

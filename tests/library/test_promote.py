@@ -376,7 +376,6 @@ def test_promoted_to_a_prod_that_is_empty(world: World) -> None:
     assert {place[1] for place in world.shapes(*PROD)} == {"#kind", "animal", "weight", "task", "__score"}
 
 
-@pytest.mark.slow
 def test_what_hangs_on_the_tables_and_is_not_rehearsed_is_named(world: World) -> None:
     assert world.promote("--dry-run", "--json").json["rehearsal"]["absent"] == []
     # Soft-deleted attributes are in the tables that are rehearsed, and so are their values.
@@ -514,7 +513,6 @@ def test_one_rehearses_in_a_folder_at_a_time_and_large_rows_few(
     assert world.dump(*PROD) == before
 
 
-@pytest.mark.slow
 def test_where_the_account_may_make_no_schema_a_mysql_is_started_for_it(
     worlds: Callable[[Server], World], mysql: Server
 ) -> None:

@@ -7,7 +7,6 @@ import pty
 import subprocess
 import sys
 
-import pytest
 from conftest import Project, Result
 from living import in_words, ok, rows
 from test_migrate import living as living
@@ -75,7 +74,6 @@ def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project) 
         assert (f'fill="{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
 
 
-@pytest.mark.slow
 def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project) -> None:
     """The rows are those of the server, where there is one."""
     life = living.read(living.module("life"))
@@ -93,7 +91,6 @@ def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project)
     assert set(rows(living, "[r['rig'] for r in life.Weight.to_dicts()]")) == {"B"}
 
 
-@pytest.mark.slow
 def test_without_a_server_any_key_is_taken(written: Project) -> None:
     life = written.read(written.module("life"))
     written.write(written.module("life"), life.replace("\n\n@schema\nclass Weight", f"{RIG}\n\n@schema\nclass Weight"))
@@ -130,7 +127,6 @@ def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
     assert 'RenameAttribute("Animal", "name", "moniker")' in migration(written)
 
 
-@pytest.mark.slow
 def test_a_draft_does_not_offer_to_decide_later(living: Project) -> None:
     living.replace(living.module("life"), GRAMS, f"    unit : varchar(4)\n{GRAMS}")
     stopped = on_terminal(living, "\n", "migrate", "--draft")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import racing
 from crashing import Ground
 from sampling import whole
@@ -14,7 +13,6 @@ ROUNDS = {"mysql": 2, "postgresql": 2} if whole() else {"mysql": 1, "postgresql"
 assert ground  # a fixture
 
 
-@pytest.mark.slow
 def test_runners_that_begin_at_once(ground: Ground) -> None:
     with racing.race(ground, 8) as race:
         for commands in [[["migrate"]]] * ROUNDS[ground.server.backend] + [racing.MIX]:

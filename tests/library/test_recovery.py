@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import pytest
 from conftest import Project, Server
 from living import VERSION, add_sql, hurried, is_sentence, kill_while_it_waits, ok, put_back, rows, states
 from proxy import Fault, Proxy
@@ -339,7 +338,6 @@ def test_foreign_keys_that_a_run_did_not_disturb_are_left_alone_on_the_way_back(
     assert "DROP COLUMN `mood`" in back and "FOREIGN KEY" not in back, back
 
 
-@pytest.mark.slow
 def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(living: Project, mysql: Server) -> None:
     kill_half_way(living, mysql)
     kill_while_it_waits(living, mysql, "^(LOCK|ALTER).*aside", *BACK, reads="dev_life.aside")
@@ -349,7 +347,6 @@ def test_what_was_interrupted_while_it_was_taken_back_only_goes_further_back(liv
     assert "no interrupted run" in ok(living, *BACK, code=1).err
 
 
-@pytest.mark.slow
 def test_a_draft_goes_on_by_the_code_as_it_was(living: Project, mysql: Server) -> None:
     life = living.module("life")
     before = living.read(life) + ASIDE
@@ -361,7 +358,6 @@ def test_a_draft_goes_on_by_the_code_as_it_was(living: Project, mysql: Server) -
     assert not list((living.folder / "backups").glob("*-draft.json"))
 
 
-@pytest.mark.slow
 def test_a_draft_with_answers_is_ended_by_the_command_that_began_it(living: Project, mysql: Server) -> None:
     life = living.module("life")
     living.write(life, living.read(life) + ASIDE)

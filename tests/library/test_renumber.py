@@ -76,7 +76,6 @@ def two_branches(own: Project) -> dict[Path, str]:
     return texts(own)
 
 
-@pytest.mark.slow
 def test_killed_at_any_write_and_run_again_it_ends_as_undisturbed(laid: Project) -> None:
     """Also where a file takes the name that another one gives up; and meanwhile `check` says what to do."""
     before, package = two_branches(laid), laid.folder / "src" / laid.package

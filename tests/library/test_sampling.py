@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sampling import left_out
+from sampling import left_out, noted
 
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")  # registered in conftest.py
@@ -60,13 +60,15 @@ import pytest
 def server(request):
     return request.param
 
-@pytest.mark.slow
 @pytest.mark.parametrize("edit", ["a", "b", "c"])
 def test_edits(server, edit):
     pass
 
-@pytest.mark.slow
 def test_alone():
+    pass
+
+@pytest.mark.every_commit
+def test_first_of_all():
     pass
 
 def test_plain():
@@ -75,7 +77,8 @@ def test_plain():
 
 
 def played(items: list[pytest.Item], turn: int | None = None) -> list[str]:
-    without = left_out(items, turn)
+    slow = {f"{item.path.name}::test_{name}" for item in items for name in ("edits", "alone", "first_of_all")}
+    without = left_out(items, turn, slow)
     return [item.name for item in items if item not in without]
 
 
@@ -100,13 +103,21 @@ def test_slow_ones_take_turns_so_that_each_is_played_once_in_four_commits(pytest
     items = pytester.getitems(SLOW)
     assert len(played(items)) == len(played(items, 7)) + 3
     assert [played(items, turn) for turn in (7, 8, 9, 10)] == [
-        ["test_alone", "test_plain"],
-        ["test_edits[mysql-a]", "test_plain"],
-        ["test_edits[mysql-c]", "test_plain"],
-        ["test_edits[postgresql-b]", "test_plain"],
+        ["test_alone", "test_first_of_all", "test_plain"],
+        ["test_edits[mysql-a]", "test_first_of_all", "test_plain"],
+        ["test_edits[mysql-c]", "test_first_of_all", "test_plain"],
+        ["test_edits[postgresql-b]", "test_first_of_all", "test_plain"],
     ]
 
 
 def test_what_is_asked_for_by_name_is_played(pytester: pytest.Pytester) -> None:
     items = [item for item in pytester.getitems(CASES) if item.name == "test_edits[postgresql-c]"]
     assert played(items) == ["test_edits[postgresql-c]"]
+
+
+def test_slow_is_what_took_long_and_what_was_not_played_stays() -> None:
+    here = "tests/library/test_sampling.py::test_"
+    known = [f"{here}a_sample_has_each_value_at_least_once", f"{here}servers_take_turns_and_no_case_is_left_out"]
+    gone = [f"{here}that_is_no_more", "tests/library/test_of_old.py::test_a"]
+    took = {f"{here}servers_take_turns_and_no_case_is_left_out": 0.1, f"{here}new[a]": 2.9, f"{here}new[b]": 3.1}
+    assert noted([*known, *gone], took) == [known[0], f"{here}new"]

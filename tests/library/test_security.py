@@ -106,7 +106,6 @@ def program(project: Project, *arguments: str, stdin: str = "", **variables: str
 FILE, FAILS = "src/my_pipeline/migrations/life/1.1.0_moods.py", 'RunSQL("look", mysql="SELEC 1", postgresql="SELEC 1")'
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("where", ["variable", "file"])
 def test_password_is_nowhere_to_be_seen(

@@ -39,7 +39,6 @@ def states(project: Project, environment: str) -> dict[str, str]:
     return {schema["name"]: schema["state"] for schema in status.json["schemas"]}
 
 
-@pytest.mark.slow
 def test_dev_and_prod_live_side_by_side(on_server: Project, server: Server) -> None:
     assert on_server.run("init").code == 0
     assert set(states(on_server, "dev").values()) == {"current"}
@@ -114,7 +113,6 @@ def test_killed_init_is_completed_by_the_next(on_server: Project) -> None:
     assert on_server.python("-c", FILL + READ).out.split()[-1] == "0.4"
 
 
-@pytest.mark.slow
 def test_two_inits_at_once_make_everything_once(on_server: Project) -> None:
     command = [sys.executable, "-m", "my_pipeline", "init"]
     both = [
@@ -290,7 +288,6 @@ def test_a_password_that_the_driver_garbles_is_said(server: Server, on_server: P
     assert password not in result.err
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("schemas", ["FORTY_SCHEMAS", "ODD_SCHEMAS", "MIXED_SCHEMAS"])
 def test_any_graph_becomes_a_pipeline_whose_tests_pass(

@@ -160,7 +160,6 @@ def test_branches_that_do_not_fit_one_after_the_other_stay_as_they_are(alive: Pr
     assert check_out(package, before) == before
 
 
-@pytest.mark.slow
 def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server: Server) -> None:
     """Whichever half a database has had, though one of the two got another version when they were merged."""
     package, life, grams = alive.folder / "src/my_pipeline", alive.module("life"), "    grams : float64"

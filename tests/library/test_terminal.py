@@ -56,7 +56,6 @@ def test_statements_of_others_are_shown_without_their_values(
         assert expected is None or without_literals(text, mysql=is_mysql) == expected
 
 
-@pytest.mark.slow
 def test_what_a_terminal_cannot_show_is_replaced(project: Project, server: Server) -> None:
     """Characters of a lab in comments, names and values: commands do the same, and only the picture is poorer."""
     encoding = "cp1252" if server.backend == "mysql" else "latin-1:strict"

@@ -94,7 +94,6 @@ def test_between_tables_of_two_schemas_that_exchange_their_places(living: Projec
     assert server.execute("SELECT aim, bed FROM dev_work.aim") == [(5, 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("onwards", [True, False], ids=["on", "back"])
 @pytest.mark.parametrize("statement", ["^RENAME TABLE .*bed", "^ALTER TABLE .*bed"])

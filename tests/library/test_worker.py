@@ -54,7 +54,6 @@ def test_workers_share_jobs_and_each_is_done_once(lab: Lab) -> None:
     assert sum(worker.answer["done"] for worker in workers) == 120
 
 
-@pytest.mark.slow
 def test_every_job_ends_right_whatever_it_does_to_its_worker(lab: Lab) -> None:
     lab.project.write("workers.toml", '[retries]\nwait = "0.3s"\nattempts = 3\n')
     tasks = ["", "kill 1", "kill 99", "fail badly", "deadlock 1", "deadlock 99", "end 2", ""]
@@ -131,7 +130,6 @@ def test_a_plain_populate_beside_them_is_left_alone(lab: Lab) -> None:
     assert lab.items("Plain") == numbers(21) and lab.begun().count(("Plain", 1)) == 1
 
 
-@pytest.mark.slow
 def test_jobs_behind_one_that_takes_long_are_left_to_others(lab: Lab) -> None:
     lab.insert(*[""] * 30)
     worker = lab.worker("--pause", "1", "--tables", "work.Plain")
@@ -184,7 +182,6 @@ def test_rows_that_somebody_else_wrote_meanwhile_are_done(lab: Lab) -> None:
     assert lab.items("Plain") == [1] and not lab.jobs()
 
 
-@pytest.mark.slow
 def test_what_needs_more_memory_or_time_is_tried_in_the_next_class(lab: Lab) -> None:
     small = '[classes.small]\nmemory = "400 MB"\ntime = "6s"\ntables = ["*"]\n'
     lab.project.write("workers.toml", f'{small}[classes.large]\nmemory = "4 GB"\ntime = "6s"\n')
@@ -203,7 +200,6 @@ def test_what_needs_more_memory_or_time_is_tried_in_the_next_class(lab: Lab) -> 
     assert lab.items("Plain") == [1, 2, 3]
 
 
-@pytest.mark.slow
 def test_a_migrated_database_stops_workers_in_words_and_new_code_goes_on(lab: Lab) -> None:
     lab.insert("wait", *[""] * 20)
     worker = lab.worker("--pause", "1")
@@ -266,7 +262,6 @@ def test_workers_wait_for_the_end_of_a_migration_to_tell_whether_they_fit(
         assert "The code is older" in worker.answer["error"]["why"]
 
 
-@pytest.mark.slow
 def test_a_page_is_written_while_it_works_and_when_it_ends(lab: Lab, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     lab.insert("wait")
@@ -279,7 +274,6 @@ def test_a_page_is_written_while_it_works_and_when_it_ends(lab: Lab, tmp_path: P
     assert list(tmp_path.iterdir()) == [page]
 
 
-@pytest.mark.slow
 def test_with_little_time_nothing_is_begun_that_cannot_end(lab: Lab) -> None:
     lab.insert("", "", first=-9)
     first = lab.worker("--once", "--tables", "work.Parts")
@@ -305,7 +299,6 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
         assert done.code == 2 and words in done.err, done.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["mysql", "postgresql"])
 def test_killed_at_random_every_key_is_there_once(backend: str, tmp_path: Path, render: Callable[..., Path]) -> None:
     """A sample of ``benchmarks/workers.py storm``, with a server that is killed, too."""
@@ -320,7 +313,6 @@ def test_killed_at_random_every_key_is_there_once(backend: str, tmp_path: Path, 
     assert not found.problems, found
 
 
-@pytest.mark.slow
 def test_what_was_done_and_failed_before_a_job_that_kills_the_process_is_counted(lab: Lab) -> None:
     """Jobs that take little time are claimed several at a time."""
     lab.insert(*[""] * 40, *["fail badly"] * 40, *["kill 1"] * 4)

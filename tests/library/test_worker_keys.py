@@ -69,7 +69,6 @@ class Broken(dj.Computed):
 """
 
 
-@pytest.mark.slow
 def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
     server: Server, tmp_path: Path, render: Callable[..., Path]
 ) -> None:
@@ -116,7 +115,6 @@ def test_keys_of_odd_types_are_done_and_a_table_without_any_holds_up_no_other(
         assert lab.project.run("--env", "prod", "status").code == 0
 
 
-@pytest.mark.slow
 def test_a_job_with_a_float_and_a_bool_in_its_key_is_put_back_and_tried_again(
     server: Server, tmp_path: Path, render: Callable[..., Path]
 ) -> None:

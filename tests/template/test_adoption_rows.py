@@ -58,7 +58,6 @@ print(len(sniffing.Trace()))
 """
 
 
-@pytest.mark.slow
 def test_a_database_of_0_14_is_adopted_with_its_rows(legacy: Project, mysql: Server) -> None:
     ready = readiness(legacy.folder)
     assert ready.returncode == 0, ready.stdout

@@ -81,7 +81,6 @@ def matches(expected: str, said: str) -> bool:
     return bool(re.fullmatch(re.escape(plain[0]).replace("…", ".*"), plain[1]))
 
 
-@pytest.mark.slow
 def test_the_page_is_what_happens(lab: Project) -> None:
     page = lab.read("docs/branching.md")
     answered = 0

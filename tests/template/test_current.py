@@ -202,7 +202,6 @@ def commands(text: str) -> list[str]:
     return [line.partition("  #")[0].strip() for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE)]
 
 
-@pytest.mark.slow
 def test_every_command_of_the_page_does_what_it_says(history: Path, project: Project) -> None:
     left = commands(project.read("docs/updating.md"))
     folder = project.folder

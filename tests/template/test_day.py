@@ -20,7 +20,10 @@ from conftest import Server, git, terminal
 from sampling import whole
 from test_story import shell
 
-pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the day begins with uv on PATH")
+pytestmark = [
+    pytest.mark.every_commit,
+    pytest.mark.skipif(shutil.which("uv") is None, reason="the day begins with uv on PATH"),
+]
 
 SCHEMAS = ["subject", "session", "ephys", "imaging", "analysis"]
 

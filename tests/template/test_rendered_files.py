@@ -339,7 +339,6 @@ INNOCENT = {
 }
 
 
-@pytest.mark.slow
 def test_hooks_pass_on_a_fresh_project(default: Path) -> None:
     assert not _prek(default, "--all-files")
 
@@ -516,7 +515,6 @@ def test_the_site_asks_nobody_else_and_every_link_in_a_picture_leads_somewhere(s
             assert f'id="{target[1]}"' in other.read_text() or not target[1], (picture, target)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_wide_table_scrolls_in_its_box_and_breaks_no_name(site: Path, chromium: browser.Page, width: int) -> None:
     names = "[...document.querySelectorAll('td code')].filter(e => !/[^\\w.()]/.test(e.innerText))"

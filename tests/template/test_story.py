@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, git, terminal
 
-pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the story begins with uv on PATH")
+pytestmark = [
+    pytest.mark.every_commit,
+    pytest.mark.skipif(shutil.which("uv") is None, reason="the story begins with uv on PATH"),
+]
 
 FILES = """
 .copier-answers.yml .dockerignore .editorconfig .github/dependabot.yml .github/workflows/ci.yml

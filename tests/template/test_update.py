@@ -49,7 +49,6 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", [*sample(), EARLIER])
 def test_untouched_project_equals_a_fresh_one_but_for_what_the_lab_owns(
     history: Path, tmp_path: Path, version: str
@@ -161,7 +160,6 @@ def test_other_answer_brings_what_follows_from_it(history: Path, tmp_path: Path)
     assert (folder / ".gitlab-ci.yml").exists() and not (folder / ".github").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", sample())
 def test_answers_stay_what_they_were(history: Path, tmp_path: Path, version: str) -> None:
     """A validator that became stricter would put the default in the place of an answer, and say nothing."""

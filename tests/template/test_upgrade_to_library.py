@@ -136,7 +136,6 @@ def edit(folder: Path) -> dict[str, bytes]:
     return {path: content for path, content in contents(folder).items() if path.startswith(f"{MANAGE}/")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", SOME)
 def test_edits_are_kept_as_a_patch(
     history: Path, make: Callable[..., Result], bring: Callable[[Result], str], tmp_path: Path, version: str
@@ -204,7 +203,6 @@ def test_project_within_a_repository_and_rejects_instead_of_conflicts(history: P
     assert (folder / MANAGE / "journal.py").read_text(encoding="utf-8").endswith("# ours\n")
 
 
-@pytest.mark.slow
 def test_update_that_failed_half_way_loses_nothing(history: Path, tmp_path: Path) -> None:
     """Also for who commits what is there and updates again, instead of going back as told."""
     template = tmp_path / "template"
@@ -286,7 +284,6 @@ def test_project_that_imports_nothing_of_it_has_no_such_folder(
     assert "from . import pipeline\n" in (folder / "src/my_pipeline/__main__.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", FIRST_AND_LAST)
 def test_what_the_lab_added_and_edited_elsewhere_stays(
     make: Callable[..., Result], bring: Callable[[Result], str], version: str
@@ -344,7 +341,6 @@ def test_lines_that_both_changed_are_a_conflict_in_plain_sight(history: Path, tm
 # --- A pipeline that the template was copied over ------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("folder_deleted", [True, False])
 def test_adoption_goes_without_a_word(history: Path, tmp_path: Path, folder_deleted: bool) -> None:
     folder = tmp_path / "lab"
@@ -380,7 +376,6 @@ whisk = "my_pipeline.manage.cli:main"
 """
 
 
-@pytest.mark.slow
 def test_pyproject_that_was_there_before_the_template_gets_the_library(history: Path, tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     folder.mkdir()

@@ -173,7 +173,6 @@ def test_project_with_a_database_comes_along(
 NAMES = ("analysis", "imaging", "ephys", "session", "subject")
 
 
-@pytest.mark.slow
 def test_what_lets_values_be_lost_stands_in_the_log(history: Path, tmp_path: Path, server: Server) -> None:
     """The journal has a column for it since v0.5.0; one of before gets it from the first command that changes tables."""
     project: Project = living(history, tmp_path / "my_pipeline", "v0.4.0", server)
