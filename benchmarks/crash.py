@@ -3,15 +3,17 @@
     uv run benchmarks/crash.py
     uv run benchmarks/crash.py --backend mysql --every 10
     uv run benchmarks/crash.py --backend mysql --back
-    uv run benchmarks/crash.py --along
+    uv run benchmarks/crash.py --command along
+    uv run benchmarks/crash.py --two --command purge
 
 Migrations that use every operation run through a proxy that knows statements. For each statement that writes,
 before the server gets it, while it runs and after it was answered, the runner is killed, the server is killed and
 started again, or the connection is cut; then `migrate` runs again. What that ends in has to be what an undisturbed run
 ends in: tables as the server describes them, every row, the journal, every step, and `status`. With `--back` the run is
 taken back by `rollback --interrupted` where it can be, which is broken off as well in half of the cases; then all has
-to be what it was before. With `--along` it is `rollback --along` that is broken off, of a key that changed in both
-schemas.
+to be what it was before. `--command` names another that is broken off, such as `along`, which is `rollback --along` of
+a key that changed in both schemas. With `--two`, two runners go on at once: one has to end it, the other may decline in
+words.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import crashing
-from crashing import FAULTS, WHEN, Case
+from crashing import COMMANDS, FAULTS, WHEN, Case
 from servers import BACKENDS, render
 
 
@@ -44,7 +46,8 @@ def main() -> None:
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth case")
     parser.add_argument("--back", action="store_true", help="take back what was broken off")
-    parser.add_argument("--along", action="store_true", help="break off rollback --along instead of migrate")
+    parser.add_argument("--command", choices=COMMANDS, help="break off this instead of migrate")
+    parser.add_argument("--two", action="store_true", help="let two runners go on at once")
     parser.add_argument("--rows", type=int, default=2000, metavar="N", help="in the tables that change")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="servers at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
@@ -69,8 +72,8 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
     backend, mine, options = task
     chance, cases = random.Random(mine), list[Case]()
     with crashing.ground(backend, render, rows=options.rows) as ground:
-        if options.along:
-            ground.play_along()
+        if options.command:
+            ground.play_command(options.command)
         every = [(point, when, what) for point in ground.points() for when in WHEN for what in FAULTS]
         random.Random(0).shuffle(every)  # lest each Nth case be of one kind
         share = every[:: options.every][mine :: options.jobs]
@@ -79,7 +82,8 @@ def play(task: tuple[str, int, argparse.Namespace]) -> list[Case]:
                 second = chance.randrange(20, 120) if number % 2 else None
                 cases.append(ground.take_back(point, when, what, chance.random(), second))
             else:
-                cases.append(ground.play(point, when, what, share=chance.random()))
+                play = ground.play_with_two if options.two else ground.play
+                cases.append(play(point, when, what, share=chance.random()))
             if number % 50 == 0 or cases[-1].problems:
                 said = cases[-1].problems[0][:300] if cases[-1].problems else ""
                 print(f"{backend} {number}/{len(share)} {said}", file=sys.stderr)

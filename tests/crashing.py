@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,14 @@ FAULTS = ("runner", "server", "connection")
 
 #: What takes an interrupted run back.
 UNDO = ("rollback", "--interrupted")
+
+#: Commands beside `migrate` that are broken off.
+COMMANDS = {
+    "init": ("init",),
+    "purge": ("purge", "--allow-data-loss", "--no-backup"),
+    "rollback": ("rollback", "work", "--to", "1.0.0"),
+    "along": ("rollback", "life", "--to", "2.0.0", "--along"),
+}
 
 #: A command that says which process it is.
 RUN = """
@@ -47,6 +56,7 @@ class Ground:
     begun: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     command: tuple[str, ...] = ("migrate",)
+    beside: Project | None = None
 
     def state(self) -> dict[str, Any]:
         """All that is there: tables as the server describes them, their rows, which version and by which steps."""
@@ -102,14 +112,18 @@ class Ground:
         self.places.keep()
         self.undisturbed()
 
-    def play_along(self) -> None:
-        """Break off, from now on, the way back of a key that changed in both schemas."""
-        self.places.reset()
-        ok(self.project, "migrate")
-        crash_pipeline.evolve_key(self.project)
-        self.project.warm_up()
-        ok(self.project, "migrate")
-        self.play_another("rollback", "life", "--to", "2.0.0", "--along")
+    def play_command(self, name: str) -> None:
+        """Break off, from now on, a command of :data:`COMMANDS`, with what there is to do for it."""
+        if name == "init":
+            self.places.empty()
+        else:
+            self.places.reset()
+            ok(self.project, "migrate")
+        if name == "along":  # the way back of a key that changed in both schemas
+            crash_pipeline.evolve_key(self.project)
+            self.project.warm_up()
+            ok(self.project, "migrate")
+        self.play_another(*COMMANDS[name])
 
     def points(self) -> list[int]:
         """The statements at which a fault is worth something: those that write, of a run that holds the lock."""
@@ -129,6 +143,24 @@ class Ground:
             case.problems.append(f"does not go on: {again.code} {again.err}")
             return case
         case.problems += self.wrong(self.end)
+        return case
+
+    def play_with_two(self, number: int, when: str, what: str, share: float = 0.0) -> Case:
+        """Let a fault happen at a statement, and two runners go on at once: one ends it, the other may decline in words."""
+        case = self._broken(number, when, what, share)
+        if case.problems:
+            return case
+        if self.beside is None:
+            self.beside = Project(self.project.folder, environment=dict(self.project.environment))
+            self.beside.warm_up()
+        with ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(own.run, *self.command) for own in (self.project, self.beside)]
+            answers = [future.result() for future in running]
+        if all(answer.code for answer in answers):
+            case.problems.append(f"neither goes on: {' and '.join(answer.err for answer in answers)}")
+        case.problems += [f"not a sentence: {a.code} {a.err}" for a in answers if a.code and not in_words(a.err)]
+        if not case.problems:
+            case.problems += self.wrong(self.end)
         return case
 
     def take_back(self, number: int, when: str, what: str, share: float = 0.0, second: int | None = None) -> Case:
@@ -273,6 +305,8 @@ def _ready(
         places.keep()
         made.undisturbed()
         yield made
+        if made.beside is not None and made.beside.warm is not None:
+            made.beside.warm.close()
     finally:
         proxy.close()
         daemon.stop()

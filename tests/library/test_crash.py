@@ -39,14 +39,15 @@ def test_a_table_that_is_away_for_an_instant_comes_back(ground: Ground) -> None:
         assert ground.play(number, "before", "runner").problems == []
 
 
-def broken_off(ground: Ground, cases: int) -> list[str]:
-    """What goes wrong where a command is broken off at some of its statements, and run again."""
-    chance = random.Random(4)
+def broken_off(ground: Ground, cases: int, runners: int = 1) -> list[str]:
+    """What goes wrong where a command is broken off at some of its statements, and run again, by one or two."""
+    chance = random.Random(4 * runners)
     points = ground.points()
     problems = []
+    play = ground.play if runners == 1 else ground.play_with_two
     for number in range(cases):
         when, what = WHEN[number % 3], FAULTS[number // 3 % 3]
-        case = ground.play(chance.choice(points), when, what, share=chance.random())
+        case = play(chance.choice(points), when, what, share=chance.random())
         problems += [f"{when} {case.statement[:200]} ({what}): {problem}" for problem in case.problems]
     return problems
 
@@ -55,6 +56,10 @@ def broken_off(ground: Ground, cases: int) -> list[str]:
 def test_what_is_broken_off_is_gone_on_with(ground: Ground) -> None:
     assert len(ground.points()) > 50
     assert not broken_off(ground, CASES)
+
+
+def test_two_that_go_on_at_once_end_it_as_one_does(ground: Ground) -> None:
+    assert not broken_off(ground, CASES // 2, runners=2)
 
 
 def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
@@ -69,14 +74,12 @@ def test_what_is_broken_off_can_be_taken_back(ground: Ground) -> None:
 
 
 def test_rollback_is_gone_on_with(ground: Ground) -> None:
-    ground.places.reset()
-    assert ground.project.run("migrate").code == 0
-    ground.play_another("rollback", "work", "--to", "1.0.0")
+    ground.play_command("rollback")
     assert not broken_off(ground, CASES // 4)
 
 
 def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
-    ground.play_along()
+    ground.play_command("along")
     versions = {schema["name"]: schema["database_version"] for schema in ground.end["status"]}
     assert versions == {"life": "2.0.0", "work": "2.0.0"}
     assert len(ground.points()) > 40
@@ -84,13 +87,10 @@ def test_rollback_of_several_schemas_is_gone_on_with(ground: Ground) -> None:
 
 
 def test_purge_is_gone_on_with(ground: Ground) -> None:
-    ground.places.reset()
-    assert ground.project.run("migrate").code == 0
-    ground.play_another("purge", "--allow-data-loss", "--no-backup")
+    ground.play_command("purge")
     assert not broken_off(ground, CASES // 3)
 
 
 def test_init_is_gone_on_with(ground: Ground) -> None:
-    ground.places.empty()
-    ground.play_another("init")
+    ground.play_command("init")
     assert not broken_off(ground, CASES // 3)
