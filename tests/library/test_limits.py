@@ -1,7 +1,8 @@
-"""What MySQL would not hold is told before the first step, and to the byte as the server has it."""
+"""What a server would not hold is told before the first step, and to the byte as the server has it."""
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from contextlib import closing
 from random import Random
@@ -346,3 +347,25 @@ def test_what_is_soft_deleted_takes_its_room_until_purge(living: Project) -> Non
     refused = ok(living, "migrate", code=1)
     assert "1 of them soft-deleted until purge" in refused.err
     assert states(living)["work"] == ("behind", "1.1.0")
+
+
+def test_a_row_that_an_index_of_postgresql_cannot_have_is_counted(project: Project, postgresql: Server) -> None:
+    """A text that is not compressed may have 2,692 bytes, one that is may have more."""
+    text = "".join(Random(1).choices(string.ascii_letters + string.digits, k=2693))
+    with made(postgresql, project) as own:
+        life = own.module("life")
+        own.replace(life, "    name : varchar(32)", "    story = null : varchar(9000)\n    name : varchar(32)")
+        ok(own, "revise", "-m", "stories")
+        ok(own, "migrate")
+        postgresql.execute("INSERT INTO dev_life.animal (animal_id, name) VALUES (3, 'Cy')")
+        told = [text, text[1:], "more and " * 900]
+        for number, story in enumerate(told, 1):
+            postgresql.execute(f"UPDATE dev_life.animal SET story = '{story}' WHERE animal_id = {number}")
+        own.replace(life, "    name : varchar(32)", "    index (story)\n    name : varchar(32)")
+        ok(own, "revise", "-m", "find them")
+        for arguments in (("migrate", "--dry-run"), ("migrate",)):
+            refused = ok(own, *arguments, code=1)
+            assert "life.Animal has 1 row whose (story) is too long for an index" in refused.out + refused.err
+            assert "2,704 bytes" in refused.err or "--dry-run" in arguments
+        postgresql.execute("UPDATE dev_life.animal SET story = substr(story, 2) WHERE animal_id = 1")
+        ok(own, "migrate")

@@ -65,6 +65,7 @@ class _Probes:
                     words = f"values of {old} that {loss.words}"
                     yield self._count(loss.kind, old, loss.condition, words, silent=loss.silent)
         yield from self._duplicates()
+        yield from self._long_entries()
         yield from self.dialect.dependents(self.alteration, self.change)
 
     def _count(self, kind: str, name: str, condition: str, words: str, *, silent: bool = False) -> Probe:
@@ -149,6 +150,19 @@ class _Probes:
             # An expression that fails is told where it is tried.
             fails = bool(set(columns) & set(self.alteration.converts))
             yield Probe("duplicate", tuple(old), sql, words, later=fails)
+
+    def _long_entries(self) -> Iterator[Probe]:
+        """Count the rows that are too long for a new index or key, which the server says when it comes to them."""
+        new = [index.columns for index in self.change.target if index not in self.change.indexes]
+        if self.change.table.primary_key != self.alteration.after.primary_key:
+            new.append(self.alteration.after.primary_key)
+        for columns in new:
+            # As they are stored, which may be compressed; what is new, or of another type, is short or not known yet.
+            old = [self.change.old[name] for name in columns if name in self.change.old]
+            condition = self.dialect.too_long_for_index(f"c.{self.dialect.quote(name)}" for name in old)
+            if old and condition:
+                sql = f"SELECT COUNT(*) FROM {self.full} c WHERE {condition}"
+                yield Probe("entry", tuple(old), sql, f"rows whose ({', '.join(columns)}) is too long for an index")
 
     def _stays_null(self, name: str) -> bool:
         """Tell whether an attribute is a new one that is null in every row."""

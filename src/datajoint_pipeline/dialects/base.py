@@ -261,6 +261,10 @@ class Dialect(ABC):
             The same, column by column.
         """
 
+    def too_long_for_index(self, values: Iterable[str]) -> str:
+        """Give the condition that an index cannot have a row with these values; empty where types alone tell that."""
+        return ""
+
     @abstractmethod
     def conversion(self, column: str, was: Column, will: Column) -> str | None:
         """Give an expression for a value of another type, where the server's own conversion is refused or wrong."""

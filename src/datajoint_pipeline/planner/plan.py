@@ -122,7 +122,8 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        return self.kind in ("null", "duplicate", "parent", "object", "stored", "using", "index") and not self.unsure
+        blocking = ("null", "duplicate", "parent", "object", "stored", "using", "index", "entry")
+        return self.kind in blocking and not self.unsure
 
 
 @dataclass

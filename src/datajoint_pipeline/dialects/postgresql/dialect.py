@@ -7,7 +7,7 @@ built anew and the rows are copied; rights, owner and replica identity go with i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ...internals.adapters import adapter
@@ -28,6 +28,10 @@ from .rebuild import Rebuild
 
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
+
+#: Bytes of an entry of a B-tree, of pages of 8 KiB; and those of its head, and of the length of a value that is so long
+#: that the table has it elsewhere, where its size is told without.
+_ENTRY, _ENTRY_HEAD = 2704, 12
 
 
 class PostgreSQL(Dialect):
@@ -65,6 +69,10 @@ class PostgreSQL(Dialect):
 
     def literal(self, text: str) -> str:
         return texts.literal(text)
+
+    def too_long_for_index(self, values: Iterable[str]) -> str:
+        sizes = " + ".join(f"COALESCE(pg_column_size({value}), 0)" for value in values)
+        return f"{_ENTRY_HEAD} + {sizes} > {_ENTRY}" if sizes else ""
 
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
