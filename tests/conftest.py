@@ -91,6 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "sampled: CI plays as few cases as have each value of each parameter; --whole plays all",
         "one_server: CI plays it on the server that is named, or on one of those that it lists, in turn within a file",
         "every_commit: CI plays it at every commit, also if it is slow; slow ones take turns",
+        "in_order: its tests begin with what those before them in the file left; where one is slow, they take turns together",
         "both_servers: CI plays it on both, where others that a fixture plays on each server take turns within a file",
     ):
         config.addinivalue_line("markers", mark)

@@ -77,12 +77,17 @@ def left_out(items: list[pytest.Item], turn: int | None, slow: Collection[str]) 
     without = [*_beside_a_sample(cases), *_on_the_other_server(cases)]
     if turn is None:
         return without
-    taking_turns = [
-        test
-        for test in tests
-        if test.nodeid.partition("[")[0] in slow and not test.get_closest_marker("every_commit") and test not in without
-    ]
-    return [*without, *(test for number, test in enumerate(taking_turns) if (number - turn) % TURNS)]
+    played = [test for test in tests if test not in without and not test.get_closest_marker("every_commit")]
+    units = [unit for unit in _units(played) if any(test.nodeid.partition("[")[0] in slow for test in unit)]
+    return [*without, *(test for number, unit in enumerate(units) if (number - turn) % TURNS for test in unit)]
+
+
+def _units(tests: list[pytest.Function]) -> list[list[pytest.Function]]:
+    """What is played together or not at all: all tests of a file that is marked ``in_order``, or one test."""
+    found: dict[object, list[pytest.Function]] = {}
+    for test in tests:
+        found.setdefault(test.path if test.get_closest_marker("in_order") else test, []).append(test)
+    return [*found.values()]
 
 
 def take_turn() -> None:

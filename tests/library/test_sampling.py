@@ -115,6 +115,13 @@ def test_what_is_asked_for_by_name_is_played(pytester: pytest.Pytester) -> None:
     assert played(items) == ["test_edits[postgresql-c]"]
 
 
+def test_what_goes_in_order_takes_its_turn_together(pytester: pytest.Pytester) -> None:
+    items = pytester.getitems(SLOW.replace("import pytest\n", "import pytest\n\npytestmark = pytest.mark.in_order\n"))
+    whole = played(items)
+    assert [played(items, turn) == whole for turn in range(4)] == [True, False, False, False]
+    assert played(items, 1) == ["test_first_of_all"]
+
+
 def test_slow_is_what_took_long_and_what_was_not_played_stays() -> None:
     here = "tests/library/test_sampling.py::test_"
     known = [f"{here}a_sample_has_each_value_at_least_once", f"{here}servers_take_turns_and_no_case_is_left_out"]
