@@ -14,7 +14,7 @@ from living import is_sentence
 
 from datajoint_pipeline.commands.access import file_of
 
-pytestmark = pytest.mark.both_servers  # each test begins with what those before it left
+pytestmark = [pytest.mark.both_servers, pytest.mark.in_order]
 
 PREFIX = "aa_"
 

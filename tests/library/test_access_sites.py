@@ -11,7 +11,7 @@ import pytest
 from conftest import Project, Server
 from living import is_sentence
 
-pytestmark = pytest.mark.both_servers  # each test begins with what those before it left
+pytestmark = [pytest.mark.both_servers, pytest.mark.in_order]
 
 PREFIX = "asi_"
 SITES = '[course]\nprefix = "course_"\nexplicit = false\n[paris]\nprefix = "paris_"\n'

@@ -14,6 +14,8 @@ import pytest
 from conftest import Project, Server
 from living import ok
 
+pytestmark = pytest.mark.in_order
+
 
 def tables(mysql: Server) -> dict[str, str]:
     """Every table that 0.14 knows, as the server describes it; numbers have no display widths any more."""
