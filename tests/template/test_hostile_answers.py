@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,13 @@ def test_a_refused_name_comes_with_one_that_is_taken(template: Path, tmp_path: P
                 str(template), tmp_path / offered, data={"project_name": offered}, defaults=True, quiet=True,
                 vcs_ref=PRESENT,
             )  # fmt: skip
+
+
+def test_what_to_do_next_can_be_pasted_whatever_the_folder_is_called(template: Path, tmp_path: Path) -> None:
+    for name in ("Ada's Mäuse video", "plain-1"):
+        done = copier_command(
+            tmp_path, "copy", "--defaults", f"--vcs-ref={PRESENT}", "--data=project_name=lab", str(template), name
+        )
+        assert done.returncode == 0, done.stderr
+        (line,) = re.findall(r"^ *(cd .*)$", done.stderr, re.MULTILINE)
+        assert shlex.split(line) == ["cd", name] and ("'" in line) == (name != "plain-1")
