@@ -177,3 +177,30 @@ def test_secrets_says_whose_password_it_asks_for(project: Project) -> None:
         assert project.read(f".secrets/database.{attribute}") == "hush\n"
     project.write("datajoint.json", "{")
     assert "database.user (empty: leave as it is): " in on_terminal(project, "\n", "secrets", "database.user").out
+
+
+def test_what_only_a_codec_writes_has_no_value_that_could_be_said(written: Project) -> None:
+    """Every place where it is asked for says what to do."""
+    written.replace(written.module("life"), GRAMS, f"    trace : <attach>\n{GRAMS}")
+    way = "Let it be null, and insert the values with DataJoint."
+    told = ok(written, "revise", "-m", "asked").out
+    assert f"get for trace? None can be said for a <attach>. {way}" in " ".join(told.split()) and "--fill" not in told
+    ok(written, "revise", "--undo")
+    assert way in ok(written, "revise", "-m", "asked", "--fill", "Weight.trace=[1]", code=2).err
+    assert way in " ".join(ok(written, "diff", code=3).out.split())
+    done = on_terminal(written, "\n", "revise", "-m", "asked")
+    assert way in done.err and "decide later" in done.err, done.err
+
+
+def test_what_datajoint_hides_is_no_new_name(written: Project) -> None:
+    """A table that is computed from now on gets columns of DataJoint's own; what goes is none of them."""
+    life = written.module("life")
+    written.replace(life, "class Animal(dj.Manual)", "class Animal(dj.Imported)")
+    written.replace(life, "    name : varchar(32)  # what it is called\n", "    nickname : varchar(32)\n")
+    told = ok(written, "revise", "-m", "asked").out
+    assert "Animal.name now called nickname?" in " ".join(told.split()), told
+    asked = migration(written)
+    assert "RenameAttribute('Animal', 'name', 'nickname')" in asked and "_animal" not in asked, asked
+    ok(written, "revise", "--undo")
+    refused = ok(written, "revise", "-m", "asked", "--rename", "Animal.name=_job_version", code=2).err
+    assert "has no attribute _job_version in the code; it has animal_id, nickname, colour." in refused

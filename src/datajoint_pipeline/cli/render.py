@@ -246,6 +246,8 @@ def _ask_fill(
     from ..errors import PipelineError
     from ..operations.origins import resolved
 
+    if question.codec:
+        echo(question.advice.strip(), err=True)
     if keys is not None and question.parent is not None:
         listed = f"{', '.join(keys[:_SHOWN]) or 'none yet'}{', …' if len(keys) > _SHOWN else ''}"
         echo(f"Rows of {question.parent[0]}: {listed}", err=True)
@@ -286,7 +288,7 @@ def revised(project: Project, found: Revised) -> None:
     for question in found.questions:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         option, value = _ANSWERS[question.kind]
-        options += f" {option} {what}={value}"
+        options += "" if question.codec else f" {option} {what}={value}"
         gone = "" if question.kind == "fill" else f" If it is gone: --drop {what}"
         console.print(f"[yellow]Undecided[/]: {escape(question.words() + gone)}")
     if options:

@@ -65,7 +65,7 @@ def read(
         fits = [
             n
             for n in meant
-            if right in after[n].attribute and (t := _before(n, back, before, after)) and attribute in t.attribute
+            if _shown(after[n], right) and (t := _before(n, back, before, after)) and attribute in t.attribute
         ]
         if meant and not fits:
             raise _no_rename(text, meant[0], _before(meant[0], back, before, after), after[meant[0]], attribute, right)
@@ -119,7 +119,10 @@ def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Calla
     found = values.parse(text, find)
     type_, _, declaring = declared(after, name, attribute)
     if declaring in after and (why := values.objection(type_, found)):
-        raise _impossible(text, name, attribute, why)
+        error = _impossible(text, name, attribute, why)
+        if values.needs_codec(type_):
+            error.do = f"{values.LET_BE_NULL} Nothing was written."
+        raise error
     return found
 
 
@@ -131,11 +134,12 @@ def _impossible(text: str, name: TableName, attribute: str, why: str) -> Pipelin
 
 def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: str, new: str) -> PipelineError:
     """Give the refusal of ``--rename`` where the table had no attribute of the old name, or has none of the new one."""
-    if new not in now.attribute and old in now.attribute:
+    if not _shown(now, new) and old in now.attribute:
         why = f"The code still calls it {old}: --rename says what was renamed there, and renames nothing itself."
         do = f"Call it {new} in the class {now.title}, then run revise again."
-    elif new not in now.attribute:
-        why = f"{name} has no attribute {new} in the code; it has {', '.join(now.attribute)}."
+    elif not _shown(now, new):
+        has = ", ".join(attribute.name for attribute in now.attributes if not attribute.hidden)
+        why = f"{name} has no attribute {new} in the code; it has {has}."
         do = "Correct the class, or the option."
     elif was is None:
         why, do = f"{name} is new, so none of its attributes had another name.", "Leave the option out."
@@ -143,6 +147,11 @@ def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: s
         why = f"{name} had no attribute {old} when it was last revised; it had {', '.join(was.attribute)}."
         do = "Correct the option; if the last revise has written it down, run revise --again with it."
     return PipelineError(f"--rename {text} does not fit.", f"{why} Nothing was written.", do, exit_code=ExitCode.USAGE)
+
+
+def _shown(table: Table, attribute: str) -> bool:
+    """Tell whether the code has an attribute; what DataJoint hides is its own."""
+    return attribute in table.attribute and not table.attribute[attribute].hidden
 
 
 def _taken(table: Table, old: str, new: str) -> PipelineError:

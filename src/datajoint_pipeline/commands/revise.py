@@ -292,7 +292,10 @@ def _attribute(operation: ops.Operation) -> str:
 def _decisions(questions: list[Question], new: writing.NewMigration, tables: Tables) -> list[str]:
     """Write placeholders for what only a person knows; ``tables`` are those before the migration."""
     lines = []
-    titles = definition.titles_of({**tables, **{q.table: Table(q.table, (), ()) for q in questions}})
+    asked = {question.table for question in questions}
+    classes = {(name.schema, name.title) for name in asked}  # which may have had another tier, and so another table
+    names = {*tables, *(key.parent for table in tables.values() for key in table.foreign_keys)}
+    titles = definition.Titles([*(name for name in names if (name.schema, name.title) not in classes), *asked])
     for question in questions:
         if question.table.schema != new.schema or question.kind == "fill":
             continue

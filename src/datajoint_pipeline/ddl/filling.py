@@ -13,7 +13,7 @@ from ..operations.origins import Origins, resolved
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE, Tables
 from ..schema import compatibility
 from ..schema.model import ForeignKey, TableName
-from ..schema.values import Fill, Value, objection, write
+from ..schema.values import LET_BE_NULL, Fill, Value, needs_codec, objection, write
 
 
 def column_fill(
@@ -88,7 +88,7 @@ def ways(name: TableName, attribute: str, before: Tables, after: Tables, origins
     if type_ == "<blob>" or not type_.startswith("<"):
         options, written = [*options, "VALUE"], [*written, "a value"]
     if not options:
-        return "Let it be null, and insert the values with DataJoint."
+        return LET_BE_NULL
     said = " or ".join(f"--fill {name}.{attribute}={option}" for option in options)
     return f"Say {said}; in a migration, fill={', '.join(written)} or Sql(...)."
 
@@ -126,8 +126,8 @@ def literal(type_: str, name: TableName, attribute: str, value: str) -> LiteralF
         return _blob(value)
     if why := objection(type_, Fill(value)):
         do = f"Correct the value of {attribute} in the migration."
-        if type_.startswith("<"):
-            do = "Let it be null, and insert the values with DataJoint."
+        if needs_codec(type_):
+            do = LET_BE_NULL
         raise PipelineError(f"{value!r} cannot be the value of {attribute} in {name}.", why, do)
     return LiteralFill(value)
 

@@ -37,7 +37,7 @@ from ..operations.structure import (
 from ..operations.topology import dependency_order
 from ..schema.compatibility import family
 from ..schema.model import Attribute, ForeignKey, Table, TableName
-from .questions import Answers, Question
+from .questions import Answers, Question, codec_of
 from .questions import fill as fill_of
 from .questions import missing as missing_rows
 from .questions import origin as origin_of
@@ -219,7 +219,8 @@ def _attribute_renames(
                 and not old.attribute[attribute].hidden
                 and (attribute in unclear or not _follows_parent(old, attribute, before, after))
             ):
-                may_be = [new_name for new_name in come if new_name in unclear.get(attribute, come)]
+                shown = [new_name for new_name in come if not new.attribute[new_name].hidden]
+                may_be = [new_name for new_name in shown if new_name in unclear.get(attribute, shown)]
                 likely = _likely(old, new, attribute, may_be)
                 if likely:
                     questions.append(Question("rename", name, attribute, likely))
@@ -386,7 +387,8 @@ def _within(
         elif old != attribute:
             fill = answers.fills.get((name, attribute.name))
             if old.nullable and not attribute.nullable and attribute.default is None and fill is None:
-                questions.append(Question("fill", name, attribute.name))
+                codec = codec_of(after, name, attribute.name)
+                questions.append(Question("fill", name, attribute.name, codec=codec))
             operations.append(AlterAttribute(name, old, attribute, fill))
         # The place of a hidden attribute does not matter.
         previous = attribute.name if not attribute.hidden or not previous else previous

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..operations.origins import resolved
 from ..operations.structure import Tables
 from ..schema.model import Attribute, ForeignKey, Table, TableName
-from ..schema.values import Fill, Missing
+from ..schema.values import LET_BE_NULL, Fill, Missing, needs_codec
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Question:
     needed_by : TableName, optional
         For ``fill``, where not rows that exist get the value, but those that are put in for rows of this table, which
         come to refer to them.
+    codec : str
+        For ``fill``, the type whose codec alone writes values, so that none can be said.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Question:
     tables: tuple[TableName, ...] = ()
     parent: tuple[TableName, str] | None = None
     needed_by: TableName | None = None
+    codec: str = ""
 
     def rows(self, call: Callable[[TableName], str] = str) -> str:
         """Say which rows get the value that is asked for; ``call`` gives the name of a table for people."""
@@ -74,10 +77,15 @@ class Question:
             return f"existing rows of {call(self.table)}"
         return f"new rows of {call(self.table)}, made for those of {call(self.needed_by)},"
 
+    @property
+    def advice(self) -> str:
+        """Say what to do where no value can be said."""
+        return f" None can be said for a {self.codec}. {LET_BE_NULL}" if self.codec else ""
+
     def words(self, call: Callable[[TableName], str] = str) -> str:
         """Ask it in a sentence; ``call`` gives the name of a table for people."""
         if self.kind == "fill":
-            return f"Which value do {self.rows(call)} get for {self.subject}?"
+            return f"Which value do {self.rows(call)} get for {self.subject}?{self.advice}"
         what = f"{call(self.table)}.{self.subject}" if self.kind == "rename" else f"the table {call(self.table)}"
         return f"Is {what} now called {' or '.join(self.candidates)}?"
 
@@ -101,8 +109,14 @@ def fill(
     keys = [key for key in after[name].foreign_keys if key.attributes == (attribute.name,)]
     there = [key for key in keys if key.parent in renamed and key.parent not in answers.inserts]
     parent = next(((key.parent, key.parent_attributes[0]) for key in there), None)
-    questions.append(Question("fill", name, attribute.name, parent=parent))
+    questions.append(Question("fill", name, attribute.name, parent=parent, codec=codec_of(after, name, attribute.name)))
     return None
+
+
+def codec_of(tables: Tables, name: TableName, attribute: str) -> str:
+    """Give the type of an attribute whose values a codec alone can write; empty for any other."""
+    type_ = resolved(tables, name, attribute)
+    return type_ if needs_codec(type_) else ""
 
 
 def _reaches(table: Table, key: ForeignKey, attribute: str, before: Tables) -> bool:
@@ -181,7 +195,8 @@ def missing(
                 given[attribute.name] = answer
             elif not (attribute.nullable or attribute.default is not None or leaves(table, attribute)):
                 given[attribute.name] = None
-                questions.append(Question("fill", table.name, attribute.name, needed_by=name))
+                codec = codec_of(after, table.name, attribute.name)
+                questions.append(Question("fill", table.name, attribute.name, needed_by=name, codec=codec))
         names = {*known, *given, *leaving}
         for above in table.foreign_keys:
             if may_get(above.parent) and above.parent != table.name and set(above.attributes) <= names:

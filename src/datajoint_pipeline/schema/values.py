@@ -59,13 +59,22 @@ _EACH = {
 }
 
 
+#: What to do about a required attribute whose codec alone writes values.
+LET_BE_NULL = "Let it be null, and insert the values with DataJoint."
+
+
+def needs_codec(type_: str) -> bool:
+    """Tell whether values of a type are only written by its codec; those of ``<blob>`` can be said in JSON."""
+    return type_.startswith("<") and type_ != "<blob>"
+
+
 def objection(type_: str, fill: Fill) -> str:
     """Say why no row can get a fill for an attribute of a type; empty where nothing speaks against it."""
     if fill.each and not re.match(_EACH[fill.each], type_):
         return f"It is of type {type_}."
     if fill.value is None or type_ == "<blob>":
         return ""
-    if type_.startswith("<"):
+    if needs_codec(type_):
         return f"What a {type_} holds is written by its codec."
     kind = "value of the enum" if type_.startswith("enum(") else type_
     return "" if notation.holds(type_, fill.value) else f"It is no {kind}, which holds {notation.meaning(type_)}."
