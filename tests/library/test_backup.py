@@ -126,6 +126,32 @@ def test_every_value_comes_back_after_it_was_cut(odd: Project, server: Server) -
     assert backups(odd) == [path]
 
 
+@pytest.mark.parametrize("goes", ["renamed", "dropped"])
+def test_values_do_not_come_back_into_another_attribute_of_that_name(odd: Project, server: Server, goes: str) -> None:
+    before = table(server, "odd")
+    revise(odd, ("note = null : varchar(64)", "note = null : varchar(8)"))
+    ok(odd, "migrate", "--allow-data-loss")
+    (path,) = backups(odd)
+    if goes == "renamed":
+        new = "    remark = null : varchar(8)\n    note = null : varchar(64)"
+        revise(odd, ("    note = null : varchar(8)", new), words="remarks", said=("--rename", "Odd.note=remark"))
+    else:
+        revise(odd, ("    note = null : varchar(8)\n", ""), words="no notes", said=("--drop", "Odd.note"))
+        ok(odd, "migrate")
+        revise(odd, ("    amount = 0", "    note = null : varchar(64)\n    amount = 0"), words="notes of another kind")
+    ok(odd, "migrate")
+    for more in ((), ("--dry-run",), ("--overwrite",)):
+        refused = odd.run("restore", path.name, *more)
+        is_sentence(refused)
+        assert "life.Odd.note is another attribute by now" in refused.err, refused.err
+        assert "rollback life --to 1.1.0" in refused.err
+    assert set(table(server, "odd", "note")) == {(None,)}
+    ok(odd, "rollback", "life", "--to", "1.1.0")
+    ok(odd, "restore", path.name)
+    columns = "odd_id, note, amount, ratio"
+    assert table(server, "odd", columns) == sorted((tuple(row[n] for n in (0, 1, 2, 4)) for row in before), key=repr)
+
+
 #: What is cut beside another name, in indexes, and where somebody wrote since.
 TOKEN = '''
 

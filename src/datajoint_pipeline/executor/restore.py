@@ -28,7 +28,7 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import along, apply, archive, auditing, backup, made_anew, owners, purged, stepping
+from . import along, apply, archive, auditing, backup, made_anew, owners, purged, renamed_since, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -251,6 +251,12 @@ class _Restoring:
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
             what = f"{part} has another primary key than when its values were kept."
             raise PipelineError(what, "Rows are found by it. Nothing was changed.", self._advice(part))
+        if not part.whole and (taken := renamed_since.taken_names(self.deployment, self.file, part)):
+            raise PipelineError(
+                f"{part}.{taken[0]} is another attribute by now than the one whose values were kept.",
+                "That one was renamed or dropped since, and its name was given to another. Nothing was changed.",
+                self._advice(part),
+            )
         for column in part.columns:
             now = columns.get(column.name)
             if now is None and column.name not in missing:
