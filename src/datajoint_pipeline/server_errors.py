@@ -18,6 +18,10 @@ class ServerError(NamedTuple):
 
 
 ACCESS = ServerError("This account may not do that.", "Ask for the right that is missing (docs/access.md lists them)")
+HIDDEN = ServerError(
+    "A policy of row security hides rows from this account.",
+    "Run it with an account that has BYPASSRLS, or take FORCE ROW LEVEL SECURITY off the table for as long as it runs",
+)
 LOST = ServerError("The connection to the server was lost.", "See that the server runs and can be reached")
 READ_ONLY = ServerError(
     "The server takes no changes: it is read-only.", "Use the primary server, or have that switched off"
@@ -51,6 +55,8 @@ _NAMES = {"AccessError": ACCESS, "LostConnectionError": LOST, "InterfaceError": 
 
 def of(error: BaseException) -> ServerError | None:
     """Give the server error that an exception is; None where it is none of those above."""
+    if any("row-level security policy" in str(part) for part in error.args):
+        return HIDDEN
     if type(error).__name__ in _NAMES:
         return _NAMES[type(error).__name__]
     if type(error).__module__.startswith("psycopg2"):

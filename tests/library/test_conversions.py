@@ -31,7 +31,17 @@ WHOLE = (0, 1, 5, -7, 127, 128, 255, 32767, 70000, 2**31 - 1, 2**24 + 1, 2**53 +
 UUID = "05c03ddc-46ba-5fa2-d82d-dce6c18f751c"
 TEXTS = (
     *("", "a", "b", "5", " 5", "5 ", "+7", "1.5", "1.239", "1,5", "1e3", "-", "0x1F", "true", "é", "0.1", "1e999"),
-    *("99999999999999999999", "12345678.123456789012", "3.4e39", "1e-60", '{"a": 1}', "2020-02-30", "0000-00-00", UUID),
+    *(
+        "99999999999999999999",
+        "12345678.123456789012",
+        "3.4e39",
+        "1e-60",
+        "1e-400",
+        '{"a": 1}',
+        "2020-02-30",
+        "0000-00-00",
+        UUID,
+    ),
     *("2020-01-02", "2020-01-02 00:00:00", "2020-01-02 03:04:05", "2020-01-02 03:04:05.678", "12:30", "20200102"),
     *("A", "á", "b ", "\u00a05", "5\u00a0", "1.\uff15"),
 )
@@ -72,6 +82,9 @@ NATIVE: dict[str, tuple[Any, ...]] = {
     "blob": (b"abc", b"b" * 300),
 }
 
+#: What only PostgreSQL has.
+NO_NUMBER: dict[str, tuple[Any, ...]] = {"decimal(8,2)": (*VALUES["decimal(8,2)"], "NaN")}
+
 #: Moments that not every type of them reaches.
 VALUES["date"] += ("1960-01-01", "2039-03-31")
 VALUES["datetime"] += ("2039-03-31 00:00:00", "1969-12-31 23:59:59")
@@ -88,7 +101,7 @@ WIDER = [
 
 def values(backend: str) -> dict[str, tuple[Any, ...]]:
     """The types of a server, with values of each."""
-    return {**VALUES, **(NATIVE if backend == "mysql" else {})}
+    return {**VALUES, **(NATIVE if backend == "mysql" else NO_NUMBER)}
 
 
 @pytest.fixture
@@ -117,7 +130,8 @@ def meaning(value: Any) -> Any:
             return meaning(value.decode())
         return value
     if isinstance(value, (bool, int, float, Decimal)):
-        return Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        return "no number" if number.is_nan() else number
     if isinstance(value, time):
         value = timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
     if isinstance(value, timedelta):

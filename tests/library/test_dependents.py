@@ -316,7 +316,9 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
         "CREATE PUBLICATION told FOR TABLE dev_life.animal",
         "GRANT SELECT ON dev_life.animal TO PUBLIC",
         "GRANT REFERENCES (name) ON dev_life.animal TO PUBLIC",
-        "ALTER TABLE dev_life.animal SET (fillfactor = 70)",
+        "ALTER TABLE dev_life.animal SET (fillfactor = 70, toast.autovacuum_enabled = false)",
+        "COMMENT ON CONSTRAINT animal_pkey ON dev_life.animal IS 'the number'",
+        "CREATE TABLE dev_work.kept (one dev_life.animal, many dev_life.animal[])",
     )
     try:
         revise(living, "    name : varchar(32)", "    size = 0 : int32\n    name : varchar(32)")
@@ -328,7 +330,15 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
     server.execute(
         "DROP RULE quiet ON dev_life.animal", "DROP POLICY mine ON dev_life.animal", "DROP STATISTICS dev_life.together"
     )
+    refused(living, "2 columns that have its rows as values", "dev_work.kept.many, column dev_work.kept.one")
+    server.execute("DROP TABLE dev_work.kept")
+    planned = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+    assert "life.Animal: 1 thing that is not kept (comment on constraint animal_pkey)" in planned, planned
     ok(living, "migrate")
+    assert server.execute(
+        "SELECT t.reloptions::text FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid "
+        "WHERE c.oid = 'dev_life.animal'::regclass"
+    ) == [("{autovacuum_enabled=false}",)]
     assert server.execute(
         "SELECT reloptions::text, (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'name') "
         "FROM pg_class c WHERE c.oid = 'dev_life.animal'::regclass"

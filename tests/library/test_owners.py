@@ -266,3 +266,29 @@ def test_schemas_of_several_owners_are_changed_by_one_migration(
     ok(own, "revise", "work", "-m", "longer")
     refused = own.run("migrate", **owner.variables)
     assert refused.code == 1 and other.name in refused.err, refused.err
+
+
+def test_rows_that_a_policy_hides_stop_everything_that_would_count_or_keep_them(
+    own: Project, postgresql: Server, accounts: Callable[..., Account]
+) -> None:
+    """The owner of a table sees what its policies let him, where the table says FORCE; a cut would lose the others."""
+    who = accounts("owner", owns=True).variables
+    ok(own, "init", **who)
+    assert own.python("-c", FILL, **who).code == 0
+    own.replace(own.module("life"), "    name : varchar(32)", "    name : varchar(2)")
+    ok(own, "revise", "-m", "shorter")
+    table = "ALTER TABLE dev_life.animal"
+    postgresql.execute(
+        f"{table} ENABLE ROW LEVEL SECURITY",
+        f"{table} FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY one ON dev_life.animal USING (animal_id = 1)",
+    )
+    before = postgresql.execute("SELECT * FROM dev_life.animal ORDER BY 1")
+    for command in (["migrate", "--dry-run"], ["migrate", "--allow-data-loss"]):
+        refused = own.run(*command, **who)
+        is_sentence(refused)
+        assert "A policy of row security hides rows" in refused.err and "BYPASSRLS" in refused.err, refused.err
+    assert postgresql.execute("SELECT * FROM dev_life.animal ORDER BY 1") == before
+    assert not list((own.folder / "backups").glob("*.zip"))
+    postgresql.execute(f"{table} NO FORCE ROW LEVEL SECURITY")
+    assert "(2 rows)" in ok(own, "migrate", "--allow-data-loss", **who).out

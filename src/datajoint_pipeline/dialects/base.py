@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from .. import quoting
 from ..errors import PipelineError
@@ -67,6 +68,9 @@ class Dialect(ABC):
     #: What else a session is set to while it changes a pipeline or counts its rows: moments are in UTC, a statement
     #: sees what others wrote before it, and takes as long as it takes. People's own sessions are as they chose.
     changing: Mapping[str, str | int] = {}
+
+    #: Settings that not every account may set for its session: the value that is needed, and what another one does.
+    restricted: Mapping[str, tuple[int, str]] = MappingProxyType({})
 
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()

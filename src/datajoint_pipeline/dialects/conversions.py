@@ -260,7 +260,7 @@ class Conversion(ABC):
         elif was in _NUMBER and will == "json" and self.not_in_json(self.column):
             yield Loss("value", self.not_in_json(self.column), "are no number that JSON knows", False)
         elif was in _NUMBER and will == "json" and self.json_rounds_decimals and real_kind(self.old) == "decimal":
-            yield from self._double(self.column)
+            yield from self._double(self.column, self.old)
 
     @property
     def read(self) -> str:
@@ -389,7 +389,7 @@ class Conversion(ABC):
         elif kind == "single":
             yield from self._single(c, old)
         elif self.of_text or (real_kind(old) == "decimal" and _scale(old)[0] > 15):
-            yield from self._double(c)
+            yield from self._double(c, old)
         elif integer_bits(old) > 32:
             yield Loss("rounding", f"({c} > {2**53} OR {c} < {-(2**53)})", _DIGITS.format("float64"), True)
 
@@ -419,7 +419,8 @@ class Conversion(ABC):
             return
         if real_kind(old) == "single":
             return
-        outside = f"((ABS({c}) > {_LARGEST}{self.finite(c)}) OR ({c} <> 0 AND ABS({c}) < {_SMALLEST}))"
+        small = f"({c} <> 0 AND ABS({c}) < {_SMALLEST}){self._vanished(c, old)}"
+        outside = f"((ABS({c}) > {_LARGEST}{self.finite(c)}) OR {small})"
         yield Loss("range", outside, f"do not fit {self.new}", False)
         if self.of_text:  # the nearest number is what a text means
             yield Loss("rounding", self._lost_digits(c, 6), words, True)
@@ -427,11 +428,17 @@ class Conversion(ABC):
         condition = f"CASE WHEN {outside} THEN FALSE ELSE {self.not_single(c)} END"
         yield Loss("rounding", condition, words, True)
 
-    def _double(self, c: str) -> Iterator[Loss]:
+    def _vanished(self, c: str, old: str) -> str:
+        """Give the rest of a condition for texts whose number is so small that the server takes it for zero."""
+        lost = self.lost_by_exact(c, old) if self.of_text else ""
+        return f" OR ({lost})" if lost else ""
+
+    def _double(self, c: str, old: str) -> Iterator[Loss]:
         if not self.of_text:
             yield Loss("rounding", f"{c} <> {self.through_double(c)}", _DIGITS.format("float64"), True)
             return
-        outside = f"(ABS({c}) >= 1.7976931348623157e308 OR ({c} <> 0 AND ABS({c}) < 1e-307))"
+        small = f"({c} <> 0 AND ABS({c}) < 1e-307){self._vanished(c, old)}"
+        outside = f"(ABS({c}) >= 1.7976931348623157e308 OR {small})"
         yield Loss("range", outside, f"do not fit {self.new}", False)
         yield Loss("rounding", self._lost_digits(c, 15), _DIGITS.format("float64"), True)
 

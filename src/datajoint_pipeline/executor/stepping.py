@@ -113,12 +113,34 @@ def changing(connection: dj.Connection) -> Iterator[None]:
         for name, value in values.items():
             connection.query(f"SET SESSION {name} = %s", (value,), reconnect=False)
 
+    for name, (value, does) in dialect_of(connection).restricted.items():
+        (found,) = connection.query(show.format(name), args=None, reconnect=False).fetchone()
+        if found != value:
+            with _explaining(name, value, does):
+                set_up({name: value})
+            before[name] = found
     set_up(wanted)
     try:
         yield
     finally:
         with suppress(Exception):  # a lost session has nothing to be set back
             set_up(before)
+
+
+@contextmanager
+def _explaining(name: str, value: int, does: str) -> Iterator[None]:
+    """Say what a setting is for where the account may not set it."""
+    try:
+        yield
+    except Exception as error:
+        if server_errors.of(error) is not server_errors.ACCESS:
+            raise
+        raise PipelineError(
+            f"The server has another {name} than {value}, and this account may not set it for its session.",
+            f"{does} Nothing was changed.",
+            f"Have it set to {value} at the server, as it is by default, or use an account with the right "
+            "SESSION_VARIABLES_ADMIN.",
+        ) from error
 
 
 def send(connection: dj.Connection, statement: str, what: str, *arguments: object) -> Any:

@@ -211,7 +211,9 @@ def meaning(core: str) -> str:
         return f"at most {size} characters"
     words = {
         _WHOLE.pattern: kind,
-        "float|double|real|decimal|numeric": kind,
+        "float(?!64)|real": f"{kind} up to 3.4e38",
+        "float|double": f"{kind} up to 1.7e308",
+        "decimal|numeric": kind,
         "bool": "true or false",
         "uuid": "a UUID such as 6f1c3a52-8d5e-4b0e-9c55-0a1b2c3d4e5f",
         "datetime|timestamp": "a moment such as 2026-01-31 12:30:00",
@@ -220,6 +222,13 @@ def meaning(core: str) -> str:
         "json": "JSON",
     }
     return next((text for pattern, text in words.items() if re.match(pattern, core)), "")
+
+
+def _most(core: str) -> Decimal:
+    """Give the greatest number of a type that may have a fraction, as far as that follows from its name."""
+    if re.match(r"decimal|numeric", core):
+        return Decimal("Infinity")
+    return Decimal("3.4028234663852886e38" if re.match(r"float(?!64)|real", core) else "1.7976931348623157e308")
 
 
 def holds(core: str, text: str) -> bool:
@@ -233,7 +242,8 @@ def holds(core: str, text: str) -> bool:
         if _WHOLE.match(core):
             int(text)
         elif re.match(r"float|double|real|decimal|numeric", core):
-            Decimal(text)
+            number = Decimal(text)  # which may be none, where a server has such
+            return not number.is_finite() or abs(number) <= _most(core)
         elif core == "bool":
             return text.lower() in ("0", "1", "true", "false", "t", "f")
         elif core == "uuid":

@@ -160,6 +160,13 @@ def naming(dialect: Dialect, name: TableName, gone: set[str], to: Place) -> Iter
     database, table = dialect.place(name)
     if to[0] != database:
         yield Probe("object", (), _triggers(database, table), "triggers that cannot move to another schema")
+        kept = (
+            "SELECT COUNT(*), MAX(CONCAT(table_collation, ', not ', default_collation_name)) "
+            "FROM information_schema.tables JOIN information_schema.schemata s "
+            f"ON s.schema_name = {literal(to[0])} AND default_collation_name <> table_collation "
+            f"WHERE table_schema = {literal(database)} AND table_name = {literal(table)}"
+        )
+        yield Probe("named", (), kept, "collation that it keeps, where its new schema has another")
     elif gone:
         named = f"{_triggers(database, table)} AND action_statement REGEXP {_any(gone)}"
         yield Probe("object", tuple(sorted(gone)), named, f"triggers that name {words(gone)}")

@@ -80,6 +80,11 @@ class MySQL(Dialect):
         "wait_timeout": 28800,
     }
 
+    #: Where it is off, a timestamp without a default gets the present moment, at every later change of its row too.
+    restricted: Mapping[str, tuple[int, str]] = {
+        "explicit_defaults_for_timestamp": (1, "A change of a table would put the present moment into its timestamps."),
+    }
+
     session = (
         "SET SESSION foreign_key_checks = 1",
         "SET SESSION lock_wait_timeout = %d",

@@ -66,7 +66,7 @@ class PostgreSQLConversion(Conversion):
         return "" if self.of_text else f" AND ABS({c}) < 'Infinity'"
 
     def not_in_json(self, c: str) -> str:
-        return f"{c} IN ('NaN', 'Infinity', '-Infinity')" if real_kind(self.old) in ("single", "double") else ""
+        return f"{c} IN ('NaN', 'Infinity', '-Infinity')" if real_kind(self.old) else ""
 
     def not_single(self, c: str) -> str:
         return f"CAST({c} AS real) <> CAST({c} AS double precision)"

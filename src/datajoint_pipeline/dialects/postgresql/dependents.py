@@ -76,6 +76,27 @@ _KEYS = """
         WHERE k.contype = 'f' AND k.confrelid = {t} AND n.nspname NOT IN ({ours})
 """
 
+#: What a table ``t`` has on indexes and constraints, which are made again without it; a primary key keeps more.
+_OF_INDEXES = """
+    SELECT 'options of index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND x.reloptions IS NOT NULL
+    UNION SELECT 'comment on index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND NOT i.indisprimary AND obj_description(x.oid, 'pg_class') IS NOT NULL
+    UNION SELECT 'CLUSTER ON ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND NOT i.indisprimary AND i.indisclustered
+    UNION SELECT 'comment on constraint ' || k.conname FROM pg_constraint k
+        WHERE k.conrelid = {t} AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
+"""
+
+#: Columns elsewhere whose type is a row of a table ``t``, or an array of rows.
+_ROW_TYPES = """
+    SELECT DISTINCT 'column ' || n.nspname || '.' || c.relname || '.' || a.attname FROM pg_class o
+        JOIN pg_type y ON y.oid = o.reltype OR y.typelem = o.reltype
+        JOIN pg_attribute a ON a.atttypid = y.oid AND NOT a.attisdropped
+        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE o.oid = {t}
+"""
+
 
 #: The events of rules, as the catalogue has them.
 _UPDATE, _INSERT = "2", "3"
@@ -110,8 +131,11 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if rebuild:
         lost = f"SELECT what FROM ({objects}) o UNION {_CONSTRAINTS.format(t=table)}"
         yield Probe("object", (), _named(lost), "objects that would be lost")
+        yield Probe("named", (), _named(_OF_INDEXES.format(t=table)), "things that are not kept")
     elif changed:
         yield _reading(dialect, table, changed)
+    if rebuild or changed:
+        yield Probe("object", (), _named(_ROW_TYPES.format(t=table)), "columns that have its rows as values")
     if rebuild or change.table.primary_key != alteration.after.primary_key:
         keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")

@@ -54,10 +54,11 @@ class PostgreSQL(Dialect):
         "pg_catalog.current_setting('search_path'), '\"?[$]user\"? *,? *', '', 'g'), ', '), false)"
     )
 
-    #: With any other isolation a table would be copied without the rows that were written before it was locked.
-    #: Not every version has all of them.
+    #: With any other isolation a table would be copied without the rows that were written before it was locked. Rows
+    #: that a policy hides could be neither counted nor kept, so the server is to refuse. Not every version has all.
     changing: Mapping[str, str | int] = {
         "TimeZone": "UTC",
+        "row_security": "off",
         "default_transaction_isolation": "read committed",
         "statement_timeout": "0",
         "idle_in_transaction_session_timeout": "0",

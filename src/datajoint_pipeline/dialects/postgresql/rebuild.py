@@ -15,7 +15,7 @@ from .texts import block, literal
 
 #: Gives a table the rights, owner, options and replica identity of another; ``old`` and ``new`` are literals of their
 #: names, ``columns`` rows with those of each column before and afterwards. How a value is stored depends on its type.
-_RIGHTS = """DECLARE r record; BEGIN
+_RIGHTS = """DECLARE r record; o text; BEGIN
   FOR r IN
     SELECT a.*, '' AS part FROM pg_class c, aclexplode(c.relacl) a
       WHERE c.oid = {old}::regclass AND a.grantee <> c.relowner
@@ -58,6 +58,9 @@ _RIGHTS = """DECLARE r record; BEGIN
     IF r.reloptions IS NOT NULL THEN
       EXECUTE 'ALTER TABLE ' || {new} || ' SET (' || array_to_string(r.reloptions, ', ') || ')';
     END IF;
+    FOR o IN SELECT option FROM pg_class s, unnest(s.reloptions) option WHERE s.oid = r.reltoastrelid LOOP
+      EXECUTE 'ALTER TABLE ' || {new} || ' SET (toast.' || o || ')';
+    END LOOP;
     IF pg_get_userbyid(r.relowner) <> current_user THEN
       EXECUTE 'ALTER TABLE ' || {new} || ' OWNER TO ' || quote_ident(pg_get_userbyid(r.relowner));
     END IF;
