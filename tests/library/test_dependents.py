@@ -306,6 +306,9 @@ def test_a_foreign_key_from_outside(living: Project, server: Server) -> None:
     ok(living, "migrate")
 
 
+GREY = "    colour = \"grey\" : enum('grey', 'white')"
+
+
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Server) -> None:
     """It is named; rights, also those of columns, and options go with it."""
@@ -343,6 +346,28 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
         "SELECT reloptions::text, (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'name') "
         "FROM pg_class c WHERE c.oid = 'dev_life.animal'::regclass"
     ) == [("{fillfactor=70}", "{=x/postgres}")]
+
+
+def test_publications_that_stop_another_type_or_a_value_are_named(project: Project, postgresql: Server) -> None:
+    """One that looks at the attribute, and one of updates of a table whose rows it could not name."""
+    with made(postgresql, project) as living:
+        try:
+            postgresql.execute("CREATE PUBLICATION part FOR TABLE dev_life.animal WHERE (name <> 'x')")
+            revise(living, "name : varchar(32)", "name : varchar(300)")
+            refused(living, "1 object that reads name", "publication part")
+            postgresql.execute("DROP PUBLICATION part", "CREATE PUBLICATION part FOR TABLE dev_life.animal")
+            ok(living, "migrate")
+            postgresql.execute("ALTER TABLE dev_life.animal REPLICA IDENTITY NOTHING")
+            living.replace(living.module("life"), GREY, f"{GREY}\n    w : int32")
+            ok(living, "revise", "-m", "numbers", "--fill", "Animal.w=number()")
+            refused_there = " ".join(ok(living, "migrate", code=1).err.split())
+            assert (
+                "1 publication of its updates, for which it has no replica identity (publication part)" in refused_there
+            )
+            postgresql.execute("ALTER TABLE dev_life.animal REPLICA IDENTITY DEFAULT")
+            ok(living, "migrate")
+        finally:
+            postgresql.execute("DROP PUBLICATION part")
 
 
 def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anything(

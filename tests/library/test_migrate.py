@@ -306,3 +306,24 @@ def test_an_expression_for_the_other_server_alone_is_refused_before_the_first_st
         refused = ok(living, *command, code=1)
         assert f"There is an expression without its words for {backend}." in refused.err, refused.err
     assert states(living)["life"] == ("behind", "1.0.0")
+
+
+def test_a_backslash_in_a_comment_is_what_a_fresh_declaration_has(project: Project, postgresql: Server) -> None:
+    """PostgreSQL keeps it as it is written; MySQL reads it as the beginning of something else, as DataJoint sends it."""
+    described = (
+        "SELECT obj_description('dev_life.animal'::regclass), col_description('dev_life.animal'::regclass, attnum) "
+        "FROM pg_attribute WHERE attrelid = 'dev_life.animal'::regclass AND attname = 'name'"
+    )
+    with made(postgresql, project) as own:
+        life = own.module("life")
+        own.replace(life, "# An animal", r"# from D:\\new\\table")
+        own.replace(life, "# what it is called", r"# \\tau, C:\\\\x and a \"quote\"")
+        ok(own, "revise", "-m", "paths")
+        ok(own, "migrate")
+        migrated = postgresql.execute(described)
+        ok(own, "rollback", "life", "--to", "1.0.0")
+        ok(own, "migrate")
+        assert postgresql.execute(described) == migrated
+        postgresql.drop("dev_work", "dev_life")
+        ok(own, "init")
+        assert postgresql.execute(described) == migrated and migrated[0][0] == r"from D:\new\table"

@@ -82,7 +82,7 @@ def waiting(server: Server) -> Any:
     query = {
         "mysql": "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock%' "
         "AND info LIKE '%LOCK = NONE'",
-        "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONC%'",
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '^CREATE (UNIQUE )?INDEX CONC'",
     }[server.backend]
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -121,6 +121,31 @@ def test_a_build_that_is_killed_is_gone_on_with(server: Server, project: Project
         assert states(own)["life"] == ("current", "1.0.1")
         assert ok(own, "status").code == 0
         assert rows(own, "len(life.Weight())") == (3 if mysql else 4)
+
+
+def test_rows_that_come_in_the_way_of_an_index_are_named(postgresql: Server, project: Project) -> None:
+    """They were saved after all was counted; once they are corrected, the run is ended."""
+    with living(postgresql, project) as own:
+        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    unique index(grams)\n")
+        ok(own, "revise", "-m", "fast")
+        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
+        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
+            process = migrating(own)
+            try:
+                waiting(postgresql)
+                postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
+            except AssertionError:
+                process.kill()
+                raise
+        out, err = process.communicate(timeout=60)
+        is_sentence(Result(process.returncode, out, err))
+        assert "(grams)=(18) is duplicated" in err and "Correct the rows that it names" in err, err
+        refused = ok(own, "rollback", "--interrupted", code=6)
+        assert "If rows stand in the way, it names them" in refused.err
+        postgresql.execute("UPDATE dev_life.weight SET grams = 18.5 WHERE day = '2026-01-04'")
+        ok(own, "migrate")
+        assert states(own)["life"] == ("current", "1.0.1")
 
 
 LINK = '    note = null : varchar(64)\n    -> [nullable] life.Animal.proj(friend="animal_id")\n'

@@ -122,14 +122,12 @@ def literal(type_: str, name: TableName, attribute: str, value: str) -> LiteralF
     PipelineError
         If it is none of that type.
     """
-    if type_ == "<blob>":
-        return _blob(value)
     if why := objection(type_, Fill(value)):
         do = f"Correct the value of {attribute} in the migration."
         if needs_codec(type_):
             do = LET_BE_NULL
         raise PipelineError(f"{value!r} cannot be the value of {attribute} in {name}.", why, do)
-    return LiteralFill(value)
+    return _blob(value) if type_ == "<blob>" else LiteralFill(value)
 
 
 def _blob(text: str) -> ExpressionFill:

@@ -287,6 +287,8 @@ def run(
         if mysql and isinstance(step, UserSQL) and not unknown:
             with suppress(Exception):  # one statement that failed changed nothing
                 steplog.take_back(connection, log.database, log.run, entry.number)
+        if re.search("duplicate", server_errors.reason(error), re.IGNORECASE):
+            mend = "Correct the rows that it names"
         why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {number} of {of} failed: {step.words}.",

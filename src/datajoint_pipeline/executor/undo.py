@@ -85,7 +85,8 @@ def _as_a_whole(target: Target) -> PipelineError:
     return PipelineError(
         "All of the interrupted run is there but what it adds online; nothing was changed.",
         "PostgreSQL ran the rest as a whole.",
-        f"Run {target.command} migrate, which ends it, and then rollback to an earlier version.",
+        f"Run {target.command} migrate, which ends it, and then rollback to an earlier version. "
+        "If rows stand in the way, it names them: correct these first.",
         exit_code=ExitCode.INTERRUPTED,
     )
 

@@ -119,13 +119,19 @@ def split_comment(text: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", text)
 
 
+#: What MySQL takes some letters for behind a backslash; any other stands for itself.
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "Z": "\x1a", "0": "\0"}
+
+
 def unescape(text: str) -> str:
     """Give a comment as MySQL reads it: DataJoint escapes double quotes, and on PostgreSQL they stay escaped."""
-    return re.sub(
-        r"\\([^%_])",
-        lambda m: {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "Z": "\x1a", "0": "\0"}.get(m[1], m[1]),
-        text,
-    )
+    return re.sub(r"\\([^%_])", lambda m: _ESCAPED.get(m[1], m[1]), text)
+
+
+def escape(text: str) -> str:
+    """Give a comment that MySQL would read so, which is what a definition has and PostgreSQL keeps: ``D:\\new``."""
+    letters = {ord(character): f"\\{letter}" for letter, character in _ESCAPED.items()}
+    return text.translate({ord("\\"): "\\\\", **letters})
 
 
 def normal_expression(text: str) -> str:
@@ -242,8 +248,8 @@ def holds(core: str, text: str) -> bool:
         if _WHOLE.match(core):
             int(text)
         elif re.match(r"float|double|real|decimal|numeric", core):
-            number = Decimal(text)  # which may be none, where a server has such
-            return not number.is_finite() or abs(number) <= _most(core)
+            number = Decimal(text)
+            return number.is_finite() and abs(number) <= _most(core)  # MySQL has no other
         elif core == "bool":
             return text.lower() in ("0", "1", "true", "false", "t", "f")
         elif core == "uuid":

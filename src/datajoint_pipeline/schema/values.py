@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,12 +73,25 @@ def objection(type_: str, fill: Fill) -> str:
     """Say why no row can get a fill for an attribute of a type; empty where nothing speaks against it."""
     if fill.each and not re.match(_EACH[fill.each], type_):
         return f"It is of type {type_}."
-    if fill.value is None or type_ == "<blob>":
+    if fill.value is None:
         return ""
+    if type_ == "<blob>":
+        return "It begins as JSON does, and is none." if _is_broken(fill.value) else ""
     if needs_codec(type_):
         return f"What a {type_} holds is written by its codec."
     kind = "value of the enum" if type_.startswith("enum(") else type_
     return "" if notation.holds(type_, fill.value) else f"It is no {kind}, which holds {notation.meaning(type_)}."
+
+
+def _is_broken(text: str) -> bool:
+    """Tell whether a text begins as a list, document or text in JSON does, and is none; other words are themselves."""
+    if not text.lstrip().startswith(("[", "{", '"')):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
 
 
 #: What inserted rows of a parent get, by attribute: a value, or that of an attribute of the row that needs them (None:

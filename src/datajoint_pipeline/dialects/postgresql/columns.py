@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...schema.model import Table, TableName
+from ...schema.notation import escape
 from ..base import Dialect
 from ..steps import Column, ParentFill, Step
 
@@ -58,7 +59,7 @@ def comment_on_column(dialect: Dialect, name: TableName, column: Column) -> Step
 
 def comment_on_table(dialect: Dialect, name: TableName, comment: str) -> Step:
     """Set or remove the comment of a table."""
-    text = dialect.literal(comment.replace("\\", "\\\\")) if comment else "NULL"
+    text = dialect.literal(escape(comment)) if comment else "NULL"
     return Step(f"COMMENT ON TABLE {dialect.full(name)} IS {text}", (name,), f"change the comment in {name}")
 
 

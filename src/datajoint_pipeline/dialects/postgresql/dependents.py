@@ -29,7 +29,10 @@ _OBJECTS = f"""
     UNION SELECT 'rule ' || w.rulename, d.refobjsubid FROM pg_rewrite w
         LEFT JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refobjid = w.ev_class
         WHERE w.ev_class = {{t}}
-    UNION SELECT 'publication ' || p.pubname, 0 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+    UNION SELECT 'publication ' || p.pubname, COALESCE(d.refobjsubid, 0)
+        FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+        LEFT JOIN pg_depend d ON d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = r.prrelid
         WHERE r.prrelid = {{t}}
     UNION SELECT 'statistics ' || s.stxname, d.refobjsubid FROM pg_statistic_ext s
         LEFT JOIN pg_depend d
@@ -76,7 +79,7 @@ _KEYS = """
         WHERE k.contype = 'f' AND k.confrelid = {t} AND n.nspname NOT IN ({ours})
 """
 
-#: What a table ``t`` has on indexes and constraints, which are made again without it; a primary key keeps more.
+#: What a table ``t`` and its indexes have and are made again without; a primary key keeps more (:mod:`rebuild`).
 _OF_INDEXES = """
     SELECT 'options of index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = {t} AND x.reloptions IS NOT NULL
@@ -86,6 +89,11 @@ _OF_INDEXES = """
         WHERE i.indrelid = {t} AND NOT i.indisprimary AND i.indisclustered
     UNION SELECT 'comment on constraint ' || k.conname FROM pg_constraint k
         WHERE k.conrelid = {t} AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
+    UNION SELECT 'REPLICA IDENTITY USING INDEX ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND i.indisreplident
+    UNION SELECT 'tablespace ' || s.spcname || ' of ' || x.relname FROM pg_class x
+        JOIN pg_tablespace s ON s.oid = x.reltablespace
+        WHERE x.oid = {t} OR x.oid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = {t})
 """
 
 #: Columns elsewhere whose type is a row of a table ``t``, or an array of rows.
@@ -180,6 +188,12 @@ def updating(dialect: Dialect, name: TableName, given: set[str]) -> Iterator[Pro
 
     ``given`` is what rows get.
     """
+    without = (
+        "SELECT 'publication ' || p.pubname FROM pg_publication_tables t JOIN pg_publication p USING (pubname) "
+        "JOIN pg_class c ON c.oid = format('%I.%I', t.schemaname, t.tablename)::regclass "
+        f"WHERE p.pubupdate AND c.relreplident = 'n' AND c.oid = to_regclass({literal(dialect.full(name))})"
+    )
+    yield Probe("object", (), _named(without), "publications of its updates, for which it has no replica identity")
     yield _triggers(dialect, name, _ON_UPDATE, f"triggers that fire for each row when {words(given)} is filled")
     yield _rules(dialect, name, _UPDATE, f"rules that run when rows get values in {words(given)}", instead=False)
     yield _rules(dialect, name, _UPDATE, f"rules that replace what rows get in {words(given)}", instead=True)

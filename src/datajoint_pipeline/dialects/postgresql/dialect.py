@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ...internals.adapters import adapter
 from ...operations.structure import Tables
+from ...schema import notation
 from ...schema.model import Attribute, ForeignKey, Index, Table, TableName
 from ...schema.naming import unused
 from ...schema.notation import is_text, normal_default
@@ -129,7 +130,7 @@ class PostgreSQL(Dialect):
         if inherited:
             return ""
         # DataJoint escapes comments for MySQL, and so they stay.
-        comment = comment.replace("\\", "\\\\").replace('"', '\\"')
+        comment = notation.escape(comment).replace('"', '\\"')
         return f":{marker}:{comment}".replace("\\'", "\\\\'") if marker else comment
 
     def conversion(self, column: str, was: Column, will: Column) -> str | None:
