@@ -281,3 +281,23 @@ def test_a_table_comes_back_with_a_hidden_column_that_somebody_added(
     assert server.execute("SELECT shelf, wide FROM dev_life.shelf ORDER BY 1") == [(1, 10), (2, 20)]
     found = [(11,), (21,)] if generated else [(None,), (None,)]
     assert server.execute("SELECT _own FROM dev_life.shelf ORDER BY 1") == found
+
+
+@pytest.mark.parametrize("letters", [52, 53, 54, 58, 62])
+def test_a_table_with_a_long_name_goes_and_comes_back(living: Project, server: Server, letters: int) -> None:
+    """Cut to what the server takes, its name and those of its indexes are still different ones."""
+    name = "S" + "h" * (letters - 1)
+    life = living.module("life")
+    text = living.read(life)
+    living.write(life, text + SHELF.replace("Shelf", name))
+    ok(living, "revise", "-m", "a long name")
+    ok(living, "migrate")
+    server.execute(f"INSERT INTO dev_life.{name.lower()} (shelf) VALUES ('a')")
+    living.write(life, text)
+    ok(living, "revise", "-m", "no more", "--drop", name)
+    ok(living, "migrate")
+    assert ok(living, "status").code == 0
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute(f"SELECT shelf FROM dev_life.{name.lower()}") == [("a",)]
+    ok(living, "migrate")
+    ok(living, "purge", "--allow-data-loss")

@@ -348,6 +348,26 @@ def test_what_a_table_that_is_built_anew_would_lose(living: Project, server: Ser
     ) == [("{fillfactor=70}", "{=x/postgres}")]
 
 
+def test_no_trigger_is_tried_that_may_write_what_is_not_taken_back(project: Project, mysql: Server) -> None:
+    """A log that is MyISAM keeps what a trial writes."""
+    mysql.drop("notes")
+    with made(mysql, project) as living:
+        mysql.execute(
+            "CREATE DATABASE notes",
+            "CREATE TABLE notes.told (id int AUTO_INCREMENT PRIMARY KEY) ENGINE = MyISAM",
+            "CREATE TRIGGER dev_life.tells BEFORE UPDATE ON dev_life.animal "
+            "FOR EACH ROW INSERT INTO notes.told VALUES (NULL)",
+        )
+        try:
+            living.replace(living.module("life"), GREY, f"{GREY}\n    w : int32")
+            ok(living, "revise", "-m", "numbers", "--fill", "Animal.w=number()")
+            planned = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+            assert "1 trigger that fires for each row" in planned, planned
+            assert mysql.execute("SELECT COUNT(*) FROM notes.told") == [(0,)]
+        finally:
+            mysql.drop("notes")
+
+
 def test_publications_that_stop_another_type_or_a_value_are_named(project: Project, postgresql: Server) -> None:
     """One that looks at the attribute, and one of updates of a table whose rows it could not name."""
     with made(postgresql, project) as living:

@@ -376,6 +376,7 @@ IMPOSSIBLE = [
     ('a : int32  # \\", b int -- ', "Thing", "", "mysql", "backslash"),
     ('# a "word"\na : int32', "Thing", "", "mysql", '"'),
     ('a : int32\n---\nb = "\\" : varchar(9)', "Thing", "", "mysql", "backslash"),
+    ('a : int32\n---\nb = "x\\y" : varchar(9)', "Thing", "", "mysql", "write it twice"),
     ("a : int32  # 🧠", "Thing", "", "mysql", "🧠"),
     ("a : int32", "A" + "b" * 64, "", "both", "max length"),
     ("a : int32", "A" + "b" * 63, "", "postgresql", "too long"),

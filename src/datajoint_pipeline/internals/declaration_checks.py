@@ -112,6 +112,8 @@ def of_table(
             yield f"{_BROKEN} in an enum.", name
         if quoted.startswith("'") and not re.fullmatch(_SINGLE, quoted, re.S):
             yield f"{_BROKEN} in a default.", name
+        elif "\\" in quoted.replace("\\\\", ""):
+            yield "MySQL takes a backslash in a default for the beginning of another sign: write it twice.", name
         if "%" in text.replace("%%", ""):
             yield f"{name} refers to an attribute with a percent sign in its comment, which breaks the statement.", ""
         if not _ends(text):

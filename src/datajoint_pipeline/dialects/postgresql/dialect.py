@@ -230,7 +230,8 @@ class PostgreSQL(Dialect):
         """Give indexes and constraints the names that the server would give, so that the old ones are free."""
         (database, table), place = self.place(old), self.place(new)
         known, steps = self.names.table((database, table)), list[Step]()
-        taken = self.names.in_use(database) | self.names.in_use(place[0])
+        # Cut to its length, the name of an index may be that of its table.
+        taken = self.names.in_use(database) | self.names.in_use(place[0]) | {place[1]}
 
         def renamed(name: str) -> str:
             if name.startswith(f"idx_{table}_"):
