@@ -247,3 +247,29 @@ def test_a_table_that_goes_while_another_one_is_filled(living: Project) -> None:
     ok(living, "revise", "-m", "gone", *answers)
     ok(living, "migrate")
     assert rows(living, "[{r['note'] for r in work.Task.to_dicts()} == {'well'}, len(work.Another())]") == [True, 0]
+
+
+def test_a_value_that_would_be_lost_and_comes_after_the_count_is_told_in_words(living: Project, mysql: Server) -> None:
+    """The server is asked once more under the lock; how that is done is nobody's business."""
+    living.replace(living.module("life"), "    grams : float64", "    grams : int32")
+    mysql.execute("UPDATE dev_life.weight SET grams = 20 WHERE grams > 0")
+    ok(living, "revise", "-m", "whole grams")
+    proxy, saved = Proxy("mysql", mysql.port), list[str]()
+
+    def watch(text: str) -> None:
+        if text.startswith(("LOCK", "ALTER")) and not saved:
+            saved.append(text)
+            mysql.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (2, '2026-05-05', 20.25)")
+
+    proxy.watch = watch
+    direct = dict(living.environment)
+    try:
+        living.environment |= {**replace(mysql, port=proxy.port).variables, "DJ_USE_TLS": "false"}
+        refused = living.run("migrate")
+    finally:
+        living.environment.clear()
+        living.environment |= direct
+        proxy.close()
+    assert refused.code and "Somebody has saved values meanwhile that it would lose" in refused.err, refused.err
+    assert "probe" not in refused.err and "1 value of grams" in ok(living, "migrate", code=7).err
+    assert mysql.execute("SELECT grams FROM dev_life.weight WHERE day = '2026-05-05'") == [(20.25,)]

@@ -287,9 +287,13 @@ def run(
         if mysql and isinstance(step, UserSQL) and not unknown:
             with suppress(Exception):  # one statement that failed changed nothing
                 steplog.take_back(connection, log.database, log.run, entry.number)
-        if re.search("duplicate", server_errors.reason(error), re.IGNORECASE):
+        reason = server_errors.reason(error)
+        if re.search("duplicate", reason, re.IGNORECASE):
             mend = "Correct the rows that it names"
-        why, mend = (None if found else orphans.of(connection, step)) or (server_errors.reason(error), mend)
+        elif _counted_again(step, reason):
+            reason = "Somebody has saved values meanwhile that it would lose, or that the server would refuse"
+            mend = "See what migrate --dry-run counts by now"
+        why, mend = (None if found else orphans.of(connection, step)) or (reason, mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {number} of {of} failed: {step.words}.",
             f"{why}. {left}",
@@ -303,6 +307,13 @@ def run(
             refused.waited = "; ".join((*step.statements, *locks))
         raise refused from error
     return last
+
+
+def _counted_again(step: PlannedStep, reason: str) -> bool:
+    """Tell whether a step failed as what was counted before it was counted once more, under its lock."""
+    if "`probe`.`found`" in reason:
+        return True
+    return "division by zero" in reason and any("AS probe(found)" in text for text in step.statements)
 
 
 def _describe(connection: dj.Connection, database: str, table: str) -> str:
