@@ -67,6 +67,9 @@ def test_an_ordinary_project_has_no_trace_of_it(default_folder: Path) -> None:
 def test_what_is_said_afterwards_fits(template: Path, tmp_path: Path) -> None:
     done = copy(template, write(tmp_path, pipelines.LEGACY), project_name="odours")
     assert "datajoint-pipeline readiness ." in done.stderr and "git init" not in done.stderr
+    assert "There is no package src/odours." in done.stderr and "--data source_folder=FOLDER" in done.stderr
+    done = copy(template, write(tmp_path / "flat", pipelines.LEGACY), project_name="odours", source_folder=".")
+    assert done.returncode == 0 and "There is no package" not in done.stderr, done.stderr
 
 
 def test_nothing_comes_that_harms_a_pipeline_that_is_not_converted(template: Path, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def require_committed(directory: Path, program: str, files: Iterable[Path] = (),
     try:
         found = git(directory, "status", "--porcelain", "--untracked-files=all", "--", ".")
     except OSError:
-        raise PipelineError("The code is not committed.", "There is no git on this machine.", do) from None
+        what, why = "Nobody can tell whether the code is committed.", "There is no git on this machine."
+        raise PipelineError(what, why, f"Install git, then run {program} promote again.") from None
     if found.returncode != 0:
         if "not a git repository" in found.stderr:
             raise PipelineError("The code is not committed.", f"{directory} is in no git repository.", do)
