@@ -234,6 +234,9 @@ def test_doctor_tries_the_keys_of_a_store(
             ],
             [],
         )
+        place.rmdir()
+        assert "The store other cannot be used." in said()[0]
+        place.mkdir()
         objects.give(account, documents["viewer"])
         assert said() == ([], ["The store main allows what the role viewer needs."])
         own.environment["DJ_USER"] = "rig"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..access import further, model
 from ..access.policies import places, trial
 from ..errors import PipelineError
-from ..internals.stores import how_to_use, open_store
+from ..internals.stores import folder_missing, how_to_use, names, open_store
 from ..project import doctor
 from ..project.doctor import Report
 from ..project.environments import Environment
@@ -81,3 +81,11 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
                     f"Give who runs the store what {project.program} --env {environment.name} access policy "
                     f"--store {name} --role {role} writes.",
                 )
+    for name in set(names(pipeline.config)) - used.keys():  # the first table that uses it would meet that
+        if folder := folder_missing(pipeline.config, name):
+            yield Problem(
+                "no-store",
+                f"The store {name} cannot be used.",
+                f"There is no folder {folder} on this machine.",
+                how_to_use(pipeline.config, name),
+            )
