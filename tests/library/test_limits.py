@@ -365,7 +365,6 @@ def test_a_row_that_an_index_of_postgresql_cannot_have_is_counted(project: Proje
         ok(own, "revise", "-m", "find them")
         for arguments in (("migrate", "--dry-run"), ("migrate",)):
             refused = ok(own, *arguments, code=1)
-            assert "life.Animal has 1 row whose (story) is too long for an index" in refused.out + refused.err
-            assert "2,704 bytes" in refused.err or "--dry-run" in arguments
+            assert "1 row whose (story) is too long for an index of 2,704 bytes" in refused.out + refused.err
         postgresql.execute("UPDATE dev_life.animal SET story = substr(story, 2) WHERE animal_id = 1")
         ok(own, "migrate")

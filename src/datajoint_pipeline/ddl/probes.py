@@ -162,7 +162,9 @@ class _Probes:
             condition = self.dialect.too_long_for_index(f"c.{self.dialect.quote(name)}" for name in old)
             if old and condition:
                 sql = f"SELECT COUNT(*) FROM {self.full} c WHERE {condition}"
-                yield Probe("entry", tuple(old), sql, f"rows whose ({', '.join(columns)}) is too long for an index")
+                most = f"{self.dialect.longest_entry:,} bytes"
+                words = f"rows whose ({', '.join(columns)}) is too long for an index of {most}"
+                yield Probe("entry", tuple(old), sql, words)
 
     def _stays_null(self, name: str) -> bool:
         """Tell whether an attribute is a new one that is null in every row."""

@@ -81,6 +81,9 @@ class Dialect(ABC):
     #: A query whether the server has the names of databases and tables in small letters, whatever they are made as.
     small_letters = ""
 
+    #: Bytes of one entry of an index, where that depends on the row.
+    longest_entry = 0
+
     #: Whether the server fills a required column that has neither a value nor a default with a value of its own choice.
     invents_values = False
 

@@ -18,8 +18,10 @@ def taken_names(deployment: Deployment, file: Archive, part: Part) -> list[str]:
     """Give the columns of a part whose names in its table are those of others by now.
 
     Between the versions of the file and those of the database lie migrations that were applied since, or that a
-    rollback has taken back.
+    rollback has taken back. What a `purge` deleted has names of its own (:mod:`made_anew`).
     """
+    if file.manifest.kind == "purge":
+        return []
     versions = {
         name: Version(about["version"]) for name, about in file.manifest.schemas.items() if about.get("version")
     }

@@ -97,7 +97,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
-                    "The server takes 2,704 bytes there, compressed where they can be; nothing was changed.",
+                    "The server would refuse it, also compressed; nothing was changed.",
                     "Correct these rows, or take the attribute out of the key or index. To find equal values, an index "
                     "of their digest is enough: index ((md5(NAME))).",
                 ),

@@ -30,9 +30,9 @@ from .rebuild import Rebuild
 _NUMBER = re.compile(r"(small|big)?int(eger)?$|int(8|16|32|64)$|float|double|real|decimal|numeric")
 _MOMENT = re.compile(r"date|timestamp")
 
-#: Bytes of an entry of a B-tree, of pages of 8 KiB; and those of its head, and of the length of a value that is so long
-#: that the table has it elsewhere, where its size is told without.
-_ENTRY, _ENTRY_HEAD = 2704, 12
+#: Bytes of the head of an entry of a B-tree, and of the length of a value that is so long that the table has it
+#: elsewhere, where its size is told without.
+_ENTRY_HEAD = 12
 
 
 class PostgreSQL(Dialect):
@@ -41,6 +41,8 @@ class PostgreSQL(Dialect):
     backend = "postgresql"
 
     auditing = auditing
+
+    longest_entry = 2704  # of a page of 8 KiB
 
     failing = "SELECT 1 / CASE WHEN found = 0 THEN 1 ELSE 0 END FROM ({}) AS probe(found)"
 
@@ -74,7 +76,7 @@ class PostgreSQL(Dialect):
 
     def too_long_for_index(self, values: Iterable[str]) -> str:
         sizes = " + ".join(f"COALESCE(pg_column_size({value}), 0)" for value in values)
-        return f"{_ENTRY_HEAD} + {sizes} > {_ENTRY}" if sizes else ""
+        return f"{_ENTRY_HEAD} + {sizes} > {self.longest_entry}" if sizes else ""
 
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
