@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from threading import Thread
 
-from conftest import Project, Server
+from conftest import Project, Result, Server
 from living import living as alive
 from living import ok, rows
 from proxy import Proxy
@@ -38,18 +39,21 @@ class Writer:
             self.written.append(100 + self.tried)
 
 
+def migrate_watched(living: Project, server: Server, watch: Callable[[str], None]) -> Result:
+    """Migrate while somebody sees each statement before the server does."""
+    proxy = Proxy("mysql", server.port)
+    proxy.watch = watch
+    try:
+        return living.run("migrate", **replace(server, port=proxy.port).variables, DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+
+
 def migrate(living: Project, server: Server, statement: str, before: str, least: int = 2) -> Writer:
     """Migrate while somebody writes, who gets in so often at least and is kept out at least once."""
-    proxy, writer = Proxy("mysql", server.port), Writer(server, statement, before)
-    proxy.watch = writer
-    direct = dict(living.environment)
-    try:
-        living.environment |= {**replace(server, port=proxy.port).variables, "DJ_USE_TLS": "false"}
-        ok(living, "migrate")
-    finally:
-        living.environment.clear()
-        living.environment |= direct
-        proxy.close()
+    writer = Writer(server, statement, before)
+    done = migrate_watched(living, server, writer)
+    assert done.code == 0, done.err
     assert len(writer.written) >= least and writer.tried > len(writer.written)
     return writer
 
@@ -254,22 +258,14 @@ def test_a_value_that_would_be_lost_and_comes_after_the_count_is_told_in_words(l
     living.replace(living.module("life"), "    grams : float64", "    grams : int32")
     mysql.execute("UPDATE dev_life.weight SET grams = 20 WHERE grams > 0")
     ok(living, "revise", "-m", "whole grams")
-    proxy, saved = Proxy("mysql", mysql.port), list[str]()
+    saved = list[str]()
 
     def watch(text: str) -> None:
         if text.startswith(("LOCK", "ALTER")) and not saved:
             saved.append(text)
             mysql.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (2, '2026-05-05', 20.25)")
 
-    proxy.watch = watch
-    direct = dict(living.environment)
-    try:
-        living.environment |= {**replace(mysql, port=proxy.port).variables, "DJ_USE_TLS": "false"}
-        refused = living.run("migrate")
-    finally:
-        living.environment.clear()
-        living.environment |= direct
-        proxy.close()
+    refused = migrate_watched(living, mysql, watch)
     assert refused.code and "Somebody has saved values meanwhile that it would lose" in refused.err, refused.err
     assert "probe" not in refused.err and "1 value of grams" in ok(living, "migrate", code=7).err
     assert mysql.execute("SELECT grams FROM dev_life.weight WHERE day = '2026-05-05'") == [(20.25,)]

@@ -11,22 +11,17 @@ import adopting
 import pytest
 from conftest import ROOT, git
 from documented import commands
+from test_day import every_schema_current, release, run
 from test_story import shell
 
 pytestmark = pytest.mark.skipif(shutil.which("uv") is None, reason="the pages ask for uv")
 
+#: Who commits, where a page says so.
 ME = {
     f"GIT_{who}_{what}": text
     for who in ("AUTHOR", "COMMITTER")
     for what, text in (("NAME", "Ada"), ("EMAIL", "ada@example.org"))
 }
-
-
-def run(command: str, folder: Path, **variables: str) -> str:
-    """What a command of a page says, which it has to do without an error."""
-    done = shell(command, folder, **ME, **variables)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture
@@ -42,18 +37,11 @@ def getting_started(lab: Path, title: str) -> list[str]:
     return commands(lab / "docs" / "getting-started.md", title)
 
 
-def every_schema_current(shown: str) -> bool:
-    return all(
-        re.search(rf"{name}\s+{name}\s+1\.0\.0\s+1\.0\.0\s+current", shown)
-        for name in ("subject", "session", "ephys", "imaging", "analysis")
-    )
-
-
 def test_a_database_of_ones_own(lab: Path) -> None:
     start, work, demo, *_ = getting_started(lab, "A database of your own")
-    run(start, lab)
+    run(start, lab, **ME)
     shown = run(work, lab)
-    assert every_schema_current(shown) and re.search(r"\d+ passed", shown)
+    assert every_schema_current(shown, "1.0.0") and re.search(r"\d+ passed", shown)
     assert "M001" in run(demo, lab)
     (compile_all,) = getting_started(lab, "Slow commands")
     run(compile_all, lab)
@@ -63,7 +51,7 @@ def test_a_database_of_ones_own(lab: Path) -> None:
 
 def test_pip_installs_a_project(lab: Path) -> None:
     (install,) = getting_started(lab, "With pip")
-    assert every_schema_current(run(install, lab))
+    assert every_schema_current(run(install, lab), "1.0.0")
     assert re.search(r"\d+ passed", run(".venv/bin/python -m pytest -q", lab))
 
 
@@ -77,7 +65,7 @@ def test_without_a_network_a_folder_of_wheels_is_enough(lab: Path, tmp_path: Pat
     run(with_pip, lab, **nowhere)
     assert "Keep the pipeline" in run(".venv/bin/my-pipeline --help", lab, **nowhere)
     shutil.rmtree(lab / ".venv")
-    assert every_schema_current(run(with_uv, lab, **nowhere))
+    assert every_schema_current(run(with_uv, lab, **nowhere), "1.0.0")
     git(lab, "init", "--quiet")
     git(lab, "add", "--all")
     assert not git(lab, "ls-files", "wheels")
@@ -93,11 +81,7 @@ def newer(template: Path, lab: Path, tmp_path: Path) -> Path:
     git(lab, "init", "--quiet", "--initial-branch=main")
     git(lab, "add", "--all")
     git(lab, "commit", "--quiet", "--message=Start")
-    path = tmp_path / "template" / "template" / "compose.yaml.jinja"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("services:\n", "# of a newer template\nservices:\n"), encoding="utf-8")
-    git(tmp_path / "template", "commit", "--quiet", "--all", "--message=Later")
-    git(tmp_path / "template", "tag", "v999.1.0")
+    release(tmp_path / "template", "v999.1.0")
     return lab
 
 
@@ -107,7 +91,7 @@ def updating(lab: Path, title: str) -> list[str]:
 
 def test_an_update_step_by_step(newer: Path) -> None:
     by_hand, script = updating(newer, "Updating")
-    shown = run(by_hand.replace("uvx copier check-update\n", "uvx copier check-update || test $? = 2\n"), newer)
+    shown = run(by_hand.replace("uvx copier check-update\n", "uvx copier check-update || test $? = 2\n"), newer, **ME)
     assert "+# of a newer template" in shown and re.search(r"\d+ passed", shown)
     assert "tag=v999.1.0" in (newer / "uv.lock").read_text(encoding="utf-8")
     assert (
