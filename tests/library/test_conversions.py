@@ -236,6 +236,23 @@ def test_what_is_not_counted_comes_through(table: tuple[Any, dict[str, Any]]) ->
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def test_a_text_whose_zeros_no_number_keeps_is_counted(table: tuple[Any, dict[str, Any]]) -> None:
+    connection, shapes = table
+    name = ("conv", shapes["varchar(40)"].name.table)
+    full = ".".join(map(connection.adapter.quote_identifier, name))
+    dialect = dialect_of(connection)({"s": "conv"}, {}, {}, constraints.read(connection, {"s": "conv"}), (18,))
+    lose = ("007", "+5", " 07", "-07", "00", "00.5", "01e2")
+    keep = ("7", "-7", "0", "10", " 7", "0.5", "-0.5", "70", "1e05", "1.0")
+    for number, text in enumerate(lose + keep):
+        connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, text))
+    for new in ("int32", "float64", "float32", "decimal(8,2)"):
+        losses = [loss for loss in dialect.losses(dialect.quote("x"), "varchar(40)", new) if "0 or +" in loss.words]
+        assert [(loss.kind, loss.silent) for loss in losses] == [("rounding", True)], new
+        found = connection.query(f"SELECT x FROM {full} WHERE {losses[0].condition}", args=None).fetchall()
+        whole = new == "int32"  # which refuses a fraction for itself
+        assert {text for (text,) in found} == {t for t in lose if not (whole and ("." in t or "e" in t))}, new
+
+
 #: Types whose values have no text.
 TEXTLESS = ("json", "bytes", "tinyblob", "blob")
 
