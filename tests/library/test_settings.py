@@ -55,7 +55,7 @@ def test_default_project_has_no_problem_but_its_server(configured: Project) -> N
 def test_who_has_run_doctor_is_not_told_to_run_it(configured: Project) -> None:
     found = doctor(configured, DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="p")["problems"]
     (advice,) = [problem["do"] for problem in found if problem["id"] == "no-connection"]
-    assert "host and port in datajoint.json are right, or" in advice and "doctor" not in advice
+    assert "host and port in DJ_HOST and DJ_PORT are right, or" in advice and "doctor" not in advice
 
 
 def test_every_setting_says_where_it_comes_from(configured: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,8 +161,9 @@ def _unreachable(
     elif environment.embedded:
         do = f"See .local/pg.log, and try {project.program} local stop, then {project.program} local start."
     else:
+        variables = " and ".join(name for name in ("DJ_HOST", "DJ_PORT") if name in os.environ)
         do = (
-            "Check that the server runs and that host and port in datajoint.json are right "
+            f"Check that the server runs and that host and port in {variables or 'datajoint.json'} are right "
             f"({project.program} doctor), or work without a server: {project.program} --env local ..."
         )
     return PipelineError(f"Cannot connect to {where}.", why, do)
