@@ -213,7 +213,9 @@ def test_few_questions_are_asked(monkeypatch: pytest.MonkeyPatch, template: Path
 
 def test_a_refused_name_comes_with_one_that_is_taken(template: Path, tmp_path: Path) -> None:
     """At the beginning, since Copier cuts what stands behind it."""
-    for given, offered in {"Eye Lab": "eye-lab", "9 lives!": "lives", "__x__y__": "x-y", "é": ""}.items():
+    for given, offered in {
+        "Eye Lab": "eye-lab", "9 lives!": "lives", "__x__y__": "x-y", "Mäuse straße": "mause-strasse", "λ": ""
+    }.items():  # fmt: skip
         with pytest.raises(ValueError, match=rf": {f'Try {offered}: ' if offered else ''}2 to 40 letters"):
             copier.run_copy(
                 str(template), tmp_path / "p", data={"project_name": given}, defaults=True, quiet=True, vcs_ref=PRESENT
