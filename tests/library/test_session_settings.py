@@ -417,3 +417,25 @@ def test_a_server_that_fills_timestamps_by_itself_changes_none(project: Project,
         assert [str(row[0]) for row in server.execute("SELECT d FROM dev_life.animal")] == ["2020-01-01 00:00:00"]
         ((_, text),) = server.execute("SHOW CREATE TABLE dev_life.animal")
         assert "ON UPDATE" not in text and ok(project, "status").code == 0
+
+
+def test_a_role_whose_foreign_keys_are_not_checked_changes_nothing(postgresql: Server, project: Project) -> None:
+    """It may not set that back; an administrator, who may, is not asked."""
+    with made(postgresql, "dev_work", "dev_life") as make:
+        account = make("odd", owns=True)
+        plain = replace(postgresql, user=account.name, password=account.password)
+        with living(plain, project, anew=True) as own:
+            own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    mood = null : varchar(8)\n")
+            ok(own, "revise", "-m", "mood")
+            postgresql.execute(f"ALTER ROLE {account.user} SET session_replication_role = replica")
+            refused = own.run("migrate")
+            is_sentence(refused)
+            assert "session_replication_role" in refused.err and "RESET" in refused.err, refused.err
+            assert states(own)["life"] == ("behind", "1.0.0")
+            postgresql.execute(f"ALTER ROLE {account.user} RESET session_replication_role")
+            ok(own, "migrate")
+            postgresql.execute(f'ALTER ROLE "{postgresql.user}" SET session_replication_role = replica')
+            try:
+                ok(own, "rollback", "life", "--to", "1.0.0", **postgresql.variables)
+            finally:
+                postgresql.execute(f'ALTER ROLE "{postgresql.user}" RESET session_replication_role')

@@ -69,8 +69,9 @@ class Dialect(ABC):
     #: sees what others wrote before it, and takes as long as it takes. People's own sessions are as they chose.
     changing: Mapping[str, str | int] = {}
 
-    #: Settings that not every account may set for its session: the value that is needed, and what another one does.
-    restricted: Mapping[str, tuple[int, str]] = MappingProxyType({})
+    #: Settings that not every account may set for its session: the value that is needed, what another one does, and who
+    #: can have it.
+    restricted: Mapping[str, tuple[str | int, str, str]] = MappingProxyType({})
 
     #: Statements for the session that runs the steps; ``%d`` is how many seconds it may wait for a lock.
     session: tuple[str, ...] = ()

@@ -113,10 +113,10 @@ def changing(connection: dj.Connection) -> Iterator[None]:
         for name, value in values.items():
             connection.query(f"SET SESSION {name} = %s", (value,), reconnect=False)
 
-    for name, (value, does) in dialect_of(connection).restricted.items():
+    for name, (value, does, do) in dialect_of(connection).restricted.items():
         (found,) = connection.query(show.format(name), args=None, reconnect=False).fetchone()
         if found != value:
-            with _explaining(name, value, does):
+            with _explaining(name, value, does, do):
                 set_up({name: value})
             before[name] = found
     set_up(wanted)
@@ -128,7 +128,7 @@ def changing(connection: dj.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _explaining(name: str, value: int, does: str) -> Iterator[None]:
+def _explaining(name: str, value: str | int, does: str, do: str) -> Iterator[None]:
     """Say what a setting is for where the account may not set it."""
     try:
         yield
@@ -136,10 +136,9 @@ def _explaining(name: str, value: int, does: str) -> Iterator[None]:
         if server_errors.of(error) is not server_errors.ACCESS:
             raise
         raise PipelineError(
-            f"The server has another {name} than {value}, and this account may not set it for its session.",
+            f"This account has another {name} than {value}, and may not set it for its session.",
             f"{does} Nothing was changed.",
-            f"Have it set to {value} at the server, as it is by default, or use an account with the right "
-            "SESSION_VARIABLES_ADMIN.",
+            do,
         ) from error
 
 

@@ -81,8 +81,13 @@ class MySQL(Dialect):
     }
 
     #: Where it is off, a timestamp without a default gets the present moment, at every later change of its row too.
-    restricted: Mapping[str, tuple[int, str]] = {
-        "explicit_defaults_for_timestamp": (1, "A change of a table would put the present moment into its timestamps."),
+    restricted: Mapping[str, tuple[str | int, str, str]] = {
+        "explicit_defaults_for_timestamp": (
+            1,
+            "A change of a table would put the present moment into its timestamps.",
+            "Have it set to 1 at the server, as it is by default, or use an account with the right "
+            "SESSION_VARIABLES_ADMIN.",
+        ),
     }
 
     session = (

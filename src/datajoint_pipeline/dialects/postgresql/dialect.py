@@ -69,6 +69,15 @@ class PostgreSQL(Dialect):
         "transaction_timeout": "0",
     }
 
+    #: With another value, which an administrator may give a role, rows without their parents would be taken.
+    restricted: Mapping[str, tuple[str | int, str, str]] = {
+        "session_replication_role": (
+            "origin",
+            "Foreign keys would not be checked, and triggers would not run.",
+            "Ask an admin to take it off: ALTER ROLE ... RESET session_replication_role; or use another account.",
+        ),
+    }
+
     session = ("SET standard_conforming_strings = on", "SET lock_timeout = '%ds'")
 
     def literal(self, text: str) -> str:
