@@ -66,9 +66,9 @@ def test_values_that_occur_twice_are_counted_before(indexed: Project, server: Se
     assert states(indexed)["life"] == ("behind", "1.0.0")
 
 
-def migrating(project: Project) -> subprocess.Popen[str]:
+def migrating(project: Project, *command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "my_pipeline", "migrate"],
+        [sys.executable, "-m", "my_pipeline", *(command or ("migrate",))],
         cwd=project.folder,
         env=project.variables(),
         stdout=subprocess.PIPE,
@@ -141,11 +141,60 @@ def test_rows_that_come_in_the_way_of_an_index_are_named(postgresql: Server, pro
         out, err = process.communicate(timeout=60)
         is_sentence(Result(process.returncode, out, err))
         assert "(grams)=(18) is duplicated" in err and "Correct the rows that it names" in err, err
-        refused = ok(own, "rollback", "--interrupted", code=6)
-        assert "If rows stand in the way, it names them" in refused.err
         postgresql.execute("UPDATE dev_life.weight SET grams = 18.5 WHERE day = '2026-01-04'")
         ok(own, "migrate")
         assert states(own)["life"] == ("current", "1.0.1")
+
+
+def indexes(server: Server) -> list[str]:
+    query = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = to_regclass('dev_life.weight')"
+    return sorted(name for (name,) in server.execute(query))
+
+
+def test_an_index_that_rows_stand_in_the_way_of_can_be_taken_back(postgresql: Server, project: Project) -> None:
+    """Whether it is the only one, and though the taking back is broken off."""
+    with living(postgresql, project) as own:
+        before = own.read(own.module("life"))
+        had = indexes(postgresql)
+        own.write(
+            own.module("life"),
+            before.replace("  # on that day\n", "  # on that day\n    index(day)\n    unique index(grams)\n"),
+        )
+        ok(own, "revise", "-m", "fast")
+        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
+        text = own.read(path).replace(')")', ')", online=True)').replace('", after', '", online=True, after')
+        own.write(path, text)
+        assert text.count("online=True") == 2, text
+        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
+            process = migrating(own)
+            try:
+                waiting(postgresql)
+                postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
+            except AssertionError:
+                process.kill()
+                raise
+        process.communicate(timeout=60)
+        assert states(own)["life"] == ("interrupted", "1.0.0")
+        assert len(indexes(postgresql)) == len(had) + 2
+        shown = ok(own, "rollback", "--interrupted", "--dry-run", code=6)
+        assert shown.out.count("DROP INDEX CONCURRENTLY") == 2, shown.out
+        with held(postgresql, "UPDATE dev_life.weight SET day = day"):
+            back = migrating(own, "rollback", "--interrupted")
+            deadline = time.monotonic() + 60
+            drops = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '^DROP INDEX CONC'"
+            while not (found := postgresql.execute(drops)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            back.kill()
+            back.communicate()
+            postgresql.execute(f"SELECT pg_terminate_backend({found[0][0]})")
+        assert states(own)["life"] == ("interrupted", "1.0.0")
+        ok(own, "rollback", "--interrupted")
+        assert states(own)["life"] == ("behind", "1.0.0")
+        assert indexes(postgresql) == had
+        assert postgresql.execute("SELECT count(*) FROM dev_life.weight") == [(5,)]
+        postgresql.execute("DELETE FROM dev_life.weight WHERE day = '2026-01-04'")
+        ok(own, "migrate")
+        assert ok(own, "status").code == 0
 
 
 LINK = '    note = null : varchar(64)\n    -> [nullable] life.Animal.proj(friend="animal_id")\n'

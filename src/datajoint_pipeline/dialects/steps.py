@@ -69,6 +69,8 @@ class Step:
         it is done.
     first : tuple of str
         What is sent before it then.
+    back : tuple of str, optional
+        What drops all of it then, however much of it is there; None where it drops something itself.
     locks : tuple of str
         On MySQL, where rows that others wrote since the steps before have to be seen to: the tables that nobody else
         changes from ``first`` until it is done, as ``LOCK TABLES`` takes them.
@@ -95,6 +97,7 @@ class Step:
     algorithm: str = ""
     check: str = ""
     first: tuple[str, ...] = ()
+    back: tuple[str, ...] | None = None
     locks: tuple[str, ...] = ()
     open: bool = False
     orphans: tuple[tuple[str, str, str, str], ...] = ()

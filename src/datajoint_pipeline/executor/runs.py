@@ -162,6 +162,8 @@ class Run:
             elif single and self.command == "migrate":
                 done = number + isinstance(step, UserPython)  # which says of no batch that it is not done
                 refused.do += f" {undoing.way_back(self.deployment, self.group, done).offer(self.target.command)}"
+            elif not single and self.command == "migrate" and undoing.way_back_online(self.group):
+                refused.do += f" {undoing.WayBack().offer(self.target.command)}"
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import journal
@@ -18,6 +19,7 @@ from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import counted
+from ..planner.steps import PlannedStep
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..planner.undoing import WayBack
@@ -46,8 +48,9 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
             return drift.read(target)
         resume.note(run, began)
         if target.connection.adapter.backend == "postgresql":
-            raise _as_a_whole(target)
-        take_back(run, began, report)
+            _drop(run, _online(run), report)
+        else:
+            take_back(run, began, report)
         return drift.read(target)
 
 
@@ -66,10 +69,10 @@ def survey(target: Target) -> list[Impact]:
         run = resume.planned(target, began)
     if run is None or run.untouched:
         return []
-    if target.connection.adapter.backend == "postgresql":
-        raise _as_a_whole(target)
     steps = run.group.steps
-    if began.undo is None:
+    if target.connection.adapter.backend == "postgresql":
+        steps = _online(run)
+    elif began.undo is None:
         _, back = _way_back(run, began, ended=False)
         steps = back.steps
     else:
@@ -81,14 +84,36 @@ def _nothing_interrupted() -> PipelineError:
     return PipelineError("There is no interrupted run to take back.", "Each that began has ended.", "Run log.")
 
 
-def _as_a_whole(target: Target) -> PipelineError:
-    return PipelineError(
-        "All of the interrupted run is there but what it adds online; nothing was changed.",
-        "PostgreSQL ran the rest as a whole.",
-        f"Run {target.command} migrate, which ends it, and then rollback to an earlier version. "
-        "If rows stand in the way, it names them: correct these first.",
-        exit_code=ExitCode.INTERRUPTED,
-    )
+def _online(run: Run) -> list[PlannedStep]:
+    """Give what takes a run of PostgreSQL back.
+
+    Raises
+    ------
+    PipelineError
+        If it did more than to add things beside writers.
+    """
+    steps = undoing.way_back_online(run.group)
+    if steps is None:
+        raise PipelineError(
+            "All of the interrupted run is there but what it does online; nothing was changed.",
+            "PostgreSQL ran the rest as a whole.",
+            f"Run {run.target.command} migrate, which ends it, and then rollback to an earlier version. "
+            "If rows stand in the way, it names them: correct these first.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
+    return steps
+
+
+def _drop(run: Run, steps: list[PlannedStep], report: runs.Report) -> None:
+    """Drop what a run of PostgreSQL added online. Each drops what is there, if anything: nothing need be recorded."""
+    connection = run.target.connection
+    stepping.prepare(connection)
+    for number, step in enumerate(steps, 1):
+        report(step.words, number, len(steps))
+        for sql in step.statements:
+            work = partial(stepping.send, connection, sql, "The interrupted run is not yet taken back.")
+            stepping.patiently(connection, run.databases, work, run.target.warn)
+    _conclude(run)
 
 
 def take_back(run: Run, began: resume.Interrupted, report: runs.Report) -> None:

@@ -159,11 +159,15 @@ class LockedStatements(PlannedStep):
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineStatements(PlannedStep):
-    """Statements that PostgreSQL runs outside of any transaction; the query ``check`` says whether they are done."""
+    """Statements that PostgreSQL runs outside of any transaction; the query ``check`` says whether they are done.
+
+    ``back`` is as of :class:`datajoint_pipeline.dialects.steps.Step`.
+    """
 
     kind = "online"
 
     check: str
+    back: tuple[str, ...] | None = field(default=None, compare=False)
 
     def _payload(self) -> dict[str, Any]:
         return {"check": self.check, **super()._payload()}
@@ -283,7 +287,7 @@ def of_step(
         common |= {"orphans": step.orphans, "done": step.done}
         return LockedStatements(**common, locks=step.locks, conversions=tuple(conversions))
     if step.check:
-        return OnlineStatements(**common, check=step.check)
+        return OnlineStatements(**common, check=step.check, back=step.back)
     return Statement(**common, done=step.done, clearing=step.clearing)
 
 

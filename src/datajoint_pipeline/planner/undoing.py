@@ -1,7 +1,8 @@
 """Plan the way back from an interrupted run of MySQL: to the tables as the run found them.
 
 Only where nothing is gone. What the run added goes, what it changed becomes what it was; what it dropped, and values
-that it wrote over, it cannot have back. PostgreSQL needs none of this: it undoes a migration as a whole.
+that it wrote over, it cannot have back. PostgreSQL undoes a migration as a whole, but for what it adds while others
+go on working (:func:`way_back_online`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..errors import ExitCode, PipelineError
 from ..operations.state import SOFT_DELETED_ATTRIBUTE
 from .deployment import Deployment
 from .plan import Group
-from .steps import PlannedStep, Recoding, UserPython, UserSQL, of_step
+from .steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL, of_step
 
 
 @dataclass
@@ -137,6 +138,18 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
         found.steps += [replace(of_step(step, dialect), words=f"take back: {step.words}") for step in part.steps()]
         found.steps += own.pop() if own else ()
     return found
+
+
+def way_back_online(group: Group) -> list[PlannedStep] | None:
+    """Give what drops all that a group adds beside writers, however much of it is there; None where it does more."""
+    steps = [step for step in group.steps if isinstance(step, OnlineStatements) and step.back is not None]
+    if len(steps) < len(group.steps):
+        return None
+    return [
+        replace(step, words=f"take back: {step.words}", statements=step.back or (), check="", back=None)
+        for step in reversed(steps)
+        if step.back
+    ]
 
 
 #: An update of rows that have nothing in a soft-deleted column.

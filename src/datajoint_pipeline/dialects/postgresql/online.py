@@ -43,14 +43,15 @@ def online(dialect: Dialect, name: TableName, steps: Iterable[Step]) -> Iterator
                 f"SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass({dialect.literal(index)})"
             )
             sql = step.sql.replace("INDEX ", "INDEX CONCURRENTLY ", 1)
-            yield replace(step, sql=sql, lock="brief", check=check, first=(*_PATIENT, drop))
+            yield replace(step, sql=sql, lock="brief", check=check, first=(*_PATIENT, drop), back=(*_PATIENT, drop))
             continue
         constraint = dialect.names.table(dialect.place(name)).foreign_keys[-1].name
         there = (
             f"FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass({full}) "
             f"AND conname = {dialect.literal(constraint)}"
         )
-        yield replace(step, sql=f"{step.sql} NOT VALID", lock="brief", check=f"SELECT TRUE {there}")
+        back = f"ALTER TABLE {dialect.full(name)} DROP CONSTRAINT IF EXISTS {dialect.quote(constraint)}"
+        yield replace(step, sql=f"{step.sql} NOT VALID", lock="brief", check=f"SELECT TRUE {there}", back=(back,))
         sql = f"ALTER TABLE {dialect.full(name)} VALIDATE CONSTRAINT {dialect.quote(constraint)}"
         words = f"look whether every row of {name} has its parent"
-        yield Step(sql, (name,), words, check=f"SELECT convalidated {there}", first=_PATIENT)
+        yield Step(sql, (name,), words, check=f"SELECT convalidated {there}", first=_PATIENT, back=())
