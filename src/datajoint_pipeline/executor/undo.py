@@ -19,8 +19,8 @@ from ..planner import drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import counted
-from ..planner.steps import PlannedStep
 from ..planner.status import SchemaStatus
+from ..planner.steps import PlannedStep
 from ..planner.target import Target
 from ..planner.undoing import WayBack
 from ..quoting import quoted

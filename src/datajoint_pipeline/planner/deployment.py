@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -66,6 +67,14 @@ class Deployment:
         catalogue = catalog.find(connection, databases)
         shapes = catalog.shapes(connection, databases, catalogue)
         return cls(target, databases, histories, records, surveys, shapes, catalogue)
+
+    def reread(self, names: Iterable[str]) -> dict[str, Schema]:
+        """Give the tables by schema, as they are now in some schemas and as they were read in the others."""
+        databases = {name: self.databases[name] for name in names}
+        tables = catalog.find(self.connection, databases).tables
+        others = {place: table for place, table in self.catalogue.tables.items() if place[0] not in databases.values()}
+        merged = catalog.Catalogue({**others, **tables})
+        return catalog.shapes(self.connection, self.databases, merged)
 
     @property
     def connection(self) -> dj.Connection:
