@@ -77,7 +77,7 @@ def test_an_admin_gives_a_person_another_password(lab: Project, server: Server) 
 def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Server) -> None:
     with closing(server.connect(LOGIN, password(lab))) as session:
         done = lab.run("--env", "prod", "access", "lock", LOGIN)
-        assert done.out == f"{LOGIN} can log in no more; 1 session was ended.\n", done.err
+        assert done.out == f"{LOGIN} can no longer log in; 1 session was ended.\n", done.err
         with pytest.raises(Exception), session.cursor() as cursor:  # noqa: B017
             cursor.execute("SELECT 1")
     assert not works(server, LOGIN, password(lab))

@@ -50,7 +50,7 @@ def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
     found = lab.run("--env", "prod", "access", "check")
     assert found.code == 4 and "subject.Subject is audited, and access.toml does not name it." in found.out, found.out
     ended = lab.run("--env", "prod", "access", "apply")
-    assert "subject.Subject is audited no more; what was recorded stays." in ended.out, ended.err
+    assert "subject.Subject is no longer audited; its audit records stay." in ended.out, ended.err
     assert lab.run("--env", "prod", "access", "check").code == 0
 
 

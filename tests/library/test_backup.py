@@ -329,7 +329,7 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     odd.run("local", "stop")
 
     done = ok(odd, "restore", str(path), "--overwrite").out
-    assert "1 are not there any more" in done, done
+    assert "1 no longer exists" in done, done
     notes = [note for (note,) in table(server, "odd", "note")]
     assert "line one\nline two\r\nthree" in notes and "by hand" not in notes and len(notes) == 11
 

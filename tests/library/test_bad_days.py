@@ -183,7 +183,7 @@ def test_a_schema_that_an_account_may_not_see_is_not_called_absent(few_rights: A
     shown = few_rights.run("status", "--json")
     assert shown.code == 3 and [s["state"] for s in shown.json["schemas"]] == ["behind", "unreadable"], shown.out
     told = " ".join(few_rights.run("status").out.split())
-    assert "whether it is there" in told or "cannot read ~migration" in told, told
+    assert "whether it exists" in told or "cannot read ~migration" in told, told
     problems = few_rights.run("doctor", "--json").json["problems"]
     assert [p["id"] for p in problems if "dev_work" in p["what"]] == ["no-rights"], problems
     refused = few_rights.run("init")
