@@ -181,7 +181,7 @@ def test_who_meets_the_empty_database_of_the_default_is_told_of_the_adopted_one(
     for environment, said in (("", True), ("local", False)):
         refused = project.python("-c", "from my_pipeline import colony", MY_PIPELINE_ENV=environment).err
         assert "there is no schema lab_colony" in refused and "--env local init" in refused
-        assert ("the lab's database is that of prod, with MY_PIPELINE_ENV=prod set" in refused) is said
+        assert ("the lab's database is that of prod: set MY_PIPELINE_ENV=prod" in refused) is said
     project.run("local", "stop")
 
 
@@ -269,8 +269,8 @@ def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was
     for names in ([], ["colony"]):
         refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err
         assert "The adoption of colony, rig cannot be taken back; nothing was changed." in refused
-        assert "with lab_rig is no adoption but migrate, to rig 1.1.0." in refused and "journal" not in refused
-    assert "lab_rig is no adoption but migrate" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
+        assert "changed lab_rig was migrate to rig 1.1.0, not an adoption." in refused and "journal" not in refused
+    assert "changed lab_rig was migrate, not an adoption" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
     ok(project, "--env", "prod", "status")
 
 

@@ -51,7 +51,7 @@ def test_a_table_without_records_says_so(living: Project, server: Server) -> Non
     ("arguments", "words"),
     [
         (("--rows", "life.Anmal"), "There is no table life.Anmal in the database."),
-        (("--rows", "life.Animal", "--key", "name=Ada"), "'name=Ada' is no part of a key of life.Animal."),
+        (("--rows", "life.Animal", "--key", "name=Ada"), "'name=Ada' is not part of a key of life.Animal."),
     ],
 )
 def test_what_is_not_there_is_named(living: Project, arguments: tuple[str, ...], words: str) -> None:

@@ -304,7 +304,7 @@ def test_an_expression_for_the_other_server_alone_is_refused_before_the_first_st
     living.write(path, text)
     for command in (("migrate", "--dry-run"), ("migrate",)):
         refused = ok(living, *command, code=1)
-        assert f"There is an expression without its words for {backend}." in refused.err, refused.err
+        assert f"An expression has no text for {backend}." in refused.err, refused.err
     assert states(living)["life"] == ("behind", "1.0.0")
 
 

@@ -175,7 +175,7 @@ def test_rows_that_lost_their_parent_meanwhile_are_named_with_what_takes_them_ou
         while (answer := living.run("migrate")).code == 6:
             (why,) = re.findall(r"1 row of (\S+) \(.*\) has no row of \S+: \((.*)\)", answer.err)
             named.append(why)
-            (statement,) = re.findall("take these out: (DELETE .*), then run", answer.err)
+            (statement,) = re.findall("or delete these: (DELETE .*), then run", answer.err)
             mysql.execute(statement)
         assert answer.code == 0, answer.err
         assert named == [("life.Weight", "2, 2026-01-01"), ("work.Task", "2, swim"), ("work.Score", "2, swim")]

@@ -253,7 +253,7 @@ def _show_made(options: Options, environment: Environment, made: Made) -> None:
     if made.granted:
         echo(f"The roles of dev got their rights on these schemas ({made.granted} statements).")
     if made.refused:
-        echo("This account may not give the roles of dev their rights. The server's administrator can, by:", err=True)
+        echo("This account may not give the roles of dev their rights. The server's administrator can run:", err=True)
         for statement in made.refused:
             echo(f"  {statement};", err=True, whole=True)
     name = options.pipeline.project.program
@@ -301,6 +301,6 @@ def _show_dropped(found: Dropped) -> None:
     for database in found.left:
         echo(f"  {database} was left: its name begins the same way, but branch create did not make it.", fg="yellow")
     if found.refused:
-        echo("This account may not revoke the rights on them. The server's administrator can, by:", err=True)
+        echo("This account may not revoke the rights on them. The server's administrator can run:", err=True)
         for statement in found.refused:
             echo(f"  {statement};", err=True, whole=True)

@@ -160,7 +160,7 @@ def revise(
 
     if undo:
         if again or message or bump or any(answered.values()):
-            raise click.UsageError("--undo takes no other option, only the names of schemas.")
+            raise click.UsageError("With --undo, give only names of schemas.")
         _undo_revise(options, schemas)
         return
     if message is None and not again:
@@ -390,7 +390,7 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
 
     if undo:
         if again or types or dry_run:
-            raise click.UsageError("--undo takes no other option, only the names of schemas.")
+            raise click.UsageError("With --undo, give only names of schemas.")
         _undo_adoption(options, schemas)
         return
     environment = options.select()

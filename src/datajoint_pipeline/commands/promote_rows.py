@@ -59,7 +59,7 @@ def promote(
     if source == environment.name:
         do = f"Run for example {pipeline.project.program} promote --from dev --to prod --rows subject.Species."
         what = f"{source} cannot be promoted to itself."
-        raise PipelineError(what, "Rows of one environment are given to another.", do, exit_code=ExitCode.USAGE)
+        raise PipelineError(what, "Rows are copied from one environment to another.", do, exit_code=ExitCode.USAGE)
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))

@@ -136,7 +136,7 @@ class Accounts(ABC):
         if action and login == self.own():
             raise PipelineError(
                 f"You work as {login} yourself.",
-                f"To {action} it would end this very session half-way. Nothing was changed.",
+                f"To {action} it would end your own session half-way. Nothing was changed.",
                 "Have another administrator do that.",
             )
 

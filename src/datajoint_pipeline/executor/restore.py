@@ -244,16 +244,16 @@ class _Restoring:
             raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._advice(part))
         columns, missing = {column.name: column for column in there.columns}, self._missing(part)
         if part.whole and missing:
-            what = f"There is another {part} by now, without {missing[0]}."
+            what = f"{part} is another table now, without {missing[0]}."
             raise PipelineError(
                 what, "It was soft-deleted since. Nothing was changed.", "Purge it, then run restore again."
             )
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
-            what = f"{part} has another primary key than when its values were kept."
-            raise PipelineError(what, "Rows are found by it. Nothing was changed.", self._advice(part))
+            what = f"{part} has another primary key than when its values were saved."
+            raise PipelineError(what, "Rows are found by their key. Nothing was changed.", self._advice(part))
         if not part.whole and (taken := renamed_since.taken_names(self.deployment, self.file, part)):
             raise PipelineError(
-                f"{part}.{taken[0]} is another attribute by now than the one whose values were kept.",
+                f"{part}.{taken[0]} is no longer the attribute whose values were saved.",
                 "That one was renamed or dropped since, and its name was given to another. Nothing was changed.",
                 self._advice(part),
             )

@@ -244,7 +244,7 @@ def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         deployment.target.warn(
-            f"Left as they are, for no recorded run soft-deleted them: {', '.join(others[:_NAMED])}{more}. "
+            f"Left as they are, because no recorded run soft-deleted them: {', '.join(others[:_NAMED])}{more}. "
             "Drop by hand what nobody needs."
         )
     return ours

@@ -282,7 +282,7 @@ def run(
         part = ", and this one may be" if unknown else part
         left = "Nothing was changed." if first else f"{left}{part}."
         again = f"run {target.command} {log.command} again" + ("." if first else "; it goes on from there.")
-        mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
+        mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "Remove the cause"
         hold.release()
         if mysql and isinstance(step, UserSQL) and not unknown:
             with suppress(Exception):  # one statement that failed changed nothing
@@ -292,7 +292,7 @@ def run(
             mend = "Correct the rows that it names"
         elif _counted_again(step, reason):
             reason = "Somebody has saved values meanwhile that it would lose, or that the server would refuse"
-            mend = "See what migrate --dry-run counts by now"
+            mend = "See what migrate --dry-run counts now"
         why, mend = (None if found else orphans.of(connection, step)) or (reason, mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {number} of {of} failed: {step.words}.",
@@ -425,7 +425,7 @@ def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserP
         batches += 1
     if not own.check(connection, dict(databases)):
         raise PipelineError(
-            f"What was to {step.words} says that it is not done.",
+            f"The step to {step.words} is not done.",
             "Its check is not true after its last batch.",
             "Correct the migration and run migrate again.",
             exit_code=ExitCode.INTERRUPTED,

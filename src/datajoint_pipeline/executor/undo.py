@@ -83,7 +83,7 @@ def _nothing_interrupted() -> PipelineError:
 
 def _as_a_whole(target: Target) -> PipelineError:
     return PipelineError(
-        "All of the interrupted run is there but what it adds online; nothing was changed.",
+        "The interrupted run is complete except for what it adds online; nothing was changed.",
         "PostgreSQL ran the rest as a whole.",
         f"Run {target.command} migrate, which ends it, and then rollback to an earlier version. "
         "If rows stand in the way, it names them: correct these first.",
@@ -201,7 +201,7 @@ def _conclude(run: Run) -> None:
         raise PipelineError(
             "The tables are not what they were before the run.",
             f"{left}.",
-            "Nothing of before is lost. Make that what it was, then run "
+            "Nothing from before is lost. Change that back, then run "
             f"{target.command} rollback --interrupted again, which ends it.",
             exit_code=ExitCode.INTERRUPTED,
         )
