@@ -99,7 +99,7 @@ def test_who_is_not_of_this_pipeline_is_left_alone(lab: Project, server: Server)
         assert refused.code == 1 and why in refused.err, refused.err
         is_sentence(refused)
     refused = lab.run("--env", "prod", "access", "remove", LOGIN)
-    assert refused.code == 1 and "stands in access.toml" in refused.err
+    assert refused.code == 1 and "is in access.toml" in refused.err
     assert lab.run("access", "lock", LOGIN).code == 1  # production is not named
     operator = granted.account(lab, "operator")
     refused = lab.run("--env", "prod", "access", "rotate", LOGIN, **operator)

@@ -396,7 +396,7 @@ def _account_mistakes(
         if other := names.get(account.name):
             yield Mistake(account.line, f"{account.name} is the name of a person in line {other.line} already.")
         if account.name == PERSON and account.service:
-            yield Mistake(account.line, "no service can be called person: a store means everybody's own account by it.")
+            yield Mistake(account.line, "no service can be called person: to a store, it is everybody's own account.")
         logins.setdefault(login, account)
         names.setdefault(account.name, account)
         for env, role in account.roles.items():

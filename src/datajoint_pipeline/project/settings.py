@@ -230,7 +230,7 @@ def file_problems(project: Project) -> Iterator[Problem]:
                 "bad-value",
                 f"{CONFIG_FILE} gives {key} a value that DataJoint refuses.",
                 f"{reason}; it would drop the rest of the file and go on with defaults, on another server.",
-                "Mend the value.",
+                "Correct the value.",
                 fatal=True,
             )
 
