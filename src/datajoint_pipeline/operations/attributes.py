@@ -153,7 +153,7 @@ class RenameAttribute(Operation):
         origins.rename_attribute(self.table, self.old, self.new)
 
     def notices(self, tables: Tables) -> Iterator[tuple[str, str]]:
-        yield "rename", f"Code that still says the old name of something in {self.title} will fail."
+        yield "rename", f"Code that still uses the old name of something in {self.title} will fail."
 
 
 @dataclass(frozen=True)
