@@ -91,8 +91,8 @@ def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Ser
 
 def test_who_is_not_of_this_pipeline_is_left_alone(lab: Project, server: Server) -> None:
     for login, why in (
-        ("nobody_here", "is no account of this pipeline"),
-        (server.user, "is no account of this pipeline"),
+        ("nobody_here", "is not an account of this pipeline"),
+        (server.user, "is not an account of this pipeline"),
         (granted.LOGINS["admin"], "You work as"),
     ):
         refused = lab.run("--env", "prod", "access", "lock", login)

@@ -142,7 +142,7 @@ def test_rows_that_come_in_the_way_of_an_index_are_named(postgresql: Server, pro
         is_sentence(Result(process.returncode, out, err))
         assert "(grams)=(18) is duplicated" in err and "Correct the rows that it names" in err, err
         refused = ok(own, "rollback", "--interrupted", code=6)
-        assert "If rows stand in the way, it names them" in refused.err
+        assert "If rows prevent that, it names them" in refused.err
         postgresql.execute("UPDATE dev_life.weight SET grams = 18.5 WHERE day = '2026-01-04'")
         ok(own, "migrate")
         assert states(own)["life"] == ("current", "1.0.1")

@@ -188,7 +188,7 @@ def _refuse_foreign(where: Where, login: str) -> None:
     if mark is None or mark.pipeline != where.names.pipeline or mark.role:
         known = ", ".join(account.login for account in where.access.accounts) or "nobody"
         raise PipelineError(
-            f"{login} is no account of this pipeline.",
+            f"{login} is not an account of this pipeline.",
             f"access.toml has {known}, and access apply did not make it. Nothing was changed.",
             "Name one of these, or change the account with the server's own tools.",
         )

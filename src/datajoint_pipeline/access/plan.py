@@ -214,7 +214,7 @@ def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
         if account.login in roles:
             raise PipelineError(
                 f"access.toml, line {account.line}, has {account.login} as a login, which is the name of a role.",
-                f"Whoever logs in by it would have all that the {roles[account.login]} role may. Nothing was changed.",
+                f"A login of that name would have all that the {roles[account.login]} role may. Nothing was changed.",
                 "Give the account another login.",
             )
     for name, mark in names.marks.items():
@@ -267,7 +267,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
                 return f"{who} may give {name} to others, and nobody wrote that down"
             return f"{who} has {name}, and access.toml does not say so"
         case Default():
-            return f"{fact.role} is no role of {fact.member} any more"
+            return f"{fact.role} is no role of {fact.member} any longer"
         case Acts():
             return f"{fact.login} no longer makes tables here"
         case FutureRight():
@@ -276,7 +276,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
         case MakesRoles():
             if any(account.login == fact.login and "admin" in account.roles.values() for account in access.accounts):
                 return ""  # of an environment that is on this server under another name
-            return f"{fact.login} is no admin, and may make accounts"
+            return f"{fact.login} is not an admin, but may make accounts"
     return ""
 
 

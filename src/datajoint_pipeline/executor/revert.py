@@ -226,7 +226,7 @@ def _full(items: list[Purged]) -> PipelineError:
         if not one
         else f"{items[0].name} was dropped and still holds {items[0].holds}. Nothing was deleted.",
         f"rollback can bring back what purge has not deleted: {named}{more}.",
-        "Run purge --dry-run to see all of it. If it may go for good, run purge --allow-data-loss.",
+        "Run purge --dry-run to see all of it. If it may be lost for good, run purge --allow-data-loss.",
         exit_code=ExitCode.DATA_LOSS,
     )
 

@@ -82,7 +82,7 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
     """Take an adoption back that was interrupted, or go on with that; give what stays."""
     if began.head["plan"]["kind"] != "adopt":
         raise PipelineError(
-            "A run that is no adoption was interrupted; nothing was changed.",
+            "The interrupted run is not an adoption; nothing was changed.",
             f"It is a {began.record.kind} of {began.record.schema}.",
             f"Run {target.command} migrate, which ends it, or run {target.command} rollback --interrupted.",
             exit_code=ExitCode.INTERRUPTED,
@@ -118,7 +118,7 @@ def _back(run: Run, began: resume.Interrupted, report: runs.Report) -> list[str]
     if run.target.connection.adapter.backend == "postgresql":
         raise PipelineError(
             "Types that were adopted on PostgreSQL cannot be taken back; nothing was changed.",
-            "DataJoint 0.14, which would read the tables of before, is for MySQL alone.",
+            "DataJoint 0.14, which would read the earlier tables, works with MySQL only.",
             "Restore a backup of the server, if they have to be what they were.",
         )
     if began.undo is None:

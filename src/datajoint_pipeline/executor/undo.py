@@ -86,7 +86,7 @@ def _as_a_whole(target: Target) -> PipelineError:
         "The interrupted run is complete except for what it adds online; nothing was changed.",
         "PostgreSQL ran the rest as a whole.",
         f"Run {target.command} migrate, which ends it, and then rollback to an earlier version. "
-        "If rows stand in the way, it names them: correct these first.",
+        "If rows prevent that, it names them: correct these first.",
         exit_code=ExitCode.INTERRUPTED,
     )
 

@@ -229,7 +229,7 @@ class OrderAttributes(Operation):
         return OrderAttributes(self.table, tuple(attribute.name for attribute in self.found(tables).attributes))
 
     def describe(self) -> str:
-        return f"{self.title}: its attributes stand in another order"
+        return f"{self.title}: its attributes are in another order"
 
     def deviation(self) -> str:
         return f"{self.title} has its attributes in another order."

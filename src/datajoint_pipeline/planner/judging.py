@@ -132,7 +132,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{violation.table} has {violation.counted}.",
-                    f"{title} would lose them, and nothing can stand in for them; nothing was changed.",
+                    f"{title} would lose them, and no other value can replace them; nothing was changed.",
                     "Correct them so that the earlier type holds them, then run the command again. "
                     + (by_python if violation.kind == "codec" else by_type),
                     exit_code=ExitCode.DATA_LOSS,

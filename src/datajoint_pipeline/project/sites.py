@@ -141,7 +141,7 @@ def _site(name: str, table: object) -> Site:
         raise _mistake(f"[{name}] does not say where it is.", why, do)
     stores = table.get("stores", {})
     if not all(isinstance(store, dict) for store in stores.values()):
-        raise _mistake(f"[{name}] has a store that is no table.", "Each is [NAME.stores.STORE].", do)
+        raise _mistake(f"[{name}] has a store that is not a table.", "Each is [NAME.stores.STORE].", do)
     database = {key: table[key] for key in _DATABASE if key in table}
     return Site(name, prefix, table.get("explicit", True), database, stores)
 

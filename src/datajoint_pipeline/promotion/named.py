@@ -308,7 +308,7 @@ def _require_same(closure: Closure, to: Database, name: TableName) -> None:
     same, other = _compare(closure, to, name)
     if same == len(closure.keys[name]):
         return
-    how = "Their keys are others there."
+    how = "Their keys differ there."
     if other:
         attribute, (copied, became) = next(iter(other[0].differs.items()))
         key = ", ".join(f"{part}={value}" for part, value in other[0].key.items())
