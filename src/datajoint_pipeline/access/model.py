@@ -382,9 +382,7 @@ def _account_mistakes(
         login = account.login
         size = len(login) if backend == "mysql" else len(login.encode())
         if not login.strip() or login != login.strip() or not login.isprintable():
-            yield Mistake(
-                line, f"{login!r} cannot name an account: it is empty, or has spaces or control characters."
-            )
+            yield Mistake(line, f"{login!r} cannot name an account: it is empty, or has spaces or control characters.")
         elif backend == "mysql" and max(login) > "\uffff":
             yield Mistake(line, f"the login {login} has a character, such as an emoji, that MySQL takes in no name.")
         elif size > longest:
