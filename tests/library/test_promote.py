@@ -239,7 +239,7 @@ REFUSED: dict[str, tuple[Callable[[World], None], int, tuple[str, ...]]] = {
     "change not revised": (not_revised, 3, ("The code of work has changes that no migration has", "revise work")),
     "prod ahead": (prod_ahead, 5, ("prod has life 9.0.0, and the code has", "Pull the newer code")),
     "prod drifted": (lambda w: drift(w, "life"), 4, ("life on prod is not as its migrations left it", "extra")),
-    "prod interrupted": (lambda w: interrupt(w, "life"), 6, ("prod is in the middle of a change", "A promotion did not begin it")),
+    "prod interrupted": (lambda w: interrupt(w, "life"), 6, ("prod is in the middle of a change", "did not begin it")),
     "prod without record": (prod_unrecorded, 3, ("no record of a version", "--env prod adopt")),
     "values would be lost": (long_note, 7, ("longer than 16 characters", "allow-data-loss")),
     "rehearsal fails": (zoe, 1, ("The rehearsal failed", "(?i)division by (0|zero)")),

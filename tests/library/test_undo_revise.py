@@ -398,7 +398,7 @@ def test_a_record_that_was_damaged_or_deleted_takes_nothing_back(written: Projec
 @pytest.mark.parametrize(
     ("rename", "why", "do"),
     [
-        ("Animal.name=nickname", "The code still calls it name: --rename names a change that the code has", "in the class"),
+        ("Animal.name=nickname", "The code still calls it name: --rename names a change", "in the class"),
         ("Animal.nothing=other", "life.Animal has no attribute other in the code; it has animal_id, ", "the class, or"),
         ("Animal.nothing=name", "life.Animal had no attribute nothing when it was last revised; it had ", "--again"),
         ("name=nickname", "It names no table: write it as Table.name.", "Correct --rename"),
