@@ -124,13 +124,13 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     for command in (["adopt"], ["adopt", "--types", "--dry-run"]):
         wrong = ok(project, "--env", "prod", *command, code=4).err
         assert "Error: There is no labcolony, but a lab_colony: is the prefix right?" in wrong
-        assert 'Say prefix="lab_"' in wrong and "lab_rig has the shape of no version" in wrong
+        assert 'Say prefix="lab_"' in wrong and "lab_rig matches no version" in wrong
     project.write(project.module("version"), version)
     project.replace(project.module("__init__"), 'prefix="lab"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
-    assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
+    assert "lab_colony, lab_rig match no versions of theirs" in both.err
     lines = both.err.splitlines()
-    assert "Only types and comments differ, which adopt --types brings to the code" in lines[0]
+    assert "Only types and comments differ; adopt --types changes them to those of the code" in lines[0]
     assert [line.split()[0] for line in lines[2:4]] == ["colony:", "rig:"], lines
     assert all(len(line) < 500 and line.endswith(" more.") for line in lines[2:4]) and len(lines) == 5, lines
     assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err

@@ -285,7 +285,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     is_sentence(refused)
     assert "task is held by " in refused.err and "session " in refused.err
     warned, *error = refused.err.splitlines()
-    assert warned.startswith("Warning: task is held by ") and warned.endswith("It is tried for up to 8 s.")
+    assert warned.startswith("Warning: task is held by ") and warned.endswith("Trying for up to 8 s.")
     assert "session " in warned and not any("Warning" in line for line in error)
     assert "whose last statement is: SELECT * FROM dev_work.task WHERE note = ?" in refused.err
     assert 8 < waited < 30

@@ -192,8 +192,8 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
-    assert pending(alive) == ["moods"] and found["drift"] == ["It has not had 1.1.0_moods."]
-    assert "It has not had 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
+    assert pending(alive) == ["moods"] and found["drift"] == ["It lacks 1.1.0_moods."]
+    assert "It lacks 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
     assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]

@@ -447,8 +447,8 @@ class _Restoring:
             found = ", ".join(counted(count, f"values of {name}") for name, count in newer.items())
             raise PipelineError(
                 f"{part} has {found}, written since the backup was made.",
-                "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
+                "They differ from the file, and from what the change left of it: somebody wrote them, or the migration "
                 "gave them (using=, fill= or a default). Nothing was changed.",
-                f"If they may go, run restore --overwrite {self.file.path}.",
+                f"If they may be lost, run restore --overwrite {self.file.path}.",
                 exit_code=ExitCode.DATA_LOSS,
             )

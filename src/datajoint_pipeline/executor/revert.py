@@ -64,8 +64,8 @@ def rollback(
         apply.apply(deployment, group, "rollback", report)
         for table, attribute in sorted(group.inputs.unchanged, key=str):
             target.warn(
-                f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Of values "
-                "that came since, they are what <blob> wrote: datajoint.blob.unpack reads them."
+                f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Newer values "
+                "have the bytes that <blob> wrote: datajoint.blob.unpack reads them."
             )
         if found:
             target.warn(aside.advice(found, target.command, group))

@@ -87,7 +87,7 @@ def patiently(
                 why = f"{who}. {refused.why}" if who else refused.why
                 raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
             if not warned:
-                warn(f"{who or 'Others hold a table that is to be changed'}. It is tried for up to {PATIENCE} s.")
+                warn(f"{who or 'Others hold a table that is to be changed'}. Trying for up to {PATIENCE} s.")
                 warned = True
         time.sleep(PAUSE)
 
@@ -291,7 +291,7 @@ def run(
         if re.search("duplicate", reason, re.IGNORECASE):
             mend = "Correct the rows that it names"
         elif _counted_again(step, reason):
-            reason = "Somebody has saved values meanwhile that it would lose, or that the server would refuse"
+            reason = "Meanwhile somebody saved values that it would lose, or that the server would refuse"
             mend = "See what migrate --dry-run counts now"
         why, mend = (None if found else orphans.of(connection, step)) or (reason, mend)
         refused = (PipelineError if unknown else Refused)(

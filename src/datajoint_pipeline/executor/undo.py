@@ -149,7 +149,7 @@ def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int,
         if count:
             met = ": ".join((counted(count, words), *map(str, filter(None, names))))
             raise PipelineError(
-                f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would meet {met}.",
+                f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would run into {met}.",
                 "Somebody made them since; nothing was changed.",
                 "Correct them, then run the command again."
                 if ended

@@ -164,14 +164,14 @@ def refusal(deployment: Deployment, names: list[str], *, only_types: bool = Fals
     do = "Then adopt, and change it by a migration (diff shows the rest)."
     if only_types:
         command = f"{deployment.target.command} adopt --types"
-        first = "Only types and comments differ, which adopt --types brings to the code."
+        first = "Only types and comments differ; adopt --types changes them to those of the code."
         do = f"{command} --dry-run shows how, rows and all."
     elif any(old_objects.kind_of(a.type) for name in names for t in deployment.shapes[name] for a in t.attributes):
         do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
     one = len(names) == 1
     error = PipelineError(
         f"{', '.join(deployment.databases[name] for name in names)} "
-        + (f"has the shape of no version of {names[0]}. " if one else "have the shapes of no versions of theirs. ")
+        + (f"matches no version of {names[0]}. " if one else "match no versions of theirs. ")
         + first,
         "What differs:" + "".join(f"\n    {name}: {text}" for name, text in described.items()),
         do,

@@ -131,7 +131,7 @@ def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:
     recorded = Version(s.database_version or "0")
     if left := had.left:
         # Its number alone would say that it has had these.
-        texts = tuple(f"It has not had {m.version}_{m.slug}." for m in left if Version(m.version) <= recorded)
+        texts = tuple(f"It lacks {m.version}_{m.slug}." for m in left if Version(m.version) <= recorded)
         behind = State.BEHIND if s.state is State.CURRENT else s.state
         return replace(s, state=behind, pending=tuple(m.version for m in left), drift=texts)
     if s.state is State.BEHIND and Version(had.version) > recorded:
