@@ -49,8 +49,8 @@ def access_plan(options: Options, sql: bool) -> None:
 def access_apply(options: Options, show_passwords: bool) -> None:
     """Give missing rights, revoke others, and record it.
 
-    From the accounts that it made, it revokes every right that access.toml does not give. It makes missing accounts
-    and writes each password to a file in .secrets/accounts/.
+    Revokes every right that access.toml does not give, but only from accounts that this command made. Makes missing
+    accounts, and writes each password to a file in .secrets/accounts/.
     """
     from ..commands import access
     from . import render
