@@ -268,7 +268,7 @@ def _refuse_own_end(where: Where, plan: AccessPlan) -> None:
     if any(line.revokes and ends & {*line.facts} for line in plan.lines):
         raise PipelineError(
             f"access.toml has {own} no longer as an admin, and you work as {own}.",
-            "You would lose the rights to finish half-way. Nothing was changed.",
+            "Half-way you would lose the rights to finish. Nothing was changed.",
             f"Have another admin or the server's administrator run {where.target.command} access apply.",
         )
 

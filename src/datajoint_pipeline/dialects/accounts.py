@@ -145,7 +145,7 @@ def unended(login: str, sessions: int, right: str) -> PipelineError:
     """Give the error for an account that is locked while its sessions go on."""
     return PipelineError(
         f"{login} is locked, but {sessions} of its sessions could not be ended.",
-        f"Your account lacks {right}. Its open sessions continue.",
+        f"Your account lacks {right}. These sessions continue.",
         "Have an administrator of the server run the same command.",
     )
 

@@ -351,7 +351,7 @@ def _source(dev: Target) -> Deployment:
             state = "a draft" if schema.draft else schema.state.value
             raise PipelineError(
                 f"{schema.database} is {state}, so no branch can be made from it.",
-                "A branch gets the tables of the versions that dev has, and these are others.",
+                "A branch gets the tables that the versions of dev have, and these tables differ.",
                 f"Run {program} --env dev status; or leave out --rows and --at dev.",
             )
     deployment = Deployment.read(dev)
