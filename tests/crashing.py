@@ -176,7 +176,7 @@ class Ground:
         found = self.project.run(*UNDO)
         case.back = not found.code
         if found.code:
-            if not (in_words(found.err) and re.search(r"no interrupted run|no way back|All of the", found.err)):
+            if not (in_words(found.err) and re.search(r"no interrupted run|no way back|complete except", found.err)):
                 case.problems.append(f"cannot be taken back: {found.code} {found.err}")
             found = self.project.run(*self.command)
         if found.code:

@@ -30,8 +30,8 @@ MODULE = "pipeline_case"
 #: What a command says where it met what it did not expect: no refusal in words, but a failure.
 FAILURE = re.compile(
     r"Something failed that should not|^Step \d+ of \d+ failed|The change is too tangled|cannot be applied to"
-    r"|is not what the migration (was to make of it|starts from)|do not lead to what the snapshots say"
-    r"|from a table that is not at hand"
+    r"|is not what the migration (should have made of it|starts from)|do not lead to what the snapshots say"
+    r"|from a table that is not known here"
 )
 
 #: A fill that is no value, but says where the values come from.

@@ -154,7 +154,7 @@ def _postgresql(server: Server, prefix: str) -> list[Deviation]:
         ("somebody acts as the owner", f"ALTER ROLE {login['viewer']} IN DATABASE postgres SET role = '{role['owner'][1:-1]}'",
          f"{LOGINS['viewer']} no longer makes tables here"),
         ("an admin cannot make accounts", f"ALTER ROLE {login['admin']} NOCREATEROLE", "is an admin, and makes accounts"),
-        ("somebody may make accounts", f"ALTER ROLE {login['analyst']} CREATEROLE", "o'brien is no admin, and may make accounts"),
+        ("somebody may make accounts", f"ALTER ROLE {login['analyst']} CREATEROLE", "o'brien is not an admin, but may make accounts"),
         ("the owner makes no schemas", f"REVOKE CREATE ON DATABASE postgres FROM {role['owner']}", "the owner makes schemas"),
         ("a viewer makes schemas", f"GRANT CREATE ON DATABASE postgres TO {role['viewer']}", "viewer role CREATE on everything"),
         ("a new table", f"CREATE TABLE {analysis}.fresh (id int PRIMARY KEY)", f'{analysis}."fresh"'),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import PipelineError
 
-_DO = "Put it right, or take it back from version control."
+_DO = "Correct it, or get it back from version control."
 
 
 def text(path: Path) -> str:
@@ -23,7 +23,7 @@ def text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        why = f"It is to be UTF-8, and byte {error.start + 1} of it is none ({error.reason})."
+        why = f"It has to be UTF-8, and byte {error.start + 1} of it is not ({error.reason})."
         raise PipelineError(f"{_shown(path)} is no text that can be read.", why, _DO) from error
     except OSError as error:
         raise refusal(error, path) from error

@@ -62,7 +62,7 @@ def refusal(path: Path, mistakes: list[Mistake]) -> PipelineError:
     return PipelineError(
         f"{path.name} has {count}; nothing was changed.",
         "\n".join(f"{path.name}, line {mistake.line}: {mistake.text}" for mistake in mistakes),
-        "Mend them, then run the command again.",
+        "Correct them, then run the command again.",
     )
 
 

@@ -77,7 +77,7 @@ def test_an_admin_gives_a_person_another_password(lab: Project, server: Server) 
 def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Server) -> None:
     with closing(server.connect(LOGIN, password(lab))) as session:
         done = lab.run("--env", "prod", "access", "lock", LOGIN)
-        assert done.out == f"{LOGIN} can log in no more; 1 session was ended.\n", done.err
+        assert done.out == f"{LOGIN} can no longer log in; 1 session was ended.\n", done.err
         with pytest.raises(Exception), session.cursor() as cursor:  # noqa: B017
             cursor.execute("SELECT 1")
     assert not works(server, LOGIN, password(lab))
@@ -91,15 +91,15 @@ def test_a_lock_keeps_the_rights_and_ends_the_sessions(lab: Project, server: Ser
 
 def test_who_is_not_of_this_pipeline_is_left_alone(lab: Project, server: Server) -> None:
     for login, why in (
-        ("nobody_here", "is no account of this pipeline"),
-        (server.user, "is no account of this pipeline"),
+        ("nobody_here", "is not an account of this pipeline"),
+        (server.user, "is not an account of this pipeline"),
         (granted.LOGINS["admin"], "You work as"),
     ):
         refused = lab.run("--env", "prod", "access", "lock", login)
         assert refused.code == 1 and why in refused.err, refused.err
         is_sentence(refused)
     refused = lab.run("--env", "prod", "access", "remove", LOGIN)
-    assert refused.code == 1 and "stands in access.toml" in refused.err
+    assert refused.code == 1 and "is in access.toml" in refused.err
     assert lab.run("access", "lock", LOGIN).code == 1  # production is not named
     operator = granted.account(lab, "operator")
     refused = lab.run("--env", "prod", "access", "rotate", LOGIN, **operator)

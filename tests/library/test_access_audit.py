@@ -32,7 +32,7 @@ def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
     lab.write("access.toml", plain + '\n[audit]\ntables = ["subject.Subject", "session.Later"]\n')
     found = lab.run("--env", "prod", "access", "check", "--json")
     assert found.code == 3 and found.json["audit"] == ["subject.Subject is not audited yet."], found.err
-    assert any("session.Later" in note and "not there yet" in note for note in found.json["notes"])
+    assert any("session.Later" in note and "does not exist yet" in note for note in found.json["notes"])
     applied = lab.run("--env", "prod", "access", "apply")
     assert applied.code == 0 and "subject.Subject is audited from now on." in applied.out, applied.err
     again = lab.run("--env", "prod", "access", "apply")
@@ -50,7 +50,7 @@ def test_what_the_file_names_is_audited(lab: Project, server: Server) -> None:
     found = lab.run("--env", "prod", "access", "check")
     assert found.code == 4 and "subject.Subject is audited, and access.toml does not name it." in found.out, found.out
     ended = lab.run("--env", "prod", "access", "apply")
-    assert "subject.Subject is audited no more; what was recorded stays." in ended.out, ended.err
+    assert "subject.Subject is no longer audited; its audit records stay." in ended.out, ended.err
     assert lab.run("--env", "prod", "access", "check").code == 0
 
 

@@ -124,7 +124,7 @@ BAD = {
     "an exception of another role": ("[exceptions.viewer]\n", 1, "exceptions.viewer is not known here"),
     "an analyst of no schema": ('[people.a]\nroles.prod = "analyst"', 2, "[exceptions.analyst]"),
     "an audited table that is not there": ('[audit]\ntables = ["subject.Subjet"]', 2, "did you mean subject.Subject"),
-    "an audited table without a schema": ('[audit]\ntables = ["Subject"]', 2, "is no table"),
+    "an audited table without a schema": ('[audit]\ntables = ["Subject"]', 2, "is not a table"),
     "an audited table of another tier": ('[audit]\ntables = ["ephys.Recording"]', 2, "is Imported"),
     "a store that is not there": ('[stores.man]\naccount = "person"', 1, "did you mean main"),
     "an unknown account of a store": ('[stores.main]\naccount = "wrker"', 2, "neither person nor a service"),
@@ -135,7 +135,7 @@ BAD = {
     "days as a text": ('[people.a]\nroles.prod = "viewer"\npassword_days = "30"', 3, "a whole number"),
     "TLS as a number": ("[accounts]\ntls = 1", 2, "true or false"),
     "an unknown setting of accounts": ("[accounts]\npassword_day = 1", 2, "did you mean password_days"),
-    "an empty login": ('[people.a]\nlogin = " "\nroles.prod = "viewer"', 2, "is no name for an account"),
+    "an empty login": ('[people.a]\nlogin = " "\nroles.prod = "viewer"', 2, "cannot name an account"),
     "a login that is too long": (f'[people.a]\nlogin = "{"x" * 33}"\nroles.prod = "viewer"', 2, "takes 32 at most"),
     "a login of the server": ('[people.root]\nroles.prod = "viewer"', 1, "keeps for itself"),
 }

@@ -152,7 +152,7 @@ def test_another_server_has_accounts_and_passwords_of_its_own(
         assert own.read(".secrets/accounts/asi_boss") == here
         # Who is no more in munich leaves that server, and stays in dev.
         refused = run(own, "munich", "access", "remove", "asi_gone", code=1)
-        assert "stands in access.toml" in refused.err
+        assert "is in access.toml" in refused.err
         own.write(
             "access.toml", access.replace('roles = { dev = "viewer", munich = "viewer" }', 'roles.dev = "viewer"')
         )

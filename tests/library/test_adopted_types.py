@@ -124,13 +124,13 @@ def test_where_the_tables_are_is_said_and_all_differences(made: Made, mysql: Ser
     for command in (["adopt"], ["adopt", "--types", "--dry-run"]):
         wrong = ok(project, "--env", "prod", *command, code=4).err
         assert "Error: There is no labcolony, but a lab_colony: is the prefix right?" in wrong
-        assert 'Say prefix="lab_"' in wrong and "lab_rig has the shape of no version" in wrong
+        assert 'Say prefix="lab_"' in wrong and "lab_rig matches no version" in wrong
     project.write(project.module("version"), version)
     project.replace(project.module("__init__"), 'prefix="lab"', 'prefix="lab_"')
     both = ok(project, "--env", "prod", "adopt", code=4)
-    assert "lab_colony, lab_rig have the shapes of no versions of theirs" in both.err
+    assert "lab_colony, lab_rig match no versions of theirs" in both.err
     lines = both.err.splitlines()
-    assert "Only types and comments differ, which adopt --types brings to the code" in lines[0]
+    assert "Only types and comments differ; adopt --types changes them to those of the code" in lines[0]
     assert [line.split()[0] for line in lines[2:4]] == ["colony:", "rig:"], lines
     assert all(len(line) < 500 and line.endswith(" more.") for line in lines[2:4]) and len(lines) == 5, lines
     assert "colony: Line has" in both.err and "rig: Session has" in both.err and "adopt --types --dry-run" in both.err
@@ -181,7 +181,7 @@ def test_who_meets_the_empty_database_of_the_default_is_told_of_the_adopted_one(
     for environment, said in (("", True), ("local", False)):
         refused = project.python("-c", "from my_pipeline import colony", MY_PIPELINE_ENV=environment).err
         assert "there is no schema lab_colony" in refused and "--env local init" in refused
-        assert ("the lab's database is that of prod, with MY_PIPELINE_ENV=prod set" in refused) is said
+        assert ("the lab's database is that of prod: set MY_PIPELINE_ENV=prod" in refused) is said
     project.run("local", "stop")
 
 
@@ -269,8 +269,8 @@ def test_what_was_adopted_together_is_not_taken_back_without_the_schema_that_was
     for names in ([], ["colony"]):
         refused = ok(project, "--env", "prod", "adopt", "--undo", *names, code=1).err
         assert "The adoption of colony, rig cannot be taken back; nothing was changed." in refused
-        assert "with lab_rig is no adoption but migrate, to rig 1.1.0." in refused and "journal" not in refused
-    assert "lab_rig is no adoption but migrate" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
+        assert "changed lab_rig was migrate to rig 1.1.0, not an adoption." in refused and "journal" not in refused
+    assert "lab_rig was migrate, not an adoption" in ok(project, "--env", "prod", "adopt", "--undo", "rig", code=1).err
     ok(project, "--env", "prod", "status")
 
 

@@ -228,7 +228,7 @@ def test_what_was_interrupted_is_told_in_full_and_what_goes_on_is_not(
     assert ids(found) == {"behind:work"} and found["code"] == 6, found
     said = (
         "The rollback of work from 1.1.0 to 1.0.0 (1.1.0_drop_notes) was interrupted; ada began it on 2026-02-03 at "
-        "04:05 UTC. Nothing else can change work until what is next here has ended that."
+        "04:05 UTC. Nothing else can change work until the next step below ends that."
     )
     assert said in told["title"] and "Next: python -m my_pipeline --env prod migrate" in told["message"], told
 

@@ -44,14 +44,14 @@ def test_rows_tell_who_entered_them_and_when_they_were_computed(living: Project,
 def test_a_table_without_records_says_so(living: Project, server: Server) -> None:
     server.execute("ALTER TABLE dev_life.animal DROP COLUMN _prov")
     shown = ok(living, "log", "--rows", "life.Animal").out
-    assert "No record tells anything of these rows of life.Animal." in shown and shown.count("there is none") == 3
+    assert "No record mentions these rows of life.Animal." in shown and shown.count("there is none") == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--rows", "life.Anmal"), "There is no table life.Anmal in the database."),
-        (("--rows", "life.Animal", "--key", "name=Ada"), "'name=Ada' is no part of a key of life.Animal."),
+        (("--rows", "life.Animal", "--key", "name=Ada"), "'name=Ada' is not part of a key of life.Animal."),
     ],
 )
 def test_what_is_not_there_is_named(living: Project, arguments: tuple[str, ...], words: str) -> None:

@@ -143,7 +143,7 @@ def test_values_do_not_come_back_into_another_attribute_of_that_name(odd: Projec
     for more in ((), ("--dry-run",), ("--overwrite",)):
         refused = odd.run("restore", path.name, *more)
         is_sentence(refused)
-        assert "life.Odd.note is another attribute by now" in refused.err, refused.err
+        assert "life.Odd.note is no longer the attribute" in refused.err, refused.err
         assert "rollback life --to 1.1.0" in refused.err
     assert set(table(server, "odd", "note")) == {(None,)}
     ok(odd, "rollback", "life", "--to", "1.1.0")
@@ -329,7 +329,7 @@ def test_what_was_written_since_stays_and_a_damaged_file_is_refused(odd: Project
     odd.run("local", "stop")
 
     done = ok(odd, "restore", str(path), "--overwrite").out
-    assert "1 are not there any more" in done, done
+    assert "1 no longer exists" in done, done
     notes = [note for (note,) in table(server, "odd", "note")]
     assert "line one\nline two\r\nthree" in notes and "by hand" not in notes and len(notes) == 11
 
@@ -480,7 +480,7 @@ def test_a_disk_that_would_not_hold_it(odd: Project, disk: Path) -> None:
     was = states(odd)
     refused = odd.run("migrate", "--allow-data-loss")
     is_sentence(refused)
-    assert "would not hold the backup of life.Odd" in refused.err and "--no-backup" in refused.err, refused.err
+    assert "no room for the backup of life.Odd" in refused.err and "--no-backup" in refused.err, refused.err
     assert states(odd) == was and not list(disk.iterdir())
     # A limit that no estimate knows of is met in the middle of writing.
     (odd.folder / "backups").unlink()

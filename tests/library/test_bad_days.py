@@ -183,7 +183,7 @@ def test_a_schema_that_an_account_may_not_see_is_not_called_absent(few_rights: A
     shown = few_rights.run("status", "--json")
     assert shown.code == 3 and [s["state"] for s in shown.json["schemas"]] == ["behind", "unreadable"], shown.out
     told = " ".join(few_rights.run("status").out.split())
-    assert "whether it is there" in told or "cannot read ~migration" in told, told
+    assert "whether it exists" in told or "cannot read ~migration" in told, told
     problems = few_rights.run("doctor", "--json").json["problems"]
     assert [p["id"] for p in problems if "dev_work" in p["what"]] == ["no-rights"], problems
     refused = few_rights.run("init")
@@ -285,7 +285,7 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     is_sentence(refused)
     assert "task is held by " in refused.err and "session " in refused.err
     warned, *error = refused.err.splitlines()
-    assert warned.startswith("Warning: task is held by ") and warned.endswith("It is tried for up to 8 s.")
+    assert warned.startswith("Warning: task is held by ") and warned.endswith("Trying for up to 8 s.")
     assert "session " in warned and not any("Warning" in line for line in error)
     assert "whose last statement is: SELECT * FROM dev_work.task WHERE note = ?" in refused.err
     assert 8 < waited < 30

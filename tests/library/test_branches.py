@@ -717,7 +717,7 @@ def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Se
     assert {one["branch"]: one["git"] for one in branches(lab)}["named"] == "unknown"
     blind = ok(lab, "branch", "list", "--json", PATH="/nowhere").json["branches"]
     assert {one["git"] for one in blind} == {"unknown"}
-    assert "No branch is gone" in ok(lab, "branch", "drop", "--gone", "--yes", PATH="/nowhere").out
+    assert "No deleted git branch" in ok(lab, "branch", "drop", "--gone", "--yes", PATH="/nowhere").out
     ok(lab, "branch", "drop", "named", "--yes")
     # Whoever cannot ask origin knows less, and drops less.
     (tmp_path / "origin.git").rename(tmp_path / "away.git")
@@ -727,6 +727,6 @@ def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Se
     done = ok(lab, "branch", "drop", "--gone", "--yes", "--json").json["dropped"]
     assert {one["branch"] for one in done} == {"merged", "private"}
     assert {one["branch"] for one in branches(lab)} == {"pushed", "elsewhere"}
-    assert "No branch is gone" in ok(lab, "branch", "drop", "--gone", "--yes").out
+    assert "No deleted git branch" in ok(lab, "branch", "drop", "--gone", "--yes").out
     ok(lab, "branch", "drop", "elsewhere", "--yes")
     ok(lab, "branch", "drop", "pushed", "--yes")

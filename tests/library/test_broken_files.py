@@ -53,7 +53,7 @@ BROKEN = [
     (MIGRATION, FOLDER, "life/1.1.0_moods.py cannot be opened", "revise -m x"),
     (MIGRATION, LOOP, "not a file of this package", "migrate"),
     (MIGRATION, "raise KeyError('x')\n", "Line 1: KeyError: 'x'", "migrate"),
-    (MIGRATION, "operations = 5\n", "is nothing that can be done", "migrate"),
+    (MIGRATION, "operations = 5\n", "is not an operation", "migrate"),
     (MIGRATION, "follows = 5\noperations = []\n", "follows 5", "migrate"),
     (SNAPSHOT, b"version 1.1.0\n\xff", "UTF-8", "status|diff"),
     (SNAPSHOT, FOLDER, "life/snapshot.txt cannot be opened", "revise -m x"),

@@ -210,7 +210,7 @@ def test_a_draft_of_other_code_is_behind_and_says_so(living: Project) -> None:
     assert (states(living)["life"], ok(living, "status").code) == (("current", "1.0.0"), 0)
     living.write(living.module("life"), before)
     told = " ".join(ok(living, "status", code=3).out.split())
-    assert "behind" in told and "a draft after 1.0.0; It is of other code than this." in told, told
+    assert "behind" in told and "a draft after 1.0.0; It comes from other code than this." in told, told
     found = ok(living, "status", "--json", code=3).json["schemas"][0]
     assert found["drift"][1:] == ["Weight has an attribute mood that the code does not have."]
     warned = living.python("-c", "from my_pipeline import life", DJ_LOG_LEVEL="WARNING").err

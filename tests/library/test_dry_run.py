@@ -145,7 +145,7 @@ def test_what_stands_in_the_way_of_a_rollback_is_named_with_its_exit_code(alive:
     assert refused["what"] in ok(alive, *back, code=7).err
     alive.replace(alive.module("work"), "note = null", "remark = null")
     ok(alive, "revise", "work", "-m", "remark", "--rename", "Task.note=remark")
-    assert "is not behind it" in ok(alive, "rollback", "work", "--to", "2.0.0", "--dry-run", code=1).err
+    assert "is not an earlier version" in ok(alive, "rollback", "work", "--to", "2.0.0", "--dry-run", code=1).err
     assert ok(alive, "rollback", "life", "--dry-run", code=2).err
 
 

@@ -309,7 +309,7 @@ def test_a_table_of_jobs_with_the_key_of_before_goes(alive: Project, server: Ser
         if server.backend == "postgresql":  # whose key went with it
             server.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (animal_id, task)")
         told = " ".join(ok(alive, "migrate").err.split())
-        lost = "work.Score has lost 1 job with the status error or ignore, which a worker of before wrote with the old"
+        lost = "work.Score has lost 1 job with the status error or ignore, which an earlier worker wrote with the old"
         assert lost in told
         assert {tuple(key) for _, key, _ in jobs(alive)} == set()
         works(alive)

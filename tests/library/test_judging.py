@@ -114,7 +114,7 @@ def test_what_is_the_labs_own_and_fails_half_way_is_corrected_in_its_file(living
     if half == 6:
         living.replace(path, "grams = grams + 1", "grams = grams + 2")
         refused = ok(living, "migrate", code=6)
-        assert "was corrected that has run already: two (1 of 2)." in refused.err
+        assert "that has already run was changed: two (1 of 2)." in refused.err
         living.replace(path, "grams = grams + 2", "grams = grams + 1")
     living.replace(path, "UPDATE nowhere SET a = 1", "UPDATE {life}.weight SET mood = 'calm'")
     refused = ok(living, "migrate", code=half)

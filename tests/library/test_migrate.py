@@ -234,7 +234,7 @@ def test_a_migration_that_does_what_an_earlier_one_did_is_pending_too(living: Pr
 BAD = {
     "operations = [": "is not Python",
     "from datajoint_pipeline.migration import Explode\noperations = [Explode()]\n": "There is no operation Explode",
-    "operations = ['drop everything']\n": "is nothing that can be done",
+    "operations = ['drop everything']\n": "is not an operation",
     "x = 1\n": "has no list called operations",
     "from datajoint_pipeline.migration import DropTable\nfollows = '1.0.0'\noperations = [DropTable('Ghost')]\n": "no table Ghost",
     "follows = '0.9.0'\noperations = []\n": "follows 0.9.0",
@@ -304,7 +304,7 @@ def test_an_expression_for_the_other_server_alone_is_refused_before_the_first_st
     living.write(path, text)
     for command in (("migrate", "--dry-run"), ("migrate",)):
         refused = ok(living, *command, code=1)
-        assert f"There is an expression without its words for {backend}." in refused.err, refused.err
+        assert f"An expression has no text for {backend}." in refused.err, refused.err
     assert states(living)["life"] == ("behind", "1.0.0")
 
 

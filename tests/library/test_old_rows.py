@@ -45,7 +45,7 @@ def unchecked(server: Server, *statements: str) -> None:
 def test_rows_without_what_they_refer_to(living: Project, server: Server) -> None:
     """Behind a foreign key that is dropped and added again; on MySQL, also of a table that is copied."""
     unchecked(server, "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (77, '2020-01-01', 3)")
-    said = "life.Weight has 1 row whose (animal_id) is in no row of life.Animal", "Put in the rows that they refer to"
+    said = "life.Weight has 1 row whose (animal_id) is in no row of life.Animal", "Insert the rows that they refer to"
     with put_back(living.folder / "src"):
         revise(living, NUMBER, NUMBER.replace("32", "64"))
         refused(living, *said)

@@ -129,7 +129,7 @@ def test_what_waits_for_a_larger_class_is_not_taken_for_work_of_this_one(lab: Pr
         assert (found["unattended"], found["state"]) == ({"large": 1, "default": 3}, "nobody works on it")
         with computing.living(lab):
             done = lab.run("--env", "prod", "progress")
-            assert "work.Scan: 1 key needs a worker of the class large, and none lives." in done.out
+            assert "work.Scan: 1 key needs a worker of the class large, and none is running." in done.out
             found = tables(lab)["work.Scan"]
             assert (found["unattended"], found["state"]) == ({"large": 1}, "running")
             told = lab.run("--env", "prod", "alert", "--dry-run").out

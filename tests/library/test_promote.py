@@ -239,7 +239,7 @@ REFUSED: dict[str, tuple[Callable[[World], None], int, tuple[str, ...]]] = {
     "change not revised": (not_revised, 3, ("The code of work has changes that no migration has", "revise work")),
     "prod ahead": (prod_ahead, 5, ("prod has life 9.0.0, and the code has", "Pull the newer code")),
     "prod drifted": (lambda w: drift(w, "life"), 4, ("life on prod is not as its migrations left it", "extra")),
-    "prod interrupted": (lambda w: interrupt(w, "life"), 6, ("prod is in the middle of a change", "No promotion")),
+    "prod interrupted": (lambda w: interrupt(w, "life"), 6, ("prod is in the middle of a change", "did not begin it")),
     "prod without record": (prod_unrecorded, 3, ("no record of a version", "--env prod adopt")),
     "values would be lost": (long_note, 7, ("longer than 16 characters", "allow-data-loss")),
     "rehearsal fails": (zoe, 1, ("The rehearsal failed", "(?i)division by (0|zero)")),
@@ -646,7 +646,7 @@ def test_rows_whose_values_mean_another_thing_are_refused(world: World) -> None:
     refused = world.promote("--rows", "life.Weight")
     assert refused.code == 1 and in_words(refused.err), refused.err
     assert "life.Weight do not mean the same on both sides" in refused.err
-    assert "_kilograms changed them in dev; prod has not had it" in refused.err.replace(" kilograms", "_kilograms")
+    assert "_kilograms changed them in dev; it did not run on prod" in refused.err.replace(" kilograms", "_kilograms")
     assert world.dump(*PROD) == before
     assert world.promote("--rows", "work.Task").code == 0  # which it does not touch
     ok(world.own, "--env", "prod", "migrate")
@@ -724,7 +724,7 @@ def test_another_site_is_told_of_promoted_to_and_guarded_as_prod(site: World) ->
     ("text", "words"),
     [
         ("[prod]\nhost = 'a'\n", "'prod' cannot name an environment"),
-        ("[munich]\nhots = 'a'\n", "[munich] sets hots, which there is not"),
+        ("[munich]\nhots = 'a'\n", "[munich] sets hots, which does not exist"),
         ("[munich]\nport = '3306'\n", "[munich] gives port the value '3306'"),
         ("[munich]\nport = 3306\n", "[munich] does not say where it is"),
         ("host = 'a'\n", "host stands outside of any environment"),

@@ -51,7 +51,7 @@ VALUES = {
     "float32": ("1e39", "It is no float32, which holds a number up to 3.4e38.", "1.5"),
     "float64": ("?", "It is no float64, which holds a number up to 1.7e308.", "1e39"),
     "int8": ("300", "It is no int8, which holds a whole number from -128 to 127.", "3"),
-    "<blob>": ("[1, 2", "It begins as JSON does, and is none.", "[1, 2]"),
+    "<blob>": ("[1, 2", "It begins like JSON, but is not JSON.", "[1, 2]"),
     "decimal(4,2)": ("123.4", "It is no decimal(4,2), which holds a number from -99.99 to 99.99.", "12.34"),
     "varchar(3)": ("long", "It is no varchar(3), which holds at most 3 characters.", "abc"),
     "enum('a', 'b')": ("c", "It is no value of the enum, which holds a or b.", "b"),

@@ -220,7 +220,7 @@ def test_without_a_way_back_it_says_why(living: Project, mysql: Server) -> None:
     is_sentence(refused)
     assert (
         "no way back" in refused.err
-        and "it ran the lab's own statements, which have none that lead back (tell)" in refused.err
+        and "it ran the lab's own statements, and the file has none that undo them (tell)" in refused.err
     )
     living.write(
         path,
@@ -501,7 +501,7 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
         refused = ok(living, "migrate", code=6)
         is_sentence(refused)
         assert "a table life.Own that the code does not have" in refused.err and "Drop it" in refused.err, refused.err
-    assert "none that lead back" in ok(living, *BACK, code=6).err
+    assert "none that undo them" in ok(living, *BACK, code=6).err
     leading_back = text.replace("import RunSQL", "import RunSQL, Sql").replace(
         'postgresql=""', 'postgresql="", back=Sql(mysql="DROP TABLE {life}.own")'
     )

@@ -151,4 +151,4 @@ def test_where_neither_fits_behind_the_other_no_snapshot_is_proposed(laid: Proje
     check_out(package, merged)
     refused = ok(laid, "renumber", "life", code=1)
     assert in_words(refused.err) and texts(laid) == merged
-    assert "Correct 2.0.0_heft.py so that it fits behind" in refused.err and "snapshot.txt" not in refused.err
+    assert "Correct 2.0.0_heft.py so that it fits after" in refused.err and "snapshot.txt" not in refused.err

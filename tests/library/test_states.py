@@ -95,7 +95,7 @@ def test_rollback_says_what_it_cannot(alive: Project, server: Server) -> None:
     server.execute(f"UPDATE {journal} SET status = 'done'")
     assert ok(alive, "rollback", "life", "--to", "1.1.0").code == 0
     ok(alive, "rollback", "life", "--to", "1.0.0")
-    assert "is not behind it" in ok(alive, "rollback", "life", "--to", "1.1.0", code=1).err
+    assert "is not an earlier version" in ok(alive, "rollback", "life", "--to", "1.1.0", code=1).err
     ok(alive, "migrate")
     # A colleague with the code of before.
     (alive.folder / "src/my_pipeline/migrations/life/1.1.0_moods.py").unlink()
@@ -192,8 +192,8 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
-    assert pending(alive) == ["moods"] and found["drift"] == ["It has not had 1.1.0_moods."]
-    assert "It has not had 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
+    assert pending(alive) == ["moods"] and found["drift"] == ["It lacks 1.1.0_moods."]
+    assert "It lacks 1.1.0_moods; pending: 1.1.0\n" in re.sub(" +", " ", ok(alive, "status", code=3).out)
     ok(alive, "migrate")
     assert states(alive)["life"] == ("current", "1.2.0") and pending(alive) == []
     assert rows(alive, "life.Weight().heading.names")[2:] == ["food", "mood", "grams"]
@@ -255,7 +255,7 @@ def test_one_half_of_a_merge_that_the_other_does_not_fit_behind_leads_back_and_f
     (package / "life.py").write_text(merged)
     assert "2.0.0_mass.py follows another migration now." in ok(alive, "renumber", "life").out
     ok(alive, "check")
-    words = ("dev_life has had 2.0.0_mass, and what comes before, 1.1.0_noon, does not fit behind it.",
+    words = ("dev_life already has 2.0.0_mass, and the earlier 1.1.0_noon does not fit after that.",
              "rollback life --to 1.0.0, and then")  # fmt: skip
     (found, _) = ok(alive, "status", "--json", code=5).json["schemas"]
     assert found["state"] == "conflict" and all(word in " ".join(found["drift"]) for word in words)

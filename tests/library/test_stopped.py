@@ -94,7 +94,7 @@ def test_in_a_statement_that_the_server_goes_on_with(living: Project, server: Se
     result = stopped(living, lambda: server.execute(asked))
     said = " ".join(result.err.split())
     assert result.code == 130 and in_words(result.err), result.err
-    assert "1 of 2 steps are done and recorded. The server may still carry out this one to its end." in said
+    assert "1 of 2 steps are done and recorded. The server may still complete this one." in said
     assert "It cannot be taken back: nobody knows whether the lab's own statements ran (slow)." in said
     assert server.execute(asked), "it is still at work"
     ok(living, "rollback", "--interrupted", code=6)

@@ -216,7 +216,7 @@ def test_what_is_dropped_is_told_to_be_garbage(stored: Project) -> None:
     stored.write(stored.module("life"), text.replace("    frames = null : <npy@main>\n", ""))
     ok(stored, "revise", "-m", "fewer", "--drop", "Scan.frames")
     assert objects(stored) == [
-        "Objects of Scan.frames are garbage to DataJoint: collect none before purge, for rollback needs them."
+        "Objects of Scan.frames are garbage to DataJoint: collect no garbage before purge, as rollback needs them."
     ]
     path = "src/my_pipeline/migrations/life/2.0.0_fewer.py"
     stored.write(path, f'{stored.read(path)}\nsilence = {{"objects": "nobody collects garbage here"}}\n')

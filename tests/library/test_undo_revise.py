@@ -392,13 +392,13 @@ def test_options_that_do_not_go_together_are_a_sentence(written: Project, argume
 def test_a_record_that_was_damaged_or_deleted_takes_nothing_back(written: Project) -> None:
     for text in ("{", "[]", '[{"of": "another release"}]'):
         written.write("backups/revise.json", text)
-        assert "only known on the machine" in refused(written, "revise", "--undo")
+        assert "Only the machine that ran revise" in refused(written, "revise", "--undo")
 
 
 @pytest.mark.parametrize(
     ("rename", "why", "do"),
     [
-        ("Animal.name=nickname", "The code still calls it name: --rename says what was renamed there", "in the class"),
+        ("Animal.name=nickname", "The code still calls it name: --rename names a change", "in the class"),
         ("Animal.nothing=other", "life.Animal has no attribute other in the code; it has animal_id, ", "the class, or"),
         ("Animal.nothing=name", "life.Animal had no attribute nothing when it was last revised; it had ", "--again"),
         ("name=nickname", "It names no table: write it as Table.name.", "Correct --rename"),

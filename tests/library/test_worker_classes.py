@@ -103,8 +103,8 @@ def test_without_a_file_one_class_computes_everything(tmp_path: Path) -> None:
         ("[classes.small]\n\ncpu = 0\n", 3, "classes.small.cpu has to be 1 or more, not 0."),
         ("[classes.small]\ncpus = 2\n", 2, "classes.small.cpus is not known here; did you mean cpu."),
         ("[class.small]\ncpu = 2\n", 1, "class is not known here; did you mean classes."),
-        ("[classes.Small]\n", 1, "Small is no name for a class"),
-        ('[classes.a]\ntables = ["ephys"]\n', 2, "ephys is no table; write ephys.Recording"),
+        ("[classes.Small]\n", 1, "Small cannot name a class"),
+        ('[classes.a]\ntables = ["ephys"]\n', 2, "ephys is not a table; write ephys.Recording"),
         ('[classes.a]\ntables = [\n  "ephsy.*",\n]\n', 3, "there is no schema ephsy; did you mean ephys."),
         (
             '[classes.a]\ntables = ["ephys.Record"]\n',

@@ -175,7 +175,7 @@ def test_rows_that_lost_their_parent_meanwhile_are_named_with_what_takes_them_ou
         while (answer := living.run("migrate")).code == 6:
             (why,) = re.findall(r"1 row of (\S+) \(.*\) has no row of \S+: \((.*)\)", answer.err)
             named.append(why)
-            (statement,) = re.findall("take these out: (DELETE .*), then run", answer.err)
+            (statement,) = re.findall("or delete these: (DELETE .*), then run", answer.err)
             mysql.execute(statement)
         assert answer.code == 0, answer.err
         assert named == [("life.Weight", "2, 2026-01-01"), ("work.Task", "2, swim"), ("work.Score", "2, swim")]
@@ -266,6 +266,6 @@ def test_a_value_that_would_be_lost_and_comes_after_the_count_is_told_in_words(l
             mysql.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (2, '2026-05-05', 20.25)")
 
     refused = migrate_watched(living, mysql, watch)
-    assert refused.code and "Somebody has saved values meanwhile that it would lose" in refused.err, refused.err
+    assert refused.code and "Meanwhile somebody saved values that it would lose" in refused.err, refused.err
     assert "probe" not in refused.err and "1 value of grams" in ok(living, "migrate", code=7).err
     assert mysql.execute("SELECT grams FROM dev_life.weight WHERE day = '2026-05-05'") == [(20.25,)]

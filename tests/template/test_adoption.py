@@ -79,7 +79,7 @@ def test_nothing_comes_that_harms_a_pipeline_that_is_not_converted(template: Pat
     assert done.returncode == 0 and "conflict" not in done.stderr, done.stderr
     assert not any((folder / name).exists() for name in ("pyproject.toml", "LICENSE", ".github", ".gitlab-ci.yml"))
     assert "Kept as they are: README.md, datajoint.json, docs/index.md.\n" in done.stderr
-    assert "datajoint.json may be of other answers" in done.stderr and "--ignored" in done.stderr
+    assert "datajoint.json may not fit your answers" in done.stderr and "--ignored" in done.stderr
     assert "No pyproject.toml was written" in done.stderr
     answers = yaml.safe_load((folder / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert (answers["license"], answers["ci"], answers["source_folder"]) == ("none", "none", "src")

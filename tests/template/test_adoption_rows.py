@@ -104,7 +104,7 @@ def test_what_more_differs_is_listed_and_nothing_is_touched(legacy: Project, mys
     refused = legacy.run("--env", "prod", "adopt", "--types")
     assert refused.code == 4
     assert "has an attribute cage that the code does not have" in refused.err
-    assert "Bring the code to what the database has" in refused.err
+    assert "Change the code to what the database has" in refused.err
     assert mysql.execute("SHOW CREATE TABLE `odour_colony`.`subject`") == before
     assert mysql.execute("SHOW TABLES FROM `odour_sniffing` LIKE '~mig%'") == []
 

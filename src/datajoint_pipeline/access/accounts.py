@@ -113,7 +113,7 @@ def _run(where: Where, login: str, action: Action, act: Callable[[Accounts, bool
         if action == "discard" and any(one.words == f"access rotate {login}" for one in open_ones):
             raise PipelineError(
                 f"A rotation of the password of {login} did not end.",
-                "Nobody may have been given the new one, and without the old one nobody could log in. "
+                "Perhaps nobody was given the new one, and without the old one nobody could log in. "
                 "Nothing was changed.",
                 f"Run {target.command} access rotate {login} again first.",
             )
@@ -166,7 +166,7 @@ def _refuse_listed(where: Where, login: str, action: Action) -> None:
     here = any(account.role(environment) for account in listed for environment in where.beside)
     if here or _has_role(where, login):  # environments may be on this server under another name
         raise PipelineError(
-            f"{login} stands in access.toml.",
+            f"{login} is in access.toml.",
             "The next access apply would make the account again. Nothing was changed.",
             f"Take it out there, run {where.target.command} access apply, then remove it; or lock it.",
         )
@@ -188,7 +188,7 @@ def _refuse_foreign(where: Where, login: str) -> None:
     if mark is None or mark.pipeline != where.names.pipeline or mark.role:
         known = ", ".join(account.login for account in where.access.accounts) or "nobody"
         raise PipelineError(
-            f"{login} is no account of this pipeline.",
+            f"{login} is not an account of this pipeline.",
             f"access.toml has {known}, and access apply did not make it. Nothing was changed.",
             "Name one of these, or change the account with the server's own tools.",
         )

@@ -249,7 +249,7 @@ class _Run:
             mysql = self.where.target.connection.adapter.backend == "mysql"
             left = f"{number - 1} of {of} statements were run" if mysql and number > 1 else "Nothing was changed"
             found = server_errors.of(error)
-            do = found.do if found else "See to the reason"
+            do = found.do if found else "Remove the cause"
             if found is server_errors.ACCESS:
                 do = "Have it run by an administrator of the server once"
             program = self.where.target.command
@@ -268,7 +268,7 @@ def _refuse_own_end(where: Where, plan: AccessPlan) -> None:
     if any(line.revokes and ends & {*line.facts} for line in plan.lines):
         raise PipelineError(
             f"access.toml has {own} no longer as an admin, and you work as {own}.",
-            "Half-way you could not do the rest. Nothing was changed.",
+            "Half-way you would lose the rights to finish. Nothing was changed.",
             f"Have another admin or the server's administrator run {where.target.command} access apply.",
         )
 
@@ -276,6 +276,6 @@ def _refuse_own_end(where: Where, plan: AccessPlan) -> None:
 def _stuck(target: Target, plan: AccessPlan) -> PipelineError:
     return PipelineError(
         f"{len(plan.lines)} statement{'s' if len(plan.lines) > 1 else ''} changed nothing: {plan.lines[0].sql}.",
-        "The server took them, and stands as before; most often somebody else gave a right that only they can take.",
+        "The server accepted them, and is as before; most often somebody else gave a right that only they can take.",
         f"Look at it with {target.command} access plan, and have an administrator of the server run it.",
     )

@@ -55,7 +55,7 @@ class Audit:
     def notes(self) -> tuple[str, ...]:
         """Give a sentence a table that nothing can be done about yet."""
         return tuple(
-            f"{name} is to be audited, and not there yet: run access apply once it is." for name in self.absent
+            f"{name} is to be audited, but does not exist yet: run access apply once it does." for name in self.absent
         )
 
 

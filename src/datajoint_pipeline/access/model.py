@@ -332,7 +332,7 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
     if kind == "literal_error":
         near = difflib.get_close_matches(str(given), ROLES, n=1)
         hint = f"did you mean {near[0]}" if near else f"there are {', '.join(ROLES)}"
-        return Mistake(places.of(path, given), f"{given!r} is no role; {hint}.")
+        return Mistake(places.of(path, given), f"{given!r} is not a role; {hint}.")
     if kind == "missing":
         line = places.of(path[:-1])
         if path[-1] == "roles":
@@ -382,9 +382,7 @@ def _account_mistakes(
         login = account.login
         size = len(login) if backend == "mysql" else len(login.encode())
         if not login.strip() or login != login.strip() or not login.isprintable():
-            yield Mistake(
-                line, f"{login!r} is no name for an account: it is empty, or has spaces or control characters."
-            )
+            yield Mistake(line, f"{login!r} cannot name an account: it is empty, or has spaces or control characters.")
         elif backend == "mysql" and max(login) > "\uffff":
             yield Mistake(line, f"the login {login} has a character, such as an emoji, that MySQL takes in no name.")
         elif size > longest:
@@ -396,7 +394,7 @@ def _account_mistakes(
         if other := names.get(account.name):
             yield Mistake(account.line, f"{account.name} is the name of a person in line {other.line} already.")
         if account.name == PERSON and account.service:
-            yield Mistake(account.line, "no service can be called person: a store means everybody's own account by it.")
+            yield Mistake(account.line, "no service can be called person: to a store, it is everybody's own account.")
         logins.setdefault(login, account)
         names.setdefault(account.name, account)
         for env, role in account.roles.items():
@@ -453,7 +451,7 @@ def _name_mistakes(
         line = places.of(("audit", "tables", number), table)
         schema, dot, name = table.partition(".")
         if not dot or not name:
-            yield Mistake(line, f"{table} is no table; write the schema and the class, such as subject.Subject.")
+            yield Mistake(line, f"{table} is not a table; write the schema and the class, such as subject.Subject.")
         elif schema not in schemas:
             yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
         elif tables is not None and table not in tables:

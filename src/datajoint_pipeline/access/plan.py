@@ -214,7 +214,7 @@ def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
         if account.login in roles:
             raise PipelineError(
                 f"access.toml, line {account.line}, has {account.login} as a login, which is the name of a role.",
-                f"Whoever logs in as it would have all that the {roles[account.login]} role may. Nothing was changed.",
+                f"A login of that name would have all that the {roles[account.login]} role may. Nothing was changed.",
                 "Give the account another login.",
             )
     for name, mark in names.marks.items():
@@ -229,7 +229,7 @@ def _refuse_taken(names: Names, access: Access, standing: Standing) -> None:
         if mark_there is not None and mark_there.role:
             raise PipelineError(
                 f"{account.login} is a role on this server, and access.toml, line {account.line}, has it as a login.",
-                "Who has a role could not be told from the role. Nothing was changed.",
+                "The account could not be told from the role. Nothing was changed.",
                 "Give the account another login.",
             )
 
@@ -250,8 +250,8 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
                 return f"{gone} is not there; one made under that name later would inherit the right"
             if fact.verbatim and fact.database in standing.covering:
                 return (
-                    f"the pattern {fact.database} covers databases of the pipeline; the right of the pattern that fits "
-                    "best counts alone, so it can take others away"
+                    f"the pattern {fact.database} covers databases of the pipeline; only the right of the pattern "
+                    "that fits best counts, so it can take others away"
                 )
             if not role:
                 return f"{fact.holder} has {fact.privilege} {_on(fact)} directly; people only have roles"
@@ -267,7 +267,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
                 return f"{who} may give {name} to others, and nobody wrote that down"
             return f"{who} has {name}, and access.toml does not say so"
         case Default():
-            return f"{fact.role} is no role of {fact.member} any more"
+            return f"{fact.role} is no role of {fact.member} any longer"
         case Acts():
             return f"{fact.login} no longer makes tables here"
         case FutureRight():
@@ -276,7 +276,7 @@ def _unwanted(fact: Fact, access: Access, names: Names, standing: Standing) -> s
         case MakesRoles():
             if any(account.login == fact.login and "admin" in account.roles.values() for account in access.accounts):
                 return ""  # of an environment that is on this server under another name
-            return f"{fact.login} is no admin, and may make accounts"
+            return f"{fact.login} is not an admin, but may make accounts"
     return ""
 
 

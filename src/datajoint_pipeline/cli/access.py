@@ -38,7 +38,7 @@ def access_plan(options: Options, sql: bool) -> None:
         _show(found)
         _show_audit(found)
         if not found.is_empty:
-            todo = f"{_count(len(found.lines))} to run" if found.lines else "To mend it"
+            todo = f"{_count(len(found.lines))} to run" if found.lines else "To fix it"
             echo(f"{todo}: {_command(options, 'access apply')}")
     leave(ExitCode.OK if found.is_empty else ExitCode.PENDING)
 
@@ -49,8 +49,8 @@ def access_plan(options: Options, sql: bool) -> None:
 def access_apply(options: Options, show_passwords: bool) -> None:
     """Give missing rights, revoke others, and record it.
 
-    Rights that access.toml does not give are revoked from the accounts that this command made. Missing accounts are
-    made; their passwords are written to .secrets/accounts/, a file each.
+    Revokes every right that access.toml does not give, but only from accounts that this command made. Makes missing
+    accounts, and writes each password to a file in .secrets/accounts/.
     """
     from ..commands import access
     from . import render
@@ -97,14 +97,14 @@ def access_apply(options: Options, show_passwords: bool) -> None:
     for table in done.plan.audit.begun:
         echo(f"{table.schema}.{table.title} is audited from now on.")
     for table in done.plan.audit.ended:
-        echo(f"{table.schema}.{table.title} is audited no more; what was recorded stays.")
+        echo(f"{table.schema}.{table.title} is no longer audited; its audit records stay.")
     for table in done.plan.audit.mended:
         echo(f"The audit of {table.schema}.{table.title} is as it should be again.")
     if done.plan.missing_schemas:
         missing = ", ".join(done.plan.missing_schemas)
-        echo(f"{missing}: not there yet, so no rights on tables. After init, run this again.")
+        echo(f"No rights on the tables of {missing} yet, as they do not exist. After init, run this again.")
     if not done.recorded:
-        echo("It is not recorded: the record stands in the first schema, which is not there yet.")
+        echo("This was not recorded: the record belongs in the first schema, which does not exist yet.")
     if done.unaudited:
         raise done.unaudited
 
@@ -137,7 +137,7 @@ def access_check(options: Options) -> None:
         _show_left(found)
         _show_audit(found)
         if not found.is_empty:
-            echo(f"To mend it: {_command(options, 'access apply')}")
+            echo(f"To fix it: {_command(options, 'access apply')}")
         elif not found.others:
             echo("Everybody has what access.toml says.")
     leave(found.exit_code)
@@ -152,7 +152,7 @@ def _show(found: AccessPlan) -> None:
 
 def _show_left(found: AccessPlan) -> None:
     for text in found.others:
-        echo(f"not in access.toml, and left: {text}", fg="yellow")
+        echo(f"not in access.toml, left unchanged: {text}", fg="yellow")
     for text in found.remarks:
         echo(f"note: {text}")
 

@@ -13,14 +13,14 @@ from .visible import echo
 
 @access.command("rotate", **example("my-pipeline --env prod access rotate carol"))
 @click.argument("login")
-@click.option("--discard", is_flag=True, help="End the old password (MySQL); make no new one.")
+@click.option("--discard", is_flag=True, help="Disable the old password (MySQL); make no new one.")
 @click.option("--show-password", is_flag=True, help="Print the password once; write no file.")
 @common
 def access_rotate(options: Options, login: str, discard: bool, show_password: bool) -> None:
     """Give an account a new password.
 
-    On MySQL the old one stays valid until you say --discard, so that nobody is shut out meanwhile; PostgreSQL has one
-    password only.
+    On MySQL the old password stays valid until you run this with --discard, so that nobody is locked out meanwhile.
+    PostgreSQL has one password only: there the old one ends at once.
     """
     from ..commands import access, accounts
     from . import render
@@ -31,7 +31,7 @@ def access_rotate(options: Options, login: str, discard: bool, show_password: bo
         if options.json:
             options.print_json({"environment": environment.name, "login": login, "discarded": had})
         else:
-            echo(f"The old password of {login} is void." if had else f"{login} has no old password.")
+            echo(f"The old password of {login} is no longer valid." if had else f"{login} has no old password.")
         return
     shown: dict[str, str] = {}
     show = shown.__setitem__ if show_password else None
@@ -44,9 +44,9 @@ def access_rotate(options: Options, login: str, discard: bool, show_password: bo
     echo(f"Account {login}: new password {shown[login] if show_password else f'in {file}'}")
     if both:
         program = f"{options.pipeline.project.program} --env {environment.name}"
-        echo(f"The old one is valid, too, until you say {program} access rotate {login} --discard")
+        echo(f"The old one stays valid until you run {program} access rotate {login} --discard")
     else:
-        echo("The old one is void. Open sessions go on.")
+        echo("The old one is no longer valid. Open sessions continue.")
 
 
 @access.command("lock", **example("my-pipeline --env prod access lock carol"))
@@ -73,7 +73,7 @@ def access_lock(options: Options, login: str, undo: bool) -> None:
     if options.json:
         options.print_json({"environment": environment.name, "login": login, "locked": True, "sessions_ended": ended})
     else:
-        echo(f"{login} can log in no more; {_sessions(ended)} ended.")
+        echo(f"{login} can no longer log in; {_sessions(ended)} ended.")
 
 
 @access.command("remove", **example("my-pipeline --env prod access remove carol"))
@@ -82,8 +82,8 @@ def access_lock(options: Options, login: str, undo: bool) -> None:
 def access_remove(options: Options, login: str) -> None:
     """Drop an account that is no longer in access.toml.
 
-    Its sessions end, its rights go, and its rows stay. On PostgreSQL, what it owns goes to the owner of the pipeline's
-    tables.
+    Its sessions end, and it loses its rights; the rows that it entered stay. On PostgreSQL, what it owns goes to the
+    owner of the pipeline's tables.
     """
     from ..commands import accounts
     from . import render

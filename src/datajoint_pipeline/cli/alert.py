@@ -28,13 +28,13 @@ def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str
 
     Run it from cron or CI: each message is sent once.
 
-    [alerts] in workers.toml says what is worth a message. .secrets/alerts has the addresses, one in each line.
+    [alerts] in workers.toml says what is reported. .secrets/alerts has the addresses, one in each line.
     Exit code 3: something is wrong. 4: a schema has drifted. 1: a message could not be sent.
     """
     from ..commands import alert as command
 
     if watch and options.json:
-        raise click.UsageError("--json gives one document, and --watch has no end.")
+        raise click.UsageError("--json prints one document, but --watch never ends; leave one of them out.")
     environment = options.select()
     if watch:
         more = [*(["--dry-run"] if dry_run else []), *(["--state", state] if state else [])]
@@ -55,6 +55,6 @@ def alert(options: Options, dry_run: bool, watch: bool, every: float, state: str
         elif outcome.sent:
             echo("1 message sent." if outcome.sent == 1 else f"{outcome.sent} messages sent.")
     for problem in outcome.problems:
-        echo(f"Error: {problem}; it is tried again the next time.", fg="red", err=True)
+        echo(f"Error: {problem}; the next alert tries again.", fg="red", err=True)
     failed = bool(outcome.problems) or ExitCode.ERROR in outcome.exit_codes
     leave(ExitCode.ERROR if failed else worst(outcome.exit_codes))

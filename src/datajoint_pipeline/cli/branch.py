@@ -35,16 +35,16 @@ def branch() -> None:
     type=click.Choice(["code", "dev"]),
     default="code",
     show_default=True,
-    help="Take the tables from here; dev with --rows.",
+    help="Where the tables come from; with --rows always dev.",
 )
-@click.option("--exist-ok", is_flag=True, help="Do nothing where its schemas exist already.")
+@click.option("--exist-ok", is_flag=True, help="Do nothing if its schemas exist already.")
 @common
 def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool) -> None:
     """Make schemas for a git branch, with their Lookup rows.
 
-    They are called dev_<branch>_…, and --env branch works on them. With --rows, the tables are those of dev, and
-    migrate then brings them to the code. What rows refer to in stores stays where it is; what the branch writes gets a
-    place of its own.
+    They are called dev_<branch>_…; use --env branch to work on them. With --rows, the tables are those of dev; run
+    migrate to bring them to the code. Copied rows refer to the objects of dev in stores; what the branch writes goes to
+    a place of its own.
     """
     from ..commands import branch
     from . import render
@@ -70,8 +70,8 @@ def branch_create(options: Options, rows: int, versions_of: str, exist_ok: bool)
 def branch_list(options: Options, gone: bool) -> None:
     """Show every branch that has schemas.
 
-    Says whose they are, how old and large, and whether the git branch still exists. With --gone, the exit code is 3
-    where there are some.
+    Shows who made them and when, their size, and whether the git branch still exists. With --gone, the exit code is 3
+    if it finds any.
     """
     from ..commands import branch
     from . import render
@@ -91,7 +91,7 @@ def branch_list(options: Options, gone: bool) -> None:
 def branch_diff(options: Options, markdown: bool) -> None:
     """Show what merging the branch would do to dev.
 
-    Shows versions, operations, cost and losses there, and changes nothing.
+    Shows versions, operations, cost and losses on dev, and changes nothing.
     """
     from ..commands import branch, branch_markdown
     from . import render
@@ -168,7 +168,7 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
 @click.argument("name", required=False)
 @click.option("--gone", is_flag=True, help="Every branch whose git branch no longer exists.")
 @click.option("--keep-objects", is_flag=True, help="Keep the objects that it wrote to stores.")
-@click.option("--missing-ok", is_flag=True, help="Do nothing where it has no schemas.")
+@click.option("--missing-ok", is_flag=True, help="Do nothing if it has no schemas.")
 @_yes
 @common
 def branch_drop(
@@ -178,14 +178,14 @@ def branch_drop(
 
     Drops the rights on them and what the branch wrote to the stores, too.
 
-    Without NAME, those of the branch you are on. Nothing is dropped that `branch create` did not make.
+    Without NAME, it drops those of the branch you are on. It drops only what `branch create` made.
     """
     from ..commands import branch
     from . import render
     from .progress import Progress
 
     if gone and name:
-        raise click.UsageError("--gone names the branches itself.")
+        raise click.UsageError("--gone finds the branches itself; leave NAME out.")
     _refuse_other(options)
     names = [one.mark.branch for one in branch.gone(options.pipeline)] if gone else [_name(options, name)]
     if names:
@@ -209,7 +209,7 @@ def branch_drop(
     for found in done:
         _show_dropped(found)
     if not done:
-        echo("No branch is gone that has schemas here.")
+        echo("No deleted git branch has schemas here.")
 
 
 def _name(options: Options, name: str | None) -> str:
@@ -227,7 +227,7 @@ def _select(options: Options) -> Environment:
 
 def _refuse_other(options: Options) -> None:
     if options.environment not in (None, "branch", "dev"):
-        raise click.UsageError(f"branch is about --env branch and dev, and not {options.environment}.")
+        raise click.UsageError(f"branch works on --env branch and dev only, not on {options.environment}.")
 
 
 def _confirm(options: Options, question: str, yes: bool, command: str) -> None:
@@ -251,14 +251,14 @@ def _show_made(options: Options, environment: Environment, made: Made) -> None:
         show_status(options, environment, made.statuses, pending_is_fine=True, **more)
         return
     if made.granted:
-        echo(f"The roles of dev have their rights in them ({made.granted} statements).")
+        echo(f"The roles of dev got their rights on these schemas ({made.granted} statements).")
     if made.refused:
-        echo("This account may not give the roles of dev their rights; whoever administers the server says:", err=True)
+        echo("This account may not give the roles of dev their rights. The server's administrator can run:", err=True)
         for statement in made.refused:
             echo(f"  {statement};", err=True, whole=True)
     name = options.pipeline.project.program
     if any(one.pending for one in made.statuses):
-        done = f"They are as in dev. Next: {name} --env branch migrate"
+        done = f"The tables are as in dev. Next: {name} --env branch migrate"
     elif made.anew:
         done = f"The branch {environment.branch} has its own schemas. Work on them with --env branch."
     else:
@@ -299,8 +299,8 @@ def _show_dropped(found: Dropped) -> None:
     objects = "".join(f", {count} object{'s' * (count != 1)} in {name}" for name, count in found.objects.items())
     echo(f"{found.branch}: {schemas} dropped{objects}." if found.databases else f"{found.branch} has no schemas here.")
     for database in found.left:
-        echo(f"  {database} was left: its name begins alike, and branch create did not make it.", fg="yellow")
+        echo(f"  {database} was left: its name begins the same way, but branch create did not make it.", fg="yellow")
     if found.refused:
-        echo("This account may not take back the rights on them; whoever administers the server says:", err=True)
+        echo("This account may not revoke the rights on them. The server's administrator can run:", err=True)
         for statement in found.refused:
             echo(f"  {statement};", err=True, whole=True)

@@ -218,7 +218,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
         help="local, dev, branch, prod, or a name in environments.toml.",
         shell_complete=_environments,
     )
-    @click.option("--branch", metavar="NAME", help="With --env branch: its git branch, if not checked out.")
+    @click.option("--branch", metavar="NAME", help="With --env branch: the git branch, if you are not on it.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @click.pass_context
@@ -262,7 +262,7 @@ def example(text: str) -> dict[str, Any]:
     help="local, dev, branch, prod, or a name in environments.toml.",
     shell_complete=_environments,
 )
-@click.option("--branch", metavar="NAME", help="With --env branch: its git branch, if not checked out.")
+@click.option("--branch", metavar="NAME", help="With --env branch: the git branch, if you are not on it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context

@@ -23,8 +23,8 @@ _MODES = ("once", "always", "scaled")
     "--run",
     "mode",
     type=click.Choice(_MODES),
-    help="On Kubernetes: until nothing is left (once, a Job), always (a Deployment), or as many as there is work for "
-    "(scaled, a KEDA ScaledJob).",
+    help="On Kubernetes: once (a Job, until nothing is left to do), always (a Deployment), or scaled (a KEDA "
+    "ScaledJob, as many as there is work for).",
 )
 @click.option("--image", metavar="NAME", default="", help="The container image, with its registry.")
 @click.option(
@@ -78,5 +78,5 @@ def deploy(
     if kept:
         names = ", ".join(os.path.relpath(one.path) for one in kept)
         message = "somebody has edited it, so it was kept as it is"
-        echo(f"{names}: {message}. --force writes over it; the lines above are what it would change.", err=True)
+        echo(f"{names}: {message}. --force overwrites it; the lines above show what would change.", err=True)
         leave(ExitCode.ERROR)

@@ -28,7 +28,7 @@ _FORMS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
     "--format",
     "form",
     type=click.Choice(["svg", "mermaid"]),
-    help="What to write; by default what FILE ends with, or svg.",
+    help="What to write; by default what FILE's ending says, or svg.",
 )
 @click.option(
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture to a file."
@@ -52,17 +52,17 @@ def diagram(
 ) -> None:
     """Draw tables and what refers to what.
 
-    Draws all tables, a schema, or what is around a table, in DataJoint's notation. A pipeline of more than 30 tables
-    is drawn as its schemas. Needs no server.
+    Draws all tables, a schema, or what is around a table, in DataJoint's notation. Of a pipeline with more than 30
+    tables it draws the schemas. Needs no server.
     """
     from ..commands import diagram as drawing
 
     if names and around is not None:
-        raise click.UsageError("--around names the table; say no other beside it.")
+        raise click.UsageError("--around names the table; leave the other names out.")
     if out is None and form is None and not options.json and sys.stdout.isatty():
         raise PipelineError(
             "A terminal cannot show a picture.",
-            "Nothing says where to write it.",
+            "Neither --out nor --format was given.",
             f"Run {options.pipeline.project.program} diagram --out tables.svg, or print its text by --format svg.",
             exit_code=ExitCode.USAGE,
         )
@@ -99,7 +99,7 @@ def docs_build(options: Options, overwrite: bool) -> None:
     """Write docs/pipeline/ and the README's diagram.
 
     docs/pipeline/ gets a page for each schema, with pictures. Commit them. Pages of schemas that are gone are removed.
-    What you write between the notes of a page stays.
+    What you write between <!-- notes --> and <!-- end of notes --> stays.
     """
     from ..commands import docs
 
@@ -123,7 +123,7 @@ def docs_build(options: Options, overwrite: bool) -> None:
 def docs_check(options: Options, diff: bool) -> None:
     """Say which pages are out of date, as CI does.
 
-    Also says how many tables and attributes have a comment, in percent. To have it fail where too few have one, write
+    Also says what percentage of tables and attributes have a comment. To make it fail if too few have one, write
     table-comments = 100 or attribute-comments = 80 below [tool.datajoint-pipeline.docs] in pyproject.toml.
     """
     from ..commands import docs

@@ -177,8 +177,8 @@ def _log_rows(options: Options, table: str, key: tuple[str, ...], limit: int) ->
 def add_schema(options: Options, name: str, depends: tuple[str, ...], more: tuple[str, ...]) -> None:
     """Add a schema: its module, test and version.
 
-    It gets its place in the graph, behind the schemas that it depends on. Each row of its table belongs to one of the
-    first of them, whose key is part of its own, and refers to one of each other.
+    Its place in the graph is after the schemas that it depends on. The primary key of its table contains the key of
+    the first of these; the table refers to each of the others.
     """
     from ..commands import add_schema
 
@@ -228,7 +228,7 @@ def local() -> None:
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Also listen on this port of 127.0.0.1, open to all accounts here.",
+    help="Also listen on this port of 127.0.0.1, open to every user of this machine.",
 )
 @common
 def local_start(options: Options, port: int | None) -> None:

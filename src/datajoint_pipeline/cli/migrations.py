@@ -40,14 +40,14 @@ def _answers(command: Callable[..., Any]) -> Callable[..., Any]:
             "--insert",
             multiple=True,
             metavar="TABLE",
-            help="Add the rows to this table that new foreign keys need.",
+            help="Add to this table the rows that new foreign keys need.",
             shell_complete=complete_tables,
         ),
         click.option(
             "--drop",
             multiple=True,
             metavar="TABLE.ATTRIBUTE",
-            help="It is dropped, not renamed.",
+            help="This one is dropped, not renamed.",
             shell_complete=complete_attributes,
         ),
         click.option(
@@ -125,7 +125,7 @@ def _show_impact(
     leave(worst([*codes, *standing, ExitCode.PENDING if found else ExitCode.OK]))
 
 
-_no_backup = click.option("--no-backup", is_flag=True, help="Keep no copy in backups/ of what will be lost.")
+_no_backup = click.option("--no-backup", is_flag=True, help="Do not save in backups/ what will be lost.")
 
 
 @program.command(**example('my-pipeline revise ephys -m "add weight"'))
@@ -134,7 +134,7 @@ _no_backup = click.option("--no-backup", is_flag=True, help="Keep no copy in bac
 @click.option(
     "--bump",
     type=click.Choice(["major", "minor", "patch"]),
-    help="Which part of the version to raise; chosen by default.",
+    help="Which part of the version to raise; revise chooses by default.",
 )
 @_answers
 @click.option("--again", is_flag=True, help="Undo the last revise, and write it again.")
@@ -160,7 +160,7 @@ def revise(
 
     if undo:
         if again or message or bump or any(answered.values()):
-            raise click.UsageError("--undo takes back what was written; only the name of a schema goes with it.")
+            raise click.UsageError("With --undo, give only names of schemas.")
         _undo_revise(options, schemas)
         return
     if message is None and not again:
@@ -278,9 +278,9 @@ def migrate(
 ) -> None:
     """Bring the database to the version of the code.
 
-    It also continues a migration that was interrupted.
+    It also continues an interrupted migration.
 
-    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; a migration file says it itself.
+    The options --rename, --rename-table, --fill, --drop and --insert are for drafts; a migration file has its answers.
     """
     from ..commands import answers, migrate
     from ..executor import backup
@@ -331,9 +331,9 @@ def migrate(
 @program.command(**example("my-pipeline rollback ephys --to 1.0.0"))
 @click.argument("schema", required=False, shell_complete=complete_schemas)
 @click.option("--to", metavar="VERSION", help="The version to go back to.", shell_complete=complete_versions)
-@click.option("--along", is_flag=True, help="Also take back the migrations of other schemas that require what goes.")
-@click.option("--interrupted", is_flag=True, help="Undo the run that was interrupted instead.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done and what goes out of sight; change nothing.")
+@click.option("--along", is_flag=True, help="Also take back the dependent migrations of other schemas.")
+@click.option("--interrupted", is_flag=True, help="Undo the interrupted run instead.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and hidden; change nothing.")
 @click.option("--sql", is_flag=True, help="Print the statements; change nothing.")
 @common
 def rollback(
@@ -348,7 +348,7 @@ def rollback(
     from .progress import Progress
 
     if interrupted and (schema or to or along):
-        raise click.UsageError("--interrupted takes back the whole run; no schema and no --to go with it.")
+        raise click.UsageError("--interrupted takes back the whole run; leave the schema, --to and --along out.")
     if not interrupted and not (schema and to):
         raise click.UsageError("Say which schema, and --to which version, or --interrupted.")
     environment = options.select()
@@ -374,7 +374,7 @@ def rollback(
 
 @program.command(**example("my-pipeline --env prod adopt"))
 @click.argument("schemas", nargs=-1, metavar="[SCHEMA…]", shell_complete=complete_schemas)
-@click.option("--again", is_flag=True, help="Record schemas again that drifted from their record.")
+@click.option("--again", is_flag=True, help="Record again the schemas that drifted from their record.")
 @click.option("--types", is_flag=True, help="First change types and comments to those of the code.")
 @click.option("--dry-run", is_flag=True, help="Show what --types would do; change nothing.")
 @click.option("--undo", is_flag=True, help="Undo an adoption, types and comments included.")
@@ -382,7 +382,7 @@ def rollback(
 def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, dry_run: bool, undo: bool) -> None:
     """Record the versions of a database that exists already.
 
-    First it compares the shape of each table with the code.
+    It first compares the shape of each table with the code.
     """
     from ..commands import adopt
     from . import render
@@ -390,13 +390,13 @@ def adopt(options: Options, schemas: tuple[str, ...], again: bool, types: bool, 
 
     if undo:
         if again or types or dry_run:
-            raise click.UsageError("--undo takes back what was adopted; only the names of schemas go with it.")
+            raise click.UsageError("With --undo, give only names of schemas.")
         _undo_adoption(options, schemas)
         return
     environment = options.select()
     if dry_run:
         if not types:
-            raise click.UsageError("Without --types, adopt changes no table; --dry-run goes with it.")
+            raise click.UsageError("Without --types, adopt changes no table; give --dry-run only with --types.")
         found = adopt.plan_types(options.pipeline, environment, schemas)
         _show_impact(options, environment, found)
         return

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def progress(
     options: Options, watch: bool, every: float | None, html: str | None, sql_pending: str | None, metrics: str | None
 ) -> None:
-    """Show how far each table is, and who works on it.
+    """Show how far each table is computed, and who works on it.
 
     Also shows what failed, and how long the rest may take.
     """
@@ -90,9 +90,9 @@ def _page(options: Options, environment: Environment, file: str) -> None:
 @click.option("--group", metavar="ID", help="Only this group, with every key.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of the newest job of each group.")
 @click.option("--ignored", is_flag=True, help="Show ignored jobs instead of failed ones.")
-@click.option("--retry", is_flag=True, help="Try the jobs that are shown again.")
-@click.option("--ignore", is_flag=True, help="Ignore them from now on.")
-@click.option("--all", "every", is_flag=True, help="With --retry or --ignore: all of them.")
+@click.option("--retry", is_flag=True, help="Try the shown jobs again.")
+@click.option("--ignore", is_flag=True, help="Ignore the shown jobs from now on.")
+@click.option("--all", "every", is_flag=True, help="With --retry or --ignore: all jobs.")
 @common
 def errors(
     options: Options,
@@ -107,7 +107,7 @@ def errors(
 ) -> None:
     """Show failed jobs by cause, and try them again.
 
-    Jobs that failed for the same reason are shown together. --retry and --ignore are for the jobs that are shown.
+    Jobs that failed for the same reason are shown together. --retry and --ignore act on the jobs that are shown.
     """
     from ..commands import errors as command
     from . import monitoring

@@ -66,7 +66,7 @@ def _stand(found: Progress, console: Console) -> RenderableType:
             if name != one.class_name:
                 need = "1 key needs" if count == 1 else f"{count:,} keys need"
                 remarks.append(
-                    f"[yellow]![/] {escape(f'{one.table}: {need} a worker of the class {name}, and none lives.')}"
+                    f"[yellow]![/] {escape(f'{one.table}: {need} a worker of the class {name}, and none is running.')}"
                 )
     dead = sum(one.dead for one in found.tables)
     if dead:

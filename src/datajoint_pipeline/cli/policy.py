@@ -28,7 +28,7 @@ from .visible import echo
 def access_policy(options: Options, store: str, role: str | None, server: str | None, output: Path | None) -> None:
     """Write policies for object stores; change nothing there.
 
-    They say what each role may do in the stores, for the person who runs these.
+    They say what each role may do in the stores. Give them to the person who runs the stores.
     """
     from ..commands import policy
 

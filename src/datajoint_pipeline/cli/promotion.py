@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--no-rehearsal", metavar="WHY", default="", help="Do not rehearse; the record keeps the reason.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-data-loss", is_flag=True, help="Cut and round values that a new type cannot hold.")
-@click.option("--no-backup", is_flag=True, help="Keep no copy in backups/ of what will be lost.")
+@click.option("--no-backup", is_flag=True, help="Do not save in backups/ what will be lost.")
 @click.option("--rows", "tables", metavar="TABLE[,TABLE]", help="Copy rows of Lookup and Manual tables instead.")
 @click.option("--key", multiple=True, metavar="ATTRIBUTE=VALUE", help="With --rows: only rows with this key.")
 @common
@@ -44,7 +44,7 @@ def promote(
 ) -> None:
     """Bring to prod what passed on dev, rehearsed first.
 
-    Runs on --to the migrations that have run on --from, after a rehearsal on a sample of the rows of --to.
+    First rehearses on a sample of the rows of --to, then runs there the migrations that have run on --from.
     """
     from ..commands import promote
     from ..executor import backup
@@ -52,7 +52,7 @@ def promote(
     from .progress import Progress, many
 
     if options.environment not in (None, target):
-        raise click.UsageError("promote has --from and --to; --env does not go with it.")
+        raise click.UsageError("promote has --from and --to; leave --env out.")
     options.environment = target
     environment = options.select()
     asked = not (dry_run or yes)

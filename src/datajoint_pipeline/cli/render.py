@@ -67,7 +67,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         if schema.unreadable:
             remark = _joined(remark, f"this account cannot read {', '.join(schema.unreadable)}")
         elif schema.state.value == "unreadable":
-            remark = "this account has no right on it, so it cannot tell whether it is there"
+            remark = "this account has no right on this schema, and cannot tell whether it exists"
         if schema.state.value == "interrupted":
             has_way_back = backend == "mysql" and schema.run != "init" and not schema.taken_back
             back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
@@ -144,7 +144,7 @@ def rows(found: Rows) -> None:
     if found.events:
         tables.show(console, table)
     else:
-        console.print(f"No record tells anything of these rows of {found.table}.")
+        console.print(f"No record mentions these rows of {found.table}.")
     for name, state in found.records.items():
         words = {"there": "is there", "absent": "there is none", "denied": "this account may not read it"}[state]
         console.print(f"{name} ({RECORDS[name]}): {words}.")
@@ -390,7 +390,7 @@ def impact(
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}:[/] {escape(rule.text)}{silenced}")
     if any(cost.done for cost in found):
-        console.print("What is pending beside it can be shown when that is done.")
+        console.print("Other pending migrations can be shown when this is done.")
     if found and short and whole:
         console.print("Whole statements: the same with --sql instead of --dry-run.")
     if found and whole:
@@ -453,7 +453,7 @@ def restored(found: list[Restored], took: str, *, dry_run: bool) -> None:
         as_before = ", soft-deleted as before" if item.soft_deleted else ""
         words = [f"{item.restored:,} of {many(item.rows, 'row')} {done}{as_before}"]
         words += [f"{item.same:,} {'was' if item.same == 1 else 'were'} as in the file"] if item.same else []
-        words += [f"{item.gone:,} are not there any more"] if item.gone else []
+        words += [f"{item.gone:,} no longer exist{'s' * (item.gone == 1)}"] if item.gone else []
         console.print(f"{escape(', '.join(names))}: {', '.join(words)}{', made again' if item.made else ''}")
     rows = f"{many(sum(item.restored for item in found), 'row')} of {many(len(found), 'table')}"
     console.print("Nothing was changed." if dry_run else f"{rows} put back in {took}.")
@@ -476,7 +476,7 @@ def branches(found: list[Standing]) -> None:
             str(len(one.databases)),
             f"{one.size / 1024:,.0f} KiB",
             escape(visible(mark.prefix)),
-            {"making": "not made to its end", "dropping": "not dropped to its end"}.get(mark.status, ""),
+            {"making": "not completely made", "dropping": "not completely dropped"}.get(mark.status, ""),
         )
     tables.show(console, table)
 

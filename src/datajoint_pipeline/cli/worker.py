@@ -19,7 +19,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
 
     seconds = None if value is None else classes.seconds(value)
     if value is not None and seconds is None:
-        raise click.BadParameter(f"{value!r} is no time: write for example 90s or 3h50m.", context, parameter)
+        raise click.BadParameter(f"{value!r} is not a time: write for example 90s or 3h50m.", context, parameter)
     return seconds
 
 
@@ -38,7 +38,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
     "--grace",
     callback=_seconds,
     metavar="TIME",
-    help="How long a job may still take once it is asked to stop.  [default: 60s]",
+    help="How long a running job may still take after a request to stop.  [default: 60s]",
 )
 @click.option(
     *("--pause", "pause"),
@@ -66,13 +66,13 @@ def worker(
     pause: float,
     html: str | None,
 ) -> None:
-    """Compute what is missing, beside other workers.
+    """Compute what is missing, together with other workers.
 
     It computes every Imported and Computed table and shares the work with other workers.
 
-    The first SIGTERM or Ctrl-C lets it finish its job, the second one ends it at once; either way nothing is left
-    reserved. It ends with code 5 where the code is older than the database. With --json, each event is a line of JSON
-    on standard error.
+    After the first SIGTERM or Ctrl-C it finishes its job, after the second one it ends at once; either way no job stays
+    reserved. The exit code is 5 if the code is older than the database. With --json, each event is a line of JSON on
+    standard error.
     """
     from ..jobs import worker as workers
 

@@ -124,7 +124,7 @@ def remark(pipeline: Pipeline, environment: Environment, *, changed: bool = Fals
         asked = where.access.with_role(environment.name) if environment.site else where.access.accounts
         found = applying.plan(where) if asked else None
     except Unseen as error:
-        return f"{error.what} New tables may lack some: have an admin run {command} apply." if changed else ""
+        return f"{error.what} New tables may lack rights: have an admin run {command} apply." if changed else ""
     except PipelineError as error:
         told = model.FILE in f"{error.what} {error.do}"
         return f"{error.what} See {command} plan." if told else ""
@@ -132,7 +132,7 @@ def remark(pipeline: Pipeline, environment: Environment, *, changed: bool = Fals
         return ""
     if found is None or found.is_empty:
         return ""
-    counts = [(len(found.grants), "missing"), (len(found.revokes), "to be taken back")]
+    counts = [(len(found.grants), "missing"), (len(found.revokes), "to be revoked")]
     words = " and ".join(f"{count} {what}" for count, what in counts if count)
     rights = [f"Rights: {words}."] if words else []
     return " ".join([*rights, *found.audit.words, f"Run {command} apply."])

@@ -143,7 +143,7 @@ def _find(
     try:
         pipeline.connect(environment)
     except PipelineError as error:
-        what = f"The database cannot be asked. {error.what} {error.why}"
+        what = f"The database cannot be queried. {error.what} {error.why}"
         gone = Alert("server", environment.name, what.strip(), f"{command} doctor", ExitCode.ERROR)
         still = [one for name, one in known.standing.items() if name != gone.id]
         return [gone, *(Alert(one.rule, one.subject, one.what, one.do, size=one.size) for one in still)], False

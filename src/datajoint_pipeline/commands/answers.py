@@ -135,7 +135,7 @@ def _impossible(text: str, name: TableName, attribute: str, why: str) -> Pipelin
 def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: str, new: str) -> PipelineError:
     """Give the refusal of ``--rename`` where the table had no attribute of the old name, or has none of the new one."""
     if not _shown(now, new) and old in now.attribute:
-        why = f"The code still calls it {old}: --rename says what was renamed there, and renames nothing itself."
+        why = f"The code still calls it {old}: --rename names a change that the code has, and changes no code."
         do = f"Call it {new} in the class {now.title}, then run revise again."
     elif not _shown(now, new):
         has = ", ".join(attribute.name for attribute in now.attributes if not attribute.hidden)
@@ -160,8 +160,8 @@ def _taken(table: Table, old: str, new: str) -> PipelineError:
     return PipelineError(
         f"--rename {title}.{old}={new} does not fit.",
         f"{table.name} had an attribute {new} beside {old} when it was last revised. Nothing was written.",
-        f"If that one is gone, and {old} has its name now, say --drop {title}.{new}, too; if it has another name now, "
-        f"say --rename {title}.{new}=NAME; if it is what it was, leave the option out.",
+        f"If the old {new} is gone and {old} got its name, add --drop {title}.{new}; if the old {new} has another name "
+        f"now, add --rename {title}.{new}=NAME; if {new} did not change, leave the option out.",
         exit_code=ExitCode.USAGE,
     )
 

@@ -196,7 +196,7 @@ def reset(
     if mark is None:
         raise PipelineError(
             f"The branch {environment.branch} has no schemas yet.",
-            "There is nothing to begin anew with.",
+            "There is nothing to reset.",
             f"Run {project.program} branch create.",
         )
     wanted = Wanted(

@@ -69,7 +69,7 @@ def _untried(project: Project, backend: str, tables: Iterable[Table]) -> list[Fi
         return []
     name, words = found
     what = f"{words}, which only MySQL has: no table was made on the embedded server."
-    do = f"Nor can local have it. Try migrations on dev: {project.program} --env dev migrate --dry-run."
+    do = f"local cannot have it either. Try migrations on dev: {project.program} --env dev migrate --dry-run."
     return [Finding("untried", name.schema, 1, what, do, note=True)]
 
 
@@ -129,7 +129,7 @@ def _check_migrations(
         return [Finding("migration", "version", 1, f"{error.what} {error.why}", error.do)]
     broken = _schemas(difference(replayed, snapshots).operations)
     found = [
-        Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the one edited.")
+        Finding("replay", name, 1, f"The migrations of {name} do not lead to its snapshot.", "Correct the edited file.")
         for name in broken
     ]
     changed = [name for name in _schemas(difference(snapshots, code).operations) if name not in broken]

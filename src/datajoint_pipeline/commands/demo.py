@@ -83,7 +83,7 @@ def demo(
     if not environment.embedded:
         raise PipelineError(
             f"demo works on local only, not on {environment.name}.",
-            "Its rows are made up, and would be among the lab's own.",
+            "Its rows are made up, and would mix with the lab's own.",
             f"Run {program} --env local demo.",
         )
     schemas = (name.partition(".")[0] for name in (*ENTERED, *COMPUTED))

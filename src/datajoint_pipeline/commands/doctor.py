@@ -78,7 +78,7 @@ def _stores(pipeline: Pipeline, environment: Environment, facts: list[str]) -> I
                     "store-refuses",
                     f"The store {name} does not let this account {what} {', '.join(sections)}.",
                     f"Its keys are those of somebody else, or lack the policy of the role {role}.",
-                    f"Give who runs the store what {project.program} --env {environment.name} access policy "
+                    f"Give the person who runs the store what {project.program} --env {environment.name} access policy "
                     f"--store {name} --role {role} writes.",
                 )
     for name in set(names(pipeline.config)) - used.keys():  # the first table that uses it would meet that

@@ -165,4 +165,4 @@ def _drop_outgrown(target: Target) -> None:
         connection.query(f"DROP TABLE {full}", args=None, reconnect=False)
         if missed:
             words = f"{counted(missed, 'jobs')} with the status error or ignore"
-            target.warn(f"{table.name} has lost {words}, which a worker of before wrote with the old key.")
+            target.warn(f"{table.name} has lost {words}, which an earlier worker wrote with the old key.")

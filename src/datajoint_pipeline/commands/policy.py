@@ -183,7 +183,7 @@ def read_store(pipeline: Pipeline, name: str) -> Store:
     try:
         return places.store(name, pipeline.config.get_store_spec(name))
     except dj.DataJointError as error:
-        raise PipelineError(f"The store {name} cannot be used.", str(error), "Mend it in datajoint.json.") from None
+        raise PipelineError(f"The store {name} cannot be used.", str(error), "Correct it in datajoint.json.") from None
 
 
 def _write(
@@ -245,7 +245,8 @@ def _notes(store: Store, use: Use, account: str, kind: Server) -> list[str]:
     found = list(kind.limits)
     if account != model.PERSON:
         found.append(
-            f"Everybody uses this store with the account of {account}: it cannot tell them apart, the database can."
+            f"Everybody uses this store with the account of {account}: the store cannot tell people apart, the "
+            "database can."
         )
     if use.files and not store.files:
         found.append(
@@ -253,7 +254,7 @@ def _notes(store: Store, use: Use, account: str, kind: Server) -> list[str]:
         )
     found.append(
         "The collector runs dj.gc.GarbageCollector over all schemas of this store at once. In the database it has to "
-        "see every row: what it cannot see is garbage to it."
+        "see every row: it takes what it cannot see for garbage."
     )
     return found
 

@@ -62,6 +62,6 @@ def pending_query(pipeline: Pipeline, environment: Environment, class_name: str)
         raise PipelineError(
             f"The keys of {unknown[0].table.name} cannot be counted.",
             f"{unknown[0].problem[:1].upper()}{unknown[0].problem[1:]}.",
-            "Mend that first: without it, workers would be missing for this table.",
+            "Correct that first; otherwise workers would be missing for this table.",
         )
     return progress.pending_query(pipeline, environment, keys, class_name)

@@ -108,7 +108,7 @@ def promote(
     if source == environment.name:
         raise PipelineError(
             f"{source} cannot be promoted to itself.",
-            "What one environment has had is given to another.",
+            "A promotion brings what ran on one environment to another.",
             f"Run for example {project.program} promote --from dev --to prod.",
             exit_code=ExitCode.USAGE,
         )
@@ -187,9 +187,9 @@ class _Shown:
         planned = [Impact(group).sql for group in groups]
         if planned != self._left[: len(planned)] or not planned:
             raise PipelineError(
-                "The plan is not the one that was shown and rehearsed any more.",
+                "The plan is no longer the one that was shown and rehearsed.",
                 "Somebody changed the database or the code meanwhile. Nothing more was changed.",
-                "Look at it again with --dry-run, and promote then.",
+                "Look at the new plan with --dry-run, then promote it.",
                 exit_code=ExitCode.CONFLICT,
             )
         self._left = self._left[1:]

@@ -59,7 +59,7 @@ def promote(
     if source == environment.name:
         do = f"Run for example {pipeline.project.program} promote --from dev --to prod --rows subject.Species."
         what = f"{source} cannot be promoted to itself."
-        raise PipelineError(what, "Rows of one environment are given to another.", do, exit_code=ExitCode.USAGE)
+        raise PipelineError(what, "Rows are copied from one environment to another.", do, exit_code=ExitCode.USAGE)
     target = pipeline.target(environment, warn=warn)
     other = pipeline.beside()
     origin = other.target(other.select(source))
@@ -125,7 +125,7 @@ def _apart(origin: Target, target: Target) -> dict[TableName, str]:
     for migration, before, _ in chain.replay(histories, list(histories)) if differing else ():
         if migration in differing:
             with_it, without = (origin, target) if here[migration.schema].includes(migration) else (target, origin)
-            why = f"{migration.title} changed them in {with_it.environment}; {without.environment} has not had it."
+            why = f"{migration.title} changed them in {with_it.environment}; it did not run on {without.environment}."
             found |= {op.table: why for op in migration.operations(before) if op.changes_rows}
     return found
 

@@ -74,9 +74,9 @@ def _refuse_broken(histories: dict[str, History], schema: str) -> None:
         _applied(histories, schema, histories[schema].migrations, {})
     except PipelineError as error:
         raise PipelineError(
-            f"The migrations of {schema} are one line already, and cannot be applied.",
+            f"The migrations of {schema} already form one line, but cannot be applied.",
             f"{error.what} {error.why}",
-            "Correct that migration so that it fits behind the others.",
+            "Correct that migration so that it fits after the others.",
         ) from error
 
 
@@ -141,7 +141,7 @@ def _refusal(
 ) -> PipelineError:
     """Say what to do where the second branch does not fit behind the first: whether the other way round does."""
     file = second[0].path.name if second[0].path else second[0].title
-    do = f"Correct {file} so that it fits behind the others, then run renumber {schema} again."
+    do = f"Correct {file} so that it fits after the others, then run renumber {schema} again."
     common = next((n for n, m in enumerate(first, 1) if m.version == second[0].follows), 0)
     shared, rest = first[:common], first[common:]
     behind = _following(rest, second[-1].version, [m.version for m in (*shared, *second)])

@@ -219,7 +219,7 @@ def _refuse_problems(files: Files, histories: Mapping[str, History]) -> None:
     for name, history in histories.items():
         for id_, sentence, do in chain.problems(history, files.versions.get(name)):
             if id_ not in ("open-question", "no-snapshot"):
-                raise PipelineError(sentence, "A migration can only follow a history that is whole.", do)
+                raise PipelineError(sentence, "A migration can only follow a complete history.", do)
 
 
 # --- Files -------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _compose(
     if changes.difference(tables, after).operations:
         raise PipelineError(
             "The change is too tangled for one migration.",
-            "What the schemas do to each other's tables cannot be put in an order.",
+            "The changes of the schemas to each other's tables cannot be put in an order.",
             "Change the code in two steps, with a revise after each.",
         )
     titles = definition.titles_of(tables)

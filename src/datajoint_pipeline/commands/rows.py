@@ -168,7 +168,7 @@ def part_of_key(text: str, table: Table) -> tuple[str, str]:
     if sign and name.strip() in table.primary_key:
         return name.strip(), value.strip()
     raise PipelineError(
-        f"{text!r} is no part of a key of {table.name}.",
+        f"{text!r} is not part of a key of {table.name}.",
         f"Its primary key is ({', '.join(table.primary_key)}).",
         f"Say --key {table.primary_key[0]}=VALUE, once for each attribute.",
         exit_code=ExitCode.USAGE,

@@ -104,7 +104,7 @@ def end(pipeline: Pipeline) -> None:
     if not whole:
         raise PipelineError(
             "A revise --again was interrupted while it wrote its files; now they are all written.",
-            "This command began with the versions of before, and did nothing else.",
+            "This command began with the earlier versions, and did nothing else.",
             "Read the migration, then run the command again if it is still needed.",
         )
 
@@ -134,8 +134,8 @@ def _last(pipeline: Pipeline, schemas: Collection[str]) -> Revision:
     if revision is None:
         raise PipelineError(
             f"There is no revise of {' or '.join(schemas) or 'this project'} to take back.",
-            "What revise wrote is only known on the machine that it ran on, until it is taken back.",
-            "Take the files as they were from version control.",
+            "Only the machine that ran revise knows what it wrote, until that is taken back.",
+            "Get the earlier files back from version control.",
         )
     return revision
 
@@ -149,8 +149,8 @@ def _refuse_edited(pipeline: Pipeline, revision: Revision) -> None:
     if path := revision.edited(project.files):
         raise PipelineError(
             f"{path.relative_to(project.root)} is not as revise wrote it.",
-            "It was edited, or another migration came after it, and that would be lost.",
-            "Go on in the file, or take back by hand what revise wrote; git status lists it.",
+            "It was edited, or another migration followed it; undoing it would lose that.",
+            "Continue in the file, or undo by hand what revise wrote; git status lists it.",
         )
 
 

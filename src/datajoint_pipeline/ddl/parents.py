@@ -100,7 +100,7 @@ def refuse_unknown(origins: Origins, after: Tables) -> None:
         for table in sorted(also - higher, key=str):
             raise PipelineError(
                 f"{table} cannot get rows by the foreign key from {name} to {key.parent}.",
-                f"`also` is for tables that {key.parent} refers to, itself or by way of others, and {table} is none.",
+                f"`also` is for tables that {key.parent} refers to, directly or not, and {table} is none.",
                 "Correct `also` in the migration, or leave that table out.",
             )
         known = {a for table in (key.parent, *higher) if table in after for a in after[table].attribute}

@@ -136,7 +136,7 @@ class Accounts(ABC):
         if action and login == self.own():
             raise PipelineError(
                 f"You work as {login} yourself.",
-                f"To {action} it would end this very session half-way. Nothing was changed.",
+                f"To {action} it would end your own session half-way. Nothing was changed.",
                 "Have another administrator do that.",
             )
 
@@ -145,7 +145,7 @@ def unended(login: str, sessions: int, right: str) -> PipelineError:
     """Give the error for an account that is locked while its sessions go on."""
     return PipelineError(
         f"{login} is locked, but {sessions} of its sessions could not be ended.",
-        f"Your account lacks {right}. What the account has open goes on.",
+        f"Your account lacks {right}. These sessions continue.",
         "Have an administrator of the server run the same command.",
     )
 

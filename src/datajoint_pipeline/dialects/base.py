@@ -132,7 +132,7 @@ class Dialect(ABC):
         text: str = getattr(sql, self.backend)
         if not text:
             raise PipelineError(
-                f"There is an expression without its words for {self.backend}.", "", f"Add {self.backend}='...' to it."
+                f"An expression has no text for {self.backend}.", "", f"Add {self.backend}='...' to it."
             )
         return text
 
@@ -524,7 +524,7 @@ class Dialect(ABC):
         if not core:
             raise PipelineError(
                 f"{table} has an attribute of the type {type_}, whose codec is not known here.",
-                "What its column should be can only be told by the codec.",
+                "Only the codec says what its column should be.",
                 "Register the codec where the package is imported.",
             )
         return core
@@ -552,7 +552,7 @@ class Dialect(ABC):
             else:
                 raise PipelineError(
                     f"The type of {attribute.name} in {table.name} is not known.",
-                    "A foreign key brings it, from a table that is not at hand.",
+                    "It comes with a foreign key, from a table that is not known here.",
                     "Name the schema of that table in SCHEMA_VERSIONS.",
                 )
         return attribute, table.name.schema, inherited

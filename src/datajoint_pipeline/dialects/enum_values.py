@@ -38,13 +38,13 @@ def refuse(table: str, columns: Iterable[Column], same: Callable[[str], str], no
         if wrong := [value for value in values if set(value) & set(not_in)]:
             raise PipelineError(
                 f"{column.name} of {table} cannot have the value {wrong[0]!r}.",
-                f"On this server, DataJoint changes one with any of the signs {signs}; nothing was changed.",
+                f"On this server, DataJoint changes a value with any of the signs {signs}; nothing was changed.",
                 "Choose another value in the definition and in the migration that adds it.",
             )
         for value in values:
             if (other := known.setdefault(same(value), value)) is not value or values.count(value) > 1:
                 raise PipelineError(
                     f"{column.name} of {table} cannot have both {other!r} and {value!r}.",
-                    "The server takes them for one value of the enum; nothing was changed.",
-                    "Take one out of the definition and of the migration that adds it.",
+                    "The server treats them as the same value of the enum; nothing was changed.",
+                    "Take one out of the definition and out of the migration that adds it.",
                 )

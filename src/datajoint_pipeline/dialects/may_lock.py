@@ -37,5 +37,5 @@ def warning(databases: Iterable[str]) -> str:
     """Say what it means that the tables of databases cannot be locked, and what to do."""
     return (
         f"This account may not lock the tables of {', '.join(databases)} (LOCK TABLES). What others write between two "
-        "steps may be lost, or stop the migration. Ask for the right, or stop whoever writes."
+        "steps may be lost, or stop the migration. Ask for the right, or stop everybody who writes."
     )

@@ -44,7 +44,7 @@ from .questions import origin as origin_of
 
 #: What to do where names are exchanged.
 EXCHANGE = (
-    "Do it in two migrations: give one of them another name in the code, revise, then revise with the names meant."
+    "Do it in two migrations: give one of them a temporary name in the code and revise, then the final one and revise."
 )
 
 

@@ -52,7 +52,7 @@ def notes(given: Answers, before: Tables, operations: Sequence[Operation]) -> li
     for option, text in _unused(given, before, operations, origins):
         known = list(dict.fromkeys(_answerable(option, before, operations, origins)))
         more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-        what = f"{option} {text} answers nothing"
+        what = f"{option} {text} answers no question"
         why = (
             f"What {option} can answer here: {', '.join(known[:_NAMED])}{more}."
             if known

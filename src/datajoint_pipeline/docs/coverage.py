@@ -104,7 +104,7 @@ def _checked(rules: dict[str, Any]) -> Iterator[tuple[str, float]]:
         if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
             raise PipelineError(
                 f"{_WHERE} gives {name} {percent!r}.",
-                "It is how many percent have to have a comment, from 0 to 100.",
+                "It is the percentage that has to have a comment, from 0 to 100.",
                 f"Write {name} = 100.",
             )
         yield name, float(percent)

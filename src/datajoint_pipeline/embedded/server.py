@@ -338,7 +338,7 @@ def _initdb(directory: Path, binaries: Path, runner: Runner, claim: int) -> None
         done = subprocess.run(**initdb, pass_fds=(claim,), capture_output=True, text=True, errors="replace")
         if done.returncode:
             why = done.stderr.strip()[-1000:] + _full(directory)
-            raise PipelineError(f"PostgreSQL could not make its data in {directory}.", why, "Mend that and try again.")
+            raise PipelineError(f"PostgreSQL could not make its data in {directory}.", why, "Correct it and try again.")
         made.rename(directory / "pg")
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -377,7 +377,7 @@ def _launch(directory: Path, binaries: Path, runner: Runner, claim: int, port: i
         process.returncode = 0  # it outlives us on purpose: Popen must not warn about that
     if (server := _settled(directory)) is None:
         why = _tail(directory, begin) + _full(directory)
-        raise PipelineError("The embedded server did not start.", why, f"Mend that and try again; its log is {log}.")
+        raise PipelineError("The embedded server did not start.", why, f"Correct that and try again; its log is {log}.")
     return server
 
 

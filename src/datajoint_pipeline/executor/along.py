@@ -44,5 +44,5 @@ def tell(deployment: Deployment, name: TableName, given: Iterable[str], *, inser
             raise PipelineError(
                 f"{name} has {counted(int(count), probe.words)} ({named}).",
                 "The values would go elsewhere, or nowhere. Nothing was changed.",
-                "Keep its definition and drop it, run the command again, and make it anew.",
+                "Save its definition and drop it, run the command again, then create it anew.",
             )

@@ -211,7 +211,7 @@ def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:
         if record is not None and record.status != journal.DONE:
             raise PipelineError(
                 f"{deployment.databases[name]} is in the middle of a change that {record.kind} began.",
-                "What its tables are is only known when that has ended.",
+                "The state of its tables is only known after that has ended.",
                 f"Run {deployment.target.command} migrate first.",
                 exit_code=ExitCode.INTERRUPTED,
             )

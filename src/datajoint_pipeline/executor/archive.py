@@ -156,7 +156,7 @@ def writing(path: Path, manifest: Manifest, compare: Callable[[Archive], None]) 
             raise PipelineError(
                 f"The backup {path.name} could not be written.",
                 f"{error.strerror}: {path.parent}. Nothing was changed.",
-                "See to that, or say --no-backup if the values may go for good.",
+                "Correct that, or say --no-backup if the values may be lost for good.",
             ) from error
         raise
 
@@ -170,7 +170,7 @@ def _read_back(temporary: Path, name: str, compare: Callable[[Archive], None]) -
         raise PipelineError(
             f"The backup {name} is not on the disk as it was written.",
             error.why,
-            "See to the disk, or say --no-backup if the values may go for good.",
+            "Check the disk, or say --no-backup if the values may be lost for good.",
         ) from error
 
 

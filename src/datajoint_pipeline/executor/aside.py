@@ -167,7 +167,7 @@ def advice(found: Kept, command: str, group: Group) -> str:
     restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
     has = "their default" if required else "nothing"
     said = (
-        f"What was left of {names} is soft-deleted, and the rows have {has} there; the values come back with {restore}."
+        f"What was left of {names} is soft-deleted; the rows now have {has} there. Get the values back by {restore}."
     )
     if newer:
         said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "

@@ -103,13 +103,13 @@ def refuse_without_right(
             if number != 1419 and server_errors.of(error) is not server_errors.ACCESS:
                 raise
             setting = (
-                "The server writes a binary log, and trusts no account without SUPER with triggers."
+                "The server writes a binary log, and lets only accounts with SUPER make triggers."
                 if number == 1419
                 else f"{server_errors.reason(error)}."
             )
             raise PipelineError(
                 f"This account may not make triggers in {database}, which has audited tables. {left}",
-                f"{setting} Without them, rows would be written that no record tells of.",
+                f"{setting} Without triggers, rows would be written without a record.",
                 "Have log_bin_trust_function_creators switched on (SET PERSIST ... = ON), then run the command again."
                 if number == 1419
                 else f"Have TRIGGER on {database}.* granted to it, then run the command again.",

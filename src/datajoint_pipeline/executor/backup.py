@@ -255,8 +255,8 @@ def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Genera
             if row[place] == "":  # which is no JSON: MySQL gives it for a document that is longer than one packet
                 raise PipelineError(
                     f"A value of {name} in {part} cannot be kept.",
-                    "It is longer than max_allowed_packet, and the server gives nothing of it. Nothing was changed.",
-                    "Have max_allowed_packet raised on the server, or say --no-backup if the values may go for good.",
+                    "It is longer than max_allowed_packet, and the server sends nothing of it. Nothing was changed.",
+                    "Have max_allowed_packet raised on the server, or say --no-backup if the values may be lost.",
                 )
         yield row
 
@@ -313,7 +313,7 @@ def _other(part: Part, why: str) -> PipelineError:
     return PipelineError(
         f"The backup of {part} does not hold what the table holds.",
         f"Read back and compared, {why}. Nothing was changed.",
-        "Run the command again, or say --no-backup if the values may go for good.",
+        "Run the command again, or say --no-backup if the values may be lost for good.",
     )
 
 
@@ -386,9 +386,9 @@ def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple
     free = shutil.disk_usage(place).free
     if needed > free:
         raise PipelineError(
-            f"The disk would not hold the backup of {', '.join(str(part) for part, _ in plans)}.",
+            f"The disk has no room for the backup of {', '.join(str(part) for part, _ in plans)}.",
             f"It may take {_size(needed)}, and {place} has {_size(free)} left. Nothing was changed.",
-            "Make room there, or say --no-backup if the values may go for good.",
+            "Make room there, or say --no-backup if the values may be lost for good.",
         )
 
 

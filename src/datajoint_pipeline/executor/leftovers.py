@@ -62,8 +62,8 @@ def follow(target: Target, databases: Mapping[str, str], group: Group, known: Kn
     if known.rights is None:
         names = ", ".join(".".join(place) for place in sorted(known.places) if not place[1].startswith(PREFIX))
         target.warn(
-            f"The rights of other accounts on {names} may be those of the tables that had these names before: an "
-            "administrator of the server should look at them."
+            f"Rights of other accounts on {names} may come from earlier tables of these names: have an administrator "
+            "of the server check them."
         )
     elif known.places:
         now = leftovers.rights(target.connection, _standing(target, known.places))
@@ -143,6 +143,6 @@ def clear(
     if failed:
         more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         target.warn(
-            "Rights are left on tables that were dropped; they would hold for the next one of that name: an "
-            f"administrator of the server should say {'; '.join(failed[:_NAMED])}{more}."
+            "Rights on dropped tables remain, and would apply to the next table of that name: an administrator of the "
+            f"server should run {'; '.join(failed[:_NAMED])}{more}."
         )

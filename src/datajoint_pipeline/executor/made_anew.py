@@ -103,7 +103,7 @@ def _changed(file: Archive, thing: _Thing) -> PipelineError:
     migration = thing.migration
     title = f"{thing.table}{f'.{thing.attribute}' if thing.attribute else ''}"
     return PipelineError(
-        f"{title} was made anew by migrate after purge had deleted it, and is another one by now.",
+        f"{title} was made anew by migrate after purge had deleted it, and is a different one now.",
         "What is put back would stay soft-deleted beside it, and nothing would bring it back. Nothing was changed.",
         f"First run rollback {migration.schema} --to {migration.version}, then run restore --overwrite "
         f"{file.path.name}, then run migrate.",

@@ -24,5 +24,5 @@ def of(connection: dj.Connection, step: PlannedStep) -> tuple[str, str] | None:
             rows_of, have = ("row of", "has") if count == 1 else ("rows of", "have")
             listed = listed.replace("c.", "").replace("`", "")
             why = f"{count} {rows_of} {child} ({listed}) {have} no row of {parent}: {keys}"
-            return why, f"Put the rows of {parent} in again, or take these out: DELETE {source}"
+            return why, f"Insert the rows of {parent} again, or delete these: DELETE {source}"
     return None

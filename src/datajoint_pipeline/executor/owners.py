@@ -80,7 +80,7 @@ def require(
             other = "" if owner.superuser else f", or have an administrator of the server say: {grant}"
             raise PipelineError(
                 f"{account} may not change {database}, which belongs to {owner.role}.",
-                f"What it would make there, {owner.role} could not use. Nothing was changed.",
+                f"{owner.role} could not use what it would make there. Nothing was changed.",
                 f"Run this as {owner.role} (docs/access.md){other}.",
             )
     for stray in owners.strays(connection, owned):
@@ -93,7 +93,7 @@ def _mixed(connection: dj.Connection, stray: Stray, owned: Mapping[str, Owner]) 
     role = owned[stray.database].role
     return PipelineError(
         f"{stray.name} in {stray.database} belongs to {stray.holder}, and the schema to {role}.",
-        "An earlier release left it to whoever ran it. Nothing was changed.",
+        "An earlier release gave it to the account that ran it. Nothing was changed.",
         f"Have an administrator of the server run this command, or say: {owners.giving(connection, stray, role)}.",
     )
 

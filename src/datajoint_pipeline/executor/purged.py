@@ -40,9 +40,9 @@ def refuse(deployment: Deployment, group: Group, again: str) -> None:
             title = f"{name}{f'.{attribute}' if attribute else ''}"
             more = f" It is one of {len(found)} that the file has." if len(found) > 1 else ""
             raise PipelineError(
-                f"{title} was deleted by purge and would be made anew, without what it held.",
-                f"backups/{path.name} has {counted(part.rows, 'rows')} of it. Once it is made anew, they find no way "
-                f"back.{more} Nothing was changed.",
+                f"{title} was deleted by purge and would be made anew, without its earlier contents.",
+                f"backups/{path.name} has {counted(part.rows, 'rows')} of it. Once it is made anew, they cannot be "
+                f"put back.{more} Nothing was changed.",
                 f"First run restore {path.name}, then run {again}. If nobody needs what it held, move the file to "
                 "another folder.",
             )

@@ -64,7 +64,7 @@ def is_done(
     raise PipelineError(
         f"The tables are not as {words}{' and not as it leaves them' if begun else ''}; nothing was run.",
         f"Somebody changed them, or the record of the run. Not as {'; '.join(found)}.",
-        "Undo by hand what is not of the migration, then run migrate again; it goes on from there.",
+        "Undo by hand what the migration did not do, then run migrate again; it goes on from there.",
         exit_code=ExitCode.INTERRUPTED,
     )
 

@@ -135,7 +135,7 @@ class _Replay:
             made = [samples.put(self.connection, databases, deployment.tables, one.table, row) for row in rows]
             if any(made) and one.words not in said:
                 said.add(one.words)
-                do = "Insert it where it is not there yet, or let the migration put it in (InsertRows)."
+                do = "Insert it where it is missing, or let the migration insert it (InsertRows)."
                 self._report_group(group, f"A database needs {one.words} before it.", do, note=True)
 
     def _judge(self, group: Group, violation: plan.Violation) -> None:
@@ -189,7 +189,7 @@ class _Replay:
             if history.latest is None:
                 continue
             if name not in shapes:
-                what = f"{name} cannot be made as its oldest snapshot has it: what that refers to is never there."
+                what = f"{name} cannot be made as its oldest snapshot has it: what it refers to never exists."
                 self._report("replay-result", name, what, "Take the oldest snapshot back from version control.")
                 continue
             for text in drift.describe(history.latest.shape, drift.visible(shapes[name])):

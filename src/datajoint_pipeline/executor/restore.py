@@ -244,16 +244,16 @@ class _Restoring:
             raise PipelineError(what, "It was dropped, renamed or moved. Nothing was changed.", self._advice(part))
         columns, missing = {column.name: column for column in there.columns}, self._missing(part)
         if part.whole and missing:
-            what = f"There is another {part} by now, without {missing[0]}."
+            what = f"{part} is another table now, without {missing[0]}."
             raise PipelineError(
                 what, "It was soft-deleted since. Nothing was changed.", "Purge it, then run restore again."
             )
         if set(there.primary_key) != {column.name for column in part.columns if column.key}:
-            what = f"{part} has another primary key than when its values were kept."
-            raise PipelineError(what, "Rows are found by it. Nothing was changed.", self._advice(part))
+            what = f"{part} has another primary key than when its values were saved."
+            raise PipelineError(what, "Rows are found by their key. Nothing was changed.", self._advice(part))
         if not part.whole and (taken := renamed_since.taken_names(self.deployment, self.file, part)):
             raise PipelineError(
-                f"{part}.{taken[0]} is another attribute by now than the one whose values were kept.",
+                f"{part}.{taken[0]} is no longer the attribute whose values were saved.",
                 "That one was renamed or dropped since, and its name was given to another. Nothing was changed.",
                 self._advice(part),
             )
@@ -447,8 +447,8 @@ class _Restoring:
             found = ", ".join(counted(count, f"values of {name}") for name, count in newer.items())
             raise PipelineError(
                 f"{part} has {found}, written since the backup was made.",
-                "They are not what the file has, nor what the change left of it: somebody wrote them, or the migration "
+                "They differ from the file, and from what the change left of it: somebody wrote them, or the migration "
                 "gave them (using=, fill= or a default). Nothing was changed.",
-                f"If they may go, run restore --overwrite {self.file.path}.",
+                f"If they may be lost, run restore --overwrite {self.file.path}.",
                 exit_code=ExitCode.DATA_LOSS,
             )

@@ -169,7 +169,7 @@ def recorded(
     found = records[name]
     own = heads.get((name, found.id))
     if own is None:
-        raise untrue(found, "It has no head, which says what it is to do.")
+        raise untrue(found, "It lacks the head, which says what to do.")
     try:
         leader = Member(str(own["leader"]["schema"]), int(own["leader"]["run"]))
         head = heads[leader.schema, leader.run]
@@ -178,9 +178,9 @@ def recorded(
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise untrue(found, f"It cannot be read ({type(error).__name__}).") from error
     if not whole:
-        raise untrue(found, "It says of other runs that they belong to it.")
+        raise untrue(found, "It claims other runs as its own.")
     if "plan" not in head:
-        raise untrue(found, "It has statements alone, as before release 0.7; they are not run any more.")
+        raise untrue(found, "It has only statements, as before release 0.7; these are no longer run.")
     entries = steplog.read(target.connection, target.database(leader.schema), leader.run)
     own_records = [records[member.schema] for member in members]
     own_heads = [heads.get((member.schema, member.run), {}) for member in members]
@@ -190,10 +190,10 @@ def recorded(
 def untrue(began: journal.Record, why: str) -> PipelineError:
     """Give the refusal of a record that no run of this version leaves."""
     return PipelineError(
-        "The record of the interrupted run is none that this version can go on with; nothing was run.",
+        "This version cannot continue from the record of the interrupted run; nothing was run.",
         why,
-        f"Go on with the versions that began it ({began.software or 'see log'}), then update. If it was this one, "
-        "somebody wrote to the journal: ask who may.",
+        f"Continue with the versions that began it ({began.software or 'see log'}), then update. If it was this one, "
+        "somebody changed the journal: ask those who may write to it.",
         exit_code=ExitCode.INTERRUPTED,
     )
 
@@ -242,7 +242,7 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
         _require_identity(interrupted, number, json.loads(json.dumps(wanted)))
     result = json.loads(json.dumps(runs.result(deployment, group, kind)))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
-        raise untrue(began, "What it is to lead to is not what its migrations lead to.")
+        raise untrue(began, "It leads to another result than its migrations.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
         raise untrue(began, "It is of other databases.")
     if interrupted.undo is not None:
@@ -287,7 +287,7 @@ def _require_identity(began: Interrupted, number: int, wanted: Mapping[str, Any]
     own, listed = began.heads[number], began.head["members"][number]
     other = [key for key in _FOR_GOOD for found in (own, listed) if key in found and found[key] != wanted.get(key)]
     if other or any(own.get(key) != listed.get(key) for key in ("slug", "digest", "frame")):
-        raise untrue(began.record, "It says of a migration that it is another one than its file.")
+        raise untrue(began.record, "It names another migration than its file.")
 
 
 def _as_recorded(group: Group, head: Mapping[str, Any]) -> bool:

@@ -64,8 +64,8 @@ def rollback(
         apply.apply(deployment, group, "rollback", report)
         for table, attribute in sorted(group.inputs.unchanged, key=str):
             target.warn(
-                f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Of values "
-                "that came since, they are what <blob> wrote: datajoint.blob.unpack reads them."
+                f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Newer values "
+                "have the bytes that <blob> wrote: datajoint.blob.unpack reads them."
             )
         if found:
             target.warn(aside.advice(found, target.command, group))
@@ -226,7 +226,7 @@ def _full(items: list[Purged]) -> PipelineError:
         if not one
         else f"{items[0].name} was dropped and still holds {items[0].holds}. Nothing was deleted.",
         f"rollback can bring back what purge has not deleted: {named}{more}.",
-        "Run purge --dry-run to see all of it. If it may go for good, run purge --allow-data-loss.",
+        "Run purge --dry-run to see all of it. If it may be lost for good, run purge --allow-data-loss.",
         exit_code=ExitCode.DATA_LOSS,
     )
 
@@ -244,7 +244,7 @@ def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         deployment.target.warn(
-            f"Left as they are, for no recorded run soft-deleted them: {', '.join(others[:_NAMED])}{more}. "
+            f"Left as they are, because no recorded run soft-deleted them: {', '.join(others[:_NAMED])}{more}. "
             "Drop by hand what nobody needs."
         )
     return ours

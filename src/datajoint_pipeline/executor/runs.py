@@ -133,7 +133,7 @@ class Run:
             if left:
                 step = self.group.steps[left[0]]
                 what = f"Stopped in step {left[0] + 1 - self.before} of {of}: {step.words}."
-                more = "The server may still carry out this one to its end."
+                more = "The server may still complete this one."
             if left and self.command == "migrate" and self.target.connection.adapter.backend == "mysql":
                 way = undoing.way_back(self.deployment, self.group, left[0], begun=True)
                 back = f" {way.offer(self.target.command)}"
@@ -221,7 +221,7 @@ class Run:
             back = f" {undoing.way_back(self.deployment, self.group, len(self.entries)).offer(self.target.command)}"
         more = f" And {len(texts) - _NAMED} more." if len(texts) > _NAMED else ""
         return PipelineError(
-            "The database is not what the migration was to make of it.",
+            "The database is not what the migration should have made of it.",
             " ".join(texts[:_NAMED]) + more,
             f"If somebody, or a statement of the lab's own, made it so: {by_hand}. If nobody did, report it with the "
             f"output of log and diff. Nothing is lost.{back}",

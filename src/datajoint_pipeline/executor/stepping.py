@@ -87,7 +87,7 @@ def patiently(
                 why = f"{who}. {refused.why}" if who else refused.why
                 raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
             if not warned:
-                warn(f"{who or 'Others hold a table that is to be changed'}. It is tried for up to {PATIENCE} s.")
+                warn(f"{who or 'Others hold a table that is to be changed'}. Trying for up to {PATIENCE} s.")
                 warned = True
         time.sleep(PAUSE)
 
@@ -281,7 +281,7 @@ def run(
         part = ", and this one may be" if unknown else part
         left = "Nothing was changed." if first else f"{left}{part}."
         again = f"run {target.command} {log.command} again" + ("." if first else "; it goes on from there.")
-        mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "See to the reason"
+        mend = "Correct it in the migration" if isinstance(step, (UserSQL, UserPython)) else "Remove the cause"
         hold.release()
         if mysql and isinstance(step, UserSQL) and not unknown:
             with suppress(Exception):  # one statement that failed changed nothing
@@ -290,8 +290,8 @@ def run(
         if re.search("duplicate", reason, re.IGNORECASE):
             mend = "Correct the rows that it names"
         elif _counted_again(step, reason):
-            reason = "Somebody has saved values meanwhile that it would lose, or that the server would refuse"
-            mend = "See what migrate --dry-run counts by now"
+            reason = "Meanwhile somebody saved values that it would lose, or that the server would refuse"
+            mend = "See what migrate --dry-run counts now"
         why, mend = (None if found else orphans.of(connection, step)) or (reason, mend)
         refused = (PipelineError if unknown else Refused)(
             f"Step {number} of {of} failed: {step.words}.",
@@ -424,7 +424,7 @@ def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserP
         batches += 1
     if not own.check(connection, dict(databases)):
         raise PipelineError(
-            f"What was to {step.words} says that it is not done.",
+            f"The step to {step.words} is not done.",
             "Its check is not true after its last batch.",
             "Correct the migration and run migrate again.",
             exit_code=ExitCode.INTERRUPTED,

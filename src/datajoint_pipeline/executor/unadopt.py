@@ -82,7 +82,7 @@ def _interrupted(target: Target, began: resume.Interrupted, report: runs.Report)
     """Take an adoption back that was interrupted, or go on with that; give what stays."""
     if began.head["plan"]["kind"] != "adopt":
         raise PipelineError(
-            "A run that is no adoption was interrupted; nothing was changed.",
+            "The interrupted run is not an adoption; nothing was changed.",
             f"It is a {began.record.kind} of {began.record.schema}.",
             f"Run {target.command} migrate, which ends it, or run {target.command} rollback --interrupted.",
             exit_code=ExitCode.INTERRUPTED,
@@ -118,7 +118,7 @@ def _back(run: Run, began: resume.Interrupted, report: runs.Report) -> list[str]
     if run.target.connection.adapter.backend == "postgresql":
         raise PipelineError(
             "Types that were adopted on PostgreSQL cannot be taken back; nothing was changed.",
-            "DataJoint 0.14, which would read the tables of before, is for MySQL alone.",
+            "DataJoint 0.14, which would read the earlier tables, works with MySQL only.",
             "Restore a backup of the server, if they have to be what they were.",
         )
     if began.undo is None:
@@ -135,9 +135,9 @@ def _refuse_others(deployment: Deployment, others: Mapping[str, journal.Record],
     if others and (chosen or not some):
         name, record = next(iter(others.items()))
         raise PipelineError(
-            f"The last that was done with {deployment.databases[name]} is no adoption but {record.kind}.",
-            f"Its tables are those of {name} {record.version} since; nothing was changed.",
-            "Only an adoption that nothing came after can be taken back.",
+            f"The last command that changed {deployment.databases[name]} was {record.kind}, not an adoption.",
+            f"Since then its tables are those of {name} {record.version}; nothing was changed.",
+            "Only an adoption that nothing followed can be taken back.",
         )
     if not others and not some:
         raise PipelineError("There is no adoption to take back.", "No schema has a record of one.", "Run status.")
@@ -158,13 +158,13 @@ def _refuse_later(
             if last is None or last.id <= run:
                 continue  # what cannot be true is found where the run is read
             database, command = deployment.databases[schema], deployment.target.command
-            why = f"is no adoption but {last.kind}, to {schema} {last.version}."
-            do = "Only an adoption that nothing came after can be taken back; what was adopted together goes together."
+            why = f"was {last.kind} to {schema} {last.version}, not an adoption."
+            do = "Only an adoption that nothing followed can be taken back; what was adopted together goes together."
             if last.kind == "adopt":
-                why, do = "is to adopt it again.", f"Take that back first: {command} adopt --undo {schema}."
+                why, do = "was another adopt.", f"Take that back first: {command} adopt --undo {schema}."
             raise PipelineError(
                 f"The adoption of {', '.join(together)} cannot be taken back; nothing was changed.",
-                f"The last that was done with {database} {why}",
+                f"The last command that changed {database} {why}",
                 do,
             )
 

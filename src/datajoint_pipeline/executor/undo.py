@@ -95,10 +95,10 @@ def _online(run: Run) -> list[PlannedStep]:
     steps = undoing.way_back_online(run.group)
     if steps is None:
         raise PipelineError(
-            "All of the interrupted run is there but what it does online; nothing was changed.",
+            "The interrupted run is complete except for what it does online; nothing was changed.",
             "PostgreSQL ran the rest as a whole.",
             f"Run {run.target.command} migrate, which ends it, and then rollback to an earlier version. "
-            "If rows stand in the way, it names them: correct these first.",
+            "If rows prevent that, it names them: correct these first.",
             exit_code=ExitCode.INTERRUPTED,
         )
     return steps
@@ -174,7 +174,7 @@ def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int,
         if count:
             met = ": ".join((counted(count, words), *map(str, filter(None, names))))
             raise PipelineError(
-                f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would meet {met}.",
+                f"The {'adoption' if ended else 'interrupted run'} cannot be taken back: it would run into {met}.",
                 "Somebody made them since; nothing was changed.",
                 "Correct them, then run the command again."
                 if ended
@@ -226,7 +226,7 @@ def _conclude(run: Run) -> None:
         raise PipelineError(
             "The tables are not what they were before the run.",
             f"{left}.",
-            "Nothing of before is lost. Make that what it was, then run "
+            "Nothing from before is lost. Change that back, then run "
             f"{target.command} rollback --interrupted again, which ends it.",
             exit_code=ExitCode.INTERRUPTED,
         )

@@ -375,7 +375,7 @@ def _load(path: Path, schema: str, titles: definition.More) -> Migration:
     wrong = next((line for line in lines if not isinstance(line, Line)), None)
     if wrong is not None or "operations" not in names:
         what = "has no list called operations" if wrong is None else f"has {wrong!r} among its operations"
-        raise PipelineError(f"{name} {what}.", "That is nothing that can be done to a table.", "Correct the file.")
+        raise PipelineError(f"{name} {what}.", "That is not an operation on a table.", "Correct the file.")
     requires, silence = (_dictionary(names, what, name) for what in ("requires", "silence"))
     for version in requires.values():
         _version(version, schema)

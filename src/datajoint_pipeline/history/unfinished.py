@@ -86,7 +86,7 @@ def left(note: Path, root: Path, again: str) -> Rewriting | None:
         if text not in (found.before[path], found.after[path]):
             raise PipelineError(
                 f"{again} was interrupted, and {path.relative_to(root)} was changed since.",
-                "What was broken off can only be ended with the files that it began with.",
+                "An interrupted command can only be completed with the files that it began with.",
                 f"Take {path.relative_to(root)} back from version control and run {again} again; or take all of the "
                 f"migrations back, and delete {note}.",
             )

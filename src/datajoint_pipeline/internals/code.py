@@ -116,7 +116,7 @@ def read(sources: Sources, program: str) -> Code:
     except ValueError:
         last = (finished.stderr.strip().splitlines() or [f"It ended with code {finished.returncode}."])[-1]
         raise PipelineError(
-            "The process that reads the code broke off.", last, f"Import the modules of {sources.package} to see why."
+            "The process that reads the code stopped.", last, f"Import the modules of {sources.package} to see why."
         ) from None
     if "error" in answer:
         what, why, do, code = answer["error"]

@@ -75,7 +75,7 @@ def main(package: str, text: str) -> None:
                 what, do = found.what, f"{found.do}, then start the worker again."
             else:
                 traceback.print_exc()
-                what, do = f"The worker's code failed: {type(error).__name__}.", "See the traceback above, and mend it."
+                what, do = f"The worker's code failed: {type(error).__name__}.", "Correct it; the traceback is above."
             send(
                 "refused", what=what, why=f"{server_errors.reason(error)}.", do=do, code=1, lost=failures.is_lost(error)
             )

@@ -381,12 +381,12 @@ def _unit_mistakes(found: _File, places: Lines) -> Iterator[Mistake]:
         if one.memory is not None and not size(one.memory):
             place = ("classes", name, "memory")
             yield Mistake(
-                places.of(place), f'{dotted(place)} is no size: write for example "16 GB", not "{one.memory}".'
+                places.of(place), f'{dotted(place)} is not a size: write for example "16 GB", not "{one.memory}".'
             )
     for path, text in times:
         if text is not None and seconds(text) is None:
             yield Mistake(
-                places.of(path), f'{dotted(path)} is no time: write for example "90s" or "3h50m", not "{text}".'
+                places.of(path), f'{dotted(path)} is not a time: write for example "90s" or "3h50m", not "{text}".'
             )
 
 
@@ -397,7 +397,7 @@ def _class_mistakes(found: _File, places: Lines) -> Iterator[Mistake]:
         if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
             yield Mistake(
                 line,
-                f"{name} is no name for a class: it takes lower-case letters, digits and hyphens, "
+                f"{name} cannot name a class: it takes lower-case letters, digits and hyphens, "
                 f"{_LONGEST_NAME} at most, and begins with a letter.",
             )
         memory = size(one.memory) if one.memory is not None else None
@@ -430,7 +430,7 @@ def _name_mistakes(
         if pattern == "*":
             continue
         if not dot or not name:
-            yield Mistake(line, f"{pattern} is no table; write ephys.Recording for one, ephys.* for all of a schema.")
+            yield Mistake(line, f"{pattern} is not a table; write ephys.Recording for one, ephys.* for a whole schema.")
         elif schema not in schemas:
             yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
         elif tables is not None and name != "*" and pattern not in tables:

@@ -109,7 +109,7 @@ def _require_schemas(tables: Collection[str], schemas: Collection[str]) -> None:
             continue
         near = difflib.get_close_matches(schema, list(schemas), n=1)
         raise PipelineError(
-            f"{table} is no table of this pipeline.",
+            f"{table} is not a table of this pipeline.",
             f"Did you mean {near[0]}.{name or '*'}?" if near else "A table is named as ephys.Recording, or ephys.*.",
             "Name the schema and the class, several with commas between them.",
             exit_code=ExitCode.USAGE,

@@ -102,7 +102,7 @@ def _of_table(
         if seconds >= settings.nobody:
             first, *others = table.unattended
             of = f"class {first}" if not others else f"classes {', '.join(others)} and {first}"
-            what = f"{_wait(alone, f'of {name} ')}, and no worker of the {of} lives."
+            what = f"{_wait(alone, f'of {name} ')}, and no worker of the {of} is running."
             yield Alert("nobody", name, what, f"{command} worker --class {first}")
     if table.state is State.RUNNING and open_keys > 0:
         # Its workers may be at work on another table meanwhile.
@@ -155,4 +155,4 @@ def _interrupted(schema: SchemaStatus) -> str:
     what = f"The {_RUNS.get(schema.run, schema.run)} of {schema.name} {ways} was interrupted"
     back = " while it was taken back" if schema.taken_back else ""
     began = f"{schema.by} began it on {schema.began:%Y-%m-%d at %H:%M} UTC"
-    return f"{what}{back}; {began}. Nothing else can change {schema.name} until what is next here has ended that."
+    return f"{what}{back}; {began}. Nothing else can change {schema.name} until the next step below ends that."

@@ -346,8 +346,8 @@ def _part(text: str, table: Table) -> tuple[str, str]:
     if sign and name.strip() in names:
         return name.strip(), value.strip()
     raise PipelineError(
-        f"{text!r} is no part of a key of {table.name}.",
-        f"Its jobs are told apart by ({', '.join(names)}).",
+        f"{text!r} is not part of a key of {table.name}.",
+        f"Its jobs are identified by ({', '.join(names)}).",
         f"Say --key {names[0] if names else 'attribute'}=VALUE, once for each attribute.",
         exit_code=ExitCode.USAGE,
     )

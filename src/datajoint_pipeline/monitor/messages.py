@@ -53,7 +53,7 @@ def addresses(secrets: Path, *, dry_run: bool = False) -> list[str]:
         for number, address in lines.items():
             if not apprise.Apprise().add(address):
                 raise PipelineError(
-                    f".secrets/{ADDRESSES}, line {number} is no address that messages can be sent to.",
+                    f".secrets/{ADDRESSES}, line {number} is not an address that messages can be sent to.",
                     "It is not shown here, as it may hold a password.",
                     "Write it as https://appriseit.com/services/ says, for example mailtos://user:password@example.org.",
                 )

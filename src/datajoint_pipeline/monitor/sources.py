@@ -189,7 +189,7 @@ def _own(
                 try:
                     query = key_sources.own(one)
                 except Exception as error:
-                    problems[name] = f"its key_source cannot be asked: {server_errors.reason(error)}"
+                    problems[name] = f"its key_source cannot be queried: {server_errors.reason(error)}"
                 else:
                     found |= {name: query} if query is not None else {}
     return found, problems

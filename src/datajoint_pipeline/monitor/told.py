@@ -197,6 +197,6 @@ def _refusal(error: OSError, path: Path) -> PipelineError:
     found = disk.refusal(error, path)
     return PipelineError(
         f"{path} cannot be used.",
-        f"What was told is kept there, so that nothing is told twice: {found.why}",
+        f"The sent messages are kept there, so that none is sent twice: {found.why}",
         "Name another file with --state FILE.",
     )

@@ -153,7 +153,7 @@ class RenameAttribute(Operation):
         origins.rename_attribute(self.table, self.old, self.new)
 
     def notices(self, tables: Tables) -> Iterator[tuple[str, str]]:
-        yield "rename", f"Code that still says the old name of something in {self.title} will fail."
+        yield "rename", f"Code that still uses the old name of something in {self.title} will fail."
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class OrderAttributes(Operation):
         return OrderAttributes(self.table, tuple(attribute.name for attribute in self.found(tables).attributes))
 
     def describe(self) -> str:
-        return f"{self.title}: its attributes stand in another order"
+        return f"{self.title}: its attributes are in another order"
 
     def deviation(self) -> str:
         return f"{self.title} has its attributes in another order."

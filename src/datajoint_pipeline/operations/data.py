@@ -94,7 +94,7 @@ class RunSQL(Operation):
 
     def inverse(self, tables: Tables) -> Operation:
         if self.back is None:
-            raise _no_way_back(f"{self.words} has no statements that lead back.")
+            raise _no_way_back(f"{self.words} has no statements that undo it.")
         return RunSQL(self.table, self.back, None, f"undo: {self.words}", self.sql)
 
     def describe(self) -> str:

@@ -20,5 +20,5 @@ def left_behind(name: TableName, attributes: Iterable[str]) -> Iterator[tuple[st
         title = f"{definition.title(name)}.{attribute}"
         yield (
             "objects",
-            f"Objects of {title} are garbage to DataJoint: collect none before purge, for rollback needs them.",
+            f"Objects of {title} are garbage to DataJoint: collect no garbage before purge, as rollback needs them.",
         )

@@ -143,7 +143,7 @@ class RenameTable(Operation):
                     "objects",
                     f"Objects of {title} stay with {here}: collect garbage of both schemas at once, or never.",
                 )
-        yield "rename", f"Code that still says the old name of something in {self.title} will fail."
+        yield "rename", f"Code that still uses the old name of something in {self.title} will fail."
 
     @property
     def _keeps_class(self) -> bool:
@@ -176,10 +176,10 @@ class ChangeComment(Operation):
         return ChangeComment(self.table, self.after, self.before)
 
     def describe(self) -> str:
-        return f"{self.title}: says of itself {self.after!r}"
+        return f"{self.title}: its comment is now {self.after!r}"
 
     def deviation(self) -> str:
-        return f"{self.title} says {self.after!r} of itself instead of {self.before!r}."
+        return f"{self.title} has the comment {self.after!r} instead of {self.before!r}."
 
     def bump(self) -> str:
         return PATCH

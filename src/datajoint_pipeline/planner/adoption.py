@@ -67,7 +67,7 @@ def refuse_draft(deployment: Deployment, schema: str) -> None:
     if record is not None and record.kind == journal.DRAFT:
         raise PipelineError(
             f"{deployment.databases[schema]} is a draft after {schema} {record.version}.",
-            "Its tables are those of no version.",
+            "Its tables belong to no version.",
             f"Run {deployment.target.command} migrate {schema} --to {record.version}, which ends the draft.",
             exit_code=ExitCode.PENDING,
         )
@@ -160,18 +160,18 @@ def _of_wrong_prefix(deployment: Deployment, error: PipelineError) -> PipelineEr
 def refusal(deployment: Deployment, names: list[str], *, only_types: bool = False) -> PipelineError:
     """Give the error for schemas with the shapes of no version; ``only_types`` where only types and comments differ."""
     described = {name: _described(deployment, name, only_types=only_types) for name in names}
-    first = "Bring the code to what the database has."
-    do = "Adopt then, and let a migration change it (diff shows the rest)."
+    first = "Change the code to what the database has."
+    do = "Then adopt, and change it by a migration (diff shows the rest)."
     if only_types:
         command = f"{deployment.target.command} adopt --types"
-        first = "Only types and comments differ, which adopt --types brings to the code."
+        first = "Only types and comments differ; adopt --types changes them to those of the code."
         do = f"{command} --dry-run shows how, rows and all."
     elif any(old_objects.kind_of(a.type) for name in names for t in deployment.shapes[name] for a in t.attributes):
         do = "What DataJoint 0.14 had as blob@store is <blob@store> in the code, and so are attach and filepath. " + do
     one = len(names) == 1
     error = PipelineError(
         f"{', '.join(deployment.databases[name] for name in names)} "
-        + (f"has the shape of no version of {names[0]}. " if one else "have the shapes of no versions of theirs. ")
+        + (f"matches no version of {names[0]}. " if one else "match no versions of theirs. ")
         + first,
         "What differs:" + "".join(f"\n    {name}: {text}" for name, text in described.items()),
         do,

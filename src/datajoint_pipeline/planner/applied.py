@@ -123,7 +123,7 @@ class Applied:
                     f"{same.path.name if same.path else same.title} was edited after it was applied.",
                     f"{self.history.schema} {one.version} in the database came from other operations than the file has "
                     "now.",
-                    "Take the file back from version control, and write a new migration for what is still to change.",
+                    "Get the earlier file back from version control, and write a new migration for further changes.",
                     exit_code=ExitCode.CONFLICT,
                 )
             raise PipelineError(

@@ -73,7 +73,7 @@ def found(
         if name is not None and again.table in then and shape(then, again.table) != shape(final, name):
             raise PipelineError(
                 f"{schema} cannot go back to {to} at once; nothing was changed.",
-                f"{definition.title(again.table)} comes back as {migration.title} dropped it, and changes further on.",
+                f"{definition.title(again.table)} would come back as {migration.title} dropped it, and change again.",
                 f"First run rollback {migration.schema} --to {migration.follows}.",
             )
     return operations

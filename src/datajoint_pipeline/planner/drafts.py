@@ -54,7 +54,7 @@ def refuse_prod(environment: str, program: str, *, guarded: bool = False) -> Non
     if environment == PROD or guarded:
         raise PipelineError(
             f"{environment} knows no drafts.",
-            "What it has become has to stand in a migration that somebody could read before.",
+            "Every change there has to be in a migration that somebody could read first.",
             f'Run {program} revise -m "what changed", then {program} --env {environment} migrate.',
         )
 
@@ -184,7 +184,7 @@ def _draftable(deployment: Deployment, chosen: list[str]) -> list[str]:
     for migrations in pending.by_schema(deployment, names).values():
         for migration in migrations:
             if migration.digest:
-                why = "A draft begins where the migrations end."
+                why = "A draft can only begin after the last migration."
                 raise PipelineError(
                     f"{migration.title} is pending.",
                     why,
@@ -203,7 +203,7 @@ def _refuse_missing(deployment: Deployment, names: list[str], after: Tables) -> 
         for key in table.foreign_keys:
             if key.parent not in after and key.parent.schema in deployment.histories:
                 what = f"{table.name} refers to {key.parent}, which is not there."
-                why = f"A draft makes no schema, and {key.parent.schema} is none yet."
+                why = f"A draft makes no schema, and {key.parent.schema} does not exist yet."
                 raise PipelineError(
                     what, why, f"Run {deployment.target.command} init first.", exit_code=ExitCode.PENDING
                 )
@@ -260,7 +260,7 @@ def _unanswered(question: Question, before: Tables, operations: list[ops.Operati
 
     ``operations`` are those that were found, on the tables ``before``.
     """
-    name, why = definition.title(question.table), "A draft writes no file that the question could stand in."
+    name, why = definition.title(question.table), "A draft writes no file, so the question has to be answered now."
     first = next(iter(question.candidates), "")
     match question.kind:
         case "fill":
@@ -327,7 +327,7 @@ def groups(
     involved = {migration.schema for migration in wanted}
     if not drafts & involved:
         if answer is not None:
-            what, why = "There is no draft that answers could be for.", "Migrations have their answers in their files."
+            what, why = "There is no draft that needs answers.", "Migrations have their answers in their files."
             raise PipelineError(what, why, "Leave the answers out, or say --draft.", exit_code=ExitCode.USAGE)
         return plan.groups(deployment, wanted, lossy=lossy, one=one, last=last)
     plan.refuse_open_questions(wanted)

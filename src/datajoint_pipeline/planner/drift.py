@@ -131,7 +131,7 @@ def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:
     recorded = Version(s.database_version or "0")
     if left := had.left:
         # Its number alone would say that it has had these.
-        texts = tuple(f"It has not had {m.version}_{m.slug}." for m in left if Version(m.version) <= recorded)
+        texts = tuple(f"It lacks {m.version}_{m.slug}." for m in left if Version(m.version) <= recorded)
         behind = State.BEHIND if s.state is State.CURRENT else s.state
         return replace(s, state=behind, pending=tuple(m.version for m in left), drift=texts)
     if s.state is State.BEHIND and Version(had.version) > recorded:
@@ -150,7 +150,7 @@ def _of_other_code(
     except PipelineError:
         return {}  # code that cannot be read has no tables to compare with, and check says why
     texts = {s.name: describe(Schema.of(s.name, code), visible(shapes[s.name])) for s in drafts}
-    return {name: ("It is of other code than this.", *found) for name, found in texts.items() if found}
+    return {name: ("It comes from other code than this.", *found) for name, found in texts.items() if found}
 
 
 def _changed_by_others(target: Target, statuses: Iterable[SchemaStatus]) -> set[str]:
@@ -220,7 +220,7 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
             " ".join(texts[:_NAMED]) + more,
             f"Put it right, or record it as it is: run adopt --again {name}."
             if adopt
-            else "Somebody changed it by other means: undo that by hand, then run the command again.",
+            else "Somebody changed it without a migration: undo that by hand, then run the command again.",
             exit_code=ExitCode.DRIFT,
         )
 
@@ -231,7 +231,7 @@ def _half_restored(deployment: Deployment, record: journal.Record) -> PipelineEr
     file = journal.options_of(deployment.connection, database, record, deployment.surveys)[:1]
     what = " ".join(["restore", *file])
     return PipelineError(
-        f"{database} has what a restore made that did not end.",
+        f"{database} has what an unfinished restore made.",
         f"Its values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
         f"{record.started_at:%Y-%m-%d at %H:%M} UTC.",
         f"First run {what}, which ends it. If there is no such file any more, run purge {record.schema}.",

@@ -414,7 +414,7 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
         if table.rewritten and table.rows >= MANY:
             yield notice("rewrites-table", f"{title} is written anew with its {table.rows:,} rows; that takes a while.")
         if table.lock != "brief" and table.rows >= MANY:
-            who = "everybody" if table.lock == "all" else "whoever writes"
+            who = "everybody" if table.lock == "all" else "everybody who writes"
             yield notice("locks-table", f"{title} has {table.rows:,} rows, and {who} has to wait meanwhile.")
         if table.workers:
             yield notice(

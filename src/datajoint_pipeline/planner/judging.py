@@ -36,7 +36,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     insert = (
         "say --insert"
         if drafted
-        else "have the rows put in that they need (missing={}, or run revise --again --insert TABLE)"
+        else "have the rows that they need inserted (missing={}, or run revise --again --insert TABLE)"
     )
     own = "number() or uuid()" if drafted else "NUMBER or UUID"
     using = "Say in the migration how the new values come about (using=...)"
@@ -44,7 +44,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
     agree = "Correct these rows so that they agree, or say in missing={...} what all of them get"
     by_python = "Or go on from here, and give the values in Python (RunPython) to another attribute of that type."
     by_type = (
-        "If they cannot be with the type that they have now, first give the attribute one that takes both: change the "
+        "If their present type does not allow that, first give the attribute a type that holds both: change the "
         "code, then revise and migrate."
     )
     adopted = _adopts(group)
@@ -57,9 +57,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
-                    "DataJoint does not know what is named: it would be lost, refuse or replace the change, or fail "
-                    "when it is next used. Nothing was changed.",
-                    "Keep its definition and drop it, run the command again, and make it as it is to be then.",
+                    "DataJoint does not know what is named: it would be lost, block or replace the change, or fail at "
+                    "its next use. Nothing was changed.",
+                    "Save its definition and drop it, run the command again, then create it anew so that it fits.",
                 ),
             )
         elif violation.kind == "index":
@@ -78,7 +78,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "Each is read before the first step, and then copied; nothing was changed.",
-                    "See that datajoint.json names the store and that the objects are there, or delete the rows that "
+                    "Check that datajoint.json names the store and that the objects are there, or delete the rows that "
                     "have lost theirs.",
                     exit_code=ExitCode.DATA_LOSS,
                 ),
@@ -107,9 +107,9 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
-                    "Somebody wrote them while the server did not look at foreign keys. It would refuse the change; "
+                    "Somebody wrote them while the server did not check foreign keys. It would refuse the change; "
                     "nothing was changed.",
-                    "Put in the rows that they refer to, or delete these, then run the command again.",
+                    "Insert the rows that they refer to, or delete these, then run the command again.",
                 ),
             )
         elif violation.blocks:
@@ -132,8 +132,8 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 violation,
                 PipelineError(
                     f"{violation.table} has {violation.counted}.",
-                    f"{title} would lose them, and nothing can stand in for them; nothing was changed.",
-                    "Correct them so that the type of before holds them, then run the command again. "
+                    f"{title} would lose them, and no other value can replace them; nothing was changed.",
+                    "Correct them so that the earlier type holds them, then run the command again. "
                     + (by_python if violation.kind == "codec" else by_type),
                     exit_code=ExitCode.DATA_LOSS,
                 ),

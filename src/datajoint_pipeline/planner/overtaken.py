@@ -50,7 +50,7 @@ def unfit(
                 return None  # which it would not do in any order
             listed, first = ", ".join(f"{m.version}_{m.slug}" for m in later), f"{migration.version}_{migration.slug}"
             return name, PipelineError(
-                f"{target.database(name)} has had {listed}, and what comes before, {first}, does not fit behind it.",
+                f"{target.database(name)} already has {listed}, and the earlier {first} does not fit after that.",
                 f"{error.what} {error.why}",
                 f"Run {target.command} rollback {name} --to {had[name].version}, and then {target.command} migrate, "
                 "which applies all of them in their order.",

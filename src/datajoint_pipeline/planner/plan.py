@@ -449,7 +449,7 @@ def add_steps(
             continue
         after = ops.apply(part, now)
         if wrong := dangling(after, deployment.databases):
-            raise PipelineError("The migration is not whole.", wrong[0], "Migrate the other schema together with it.")
+            raise PipelineError("The migration is incomplete.", wrong[0], "Migrate the other schema together with it.")
         # What has nothing to do with the change takes no part in planning it.
         involved = scope.of(now, after, part)
         group.inputs.involved |= involved

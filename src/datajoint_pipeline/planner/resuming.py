@@ -276,9 +276,9 @@ def compared(steps: Sequence[PlannedStep], entries: Sequence[Entry], corrected: 
         for ran, new in zip(done, fresh, strict=False):
             if ran.kind == UserSQL.kind and (_compared(ran) != _compared(new) or len(fresh) < len(done)):
                 raise PipelineError(
-                    f"A statement was corrected that has run already: {ran.words}.",
+                    f"A statement that has already run was changed: {ran.words}.",
                     f"It was: {_script(ran)[:200]}",
-                    "Take that statement back from version control; correct those after it.",
+                    "Get that statement back from version control; correct only later ones.",
                     exit_code=ExitCode.INTERRUPTED,
                 )
         result += [*done, *fresh[len(done) :]]
@@ -304,7 +304,7 @@ def _other(fresh: list[Entry], was: list[Entry], software: str) -> PipelineError
         return "nothing" if one is None else f"to {one.words}: {_script(one)[:200]}"
 
     return PipelineError(
-        "The record of the interrupted run is not what this code leads to; nothing was run.",
+        "The record of the interrupted run does not match this code; nothing was run.",
         f"Recorded is {shown(old)}. It would be {shown(new)}.",
         by_what_began(software),
         exit_code=ExitCode.INTERRUPTED,
@@ -314,8 +314,8 @@ def _other(fresh: list[Entry], was: list[Entry], software: str) -> PipelineError
 def by_what_began(software: str) -> str:
     """Say what to do where a record is not what files, code and library give."""
     return (
-        f"Go on with the code and the versions that began it ({software or 'see log'}). If nothing explains the "
-        "difference, somebody wrote to the journal: ask who may."
+        f"Continue with the code and the versions that began it ({software or 'see log'}). If nothing explains the "
+        "difference, somebody changed the journal: ask those who may write to it."
     )
 
 

@@ -39,7 +39,7 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
         commit = record.code_commit.rstrip("+")
         raise PipelineError(
             f"{schema} has version {record.version} in the database, and this code does not know it.",
-            "How to take it back stands in the migration that led there.",
+            "Only the migration that led there says how to take it back.",
             f"Use the code that has it (git checkout {commit[:10]}), and run rollback there."
             if commit
             else "Use the code that has it, and run rollback there.",
@@ -49,8 +49,8 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
     had.refuse_foreign()
     if Version(to) > Version(had.version):
         raise PipelineError(
-            f"{schema} {to} is not behind it: the database has {had.version}.",
-            "rollback goes back only.",
+            f"{schema} {to} is not an earlier version: the database has {had.version}.",
+            "rollback only goes back.",
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
     found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]

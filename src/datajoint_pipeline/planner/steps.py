@@ -356,7 +356,7 @@ def _refuse_unknown_schemas(deployment: Deployment, operation: data.RunSQL) -> N
         if unknown := [name for name in named if name not in deployment.databases]:
             known = ", ".join(f"{{{schema}}}" for schema in deployment.databases)
             raise PipelineError(
-                f"{{{unknown[0]}}} in the RunSQL {operation.words!r} is none of the pipeline's schemas.",
+                f"{{{unknown[0]}}} in the RunSQL {operation.words!r} is not one of the pipeline's schemas.",
                 "A name in braces stands for a schema's name on the server; nothing was changed.",
                 f"Write one of {known}.",
             )

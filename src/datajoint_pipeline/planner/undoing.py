@@ -64,7 +64,7 @@ class WayBack:
             raise PipelineError(
                 "There is no way back from the interrupted run; nothing was changed.",
                 f"{self.hindrance}.",
-                f"See to what stopped it, then run {command} migrate, which goes on from there.",
+                f"Correct what stopped it, then run {command} migrate, which goes on from there.",
                 exit_code=ExitCode.INTERRUPTED,
             )
 
@@ -95,7 +95,7 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
         if isinstance(step, UserSQL):
             number += step.of - 1
             if step.back is None:
-                why = f"it ran the lab's own statements, which have none that lead back ({step.words})"
+                why = f"it ran the lab's own statements, and the file has none that undo them ({step.words})"
             elif number > done:
                 why = f"it ran some of the lab's own statements and not all ({step.words})"
             else:
@@ -113,7 +113,7 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
             if hidden := _only_hidden(step):
                 found.kept.append(
                     f"Rows of {'.'.join(step.places[0])} that were added since the rollback keep what the run gave "
-                    f"them in the hidden column {hidden}, and have that when migrate comes again."
+                    f"them in the hidden column {hidden}; the next migrate uses it."
                 )
             else:
                 why = f"it gave rows values in place of others ({step.words})"

@@ -45,7 +45,7 @@ def name_of(project: Project, given: str | None = None) -> str:
     if not name:
         raise PipelineError(
             "There is no git branch here.",
-            f"{project.root} is in no repository, or stands at a commit and not at a branch, as often in CI.",
+            f"{project.root} is in no git repository, or a commit and not a branch is checked out, as often in CI.",
             f"Check out a branch, or name it: {example}; or set {variable}.",
         )
     if name in git.main_branches(project.root):
@@ -109,8 +109,8 @@ def refuse_unfinished(found: Mark, program: str) -> None:
     """Refuse to use a branch's schemas that are not made to their end, or on their way out."""
     if found.status == marks.MAKING:
         raise PipelineError(
-            f"The schemas of the branch {found.branch} are not made to their end.",
-            "A branch create has not ended, or goes on just now.",
+            f"The schemas of the branch {found.branch} are not completely made.",
+            "A branch create was interrupted, or is still running.",
             f"Run {program} branch create again, which makes them anew.",
             exit_code=ExitCode.INTERRUPTED,
         )

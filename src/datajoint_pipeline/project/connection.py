@@ -97,7 +97,7 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
         connection.close()
         raise PipelineError(
             f"The connection to {where} is not encrypted.",
-            "database.use_tls asks for TLS and the server has none in force.",
+            "database.use_tls asks for TLS, but the server does not use it.",
             "Have TLS switched on at the server.",
         )
     return connection
@@ -154,7 +154,7 @@ def _unreachable(
     elif "denied" in text and config["database.use_tls"] is False:
         do = (
             f"Check user and password ({project.program} doctor shows where they come from), or switch TLS on "
-            "(use_tls is false), which the account may ask for."
+            "(use_tls is false), which the account may require."
         )
     elif "denied" in text or "authentication" in text or "cryptography" in text:
         do = f"Check user and password ({project.program} doctor shows where they come from)."

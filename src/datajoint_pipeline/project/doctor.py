@@ -158,7 +158,7 @@ def _enums(target: Target) -> Iterator[Problem]:
         yield Problem(
             "enum-characters",
             f"The server has question marks in the values of {attribute} in {table}, which are {', '.join(values)}.",
-            "Its texts lack characters of them: an earlier release, or DataJoint itself, let it make the enum so.",
+            "Its character set lacks some characters: an earlier release, or DataJoint itself, made the enum so.",
             "Write these values with other characters in the definition, then revise and migrate; rows that have one "
             "are counted then.",
         )
@@ -179,7 +179,7 @@ def _older(target: Target) -> Iterator[Problem]:
         yield Problem(
             "older-worker",
             f"Jobs are reserved in {older_clients.JOBS} of {readable[schema]}: {'; '.join(who)}.",
-            f"Workers of DataJoint 0.14 use it, and no others look there; {adopting}",
+            f"Only workers of DataJoint 0.14 use it; {adopting}",
             f"End these workers; where none is left, delete the rows of {older_clients.JOBS}.",
         )
 
@@ -312,5 +312,5 @@ def _store_problems(graph: Graph, config: Any) -> Iterator[Problem]:
                 config.get_store_spec(name)
             except dj.DataJointError as error:
                 yield Problem(
-                    "bad-store", f"The store {name} cannot be used.", str(error), "Mend it in datajoint.json."
+                    "bad-store", f"The store {name} cannot be used.", str(error), "Correct it in datajoint.json."
                 )

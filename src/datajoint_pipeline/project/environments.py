@@ -113,7 +113,7 @@ def others(project: Project, environment: Environment) -> str:
         return ""
     if environment.embedded and not settings.names_server(project):
         return ""
-    return f"{environment.name} was meant by default: the lab's database is that of prod, with {variable}=prod set."
+    return f"{environment.name} was used by default; the lab's database is that of prod: set {variable}=prod."
 
 
 def _make(project: Project, name: str, before: str, catalog: str, explicit: bool, branch: str = "") -> Environment:

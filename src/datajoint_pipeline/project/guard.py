@@ -42,7 +42,7 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str, *, 
     if found.state is status.State.CURRENT:
         if found.draft:
             what = f"{found.database} is a draft after {found.database_version}"
-            _LOG.warning("%s; %s status says whether it is of this code.", what, target.command)
+            _LOG.warning("%s; %s status says whether it fits this code.", what, target.command)
         return
     if found.state is status.State.UNREADABLE and 0 < len(found.unreadable) < found.tables:
         # Some rights are given table by table; DataJoint says of the others that they are not defined.

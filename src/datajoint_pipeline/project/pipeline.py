@@ -162,7 +162,7 @@ class Pipeline:
             raise PipelineError(
                 f"This process works on {before.branch or before.name} and cannot change to "
                 f"{environment.branch or environment.name}.",
-                "A pipeline has one connection a process, and its table classes are bound to it.",
+                "A pipeline has one connection per process, and its table classes are bound to it.",
                 "Start a new process (in a notebook, restart the kernel) with "
                 f"{self.project.variable('ENV')}={environment.name}.",
             )
@@ -323,7 +323,7 @@ class Pipeline:
         if environment.branch and branches.mark(self.connect(environment), self.project, environment.branch) is None:
             raise PipelineError(
                 f"The branch {environment.branch} has no schemas yet.",
-                f"{action} works on a database that is the branch's, and makes none.",
+                f"{action} works on the schemas of the branch, and makes none.",
                 f"Run {self._program(environment)} branch create.",
             )
 

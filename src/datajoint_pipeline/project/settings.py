@@ -105,7 +105,7 @@ def load(project: Project) -> Any:
             raise PipelineError(
                 "DataJoint refuses its configuration.",
                 " ".join(str(error).split()),
-                "Mend the environment variable or the file that it names.",
+                "Correct the environment variable or the file that it names.",
             ) from None
     assert datajoint
     if not ignores_files():
@@ -205,7 +205,7 @@ def file_problems(project: Project) -> Iterator[Problem]:
             "broken-file",
             f"{CONFIG_FILE} cannot be read.",
             f"{broken}; DataJoint would go on with its defaults, on another server.",
-            "Mend the file; python -m json.tool datajoint.json shows the place.",
+            "Correct the file; python -m json.tool datajoint.json shows the place.",
             fatal=True,
         )
         return
@@ -230,7 +230,7 @@ def file_problems(project: Project) -> Iterator[Problem]:
                 "bad-value",
                 f"{CONFIG_FILE} gives {key} a value that DataJoint refuses.",
                 f"{reason}; it would drop the rest of the file and go on with defaults, on another server.",
-                "Mend the value.",
+                "Correct the value.",
                 fatal=True,
             )
 

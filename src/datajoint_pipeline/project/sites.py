@@ -114,7 +114,7 @@ def read(project: Project) -> dict[str, Site]:
     try:
         document = tomllib.loads(disk.text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise _mistake("It is not TOML.", f"{error}.", "Mend the file at that place.") from None
+        raise _mistake("It is not TOML.", f"{error}.", "Correct the file at that place.") from None
     return {name: _site(name, table) for name, table in document.items()}
 
 
@@ -127,12 +127,12 @@ def _site(name: str, table: object) -> Site:
         raise _mistake(f"{name!r} cannot name an environment.", why, "Choose another name.")
     for key, value in table.items():
         if key not in _KEYS:
-            raise _mistake(f"[{name}] sets {key}, which there is not.", f"There are {', '.join(_KEYS)}.", do)
+            raise _mistake(f"[{name}] sets {key}, which does not exist.", f"There are {', '.join(_KEYS)}.", do)
         if not isinstance(value, _KEYS[key]) or (isinstance(value, bool) and _KEYS[key] is int):
             raise _mistake(f"[{name}] gives {key} the value {value!r}.", f"It is a {_KEYS[key].__name__}.", do)
     backend = table.get("backend", "mysql")
     if backend not in ("mysql", "postgresql"):
-        raise _mistake(f"[{name}] has the backend {backend!r}.", "There are mysql and postgresql.", do)
+        raise _mistake(f"[{name}] has the backend {backend!r}.", "It can be mysql or postgresql.", do)
     prefix = table.get("prefix", "")
     if not re.fullmatch(r"[a-z0-9_]*", prefix):
         raise _mistake(f"[{name}] has the prefix {prefix!r}.", "It is of small letters, digits and _.", do)
@@ -141,7 +141,7 @@ def _site(name: str, table: object) -> Site:
         raise _mistake(f"[{name}] does not say where it is.", why, do)
     stores = table.get("stores", {})
     if not all(isinstance(store, dict) for store in stores.values()):
-        raise _mistake(f"[{name}] has a store that is no table.", "Each is [NAME.stores.STORE].", do)
+        raise _mistake(f"[{name}] has a store that is not a table.", "Each is [NAME.stores.STORE].", do)
     database = {key: table[key] for key in _DATABASE if key in table}
     return Site(name, prefix, table.get("explicit", True), database, stores)
 

@@ -61,7 +61,7 @@ def edited(project: Project) -> list[Finding]:
     except (OSError, subprocess.SubprocessError) as error:
         why = str(getattr(error, "stderr", "") or error).strip().splitlines() or ["no message"]
         what = f"Whether files of the template were edited is not known: {why[-1]}"
-        return [Finding("template-unknown", ANSWERS, 1, what, "See that the template can be reached.", note=True)]
+        return [Finding("template-unknown", ANSWERS, 1, what, "Make sure that the template can be reached.", note=True)]
     changed = [path for path in template_files(made) if _differs(made / path, project.root / path)]
     if not changed:
         return []

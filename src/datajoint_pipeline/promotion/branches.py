@@ -331,13 +331,13 @@ def _refuse_taken(target: Target, wanted: Wanted) -> None:
     if left:
         raise PipelineError(
             f"There is a schema {left[0].database} already, and nothing says that it is this branch's.",
-            f"Its name begins as those of the branch do, and it has {left[0].things} tables or routines. "
+            f"Its name begins like those of the branch, and it has {left[0].things} tables or routines. "
             "Nothing was changed.",
             "Find out whose it is and drop it by hand, or rename the git branch.",
         )
     if unmarked := [one.database for one in ours if one.things]:
         raise PipelineError(
-            f"The branch {wanted.branch} has schemas already, and nobody knows whether they are made to their end.",
+            f"The branch {wanted.branch} has schemas already, and nobody knows whether they are complete.",
             f"{unmarked[0]} has tables of a pipeline, and the mark of the branch is gone. Nothing was changed.",
             f"Run {target.program} branch drop {wanted.branch}, which drops them, then branch create again.",
         )
@@ -351,7 +351,7 @@ def _source(dev: Target) -> Deployment:
             state = "a draft" if schema.draft else schema.state.value
             raise PipelineError(
                 f"{schema.database} is {state}, so no branch can be made from it.",
-                "A branch gets the tables that the versions of dev say, and those are others.",
+                "A branch gets the tables that the versions of dev have, and these tables differ.",
                 f"Run {program} --env dev status; or leave out --rows and --at dev.",
             )
     deployment = Deployment.read(dev)
@@ -366,7 +366,7 @@ def _source(dev: Target) -> Deployment:
         if had.version != had.newest:
             raise PipelineError(
                 f"{deployment.databases[name]} has had {had.newest}, and not all that comes before it.",
-                "So its tables are those of no version, which a branch could have.",
+                "So its tables match no version that a branch could have.",
                 f"Run {program} --env dev migrate first; or leave out --rows and --at dev.",
             )
     return deployment
@@ -482,7 +482,7 @@ def _refuse_needed(connection: dj.Connection, branch: str, databases: Collection
     if others := server.outsiders(connection, databases):
         raise PipelineError(
             f"{', '.join(others)} need tables of the branch {branch}.",
-            "They refer to them and are not the branch's, so they would be broken. Nothing was changed.",
+            "They refer to tables of the branch and are not its own, so they would break. Nothing was changed.",
             "Drop these first, if nobody needs them.",
         )
 
@@ -496,7 +496,7 @@ def _refuse_workers(connection: dj.Connection, project: Project, mark: Mark) -> 
         what = "1 worker computes" if len(found) == 1 else f"{len(found)} workers compute"
         raise PipelineError(
             f"{what} in the schemas of the branch {mark.branch}.",
-            "What is written to a store while the schemas go would stay there for ever. Nothing was changed.",
+            "What is written to a store while the schemas are dropped would stay there for ever. Nothing was changed.",
             "Stop the workers (Ctrl-C, scancel, docker stop), then run this again.",
         )
 
@@ -522,6 +522,6 @@ def _remove_objects(config: Any, mark: Mark, report: Callable[[str], None]) -> d
             raise PipelineError(
                 f"The objects of the branch {mark.branch} in the store {name} could not be deleted.",
                 f"{type(error).__name__}: {' '.join(str(error).split())[:300]}.",
-                "See to the store and its keys, then run this again; it goes on from there.",
+                "Check the store and its keys, then run this again; it goes on from there.",
             ) from error
     return found

@@ -114,4 +114,4 @@ def _refused(folder: Path) -> PipelineError:
     with suppress(OSError):
         lines = (folder / "log.err").read_text(encoding="utf-8", errors="replace").splitlines()
         why = next((line for line in lines if "[ERROR]" in line), why)
-    return PipelineError("The mysqld on PATH does not start.", why, "See to it, or say --no-rehearsal and why.")
+    return PipelineError("The mysqld on PATH does not start.", why, "Correct that, or say --no-rehearsal and why.")

@@ -154,7 +154,7 @@ def _refuse_rules(connection: dj.Connection, databases: Mapping[str, str], table
                 raise PipelineError(
                     f"Rows cannot be copied into {name}: it has rules that replace them ({rules}).",
                     "They would go elsewhere, or nowhere. Nothing was changed.",
-                    "Keep their definition and drop them, run the command again, and make them anew.",
+                    "Save their definition and drop them, run the command again, then create them anew.",
                 )
 
 
@@ -162,7 +162,7 @@ def _refuse_tier(table: Table) -> None:
     if table.tier_of_rows not in TIERS:
         raise PipelineError(
             f"{table.name} is {table.tier_of_rows}, and its rows are computed.",
-            "Computed rows say from which code and machine they come, which a copy would not be true to.",
+            "Computed rows say from which code and machine they come, which would be false for a copy.",
             "Name Lookup and Manual tables, and compute the rest there.",
         )
 
@@ -308,15 +308,15 @@ def _require_same(closure: Closure, to: Database, name: TableName) -> None:
     same, other = _compare(closure, to, name)
     if same == len(closure.keys[name]):
         return
-    how = "Keys of them are others there."
+    how = "Their keys differ there."
     if other:
         attribute, (copied, became) = next(iter(other[0].differs.items()))
         key = ", ".join(f"{part}={value}" for part, value in other[0].key.items())
         how = f"{attribute} of ({key}) is {copied}, and would become {became}."
     raise PipelineError(
-        f"Rows of {name} would be others than those that were copied.",
+        f"Rows of {name} would differ from those that were copied.",
         f"{how} Nothing was changed.",
-        "See to the column's type there, and to triggers, then run this again.",
+        "Check the column's type there, and triggers, then run this again.",
     )
 
 

@@ -120,7 +120,7 @@ def require_revised(target: Target) -> None:
         name = operation.table.schema
         raise PipelineError(
             f"The code of {name} has changes that no migration has.",
-            f"They are not on any database, and would not come along: {operation.describe()}.",
+            f"They are not on any database, and would not be promoted: {operation.describe()}.",
             f'Run {target.program} revise {name} -m "what changed", migrate the database that is to prove it, and '
             "promote then.",
             exit_code=ExitCode.PENDING,
@@ -252,7 +252,7 @@ def require_ready(target: Target, *, begun: bool = False) -> list[SchemaStatus]:
         if s.state is State.INTERRUPTED:
             raise PipelineError(
                 f"{name} is in the middle of a change: {s.run or 'a run'} of {s.name} was interrupted.",
-                "A promotion began it." if begun else "No promotion began it, so it is for whoever did to end it.",
+                "A promotion began it." if begun else "A promotion did not begin it, so end it as it was begun.",
                 f"Run {target.program} promote without --dry-run, which goes on with it."
                 if begun
                 else f"Run {target.command} {way_on(s.run, s.taken_back)}. {again}",

@@ -390,7 +390,7 @@ def _run(stage: Target, impacts: list[Impact], allow_data_loss: bool) -> predict
         same = impact.survey(stage)
         if _migrations(same) != _migrations(impacts):
             raise PipelineError(
-                "The migrations that are left there are others.",
+                "Other migrations are left to run there.",
                 "The database has had some of them in another order than that of their versions.",
             )
         found.rows = _rows(same)
@@ -406,7 +406,7 @@ def _run(stage: Target, impacts: list[Impact], allow_data_loss: bool) -> predict
         left = [s for s in drift.read(stage) if s.state is not State.CURRENT]
         if left:
             why = " ".join(left[0].drift) or f"It is {left[0].state.value}."
-            raise PipelineError(f"{left[0].name} is not what the code has afterwards.", why)
+            raise PipelineError(f"{left[0].name} is afterwards not what the code has.", why)
     except PipelineError as error:
         raise PipelineError(
             f"The rehearsal failed. {error.what}",

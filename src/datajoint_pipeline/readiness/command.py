@@ -42,11 +42,11 @@ def program() -> None:
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--convert", is_flag=True, help="Show what can be derived from dj_local_conf.json and the modules.")
 @click.option(
-    "--convert-types", is_flag=True, help="Show definitions and calls as they are to be, where one form is right."
+    "--convert-types", is_flag=True, help="Show how to change definitions and calls that have only one right form."
 )
 @click.option("--write", is_flag=True, help="Write what these two show, without asking.")
 @click.option("--all", "everything", is_flag=True, help="Show every finding, not only a few of each kind.")
-@click.option("--package", metavar="NAME", help="The package, where the repository does not show which it is.")
+@click.option("--package", metavar="NAME", help="The package, if the repository does not show which it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def readiness(
     path: Path,
@@ -60,9 +60,9 @@ def readiness(
 ) -> None:
     """Report what a pipeline has to change for DataJoint 2.3 and this library.
 
-    PATH is the folder of its repository. Its package, scripts and notebooks are read, and nothing of them is run; MORE
-    are files and folders beside the package that are to be ready, too. With --convert or --convert-types the changes
-    are shown, and written when you say so. Exit codes: 0 ready, 3 something is left to do, 2 usage, 1 an error.
+    PATH is the folder of its repository. Its package, scripts and notebooks are read, but none of them is run. MORE
+    are other files and folders to check, beside the package. With --convert or --convert-types the changes are shown,
+    and written when you say so. Exit codes: 0 ready, 3 something is left to do, 2 usage, 1 an error.
     """
     _check_usage(path, more, write and not (convert or convert_types))
     with _without_configuration():

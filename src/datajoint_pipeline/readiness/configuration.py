@@ -51,10 +51,10 @@ def read(root: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        do = f"Mend it (python -m json.tool {LEGACY} shows the place), or move it away."
+        do = f"Correct it (python -m json.tool {LEGACY} shows the place), or move it away."
         raise PipelineError(f"{LEGACY} cannot be read.", f"{error}.", do) from None
     if not isinstance(content, dict):
-        raise PipelineError(f"{LEGACY} cannot be read.", "It is no JSON object.", "Mend it, or move it away.")
+        raise PipelineError(f"{LEGACY} cannot be read.", "It is no JSON object.", "Correct it, or move it away.")
     return content
 
 

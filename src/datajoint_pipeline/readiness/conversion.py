@@ -83,9 +83,9 @@ def _plan_config(project: Project, content: Mapping[str, Any], found: Plan) -> N
         before = path.read_text(encoding="utf-8") if path.is_file() else None
         config = copy.deepcopy(_FRESH) if before is None else json.loads(before)
     except ValueError as error:
-        raise PipelineError(f"{CONFIG} cannot be read.", f"{error}.", "Mend it; nothing was written.") from None
+        raise PipelineError(f"{CONFIG} cannot be read.", f"{error}.", "Correct it; nothing was written.") from None
     if not isinstance(config, dict):
-        raise PipelineError(f"{CONFIG} cannot be read.", "It is no JSON object.", "Mend it; nothing was written.")
+        raise PipelineError(f"{CONFIG} cannot be read.", "It is no JSON object.", "Correct it; nothing was written.")
     had = json.dumps(config) if before is not None else ""
     # What the questions' defaults put there says nothing; what else is there was meant.
     defaults = {"database.host": "localhost", "database.port": 3306}

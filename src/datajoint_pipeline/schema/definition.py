@@ -88,7 +88,7 @@ class Titles:
             raise PipelineError(
                 f"There is no table {text}{'' if '.' in text or not here else f' in {here}'}.",
                 why if found else f"At this point {schema or 'the pipeline'} has {self._listed(schema)}.",
-                "Write the class as the code has it, with its schema where it is another: session.Session.",
+                "Write the class as the code has it, with its schema if that is another: session.Session.",
             )
         return next(iter(found))
 

@@ -76,7 +76,7 @@ def objection(type_: str, fill: Fill) -> str:
     if fill.value is None:
         return ""
     if type_ == "<blob>":
-        return "It begins as JSON does, and is none." if _is_broken(fill.value) else ""
+        return "It begins like JSON, but is not JSON." if _is_broken(fill.value) else ""
     if needs_codec(type_):
         return f"What a {type_} holds is written by its codec."
     kind = "value of the enum" if type_.startswith("enum(") else type_

@@ -51,7 +51,7 @@ class MySQLAccounts(Accounts):
         if action == "rotate" and not again and self.has_old(login) and not self._is_void(login):
             raise PipelineError(
                 f"{login} has an old password that is still valid.",
-                "A further one would make it void, and whoever still uses it would be shut out. Nothing was changed.",
+                "Another new one would end it, and lock out everybody who still uses it. Nothing was changed.",
                 f"When everybody has the new one, run access rotate {login} --discard, then rotate again.",
             )
         if action == "remove":
