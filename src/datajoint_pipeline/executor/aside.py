@@ -166,9 +166,7 @@ def advice(found: Kept, command: str, group: Group) -> str:
     paths = dict.fromkeys(one.path.name for one in found.values())
     restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
     has = "their default" if required else "nothing"
-    said = (
-        f"What was left of {names} is soft-deleted; the rows now have {has} there. Get the values back by {restore}."
-    )
+    said = f"What was left of {names} is soft-deleted; the rows now have {has} there. Get the values back by {restore}."
     if newer:
         said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "
         said += "only in what is soft-deleted."
