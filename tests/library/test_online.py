@@ -176,6 +176,8 @@ def test_an_index_that_rows_stand_in_the_way_of_can_be_taken_back(postgresql: Se
         process.communicate(timeout=60)
         assert states(own)["life"] == ("interrupted", "1.0.0")
         assert len(indexes(postgresql)) == len(had) + 2
+        left = ok(own, "migrate", "--dry-run", code=6).out
+        assert "1 step is done of 2" in left and left.count("CREATE") == 1, left
         shown = ok(own, "rollback", "--interrupted", "--dry-run", code=6)
         assert shown.out.count("DROP INDEX CONCURRENTLY") == 2, shown.out
         with held(postgresql, "UPDATE dev_life.weight SET day = day"):
@@ -193,6 +195,56 @@ def test_an_index_that_rows_stand_in_the_way_of_can_be_taken_back(postgresql: Se
         assert indexes(postgresql) == had
         assert postgresql.execute("SELECT count(*) FROM dev_life.weight") == [(5,)]
         postgresql.execute("DELETE FROM dev_life.weight WHERE day = '2026-01-04'")
+        ok(own, "migrate")
+        assert ok(own, "status").code == 0
+
+
+def test_what_others_made_meanwhile_is_named_and_left(postgresql: Server, project: Project) -> None:
+    with living(postgresql, project) as own:
+        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    unique index(grams)\n")
+        ok(own, "revise", "-m", "fast")
+        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
+        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
+            process = migrating(own)
+            waiting(postgresql)
+            postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
+        _, err = process.communicate(timeout=60)
+        assert "weight is held by" in " ".join(err.split()) and "The next step waits" in " ".join(err.split()), err
+        postgresql.execute(
+            "DROP INDEX dev_life.idx_weight_grams", "CREATE INDEX idx_weight_grams ON dev_life.weight (day, grams)"
+        )
+        for command in (("migrate",), ("migrate", "--dry-run"), ("rollback", "--interrupted")):
+            refused = own.run(*command)
+            is_sentence(refused)
+            assert refused.code == 6 and "has an index (day, grams) that the code does not have" in refused.err
+        postgresql.execute("DROP INDEX dev_life.idx_weight_grams")
+        ok(own, "rollback", "--interrupted")
+        assert states(own)["life"] == ("behind", "1.0.0")
+
+
+def test_a_foreign_key_is_gone_on_with_wherever_it_was_killed(postgresql: Server, project: Project) -> None:
+    """Its index may be there, and the key not yet."""
+    with living(postgresql, project) as own:
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", LINK)
+        ok(own, "revise", "-m", "friends")
+        path = "src/my_pipeline/migrations/work/1.1.0_friends.py"
+        own.write(path, re.sub(r"(AddForeignKey\(.*)\)", r"\1, online=True)", own.read(path)))
+        # The index waits for whoever may still see rows of before, wherever these are.
+        with held(postgresql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT * FROM dev_life.weight"):
+            process = migrating(own)
+            session = waiting(postgresql)
+            process.kill()
+            process.communicate()
+        deadline = time.monotonic() + 60
+        while (
+            postgresql.execute(f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}") and time.monotonic() < deadline
+        ):
+            time.sleep(0.1)
+        assert states(own)["work"] == ("interrupted", "1.0.0")
+        assert ok(own, "migrate", "--dry-run", code=6).out.count("CREATE INDEX") == 0
+        refused = ok(own, "rollback", "--interrupted", code=6)
+        assert "is complete except for what it does online" in refused.err
         ok(own, "migrate")
         assert ok(own, "status").code == 0
 

@@ -247,3 +247,26 @@ def test_an_error_is_red_for_who_wants_colours(project: Project, variable: str, 
     shown = on_terminal(project, "--env", "nowhere", "status")
     red = ["\x1b[31m", "\x1b[0m"] if value == "xterm" else []
     assert "Error: " in shown and re.findall(r"\x1b\[[\d;]*m", shown) == red, shown
+
+
+def test_who_forgot_to_revise_is_told(server: Server, project: Project) -> None:
+    """`migrate` compares versions, and finds nothing to do; `status` says so to a person, who looks at a terminal."""
+
+    def shown() -> str:
+        return " ".join(" ".join(screen(on_terminal(own, "status"))).split())
+
+    with living(server, project) as own:
+        assert "without a migration" not in ok(own, "migrate").out
+        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    mood = null : varchar(8)\n")
+        told = " ".join(ok(own, "migrate").out.split())
+        assert (
+            "There was nothing to do. The code of life has changes without a migration (see python -m my_pipeline diff)."
+            in told
+        )
+        assert "Run python -m my_pipeline revise -m TEXT, or migrate --draft to try them." in told
+        assert "The code of life has changes" in shown() and "has changes" not in ok(own, "status").out
+        ok(own, "migrate", "--draft")
+        assert "has changes" not in shown()
+        ok(own, "revise", "-m", "mood")
+        ok(own, "migrate")
+        assert "has changes" not in ok(own, "migrate").out + shown()

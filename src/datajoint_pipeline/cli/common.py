@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -299,8 +300,29 @@ def show_status(
         render.status(environment, backend, found)
         for text in filter(None, (done, rights)):
             echo(text)
+        # It takes a second, so only a person who looks, or who expected something to be done, is told.
+        if NOTHING in done or (not done and sys.stdout.isatty()):
+            _show_unrevised(options, environment, found)
     code = worst([EXIT_CODES[s.state] for s in found])
     leave(ExitCode.OK if pending_is_fine and code is ExitCode.PENDING else code)
+
+
+def _show_unrevised(options: Options, environment: Environment, found: list[SchemaStatus]) -> None:
+    """Say which schemas have changes in the code that no migration has."""
+    from ..commands.unrevised import unrevised
+    from ..planner.target import PROD
+
+    shown = {one.name for one in found if not one.draft}
+    names = [name for name in unrevised(options.pipeline) if name in shown]
+    if names:
+        program, drafts = options.pipeline.project.program, environment.name != PROD and not environment.guarded
+        more = ", or migrate --draft to try them" if drafts else ""
+        verb = "has" if len(names) == 1 else "have"
+        echo(
+            f"The code of {', '.join(names)} {verb} changes without a migration (see {program} diff). "
+            f"Run {program} revise -m TEXT{more}.",
+            fg="yellow",
+        )
 
 
 def show_every(options: Options) -> None:

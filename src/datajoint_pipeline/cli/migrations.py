@@ -117,7 +117,7 @@ def _show_impact(
             error.do = options.to_copy(error.do)
         nothing = progress.NOTHING if back else ""
         render.impact(environment, found, refused, short=short, nothing=nothing)
-    codes = [ExitCode.INTERRUPTED for group in found if group.done or group.taken_back]
+    codes = [ExitCode.INTERRUPTED for group in found if group.interrupted or group.taken_back]
     if (refusal := judging.exit_code(error for _, error in refused)) is ExitCode.ERROR:
         leave(ExitCode.ERROR)
     codes.append(refusal)

@@ -353,7 +353,7 @@ def impact(
         console.print(f"[green]{nothing or f'Nothing is pending on {environment.name}.'}[/]")
     for cost in found:
         console.print(f"[bold]{escape(cost.title)}[/]")
-        if cost.done:
+        if cost.interrupted:
             steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
             console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
         table = tables.table("table", "rows", "size", "dependent tables", "running jobs", "changed", "who has to wait")
@@ -381,7 +381,7 @@ def impact(
         for finding in cost.group.violations:
             if finding not in stands:
                 console.print(f"[yellow]![/] {escape(str(finding.table))}: {escape(finding.counted)}")
-        asked = not cost.done  # which was before the first step
+        asked = not cost.interrupted  # which was before the first step
         if asked and not any(v.loses or v.blocks or v.unsure for v in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
@@ -389,7 +389,7 @@ def impact(
         for rule in cost.rules:
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}:[/] {escape(rule.text)}{silenced}")
-    if any(cost.done for cost in found):
+    if any(cost.interrupted for cost in found):
         console.print("Other pending migrations can be shown when this is done.")
     if found and short and whole:
         console.print("Whole statements: the same with --sql instead of --dry-run.")

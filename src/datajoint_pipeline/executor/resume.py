@@ -8,7 +8,7 @@ have a run refused, and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,14 @@ from .. import journal
 from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
-from ..operations.structure import AddForeignKey, AddIndex, DropIndex
+from ..operations.structure import AddIndex, AlterAttribute, DropForeignKey, DropIndex
 from ..planner import applied, impact, resuming, status, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import Group
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
+from ..schema.model import Schema
 from . import owners, recovery, runs, stepping
 from .backup import Backups, Keeping
 from .runs import Member, Run
@@ -126,7 +127,8 @@ def survey(target: Target) -> Impact | None:
         run = planned(target, began)
     if run is None or run.untouched:
         return None
-    return impact.rest(run.group, sum(entry.state == steplog.DONE for entry in run.entries))
+    states = [entry.state for entry in run.entries]
+    return impact.rest(run.group, next((n for n, state in enumerate(states) if state != steplog.DONE), len(states)))
 
 
 def interrupted(target: Target) -> Interrupted | None:
@@ -307,13 +309,48 @@ def note(run: Run, began: Interrupted) -> None:
 
 
 def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deployment) -> None:
-    """Have the steps of PostgreSQL run that come after the transaction; the record came with it, as all others did."""
-    left = {type(op) for op in runs.left_to_do(now.shapes, runs.shapes_after(run.deployment, run.group))}
-    others = any(e.state != steplog.DONE for e in run.entries if e.kind != OnlineStatements.kind)
-    if others or not left <= {AddIndex, DropIndex, AddForeignKey}:  # an index that is not built to its end is odd
+    """Have the steps of PostgreSQL run that come after the transaction; the record came with it, as all others did.
+
+    Raises
+    ------
+    PipelineError
+        If the tables are neither as the transaction left them nor as these steps make them.
+    """
+    if any(e.state != steplog.DONE for e in run.entries if e.kind != OnlineStatements.kind):
         raise untrue(began, "The tables are not as its steps leave them.")
+    if odd := [*_odd(run, now.shapes, runs.shapes_after(run.deployment, run.group))]:
+        raise PipelineError(
+            "The tables are not as the interrupted run left them; nothing was run.",
+            " ".join(odd[:3]),
+            "Undo that by hand, then run the command again. Nothing is lost.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
     # What is done of these, the server says: each has a query that asks it.
-    run.entries = [replace(e, state=steplog.RUNNING) if e.kind == OnlineStatements.kind else e for e in run.entries]
+    for number, (step, entry) in enumerate(zip(run.group.steps, run.entries, strict=True)):
+        if isinstance(step, OnlineStatements):
+            done = entry.state != steplog.PLANNED and stepping.is_true(run.target.connection, step.check)
+            run.entries[number] = replace(entry, state=steplog.DONE if done else steplog.RUNNING)
+
+
+def _odd(run: Run, shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> Iterator[str]:
+    """Say in what tables differ from those wanted that is not what the steps after the transaction are for."""
+    found = runs.left_to_do(wanted, {name: shape for name, shape in shapes.items() if name in wanted})
+    # Until a foreign key is there, its attributes have types of their own, and its index is one like any other.
+    keys = [(operation.table, operation.key.attributes) for operation in found if isinstance(operation, DropForeignKey)]
+    drops = any(isinstance(step, OnlineStatements) and step.back is None for step in run.group.steps)
+    for operation in found:
+        match operation:
+            case DropIndex() | DropForeignKey():
+                continue
+            case AddIndex(index=index) if drops or index.columns[-1].endswith("invalid"):
+                continue  # it is not built to its end
+            case AddIndex(table=table, index=index) if (table, index.columns) in keys:
+                continue
+            case AlterAttribute(table=table) if any(
+                table == name and operation.after.name in attributes for name, attributes in keys
+            ):
+                continue
+        yield operation.deviation()
 
 
 def _see_what_is_done(run: Run, began: journal.Record, now: Deployment, head: Mapping[str, Any]) -> None:

@@ -152,6 +152,8 @@ class Run:
         try:
             # A transaction is tried again as a whole.
             alone = single or isinstance(step, OnlineStatements)
+            if isinstance(step, OnlineStatements):
+                stepping.name_holder(connection, self.databases, step, self.target.warn)
             work = partial(run, step, entry)
             last = stepping.patiently(connection, self.databases, work, self.target.warn) if alone else work()
         except stepping.Refused as refused:

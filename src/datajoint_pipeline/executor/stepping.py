@@ -92,6 +92,13 @@ def patiently(
         time.sleep(PAUSE)
 
 
+def name_holder(connection: dj.Connection, databases: Mapping[str, str], step: PlannedStep, warn: Warn) -> None:
+    """Say who has a table of a step of PostgreSQL that waits for others for as long as they take."""
+    tables = " ".join(quoter(connection)(*place) for place in step.places)
+    if who := lock_holders.of(connection, databases.values(), tables):
+        warn(f"{who}. The next step waits until that session ends its transaction.")
+
+
 def prepare(connection: dj.Connection) -> None:
     """Set the session up for changing tables, so that no statement waits too long for a lock."""
     for text in dialect_of(connection).session:
@@ -252,7 +259,7 @@ def run(
             match step:
                 case UserSQL() | OnlineStatements():
                     last += _unless_done(connection, step)
-                case Statement(done=query) | LockedStatements(done=query) if query and _is_true(connection, query):
+                case Statement(done=query) | LockedStatements(done=query) if query and is_true(connection, query):
                     pass
                 case LockedStatements():
                     _locked(connection, step, hold)
@@ -360,13 +367,13 @@ _TRIES = 20
 def _make(connection: dj.Connection, step: Statement, clearing: Clearing) -> None:
     """Make a table of MySQL; what others make in its place meanwhile goes first, as often as they do."""
     for number in range(_TRIES):
-        if _is_true(connection, clearing.needed):
+        if is_true(connection, clearing.needed):
             _clear(connection, clearing)
         try:
             _send(connection, step.statements)
             return
         except Exception:
-            if number == _TRIES - 1 or not _is_true(connection, clearing.needed):
+            if number == _TRIES - 1 or not is_true(connection, clearing.needed):
                 raise
 
 
@@ -385,13 +392,14 @@ def _clear(connection: dj.Connection, clearing: Clearing) -> None:
 
 def _unless_done(connection: dj.Connection, step: UserSQL | OnlineStatements) -> int:
     """Run statements unless their check says that they are done; give how many more steps are done with them."""
-    if step.check and _is_true(connection, step.check):
+    if step.check and is_true(connection, step.check):
         return step.more if isinstance(step, UserSQL) else 0
     _send(connection, step.statements)
     return 0
 
 
-def _is_true(connection: dj.Connection, query: str) -> bool:
+def is_true(connection: dj.Connection, query: str) -> bool:
+    """Tell whether the first value that a query gives is true."""
     row = connection.query(query, args=None, reconnect=False).fetchone()
     return bool(row and row[0])
 

@@ -110,6 +110,7 @@ def _drop(run: Run, steps: list[PlannedStep], report: runs.Report) -> None:
     stepping.prepare(connection)
     for number, step in enumerate(steps, 1):
         report(step.words, number, len(steps))
+        stepping.name_holder(connection, run.databases, step, run.target.warn)
         for sql in step.statements:
             work = partial(stepping.send, connection, sql, "The interrupted run is not yet taken back.")
             stepping.patiently(connection, run.databases, work, run.target.warn)

@@ -89,6 +89,8 @@ class Impact:
         names now.
     done : int
         How many steps come before those of the group; they are done.
+    interrupted : bool
+        Whether the steps are what is left of an interrupted run, of which none may be done.
     taken_back : bool
         Whether the steps are those back from an interrupted run of the group.
     """
@@ -98,12 +100,13 @@ class Impact:
     rules: tuple[Notice, ...] = ()
     locked: tuple[TableName, ...] = ()
     done: int = 0
+    interrupted: bool = False
     taken_back: bool = False
 
     @property
     def kept(self) -> list[str]:
         """Give the tables, with their attributes, whose values are written to a file first."""
-        if self.done or self.group.inputs.undone:
+        if self.interrupted or self.group.inputs.undone:
             return []  # they were, before the first step; a rollback loses none
         lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
         lost = losses.of_group(self.group, frozenset(lossy))
@@ -236,7 +239,7 @@ def survey_back(deployment: Deployment, group: Group) -> list[Impact]:
 
 def rest(group: Group, done: int) -> Impact:
     """Give what is left of a group of which the first steps are done; its rows were asked before the first."""
-    return Impact(replace(group, steps=group.steps[done:], violations=[]), done=done)
+    return Impact(replace(group, steps=group.steps[done:], violations=[]), done=done, interrupted=True)
 
 
 def _impacts(

@@ -1,0 +1,17 @@
+"""Whether the code has changes that no migration has: what `status` and `migrate` compare are versions."""
+
+from __future__ import annotations
+
+from ..errors import PipelineError
+from ..planner import comparison
+from ..project.pipeline import Pipeline
+
+
+def unrevised(pipeline: Pipeline) -> list[str]:
+    """Name the schemas whose code differs from their snapshots; none if it cannot be read, which `check` explains."""
+    project = pipeline.project
+    try:
+        found = comparison.compare(project.files, pipeline.read_code().tables(project.versions), None)
+    except PipelineError:
+        return []
+    return [one.name for one in found if one.code or one.questions]
