@@ -301,3 +301,30 @@ def test_a_table_with_a_long_name_goes_and_comes_back(living: Project, server: S
     assert server.execute(f"SELECT shelf FROM dev_life.{name.lower()}") == [("a",)]
     ok(living, "migrate")
     ok(living, "purge", "--allow-data-loss")
+
+
+@pytest.mark.parametrize(("here", "there"), [("life", "work"), ("work", "life")])
+def test_a_table_that_moved_goes_back_in_both_schemas(here: str, there: str, living: Project, server: Server) -> None:
+    """The schema that it left has the operation, the other one a migration without any, which may require nothing."""
+    texts = {name: living.read(living.module(name)) for name in (here, there)}
+    mark = '\n\n@schema\nclass Mark(dj.Manual):\n    definition = "mark : int32"\n'
+    living.write(living.module(here), texts[here] + mark)
+    ok(living, "revise", "-m", "mark")
+    ok(living, "migrate")
+    server.execute(f"INSERT INTO dev_{here}.mark (mark) VALUES (1), (2)")
+    living.write(living.module(here), texts[here])
+    living.write(living.module(there), texts[there] + mark)
+    ok(living, "revise", "-m", "moved", "--rename-table", f"{here}.Mark={there}.Mark")
+    before = states(living)
+    ok(living, "migrate")
+    for schema, other in ((here, there), (there, here)):
+        result = ok(living, "rollback", schema, "--to", before[schema][1], code=1)
+        is_sentence(result)
+        assert f"A table moved between {schema} and {other}" in " ".join(result.err.split()), result.err
+        assert "--along" in result.err and {state for state, _ in states(living).values()} == {"current"}
+    for schema in (here, there):
+        ok(living, "rollback", schema, "--to", before[schema][1], "--along")
+        assert states(living) == before
+        assert server.execute(f"SELECT count(*) FROM dev_{here}.mark") == [(2,)]
+        ok(living, "migrate")
+        assert {state for state, _ in states(living).values()} == {"current"}

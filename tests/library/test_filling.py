@@ -423,7 +423,9 @@ def test_a_table_moves_into_a_new_schema(living: Project) -> None:
         living.module(WORK), text.replace("from . import life, play, open_schema", "from . import open_schema, play")
     )
     living.replace(living.module("version"), '"work":', '"play": "1.0.0",\n    "work":')
-    migrated(living, "plays", "--rename-table", "work.Task=play.Task")
+    ok(living, "revise", "-m", "plays", "--rename-table", "work.Task=play.Task")
+    assert "play.Task" in ok(living, "migrate", "--dry-run", code=3).out
+    ok(living, "migrate")
     assert {name: state for name, (state, _) in states(living).items()} == dict.fromkeys(
         ("life", "play", "work"), "current"
     )

@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 
+import pytest
 from conftest import Project, Result
 from living import in_words, ok, rows
 from test_migrate import living as living
@@ -74,6 +75,26 @@ def test_a_value_that_the_type_cannot_hold_is_asked_for_again(written: Project) 
     for number, (type_, (_, why, right)) in enumerate(VALUES.items()):
         assert f"more_{number} ({type_})" in done.err and why in done.err
         assert (f'fill="{right}"' if right != "uuid()" else "fill=UUID") in migration(written)
+
+
+@pytest.mark.parametrize(
+    ("type_", "said", "written_as"),
+    [
+        ("varchar(8)", '"A"', 'fill="A"'),
+        ("varchar(8)", "'A B'", 'fill="A B"'),
+        ("varchar(8)", "'\"A\"'", "fill='\"A\"'"),
+        ("int32", '"5"', 'fill="5"'),
+        ("enum('A','B')", '"B"', 'fill="B"'),
+        ("json", '"A"', "fill='\"A\"'"),
+        ("varchar(8)", '"', "fill='\"'"),
+    ],
+)
+def test_quotes_around_a_value_are_those_of_a_definition(
+    type_: str, said: str, written_as: str, written: Project
+) -> None:
+    written.replace(written.module("life"), GRAMS, f"    more : {type_}\n{GRAMS}")
+    ok(written, "revise", "-m", "asked", "--fill", f"Weight.more={said}")
+    assert written_as in migration(written), migration(written)
 
 
 def test_a_key_that_no_row_of_the_parent_has_is_asked_for_again(living: Project) -> None:

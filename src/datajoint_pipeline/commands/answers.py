@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from ..diff.questions import Answers, Question
@@ -116,14 +117,20 @@ def fill(question: Question, text: str, after: Tables, keys: list[str] | None) -
 
 
 def _fill(after: Tables, name: TableName, attribute: str, text: str, find: Callable[[str], TableName]) -> Fill:
-    found = values.parse(text, find)
     type_, _, declaring = declared(after, name, attribute)
+    if declaring in after and not type_.startswith(("json", "<")):  # where quotes are part of the value
+        text = _QUOTES.sub(r"\2", text)
+    found = values.parse(text, find)
     if declaring in after and (why := values.objection(type_, found)):
         error = _impossible(text, name, attribute, why)
         if values.needs_codec(type_):
             error.do = f"{values.LET_BE_NULL} Nothing was written."
         raise error
     return found
+
+
+#: A value in quotes, as a default of a definition has them.
+_QUOTES = re.compile(r"""\A\s*(["'])(.*)\1\s*\Z""", re.DOTALL)
 
 
 def _impossible(text: str, name: TableName, attribute: str, why: str) -> PipelineError:

@@ -287,7 +287,8 @@ def _locked(deployment: Deployment, group: Group) -> Iterator[TableName]:
     schemas = {database: name for name, database in deployment.databases.items()}
     locks = (lock for step in group.steps if isinstance(step, LockedStatements) for lock in step.locks)
     for database, table in dict.fromkeys(place for lock in locks for place in _PLACE.findall(lock)):
-        if database in schemas and table in deployment.shapes[schemas[database]].table:
+        shape = deployment.shapes.get(schemas.get(database, ""))  # the schema may still be to be made
+        if shape is not None and table in shape.table:
             yield TableName(schemas[database], table)
 
 

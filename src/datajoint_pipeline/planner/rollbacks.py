@@ -56,9 +56,12 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
     found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
     requiring = _requiring(deployment, found)
     if requiring and not along:
-        first = requiring[0]
+        first, what = requiring[0], f"{schema} cannot go back to {to} alone."
+        if (first.schema, first.version) in _moved_together(deployment, found):
+            why = f"A table moved between {schema} and {first.schema}, and {first.title} belongs to that."
+            raise PipelineError(what, why, "Take both back at once with --along.")
         raise PipelineError(
-            f"{schema} cannot go back to {to} alone.",
+            what,
             f"{first.title} requires {schema} {first.requires[schema]}.",
             f"First run rollback {first.schema} --to {first.follows}, or take both back at once with --along.",
         )
@@ -73,6 +76,7 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
 def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
     """Find the migrations that the database has had and that cannot stay without some others."""
     versions = {(migration.schema, migration.version) for migration in gone}
+    together = _moved_together(deployment, gone)
     oldest = {schema: min((Version(v) for s, v in versions if s == schema)) for schema, _ in versions}
     found = []
     for history in deployment.histories.values():
@@ -84,8 +88,31 @@ def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]
                 other != history.schema and (other, version) in versions
                 for other, version in migration.requires.items()
             )
+            needs = needs or (migration.schema, migration.version) in together
             if had.includes(migration) and migration not in gone and (needs or after):
                 found.append(migration)
+    return found
+
+
+def _moved_together(deployment: Deployment, gone: list[Migration]) -> set[tuple[str, str]]:
+    """Find what goes with migrations because a table moved: schema and version of those that the same `revise` wrote.
+
+    The operation stands in the schema that the table left. That of the schema where it went may have none, and need not
+    require anything; it has the same slug.
+    """
+    every = [*chain.replay(deployment.histories, list(deployment.histories))]
+    versions, found = {(migration.schema, migration.version) for migration in gone}, set[tuple[str, str]]()
+    for number, (migration, before, _) in enumerate(every):
+        renames = (op for op in migration.operations(before) if isinstance(op, ops.RenameTable))
+        for place in {op.to.schema for op in renames} - {migration.schema}:
+            alike = [
+                (abs(number - other), one.version)
+                for other, (one, _, _) in enumerate(every)
+                if (one.schema, one.slug) == (place, migration.slug)
+            ]
+            if alike:
+                sides = {(migration.schema, migration.version), (place, min(alike)[1])}
+                found |= sides if sides & versions else set()
     return found
 
 
