@@ -241,8 +241,8 @@ def test_a_text_whose_zeros_no_number_keeps_is_counted(table: tuple[Any, dict[st
     name = ("conv", shapes["varchar(40)"].name.table)
     full = ".".join(map(connection.adapter.quote_identifier, name))
     dialect = dialect_of(connection)({"s": "conv"}, {}, {}, constraints.read(connection, {"s": "conv"}), (18,))
-    lose = ("007", "+5", " 07", "-07", "00", "00.5", "01e2")
-    keep = ("7", "-7", "0", "10", " 7", "0.5", "-0.5", "70", "1e05", "1.0")
+    lose = ("007", "+5", " 07", "-07", "00", "00.5", "01e2", " 7", "7 ", "\t7", "-0")
+    keep = ("7", "-7", "0", "10", "0.5", "-0.5", "70", "1e05", "1.0", "0 0")
     for number, text in enumerate(lose + keep):
         connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, text))
     for new in ("int32", "float64", "float32", "decimal(8,2)"):
@@ -251,6 +251,36 @@ def test_a_text_whose_zeros_no_number_keeps_is_counted(table: tuple[Any, dict[st
         found = connection.query(f"SELECT x FROM {full} WHERE {losses[0].condition}", args=None).fetchall()
         whole = new == "int32"  # which refuses a fraction for itself
         assert {text for (text,) in found} == {t for t in lose if not (whole and ("." in t or "e" in t))}, new
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "expected"),
+    [
+        ("varchar(40)", "a\\x41\\b", b"a\\x41\\b"),
+        ("varchar(40)", "\\x41", b"\\x41"),
+        ("varchar(40)", "é", "é".encode()),
+        ("uuid", UUID, uuid.UUID(UUID).bytes),
+    ],
+)
+@pytest.mark.both_servers
+def test_bytes_are_those_of_the_value_on_either_server(
+    old: str, value: str, expected: bytes, table: tuple[Any, dict[str, Any]]
+) -> None:
+    connection, shapes = table
+    mysql, own = connection.adapter.backend == "mysql", shapes[old]
+    full = ".".join(map(connection.adapter.quote_identifier, ("conv", own.name.table)))
+    stored = uuid.UUID(value).bytes if old == "uuid" and mysql else value
+    connection.query(f"INSERT INTO {full} (a, x) VALUES (1, %s)", (stored,))
+    will = shapes["bytes"].attribute["x"]
+    after = replace(own, attributes=tuple(will if a.name == "x" else a for a in own.attributes))
+    names = constraints.read(connection, {"s": "conv"})
+    dialect = dialect_of(connection)({"s": "conv"}, {own.name: own}, {own.name: after}, names, (18,))
+    built = build({own.name: own}, [ops.AlterAttribute(own.name, own.attribute["x"], will)], dialect)
+    with nullcontext() if mysql else connection.transaction:
+        for step in built.steps:
+            connection.query(step.sql, args=step.arguments or None)
+    ((found,),) = connection.query(f"SELECT x FROM {full}").fetchall()
+    assert bytes(found) == expected
 
 
 #: Types whose values have no text.

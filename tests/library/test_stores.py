@@ -148,6 +148,32 @@ def test_values_go_into_a_store_and_out_of_it_and_back(stored: Project, server: 
     assert shown(stored) == VALUES
 
 
+def test_an_array_of_a_store_becomes_json(stored: Project) -> None:
+    text = stored.read(stored.module("life"))
+    stored.write(stored.module("life"), text.replace("frames = null : <npy@main>", "frames = null : json"))
+    ok(stored, "revise", "-m", "plain")
+    assert "NpyRef" not in ok(stored, "migrate", "--dry-run", code=3).out
+    ok(stored, "migrate")
+    assert [row[-1] for row in shown(stored)[1]] == [[[1.0, 1.0], [1.0, 1.0]], None]
+
+
+def test_a_file_that_is_referred_to_becomes_an_attachment_of_its_name(stored: Project) -> None:
+    place = Path(json.loads(stored.read("datajoint.json"))["stores"]["main"]["location"])
+    (place / "raw").mkdir()
+    (place / "raw" / "notes.txt").write_text("a note")
+    life, line = stored.module("life"), "    photo = null : <attach@main>\n"
+    stored.replace(life, line, f"{line}    notes = null : <filepath@main>\n")
+    ok(stored, "revise", "-m", "notes")
+    ok(stored, "migrate")
+    put = "from my_pipeline import life\nlife.Animal.update1({'animal_id': 1, 'notes': 'raw/notes.txt'})"
+    done = stored.python("-c", put)
+    assert done.code == 0, done.err
+    retype(stored, notes="<attach@main>")
+    ok(stored, "revise", "-m", "attached")
+    ok(stored, "migrate")
+    assert [row[-1] for row in shown(stored, "life.Animal")[0]] == [["notes.txt", "a note"], None]
+
+
 def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: Project) -> None:
     retype(stored, trace="<npy@main>")  # which has a list
     ok(stored, "revise", "-m", "arrays")

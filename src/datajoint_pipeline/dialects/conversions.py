@@ -58,7 +58,7 @@ _SPACE = "[ \t\n\r]*"
 _FLAG = f"^{_SPACE}[01]{_SPACE}$"
 _WHOLE = f"^{_SPACE}[+-]?[0-9]+{_SPACE}$"
 _DECIMAL = f"^{_SPACE}[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{{1,3}})?{_SPACE}$"
-_FORM = f"^{_SPACE}([+]|-?0+[0-9])"
+_FORM = "^([ \t\n\r]|[+]|-?0+[0-9]|-0+$)|[ \t\n\r]$"
 _YEAR = f"^{_SPACE}(19(0[1-9]|[1-9][0-9])|20[0-9][0-9]|21([0-4][0-9]|5[0-5])){_SPACE}$"
 _UUID = "^[{]?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}[}]?$"
 _DAY = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -339,12 +339,13 @@ class Conversion(ABC):
             if will == "clock":
                 lost = self.matches("[.]" + "[0-9]" * int(self._fraction) + "0*[1-9]")
                 yield Loss("rounding", lost, "lose a part of the moment", True)
+            if will in _NUMBER or will == "year":
+                # ``007`` is mostly a name, whatever it is to a server.
+                form = f"{self.matches(patterns[will])} AND {self.matches(_FORM)}"
+                yield Loss("rounding", form, "have 0 or + in front, or spaces, which a number does not keep", True)
             if will in ("int", "real"):
                 number = self.number(self.as_text, binary=real_kind(self.new) in ("single", "double"))
                 number = f"CASE WHEN {self.matches(patterns[will])} THEN {number} END"
-                # ``007`` is mostly a name, whatever it is to a server.
-                form = f"{self.matches(patterns[will])} AND {self.matches(_FORM)}"
-                yield Loss("rounding", form, "begin with 0 or +, which a number does not keep", True)
                 yield from self._number(f"({number})", "decimal(65,30)")
 
     def _text_to_moment(self) -> Iterator[Loss]:

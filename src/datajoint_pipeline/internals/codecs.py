@@ -330,6 +330,7 @@ def unstorable(
             stored = _try(connection, type_, taken)
             if notation.is_text(notation.normal_type(type_)) and (signs := lost(str(stored))):
                 raise ValueError(f"The texts of that table do not have {signs}")
+            value = value.load() if hasattr(value, "load") else value
             arrays += type_.startswith("json") and plain_values.plain(value) is not value
         except Exception as error:
             if server_errors.of(error):
@@ -402,6 +403,8 @@ def _as_taken(table: dj.FreeTable, value: Any, source: str, type_: str) -> Any:
     codec = table.heading.attributes[source].codec
     if hasattr(value, "load"):  # an array that is fetched when it is asked for
         value = value.load()
+    elif isinstance(value, ObjectRef) and type_.startswith("<attach") and not value.is_dir:
+        value = str(value.download(table.connection._config.download_path))
     elif isinstance(value, ObjectRef):
         data = value.read()
         value = (Path(value.path).suffix, data) if type_.startswith("<object") else data
