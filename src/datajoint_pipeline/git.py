@@ -53,6 +53,14 @@ def commit_with(path: Path) -> str:
         return ""
 
 
+def in_last_commit(folder: Path, name: str) -> bool:
+    """Say whether the last commit has a file, ``name`` from a folder on; no where there is none, or no repository."""
+    try:
+        return git(folder, "cat-file", "-e", f"HEAD:./{name}").returncode == 0
+    except OSError:
+        return False
+
+
 def uncommitted(folder: Path) -> bool:
     """Say whether a folder has files that are new or changed since the last commit; no where there is no repository."""
     try:

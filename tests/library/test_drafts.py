@@ -176,7 +176,7 @@ def test_what_only_a_draft_had_can_still_be_said(living: Project) -> None:
     shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"][0]["rules"]
     assert {"draft", "drop-attribute"} == {rule["id"] for rule in shown}
     done = ok(living, "migrate", "--rename", "Weight.mood=humour", "--fill", "Weight.humour=x").err
-    assert "--fill life.Weight.humour answers nothing" in done, done
+    assert "--fill life.Weight.humour answers no question" in done, done
     assert rows(living, "[r['humour'] for r in life.Weight.to_dicts()]").count("well") == 1
 
 
@@ -246,3 +246,26 @@ def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server,
     found = rows(living, "life.Animal.to_dicts(order_by='animal_id')")
     assert [r.get("size") or r["colour"] for r in found] == ([1, 1] if again else ["grey", "white"])
     assert grams(living) == [19.0, 20.5, 21.0]
+
+
+def test_a_new_schema_that_refers_to_what_only_a_draft_has(living: Project) -> None:
+    """Its first snapshot would lead nowhere; `revise` writes what it refers to, and then it is made."""
+    cage = '\n\n@schema\nclass Cage(dj.Manual):\n    definition = "cage : int32"\n'
+    living.write(living.module("life"), living.read(living.module("life")) + cage)
+    ok(living, "migrate", "--draft")
+    ok(living, "add-schema", "visit", "--depends", "life")
+    module = living.read(living.module("visit"))
+    head = module[: module.index("@schema")]
+    living.write(
+        living.module("visit"),
+        f'{head}@schema\nclass Visit(dj.Manual):\n    definition = """\n    -> life.Cage\n    visit : int32\n    """\n',
+    )
+    refused = ok(living, "init", code=1)
+    assert "The first snapshot of visit cannot be written; nothing was changed." in refused.err
+    assert "visit.Visit refers to life.Cage, which is not there. No migration makes it yet." in refused.err
+    assert "visit" not in {name for name, (state, _) in states(living).items() if state == "current"}
+    ok(living, "revise", "-m", "cages")
+    ok(living, "check")
+    ok(living, "migrate")
+    assert {state for state, _ in states(living).values()} == {"current"}
+    assert rows(living, "len(__import__('my_pipeline.visit').visit.Visit())") == 0

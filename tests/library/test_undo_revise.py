@@ -421,3 +421,19 @@ def test_a_file_is_named_by_its_message_without_the_marks_of_letters(written: Pr
     assert done.code == 0 and f"_{name}.py" in done.out, done
     (found,) = (written.folder / MIGRATIONS).glob(f"*/*_{name}.py")
     assert found.read_text(encoding="utf-8").startswith(f'"""{message}"""')
+
+
+def test_a_snapshot_that_was_deleted_is_not_taken_for_one_that_never_was(written: Project) -> None:
+    """The next one would have the change without a migration."""
+    git(written.folder, "init", "--quiet")
+    git(written.folder, "add", "--all")
+    git(written.folder, "commit", "--quiet", "--message=Start")
+    path = "src/my_pipeline/migrations/life/snapshot.txt"
+    text = written.read(path)
+    (written.folder / path).unlink()
+    written.replace(written.module("life"), GRAMS, f"    mood = null : varchar(8)\n{GRAMS}")
+    refused = ok(written, "revise", "-m", "mood", code=1)
+    assert "The last commit has the snapshot of life, and it is not in the folder" in refused.err
+    assert f"git checkout -- {path}" in refused.err and not (written.folder / path).exists()
+    written.write(path, text)
+    ok(written, "revise", "-m", "mood")

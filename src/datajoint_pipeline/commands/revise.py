@@ -153,7 +153,7 @@ def _composed(
     notes = unused.notes(given, before, found.operations)
     fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
     if fresh:
-        settled = _settled(fresh, after, found.operations)
+        settled = _settled(fresh, before, after, found.operations)
         baselines.write(files, settled, fresh)
         histories, before = migration_files.read(files), {**before, **settled}
         made = [op for op in found.operations if not isinstance(op, ops.CreateTable) or op.table not in settled]
@@ -197,18 +197,25 @@ def _refuse_untaken(
             now, together = after, []
 
 
-def _settled(fresh: list[str], after: Tables, operations: list[ops.Operation]) -> dict[TableName, Table]:
+def _settled(
+    fresh: list[str], before: Tables, after: Tables, operations: list[ops.Operation]
+) -> dict[TableName, Table]:
     """Give the tables of schemas without a history that belong to their first snapshot: all that neither come from
-    another schema nor refer to a table that does.
+    another schema nor refer to a table that does, or that is new or another one in a schema with a history.
     """
     made = {op.table for op in operations if isinstance(op, ops.CreateTable)}
     settled = {name: table for name, table in after.items() if name.schema in fresh and name in made}
+    known = {name.schema for name in (*before, *after)}
     while True:
         waiting = {
             name
             for name, table in settled.items()
             for key in table.foreign_keys
-            if key.parent.schema in fresh and key.parent not in settled
+            if key.parent.schema in known
+            and (
+                (parent := settled.get(key.parent, before.get(key.parent))) is None
+                or parent.primary_key != key.parent_attributes
+            )
         }
         if not waiting:
             return settled

@@ -58,6 +58,8 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
     if not _to_make(target, status.read(target)):
         return drift.read(target)
     code = _checked(target) if target.files.editable else None
+    if code is not None:
+        baselines.refuse(target.files, code.tables(target.versions))
     with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
