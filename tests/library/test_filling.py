@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from conftest import Project
+import pytest
+from conftest import Project, Server
 from living import in_words, ok, rows, states
 from test_migrate import living as living
 
@@ -431,3 +432,40 @@ def test_a_table_moves_into_a_new_schema(living: Project) -> None:
     )
     found = living.python("-c", "from my_pipeline import play, work\nprint(len(play.Task * work.Score))")
     assert found.out.strip().endswith("2"), found.err
+
+
+@pytest.mark.both_servers
+def test_a_nullable_reference_leads_to_the_same_row_when_the_key_grows(living: Project, server: Server) -> None:
+    """Of one that is null nothing changes."""
+    tables = """
+
+@schema
+class Rig(dj.Manual):
+    definition = "rig : int32"
+
+
+@schema
+class Shelf(dj.Manual):
+    definition = \"\"\"
+    shelf : int32
+    ---
+    -> [nullable] Rig
+    -> [unique, nullable] Rig.proj(other="rig")
+    \"\"\"
+"""
+    living.write(living.module("life"), living.read(living.module("life")) + tables)
+    migrated(living, "shelves")
+    server.execute(
+        "INSERT INTO dev_life.rig (rig) VALUES (1), (2)",
+        "INSERT INTO dev_life.shelf (shelf, rig, other) VALUES (1, 1, NULL), (2, 2, 1), (3, NULL, 2)",
+    )
+    grown = 'definition = """\n    rig : int32\n    lab = 7 : int32\n    """'
+    living.replace(living.module("life"), 'definition = "rig : int32"', grown)
+    living.replace(living.module("life"), 'Rig.proj(other="rig")', 'Rig.proj(other="rig", other_lab="lab")')
+    ok(living, "revise", "-m", "labs")
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_labs.py")
+    assert path.read_text().count("fill=PARENT") == 2, path.read_text()
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    found = server.execute("SELECT shelf, rig, lab, other, other_lab FROM dev_life.shelf ORDER BY shelf")
+    assert found == [(1, 1, 7, None, None), (2, 2, 7, 1, 7), (3, None, None, 2, 7)]

@@ -100,10 +100,11 @@ def fill(
     answer = answers.fills.get((name, attribute.name))
     if answer is not None:
         return answer
-    if attribute.nullable or attribute.default is not None:
-        return None
+    # A nullable reference, too, leads to the row that it led to before: half of it null, it would lead nowhere.
     if any(_reaches(renamed[name], key, attribute.name, renamed) for key in after[name].foreign_keys):
         return Fill(parent=True)
+    if attribute.nullable or attribute.default is not None:
+        return None
     if (of := _referred(name, attribute, after, renamed)) is not None:
         return Fill(of=of)
     keys = [key for key in after[name].foreign_keys if key.attributes == (attribute.name,)]

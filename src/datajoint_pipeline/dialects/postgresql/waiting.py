@@ -72,7 +72,8 @@ def _turn_away(dialect: Dialect, name: TableName) -> list[Step]:
     # A run of operations before may have made it already, and what comes after may give the table another name.
     arm = (
         f"DROP TRIGGER IF EXISTS {trigger} ON {full}; "
-        f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {full} FOR EACH ROW EXECUTE FUNCTION {function}()"
+        f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {full} FOR EACH ROW EXECUTE FUNCTION {function}(); "
+        f"ALTER TABLE {full} ENABLE ALWAYS TRIGGER {trigger}"  # for sessions with session_replication_role, too
     )
     words = f"refuse what others waited to write to {name} in its old form"
     refuse = _define(function, name, "txid_current()", literal("infinity"))
