@@ -36,7 +36,7 @@ class Progress:
         #: What is to be said of runs that had been interrupted, and that it has gone on with.
         self.resumed = list[str]()
         shown = console(file=sys.stderr)
-        self._status = shown.status(f"{word} …") if shown.is_terminal else None
+        self._status, self._width = shown.status(f"{word} …") if shown.is_terminal else None, shown.width
 
     def __enter__(self) -> Progress:
         if self._status is not None:
@@ -96,7 +96,12 @@ class Progress:
 
     def _show(self, text: str) -> None:
         if self._status is not None:
-            self._status.update(escape(visible(f"{self._word} {text} …")))
+            from rich.text import Text
+
+            # A second line would stay, or take one away that was printed, when the status goes and comes again.
+            line = Text(visible(f"{self._word} {text} …"))
+            line.truncate(max(self._width - 4, 8), overflow="ellipsis")
+            self._status.update(escape(line.plain))
 
 
 def many(count: int, one: str, more: str = "") -> str:

@@ -288,7 +288,9 @@ def revised(project: Project, found: Revised) -> None:
     for question in found.questions:
         what = ".".join(filter(None, (str(question.table), question.subject)))
         option, value = _ANSWERS[question.kind]
-        options += "" if question.codec else f" {option} {what}={value}"
+        value = question.candidates[0] if len(question.candidates) == 1 else value
+        answer = "" if question.codec else f" {option} {what}={value}"
+        options += answer if answer not in options else ""
         gone = "" if question.kind == "fill" else f" If it is gone: --drop {what}"
         console.print(f"[yellow]Undecided[/]: {escape(question.words() + gone)}")
     if options:

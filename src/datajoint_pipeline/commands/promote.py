@@ -138,7 +138,12 @@ def promote(
     )
     if not wanted:
         return replace(promotion, statuses=drift.read(target))
-    judging.refuse([found.group for found in impacts], allow_data_loss=allow_data_loss)
+    try:
+        judging.refuse([found.group for found in impacts], allow_data_loss=allow_data_loss)
+    except PipelineError:
+        if dry_run:
+            agree(replace(promotion, unrehearsed="it would be refused"))  # which shows all that stands in the way
+        raise
     if not unrehearsed:
         done = rehearsal.rehearse(pipeline, target, impacts, allow_data_loss=allow_data_loss, report=rehearsing)
         promotion = replace(promotion, rehearsal=done)

@@ -40,6 +40,7 @@ class _Probes:
 
     def all(self) -> Iterator[Probe]:
         """Give every query."""
+        yield from self._half()
         for name in (*self.change.dropped, *self.change.kept):
             yield self._count("dropped", name, f"{self.dialect.quote(name)} IS NOT NULL", f"values of {name} that go")
         for name, column in self.change.will.items():
@@ -121,6 +122,18 @@ class _Probes:
             sql = f"SELECT COUNT(*) FROM {self.full} c JOIN {parent} p ON {on} WHERE ({loss.condition}){more}"
             words = f"values of {theirs} to be taken from {fill.parent} that {loss.words}"
             yield Probe("parent", (name,), sql, words, loss.silent)
+
+    def _half(self) -> Iterator[Probe]:
+        """Count the rows whose reference leads nowhere, since only a part of it has a value."""
+        had = {(key.parent, key.attributes) for key in self.alteration.before.foreign_keys}
+        for key in self.alteration.after.foreign_keys:
+            empty = [name for name in key.attributes if self._stays_null(name)]
+            there = [name for name in key.attributes if name in self.change.old and name not in empty]
+            if (key.parent, key.attributes) in had or not empty or not there:
+                continue
+            condition = " AND ".join(f"{self.dialect.quote(self.change.old[name])} IS NOT NULL" for name in there)
+            words = f"rows whose reference ({', '.join(key.attributes)}) leads nowhere: {', '.join(empty)} is null"
+            yield self._count("named", empty[0], condition, words)
 
     def _duplicates(self) -> Iterator[Probe]:
         """Count the values that a new key or unique index forbids."""

@@ -40,7 +40,9 @@ def problems(history: History, code_version: str | None) -> Iterator[tuple[str, 
         previous = migration.version
     if Version(history.latest.version) != Version(previous):
         sentence = f"The snapshot of {name} is of {history.latest.version}, the newest migration leads to {previous}."
-        yield "version-gap", sentence, f"Bring back the file that is missing, or run renumber {name}."
+        ahead = Version(history.latest.version) > Version(previous)
+        do = "Bring back the migration that is missing, as git or whoever wrote it has it."
+        yield "version-gap", sentence, do if ahead else f"Run renumber {name}."
     elif code_version is not None and Version(code_version) != Version(previous):
         sentence = f"SCHEMA_VERSIONS gives {name} {code_version}, its snapshot {previous}."
         yield "version-mismatch", sentence, f'Run revise {name}, or write "{name}": "{previous}" in version.py.'

@@ -327,8 +327,8 @@ class _speaking_of:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PipelineError):
-            name = f"{self._path.parent.name}/{self._path.name}"
+        name = f"{self._path.parent.name}/{self._path.name}"
+        if isinstance(error, PipelineError) and not error.what.startswith(name):
             raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
 
 
@@ -339,6 +339,12 @@ def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
             f"{path.parent.name}/{path.name} holds both sides of a conflict.",
             "Two branches changed this schema.",
             f"Keep either side of the file, then run renumber {path.parent.name}.",
+        )
+    if len(re.findall(r"^fingerprint ", text, re.M)) > 1:
+        raise PipelineError(
+            f"{path.parent.name}/{path.name} holds both sides of a merge: it has two fingerprints.",
+            "A snapshot is one side or the other, never both put together.",
+            f"Take one side whole (git checkout --ours or --theirs), then run renumber {path.parent.name}.",
         )
     match = re.search(r"^version (\S+)\n(?:fingerprint (.*)\n)?", text, re.M)
     if match is None:

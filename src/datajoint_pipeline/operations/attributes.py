@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..schema.compatibility import changes_codec, family
 from ..schema.definition import write_attribute
 from ..schema.model import Attribute, Table, TableName
+from ..schema.notation import enum_values
 from ..schema.values import Fill, Sql
 from .base import MAJOR, MINOR, PATCH, Operation, sorted_indexes, sorted_keys, with_table
 from .origins import Origins
@@ -189,6 +190,8 @@ class AlterAttribute(Operation):
         before, after = self.before, self.after
         if before.type == after.type or before.inherited or after.inherited:
             return PATCH if before.nullable == after.nullable else MINOR
+        if before.type.startswith("enum") and after.type.startswith("enum"):  # code may still write a value that goes
+            return MAJOR if {*enum_values(before.type)} - {*enum_values(after.type)} else MINOR
         return MINOR if family(before.type) == family(after.type) else MAJOR
 
     def render(self, context: LineContext, *, ask: bool = False) -> str:

@@ -61,6 +61,10 @@ def examine(pipeline: Pipeline, environment: Environment) -> Report:
     except PipelineError as error:
         return Report(environment.name, [], [], [Problem("broken-file", error.what, error.why, error.do, fatal=True)])
     facts = [f"The environment is {environment.name}; its schemas are called {environment.database('<name>')}."]
+    if environment.embedded:
+        facts.append(
+            "It uses the embedded PostgreSQL in .local/: database.backend, host and port are those of dev and prod."
+        )
     if environment.databases:
         others = ", ".join(f"{schema} as {database}" for schema, database in environment.databases.items())
         facts.append(f"By SCHEMA_DATABASES there are {others}.")

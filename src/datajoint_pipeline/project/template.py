@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import disk
@@ -71,6 +71,14 @@ def edited(project: Project) -> list[Finding]:
     ]
 
 
+def _solve(path: str) -> str:
+    """Say how a conflict in a file is solved."""
+    if path.endswith("/snapshot.txt"):
+        schema = PurePosixPath(path).parent.name
+        return f"Take one side whole (git checkout --ours -- {path}, or --theirs), then run renumber {schema}."
+    return "Keep what is right and delete the markers. After an update, docs/updating.md says which side is whose."
+
+
 def conflicts(project: Project) -> list[Finding]:
     """Find where an update or a merge left a conflict that nobody has solved yet."""
     marks = ("-e", "^<<<<<<< ", "-e", "^>>>>>>> ")
@@ -80,8 +88,9 @@ def conflicts(project: Project) -> list[Finding]:
     except OSError:  # no git, no update
         return []
     places = re.findall(r"^(.+?):(\d+):<<<<<<< ", grep.stdout, re.MULTILINE)
-    do = "Keep what is right and delete the markers; docs/updating.md says which side is whose."
-    found = [Finding("conflict", path, int(line), "Two sides of a change meet here.", do) for path, line in places]
+    found = [
+        Finding("conflict", path, int(line), "Two sides of a change meet here.", _solve(path)) for path, line in places
+    ]
     what = "What you changed did not fit the newer template."
     return found + [
         Finding("conflict", path, 1, what, "Take over what is right, and delete this file.")
