@@ -262,7 +262,7 @@ def test_mistakes_are_named_without_showing_an_address(lab: Project, listener: L
     done = lab.run("--env", "prod", "alert")
     assert done.code == 1
     for words in (
-        "line 2: alerts.still is no time",
+        "line 2: alerts.still is not a time",
         "line 3",
         "did you mean nobody",
         "line 4",

@@ -291,7 +291,7 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
     for options, words in (
         (["--class", "huge"], "There is no class huge of workers."),
         (["--tables", "wrok.Plain"], "Did you mean work.Plain?"),
-        (["--for", "soon"], "'soon' is no time"),
+        (["--for", "soon"], "'soon' is not a time"),
         (["--pause", "-1"], "-1 seconds is less than none."),
         (["--tables", "work.Item,work.Plain"], "work.Item has nothing that workers compute."),
     ):

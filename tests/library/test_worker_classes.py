@@ -116,7 +116,7 @@ def test_without_a_file_one_class_computes_everything(tmp_path: Path) -> None:
         ('[classes.a]\nmemory = "8GB"\n[classes.b]\nmemory = "4GB"\n', 4, "b has less memory than a"),
         ('[priorities]\n"ephys.*" = 200\n', 2, "has to be between 0 and 100, not 200."),
         ('[priorities]\n"ephys.*" = "1"\n', 2, 'has to be a whole number, not "1".'),
-        ('[retries]\nwait = "a while"\n', 2, "retries.wait is no time"),
+        ('[retries]\nwait = "a while"\n', 2, "retries.wait is not a time"),
         ("[retries]\nattempts = 0\n", 2, "retries.attempts has to be 1 or more, not 0."),
         ("retries = 3\n", 1, "retries has to be a table, not 3."),
         ('[classes]\nsmall = "much"\n', 2, 'classes.small has to be a table, not "much".'),

@@ -58,13 +58,15 @@ def promote(
     environment = options.select()
     asked = not (dry_run or yes)
     if asked and (options.json or not sys.stdin.isatty()):
-        given = [("--rows", tables), *(("--key", one) for one in key), ("--no-rehearsal", no_rehearsal)]
-        words = ["promote", "--from", source, "--to", target, *(w for pair in given if pair[1] for w in pair)]
-        words += ["--allow-data-loss"] * allow_data_loss + ["--no-backup"] * no_backup
+        given = {"--rows": tables or "", "--no-rehearsal": no_rehearsal}
+        told = ["promote", "--from", source, "--to", target]
+        told += [word for option, value in given.items() if value for word in (option, value)]
+        told += [word for value in key for word in ("--key", value)]
+        told += ["--allow-data-loss"] * allow_data_loss + ["--no-backup"] * no_backup
         raise PipelineError(
             f"Nothing was changed on {target}.",
             f"Promoting to {target} has to be confirmed.",
-            f"Run {shlex.join(words)} --yes.",
+            f"Run {shlex.join(told)} --yes.",
         )
     if tables is not None:
         if no_rehearsal or allow_data_loss or no_backup:

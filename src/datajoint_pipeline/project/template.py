@@ -88,9 +88,8 @@ def conflicts(project: Project) -> list[Finding]:
     except OSError:  # no git, no update
         return []
     places = re.findall(r"^(.+?):(\d+):<<<<<<< ", grep.stdout, re.MULTILINE)
-    found = [
-        Finding("conflict", path, int(line), "Two sides of a change meet here.", _solve(path)) for path, line in places
-    ]
+    what = "Two sides of a change meet here."
+    found = [Finding("conflict", path, int(line), what, _solve(path)) for path, line in places]
     what = "What you changed did not fit the newer template."
     return found + [
         Finding("conflict", path, 1, what, "Take over what is right, and delete this file.")
