@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -730,3 +731,11 @@ def test_only_a_branch_that_is_known_to_be_gone_is_gone(lab: Project, server: Se
     assert "No deleted git branch" in ok(lab, "branch", "drop", "--gone", "--yes").out
     ok(lab, "branch", "drop", "elsewhere", "--yes")
     ok(lab, "branch", "drop", "pushed", "--yes")
+
+
+def test_who_may_not_be_asked_is_told_which_branch_is_meant(lab: Project, server: Server) -> None:
+    """Without the name, the command would drop the schemas of the branch that one is on."""
+    for given in (("drop", "another one"), ("drop", "feat-a")):
+        refused = lab.run("branch", *given, stdin="")
+        assert refused.code == 1 and "has to be confirmed" in refused.err
+        assert f"branch drop {shlex.quote(given[1])} --yes." in " ".join(refused.err.split()), refused.err

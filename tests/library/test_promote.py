@@ -261,7 +261,10 @@ def test_refused_and_prod_is_untouched(world: World, case: str) -> None:
 
 def test_refused_without_a_repository_without_yes_and_to_itself(world: World) -> None:
     before = world.dump(*PROD)
-    assert "has to be confirmed" in world.own.run("promote", "--to", "prod", stdin="").err
+    given = ("promote", "--to", "prod", "--no-rehearsal", "no time", "--allow-data-loss")
+    told = " ".join(world.own.run(*given, stdin="").err.split())
+    assert "has to be confirmed" in told
+    assert "promote --from dev --to prod --no-rehearsal 'no time' --allow-data-loss --yes." in told, told
     nowhere = world.own.run("promote", "--to", "nowhere", stdin="")
     assert "There is no environment 'nowhere'" in nowhere.err
     others = world.promote(GIT_TEST_ASSUME_DIFFERENT_OWNER="1")  # as where a colleague has cloned it

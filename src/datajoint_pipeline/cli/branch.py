@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,12 @@ def branch_reset(options: Options, rows: int | None, yes: bool) -> None:
     from .progress import Progress
 
     environment = _select(options)
-    _confirm(options, f"Delete every row of the branch {environment.branch} and begin anew?", yes, "branch reset")
+    told = [
+        *(["--branch", options.branch] if options.branch else []),
+        *(["--rows", str(rows)] if rows is not None else []),
+    ]
+    question = f"Delete every row of the branch {environment.branch} and begin anew?"
+    _confirm(options, question, yes, shlex.join(["branch", "reset", *told]))
     with Progress("Making") as progress:
         made = branch.reset(
             options.pipeline,
@@ -189,7 +195,8 @@ def branch_drop(
     _refuse_other(options)
     names = [one.mark.branch for one in branch.gone(options.pipeline)] if gone else [_name(options, name)]
     if names:
-        _confirm(options, f"Delete every row of {', '.join(names)}?", yes, "branch drop")
+        told = "--gone" if gone else shlex.quote(names[0])  # or that of the branch that one is on would go
+        _confirm(options, f"Delete every row of {', '.join(names)}?", yes, f"branch drop {told}")
     done = []
     with Progress("Dropping") as progress:
         for one in names:

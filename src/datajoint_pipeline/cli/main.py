@@ -299,6 +299,7 @@ def run(pipeline: Pipeline, arguments: list[str] | None = None) -> None:
     settings.quiet()
     tolerate(sys.stdout, sys.stderr)
     options = Options(pipeline, sys.stdout)
+    pipeline.limited = False
     _complete(options)
     # With --json, whatever a module or a library prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr) if "--json" in arguments else contextlib.nullcontext():

@@ -65,6 +65,9 @@ class Dialect(ABC):
     #: Statement for every session, so that nothing which an account or the server has set changes a value or a shape.
     exact = ""
 
+    #: What is added to that for the session of a command: a statement takes as long as it takes.
+    no_limit = ""
+
     #: What else a session is set to while it changes a pipeline or counts its rows: moments are in UTC, a statement
     #: sees what others wrote before it, and takes as long as it takes. People's own sessions are as they chose.
     changing: Mapping[str, str | int] = {}

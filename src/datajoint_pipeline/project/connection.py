@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
-def connect(project: Project, config: Any, environment: Environment) -> dj.Connection:
+def connect(project: Project, config: Any, environment: Environment, *, limited: bool = True) -> dj.Connection:
     """Connect to the server of an environment; the embedded one is started where it is needed.
+
+    Without ``limited``, its statements take as long as they take, whatever the account or the server has set.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def connect(project: Project, config: Any, environment: Environment) -> dj.Conne
         settings.refuse_placeholders(project, config)
     names = map(environment.database, project.versions)
     declaration_checks.refuse_databases(config["database.backend"], names)
-    connection = _open(config, project, environment)
+    connection = _open(config, project, environment, limited=limited)
     if environment.branch:
         _point_to_branch(config, project, environment, connection)
     return connection
@@ -72,7 +74,7 @@ def _as_folder(store: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"protocol": "file", "location": str(folder), **{key: store[key] for key in layout if key in store}}
 
 
-def _open(config: Any, project: Project, environment: Environment) -> dj.Connection:
+def _open(config: Any, project: Project, environment: Environment, *, limited: bool) -> dj.Connection:
     where = describe(config, environment)
     records: list[logging.LogRecord] = []
 
@@ -84,7 +86,7 @@ def _open(config: Any, project: Project, environment: Environment) -> dj.Connect
     logger = logging.getLogger("datajoint")
     logger.addFilter(hold_back)
     try:
-        connection = tls.connect(config, project)
+        connection = tls.connect(config, project, limited=limited)
     except Exception as error:  # the drivers' own exceptions have no common base
         raise _unreachable(_telling(error), where, config, project, environment) from error
     finally:

@@ -72,6 +72,8 @@ class Pipeline:
             command=command,
             databases=databases,
         )
+        #: Whether a session keeps the time limits of its account, as people's own do; those of commands do not.
+        self.limited = True
         self._environment: Environment | None = None
         self._connection: dj.Connection | None = None
         # Threads that come first at the same time get one connection, and one of them surveys the database.
@@ -110,7 +112,7 @@ class Pipeline:
         Table classes stay with the pipeline that their modules were imported with.
         """
         other = Pipeline(self.package)
-        other._describe = self._describe
+        other._describe, other.limited = self._describe, self.limited
         return other
 
     @cached_property
@@ -183,7 +185,7 @@ class Pipeline:
             if self._connection is None:
                 from .connection import connect
 
-                self._connection = connect(self.project, self.config, environment)
+                self._connection = connect(self.project, self.config, environment, limited=self.limited)
             return self._connection
 
     def target(self, environment: Environment | None = None, *, warn: Warn = lambda text: None) -> Target:

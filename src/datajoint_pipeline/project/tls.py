@@ -52,8 +52,10 @@ def _is_near(host: str) -> bool:
         return False
 
 
-def connect(config: Any, project: Project) -> dj.Connection:
+def connect(config: Any, project: Project, *, limited: bool = True) -> dj.Connection:
     """Make a connection that is encrypted as the configuration asks for.
+
+    Without ``limited``, its statements take as long as they take, whatever the account or the server has set.
 
     Raises
     ------
@@ -72,7 +74,9 @@ def connect(config: Any, project: Project) -> dj.Connection:
 
     # Whatever certificate there is will do for libpq only as long as it knows no authority.
     around = partial(_authorities, ca) if wanted is True else nullcontext
-    return encrypted_connection(config, wanted, arguments, around, dialect_called(config["database.backend"]).exact)
+    dialect = dialect_called(config["database.backend"])
+    settings = dialect.exact + ("" if limited else dialect.no_limit)
+    return encrypted_connection(config, wanted, arguments, around, settings)
 
 
 #: What is wanted where the configuration says nothing and the server is another machine: encryption, by whatever

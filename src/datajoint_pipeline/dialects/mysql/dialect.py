@@ -70,6 +70,8 @@ class MySQL(Dialect):
         "SESSION unique_checks = 1, SESSION foreign_key_checks = 1, SESSION collation_connection = utf8mb4_0900_ai_ci"
     )
 
+    no_limit = ", SESSION max_execution_time = 0"
+
     #: A consistent snapshot, as backups need it, is to be had with this isolation alone. Days that there are not, as
     #: ``0000-00-00``, which servers of long ago took, stay where a table is copied; nothing else puts such a day in.
     changing: Mapping[str, str | int] = {

@@ -57,6 +57,8 @@ class PostgreSQL(Dialect):
         "pg_catalog.current_setting('search_path'), '\"?[$]user\"? *,? *', '', 'g'), ', '), false)"
     )
 
+    no_limit = "; SET statement_timeout = 0"
+
     #: With any other isolation a table would be copied without the rows that were written before it was locked. Rows
     #: that a policy hides could be neither counted nor kept, so the server is to refuse. Not every version has all.
     changing: Mapping[str, str | int] = {
