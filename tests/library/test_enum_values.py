@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from conftest import Project, Server
-from living import is_sentence, ok, states
+from conftest import ROOT, Project, Server
+from living import is_sentence, ok, rows, states
 from test_coming_back import step
 from test_judging import living as living
 
@@ -106,3 +108,23 @@ def test_what_a_server_takes_for_something_else_is_refused_before_the_first_step
             assert said in refused.err
         assert states(living)["life"] == ("behind", "1.0.0")
         ok(living, "revise", "--undo")
+
+
+@pytest.mark.both_servers
+def test_values_get_other_names_as_the_recipe_says(living: Project) -> None:
+    """And code that still writes an old one may break, so the version is a major one."""
+    (line,) = re.findall(
+        r"^AlterAttribute\(\n    \"Animal\",.*?^\)", (ROOT / "docs/recipes.md").read_text(), re.M | re.S
+    )
+    living.replace(
+        living.module("life"), "colour = \"grey\" : enum('grey', 'white')", "colour = \"dark\" : enum('dark', 'light')"
+    )
+    ok(living, "revise", "-m", "names")
+    assert states(living)["life"] == ("behind", "1.0.0")
+    refused = ok(living, "migrate", code=7)
+    assert "are none of dark, light" in refused.err
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("2.0.0_names.py")
+    text = path.read_text().replace("import AlterAttribute", "import AlterAttribute, Sql")
+    path.write_text(re.sub(r"operations = \[\n.*?\n\]", f"operations = [\n{line}\n]", text, flags=re.S))
+    ok(living, "migrate")
+    assert rows(living, "[r['colour'] for r in life.Animal.to_dicts(order_by='animal_id')]") == ["dark", "light"]

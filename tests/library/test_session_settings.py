@@ -448,3 +448,28 @@ def test_a_role_whose_foreign_keys_are_not_checked_changes_nothing(postgresql: S
                 ok(own, "rollback", "life", "--to", "1.0.0", **postgresql.variables)
             finally:
                 postgresql.execute(f'ALTER ROLE "{postgresql.user}" RESET session_replication_role')
+
+
+def test_a_backslash_is_stored_as_one_where_the_account_reads_it_as_an_escape(
+    project: Project, postgresql: Server
+) -> None:
+    """The driver decides when it connects how to write it: blobs have backslashes in their hexadecimal form."""
+    with made(postgresql, "dev_work", "dev_life") as make:
+        account = make("odd", owns=True)
+        plain = replace(postgresql, user=account.name, password=account.password)
+        with living(plain, project, anew=True) as own:
+            life = own.module("life")
+            own.replace(life, "    name : varchar(32)", "    trace = null : <blob>\n    name : varchar(32)")
+            ok(own, "revise", "-m", "trace")
+            ok(own, "migrate")
+            postgresql.execute(f"ALTER ROLE {account.user} SET standard_conforming_strings = off")
+            text = "a\\b'c"
+            put = f"from my_pipeline import life\nlife.Animal.insert1((7, [1, 'x'], {text!r}, 'grey'))"
+            done = own.python("-c", put)
+            assert done.code == 0, done.err
+            own.replace(life, "    trace = null : <blob>", "    trace = null : json")
+            ok(own, "revise", "-m", "plain")
+            ok(own, "migrate")
+            found = "[[r['name'], r['trace']] for r in (life.Animal & {'animal_id': 7}).to_dicts()]"
+            assert rows(own, found) == [[text, [1, "x"]]]
+            assert postgresql.execute("SELECT name FROM dev_life.animal WHERE animal_id = 7") == [(text,)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -197,6 +198,25 @@ def tolerating_known_types(connection: dj.Connection) -> Iterator[None]:
         del connection.query
 
 
+#: The setting of PostgreSQL by which a backslash in a text is a backslash.
+_PLAIN = "standard_conforming_strings"
+
+
+@contextmanager
+def with_variable(name: str, value: str | None) -> Iterator[None]:
+    """Have an environment variable of libpq, which DataJoint has no argument for; as it was where there is no value."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
 def encrypted_connection(
     config: Any,
     wanted: object,
@@ -237,10 +257,27 @@ def encrypted_connection(
         def connect(self) -> None:
             with around():
                 super().connect()
+                if self._escapes():
+                    # The driver decides when it connects how it writes a backslash, and follows no SET.
+                    self._conn.close()
+                    with with_variable("PGOPTIONS", f"{os.environ.get('PGOPTIONS', '')} -c {_PLAIN}=on".strip()):
+                        super().connect()
+            if self._escapes():
+                self._conn.close()
+                raise PipelineError(
+                    f"The server reads a backslash in a text as an escape: {_PLAIN} is off.",
+                    "What stands between here and the server does not let a session begin otherwise, and values with "
+                    "backslashes would be stored as others.",
+                    f"Ask an admin to set it on: ALTER ROLE ... SET {_PLAIN} = on.",
+                )
             if self.adapter.backend == "postgresql":  # the driver has to know, too
                 self._conn.set_client_encoding("UTF8")
             with self._conn.cursor() as cursor:
                 cursor.execute(settings)
+
+        def _escapes(self) -> bool:
+            postgresql = self.adapter.backend == "postgresql"
+            return bool(postgresql and self._conn.get_parameter_status(_PLAIN) == "off")
 
     for name in ("user", "password"):
         if config[f"database.{name}"] is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
     )
     rows = connection.query(sql, (run,)).fetchall()
     return [
-        Entry(int(number), kind, state, words, text, tuple((d, t) for d, t in json.loads(tables)), before)
+        Entry(int(number), kind, state, words, text, _places(tables), before)
         for number, kind, state, words, text, tables, before in rows
     ]
 
@@ -133,8 +134,7 @@ def done(connection: dj.Connection, databases: Iterable[str]) -> list[tuple[str,
             f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s"
         )
         for started, run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
-            places = tuple((d, t) for d, t in json.loads(tables))
-            entry = Entry(int(number), kind, state, words, text, places)
+            entry = Entry(int(number), kind, state, words, text, _places(tables))
             found.append(((started is not None, started, database, run, number), (database, int(run), entry)))
     return [step for _, step in sorted(found, key=lambda pair: pair[0])]
 
@@ -149,6 +149,15 @@ def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple
             arguments.append(schema)
     rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall() if parts else []
     return {(str(schema), int(run)): _object(found) for schema, run, found in rows}
+
+
+def _places(text: str) -> tuple[tuple[str, str], ...]:
+    """Read the places of a step; what is none is left out, as anybody who may write there may have written it."""
+    with suppress(ValueError):
+        found = json.loads(text)
+        pairs = [one for one in found if isinstance(one, list) and len(one) == 2] if isinstance(found, list) else []
+        return tuple((str(database), str(table)) for database, table in pairs)
+    return ()
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dialects.choice import dialect_called
-from ..internals.connection import encrypted_connection
+from ..internals.connection import encrypted_connection, with_variable
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -102,20 +102,13 @@ def _postgresql(wanted: object) -> dict[str, Any]:
 @contextmanager
 def _authorities(ca: Path) -> Iterator[None]:
     """Have libpq, which takes it from the environment alone, trust the same authorities as Python does."""
-    own = Path.home() / ".postgresql" / "root.crt"
-    before = os.environ.get("PGSSLROOTCERT")
-    paths = ssl.get_default_verify_paths()
+    own, paths, file = Path.home() / ".postgresql" / "root.crt", ssl.get_default_verify_paths(), None
     if ca.is_file():
-        os.environ["PGSSLROOTCERT"] = str(ca)
-    elif before is None and not own.is_file() and paths.cafile:
-        os.environ["PGSSLROOTCERT"] = paths.cafile
-    try:
+        file = str(ca)
+    elif "PGSSLROOTCERT" not in os.environ and not own.is_file():
+        file = paths.cafile or None
+    with with_variable("PGSSLROOTCERT", file):
         yield
-    finally:
-        if before is None:
-            os.environ.pop("PGSSLROOTCERT", None)
-        else:
-            os.environ["PGSSLROOTCERT"] = before
 
 
 def in_force(connection: Any) -> bool:

@@ -152,7 +152,12 @@ class TableAlteration:
         if retyped:
             if was.default is not None or was.nullable:  # a null is of the old type, too
                 first.append((self._default(name, None), f"change {name}", ""))
-            expression = alteration.converts.get(name) or self.dialect.conversion(self.dialect.quote(name), was, will)
+            given = alteration.converts.get(name)
+            expression = (
+                self.dialect.cast(will, f"({given})")
+                if given
+                else self.dialect.conversion(self.dialect.quote(name), was, will)
+            )
             using = f" USING {expression}" if expression else ""
             sql = f"ALTER COLUMN {self.dialect.quote(name)} TYPE {will.sql}{using}"
             first.append((sql, f"change {name}", "" if _wider(was, will) else "writes the table"))

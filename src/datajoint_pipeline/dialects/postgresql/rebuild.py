@@ -172,7 +172,7 @@ class Rebuild:
         if name in change.was:
             value = f"c.{quote(change.old[name])}"
             if name in self.alteration.converts:
-                value = self._computed(self.alteration.converts[name])
+                value = self.dialect.cast(column, self._computed(self.alteration.converts[name]))
             elif name in change.retyped:
                 value = self.dialect.conversion(value, change.was[name], column) or value
             if fill is None or not change.was[name].nullable:
@@ -185,7 +185,7 @@ class Rebuild:
             number = f"{after}row_number() OVER (ORDER BY {key})"
             filled = self.dialect.unique_id(column) if fill.kind == "uuid" else number
         elif isinstance(fill, ExpressionFill):
-            filled = self._computed(fill.postgresql)
+            filled = self.dialect.cast(column, self._computed(fill.postgresql))
         elif fill is not None:
             filled = self.dialect.fill_value(column, fill) or "NULL"
         else:
