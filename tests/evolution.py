@@ -266,7 +266,7 @@ class Play:
                     # A person who is told so would not stop here; what was asked is not known.
                     self.verdict.questions = [f"revise refuses: {said(result)}"]
                     continue
-                nothing = re.match(r"(--\S+) (.*) answers nothing\.", said(result))
+                nothing = re.match(r"(--\S+) (.*) answers no question\.", said(result))
                 if nothing and answers.take_back(nothing[1], nothing[2]):
                     continue  # what follows from another answer, or is asked no more
                 self.refuse(f"revise: {said(result)}")

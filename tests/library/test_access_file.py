@@ -87,14 +87,14 @@ def test_an_empty_file_gives_nobody_anything() -> None:
 
 #: What is wrong, the line of it, and a word that the sentence has.
 BAD = {
-    "an unknown role": ('\n[people.a]\nroles = { prod = "reader" }', 3, "'reader' is no role"),
+    "an unknown role": ('\n[people.a]\nroles = { prod = "reader" }', 3, "'reader' is not a role"),
     "a role that is misspelt": ('[people.a]\nroles.prod = "Viewer"', 2, "did you mean viewer"),
     "an unknown environment": ('[people.a]\nroles = { production = "viewer" }', 2, "there are dev and prod"),
     "the environment local": ('[people.a]\nroles = { local = "viewer" }', 2, "local has no accounts"),
     "no roles": ('[people.a]\nlogin = "a"\n', 1, "people.a has no roles"),
     "an unknown key": ('[people.a]\nroles.prod = "viewer"\nlogn = "x"', 3, "did you mean login"),
     "an unknown section": ('[peple.a]\nroles.prod = "viewer"', 1, "did you mean people"),
-    "a role that is a number": ("[people.a]\nroles.prod = 1", 2, "is no role"),
+    "a role that is a number": ("[people.a]\nroles.prod = 1", 2, "is not a role"),
     "roles as a text": ('[people.a]\nroles = "viewer"', 2, 'has to be a table, not "viewer"'),
     "a login that is a number": ('[people.a]\nlogin = 12\nroles.prod = "viewer"', 2, "a text in quotes, not 12"),
     "people as a list": ("people = []\n", 1, "people has to be a table"),

@@ -156,7 +156,7 @@ def test_a_file_with_mistakes_changes_nothing(applied: Project) -> None:
     done = applied.run("--env", "prod", "access", "apply")
     applied.write("access.toml", before)
     assert done.code == 1 and "access.toml has 2 mistakes; nothing was changed." in done.err
-    assert "access.toml, line 3: 'reader' is no role" in done.err and "there is no schema nowhere" in done.err
+    assert "access.toml, line 3: 'reader' is not a role" in done.err and "there is no schema nowhere" in done.err
 
 
 @pytest.mark.both_servers

@@ -189,7 +189,7 @@ def test_an_answer_that_a_draft_does_not_need_is_named(living: Project) -> None:
     life(living, GRAMS, "    mood = null : varchar(8)\n" + GRAMS)
     for more, code in ((("--dry-run",), 3), ((), 0)):
         named = ok(living, *draft, *more, code=code).err
-        assert "--fill life.Weight.unit answers nothing" in named and "life.Weight.mood" in named, named
+        assert "--fill life.Weight.unit answers no question" in named and "life.Weight.mood" in named, named
 
 
 def test_prod_knows_no_drafts(living: Project) -> None:

@@ -177,7 +177,7 @@ def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(wri
     ):
         refused = ok(written, "revise", "-m", "changed", *options, code=2)
         assert in_words(refused.err), refused.err
-        assert f"{named} answers nothing." in refused.err and known in refused.err, refused.err
+        assert f"{named} answers no question." in refused.err and known in refused.err, refused.err
         assert sorted((written.folder / "src/my_pipeline/migrations").rglob("*")) == files
     for options, named, known in (
         (("--fill", "Weight.mass=1", *rename), "--fill life.Weight.mass", "--fill can answer here: life.Weight.rig."),
@@ -187,7 +187,7 @@ def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(wri
         (("--insert", "Animal"), "--insert life.Animal", "--insert can answer here: life.Rig."),
     ):
         (note,) = ok(written, "revise", "-m", "changed", *options, "--json").json["notes"]
-        assert f"{named} answers nothing, and was left out." in note and known in note, note
+        assert f"{named} answers no question, and was left out." in note and known in note, note
         ok(written, "revise", "--undo")
     ok(written, "revise", "-m", "changed", *rename, "--fill", "Weight.rig=A", "--insert", "Rig")
 
