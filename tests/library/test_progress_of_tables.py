@@ -133,7 +133,7 @@ def test_what_waits_for_a_larger_class_is_not_taken_for_work_of_this_one(lab: Pr
             found = tables(lab)["work.Scan"]
             assert (found["unattended"], found["state"]) == ({"large": 1}, "running")
             told = lab.run("--env", "prod", "alert", "--dry-run").out
-            assert "1 key of work.Scan waits, and no worker of the class large lives." in told
+            assert "1 key of work.Scan waits, and no worker of the class large is running." in told
             assert "--env prod worker --class large" in told
             server.execute(f"UPDATE {queue} SET error_message = {moved} WHERE status = 'pending'")
             found = tables(lab)["work.Scan"]
