@@ -92,6 +92,20 @@ def waiting(server: Server) -> Any:
     raise AssertionError("nobody waits")
 
 
+def migrating_into_rows(project: Project, server: Server) -> Result:
+    """Migrate, and save rows that stand in the way of a unique index over ``grams`` once all was counted."""
+    with held(server, "UPDATE dev_life.weight SET grams = grams + 1"):
+        process = migrating(project)
+        try:
+            waiting(server)
+            server.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
+        except AssertionError:
+            process.kill()
+            raise
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err)
+
+
 def test_a_build_that_is_killed_is_gone_on_with(server: Server, project: Project) -> None:
     mysql = server.backend == "mysql"
     with living(server, project) as own:
@@ -130,17 +144,9 @@ def test_rows_that_come_in_the_way_of_an_index_are_named(postgresql: Server, pro
         ok(own, "revise", "-m", "fast")
         path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
         own.write(path, own.read(path).replace(')")', ')", online=True)'))
-        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
-            process = migrating(own)
-            try:
-                waiting(postgresql)
-                postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
-            except AssertionError:
-                process.kill()
-                raise
-        out, err = process.communicate(timeout=60)
-        is_sentence(Result(process.returncode, out, err))
-        assert "(grams)=(18) is duplicated" in err and "Correct the rows that it names" in err, err
+        refused = migrating_into_rows(own, postgresql)
+        is_sentence(refused)
+        assert "(grams)=(18) is duplicated" in refused.err and "Correct the rows that it names" in refused.err
         postgresql.execute("UPDATE dev_life.weight SET grams = 18.5 WHERE day = '2026-01-04'")
         ok(own, "migrate")
         assert states(own)["life"] == ("current", "1.0.1")
@@ -165,15 +171,7 @@ def test_an_index_that_rows_stand_in_the_way_of_can_be_taken_back(postgresql: Se
         text = own.read(path).replace(')")', ')", online=True)').replace('", after', '", online=True, after')
         own.write(path, text)
         assert text.count("online=True") == 2, text
-        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
-            process = migrating(own)
-            try:
-                waiting(postgresql)
-                postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
-            except AssertionError:
-                process.kill()
-                raise
-        process.communicate(timeout=60)
+        migrating_into_rows(own, postgresql)
         assert states(own)["life"] == ("interrupted", "1.0.0")
         assert len(indexes(postgresql)) == len(had) + 2
         left = ok(own, "migrate", "--dry-run", code=6).out
@@ -205,12 +203,8 @@ def test_what_others_made_meanwhile_is_named_and_left(postgresql: Server, projec
         ok(own, "revise", "-m", "fast")
         path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
         own.write(path, own.read(path).replace(')")', ')", online=True)'))
-        with held(postgresql, "UPDATE dev_life.weight SET grams = grams + 1"):
-            process = migrating(own)
-            waiting(postgresql)
-            postgresql.execute("INSERT INTO dev_life.weight VALUES (2, '2026-01-03', 18), (2, '2026-01-04', 18)")
-        _, err = process.communicate(timeout=60)
-        assert "weight is held by" in " ".join(err.split()) and "The next step waits" in " ".join(err.split()), err
+        told = " ".join(migrating_into_rows(own, postgresql).err.split())
+        assert "weight is held by" in told and "The next step waits" in told, told
         postgresql.execute(
             "DROP INDEX dev_life.idx_weight_grams", "CREATE INDEX idx_weight_grams ON dev_life.weight (day, grams)"
         )
