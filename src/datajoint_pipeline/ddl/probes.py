@@ -124,12 +124,15 @@ class _Probes:
             yield Probe("parent", (name,), sql, words, loss.silent)
 
     def _half(self) -> Iterator[Probe]:
-        """Count the rows whose reference leads nowhere, since only a part of it has a value."""
-        had = {(key.parent, key.attributes) for key in self.alteration.before.foreign_keys}
+        """Count the rows that referred to another one, and would no longer, as a part of the reference stays null."""
+        had, has = (
+            {(k.parent, k.attributes) for k in t.foreign_keys} for t in (self.alteration.before, self.alteration.after)
+        )
+        grown = {parent for parent, _ in had - has}
         for key in self.alteration.after.foreign_keys:
             empty = [name for name in key.attributes if self._stays_null(name)]
             there = [name for name in key.attributes if name in self.change.old and name not in empty]
-            if (key.parent, key.attributes) in had or not empty or not there:
+            if key.parent not in grown or (key.parent, key.attributes) in had or not empty or not there:
                 continue
             condition = " AND ".join(f"{self.dialect.quote(self.change.old[name])} IS NOT NULL" for name in there)
             words = f"rows whose reference ({', '.join(key.attributes)}) leads nowhere: {', '.join(empty)} is null"
