@@ -196,8 +196,14 @@ def test_a_time_limit_of_an_account_does_not_stop_a_migration(project: Project, 
                 for command in ("status", "log", "diff", "progress", "status"):
                     ok(own, command)
             finally:
-                if server.backend == "mysql":
-                    server.execute(*(f"SET GLOBAL {name} = {usual}" for name, (_, usual) in limits.items()))
+                server.execute(
+                    *(
+                        f"SET GLOBAL {name} = {usual}"
+                        if server.backend == "mysql"
+                        else f"ALTER ROLE {account.user} RESET {name}"
+                        for name, (_, usual) in limits.items()
+                    )
+                )
             assert states(own)["life"] == ("current", "1.1.0")
 
 

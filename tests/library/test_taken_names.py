@@ -34,7 +34,7 @@ def test_comes_with_its_values_and_goes_back_with_both(living: Project, server: 
     new = table("Box", "box : int32", "---", "size = null : varchar(9)")
     living.write(living.module("life"), text + new)
     refused = ok(living, "revise", "-m", "sizes", "--rename", "Box.old_size=size", code=2)
-    assert "say --drop Box.size, too" in refused.err
+    assert "add --drop Box.size;" in refused.err
     step(living, text + new, "sizes", "--drop", "Box.size", "--rename", "Box.old_size=size")
     assert server.execute("SELECT box, size FROM dev_life.box ORDER BY box") == [(1, "ten"), (2, None)]
     assert states(living)["life"][0] == "current"
