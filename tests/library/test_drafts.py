@@ -248,7 +248,7 @@ def test_a_draft_that_was_killed_is_gone_on_with(living: Project, mysql: Server,
     assert grams(living) == [19.0, 20.5, 21.0]
 
 
-def test_a_new_schema_that_refers_to_what_only_a_draft_has(living: Project) -> None:
+def test_a_new_schema_that_refers_to_what_only_a_draft_has(living: Project, server: Server) -> None:
     """Its first snapshot would lead nowhere; `revise` writes what it refers to, and then it is made."""
     cage = '\n\n@schema\nclass Cage(dj.Manual):\n    definition = "cage : int32"\n'
     living.write(living.module("life"), living.read(living.module("life")) + cage)
@@ -264,8 +264,11 @@ def test_a_new_schema_that_refers_to_what_only_a_draft_has(living: Project) -> N
     assert "The first snapshot of visit cannot be written; nothing was changed." in refused.err
     assert "visit.Visit refers to life.Cage, which is not there. No migration makes it yet." in refused.err
     assert "visit" not in {name for name, (state, _) in states(living).items() if state == "current"}
-    ok(living, "revise", "-m", "cages")
-    ok(living, "check")
-    ok(living, "migrate")
-    assert {state for state, _ in states(living).values()} == {"current"}
-    assert rows(living, "len(__import__('my_pipeline.visit').visit.Visit())") == 0
+    try:
+        ok(living, "revise", "-m", "cages")
+        ok(living, "check")
+        ok(living, "migrate")
+        assert {state for state, _ in states(living).values()} == {"current"}
+        assert rows(living, "len(__import__('my_pipeline.visit').visit.Visit())") == 0
+    finally:
+        server.drop("dev_visit")
