@@ -17,7 +17,7 @@ SLOW = Path(__file__).with_name("slow.txt")
 LONG = 3.0
 
 #: A slow test has its turn at every so many commits.
-TURNS = 4
+TURNS = 5
 
 #: Set for the processes of a run that was given ``--whole``.
 WHOLE = "TESTS_WHOLE"
