@@ -92,6 +92,14 @@ def waiting(server: Server) -> Any:
     raise AssertionError("nobody waits")
 
 
+def with_index(project: Project, line: str) -> None:
+    """Write a migration that adds an index to Weight online."""
+    project.replace(project.module("life"), "  # on that day\n", f"  # on that day\n    {line}\n")
+    ok(project, "revise", "-m", "fast")
+    path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
+    project.write(path, project.read(path).replace(')")', ')", online=True)'))
+
+
 def migrating_into_rows(project: Project, server: Server) -> Result:
     """Migrate, and save rows that stand in the way of a unique index over ``grams`` once all was counted."""
     with held(server, "UPDATE dev_life.weight SET grams = grams + 1"):
@@ -109,10 +117,7 @@ def migrating_into_rows(project: Project, server: Server) -> Result:
 def test_a_build_that_is_killed_is_gone_on_with(server: Server, project: Project) -> None:
     mysql = server.backend == "mysql"
     with living(server, project) as own:
-        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    index(grams)\n")
-        ok(own, "revise", "-m", "fast")
-        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
-        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with_index(own, "index(grams)")
         with held(server, "UPDATE dev_life.weight SET grams = grams + 1"):
             process = migrating(own)
             try:
@@ -140,10 +145,7 @@ def test_a_build_that_is_killed_is_gone_on_with(server: Server, project: Project
 def test_rows_that_come_in_the_way_of_an_index_are_named(postgresql: Server, project: Project) -> None:
     """They were saved after all was counted; once they are corrected, the run is ended."""
     with living(postgresql, project) as own:
-        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    unique index(grams)\n")
-        ok(own, "revise", "-m", "fast")
-        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
-        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with_index(own, "unique index(grams)")
         refused = migrating_into_rows(own, postgresql)
         is_sentence(refused)
         assert "(grams)=(18) is duplicated" in refused.err and "Correct the rows that it names" in refused.err
@@ -199,10 +201,7 @@ def test_an_index_that_rows_stand_in_the_way_of_can_be_taken_back(postgresql: Se
 
 def test_what_others_made_meanwhile_is_named_and_left(postgresql: Server, project: Project) -> None:
     with living(postgresql, project) as own:
-        own.replace(own.module("life"), "  # on that day\n", "  # on that day\n    unique index(grams)\n")
-        ok(own, "revise", "-m", "fast")
-        path = "src/my_pipeline/migrations/life/1.0.1_fast.py"
-        own.write(path, own.read(path).replace(')")', ')", online=True)'))
+        with_index(own, "unique index(grams)")
         told = " ".join(migrating_into_rows(own, postgresql).err.split())
         assert "weight is held by" in told and "The next step waits" in told, told
         postgresql.execute(

@@ -135,6 +135,14 @@ LIMITS = {
     },
 }
 
+
+def given(server: Server, role: str, name: str, value: str) -> str:
+    """The statement that gives new sessions of an account a setting, on MySQL those of everybody; none is the usual one."""
+    if server.backend == "mysql":
+        return f"SET GLOBAL {name} = {value}"
+    return f"ALTER ROLE {role} SET {name} = {value}" if value else f"ALTER ROLE {role} RESET {name}"
+
+
 SLOW = """    RunSQL(
         "take long",
         mysql="SELECT animal_id, SLEEP(0.4) FROM {life}.animal",
@@ -178,32 +186,16 @@ def test_a_time_limit_of_an_account_does_not_stop_a_migration(project: Project, 
             )
             own.write(path, text.rstrip().removesuffix("]") + SLOW)
             try:
-                for name, (value, _) in limits.items():
-                    server.execute(
-                        f"SET GLOBAL {name} = {value}"
-                        if server.backend == "mysql"
-                        else f"ALTER ROLE {account.user} SET {name} = {value}"
-                    )
+                server.execute(*(given(server, account.user, name, value) for name, (value, _) in limits.items()))
                 ok(own, "migrate", "--dry-run", code=3)
                 ok(own, "migrate")
                 # Nor does one that hardly a question takes, of the commands that only read.
-                shortest = next(iter(limits))
-                server.execute(
-                    f"SET GLOBAL {shortest} = 1"
-                    if server.backend == "mysql"
-                    else f"ALTER ROLE {account.user} SET {shortest} = 3"
-                )
+                shortest = "1" if server.backend == "mysql" else "3"
+                server.execute(given(server, account.user, next(iter(limits)), shortest))
                 for command in ("status", "log", "diff", "progress", "status"):
                     ok(own, command)
             finally:
-                server.execute(
-                    *(
-                        f"SET GLOBAL {name} = {usual}"
-                        if server.backend == "mysql"
-                        else f"ALTER ROLE {account.user} RESET {name}"
-                        for name, (_, usual) in limits.items()
-                    )
-                )
+                server.execute(*(given(server, account.user, name, usual) for name, (_, usual) in limits.items()))
             assert states(own)["life"] == ("current", "1.1.0")
 
 
