@@ -293,3 +293,24 @@ def test_a_record_without_a_run_runs_nothing(server: Server, project: Project) -
         assert journal.execute(changed, run + 1) == before
         if ended.code == 0:
             assert states(own)["work"][0] == "current"
+
+
+def test_a_time_that_is_none_is_named(server: Server, project: Project) -> None:
+    """Who wrote it into the journal stops nothing without a word: years before 1, and MySQL's zero date."""
+    with living(server, project) as own:
+        journal = Journal(server, "dev_work")
+        mysql = server.backend == "mysql"
+        moment = "0000-00-00 00:00:00" if mysql else "0044-03-15 12:00:00 BC"
+        for table in (journal.steps, journal.runs):
+            with closing(server.connect()) as connection, connection.cursor() as cursor:
+                if mysql:
+                    cursor.execute("SET SESSION sql_mode = ''")
+                cursor.execute(f"UPDATE {table} SET started_at = '{moment}'")
+                connection.commit()
+            for command in (["status"], ["log"], ["migrate"], ["purge", "--dry-run"]):
+                ended = own.run(*command)
+                if table == journal.steps:  # which only orders the steps
+                    assert ended.code == 0, ended.err
+                else:
+                    is_sentence(ended)
+                    assert ended.code == 5 and "a time that is none" in ended.err, (command, ended.err)

@@ -312,8 +312,16 @@ def _read(
         columns = ", ".join(["%s AS schema_name", *every, last, f"{readable} AS readable"])
         parts.append(f"SELECT {columns} FROM {table} {condition.format(table=table)}")
         arguments += [schema, database] if look else [schema]
-    for *row, tables in connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall():
+    where = ", ".join(databases)
+    try:
+        rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall()
+    except ValueError as error:  # PostgreSQL has years that Python has not
+        raise _no_time(where, str(error)) from None
+    for *row, tables in rows:
         record = Record(*row)
+        for moment in (record.started_at, record.finished_at):
+            if not isinstance(moment, datetime | None):  # MySQL's zero date
+                raise _no_time(record.schema, f"run {record.id} has {moment}")
         if record.layout > LAYOUT:
             raise PipelineError(
                 f"The journal of {record.schema} was written by a newer version of the library.",
@@ -322,6 +330,15 @@ def _read(
                 exit_code=ExitCode.CONFLICT,
             )
         yield record, tables or {}
+
+
+def _no_time(schemas: str, why: str) -> PipelineError:
+    return PipelineError(
+        f"The journal of {schemas} holds a time that is none: {why}.",
+        f"Nothing here writes such times; somebody changed the table {TABLE} by hand.",
+        "Correct started_at and finished_at there, or get that table back from a backup of the server.",
+        exit_code=ExitCode.CONFLICT,
+    )
 
 
 def following(connection: dj.Connection, database: str) -> int:

@@ -130,7 +130,7 @@ def done(connection: dj.Connection, databases: Iterable[str]) -> list[tuple[str,
     found = []
     for database in present(connection, databases):
         sql = (
-            "SELECT started_at, run, number, kind, state, words, statement, tables "
+            "SELECT CAST(started_at AS char(26)), run, number, kind, state, words, statement, tables "
             f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s"
         )
         for started, run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
