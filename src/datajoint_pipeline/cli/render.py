@@ -345,8 +345,8 @@ def impact(
     nothing: str = "",
 ) -> None:
     """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
-    where this is the ``whole`` answer of a command, it says so in the end. Where there is nothing to do, ``nothing`` is
-    said instead of that nothing is pending."""
+    where this is the ``whole`` answer of a command, it says so in the end. Of a rollback ``nothing`` is given, which is said
+    where there is nothing to do, instead of that nothing is pending."""
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")
@@ -392,7 +392,8 @@ def impact(
             silenced = f" [dim](silenced: {escape(rule.silenced)})[/]" if rule.silenced else ""
             console.print(f"[yellow]{rule.id}:[/] {escape(rule.text)}{silenced}")
     if any(cost.interrupted for cost in found):
-        console.print("Other pending migrations can be shown when this is done.")
+        first = "rollback first completes this run. What it then does" if nothing else "Other pending migrations"
+        console.print(f"{first} can be shown when this is done.")
     if found and short and whole:
         console.print("Whole statements: the same with --sql instead of --dry-run.")
     if found and whole:
