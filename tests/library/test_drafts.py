@@ -92,6 +92,9 @@ def test_migrations_replace_whatever_the_draft_made(living: Project) -> None:
         "Task.note",
     )
     assert drafts(living) == {"life", "work"}
+    told = ok(living, "purge", "--dry-run").out
+    assert re.search(r"^life\.Animal\.colour, dropped on \S+ by a draft of life: ", told, re.MULTILINE), told
+    assert re.search(r"^work\.Task\.note, dropped on \S+ by a draft of work: ", told, re.MULTILINE), told
     life(living, "    moniker", "    label")
     ok(living, "migrate", "--draft", "--rename", "Animal.moniker=label")
     rows(living, "[life.Animal.insert1((3, 'Cy')), work.Task.insert1((3, 'rest', 5))]")

@@ -259,7 +259,9 @@ def _told(deployment: Deployment, known: Retained, item: Purged) -> Purged:
         return item
     history = deployment.histories.get(run.schema)
     titles = {str(m.version): m.title for m in history.migrations} if history and run.kind == "migrate" else {}
-    by = titles.get(run.version) or f"{run.kind} of {run.schema} to {run.version}"
+    by = titles.get(run.version) or (
+        f"a draft of {item.schema}" if run.kind == journal.DRAFT else f"{run.kind} of {run.schema} to {run.version}"
+    )
     return replace(item, dropped_at=run.started_at, dropped_by=by)
 
 

@@ -109,10 +109,12 @@ class RawTable:
             try:
                 self.connection.query(sql, [value for row in batch for value in row], reconnect=False)
             except Exception as error:
+                of_server = server_errors.of(error)
+                mend = of_server.do if of_server else "Correct the rows, or leave them out"
                 raise PipelineError(
                     f"Rows of {'.'.join(self.place)} cannot be inserted.",
                     f"{server_errors.reason(error)}. Nothing was changed.",
-                    "Correct the rows, or leave them out, and run the command again.",
+                    f"{mend}, then run the command again.",
                 ) from error
             number += len(batch)
         return number
