@@ -28,6 +28,7 @@ READ_ONLY = ServerError(
 )
 FULL = ServerError("The server has no room left on its disk.", "Make room there")
 HELD = ServerError("Somebody else holds a table for too long.", "Stop whoever uses it (workers, notebooks)")
+STOPPED = ServerError("Somebody had the server stop the statement.", "Find out who stopped it, and why")
 DEPENDED = ServerError(
     "Something that DataJoint does not know depends on it.", "Drop what is named, or have it read something else"
 )
@@ -46,6 +47,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((3, 1021, 1026, 1114, 1878, "53100"), FULL),
     **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
+    **dict.fromkeys((1317, "57014"), STOPPED),
     1812: FILELESS,
     "2BP01": DEPENDED,
 }

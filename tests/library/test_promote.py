@@ -631,6 +631,28 @@ def test_rules_in_place_of_rows_that_are_copied(worlds: Callable[[Server], World
     assert world.promote("--rows", "life.Kind").code == 0
 
 
+def test_a_session_that_the_server_ends_while_rows_are_copied_is_no_fault_of_the_rows(world: World) -> None:
+    ok(world.own, "--env", "prod", "migrate")
+    kind, mysql = world.quote("#kind"), world.server.backend == "mysql"
+    ends = "FOR EACH ROW KILL CONNECTION_ID()" if mysql else "EXECUTE FUNCTION life.ends()"
+    world.execute(
+        f"INSERT INTO dev_life.{kind} (kind) VALUES ('mouse')",
+        *[
+            "CREATE FUNCTION life.ends() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END$$"
+        ][mysql:],
+        f"CREATE TRIGGER {'life.' * mysql}ends BEFORE INSERT ON life.{kind} {ends}",
+    )
+    try:
+        refused = world.promote("--rows", "life.Kind")
+        assert refused.code == 1 and in_words(refused.err), refused.err
+        do = "Find out who stopped it" if mysql else "See that the server runs"
+        assert do in refused.err and "Correct the rows" not in refused.err, refused.err
+    finally:
+        world.execute("DROP TRIGGER life.ends" if mysql else "DROP FUNCTION life.ends CASCADE")
+    assert world.promote("--rows", "life.Kind").code == 0
+
+
 def test_rows_whose_values_mean_another_thing_are_refused(world: World) -> None:
     """A migration computed them anew on one side, and all columns are the same on both."""
     ok(world.own, "--env", "prod", "migrate")

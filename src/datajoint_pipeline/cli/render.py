@@ -344,9 +344,12 @@ def impact(
     whole: bool = True,
     nothing: str = "",
 ) -> None:
-    """Print what `migrate` would do; first, what stands in the way. Where ``short``, a statement has one line, and
-    where this is the ``whole`` answer of a command, it says so in the end. Of a rollback ``nothing`` is given, which is said
-    where there is nothing to do, instead of that nothing is pending."""
+    """Print what `migrate` would do; first, what stands in the way.
+
+    Where ``short``, a statement has one line, and where this is the ``whole`` answer of a command, it says so in the
+    end. Of a rollback ``nothing`` is given, which is said where there is nothing to do, instead of that nothing is
+    pending.
+    """
     console = _console()
     for _, error in refused:
         console.print(f"[red]It would be refused:[/] {escape(error.what)}\n  {escape(error.do)}")

@@ -227,7 +227,7 @@ class Worker:
                     if _no_queue(error):
                         self._send("skipped", table=name, why=server_errors.reason(error))
                         continue
-                    if failures.is_passing(error) or server_errors.of(error):
+                    if failures.is_passing(error) or failures.is_of_server(error):
                         raise
                     self._set_aside(name, error)
         return sorted(queues, key=lambda queue: workers.priority(queue.name))
@@ -271,7 +271,7 @@ class Worker:
             if failures.is_passing(error):
                 raise
             self._look(always=True)  # a migration takes tables away before its version stands in the record
-            if server_errors.of(error):
+            if failures.is_of_server(error):
                 raise
             with suppress(Exception):  # it may be gone
                 queue.release(self._settings.number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .. import server_errors
+
 #: Numbers of MySQL: locks that were waited for, deadlocks, lost sessions.
 _NUMBERS = frozenset({1205, 1213, 2006, 2013, 1053, 4031})
 
@@ -36,6 +38,11 @@ _NAMES = frozenset(
 def is_passing(error: BaseException) -> bool:
     """Tell whether an error is of a lost connection, a lock or the network, so that another attempt may pass."""
     return any(_passes(one) for one in _chain(error))
+
+
+def is_of_server(error: BaseException) -> bool:
+    """Tell whether the server itself is the matter, for all tables alike; one statement may be stopped for its own."""
+    return server_errors.of(error) not in (None, server_errors.STOPPED)
 
 
 def is_memory(error: BaseException) -> bool:

@@ -109,7 +109,7 @@ def unreadable(connection: dj.Connection, tables: Iterable[Place]) -> dict[Place
         try:
             holders(connection, [place])
         except Exception as error:
-            if failures.is_passing(error) or server_errors.of(error):
+            if failures.is_passing(error) or failures.is_of_server(error):
                 raise
             found[place] = server_errors.reason(error)
     return found

@@ -299,7 +299,7 @@ class Supervisor:
             except Exception as error:
                 if failures.is_lost(error) and time.monotonic() < deadline:
                     self._regain()
-                elif not failures.is_lost(error) and not server_errors.of(error) and gone < 5:
+                elif not failures.is_lost(error) and not failures.is_of_server(error) and gone < 5:
                     gone, self._doubtful = gone + 1, True  # as in _look_after
                     time.sleep(0.5 * gone)
                 elif self._refused is not None:
