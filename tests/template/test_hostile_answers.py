@@ -227,6 +227,17 @@ def test_a_refused_name_comes_with_one_that_is_taken(template: Path, tmp_path: P
             )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["ephys", "Imaging", "types", "migrations", "test"])
+def test_a_project_may_be_called_as_a_schema_or_a_module_is(name: str, template: Path, tmp_path: Path) -> None:
+    """Where its package cannot be, the package gets a longer name, unless a person gives another one."""
+    run = partial(copier.run_copy, str(template), defaults=True, quiet=True, vcs_ref=PRESENT)
+    run(tmp_path / "p", data={"project_name": name})
+    package = f"{name.lower()}_pipeline"
+    assert [path.name for path in (tmp_path / "p/src").iterdir()] == [package]
+    assert yaml.safe_load((tmp_path / "p/.copier-answers.yml").read_text())["package_name"] == package
+    assert f'{name.lower()} = "{package}.__main__:main"' in (tmp_path / "p/pyproject.toml").read_text()
+
+
 def test_what_to_do_next_can_be_pasted_whatever_the_folder_is_called(template: Path, tmp_path: Path) -> None:
     for name in ("Ada's Mäuse video", "plain-1"):
         done = copier_command(
