@@ -194,10 +194,21 @@ def test_an_option_that_answers_nothing_is_named_with_what_could_be_answered(wri
 
 def test_secrets_says_whose_password_it_asks_for(project: Project) -> None:
     for attribute in ("user", "password"):
-        question = f"Your {attribute} on the MySQL server at localhost (empty: leave as it is): "
+        empty = "it has none" if attribute == "password" else "leave as it is"
+        question = f"Your {attribute} on the MySQL server at localhost (empty: {empty}): "
         shown = when_asked(project, "secrets", f"database.{attribute}", answer="hush", asked=question)
         assert f"wrote .secrets/database.{attribute}" in shown, shown
         assert project.read(f".secrets/database.{attribute}") == "hush\n"
+    # Where there is one, it stays; where there is none, an account of a new server may have none.
+    again, none = ("secrets", "database.password"), "wrote .secrets/database.password"
+    asked = "Your password on the MySQL server at localhost (empty: leave as it is): "
+    assert none not in when_asked(project, *again, answer=" ", asked=asked)
+    assert project.read(".secrets/database.password") == "hush\n"
+    (project.folder / ".secrets/database.password").unlink()
+    refused = project.run("--env", "dev", "status")
+    assert "No password is set for it." in refused.err, refused.err
+    assert none in when_asked(project, *again, answer=" ", asked=asked.replace("leave as it is", "it has none"))
+    assert "No password is set" not in project.run("--env", "dev", "status").err
     project.write("datajoint.json", "{")
     assert "database.user (empty: leave as it is): " in on_terminal(project, "\n", "secrets", "database.user").out
 

@@ -174,6 +174,47 @@ def test_a_file_that_is_referred_to_becomes_an_attachment_of_its_name(stored: Pr
     assert [row[-1] for row in shown(stored, "life.Animal")[0]] == [["notes.txt", "a note"], None]
 
 
+NOTE = '''
+
+@schema
+class Note(dj.Manual):
+    definition = """
+    note : varchar(16)
+    factor : float32
+    ---
+    words = null : <blob>
+    """
+'''
+
+
+def test_rows_are_found_whatever_their_keys_are(stored: Project) -> None:
+    """DataJoint finds neither backslashes in a key on PostgreSQL, nor floats of four bytes on either server."""
+    life = stored.module("life")
+    stored.write(life, stored.read(life) + NOTE)
+    ok(stored, "revise", "-m", "notes")
+    ok(stored, "migrate")
+    keys = ["a", "\\", "c\\d", "q'", "%s", "\\'", '"', "Mäuse"]
+    put = f"from my_pipeline import life\nlife.Note.insert([(key, 0.1, [key]) for key in {keys!r}])"
+    done = stored.python("-c", put)
+    assert done.code == 0, done.err
+    get = (
+        "from my_pipeline import life; import json\n"
+        "print(json.dumps(sorted([row['note'], row['words']] for row in life.Note.to_dicts())))"
+    )
+    values = json.loads(stored.python("-c", get).out)
+    assert values == sorted([key, [key]] for key in keys)
+    for type_ in ("<blob@main>", "json"):
+        retype(stored, words=type_)
+        ok(stored, "revise", "-m", "elsewhere")
+        ok(stored, "migrate")
+        assert json.loads(stored.python("-c", get).out) == values
+    stored.write(life, stored.read(life).replace("words = null : json", "words = null : <blob>"))
+    version = stored.read(stored.module("version"))
+    ok(stored, "rollback", "life", "--to", "1.1.0")
+    stored.write(stored.module("version"), re.sub(r'"life": "[\d.]+"', '"life": "1.1.0"', version))
+    assert json.loads(stored.python("-c", get).out) == values
+
+
 def test_what_another_codec_cannot_hold_stops_it_before_the_first_step(stored: Project) -> None:
     retype(stored, trace="<npy@main>")  # which has a list
     ok(stored, "revise", "-m", "arrays")

@@ -99,7 +99,7 @@ def docs_build(options: Options, overwrite: bool) -> None:
     """Write docs/pipeline/ and the README's diagram.
 
     docs/pipeline/ gets a page for each schema, with pictures. Commit them. Pages of schemas that are gone are removed.
-    What you write between <!-- notes --> and <!-- end of notes --> stays.
+    Each page has a place for notes of your own, which stay.
     """
     from ..commands import docs
 
@@ -123,8 +123,13 @@ def docs_build(options: Options, overwrite: bool) -> None:
 def docs_check(options: Options, diff: bool) -> None:
     """Say which pages are out of date, as CI does.
 
-    Also says what percentage of tables and attributes have a comment. To make it fail if too few have one, write
-    table-comments = 100 or attribute-comments = 80 below [tool.datajoint-pipeline.docs] in pyproject.toml.
+    Also says what percentage of tables and attributes have a comment. To make it fail if too few have one, write in
+    pyproject.toml, for example:
+
+    \b
+    [tool.datajoint-pipeline.docs]
+    table-comments = 100
+    attribute-comments = 80
     """
     from ..commands import docs
 

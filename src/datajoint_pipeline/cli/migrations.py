@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -203,7 +204,8 @@ def revise(
             }
         )
     else:
-        render.revised(project, found)
+        given = [(name.replace("_", "-"), value) for name, values in answered.items() for value in values]
+        render.revised(project, found, "".join(f" --{name} {shlex.quote(value)}" for name, value in given))
 
 
 def _undo_revise(options: Options, schemas: tuple[str, ...]) -> None:

@@ -271,8 +271,8 @@ def _ask_fill(
 _ANSWERS = {"fill": ("--fill", "VALUE"), "rename": ("--rename", "NEW"), "rename-table": ("--rename-table", "NEW")}
 
 
-def revised(project: Project, found: Revised) -> None:
-    """Print the files that `revise` wrote, and what is still open."""
+def revised(project: Project, found: Revised, given: str) -> None:
+    """Print the files that `revise` wrote, and what is still open; ``given`` are the options with answers so far."""
     console = _console()
     for name in found.baselines:
         console.print(f"The first snapshot of [bold]{name}[/] is written, as version {project.versions[name]}.")
@@ -281,6 +281,8 @@ def revised(project: Project, found: Revised) -> None:
         console.print(f"[bold]{migration.schema}[/] {migration.previous} → [bold]{migration.version}[/]  {where}")
         for line in migration.lines:
             first, *rest = line.splitlines()
+            if rest and first.endswith('("""'):  # a table, whose name is in its first line
+                first += rest[0].partition(":")[0] + ":"
             console.print(escape(f"    {first}{' …' if rest else ''}"))
     if not found.migrations and not found.baselines:
         console.print("The code is as the snapshots have it; there is nothing to write.")
@@ -295,7 +297,7 @@ def revised(project: Project, found: Revised) -> None:
         console.print(f"[yellow]Undecided[/]: {escape(question.words() + gone)}")
     if options:
         console.print("Decide it in the file, or with your answers in this:")
-        console.print(escape(f"  {project.program} revise --again{options}"))
+        console.print(escape(f"  {project.program} revise --again{given}{options}"))
     if found.migrations:
         console.print("Next, read the files. Then:")
         console.print(f"  {project.program} check")

@@ -87,17 +87,22 @@ def add_schema(project: Project, name: str, depends: list[str]) -> Added:
 
 
 def _check_name(project: Project, name: str) -> None:
-    do = f"Run for example {project.program} add-schema behaviour --depends session."
+    do = "Choose another name; nothing was written."
     if not _NAME.fullmatch(name) or len(name) > 32:
+        plain = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:32].rstrip("_")
+        near = f"Try {plain}; nothing was written." if _NAME.fullmatch(plain) else do
         raise PipelineError(
-            f"{name!r} cannot be the name of a schema.", "It is 1 to 32 small letters, digits and single _.", do
+            f"{name!r} cannot be the name of a schema.", "It is 1 to 32 small letters, digits and single _.", near
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN or name == project.package:
-        raise PipelineError(f"The name {name} is taken by Python, a database server or the package itself.", "", do)
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise PipelineError(f"No schema can be called {name}.", "Python has a keyword of that name.", do)
+    if name in _TAKEN or name == project.package:
+        whose = "A library, a database server or the package itself has a module or a schema of that name."
+        raise PipelineError(f"No schema can be called {name}.", whose, do)
     if name.startswith(("test_", "dev_", "pg_")):
         raise PipelineError(f"The name {name} begins with test_, dev_ or pg_.", "These mean something else.", do)
     if name in project.versions or (project.directory / f"{name}.py").exists():
-        raise PipelineError(f"There is a schema or a module {name} already.", "Nothing was written.", do)
+        raise PipelineError(f"There is a schema or a module {name} already.", "Each has a name of its own.", do)
 
 
 def _known(project: Project, known: graph.Graph, depends: list[str]) -> list[str]:

@@ -208,6 +208,7 @@ def _check_server(
     code = read_code()
     problems = code.problems[code.backend]
     found = [_placed(project, "server", what, why, "Correct the definition.") for what, why in problems]
+    found += [_placed(project, "ignored", what, why, "Take one of the lines out.") for what, why in code.ignored]
     for schema, what, why, do in declared()["limits"]:
         found.append(Finding("server", schema, 1, f"{what} {why}".replace("; nothing was changed", ""), do))
     return found

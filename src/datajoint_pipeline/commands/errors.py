@@ -50,7 +50,7 @@ def read(
     raise PipelineError(
         f"There is no group {group} of failed jobs." if not chosen else f"{group} begins the id of several groups.",
         f"There are {', '.join(one.id for one in chosen or found)}." if found else "No job has failed.",
-        "Take an id from the first column of the command errors.",
+        "Take an id from the first column of the command errors." if found else "Leave --group out.",
         exit_code=ExitCode.USAGE,
     )
 

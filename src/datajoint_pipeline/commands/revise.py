@@ -43,7 +43,7 @@ class Revised:
     baselines : list of str
         Schemas whose first snapshot was written.
     notes : list of str
-        Answers that nothing needed.
+        Answers that nothing needed, and lines of definitions that DataJoint passes over.
     """
 
     migrations: list[writing.NewMigration]
@@ -150,7 +150,7 @@ def _composed(
         )
     given = answer(before, after)
     found, _ = answering.answered(before, after, given, ask)
-    notes = unused.notes(given, before, found.operations)
+    notes = [*unused.notes(given, before, found.operations), *(f"{what} {why}" for what, why in code.ignored)]
     fresh = [name for name in files.versions if name in chosen and histories[name].latest is None]
     if fresh:
         settled = _settled(fresh, before, after, found.operations)

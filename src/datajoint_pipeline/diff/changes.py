@@ -294,13 +294,13 @@ def _same_origin(
 
 
 def _follows_parent(old: Table, attribute: str, before: Tables, after: Tables) -> bool:
-    """Say whether an attribute goes because its parent's goes: the answer for that one holds for both."""
+    """Say whether an attribute goes because its parent's goes, or leaves the key: one answer holds for both."""
     above = [
         (key.parent, key.parent_attributes[key.attributes.index(attribute)])
         for key in old.foreign_keys
         if attribute in key.attributes and key.parent in before and key.parent in after
     ]
-    return old.attribute[attribute].inherited and any(theirs not in after[p].attribute for p, theirs in above)
+    return old.attribute[attribute].inherited and any(theirs not in after[p].primary_key for p, theirs in above)
 
 
 def _implied(

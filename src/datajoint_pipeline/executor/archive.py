@@ -293,8 +293,8 @@ def reading(path: Path) -> Iterator[Archive]:
         If it is no backup, is damaged, or was written by a newer version of the library.
     """
     if not path.is_file():
-        why = "It is a folder." if path.is_dir() else "Nothing has that name."
-        raise PipelineError(f"There is no file {path}.", why, "See the files in backups/.")
+        why = "It is a folder." if path.is_dir() else "Commands write backups to backups/ when values would be lost."
+        raise PipelineError(f"There is no file {path}.", why, "Name a file in that folder, if there is one.")
     try:
         archive = zipfile.ZipFile(path)
     except _BROKEN as error:

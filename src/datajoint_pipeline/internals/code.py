@@ -30,12 +30,15 @@ class Code(dict[str, Schema]):
         The rows that Lookup tables come with.
     problems : mapping
         By backend, what would go wrong where DataJoint declares the tables: what, and why.
+    ignored : list of (str, str)
+        Lines of definitions that DataJoint passes over: what, and why.
     backend : str
         The backend that the project's configuration names.
     """
 
     contents: Mapping[TableName, list[dict[str, Any]]]
     problems: Mapping[str, list[tuple[str, str]]]
+    ignored: list[tuple[str, str]]
     backend: str
 
     @classmethod
@@ -43,6 +46,7 @@ class Code(dict[str, Schema]):
         """Give what :meth:`document` was made of."""
         code = cls({schema["name"]: decode(schema) for schema in document["schemas"]})
         code.problems, code.backend = document["problems"], document["backend"]
+        code.ignored = [(what, why) for what, why in document["ignored"]]
         code.contents = {
             TableName(schema, table): rows
             for schema, tables in document["contents"].items()
@@ -56,7 +60,8 @@ class Code(dict[str, Schema]):
         for name, rows in self.contents.items():
             contents.setdefault(name.schema, {})[name.table] = rows
         schemas = [encode(schema) for schema in self.values()]
-        return {"schemas": schemas, "contents": contents, "problems": self.problems, "backend": self.backend}
+        more = {"problems": self.problems, "ignored": self.ignored, "backend": self.backend}
+        return {"schemas": schemas, "contents": contents, **more}
 
     def tables(self, schemas: Iterable[str]) -> dict[TableName, Table]:
         """Give every table of some schemas."""

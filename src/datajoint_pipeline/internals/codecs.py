@@ -15,6 +15,7 @@ from ..quoting import quoter
 from ..schema import notation
 from . import old_objects, plain_values, stores
 from .connection import downloads, literals, longest_statement, refuse_long
+from .keys import restriction
 from .old_objects import OldObjects, Stored, kind_of
 
 if TYPE_CHECKING:
@@ -103,18 +104,30 @@ def convert(
     rows = _Marked(table, source, target, mark, alone) if mark else _Locked(table, source, target)
     waiting = rows.waiting()
     versions = {tuple(row.key.values()): row.version for row in waiting}
-    old = _old_objects(table, source)
+    old, left = _old_objects(table, source), {tuple(row.key.values()) for row in waiting}
     for key, value in _fetched(table, waiting, source):
+        if value is None:  # to its codec, whatever is stored
+            left.discard(tuple(key.values()))
+            continue
         try:
             if old is not None:
                 taken = old.stored(value, type_)
             else:
                 _try(connection, type_, taken := _as_taken(table, value, source, type_))
-            rows.store(key, versions[tuple(key.values())], taken)
+            if rows.store(key, versions[tuple(key.values())], taken):
+                left.discard(tuple(key.values()))
         except Exception as error:
             if server_errors.of(error):
                 raise  # the value is not to blame
             raise _unstorable(place, source, key, server_errors.in_one_line(str(error))) from error
+    if alone and left and (lost := left & {tuple(row.key.values()) for row in rows.waiting()}):
+        key = dict(zip(table.primary_key, min(lost), strict=True))
+        raise PipelineError(
+            f"A row of {'.'.join(place)} is not found by its key: {key}.",
+            f"Its value of {source} cannot be converted. Every value is still there.",
+            "Give the row another key, then run migrate again.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
     if len(waiting) == BATCH:
         return True
     if alone:
@@ -128,6 +141,16 @@ class _Waiting(NamedTuple):
     key: dict[str, Any]
     size: int
     version: object = None
+
+
+def _there(table: dj.FreeTable, source: str) -> str:
+    """Give the condition that there is a value, which the null of JSON is not."""
+    name, mysql = quoter(table.connection)(source), table.connection.adapter.backend == "mysql"
+    if not table.heading.attributes[source].json:
+        return f"{name} IS NOT NULL"
+    # In small letters DataJoint would take the type for an attribute.
+    null = f"JSON_TYPE({name}) = 'NULL'" if mysql else f"CAST({name} AS TEXT) = 'null'"
+    return f"{name} IS NOT NULL AND NOT {null}"
 
 
 def _size(table: dj.FreeTable, source: str) -> str:
@@ -153,8 +176,7 @@ def _fetched(table: dj.FreeTable, waiting: Iterable[_Waiting], source: str) -> I
     for rows in _divided(waiting, 1 if alone else BATCH):
         with downloads(table.connection):
             for row in _read(table, [waits.key for waits in rows], source):
-                if (value := row.pop(source)) is not None:
-                    yield row, value
+                yield row, row.pop(source)
 
 
 def _read(table: dj.FreeTable, keys: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
@@ -165,7 +187,7 @@ def _read(table: dj.FreeTable, keys: list[dict[str, Any]], source: str) -> list[
     PipelineError
         If DataJoint cannot read a value.
     """
-    attribute, rows = table.heading.attributes[source], table & keys
+    attribute, rows = table.heading.attributes[source], table & [restriction(table, key) for key in keys]
     single = table.connection.adapter.backend == "mysql" and attribute.type.startswith("float")
     try:
         if single:  # whose digits the server does not give all
@@ -203,8 +225,11 @@ def _divided(waiting: Iterable[_Waiting], most: int) -> Iterator[list[_Waiting]]
 
 def _update(
     table: dj.FreeTable, key: dict[str, Any], target: str, value: Any, more: str = "", condition: str = ""
-) -> None:
-    """Store a value of a row as DataJoint does, in one statement; ``more`` is set along, under one more condition."""
+) -> bool:
+    """Store a value of a row as DataJoint does, in one statement; ``more`` is set along, under one more condition.
+
+    Tells whether there was such a row.
+    """
     from datajoint.condition import make_condition
 
     place, stored = "%s", value.text if isinstance(value, Stored) else value
@@ -212,9 +237,9 @@ def _update(
         _, place, stored = table._Table__make_placeholder(target, value)
     sql = (
         f"UPDATE {table.full_table_name} SET {quoter(table.connection)(target)} = {place}{more} "
-        f"WHERE ({make_condition(table, key, set())}){condition}"
+        f"WHERE ({make_condition(table, restriction(table, key), set())}){condition}"
     )
-    table.connection.query(sql, args=() if stored is None else (stored,), reconnect=False)
+    return bool(table.connection.query(sql, args=() if stored is None else (stored,), reconnect=False).rowcount)
 
 
 class _Locked:
@@ -222,15 +247,15 @@ class _Locked:
 
     def __init__(self, table: dj.FreeTable, source: str, target: str) -> None:
         self._table, self._source, self._target, quote = table, source, target, quoter(table.connection)
-        self._rows = table & f"{quote(target)} IS NULL" & f"{quote(source)} IS NOT NULL"
+        self._rows = table & f"{quote(target)} IS NULL" & _there(table, source)
 
     def waiting(self) -> list[_Waiting]:
         """Give the rows that are to be converted."""
         return _waiting(self._rows, self._table.primary_key, self._source, limit=BATCH)
 
-    def store(self, key: dict[str, Any], version: object, value: Any) -> None:
-        """Store the new value of a row, if the row is still of that version."""
-        _update(self._table, key, self._target, value)
+    def store(self, key: dict[str, Any], version: object, value: Any) -> bool:
+        """Store the new value of a row, if the row is still of that version; tell whether it was."""
+        return _update(self._table, key, self._target, value)
 
     def clear(self) -> None:
         """Take the new value from rows that have no old one any more; here there are none."""
@@ -254,17 +279,17 @@ class _Marked:
 
     def waiting(self) -> list[_Waiting]:
         """Give the rows that are to be converted."""
-        rows = self._table & f"{self._source} IS NOT NULL" & f"NOT ({self._mark} <=> {_CONVERTED})"
+        rows = self._table & _there(self._table, self._name) & f"NOT ({self._mark} <=> {_CONVERTED})"
         if not self._alone:
             rows &= f"{self._quoted} IS NULL"
         version = f"COALESCE(UNIX_TIMESTAMP({self._mark}), 0)"
         return _waiting(rows, self._table.primary_key, self._name, version, limit=BATCH)
 
-    def store(self, key: dict[str, Any], version: object, value: Any) -> None:
-        """Store the new value of a row, if the row is still of that version."""
+    def store(self, key: dict[str, Any], version: object, value: Any) -> bool:
+        """Store the new value of a row, if the row is still of that version; tell whether it was."""
         more = f", {self._mark} = {_CONVERTED}{self._others}"
         same = f" AND COALESCE(UNIX_TIMESTAMP({self._mark}), 0) = {version}"
-        _update(self._table, key, self._target, value, more, same)
+        return _update(self._table, key, self._target, value, more, same)
 
     def clear(self) -> None:
         """Take the new value from rows that have no old one any more."""
@@ -321,9 +346,11 @@ def unstorable(
         others = table & not_a_blob(quote(source), mysql=connection.adapter.backend == "mysql")
         for key in others.proj().to_dicts(limit=1):
             raise _unreadable(table, key, source, "It is not what <blob> writes")
-    waiting = _waiting(table & f"{quote(source)} IS NOT NULL", table.primary_key, source)
+    waiting = _waiting(table & _there(table, source), table.primary_key, source)
     count, why, arrays, most = 0, "", 0, longest_statement(connection)
     for key, value in _fetched(table, waiting, source):
+        if value is None:
+            continue
         stored = None
         try:
             taken = _as_taken(table, value, source, type_)

@@ -8,6 +8,7 @@ tables that DataJoint really declared.
 from __future__ import annotations
 
 import datetime
+import difflib
 import inspect
 import json
 import re
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 import datajoint as dj
 from datajoint import instance, schemas
 from datajoint.adapters.mysql import MySQLAdapter
-from datajoint.declare import _parse_index_args, prepare_declare
+from datajoint.declare import CORE_TYPES, _parse_index_args, prepare_declare
 from datajoint.heading import Heading, default_attribute_properties
 
 from ..errors import PipelineError
@@ -50,10 +51,14 @@ class _Adapter(MySQLAdapter):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.columns: dict[str, _Column] = {}
+        #: Those that were formatted again, of which DataJoint takes the first.
+        self.again: list[str] = []
 
     def format_column_definition(
         self, name: str, sql_type: str, nullable: bool = False, default: str | None = None, comment: str | None = None
     ) -> str:
+        if name in self.columns:
+            self.again.append(name)
         self.columns.setdefault(name, _Column(sql_type, nullable, default, comment or ""))
         return name
 
@@ -119,6 +124,8 @@ class Recording:
         self.contents: dict[str, dict[str, list[dict[str, Any]]]] = {}
         #: What would go wrong where DataJoint declares the tables, by the backend: what, and why.
         self.problems: dict[str, list[tuple[str, str]]] = {backend: [] for backend in declaration_checks.LIMITS}
+        #: Lines that DataJoint passes over: what, and why.
+        self.ignored: list[tuple[str, str]] = []
 
     def schemas(self) -> dict[str, Schema]:
         """Give the schemas, those of ``SCHEMA_VERSIONS`` first."""
@@ -130,7 +137,7 @@ class Recording:
     def code(self, backend: str) -> Code:
         """Give all that was recorded, of a project whose configuration names a backend."""
         code = Code(self.schemas())
-        code.problems, code.backend = self.problems, backend
+        code.problems, code.ignored, code.backend = self.problems, self.ignored, backend
         code.contents = {
             TableName(schema, table): rows for schema, tables in self.contents.items() for table, rows in tables.items()
         }
@@ -180,7 +187,7 @@ class Recording:
             raise PipelineError(
                 f"DataJoint refuses the definition of {table_class.__qualname__}.",
                 f"{_line(self._sources, table_class, error)}: {' '.join(str(error).split()) or type(error).__name__}",
-                "Correct the definition.",
+                f"{_meant(str(error), context)}Correct the definition.",
             ) from error
         if table.tier == "Lookup" and (rows := _contents(table_class)):
             self.contents.setdefault(table.name.schema, {})[table.name.table] = rows
@@ -195,6 +202,10 @@ class Recording:
     def _note(
         self, table_class: Any, table: str, comment: str, columns: dict[str, _Column], keys: int, indexed: list[str]
     ) -> None:
+        for name in dict.fromkeys(table_class._connection.adapter.again):
+            where = _line(self._sources, table_class, _Refused("", name), last=True)
+            what = f"The definition of {table_class.__qualname__} has {name} twice."
+            self.ignored.append((what, f"{where}: DataJoint takes what stands first, and passes over this line."))
         for backend, found in self.problems.items():
             for why, culprit in declaration_checks.of_table(backend, table, comment, columns, keys, indexed):
                 where = _line(self._sources, table_class, _Refused(why, culprit))
@@ -222,16 +233,34 @@ def _contents(table_class: Any) -> list[dict[str, Any]]:
     return rows if all(isinstance(value, plain) for row in rows for value in row.values()) else []
 
 
-def _line(sources: Sources, table_class: Any, error: BaseException) -> str:
-    """Give file and line of a definition, or of the line in it that DataJoint was reading when it raised the error."""
+def _line(sources: Sources, table_class: Any, error: BaseException, *, last: bool = False) -> str:
+    """Give file and line of a definition, or of the line in it that DataJoint was reading when it raised the error.
+
+    With ``last`` the attribute that is to blame stands in several lines, and the last one is meant.
+    """
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
-    culprit = getattr(error, "culprit", None) or next((f.get("line") for f in frames if "index_sql" in f), "")
+    culprit = str(
+        getattr(error, "culprit", None) or next((f.get("line") for f in frames if "index_sql" in f), None) or ""
+    )
     try:
         source, first = inspect.getsourcelines(table_class)
     except (OSError, TypeError):
         return str(table_class.__module__)
     lines = [number for number, text in enumerate(source, first) if culprit and culprit in text]
+    if last:
+        begins = re.compile(rf"\W*{re.escape(culprit)}\s*[=:]")
+        lines = [number for number, text in enumerate(source, first) if begins.match(text)][::-1]
     return sources.place([(str(inspect.getsourcefile(table_class)), lines[0] if lines else first)])
+
+
+def _meant(refusal: str, context: Mapping[str, Any]) -> str:
+    """Ask whether what DataJoint does not know is a misspelt table or type; nothing where it is like none."""
+    if match := re.search(r"Foreign key reference (\w+) could not be resolved", refusal):
+        known = [name for name, value in context.items() if inspect.isclass(value) and issubclass(value, dj.Table)]
+    elif match := re.search(r"Unsupported attribute type (\w+)", refusal):
+        known = list(CORE_TYPES)
+    near = difflib.get_close_matches(match[1], known, 1) if match else []
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def _compile(
@@ -243,6 +272,7 @@ def _compile(
     if len(name.table) > adapter.max_table_name_length:
         raise dj.DataJointError(f"Table name {name.table} exceeds the max length of {adapter.max_table_name_length}.")
     adapter.columns.clear()
+    adapter.again.clear()
     comment, key, _, references, indexes, _, origins, _ = prepare_declare(
         table.definition, context, adapter, table_name=name.table, config=connection._config
     )
@@ -307,6 +337,8 @@ def _read(comment: str) -> str:
 
 
 def _attribute(name: str, column: _Column, foreign: bool) -> Attribute:
+    if declaration_checks.lacks_comma(column.type):
+        raise _Refused("Between two values of an enum stands one comma.", name)
     if re.match(r"enum\b", column.type, re.I) and not notation.enum_values(column.type):
         raise _Refused("The values of an enum stand in quotes.", name)
     if re.match(r"enum\b", column.type, re.I) and re.search(r"\\['\"]", column.type):

@@ -23,7 +23,9 @@ NOT_IN_ENUMS = ',%"\\'
 _SYSTEM = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 _SINGLE, _DOUBLE = r"'(?:[^'\\]|''|\\.)*'", r'"(?:[^"\\]|""|\\.)*"'
-_ENUM = re.compile(rf"enum\s*\(\s*(?:{_SINGLE}|{_DOUBLE})(?:\s*,\s*(?:{_SINGLE}|{_DOUBLE}))*\s*\)", re.I | re.S)
+_VALUE = rf"(?:{_SINGLE}|{_DOUBLE})"
+_ENUM = re.compile(rf"enum\s*\(\s*{_VALUE}(?:\s*,\s*{_VALUE})*\s*\)", re.I | re.S)
+_ENUM_OF_ANY_COMMAS = re.compile(rf"enum\s*\([\s,]*{_VALUE}(?:[\s,]*{_VALUE})*[\s,]*\)", re.I | re.S)
 
 
 def too_long(backend: str, name: str) -> bool:
@@ -126,6 +128,11 @@ _BROKEN = 'MySQL takes a backslash or a " for the end of a text or for another s
 
 def _is_enum(type_: str) -> bool:
     return type_.lower().startswith("enum")
+
+
+def lacks_comma(type_: str) -> bool:
+    """Tell whether an enum would be one but for its commas: one is missing, or there is one too many."""
+    return not _ENUM.fullmatch(type_) and _ENUM_OF_ANY_COMMAS.fullmatch(type_) is not None
 
 
 def _ends(text: str) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..quoting import quoter
 from . import job_tables
+from .keys import restriction
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -132,26 +133,7 @@ class JobQueue:
         return count
 
     def _found(self, key: Key) -> Any:
-        """Give a restriction by a key that also finds what DataJoint's own does not.
-
-        It compares a float of four bytes with a number of eight, and on PostgreSQL doubles backslashes in texts.
-        """
-        from datajoint.condition import AndList
-
-        postgresql = self._jobs.adapter.backend == "postgresql"
-        quote, attributes = quoter(self._connection), self._jobs.heading
-        hard: dict[str, str] = {}
-        for name, value in key.items():
-            if isinstance(value, float) and attributes[name].type in ("float", "real"):
-                hard[name] = f"CAST({value!r} AS {'REAL' if postgresql else 'FLOAT'})"
-            elif postgresql and isinstance(value, str) and "\\" in value:
-                doubled = value.replace("\\", "\\\\").replace("'", "''")
-                hard[name] = f"E'{doubled}'"
-        if not hard:
-            return dict(key)
-        easy = {name: value for name, value in key.items() if name not in hard}
-        # DataJoint looks for the attributes of a condition, and overlooks those in double quotes.
-        return AndList([easy, *(f"{quote(name)} = {value} /* {name} */" for name, value in hard.items())])
+        return restriction(self._jobs, key)
 
     # --- Taking ------------------------------------------------------------------------------------------------------
 

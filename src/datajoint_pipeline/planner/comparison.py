@@ -88,7 +88,8 @@ def compare(
             continue
         latest = history.latest
         if latest is None:
-            texts = ("It has no snapshot yet; revise writes it.",)
+            there = connection is None or name in shapes
+            texts = (f"It has no snapshot yet; {'revise' if there else 'init makes its tables, and'} writes it.",)
             results.append(Comparison(name, files.versions[name], files.versions[name], (), (), texts, {}))
             continue
         operations = [op for op in found.operations if name in (op.table.schema, _new_schema(op))]

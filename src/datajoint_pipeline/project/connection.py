@@ -144,7 +144,9 @@ def _unreachable(
     if found := tls.explain(error, str(config["database.host"]), config["database.use_tls"]):
         why, do = found
     elif "not configured" in text:
-        why = "No user and password are set for it."
+        lacking = [name for name in ("user", "password") if config[f"database.{name}"] is None]
+        named = " and ".join(lacking or ["user", "password"])
+        why = f"No {named} {'is' if len(lacking) == 1 else 'are'} set for it."
         do = f"Run {project.program} secrets to write user and password to .secrets/, or set DJ_USER and DJ_PASS."
     elif ("denied" in text or "ordinal" in text) and _is_garbled(config):
         why = f"{why}. The password has letters beyond ASCII, which the driver does not send as they were set."

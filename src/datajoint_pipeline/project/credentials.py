@@ -50,7 +50,7 @@ def ask(project: Project, names: tuple[str, ...]) -> list[str]:
     written = []
     for name in names or _wanted(project):
         value = _ask(project, name)
-        if value:
+        if value is not None:
             write(project.root / ".secrets", name, value)
             written.append(name)
     return written
@@ -64,11 +64,16 @@ def _wanted(project: Project) -> list[str]:
     return names
 
 
-def _ask(project: Project, name: str) -> str:
+def _ask(project: Project, name: str) -> str | None:
+    """Ask for a credential; None where it stays as it is."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
-    question = wrap(f"{_words(project, name)} (empty: leave as it is): ", sys.stdin)
-    return (input(question) if name == "database.user" else getpass.getpass(question)).strip()
+        return sys.stdin.readline().strip() or None
+    # A server that was just installed may have an account without a password.
+    none = name == "database.password" and not (project.root / ".secrets" / name).exists()
+    empty = "it has none" if none else "leave as it is"
+    question = wrap(f"{_words(project, name)} (empty: {empty}): ", sys.stdin)
+    value = (input(question) if name == "database.user" else getpass.getpass(question)).strip()
+    return value if value or none else None
 
 
 def _words(project: Project, name: str) -> str:

@@ -7,6 +7,7 @@ line ``# check: ignore ID`` in the module silences that id there.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -152,8 +153,11 @@ def _check_module(graph: Graph, module: Module, order: list[str]) -> Iterator[Fi
         what = f"{table} is given to no schema, so DataJoint does not know it."
         yield Finding("undecorated", module.name, line, what, "Write @schema in the line above the class.")
     yield from _check_references(graph, module, {schema: position for position, schema in enumerate(order)})
+    # Those that may be meant where a name is misspelt, which is said by then.
+    unknown = [r.module for r in module.references if r.module and not r.imported and r.module not in graph.modules]
+    meant = {near for name in unknown for near in difflib.get_close_matches(name, graph.modules, 1)}
     for other, line in module.imports.items():
-        if other not in graph.modules or other in module.needed:
+        if other not in graph.modules or other in module.needed or other in meant:
             continue
         if other in module.used:
             what = f"{module.name} imports {other} for its code; no foreign key leads there."
@@ -177,24 +181,26 @@ def _check_references(graph: Graph, module: Module, rank: Mapping[str, int]) -> 
         other = reference.module or module.name
         if not reference.imported and other not in missing:
             missing.add(other)
-            line = module.import_of(other)
+            near = [] if other in graph.modules else difflib.get_close_matches(other, graph.modules, 1)
+            do = f"Write `{module.import_of(other)}` at the top of {module.file}."
             yield Finding(
                 "missing-import",
                 module.name,
                 reference.line,
                 f"{reference.table} refers to {other}.{reference.target}, and {other} is not imported.",
-                f"Write `{line}` at the top of {module.file}.",
+                f"Did you mean {near[0]}? Correct the name." if near else do,
             )
         if other not in graph.modules:
             continue
         there, table = graph.modules[other], reference.target.partition(".")[0]
         if other != module.name and table not in there.tables:
+            near = difflib.get_close_matches(table, there.tables, 1)
             yield Finding(
                 "unknown-table",
                 module.name,
                 reference.line,
                 f"{reference.table} refers to {other}.{reference.target}, which {there.file} does not define.",
-                "Correct the name of the table.",
+                f"Did you mean {other}.{near[0]}? Correct the name." if near else "Correct the name of the table.",
             )
         above, own = _schema_of(there, table), _schema_of(module, reference.table.partition(".")[0])
         mutual = other == module.name and (above, own) in within
