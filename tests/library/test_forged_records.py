@@ -295,6 +295,54 @@ def test_a_record_without_a_run_runs_nothing(server: Server, project: Project) -
             assert states(own)["work"][0] == "current"
 
 
+@pytest.mark.parametrize("assigned", ["version = '2.0.x'", "version = '1.0.0\x1b[31m'", "id = -1", "id = 2147483647"])
+def test_what_no_run_has_is_named(server: Server, project: Project, assigned: str) -> None:
+    with living(server, project) as own:
+        journal = Journal(server, "dev_work")
+        journal.execute(f"UPDATE {{j}} SET {assigned} WHERE id = %s", journal.run)
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", "    note = null : varchar(99)\n")
+        ok(own, "revise", "-m", "longer")
+        for command in (["status"], ["log"], ["migrate"], ["rollback", "work", "--to", "1.0.0"], ["purge"]):
+            refused = own.run(*command)
+            is_sentence(refused)
+            assert refused.code == 5 and "The journal of work cannot be read" in refused.err, (command, refused.err)
+
+
+def test_runs_follow_each_other_by_their_numbers(server: Server, project: Project) -> None:
+    """The clock of the machine that migrated was ahead of that which took it back, or was set back since."""
+    with living(server, project) as own:
+        work = own.module("work")
+        own.replace(work, "    score : int32\n", "    score : int32  # in percent\n")
+        ok(own, "revise", "-m", "percent")
+        (path,) = (own.folder / "src/my_pipeline/migrations/work").glob("1.0.1_percent.py")
+        times = "UPDATE {{work}}.__score SET score = score {} 100"
+        again = f'RunSQL("percent", mysql="{times.format("*")}", postgresql="{times.format("*")}", '
+        again += f'back=Sql(mysql="{times.format("/")}", postgresql="{times.format("/")}"))'
+        add = path.read_text().replace("import ", "import RunSQL, Sql, ", 1).rstrip().removesuffix("]")
+        path.write_text(f"{add}    {again},\n]\n")
+        scores = "SELECT score FROM dev_work.{q}__score{q} ORDER BY 1".format(
+            q="`" if server.backend == "mysql" else '"'
+        )
+        before = server.execute(scores)
+        ok(own, "migrate")
+        after = server.execute(scores)
+        assert before != after
+        journal = Journal(server, "dev_work")
+        hour = "INTERVAL 1 HOUR" if server.backend == "mysql" else "INTERVAL '1 hour'"
+        for table in (journal.runs, journal.steps):
+            journal.execute(f"UPDATE {table} SET started_at = started_at + {hour}, finished_at = finished_at + {hour}")
+        ok(own, "rollback", "work", "--to", "1.0.0")
+        assert server.execute(scores) == before
+        assert states(own)["work"] == ("behind", "1.0.0")
+        assert [run["kind"] for run in ok(own, "log", "--json").json["runs"] if run["schema"] == "work"][
+            -1
+        ] == "rollback"
+        assert " rollback " in ok(own, "log").out.splitlines()[-1]
+        ok(own, "migrate")
+        assert server.execute(scores) == after
+        assert states(own)["work"] == ("current", "1.0.1")
+
+
 def test_a_time_that_is_none_is_named(server: Server, project: Project) -> None:
     """Who wrote it into the journal stops nothing without a word: years before 1, and MySQL's zero date."""
     with living(server, project) as own:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,14 @@ def log(records: list[Record], changes: list[Applied]) -> None:
     from ..journal.access import Applied
 
     console = _console()
-    every: list[Record | Applied] = sorted([*records, *changes], key=lambda run: run.started_at)
+    # Records are in the order in which they ran, whatever the clocks said.
+    latest, moments = datetime.min, list[datetime]()
+    for record in records:
+        latest = max(latest, record.started_at)
+        moments.append(latest)
+    pairs: list[tuple[datetime, Record | Applied]] = [*zip(moments, records, strict=True)]
+    pairs += [(change.started_at, change) for change in changes]
+    every = [run for _, run in sorted(pairs, key=lambda pair: pair[0])]
     if not every:
         console.print("Nothing is recorded yet.")
         return

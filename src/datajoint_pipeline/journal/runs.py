@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from packaging.version import InvalidVersion, Version
+
 from ..dialects.lock_holders import without_literals
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import login
@@ -277,13 +279,19 @@ def _closed(tables: Mapping[str, bool]) -> tuple[str, ...]:
 def history(
     connection: dj.Connection, databases: Mapping[str, str], found: Mapping[str, Survey] | None = None
 ) -> list[Record]:
-    """Read every run of the schemas, oldest first.
+    """Read every run of the schemas, in the order in which they ran.
 
+    Within a schema that is the order of their numbers: the clocks of machines differ, and one may have been set back.
     ``found`` is what :func:`survey` gave; without it the runs have no ``options``, which not every layout has.
     """
     complete = {database for database, survey in (found or {}).items() if survey.layout >= 2}
-    records = (record for record, _ in _read(connection, databases, "", complete))
-    return sorted(records, key=lambda record: (record.started_at, record.schema, record.id))
+    records = sorted((record for record, _ in _read(connection, databases, "", complete)), key=lambda one: one.id)
+    began, latest = list[datetime](), dict[str, datetime]()
+    for record in records:
+        latest[record.schema] = max(latest.get(record.schema, record.started_at), record.started_at)
+        began.append(latest[record.schema])
+    order = sorted(range(len(records)), key=lambda n: (began[n], records[n].schema, records[n].id))
+    return [records[n] for n in order]
 
 
 def options_of(connection: dj.Connection, database: str, record: Record, found: Mapping[str, Survey]) -> list[str]:
@@ -316,12 +324,11 @@ def _read(
     try:
         rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall()
     except ValueError as error:  # PostgreSQL has years that Python has not
-        raise _no_time(where, str(error)) from None
+        raise _unreadable(where, f"a run has a time that is none, {error}") from None
     for *row, tables in rows:
         record = Record(*row)
-        for moment in (record.started_at, record.finished_at):
-            if not isinstance(moment, datetime | None):  # MySQL's zero date
-                raise _no_time(record.schema, f"run {record.id} has {moment}")
+        if odd := _odd(record):
+            raise _unreadable(record.schema, f"run {record.id} has {odd}")
         if record.layout > LAYOUT:
             raise PipelineError(
                 f"The journal of {record.schema} was written by a newer version of the library.",
@@ -332,11 +339,26 @@ def _read(
         yield record, tables or {}
 
 
-def _no_time(schemas: str, why: str) -> PipelineError:
+def _odd(record: Record) -> str:
+    """Name what a run cannot have; nothing where all is well. Anybody with rights there may have written it."""
+    if not 0 < record.id < 2**31 - 1:
+        return "a number that no run gets"
+    for moment in (record.started_at, record.finished_at):
+        if not isinstance(moment, datetime | None):  # MySQL's zero date
+            return f"a time that is none, {moment}"
+    for version in (record.version, record.previous_version):
+        try:
+            Version(version or "0")
+        except InvalidVersion:
+            return f"a version that is none, {version}"
+    return ""
+
+
+def _unreadable(schemas: str, why: str) -> PipelineError:
     return PipelineError(
-        f"The journal of {schemas} holds a time that is none: {why}.",
-        f"Nothing here writes such times; somebody changed the table {TABLE} by hand.",
-        "Correct started_at and finished_at there, or get that table back from a backup of the server.",
+        f"The journal of {schemas} cannot be read: {why}.",
+        f"No command writes that; somebody changed the table {TABLE} by hand.",
+        "Correct it there, or get that table back from a backup of the server.",
         exit_code=ExitCode.CONFLICT,
     )
 

@@ -126,17 +126,16 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
 
 
 def done(connection: dj.Connection, databases: Iterable[str]) -> list[tuple[str, int, Entry]]:
-    """Read the steps of all runs that are done, in the order in which they were; each with its database and run."""
+    """Read the steps of all runs that are done, of each run in their order; each with its database and run."""
     found = []
     for database in present(connection, databases):
         sql = (
-            "SELECT CAST(started_at AS char(26)), run, number, kind, state, words, statement, tables "
-            f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s"
+            "SELECT run, number, kind, state, words, statement, tables "
+            f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s ORDER BY run, number"
         )
-        for started, run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
-            entry = Entry(int(number), kind, state, words, text, _places(tables))
-            found.append(((started is not None, started, database, run, number), (database, int(run), entry)))
-    return [step for _, step in sorted(found, key=lambda pair: pair[0])]
+        for run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
+            found.append((database, int(run), Entry(int(number), kind, state, words, text, _places(tables))))
+    return found
 
 
 def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -153,7 +152,7 @@ def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple
 
 def _places(text: str) -> tuple[tuple[str, str], ...]:
     """Read the places of a step; what is none is left out, as anybody who may write there may have written it."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(text)
         pairs = [one for one in found if isinstance(one, list) and len(one) == 2] if isinstance(found, list) else []
         return tuple((str(database), str(table)) for database, table in pairs)

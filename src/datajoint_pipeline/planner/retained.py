@@ -100,7 +100,9 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
     found, called = dict[Place, dict[str, Run]](), dict[Place, str]()
     attributes = dict[tuple[Run, str], str]()
     before, current = dict[Place, set[str]](), ("", 0)
-    for database, run, step in steplog.done(connection, databases.values()):
+    order = {(databases[run.schema], run.id): number for number, run in enumerate(runs)}
+    steps = steplog.done(connection, databases.values())
+    for database, run, step in sorted(steps, key=lambda step: order.get(step[:2], -1)):
         if (database, run) in open_:
             continue
         if current != (database, run):
