@@ -298,7 +298,7 @@ class Client:
 
     def write(self) -> None:
         """Write once."""
-        kinds = ["update"] * 5 + ["none"] * 3 + ["insert"] * 4 + ["delete"] * 2 + ["key"] * self._keys
+        kinds = ["update"] * 5 + ["none"] * 3 + ["insert"] * 4 + ["delete"] * 2 + ["again"] * 3 + ["key"] * self._keys
         kind = self._random.choice(kinds)
         table = self._random.choice(["Task", "Task", "Task", "Weight", "Weight", "Animal"])
         keys = list(self.rows[table])
@@ -308,6 +308,9 @@ class Client:
         key = self._random.choice(keys)
         if kind == "delete":
             self._delete(table, key)
+        elif kind == "again" and table != "Animal":  # another row with the key of one that goes
+            self._delete(table, key)
+            self._insert(table, key)
         elif kind == "key":
             self._rekey(table, key)
         elif kind == "none":
@@ -339,9 +342,11 @@ class Client:
             self.last[place] = [*self.last.get(place, [])[-5:], (began, line)]
         return done
 
-    def _insert(self, table: str) -> None:
+    def _insert(self, table: str, again: Key | None = None) -> None:
         animals = list(self.rows["Animal"])
-        if table == "Animal" or not animals:
+        if again is not None:
+            key = again
+        elif table == "Animal" or not animals:
             number = self._random.randrange(self.number * OWNED + 100, (self.number + 1) * OWNED)
             table, key = "Animal", (number,)
         else:

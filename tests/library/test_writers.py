@@ -9,7 +9,9 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from threading import Thread
 
+import pytest
 from conftest import Project, Result, Server
+from datajoint.blob import pack
 from living import living as alive
 from living import ok, rows
 from proxy import Proxy
@@ -120,6 +122,41 @@ def test_a_value_that_is_written_while_others_get_another_codec_gets_it(living: 
     writer = migrate(living, mysql, statement, "task")
     found = rows(living, "[[r['task'], r['data']] for r in work.Task.to_dicts() if r['task'] not in ('run', 'swim')]")
     assert sorted(found) == sorted([["old", [1, 2]], *([f"t{n}", [1, 2]] for n in writer.written)])
+
+
+@pytest.mark.parametrize("how", ["REPLACE", "INSERT"])
+def test_another_row_with_the_key_of_one_that_is_converted_keeps_its_value(
+    living: Project, mysql: Server, how: str
+) -> None:
+    """It comes between the read of a batch and its update, and nobody has changed either of the two rows."""
+    work = living.module("work")
+    living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(64)\n    data = null : <blob>\n")
+    ok(living, "revise", "-m", "data")
+    ok(living, "migrate")
+    put = (
+        "from my_pipeline import work\nwork.Task.insert([dict(animal_id=1, task=f't{n}', data=[n]) for n in range(3)])"
+    )
+    assert living.python("-c", put).code == 0
+    living.replace(work, "    data = null : <blob>\n", "    data = null : json\n")
+    ok(living, "revise", "-m", "readable")
+    done = list[str]()
+
+    def another(text: str) -> None:
+        if done or not text.startswith("UPDATE") or "recoded_data" not in text:
+            return
+        done.append(text)
+        with closing(mysql.connect()) as connection, connection.cursor() as cursor:
+            if how == "INSERT":
+                cursor.execute("DELETE FROM dev_work.task WHERE task IN ('t0', 't1')")
+            for task in ("t0", "t1"):
+                cursor.execute(
+                    f"{how} INTO dev_work.task (animal_id, task, data) VALUES (1, %s, %s)", (task, pack([task, "new"]))
+                )
+
+    finished = migrate_watched(living, mysql, another)
+    assert finished.code == 0 and done, finished.err
+    found = rows(living, "{r['task']: r['data'] for r in work.Task.to_dicts() if r['task'] in ('t0', 't1', 't2')}")
+    assert found == {"t0": ["t0", "new"], "t1": ["t1", "new"], "t2": [2]}
 
 
 def test_a_row_that_is_written_while_parents_are_put_in_gets_one(living: Project, mysql: Server) -> None:

@@ -265,7 +265,8 @@ class _Marked:
     """The rows of a table that others write meanwhile: their mark says whether a row was converted as it is now.
 
     An update by anybody sets the mark to the time, as the server does by itself where a statement does not assign it; a
-    row that was inserted has none.
+    row that was inserted has none. The row that is read may be deleted, and another one inserted with its key: what is
+    stored for the first is not meant for the second, unless that has the same value.
     """
 
     def __init__(self, table: dj.FreeTable, source: str, target: str, mark: str, alone: bool) -> None:
@@ -276,19 +277,22 @@ class _Marked:
         hidden = table.heading.attributes and table.heading._attributes  # which are there once the others are read
         others = [name for name in hidden if name.startswith(MARK) and name != mark]
         self._others = "".join(f", {quote(name)} = {quote(name)}" for name in others)
+        # As a text, a float of four bytes has not all of its digits.
+        single = str(table.heading.attributes[source].type).startswith("float")
+        value = f"CAST({self._source} AS DOUBLE)" if single else self._source
+        self._version = f"CONCAT(COALESCE(UNIX_TIMESTAMP({self._mark}), 0), '_', SHA2({value}, 256))"
 
     def waiting(self) -> list[_Waiting]:
         """Give the rows that are to be converted."""
         rows = self._table & _there(self._table, self._name) & f"NOT ({self._mark} <=> {_CONVERTED})"
         if not self._alone:
             rows &= f"{self._quoted} IS NULL"
-        version = f"COALESCE(UNIX_TIMESTAMP({self._mark}), 0)"
-        return _waiting(rows, self._table.primary_key, self._name, version, limit=BATCH)
+        return _waiting(rows, self._table.primary_key, self._name, self._version, limit=BATCH)
 
     def store(self, key: dict[str, Any], version: object, value: Any) -> bool:
         """Store the new value of a row, if the row is still of that version; tell whether it was."""
         more = f", {self._mark} = {_CONVERTED}{self._others}"
-        same = f" AND COALESCE(UNIX_TIMESTAMP({self._mark}), 0) = {version}"
+        same = f" AND {self._version} = '{version}'"
         return _update(self._table, key, self._target, value, more, same)
 
     def clear(self) -> None:
