@@ -187,6 +187,38 @@ class Note(dj.Manual):
 '''
 
 
+def test_what_nobody_changed_since_comes_back_as_it_was(stored: Project) -> None:
+    """JSON has no arrays, bytes have no file name: the soft-deleted values have both."""
+    exact = (
+        "import json, numpy\nfrom my_pipeline import life\n"
+        "print(json.dumps([[str(r['day']), type(r['trace']).__name__] "
+        "for r in life.Scan.to_dicts(order_by='KEY')]))"
+    )
+    before = json.loads(stored.python("-c", exact).out)
+    assert before == [["2026-01-01", "ndarray"], ["2026-01-02", "list"]]
+    text, version = stored.read(stored.module("life")), stored.read(stored.module("version"))
+    changed = text.replace("trace : <blob>", "trace : json").replace(
+        "photo = null : <attach@main>", "photo = null : <blob>"
+    )
+    stored.write(stored.module("life"), changed)
+    ok(stored, "revise", "-m", "readable")
+    ok(stored, "migrate")
+    edit = (
+        "from my_pipeline import life\nlife.Animal.insert1((3, 'Cy', None))\n"
+        "life.Scan.insert1(dict(animal_id=3, day='2026-01-03', trace=[3]))\n"
+        "life.Scan.update1(dict(animal_id=2, day='2026-01-02', trace=[4, 5]))"
+    )
+    done = stored.python("-c", edit)
+    assert done.code == 0, done.err
+    ok(stored, "rollback", "life", "--to", "1.0.0")
+    stored.write(stored.module("life"), text)
+    stored.write(stored.module("version"), version)
+    assert json.loads(stored.python("-c", exact).out) == [*before, ["2026-01-03", "list"]]
+    animals, scans = shown(stored)
+    assert animals == [*VALUES[0], [3, "Cy", None]]
+    assert scans[0] == VALUES[1][0] and [scan[2] for scan in scans[1:]] == [[4, 5], [3]]
+
+
 def test_rows_are_found_whatever_their_keys_are(stored: Project) -> None:
     """DataJoint finds neither backslashes in a key on PostgreSQL, nor floats of four bytes on either server."""
     life = stored.module("life")

@@ -26,12 +26,17 @@ from ..schema.naming import shorten, unused
 
 @dataclass(frozen=True)
 class Recode(Operation):
-    """Give an attribute the values of another one, as DataJoint fetches and stores them."""
+    """Give an attribute the values of another one, as DataJoint fetches and stores them.
+
+    ``kept`` is a soft-deleted attribute from which the values were once made, of the type that they have now, ``was``.
+    """
 
     source: str
     target: str
     type: str
     mark: str = ""
+    kept: str = ""
+    was: str = ""
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         return dict(tables)
@@ -83,11 +88,12 @@ def expanded(
         between = replace(will, name=beside, nullable=True, default=None)
         first.append(ops.AddAttribute(table, between, before[table].attributes[-1].name))
         marks = [Attribute(unused(shorten(f"{MARK}{name}"), names), _MARK, nullable=True)] if marked else []
-        first += [ops.AddAttribute(table, mark, beside) for mark in marks]
-        first.append(Recode(table, name, beside, will.type, *(mark.name for mark in marks)))
+        first += [ops.AddAttribute(table, one, beside) for one in marks]
+        mark = marks[0].name if marks else ""
+        first.append(Recode(table, name, beside, will.type, mark, operation.kept, old.type if operation.kept else ""))
         order = tuple(a.name for a in tables[operation.table].attributes if not a.hidden)
         result[number : number + 1] = [
-            *(ops.DropAttribute(operation.table, mark.name) for mark in marks),
+            *(ops.DropAttribute(operation.table, one.name) for one in marks),
             ops.DropAttribute(operation.table, was.name),
             ops.RenameAttribute(operation.table, beside, was.name),
             ops.AlterAttribute(operation.table, replace(between, name=was.name), will, operation.fill),

@@ -414,7 +414,8 @@ def _recode(connection: dj.Connection, conversion: Conversion) -> None:
 
 def _convert(connection: dj.Connection, what: Conversion, *, alone: bool) -> bool:
     """Convert a batch of the values of an attribute; tell whether more are left."""
-    return convert(connection, what.place, what.source, what.target, what.type, mark=what.mark, alone=alone)
+    kept = (what.kept, what.was) if what.kept else None
+    return convert(connection, what.place, what.source, what.target, what.type, mark=what.mark, alone=alone, kept=kept)
 
 
 def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserPython) -> None:

@@ -75,6 +75,7 @@ def convert(
     *,
     mark: str = "",
     alone: bool = True,
+    kept: tuple[str, str] | None = None,
 ) -> bool:
     """Convert one batch of rows to a type, and tell whether any may be left.
 
@@ -91,6 +92,9 @@ def convert(
     alone : bool
         Whether nobody else writes at this moment. Otherwise rows that were changed since they were converted are left
         for later: who writes without a pause would be run after without an end.
+    kept : tuple of (str, str), optional
+        A hidden attribute with the values that those of ``source`` were made from, and the type of ``source``: where a
+        value is still what was made of it, that one is taken.
 
     Raises
     ------
@@ -105,12 +109,16 @@ def convert(
     waiting = rows.waiting()
     versions = {tuple(row.key.values()): row.version for row in waiting}
     old, left = _old_objects(table, source), {tuple(row.key.values()) for row in waiting}
+    before = _Before(table, *kept) if kept else None
     for key, value in _fetched(table, waiting, source):
         if value is None:  # to its codec, whatever is stored
             left.discard(tuple(key.values()))
             continue
+        taken: Any = before
         try:
-            if old is not None:
+            if before is not None and before.became(key, value):
+                pass
+            elif old is not None:
                 taken = old.stored(value, type_)
             else:
                 _try(connection, type_, taken := _as_taken(table, value, source, type_))
@@ -133,6 +141,44 @@ def convert(
     if alone:
         rows.clear()
     return False
+
+
+class _Before:
+    """The values from which those of an attribute were once made: what a migration soft-deleted that is taken back.
+
+    They are exact, where a conversion there and back need not be: JSON has no arrays, and bytes have no file name.
+    """
+
+    def __init__(self, table: dj.FreeTable, name: str, was: str) -> None:
+        import datajoint as dj
+
+        #: How a statement names it.
+        self.sql = quoter(table.connection)(name)
+        self._table, self._name, self._was = dj.FreeTable(table.connection, table.full_table_name), name, was
+        heading = self._table.heading
+        hidden = heading.attributes and heading._attributes[name]  # which are there once the others are read
+        heading._attributes[name] = hidden._replace(is_hidden=False)
+
+    def became(self, key: dict[str, Any], value: Any) -> bool:
+        """Tell whether a value is what a row's old one became; where that cannot be told, it is not."""
+        if self._was.startswith(_OF_FILES):  # of which a value is where one was copied to
+            return False
+        try:
+            with downloads(self._table.connection):
+                (row,) = (self._table & restriction(self._table, key)).proj(self._name).to_dicts()
+                if (old := row[self._name]) is None:
+                    return False
+                made = _as_taken(self._table, old, self._name, self._was)
+                value = value.load() if hasattr(value, "load") else value
+                return not plain_values.difference(made, value)
+        except Exception as error:
+            if server_errors.of(error):
+                raise
+            return False
+
+
+#: What types begin with whose values are files.
+_OF_FILES = ("<attach", "<filepath", "<object")
 
 
 class _Waiting(NamedTuple):
@@ -233,7 +279,9 @@ def _update(
     from datajoint.condition import make_condition
 
     place, stored = "%s", value.text if isinstance(value, Stored) else value
-    if not isinstance(value, Stored):
+    if isinstance(value, _Before):  # which another row of that key has not
+        place, stored, condition = value.sql.replace("%", "%%"), None, f"{condition} AND {value.sql} IS NOT NULL"
+    elif not isinstance(value, Stored):
         _, place, stored = table._Table__make_placeholder(target, value)
     sql = (
         f"UPDATE {table.full_table_name} SET {quoter(table.connection)(target)} = {place}{more} "
@@ -323,11 +371,16 @@ class Unstorable(NamedTuple):
 
 
 def unstorable(
-    connection: dj.Connection, place: tuple[str, str], source: str, type_: str, lost: Callable[[str], str]
+    connection: dj.Connection,
+    place: tuple[str, str],
+    source: str,
+    type_: str,
+    lost: Callable[[str], str],
+    kept: tuple[str, str] | None = None,
 ) -> Unstorable:
     """Count the values of an attribute that another type cannot hold; each is looked at.
 
-    ``lost`` gives the characters of a text that the table cannot have.
+    ``lost`` gives the characters of a text that the table cannot have; ``kept`` is what :func:`convert` has.
 
     Raises
     ------
@@ -352,8 +405,9 @@ def unstorable(
             raise _unreadable(table, key, source, "It is not what <blob> writes")
     waiting = _waiting(table & _there(table, source), table.primary_key, source)
     count, why, arrays, most = 0, "", 0, longest_statement(connection)
+    before = _Before(table, *kept) if kept else None
     for key, value in _fetched(table, waiting, source):
-        if value is None:
+        if value is None or (before is not None and before.became(key, value)):
             continue
         stored = None
         try:

@@ -162,12 +162,14 @@ class AlterAttribute(Operation):
     """Change type, default, nullability, comment of an attribute, or whether a foreign key brings it.
 
     ``fill`` is what rows without a value get; ``using`` computes new values where a conversion is not what is meant.
+    ``kept`` is the soft-deleted attribute that has the values of before the migration which this takes back.
     """
 
     before: Attribute
     after: Attribute
     fill: Fill | None = None
     using: Sql | None = None
+    kept: str = ""
 
     def apply(self, tables: Tables) -> dict[TableName, Table]:
         table = self.found(tables)

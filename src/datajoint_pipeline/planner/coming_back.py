@@ -27,7 +27,7 @@ from .retained import Run
 
 
 def found(
-    deployment: Deployment, schema: str, to: str, undone: list[tuple[Migration, ops.Operation]]
+    deployment: Deployment, schema: str, to: str, undone: list[tuple[Migration, ops.Operation]], *, kept: bool
 ) -> list[ops.Operation]:
     """Give operations that undo migrations such that they bring back what these soft-deleted.
 
@@ -39,6 +39,8 @@ def found(
         The schema, and the version that it goes back to.
     undone : list of (Migration, Operation)
         The operations in order, each with the migration that it undoes.
+    kept : bool
+        Whether values come back, too, that a migration converted by DataJoint's codecs. Releases up to 0.17 did not.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def found(
                 known[place] = search.attributes(migration, now, tables[operation.table], wanted) if now else {}
             if hidden := known[place].get(operation.attribute.name):
                 operation = replace(operation, hidden=hidden)
+        elif isinstance(operation, ops.AlterAttribute) and changes_codec(operation.before.type, operation.after.type):
+            operation = replace(operation, kept=search.kept(migration, operations, operation) if kept else "")
         elif isinstance(operation, ops.CreateTable):
             taken = {again.hidden for _, again, _ in revived}
             whole = ops.apply([*operations, *rest], deployment.tables).get(operation.table, operation.definition)
@@ -189,6 +193,18 @@ class _Search:
             if of_run:
                 found[one.name] = of_run[0]
         return found
+
+    def kept(self, migration: Migration, before: list[ops.Operation], operation: ops.AlterAttribute) -> str:
+        """Give the attribute with the values that a migration converted; empty where there is none.
+
+        ``before`` are the operations before this one, which gives the attribute its type again.
+        """
+        tables, origins = ops.trace(self.deployment.tables, before)
+        now = origins.tables.get(operation.table)
+        if now is None:
+            return ""
+        found = self.attributes(migration, now, tables[operation.table], [operation.after])
+        return found.get(operation.after.name, "")
 
     def table(self, migration: Migration, wanted: Table, taken: set[TableName | None]) -> TableName | None:
         """Find the soft-deleted table that a migration made of one; None where there is none."""

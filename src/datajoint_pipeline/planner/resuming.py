@@ -51,6 +51,7 @@ def record(deployment: Deployment, group: Group, kind: str) -> dict[str, Any]:
         "last": inputs.last,
         "lossy": sorted([*table, attribute] for table, attribute in inputs.lossy),
         "aside": sorted([*table, attribute] for table, attribute in inputs.aside),
+        "kept": True,
         "filled": sorted([*table, attribute] for table, attribute in inputs.filled),
         "answers": None if inputs.answers is None else _encode(inputs.answers),
         "drafted": list(inputs.drafted),
@@ -125,9 +126,10 @@ def planned(now: Deployment, head: Mapping[str, Any], entries: Iterable[Entry]) 
         except PipelineError as error:
             error.exit_code = ExitCode.INTERRUPTED
             raise
-        # Releases before this one set nothing aside.
+        # Earlier releases set nothing aside, and converted all values.
         aside = frozenset((TableName(a, b), name) for a, b, name in recorded.get("aside", ()))
-        return deployment, rollbacks.group(deployment, marker.schema, marker.version, migrations, aside)
+        kept = bool(recorded.get("kept"))
+        return deployment, rollbacks.group(deployment, marker.schema, marker.version, migrations, aside, kept=kept)
     answer = None if answers is None else lambda before, after: answers
     (group,) = drafts.groups(deployment, wanted, answer=answer, lossy=lossy, last=bool(recorded["last"]))
     return deployment, group

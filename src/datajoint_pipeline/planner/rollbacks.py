@@ -122,6 +122,8 @@ def group(
     to: str,
     migrations: list[Migration],
     aside: frozenset[tuple[TableName, str]] = frozenset(),
+    *,
+    kept: bool = True,
 ) -> Group:
     """Plan the steps that undo migrations.
 
@@ -136,6 +138,8 @@ def group(
     aside : frozenset
         Attributes, by the names of now, that are soft-deleted and added again instead of being converted: a backup has
         their values as they were.
+    kept : bool
+        As in :func:`datajoint_pipeline.planner.coming_back.found`.
 
     Raises
     ------
@@ -150,7 +154,7 @@ def group(
             wrong[0],
             _together(deployment, migrations) or "No rollback leads there.",
         )
-    inverse = coming_back.found(deployment, schema, to, back)
+    inverse = coming_back.found(deployment, schema, to, back, kept=kept)
     goals = {migration.schema: migration.follows or to for migration in reversed(migrations)} | {schema: to}
     newest = {migration.schema: migration.version for migration in migrations}
     names_of = [schema, *(name for name in goals if name != schema)]

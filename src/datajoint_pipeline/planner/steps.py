@@ -120,6 +120,9 @@ class Conversion:
         What they become.
     mark : str
         On MySQL, the hidden attribute that says whether a row was converted as it is.
+    kept, was : str
+        A soft-deleted attribute with the values that those of the source were made from, and the type of the source:
+        where a value is still what was made of it, that one comes back. Empty where there is none.
     """
 
     place: Place
@@ -127,11 +130,14 @@ class Conversion:
     target: str
     type: str
     mark: str
+    kept: str = ""
+    was: str = ""
 
     @property
     def payload(self) -> dict[str, Any]:
         """Give it as the record shows it."""
-        return {**asdict(self), "place": list(self.place)}
+        found = {**asdict(self), "place": list(self.place)}
+        return {name: value for name, value in found.items() if value or name not in ("kept", "was")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +275,7 @@ def of_step(
         # DataJoint reads the lineage of a table that it converts values in.
         table, lineages = (".".join(map(dialect.quote, (place[0], name))) for name in (place[1], lineage.TABLE))
         step = step.alone((), f"{table} WRITE", f"{lineages} READ")
-        conversions.append(Conversion(place, op.source, op.target, op.type, op.mark))
+        conversions.append(_conversion(place, op))
     # A table may have another name for an instant.
     places = tuple(dict.fromkeys((*places, *(place for effect in step.effects for place in effects.places(effect)))))
     common: dict[str, Any] = {
@@ -309,6 +315,10 @@ def _replaced(
     ]
 
 
+def _conversion(place: Place, op: recoding.Recode) -> Conversion:
+    return Conversion(place, op.source, op.target, op.type, op.mark, op.kept, op.was)
+
+
 def of_operation(
     deployment: Deployment, operation: Operation, migrations: Iterable[Migration]
 ) -> Iterator[PlannedStep]:
@@ -330,7 +340,7 @@ def of_operation(
         yield Recoding(
             words=f"convert the values of {operation.source} in {name} to {operation.type}",
             table=name,
-            conversion=Conversion(place, operation.source, operation.target, operation.type, operation.mark),
+            conversion=_conversion(place, operation),
             lost=partial(dialect.lost_characters, name),
         )
     elif isinstance(operation, data.RunPython):
