@@ -119,6 +119,14 @@ def test_table_that_is_not_there(small: Project) -> None:
     assert ids(small) == [("unknown-table", "c")]
 
 
+def test_a_misspelt_name_is_asked_about(small: Project) -> None:
+    """Who writes bb for b needs neither a module bb nor to take out the import of b."""
+    for reference, meant in (("bb.B", "Did you mean b?"), ("b.BB", "Did you mean b.B?")):
+        write(small, "c", "b", "C", f"-> {reference}", "c_id : int32")
+        (finding,) = small.run("check", "--json").json["findings"]
+        assert finding["do"].startswith(meant), finding
+
+
 def test_schema_without_version_and_version_without_schema(small: Project) -> None:
     versions(small, "a", "b", "d")
     assert sorted(ids(small)) == [("no-module", "version"), ("no-version", "c")]

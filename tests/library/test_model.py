@@ -303,6 +303,8 @@ def scratch(project: Project, source: str) -> Any:
     [
         ("Manual", "cage : int33", "Unsupported attribute type int33"),
         ("Manual", "-> Rat", "Rat could not be resolved"),
+        ("Manual", "cage : enum('a' 'b')", "one comma"),
+        ("Manual", "cage : enum('a',, 'b',)", "one comma"),
         ("Manual", "-> [nullable] Mouse.proj(father='mouse')", "cannot be nullable"),
         ("Manual", "cage : int32  # :new: cage", "must not start with a colon"),
         ("Manual", "cage : int32  # 90 % full", "percent sign"),
@@ -318,6 +320,26 @@ def test_a_definition_that_datajoint_refuses(lab: Project, tier: str, line: str,
     assert what == "DataJoint refuses the definition of Cage."
     assert words in why and do
     assert "src/my_pipeline/lab.py, line 20" in why
+
+
+@pytest.mark.parametrize(("line", "meant"), [("cage : itn32", "int32"), ("-> Mouce", "Mouse"), ("-> Rat", "")])
+def test_a_misspelt_type_or_table_is_asked_about(lab: Project, line: str, meant: str) -> None:
+    do = scratch(lab, HEAD + TABLE.format(tier="Manual", line=line))["error"][2]
+    assert do == f"Did you mean {meant}? Correct the definition." if meant else "Did you mean" not in do
+
+
+def test_a_line_that_datajoint_passes_over_is_named(lab: Project) -> None:
+    """It takes the first of two lines; one that a foreign key brings may stand before it, and is no mistake."""
+    twice = "weight : float32\n    ---\n    size : int16\n    weight : int16  # in kg\n    mouse : int32"
+    found = scratch(lab, HEAD + TABLE.format(tier="Manual", line=twice))["ignored"]
+    assert [what for what, _ in found] == [f"The definition of Cage has {name} twice." for name in ("weight", "mouse")]
+    assert [why.partition(": ")[0] for _, why in found] == [f"src/my_pipeline/lab.py, line {n}" for n in (23, 24)]
+    first = HEAD + TABLE.format(tier="Manual", line="cage : int32").replace(
+        "-> Mouse\n", "mouse : int32\n    -> Mouse\n"
+    )
+    assert scratch(lab, first)["ignored"] == []
+    check = lab.run("check", "--json")
+    assert check.code == 0 or all(finding["id"] != "ignored" for finding in check.json["findings"])
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,25 @@ def test_a_new_table_has_no_existing_rows_to_ask_about(written: Project) -> None
     assert 'missing={"colour": "red"}' in migration(written)
 
 
+def test_what_leaves_the_key_of_a_parent_is_no_rename(written: Project) -> None:
+    life = written.module("life")
+    written.replace(
+        life, "    animal_id : int32  # its number\n    ---\n", "    tag : int32\n    ---\n    animal_id : int32\n"
+    )
+    told = ok(written, "revise", "-m", "tags", "--fill", "Animal.tag=number()").out
+    assert "Undecided" not in told and "RenameAttribute" not in told, told
+
+
+def test_the_command_with_answers_has_those_that_were_given(written: Project) -> None:
+    life = written.module("life")
+    written.replace(life, GRAMS, f"    rig : varchar(8)\n{GRAMS}")
+    written.replace(life, "    name : varchar(32)", "    nickname : varchar(32)")
+    told = ok(written, "revise", "-m", "asked", "--fill", "Weight.rig=an A").out
+    assert "revise --again --fill 'Weight.rig=an A' --rename life.Animal.name=nickname" in told, told
+    ok(written, "revise", "--again", "--fill", "Weight.rig=an A", "--rename", "life.Animal.name=nickname")
+    assert '"an A"' in migration(written)
+
+
 def test_which_is_answered_by_a_number_or_the_name(written: Project) -> None:
     life = written.module("life")
     written.replace(life, "    name : varchar(32)", "    nickname : varchar(32)\n    moniker : varchar(32)")

@@ -71,9 +71,11 @@ def test_parent_with_other_main_table(project: Project) -> None:
         (["be haviour"], "small letters"),
         (["../behaviour"], "small letters"),
         (["a" * 33], "small letters"),
-        (["class"], "taken"),
-        (["manage"], "taken"),
-        (["my_pipeline"], "taken"),
+        (["My Behaviour"], "Try my_behaviour"),
+        (["class"], "keyword"),
+        (["manage"], "the package itself"),
+        (["numpy"], "library"),
+        (["my_pipeline"], "the package itself"),
         (["test_it"], "begins with"),
         (["subject"], "already"),
         (["behaviour", "--depends", "nobody"], "no schema nobody"),
@@ -84,7 +86,7 @@ def test_bad_schema_is_refused_and_nothing_is_written(project: Project, argument
     before = files(project)
     result = project.run("add-schema", *arguments)
     assert result.code == 1
-    assert word in result.err and "Traceback" not in result.err
+    assert word in result.err and "Traceback" not in result.err and f"add-schema {arguments[0]}" not in result.err
     assert files(project) == before
 
 
