@@ -528,7 +528,7 @@ class Dialect(ABC):
             raise PipelineError(
                 f"{table} has an attribute of the type {type_}, whose codec is not known here.",
                 "Only the codec says what its column should be.",
-                "Register the codec where the package is imported.",
+                "Define the codec in codecs.py, in the folder of the schema modules: commands import that file.",
             )
         return core
 

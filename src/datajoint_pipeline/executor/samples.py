@@ -96,7 +96,8 @@ def put(
     number = count(connection, *place)
     for column in columns:
         if column.name not in row:
-            row[column.name] = _value(column, number, null=not column.required)
+            unknown = _only_its_codec_writes(table, column.name)
+            row[column.name] = None if unknown else _value(column, number, null=not column.required)
     return _insert_if_it_fits(connection, place, row)
 
 
@@ -176,7 +177,8 @@ def _rows(
         else:
             for column in columns:
                 if column.name not in values:
-                    values[column.name] = _value(column, number, null=null or column.name.startswith("_"))
+                    unknown, hidden = _only_its_codec_writes(table, column.name), column.name.startswith("_")
+                    values[column.name] = None if unknown else _value(column, number, null=null or hidden)
             if not any(values[name] is None for name in required):
                 yield values
 
@@ -188,6 +190,12 @@ def _parent_rows(connection: dj.Connection, databases: Mapping[str, str], key: F
     full = _full(connection, databases.get(key.parent.schema, key.parent.schema), key.parent.table)
     rows = connection.query(f"SELECT {listed} FROM {full} ORDER BY {listed} LIMIT {ROWS}", args=None).fetchall()
     return [dict(zip(key.attributes, row, strict=True)) for row in rows]
+
+
+def _only_its_codec_writes(table: Table, name: str) -> bool:
+    """Tell whether an attribute has a codec for which no value can be made up: any but ``<blob>`` without a store."""
+    found = table.attribute.get(name)
+    return found is not None and found.type.startswith("<") and found.type != "<blob>"
 
 
 def _value(column: SampleColumn, number: int, *, null: bool) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -196,13 +197,14 @@ class Pipeline:
         Raises
         ------
         PipelineError
-            As :meth:`connect`; or if the server would have a schema under another name.
+            As :meth:`connect`; if the server would have a schema under another name; or codecs.py cannot be imported.
         """
         from ..dialects.spelling import refuse_changed
         from .provenance import code_commit, software
 
         environment = environment or self.select()
         project, connection = self.project, self.connect(environment)
+        self._import_codecs()
         target = Target(
             connection=connection,
             name=project.package,
@@ -219,6 +221,16 @@ class Pipeline:
         )
         refuse_changed(connection, target.databases.values())
         return target
+
+    def _import_codecs(self) -> None:
+        """Import the lab's own codecs: a command makes columns and converts values by them, and imports no schema."""
+        name = f"{self.package}.codecs"
+        if find_spec(name) is None or "codecs" in self.modules:
+            return
+        try:
+            import_module(name)
+        except Exception as error:
+            raise importing.refusal(self.package, error) from error
 
     def _program(self, environment: Environment) -> str:
         """Give what people type before a command; it names the branch where the folder is not on it."""
