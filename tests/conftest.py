@@ -339,6 +339,8 @@ class Server:
             import pymysql
 
             place = {"host": self.host, "port": self.port, "user": who[0], "password": who[1], "autocommit": autocommit}
+            # The driver takes the server's word for it, which is wrong where it is off there.
+            place["init_command"] = f"SET SESSION autocommit = {int(autocommit)}"
             try:
                 return pymysql.connect(**place, ssl=unchecked())
             except pymysql.err.OperationalError as error:

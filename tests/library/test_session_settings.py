@@ -35,6 +35,7 @@ GLOBAL = {
     "div_precision_increment": ("0", "4"),
     "sql_quote_show_create": ("0", "1"),
     "sql_safe_updates": ("1", "0"),
+    "autocommit": ("0", "1"),
     "max_join_size": ("9", "DEFAULT"),  # with which sql_big_selects is 0
     "sql_auto_is_null": ("1", "0"),
     "sql_mode": ("'ANSI_QUOTES,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES'", "DEFAULT"),
@@ -399,13 +400,21 @@ def test_a_small_max_allowed_packet_is_enough_or_named_before_the_first_step(pro
         assert mysql.execute(values) == before
 
 
-def test_a_server_that_fills_timestamps_by_itself_changes_none(project: Project, tmp_path: Path) -> None:
-    """That is how MySQL 5.7 began; who may not switch it off for a session is told."""
+@pytest.mark.parametrize("autocommit", ["ON", "OFF"])
+def test_a_server_that_fills_timestamps_by_itself_changes_none(
+    project: Project, tmp_path: Path, autocommit: str
+) -> None:
+    """That is how MySQL 5.7 began; who may not switch it off for a session is told.
+
+    Nor may anybody while a transaction is open, as one always is where no statement ends its own.
+    """
     if shutil.which("mysqld") is None:
         pytest.skip("no mysqld on PATH, and the setting is the server's")
     (tmp_path / "server").mkdir()
     with (
-        private_mysql(tmp_path / "server", "--explicit-defaults-for-timestamp=OFF") as server,
+        private_mysql(
+            tmp_path / "server", "--explicit-defaults-for-timestamp=OFF", f"--autocommit={autocommit}"
+        ) as server,
         made(server, "dev_work", "dev_life") as make,
     ):
         lay(project)

@@ -61,9 +61,9 @@ class MySQL(Dialect):
 
     #: Beside the SQL mode, which DataJoint sets: rows left out, queries refused for their size, digits of a quotient,
     #: names of months, quoted names, what a COMMIT begins or ends, where new tables are, what is checked, and how texts
-    #: are compared.
+    #: are compared. Where ``autocommit`` is OFF, the server says at login that it is on, so the driver does not set it.
     exact = (
-        "SET SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, "
+        "SET SESSION autocommit = 1, SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, "
         "SESSION div_precision_increment = 4, SESSION lc_time_names = 'en_US', SESSION sql_quote_show_create = 1, "
         "SESSION sql_auto_is_null = 0, SESSION sql_safe_updates = 0, SESSION completion_type = NO_CHAIN, "
         "SESSION default_storage_engine = InnoDB, "
