@@ -427,6 +427,31 @@ def test_what_hangs_on_what_is_soft_deleted_is_named_before_purge_deletes_anythi
     assert ok(living, "status").code == 0
 
 
+def test_rows_of_a_table_that_inherits_get_values_of_their_own(project: Project, postgresql: Server) -> None:
+    """They are rows of the table, too, and as far as the place goes the same ones; the dry run names that table."""
+    with made(postgresql, project) as living:
+        postgresql.execute(
+            "CREATE SCHEMA notes",
+            "CREATE TABLE notes.kids (k int) INHERITS (dev_life.weight)",
+            "INSERT INTO notes.kids (animal_id, day, grams) VALUES (7, '2026-01-01', 1), (8, '2026-01-01', 2)",
+        )
+        try:
+            said = "1 table that inherits from it, whose columns and rows change, too (notes.kids)"
+            grams = "    grams : float64  # on that day\n"
+            revise(living, "  # on that day\n", "  # at noon\n")
+            assert "inherits" not in ok(living, "migrate", "--dry-run", code=3).out  # a comment is the table's alone
+            ok(living, "migrate")
+            grams = "    grams : float64  # at noon\n"
+            revise(living, grams, f"{grams}    size : int32\n", "--fill", "Weight.size=number()")
+            shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+            assert said in shown, shown
+            ok(living, "migrate")
+            found = postgresql.execute("SELECT size FROM dev_life.weight ORDER BY animal_id, day")
+            assert found == [(1,), (2,), (3,), (4,), (5,)]
+        finally:
+            postgresql.drop("notes")
+
+
 def test_a_rule_that_runs_where_rows_get_values_is_named(project: Project, postgresql: Server) -> None:
     """And one that is carried out instead is refused: nothing would get a value, or the row that it needs."""
     also = "CREATE RULE also AS ON {} DO ALSO UPDATE dev_life.animal SET name = 'told' WHERE animal_id = 1"

@@ -130,4 +130,14 @@ def test_of_postgresql(project: Project, postgresql: Server) -> None:
         ok(living, "migrate")
         ok(living, "rollback", "life", "--to", "1.1.0")
         assert postgresql.execute("SELECT log, note, grams FROM notes.log ORDER BY log") == ROWS
+        # Rows of two partitions may be at the same place of each.
+        ok(living, "revise", "--undo")
+        postgresql.execute(
+            "CREATE TABLE notes.more PARTITION OF dev_life.log FOR VALUES FROM (1000) TO (2000)",
+            "INSERT INTO dev_life.log (log, note, grams) VALUES (1001, 'more', 0)",
+        )
+        revised(living, log(rest=(*REST, "size : int32")), "--fill", "Log.size=number()")
+        assert "inherit" not in ok(living, "migrate", "--dry-run", code=3).out
+        ok(living, "migrate")
+        assert postgresql.execute("SELECT size FROM dev_life.log ORDER BY log") == [(1,), (2,), (3,), (4,)]
     postgresql.execute("DROP SCHEMA notes CASCADE")

@@ -59,6 +59,7 @@ _ONE = {
     "run": "runs",
     "replace": "replaces",
     "become": "becomes",
+    "inherit": "inherits",
 }
 
 

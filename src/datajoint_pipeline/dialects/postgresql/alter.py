@@ -193,9 +193,10 @@ class TableAlteration:
                 key = self.dialect.listed([renamed.get(a, a) for a in alteration.before.primary_key])
                 after = self.dialect.numbered(column, self.dialect.quote(name), change.old.get(name, ""))
                 number = f"{after}row_number() OVER (ORDER BY {key})"
-                numbered = f"SELECT ctid AS place, {number} AS number FROM {full}"
+                # Of another partition, or a table that inherits, a row may have the same ctid.
+                numbered = f"SELECT tableoid AS part, ctid AS place, {number} AS number FROM {full}"
                 source, value = f" FROM ({numbered}) n", "n.number"
-                condition = " AND ".join(filter(None, ["n.place = c.ctid", condition]))
+                condition = " AND ".join(filter(None, ["n.part = c.tableoid AND n.place = c.ctid", condition]))
             elif isinstance(fill, GeneratedFill):
                 value = self.dialect.unique_id(column)
             else:

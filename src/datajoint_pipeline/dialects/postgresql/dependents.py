@@ -8,6 +8,7 @@ server refuses another type of what they read, and functions of triggers go on n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...schema.model import TableName
 from ..auditing import TABLE
@@ -77,6 +78,12 @@ _KEYS = """
     SELECT 'foreign key ' || k.conname || ' of ' || n.nspname || '.' || c.relname FROM pg_constraint k
         JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE k.contype = 'f' AND k.confrelid = {t} AND n.nspname NOT IN ({ours})
+"""
+
+#: Tables that inherit from a table ``t`` and are none of its partitions.
+_HEIRS = """
+    SELECT i.inhrelid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = {t} AND NOT c.relispartition
 """
 
 #: What a table ``t`` and its indexes have and are made again without; a primary key keeps more (:mod:`rebuild`).
@@ -178,9 +185,18 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
             f"AND a.attname IN ({literals(dialect, {change.old[name] for name in change.retyped})})"
         )
         yield Probe("named", (), _named(stored), "attributes whose STORAGE or COMPRESSION becomes the usual")
+    if _reaches_heirs(alteration, change) and not rebuild:
+        heirs = "tables that inherit from it, whose columns and rows change, too"
+        yield Probe("named", (), _named(_HEIRS.format(t=table)), heirs)
     # Another type comes with its expression, and no update.
     if (given := filled(alteration, change)) and not rebuild:
         yield from updating(dialect, before.name, given)
+
+
+def _reaches_heirs(alteration: Alteration, change: Change) -> bool:
+    """Tell whether an alteration changes columns or rows, which those who inherit have, too; comments they have not."""
+    was, will = ({n: replace(c, comment="") for n, c in columns.items()} for columns in (change.was, change.will))
+    return bool(was != will or change.gone or alteration.converts or alteration.fills)
 
 
 def updating(dialect: Dialect, name: TableName, given: set[str]) -> Iterator[Probe]:
