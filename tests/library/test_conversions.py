@@ -253,6 +253,39 @@ def test_a_text_whose_zeros_no_number_keeps_is_counted(table: tuple[Any, dict[st
         assert {text for (text,) in found} == {t for t in lose if not (whole and ("." in t or "e" in t))}, new
 
 
+#: Texts that PostgreSQL takes for infinity or for no number: of each type those that it writes itself, and others.
+BEYOND = ("NaN", "nan", "Infinity", "-Infinity", "infinity", "-infinity", "inf", "+Infinity", " NaN", "Infinity ")
+WRITTEN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("float32", "float64", "numeric"), ("NaN", "Infinity", "-Infinity")),
+    "decimal(8,2)": ("NaN",),
+    **dict.fromkeys(("date", "datetime", "datetime(3)"), ("infinity", "-infinity")),
+    **dict.fromkeys(("int32", "bool", "time", "uuid"), ()),
+}
+
+
+@pytest.mark.both_servers
+def test_of_infinity_as_a_text_only_what_the_server_writes_itself_is_taken(
+    table: tuple[Any, dict[str, Any]],
+) -> None:
+    connection, shapes = table
+    mysql = connection.adapter.backend == "mysql"
+    full = ".".join(map(connection.adapter.quote_identifier, ("conv", shapes["varchar(40)"].name.table)))
+    for number, text in enumerate((*BEYOND, None)):
+        connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, text))
+    names = constraints.read(connection, {"s": "conv"})
+    for new, written in WRITTEN.items():
+        for version in ((18,), (13,)):
+            dialect = dialect_of(connection)({"s": "conv"}, {}, {}, names, version)
+            losses = [loss.condition for loss in dialect.losses(dialect.quote("x"), "varchar(40)", new)]
+            kept = " AND ".join(f"({condition}) IS NOT TRUE" for condition in losses)
+            found = connection.query(f"SELECT x FROM {full} WHERE x IS NOT NULL AND {kept}", args=None).fetchall()
+            known = ("NaN",) if new == "numeric" and version < (14,) else written
+            assert {text for (text,) in found} == {*(() if mysql else known)}, (new, version)
+        for text in () if mysql else written:
+            type_ = {"float32": "real", "float64": "double precision"}.get(new, new.replace("datetime", "timestamp"))
+            assert connection.query(f"SELECT %s::{type_}::text", (text,)).fetchone() == (text,)
+
+
 @pytest.mark.parametrize(
     ("old", "value", "expected"),
     [

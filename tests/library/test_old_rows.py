@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -117,6 +118,25 @@ def test_numbers_that_json_does_not_know(living: Project, server: Server) -> Non
     refused(living, "of grams that", "JSON knows", code=7)
     server.execute("UPDATE dev_life.weight SET grams = 1 WHERE animal_id = 1")
     ok(living, "migrate")
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_infinity_that_became_a_text_comes_back(living: Project, server: Server) -> None:
+    typed = GRAMS + "    score = null : decimal(8,2)\n    until = null : date\n    since = null : datetime\n"
+    revise(living, GRAMS, typed)
+    ok(living, "migrate")
+    server.execute(
+        "UPDATE dev_life.weight SET grams = '-Infinity', score = 'NaN', until = 'infinity', since = '-infinity' "
+        "WHERE animal_id = 1 AND day = '2026-01-01'"
+    )
+    look = "SELECT animal_id, day::text, grams::text, score::text, until::text, since::text FROM dev_life.weight"
+    before = server.execute(f"{look} ORDER BY 1, 2")
+    texts = re.sub(r"(float64|decimal\(8,2\)|date\b|datetime)", "varchar(40)", typed)
+    revise(living, typed, texts)
+    ok(living, "migrate")
+    assert server.execute(f"{look} ORDER BY 1, 2") == before
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute(f"{look} ORDER BY 1, 2") == before
 
 
 SHELF = '\n\n@schema\nclass Shelf(dj.Manual):\n    definition = """\n    shelf : int32\n    ---\n{}    """\n'

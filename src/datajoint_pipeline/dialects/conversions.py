@@ -175,6 +175,11 @@ class Conversion(ABC):
         """Give the condition that the text of a value is, to the last character, none of an enum's values."""
 
     @property
+    def beyond(self) -> tuple[str, ...]:
+        """The texts that the server writes for values of the new type that are no numbers, or no days: infinity."""
+        return ()
+
+    @property
     @abstractmethod
     def bytes_without_text(self) -> str:
         """The condition that bytes are no text; empty where the server takes none for a text."""
@@ -335,7 +340,8 @@ class Conversion(ABC):
                     condition = f"CASE WHEN {self.valid_json} THEN {condition} ELSE FALSE END"
                     yield Loss("rounding", condition, words, True)
         elif will in patterns:
-            yield Loss("value", f"NOT ({self.matches(patterns[will])})", f"are no {self.new}", True)
+            known = self.matches(patterns[will])
+            yield Loss("value", f"NOT ({known}{self._or_beyond})", f"are no {self.new}", True)
             if will == "clock":
                 lost = self.matches("[.]" + "[0-9]" * int(self._fraction) + "0*[1-9]")
                 yield Loss("rounding", lost, "lose a part of the moment", True)
@@ -348,9 +354,14 @@ class Conversion(ABC):
                 number = f"CASE WHEN {self.matches(patterns[will])} THEN {number} END"
                 yield from self._number(f"({number})", "decimal(65,30)")
 
+    @property
+    def _or_beyond(self) -> str:
+        """The rest of a condition for texts that are :attr:`beyond`."""
+        return f" OR {self.as_text} IN ({', '.join(map(self.literal, self.beyond))})" if self.beyond else ""
+
     def _text_to_moment(self) -> Iterator[Loss]:
         moment, wrong = self.matches(_MOMENT), self.no_such_day(self.as_text)
-        lost = f"CASE WHEN {moment} THEN {wrong} ELSE {self.column} IS NOT NULL END"
+        lost = f"CASE WHEN {moment} THEN {wrong} ELSE NOT ({self.column} IS NULL{self._or_beyond}) END"
         yield Loss("value", lost, f"are no {self.new}", True)
         if self.new == "date":
             lost = f"{self.matches('[ T]')} AND NOT ({self.matches('[ T]00:00(:00([.]0+)?)?$')})"

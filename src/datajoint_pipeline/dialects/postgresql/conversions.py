@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, real_kind
+from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, kind_of, real_kind
 from . import texts
 
 
@@ -35,6 +35,16 @@ class PostgreSQLConversion(Conversion):
 
     def is_none_of(self, values: Iterable[str]) -> str:
         return f"{self.as_text} NOT IN ({', '.join(map(self.literal, values))})"
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        if kind_of(self.new) == "moment":
+            return "infinity", "-infinity"
+        if not (real := real_kind(self.new)):
+            return ()
+        # A decimal has infinity since version 14, and only where it has no number of digits.
+        bounded = real == "decimal" and ("(" in self.new or self.version < (14,))
+        return ("NaN",) if bounded else ("NaN", "Infinity", "-Infinity")
 
     @property
     def bytes_without_text(self) -> str:
