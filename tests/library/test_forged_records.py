@@ -152,6 +152,14 @@ def databases_that_are_a_text(journal: Journal) -> None:
     journal.head(lambda head: head.update(databases="work"))
 
 
+def a_plan_that_is_a_number(journal: Journal) -> None:
+    journal.head(lambda head: head.update(plan=5, undo=journal.last))
+
+
+def a_plan_of_no_kind(journal: Journal) -> None:
+    journal.head(lambda head: head.update(plan={**head["plan"], "kind": [5]}, undo=journal.last))
+
+
 def a_state_that_is_none(journal: Journal) -> None:
     journal.step(journal.last, state="begun")
 
@@ -208,6 +216,7 @@ FORGERIES = [
         no_head,
         a_record_of_statements,
     ),
+    *(a_plan_that_is_a_number, a_plan_of_no_kind),
     *(databases_that_are_a_text, a_state_that_is_none, a_statement_that_is_no_json, another_version, no_steps_at_all),
     another_kind_than_the_head_has,
     *(another_version_before, another_digest_for_good, something_that_was_taken_back, another_table_before),
@@ -306,6 +315,76 @@ def test_what_no_run_has_is_named(server: Server, project: Project, assigned: st
             refused = own.run(*command)
             is_sentence(refused)
             assert refused.code == 5 and "The journal of work cannot be read" in refused.err, (command, refused.err)
+
+
+#: What no command writes into a head.
+WRONG: tuple[Any, ...] = (5, "text", None, [1, [2]])
+
+#: Stands for an entry that somebody took away.
+GONE = object()
+
+
+def test_a_head_of_a_finished_run_that_says_something_else_is_passed_over_or_named(
+    server: Server, project: Project
+) -> None:
+    """Of migrations, of a rollback and of a draft; each key is another value, or is not there."""
+    with living(server, project) as own:
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", "")
+        ok(own, "revise", "-m", "less", "--drop", "Task.note")
+        ok(own, "migrate")
+        ok(own, "rollback", "work", "--to", "1.0.0")
+        ok(own, "migrate")
+        own.replace(own.module("life"), "    name : varchar(32)", "    title : varchar(32)")
+        ok(own, "migrate", "--draft", "--rename", "Animal.name=title")
+        ok(own, "revise", "-m", "title", "--rename", "Animal.name=title")
+        journals = [Journal(server, database) for database in ("dev_work", "dev_life")]
+        had = {one: one.execute("SELECT run, statement FROM {s} WHERE number = 0") for one in journals}
+
+        def write(**entries: Any) -> None:
+            """Have the heads as they were, apart from some entries."""
+            for journal, heads in had.items():
+                for run, text in heads:
+                    head = json.loads(text)
+                    head.update({key: value for key, value in entries.items() if key in head})
+                    text = json.dumps({key: value for key, value in head.items() if value is not GONE})
+                    journal.execute("UPDATE {s} SET statement = %s WHERE run = %s AND number = 0", text, run)
+
+        def told(forged: str, *commands: list[str]) -> None:
+            for command in commands:
+                ended = own.run(*command)
+                assert ended.code in (0, 3, 5, 6), (forged, command, ended.out, ended.err)
+                if ended.code >= 5 and command != ["status"]:  # which has it in its table
+                    is_sentence(ended)
+
+        looks, back = (["status"], ["log"]), ["rollback", "work", "--to", "1.0.0", "--dry-run"]
+        plans = (["migrate", "--dry-run"], back, ["purge", "--dry-run"])
+        keys = {key for heads in had.values() for _, text in heads for key in json.loads(text)}
+        assert keys >= {"renamed", "plan", "included", "undone", "leader", "members", "slug", "digest"}
+        for key in sorted(keys):
+            for value in WRONG:
+                write(**{key: value})
+                told(f"{key} = {value}", *plans)
+            told(f"{key} = {value}", *looks)
+            write(**{key: GONE})
+            told(f"no {key}", *plans)
+        write(plan={"before": [[1, [], {"columns": 5}]], "filled": [5, [[]]]})
+        told("plan.before", *plans)
+        # A draft that renamed something nobody knows is not replaced by something else.
+        for rows in (None, [[1, 2]], [["life", "animal", "life", "animal", {"name": 5}]]):
+            write(renamed=rows)
+            refused = ok(own, "migrate", code=5)
+            is_sentence(refused)
+            assert "The journal of life cannot be read" in refused.err, refused.err
+        # Nor does a head that stands there as a step say anything.
+        write()
+        rest = "kind, state, words, statement, tables, before_step, started_at, finished_at"
+        for journal in journals:
+            journal.execute(f"INSERT INTO {{s}} SELECT run, 27, {rest} FROM {{s}} WHERE number = 0")
+        for command in (*looks, *plans):
+            assert ok(own, *command, code=3 if command[0] in ("status", "migrate", "rollback") else 0)
+        ok(own, "migrate")
+        ok(own, *back[:-1], code=0)
+        ok(own, "purge", "--allow-data-loss")
 
 
 def test_runs_follow_each_other_by_their_numbers(server: Server, project: Project) -> None:

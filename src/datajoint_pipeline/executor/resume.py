@@ -183,6 +183,8 @@ def recorded(
         raise untrue(found, "It claims other runs as its own.")
     if "plan" not in head:
         raise untrue(found, "It has only statements, as before release 0.7; these are no longer run.")
+    if not (isinstance(head["plan"], dict) and isinstance(head["plan"].get("kind"), str)):
+        raise untrue(found, "It does not say what was planned.")
     entries = steplog.read(target.connection, target.database(leader.schema), leader.run)
     own_records = [records[member.schema] for member in members]
     own_heads = [heads.get((member.schema, member.run), {}) for member in members]

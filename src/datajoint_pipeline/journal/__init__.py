@@ -31,6 +31,7 @@ from .runs import (
     restamp,
     stamp,
     survey,
+    unreadable,
     upgrade,
     withdraw,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "restamp",
     "stamp",
     "survey",
+    "unreadable",
     "upgrade",
     "withdraw",
 ]

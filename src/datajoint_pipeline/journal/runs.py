@@ -324,11 +324,11 @@ def _read(
     try:
         rows = connection.query(" UNION ALL ".join(parts), tuple(arguments)).fetchall()
     except ValueError as error:  # PostgreSQL has years that Python has not
-        raise _unreadable(where, f"a run has a time that is none, {error}") from None
+        raise unreadable(where, f"a run has a time that is none, {error}") from None
     for *row, tables in rows:
         record = Record(*row)
         if odd := _odd(record):
-            raise _unreadable(record.schema, f"run {record.id} has {odd}")
+            raise unreadable(record.schema, f"run {record.id} has {odd}")
         if record.layout > LAYOUT:
             raise PipelineError(
                 f"The journal of {record.schema} was written by a newer version of the library.",
@@ -354,10 +354,11 @@ def _odd(record: Record) -> str:
     return ""
 
 
-def _unreadable(schemas: str, why: str) -> PipelineError:
+def unreadable(schemas: str, why: str, table: str = TABLE) -> PipelineError:
+    """Give the refusal of a journal that has in a table what no command writes."""
     return PipelineError(
         f"The journal of {schemas} cannot be read: {why}.",
-        f"No command writes that; somebody changed the table {TABLE} by hand.",
+        f"No command writes that; somebody changed the table {table} by hand.",
         "Correct it there, or get that table back from a backup of the server.",
         exit_code=ExitCode.CONFLICT,
     )

@@ -161,7 +161,7 @@ def read(
             case "draft" if not head:
                 pass  # one of these while the tables are a draft
             case "migrate" if head.get("digest"):
-                had[name].append(Had(record.version, head["slug"], head["digest"]))
+                had[name].append(Had(record.version, str(head.get("slug")), str(head["digest"])))
             case "migrate" if head.get(RENUMBERED):
                 pass  # of what was had before
             case "rollback":

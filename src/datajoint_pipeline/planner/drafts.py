@@ -512,7 +512,11 @@ def _drafted(deployment: Deployment) -> Renamed:
     last_migration = {run.schema: number for number, run in ended if run.kind != journal.DRAFT}
     found: Renamed = {}
     for number, run in ended:
-        rows = heads.get((run.schema, run.id), {}).get("renamed", ())
+        rows = heads.get((run.schema, run.id), {}).get("renamed", [])
+        if not _are_renames(rows):
+            if number < last_migration.get(run.schema, -1):
+                continue
+            raise journal.unreadable(run.schema, f"run {run.id} does not say what it renamed", steplog.TABLE)
         recorded_names = {current: recorded for recorded, (current, _) in found.items()}
         for schema, table, new_schema, new_table, attributes in rows:
             if number < last_migration.get(schema, -1):
@@ -524,3 +528,13 @@ def _drafted(deployment: Deployment) -> Renamed:
             now |= {old_name: name for old_name, name in attributes.items() if old_name not in earlier.values()}
             found[recorded] = TableName(new_schema, new_table), now
     return found
+
+
+def _are_renames(rows: Any) -> bool:
+    """Tell whether a head has what :func:`renamed` gives; anybody may have written it."""
+    return isinstance(rows, list) and all(
+        isinstance(row, list)
+        and [type(part) for part in row] == [str, str, str, str, dict]
+        and all(isinstance(name, str) for name in row[-1].values())
+        for row in rows
+    )

@@ -137,7 +137,7 @@ def _hidden(head: Mapping[str, Any]) -> dict[Place, set[str]]:
 
     Releases before 0.7 noted none, and anybody may have written a head.
     """
-    with suppress(KeyError, TypeError, ValueError):
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
         return {
             (database, table): {c.name for c in introspection.decode(encoded).columns if _COLUMN.match(f"`{c.name}`")}
             for database, table, encoded in head["plan"]["before"]
@@ -150,10 +150,11 @@ def _statements(text: str) -> list[str]:
     if not text.startswith("{"):
         return [text]
     try:
-        found = json.loads(text).get("run", [])
-    except ValueError:
+        found = json.loads(text).get("run")
+    except (ValueError, RecursionError):
         return []
-    return [statement for statement in found if isinstance(statement, str)]
+    # Anybody may have written it; of a head, ``run`` is a number.
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def _moves(statement: str) -> list[tuple[Place, Place]]:
