@@ -196,15 +196,36 @@ def test_a_key_goes_back_with_the_schemas_below_it(living: Project, server: Serv
     was = states(living)
     result = ok(living, "rollback", "work", "--to", "1.0.0", code=1)
     is_sentence(result)
-    assert "rollback life --to 1.0.0 --along" in result.err and states(living) == was
+    advice = "rollback life --to 1.0.0 --along, which also takes back work to 1.0.0."
+    assert advice in result.err and states(living) == was
     result = ok(living, "rollback", "life", "--to", "1.0.0", code=1)
-    assert "with --along" in result.err and states(living) == was
+    assert advice in result.err and states(living) == was
     ok(living, "rollback", "life", "--to", "1.0.0", "--along")
     assert states(living) == {"life": ("behind", "1.0.0"), "work": ("behind", "1.0.0")}
     assert server.execute("SELECT animal_id, task FROM dev_work.__score ORDER BY 1") == [(1, "run"), (2, "swim")]
     ok(living, "migrate")
     assert states(living) == was
     assert server.execute("SELECT name, task FROM dev_work.__score ORDER BY 1") == [("Ada", "run"), ("Bob", "swim")]
+
+
+def test_what_goes_back_along_is_named_at_once_however_many_schemas_it_is_of(living: Project, server: Server) -> None:
+    """Of schemas in a chain, the one in the middle cannot go back alone either: the advice is a step that works."""
+    life = living.module("life")
+    ok(living, "add-schema", "play", "--depends", "work")
+    ok(living, "init")
+    name = "    name : varchar(32)  # what it is called\n"
+    living.replace(life, f"    ---\n{name}", f"{name}    ---\n")
+    ok(living, "revise", "-m", "names in the key")
+    ok(living, "migrate")
+    was = states(living)
+    assert set(was) == {"life", "work", "play"}
+    for schema in ("life", "work"):
+        result = ok(living, "rollback", schema, "--to", "1.0.0", code=1)
+        assert "rollback life --to 1.0.0 --along, which also takes back play to 1.0.0 and work to 1.0.0." in result.err
+    assert states(living) == was
+    ok(living, "rollback", "life", "--to", "1.0.0", "--along")
+    assert {version for _, version in states(living).values()} == {"1.0.0"}
+    server.drop("dev_play")
 
 
 def test_an_attribute_makes_room_for_one_of_a_foreign_key(living: Project, server: Server) -> None:

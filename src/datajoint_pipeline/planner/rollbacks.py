@@ -54,23 +54,47 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
     found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
-    requiring = _requiring(deployment, found)
-    if requiring and not along:
-        first, what = requiring[0], f"{schema} cannot go back to {to} alone."
-        if (first.schema, first.version) in _moved_together(deployment, found):
-            why = f"A table moved between {schema} and {first.schema}, and {first.title} belongs to that."
-            raise PipelineError(what, why, "Take both back at once with --along.")
-        raise PipelineError(
-            what,
-            f"{first.title} requires {schema} {first.requires[schema]}.",
-            f"First run rollback {first.schema} --to {first.follows}, or take both back at once with --along.",
-        )
+    own, first = list(found), _requiring(deployment, found)
+    requiring = first
     while requiring:
         found += requiring
         requiring = _requiring(deployment, found)
+    if first and not along:
+        raise _not_alone(deployment, schema, to, own, found)
     return sorted(
         found, key=lambda migration: (migration.schema != schema, migration.schema, Version(migration.version))
     )
+
+
+def _not_alone(
+    deployment: Deployment, schema: str, to: str, own: list[Migration], found: list[Migration]
+) -> PipelineError:
+    """Refuse to take back a schema's ``own`` migrations alone, and say what goes back with them: all ``found``."""
+    versions, together = {one.version for one in own}, _moved_together(deployment, own)
+    others = [one for one in found if one.schema != schema]
+    moved = next((one for one in others if (one.schema, one.version) in together), None)
+    if moved is not None:
+        why = f"A table moved between {schema} and {moved.schema}, and {moved.title} belongs to that."
+    else:
+        direct = [one for one in others if one.requires.get(schema) in versions] or others
+        titles = list({one.schema: one.title for one in reversed(direct)}.values())[::-1]
+        why = f"{_listed(titles)} {'requires' if len(titles) == 1 else 'require'} what would be taken back."
+    after = ops.apply([operation for _, operation in _inverse(deployment, found)], deployment.tables)
+    do = _together(deployment, found) if dangling(after, deployment.databases) else ""
+    return PipelineError(f"{schema} cannot go back to {to} alone.", why, do or _along(schema, to, found))
+
+
+def _along(schema: str, to: str, found: list[Migration]) -> str:
+    """Say how to take a schema back with what requires it, and name that: each schema, and the version it gets."""
+    newest_first = sorted(found, key=lambda one: Version(one.version), reverse=True)
+    goals = {one.schema: one.follows for one in newest_first if one.schema != schema}
+    named = [f"{name} to {goals[name]}" for name in sorted(goals)]
+    more = f", which also takes back {_listed(named)}" if named else ""
+    return f"Run rollback {schema} --to {to} --along{more}."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
@@ -207,7 +231,7 @@ def _together(deployment: Deployment, migrations: list[Migration]) -> str:
                 found = undone(deployment, name, below.follows, along=True)
                 after = ops.apply([operation for _, operation in _inverse(deployment, found)], deployment.tables)
                 if not dangling(after, deployment.databases):
-                    return f"Run rollback {name} --to {below.follows} --along, which takes back what requires it, too."
+                    return _along(name, below.follows, found)
     return ""
 
 
