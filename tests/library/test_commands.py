@@ -234,6 +234,26 @@ def test_errors_are_one_document_too_with_json(made: Project) -> None:
     assert result.json["error"]["what"] and result.json["error"]["do"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("nonsense",), "No such command 'nonsense'."),
+        (("revise", "--nonsense"), "No such option"),
+        (("revise",), "Missing option"),
+        (("log", "--limit", "many"), "Invalid value for '--limit'"),
+        (("rollback",), "Say which schema, and --to which version"),
+        (("local",), "No command was given."),
+        ((), "Missing command."),
+    ],
+)
+def test_mistakes_of_usage_are_one_document_too_with_json(made: Project, arguments: tuple[str, ...], what: str) -> None:
+    result = made.run("--json", *arguments)
+    error = result.json["error"]
+    assert result.code == error["exit_code"] == 2 and "Usage:" in result.err
+    assert error["what"].startswith(what) and error["why"].startswith("Usage: "), error
+    assert error["do"].startswith("Run ") and error["do"].endswith("--help."), error
+
+
 def test_unreachable_server_is_three_lines(made: Project) -> None:
     result = made.run("--env", "dev", "status", DJ_HOST="127.0.0.1", DJ_PORT="1", DJ_USER="u", DJ_PASS="hidden-word")
     assert result.code == 1

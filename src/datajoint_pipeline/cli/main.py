@@ -337,6 +337,8 @@ def _run(options: Options, arguments: list[str]) -> int:
         shown = io.StringIO()
         error.show(shown)
         echo(shown.getvalue().rstrip("\n"), err=True)
+        if "--json" in arguments:
+            _print_error(options, _refusal(error))
         return int(ExitCode.USAGE)
     except PipelineError as error:
         if "--debug" in arguments:
@@ -365,6 +367,21 @@ def _say(options: Options, error: PipelineError | Stopped, arguments: list[str])
         if line:
             echo(f"  {line}".replace("\n", "\n  "), err=True)
     if "--json" in arguments:
-        document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
-        options.print_json({"error": document})
+        _print_error(options, error)
     return int(error.exit_code)
+
+
+def _refusal(error: click.ClickException) -> PipelineError:
+    """Give what is wrong with the words of a command line as a refusal; its usage is the reason."""
+    context = getattr(error, "ctx", None)
+    what = " ".join(error.format_message().split())
+    if type(error).__name__ == "NoArgsIsHelpError":  # whose message is the whole help; before Click 8.2 there is none
+        what = "No command was given."
+    usage = context.get_usage() if context is not None else ""
+    do = f"Run {context.command_path} --help." if context is not None else ""
+    return PipelineError(what, " ".join(usage.split()), do, exit_code=ExitCode.USAGE)
+
+
+def _print_error(options: Options, error: PipelineError | Stopped) -> None:
+    document = {"what": error.what, "why": error.why, "do": error.do, "exit_code": int(error.exit_code)}
+    options.print_json({"error": document})
