@@ -192,6 +192,16 @@ def test_script_that_came_with_the_project_is_not_touched(project: Project) -> N
     before = project.read("deploy/worker.sbatch")
     deploy(project, "slurm", "--force")
     assert project.read("deploy/worker.sbatch") == before
+    told = ok(project, "--env", "prod", "deploy", "slurm").out
+    scripts = "sbatch deploy/worker-small.sbatch prod and sbatch deploy/worker-large.sbatch prod."
+    assert f"Next, in the project's folder: {scripts}\n" in told
+    assert "deploy/worker.sbatch came with the project" in told and "use it, or these files, not both." in told
+    (project.folder / "deploy/worker-small.sbatch").unlink()
+    told = ok(project, "--env", "local", "deploy", "slurm", "--class", "small").out
+    assert (
+        told.startswith("wrote deploy/worker-small.sbatch\n")
+        and "workers on other machines cannot reach local." in told
+    )
     result = project.run("--env", "prod", "deploy", "slurm", "--class", "small", "--out", "deploy/worker.sbatch")
     assert result.code == 1 and project.read("deploy/worker.sbatch") == before
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode, PipelineError
 from .common import Options, common, example, leave, program
 from .visible import echo
+
+if TYPE_CHECKING:
+    from ..project.environments import Environment
 
 #: As the layer below has them, which is not imported for help.
 _ENGINES = ("slurm", "kubernetes", "compose")
@@ -72,11 +76,25 @@ def deploy(
         options.print_json({"environment": environment.name, "files": files})
     else:
         for one in written:
-            echo(f"{one.state} {os.path.relpath(one.path)}")
+            echo(f"{'wrote' if one.state == 'written' else one.state} {os.path.relpath(one.path)}")
         for one in kept:
             echo(f"\n{one.diff}", whole=True)
+        if engine == "slurm" and out is None:
+            _say_how_to_start(options, environment, [one.path.name for one in written])
     if kept:
         names = ", ".join(os.path.relpath(one.path) for one in kept)
         message = "somebody has edited it, so it was kept as it is"
         echo(f"{names}: {message}. --force overwrites it; the lines above show what would change.", err=True)
         leave(ExitCode.ERROR)
+
+
+def _say_how_to_start(options: Options, environment: Environment, names: list[str]) -> None:
+    """Say which script to give to Slurm; each is for every environment, and is told which one when it starts."""
+    where = "dev" if environment.embedded else environment.name
+    scripts = " and ".join(f"sbatch deploy/{name} {where}" for name in names)
+    unless = f"; workers on other machines cannot reach {environment.name}" if environment.embedded else ""
+    echo(f"Next, in the project's folder: {scripts}{unless}.")
+    if (options.pipeline.project.root / "deploy" / "worker.sbatch").is_file():
+        this = "this file" if len(names) == 1 else "these files"
+        own = "deploy/worker.sbatch came with the project, for workers without classes"
+        echo(f"{own}: use it, or {this}, not both.")
