@@ -74,6 +74,10 @@ def test_failures_with_one_cause_stand_together(lab: Project) -> None:
     job = first["jobs"][0]
     assert job["key"]["subject_id"].startswith("it's ") and job["host"] and job["user"] and job["at"].endswith("Z")
     assert "Traceback" in job["traceback"] and "x.dat" in job["traceback"]
+    told = lab.run("--env", "prod", "errors", **viewer).out
+    assert f"  FileNotFoundError: {first['message']}\n" in told and "'…'" in first["message"]
+    assert f"\n  last message: {job['message']}\n" in told
+    assert "errors --group ID --traceback\n" in told and "ID is what a group begins with" in told
     told = lab.run("--env", "prod", "errors", "--group", second["id"][:4], "--traceback", **viewer)
     assert told.code == 0 and "ValueError" in told.out and "FileNotFoundError" not in told.out
     assert "line" in told.out and "\x1b" not in told.out and "subject_id=it's 4" in told.out
@@ -90,7 +94,9 @@ def test_who_only_reads_is_refused_in_words_and_prod_has_to_be_named(lab: Projec
     for wrong in (["--retry"], ["--all", "--table", "ephys.Recording", "--retry"], ["--key", "subject_id=1"]):
         assert lab.run("--env", "prod", "errors", *wrong).code == 2
     bad = lab.run("--env", "prod", "errors", "--table", "session.Session")
-    assert bad.code == 2 and "ephys.Recording" in bad.err
+    assert bad.code == 2 and "ephys.Recording" in bad.err and "Did you mean" not in bad.err
+    bad = lab.run("--env", "prod", "errors", "--table", "ephys.Recodring")
+    assert bad.code == 2 and "Did you mean ephys.Recording?" in bad.err
     assert lab.run("--env", "prod", "errors", "--table", "ephys.Recording", "--key", "note=1").code == 2
     both = lab.run("--env", "prod", "errors", "--table", "ephys.Recording", "--key=subject_id=1", "--key=subject_id=2")
     assert both.code == 2 and "--key says subject_id twice." in both.err
@@ -158,6 +164,9 @@ def far_east(server: Server) -> Iterator[None]:
         ("key 'it' missing", 'key "that" missing'),
         ("at 0x7f00aa after 1.5e-3 s", "at 0x1 after 12 s"),
         ("row 3f2504e0-4f89-11d3-9a0c-0305e82c3301", "row 00000000-4f89-11d3-9a0c-0305e82c3301"),
+        ("no M002_1_ephys.csv in /raw/a", "no M012_130_ephys.csv in ~/raw"),
+        ("no 2026-11-29.csv", "no 1999-1-9.csv"),
+        ("of 10,000 rows", "of -3 rows"),
         ("it took C:\\data\\x.mat", "it took D:/other/y.mat"),
     ],
 )
@@ -179,6 +188,11 @@ def test_the_place_is_in_the_package_and_not_in_what_stands_in_a_folder_of_its_n
     raise translate_query_error(err, query)
 """
     assert errors.innermost(traceback, "my_pipeline") == "my_pipeline/ephys.py:31 in make"
+
+
+def test_a_name_of_a_file_can_be_read_without_its_particulars() -> None:
+    said = "M002_1_ephys.csv of 2026-11-29 is in none of /data/raw, /data/more"
+    assert errors.blanked(said) == "M#_#_ephys.csv of #-#-# is in none of …, …"
 
 
 def test_messages_that_say_something_else_are_different() -> None:

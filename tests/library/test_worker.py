@@ -293,6 +293,7 @@ def test_what_is_not_there_is_refused_before_anything_is_done(lab: Lab) -> None:
         (["--tables", "wrok.Plain"], "Did you mean work.Plain?"),
         (["--for", "soon"], "'soon' is not a time"),
         (["--pause", "-1"], "-1 seconds is less than none."),
+        (["--tables", "work.Plian"], "Did you mean work.Plain? They compute"),
         (["--tables", "work.Item,work.Plain"], "work.Item has nothing that workers compute."),
     ):
         done = lab.project.run("--env", "prod", "worker", *options)

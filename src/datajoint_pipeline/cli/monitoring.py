@@ -118,10 +118,13 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
         number = f"[red]{len(group.failures):,}[/] {'job' if len(group.failures) == 1 else 'jobs'}"
         tables = [f"{name} ({count:,})" if len(group.tables) > 1 else name for name, count in group.tables.items()]
         console.print(f"[bold]{group.id}[/]  {number} of {escape(', '.join(tables))}")
-        said = visible(": ".join(filter(None, (newest.error, newest.message)))).replace("\n", "\n    ")
-        console.print(f"  {escape(said)}")
+        alike = len(group.failures) > 1 and group.message != " ".join(newest.message.split())
+        cause = group.message if alike else newest.message
+        console.print(f"  {_lines(': '.join(filter(None, (newest.error, cause))))}")
         if group.where:
             console.print(f"  in {escape(group.where)}")
+        if alike:
+            console.print(f"  last message: {_lines(newest.message)}")
         for failure in group.failures[: _SHOWN if whole else 1]:
             console.print(f"  {'' if whole else 'last: '}{escape(_failure(failure))}")
         if whole and len(group.failures) > _SHOWN:
@@ -130,11 +133,17 @@ def errors(found: list[Group], command: str, *, whole: bool, traceback: bool, ig
             console.print(escape("\n".join(f"    {line}" for line in (newest.traceback or "none").splitlines())))
     if any(count >= MOST for group in found for count in group.tables.values()):
         console.print(f"Of each table the newest {MOST:,} are read; there may be more.")
-    first = found[0].id
+    chosen = found[0].id if len(found) == 1 else "ID"
     more = " --ignored" if ignored else ""
     if not traceback:
-        console.print(f"To see why:   {command} errors{more} --group {first} --traceback")
-    console.print(f"To try again: {command} errors{more} --group {first} --retry")
+        console.print(f"To see why:   {command} errors{more} --group {chosen} --traceback")
+    console.print(f"To try again: {command} errors{more} --group {chosen} --retry")
+    if len(found) > 1:
+        console.print("ID is what a group begins with; --all instead of --group tries all again.")
+
+
+def _lines(said: str) -> str:
+    return escape(visible(said).replace("\n", "\n    "))
 
 
 def _failure(failure: Failure) -> str:

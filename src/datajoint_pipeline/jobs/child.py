@@ -7,6 +7,7 @@ back when it dies (:mod:`supervisor`).
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import random
@@ -552,9 +553,11 @@ def _require_computed(wanted: Collection[str], tables: Collection[str]) -> None:
     for name in wanted:
         if name in tables or (name.endswith(".*") and any(table.startswith(name[:-1]) for table in tables)):
             continue
+        near = difflib.get_close_matches(name, list(tables), n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
         raise PipelineError(
             f"{name} has nothing that workers compute.",
-            f"They compute Imported and Computed tables: {', '.join(sorted(tables)) or 'there is none'}.",
+            f"{meant}They compute Imported and Computed tables: {', '.join(sorted(tables)) or 'there is none'}.",
             "Name one of these, or a schema that has some, as ephys.*.",
             exit_code=ExitCode.USAGE,
         )

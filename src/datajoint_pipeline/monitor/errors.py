@@ -6,6 +6,7 @@ project's own code in their traceback are the same.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -289,10 +290,10 @@ def split(text: str) -> tuple[str, str]:
 _PARTICULARS = [
     (re.compile(r"\{[^{}]*\}"), "{…}"),
     (re.compile(r"(?<!\w)(['\"`])(?:(?!\1).)*\1"), "'…'"),
-    (re.compile(r"(?<![\w/])(?:[A-Za-z]:[\\/]|~?/|\w+://)[^\s,;:()]+"), "<path>"),
+    (re.compile(r"(?<![\w/])(?:[A-Za-z]:[\\/]|~?/|\w+://)[^\s,;:()]+"), "…"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "#"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "#"),
-    (re.compile(r"[-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?"), "#"),
+    (re.compile(r"(?:(?<!\w)[-+])?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?"), "#"),
 ]
 
 
@@ -332,9 +333,11 @@ def _found(tables: Mapping[TableName, Table], text: str) -> TableName:
         return found[0]
     populated = sorted(str(name) for name, table in tables.items() if table.tier in ("Imported", "Computed"))
     listed = ", ".join(populated[:8]) + (f" and {len(populated) - 8} more" if len(populated) > 8 else "")
+    near = difflib.get_close_matches(text, populated, n=1) if len(found) < 2 else []
+    meant = f"Did you mean {near[0]}? " if near else ""
     raise PipelineError(
         f"{text} may be one of several tables." if len(found) > 1 else f"There is no table {text} that is computed.",
-        f"There are {listed}." if populated else "The database has no Imported or Computed table.",
+        f"{meant}There are {listed}." if populated else "The database has no Imported or Computed table.",
         "Name the class with its schema: ephys.Recording.",
         exit_code=ExitCode.USAGE,
     )
