@@ -62,7 +62,7 @@ def refusal(path: Path, mistakes: list[Mistake]) -> PipelineError:
     return PipelineError(
         f"{path.name} has {count}; nothing was changed.",
         "\n".join(f"{path.name}, line {mistake.line}: {mistake.text}" for mistake in mistakes),
-        "Correct them, then run the command again.",
+        f"Correct {'it' if len(mistakes) == 1 else 'them'}, then run the command again.",
     )
 
 
@@ -102,8 +102,16 @@ def dotted(path: tuple[Any, ...]) -> str:
 
 
 def hint(name: str, known: Collection[str]) -> str:
-    """Give what was probably meant, or all there is if it is little; the end of a sentence."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    if near:
-        return f"; did you mean {near[0]}"
-    return f"; there are {', '.join(known)}" if 0 < len(known) <= 8 else ""
+    """Give what was probably meant, or all there is if it is little; the end of a sentence, with its mark."""
+    return f"; {meant(name, known)}" if near(name, known) or 0 < len(known) <= 8 else "."
+
+
+def meant(name: str, known: Collection[str], otherwise: str = "there are") -> str:
+    """Give what was probably meant, or all there is, as a sentence that begins within another."""
+    found = near(name, known)
+    return f"did you mean {found}?" if found else f"{otherwise} {', '.join(known)}."
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """Give what is spelt nearly like a name; empty where nothing is."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")

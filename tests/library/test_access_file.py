@@ -88,11 +88,11 @@ def test_an_empty_file_gives_nobody_anything() -> None:
 #: What is wrong, the line of it, and a word that the sentence has.
 BAD = {
     "an unknown role": ('\n[people.a]\nroles = { prod = "reader" }', 3, "'reader' is not a role"),
-    "a role that is misspelt": ('[people.a]\nroles.prod = "Viewer"', 2, "did you mean viewer"),
+    "a role that is misspelt": ('[people.a]\nroles.prod = "Viewer"', 2, "did you mean viewer?"),
     "an unknown environment": ('[people.a]\nroles = { production = "viewer" }', 2, "there are dev and prod"),
     "the environment local": ('[people.a]\nroles = { local = "viewer" }', 2, "local has no accounts"),
     "no roles": ('[people.a]\nlogin = "a"\n', 1, "people.a has no roles"),
-    "an unknown key": ('[people.a]\nroles.prod = "viewer"\nlogn = "x"', 3, "did you mean login"),
+    "an unknown key": ('[people.a]\nroles.prod = "viewer"\nlogn = "x"', 3, "did you mean login?"),
     "an unknown section": ('[peple.a]\nroles.prod = "viewer"', 1, "did you mean people"),
     "a role that is a number": ("[people.a]\nroles.prod = 1", 2, "is not a role"),
     "roles as a text": ('[people.a]\nroles = "viewer"', 2, 'has to be a table, not "viewer"'),
@@ -116,7 +116,7 @@ BAD = {
     "a schema that is not there": (
         '[exceptions.analyst]\nschemas = [\n    "analysis",\n    "ephis",\n]\n',
         4,
-        "did you mean ephys",
+        "did you mean ephys?",
     ),
     "a schema twice": ('[exceptions.operator]\ndelete_manual = ["ephys", "ephys"]', 2, "named twice"),
     "a schema as a text": ('[exceptions.operator]\ndelete_manual = "ephys"', 2, "a list in brackets"),
@@ -145,7 +145,7 @@ BAD = {
 def test_a_mistake_is_a_sentence_with_its_line(text: str, line: int, words: str) -> None:
     (mistake,) = parse(text)[1]
     assert mistake.line == line and words in mistake.text
-    assert mistake.text.endswith(".") and "\n" not in mistake.text
+    assert mistake.text.endswith((".", "?")) and "?." not in mistake.text and "\n" not in mistake.text
 
 
 def test_names_are_measured_as_the_server_does() -> None:
@@ -155,6 +155,15 @@ def test_names_are_measured_as_the_server_does() -> None:
     assert "takes in no name" in parse(emoji, "mysql")[1][0].text and not parse(emoji, "postgresql")[1]
     assert "64 bytes; PostgreSQL takes 63" in parse(text, "postgresql")[1][0].text
     assert "keeps for itself" in parse('[people.pg_x]\nroles.prod = "viewer"', "postgresql")[1][0].text
+
+
+def test_one_mistake_is_spoken_of_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "access.toml"
+    file.write_text('[people.a]\nroles.prod = "develper"\n')
+    with pytest.raises(PipelineError) as refused:
+        model.read(file, backend="mysql", schemas=SCHEMAS)
+    assert refused.value.why.endswith("'develper' is not a role; did you mean developer?")
+    assert refused.value.do == "Correct it, then run the command again."
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ and nothing is applied before.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import PipelineError
 from ..toml_lines import Lines, tomllib
 from ..toml_lines import Path as Place
-from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, no_toml, refusal, shown, text_of
+from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, meant, no_toml, refusal, shown, text_of
 
 #: The lab's file, in the project's folder.
 FILE = "access.toml"
@@ -326,13 +325,9 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
     where = dotted(path)
     if kind == "extra_forbidden":
         known = _known(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"did you mean {near[0]}" if near else f"there can be {', '.join(known)}"
-        return Mistake(places.of(path), f"{where} is not known here; {hint}.")
+        return Mistake(places.of(path), f"{where} is not known here; {meant(str(path[-1]), known, 'there can be')}")
     if kind == "literal_error":
-        near = difflib.get_close_matches(str(given), ROLES, n=1)
-        hint = f"did you mean {near[0]}" if near else f"there are {', '.join(ROLES)}"
-        return Mistake(places.of(path, given), f"{given!r} is not a role; {hint}.")
+        return Mistake(places.of(path, given), f"{given!r} is not a role; {meant(str(given), ROLES)}")
     if kind == "missing":
         line = places.of(path[:-1])
         if path[-1] == "roles":
@@ -444,7 +439,7 @@ def _name_mistakes(
         for number, schema in enumerate(named):
             line = places.of((*path, number), schema)
             if schema not in schemas:
-                yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
+                yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}")
             elif schema in named[:number]:
                 yield Mistake(line, f"{schema} is named twice in {dotted(path)}.")
     for number, table in enumerate(access.audited):
@@ -453,9 +448,9 @@ def _name_mistakes(
         if not dot or not name:
             yield Mistake(line, f"{table} is not a table; write the schema and the class, such as subject.Subject.")
         elif schema not in schemas:
-            yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
+            yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}")
         elif tables is not None and table not in tables:
-            yield Mistake(line, f"there is no table {table}{hint(table, tables)}.")
+            yield Mistake(line, f"there is no table {table}{hint(table, tables)}")
         elif tables is not None and tables[table] != "Manual":
             yield Mistake(line, f"{table} is {tables[table]}; only Manual tables can be audited.")
         elif table in access.audited[:number]:
@@ -465,8 +460,8 @@ def _name_mistakes(
             yield Mistake(
                 places.of(("stores", store, "account"), account),
                 f"the account of the store {store} is {account}, which is neither person nor a service of this file"
-                f"{hint(account, services)}.",
+                f"{hint(account, services)}",
             )
         if stores is not None and store not in stores:
             line = places.of(("stores", store))
-            yield Mistake(line, f"datajoint.json has no store {store}{hint(store, stores)}.")
+            yield Mistake(line, f"datajoint.json has no store {store}{hint(store, stores)}")

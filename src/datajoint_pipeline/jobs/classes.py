@@ -6,7 +6,6 @@ each mistake a sentence with its line.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ExitCode, PipelineError
 from ..toml_lines import Lines, tomllib
-from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, no_toml, refusal, shown, text_of
+from ..toml_mistakes import KINDS, Mistake, dotted, hint, lower, meant, no_toml, refusal, shown, text_of
 
 #: The lab's file, in the project's folder.
 FILE = "workers.toml"
@@ -308,7 +307,7 @@ def parse(
     mistakes += _unit_mistakes(found, places)
     mistakes += _class_mistakes(found, places)
     mistakes += [
-        Mistake(places.of(("alerts", "off", number), rule), f"alerts.off: there is no rule {rule}{hint(rule, RULES)}.")
+        Mistake(places.of(("alerts", "off", number), rule), f"alerts.off: there is no rule {rule}{hint(rule, RULES)}")
         for number, rule in enumerate(found.alerts.off)
         if rule not in RULES
     ]
@@ -362,9 +361,7 @@ def _in_words(complaint: Any, places: Lines) -> Mistake:
     if kind == "extra_forbidden":
         models: dict[object, type[BaseModel]] = {"retries": _Retries, "alerts": _Alerts, "classes": _Class}
         known = list((_File if len(path) == 1 else models[path[0]]).model_fields)
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        meant = f"did you mean {near[0]}" if near else f"there can be {', '.join(known)}"
-        return Mistake(line, f"{where} is not known here; {meant}.")
+        return Mistake(line, f"{where} is not known here; {meant(str(path[-1]), known, 'there can be')}")
     if kind == "greater_than_equal":
         return Mistake(line, f"{where} has to be {complaint['ctx']['ge']} or more, not {given}.")
     wanted = KINDS.get(kind)
@@ -432,9 +429,9 @@ def _name_mistakes(
         if not dot or not name:
             yield Mistake(line, f"{pattern} is not a table; write ephys.Recording for one, ephys.* for a whole schema.")
         elif schema not in schemas:
-            yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}.")
+            yield Mistake(line, f"there is no schema {schema}{hint(schema, schemas)}")
         elif tables is not None and name != "*" and pattern not in tables:
-            yield Mistake(line, f"there is no table {pattern} that is computed{hint(pattern, tables)}.")
+            yield Mistake(line, f"there is no table {pattern} that is computed{hint(pattern, tables)}")
     for pattern, priority in found.priorities.items():
         if not 0 <= priority <= 100:
             yield Mistake(
