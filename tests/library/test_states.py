@@ -177,6 +177,10 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
         shown = ok(alive, *command, code=5)
         text = " ".join(f"{shown.out} {shown.err}".split())
         assert "has had 1.1.0_food of life, which this code does not have" in text, text
+        assert "Merge that branch, or bring the file back." in text, text
+    table, _, below = ok(alive, "status", code=5).out.partition("\n\n")
+    assert "see below" in table and "has had" not in table and below.startswith("life: The database has had"), table
+    assert "docs/migrations.md" in below
     # So what was written here last can be taken back, and what that database has had cannot: the same number says nothing.
     assert ok(alive, "revise", "--undo", "--json").json["message"] == "moods"
     check_out(package, other)
@@ -187,8 +191,15 @@ def test_two_branches_that_changed_one_schema_both_arrive(alive: Project, server
     made.write_text(other[made])
     alive.replace(life, "    mood", "    food = null : varchar(8)\n    mood")
     assert "renumber life" in ok(alive, "migrate", code=5).err
+    snapshot = package / "migrations/life/snapshot.txt"
+    text = snapshot.read_text()
+    snapshot.write_text(f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> food\n")
+    way = "git checkout --ours src/my_pipeline/migrations/life/snapshot.txt, or --theirs"
+    assert way in ok(alive, "migrate", code=1).err
+    snapshot.write_text(text)
     said = ok(alive, "renumber", "life").out.splitlines()
-    assert said == ["src/my_pipeline/migrations/life/1.1.0_food.py is called 1.2.0_food.py now."]
+    assert said[0] == "src/my_pipeline/migrations/life/1.1.0_food.py is called 1.2.0_food.py now."
+    assert "check, then git add src/my_pipeline/migrations/life" in said[1] and len(said) == 2
     ok(alive, "check")
     (found, _) = ok(alive, "status", "--json", code=3).json["schemas"]
     assert (found["state"], found["database_version"], found["pending"]) == ("behind", "1.1.0", ["1.1.0"])
@@ -264,7 +275,9 @@ def test_one_half_of_a_merge_that_the_other_does_not_fit_behind_leads_back_and_f
         text = " ".join(f"{shown.out} {shown.err}".split())
         assert all(word in text for word in words), text
     refused = ok(alive, "rollback", "life", "--to", "1.0.0", code=1).err
-    assert re.search(r"First run .* rollback work --to 1\.0\.0", refused)  # which names what the one half renamed
+    assert (
+        "rollback life --to 1.0.0 --along, which also takes back work to 1.0.0." in refused
+    )  # which names what the one half renamed
     ok(alive, "rollback", "work", "--to", "1.0.0")
     ok(alive, "rollback", "life", "--to", "1.0.0")
     ok(alive, "migrate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -516,3 +517,7 @@ def renumber(options: Options, schema: str) -> None:
         echo(f"The migrations of {schema} are in order.")
     for old, new in ({} if options.json else moved).items():
         echo(f"{old} is called {new.name} now." if old != new else f"{old} follows another migration now.")
+    if moved and not options.json:
+        project = options.pipeline.project
+        folder = os.path.relpath(project.files.folder / schema)
+        echo(f"Next: {project.program} check, then git add {folder} and what else was in conflict, and git commit.")

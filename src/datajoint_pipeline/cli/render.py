@@ -61,6 +61,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
     table = tables.table("schema", "on the server", "code", "database", "state", "")
+    conflicts = dict[str, str]()
     for schema in found:
         colour = _COLOURS.get(schema.state.value, "red")
         pending = f"pending: {', '.join(schema.pending)}" if schema.pending else ""
@@ -80,6 +81,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             remark = _joined(remark, f"this code is older: use the code that has {schema.database_version}")
         if schema.draft:
             remark = _joined(f"a draft after {schema.database_version}", remark)
+        if schema.state.value == "conflict":  # which takes several sentences
+            conflicts[schema.name], remark = remark, "see below"
         table.add_row(
             schema.name,
             schema.database,
@@ -89,6 +92,10 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             escape(remark),
         )
     tables.show(console, table)
+    for name, text in conflicts.items():
+        echo(f"\n{name}: {text}")
+    if conflicts:
+        echo("docs/migrations.md, under Two branches, says what can be done.")
 
 
 def _joined(*remarks: str) -> str:
@@ -324,7 +331,8 @@ def undone(project: Project, found: Revision, asked: list[str]) -> None:
             console.print(f"[bold]{name}[/] {before}  the first snapshot is deleted")
     if asked:
         listed = " or ".join(filter(None, (", ".join(asked[:-1]), asked[-1])))
-        console.print(f"It is not applied to {listed}; other databases were not asked.")
+        them = "It is" if len(found.versions) == 1 else "They are"
+        console.print(f"{them} not applied to {listed}; other databases were not asked.")
     console.print(f'Next, correct the code. Then: {project.program} revise -m "{escape(found.message)}"')
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -332,19 +333,26 @@ class _speaking_of:
             raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
 
 
+def _relative(path: Path) -> str:
+    """Give a path as it is typed in this folder."""
+    return shlex.quote(Path(os.path.relpath(path)).as_posix())
+
+
 def _read_snapshot_file(path: Path, schema: str) -> _SnapshotFile:
     text = disk.text(path)
     if re.search(r"^(<<<<<<<|=======$|>>>>>>>)", text, re.M):
         raise PipelineError(
             f"{path.parent.name}/{path.name} holds both sides of a conflict.",
             "Two branches changed this schema.",
-            f"Keep either side of the file, then run renumber {path.parent.name}.",
+            f"Keep either side whole (git checkout --ours {_relative(path)}, or --theirs), then run renumber "
+            f"{path.parent.name}.",
         )
     if len(re.findall(r"^fingerprint ", text, re.M)) > 1:
         raise PipelineError(
             f"{path.parent.name}/{path.name} holds both sides of a merge: it has two fingerprints.",
             "A snapshot is one side or the other, never both put together.",
-            f"Take one side whole (git checkout --ours or --theirs), then run renumber {path.parent.name}.",
+            f"Take one side whole (git checkout --ours {_relative(path)}, or --theirs), then run renumber "
+            f"{path.parent.name}.",
         )
     match = re.search(r"^version (\S+)\n(?:fingerprint (.*)\n)?", text, re.M)
     if match is None:

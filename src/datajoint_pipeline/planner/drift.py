@@ -127,7 +127,7 @@ def _by_its_migrations(s: SchemaStatus, had: applied.Applied) -> SchemaStatus:
     try:
         had.refuse_foreign()
     except PipelineError as error:
-        return replace(s, state=State.CONFLICT, drift=(error.what,), pending=())
+        return replace(s, state=State.CONFLICT, drift=(error.what, error.do), pending=())
     recorded = Version(s.database_version or "0")
     if left := had.left:
         # Its number alone would say that it has had these.
