@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import Project, Server, git
 from living import LIFE, in_words, lay, living, ok, rows, states
+
+from datajoint_pipeline.cli import render
 
 NAME = "    name : varchar(32)  # what it is called\n"
 NICKNAME = ("life", NAME, "    nickname : varchar(40)\n    moniker : varchar(40)\n")
@@ -62,6 +65,18 @@ def commit(own: Project, message: str) -> str:
     git(own.folder, "add", "--all")
     git(own.folder, "commit", "--quiet", f"--message={message}")
     return git(own.folder, "log", "-1", "--format=%h").strip()
+
+
+@pytest.mark.parametrize(("names", "words"), [(["life"], "It is not"), (["life", "work"], "They are not")])
+def test_one_file_and_several_are_spoken_of_as_such(
+    names: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = SimpleNamespace(root=tmp_path, program="my-pipeline")
+    found = SimpleNamespace(
+        versions={name: ("1.0.0", "1.1.0") for name in names}, migration=lambda name: None, message="m"
+    )
+    render.undone(project, found, ["local"])  # type: ignore[arg-type]
+    assert f"{words} applied to local; other databases were not asked." in " ".join(capsys.readouterr().out.split())
 
 
 # --- What comes back -------------------------------------------------------------------------------------------------
