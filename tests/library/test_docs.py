@@ -205,9 +205,9 @@ def test_migrations_are_told_where_they_touched_a_table(project: Project) -> Non
     text = project.read("docs/pipeline/imaging.md")
     assert "## Movie\n" in text and "## Versions and migrations\n" in text and "| 1.1.0 | note the depth |" in text
     section = text[text.index("## Movie") :]
-    assert re.search(r"^- 1\.1\.0: .*depth", section, re.MULTILINE) and re.search(
-        r"^- 2\.0\.0: ", section, re.MULTILINE
-    )
+    assert re.search(r"^- changed in 1\.1\.0: added depth = null", section, re.MULTILINE), section
+    assert re.search(r"^- changed in 2\.0\.0: ", section, re.MULTILINE), section
+    assert text.index("| 1.1.0 | note the depth |") < text.index("| 1.0.0 | the first version |")
 
 
 def test_pictures_of_schemas_and_tables(project: Project) -> None:

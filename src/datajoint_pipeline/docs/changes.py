@@ -19,6 +19,8 @@ class Change:
     ----------
     schema, version : str
         The schema that it belongs to, and the version that it makes of it.
+    follows : str or None
+        The version before; None where it makes the schema.
     words : str
         What it is for.
     done : tuple of (TableName, str)
@@ -27,6 +29,7 @@ class Change:
 
     schema: str
     version: str
+    follows: str | None
     words: str
     done: tuple[tuple[TableName, str], ...]
 
@@ -53,6 +56,6 @@ def changes(histories: Mapping[str, History]) -> list[Change]:
             tables = operation.apply(tables)
         found.append(migration)
     return [
-        Change(migration.schema, migration.version, migration.words, tuple(lines))
+        Change(migration.schema, migration.version, migration.follows, migration.words, tuple(lines))
         for migration, lines in zip(found, done, strict=True)
     ]

@@ -169,6 +169,8 @@ class _Writer:
         changes = [change for change in self._source.changes if change.schema == schema]
         if changes:
             rows = [f"| {change.version} | {_text(change.words)} |" for change in reversed(changes)]
+            if changes[0].follows is not None:
+                rows.append(f"| {changes[0].follows} | the first version |")
             parts += ["## Versions and migrations", "\n".join(["| version | what it does |", "|---|---|", *rows])]
         return "\n\n".join(filter(None, [*parts, _SCRIPT]))
 
@@ -185,11 +187,9 @@ class _Writer:
         facts += [f"- {_code(definition.write_index(index))}" for index in table.indexes]
         referring = self._children.get(table.name, [])
         facts += [f"- referred to by {self._link(child.name, table.name.schema)}" for child in _once(referring)]
-        facts += [
-            f"- {change.version if change.schema == table.name.schema else f'{change.schema} {change.version}'}: "
-            f"{_text(text.partition(': ')[2] or text)}"
-            for change, text in reversed(self._changes.get(table.name, []))
-        ]
+        for change, text in reversed(self._changes.get(table.name, [])):
+            where = "" if change.schema == table.name.schema else f"{change.schema} "
+            facts.append(f"- changed in {where}{change.version}: {_text(_done(text.partition(': ')[2] or text))}")
         yield "\n".join(facts)
 
     def _attribute(self, table: Table, attribute: Attribute) -> str:
@@ -233,6 +233,14 @@ class _Writer:
         others = [other for other in self._tables if other.schema == name.schema and other != name]
         same = any(re.sub(r"\W", "-", o.table.lstrip("_#"), flags=re.ASCII).lower() == plain.lower() for o in others)
         return f"{plain}-{self._tables[name].tier.lower()}" if same else plain
+
+
+def _done(text: str) -> str:
+    """Give what an operation did as one reads it of the past: ``added rows`` for ``+ rows``."""
+    for sign, word in (("+ ", "added "), ("- ", "removed "), ("a new table", "table added")):
+        if text.startswith(sign):
+            return word + text.removeprefix(sign)
+    return text
 
 
 def _once(pairs: Iterable[tuple[Table, ForeignKey]]) -> list[Table]:
