@@ -168,7 +168,7 @@ def build(
         alteration = replace(alteration, before=replace(middle[name], foreign_keys=stay))
         retained = dialect.retained_names(alteration)
         steps += dialect.alter_table(alteration, probes.guards)
-        after[name] = _with_retained(after[name], middle[name], retained)
+        after[name] = _with_retained(dialect, after[name], middle, retained)
     order = dependency_order(after.values())
     for name in order:
         if name not in origins.tables and name not in soon:
@@ -343,9 +343,12 @@ def _revive(before: Tables, after: dict[TableName, Table], origins: Origins) -> 
                     after[name] = replace(after[name], attributes=attributes)
 
 
-def _with_retained(after: Table, before: Table, names: Mapping[str, str]) -> Table:
+def _with_retained(dialect: Dialect, after: Table, before: Tables, names: Mapping[str, str]) -> Table:
     """Give a table afterwards with its soft-deleted attributes; ``names`` has their new names by those before."""
-    more = [replace(before.attribute[old], name=new, nullable=True, default=None) for old, new in names.items()]
+    table = before[after.name]
+    # The key that brings an attribute goes; what comes next in the same run has to know its type all the same.
+    kept = {new: dialect.without_key(before, table, table.attribute[old]) for old, new in names.items()}
+    more = [replace(attribute, name=new, nullable=True, default=None) for new, attribute in kept.items()]
     return replace(after, attributes=(*after.attributes, *more)) if more else after
 
 

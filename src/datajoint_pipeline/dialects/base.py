@@ -540,9 +540,21 @@ class Dialect(ABC):
         PipelineError
             If a foreign key brings it from a table that is not known.
         """
-        inherited = False
+        found, whose = self._declared(tables, table, attribute)
+        if found.inherited and not found.type:
+            do = "Name the schema of that table in SCHEMA_VERSIONS."
+            if found.name.startswith(SOFT_DELETED_ATTRIBUTE):
+                do += " Or first run migrate SCHEMA --to the version that drops it."
+            raise PipelineError(
+                f"The type of {found.name} in {whose.name} is not known.",
+                "It comes with a foreign key, from a table that is not known here.",
+                do,
+            )
+        return found, whose.name.schema, attribute.inherited and not attribute.type
+
+    def _declared(self, tables: Tables, table: Table, attribute: Attribute) -> tuple[Attribute, Table]:
+        """Follow an attribute along foreign keys to where it is declared, or to the last table that is known."""
         while attribute.inherited and not attribute.type:
-            inherited = True
             same = tables.get(table.name, table)
             for key in (*table.foreign_keys, *same.foreign_keys):
                 parent = tables.get(key.parent) or self.after.get(key.parent) or self.before.get(key.parent)
@@ -553,12 +565,18 @@ class Dialect(ABC):
                     table, attribute = parent, parent.attribute[theirs]
                     break
             else:
-                raise PipelineError(
-                    f"The type of {attribute.name} in {table.name} is not known.",
-                    "It comes with a foreign key, from a table that is not known here.",
-                    "Name the schema of that table in SCHEMA_VERSIONS.",
-                )
-        return attribute, table.name.schema, inherited
+                break
+        return attribute, table
+
+    def without_key(self, tables: Tables, table: Table, attribute: Attribute) -> Attribute:
+        """Give an attribute as the server tells it when the foreign key that brings it has gone.
+
+        It is as it was where the key leads to a table that is not known.
+        """
+        found, _ = self._declared(tables, table, attribute)
+        if not attribute.inherited or (found.inherited and not found.type):
+            return attribute
+        return catalog.left_behind(self.backend, self.column(tables, table, attribute))
 
     def columns(self, tables: Tables, table: Table) -> dict[str, Column]:
         """Give the columns of a table by name."""

@@ -21,6 +21,7 @@ from .mysql import auditing as mysql_auditing
 from .mysql import catalog as mysql
 from .postgresql import auditing as postgresql_auditing
 from .postgresql import catalog as postgresql
+from .steps import Column
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -165,6 +166,13 @@ def _attribute(column: CatalogColumn, parents: frozenset[str] | None, reader: An
     if inherited or written == type_:
         written = ""
     return Attribute(column.name, type_, column.nullable, default, "" if inherited else comment, inherited, written)
+
+
+def left_behind(backend: str, column: Column) -> Attribute:
+    """Give the attribute that is read of a column when no foreign key brings it any more."""
+    reader = _READERS[backend]
+    stored = reader.stored_as(column.core)
+    return _attribute(CatalogColumn(column.name, stored, "", column.nullable, None, column.comment), None, reader)
 
 
 #: Types whose columns always have a marker where DataJoint made them.

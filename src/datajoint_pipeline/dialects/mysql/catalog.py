@@ -32,7 +32,12 @@ def fits(core: str, stored: str) -> bool:
     if core.startswith("enum("):
         # MySQL takes spaces off the ends of values.
         return notation.enum_values(stored) == tuple(value.rstrip() for value in notation.enum_values(core))
-    return stored == _STORED.get(core, core)
+    return stored == stored_as(core)
+
+
+def stored_as(core: str) -> str:
+    """Give what a core or native type is as a column."""
+    return _STORED.get(core, core)
 
 
 def native(stored: str) -> str:

@@ -37,8 +37,19 @@ def fits(core: str, stored: str) -> bool:
         # text at each comma.
         split = {part.strip().strip("'") for part in core[5:-1].split(",")}
         return set(notation.enum_values(stored)) in (set(notation.enum_values(core)), split)
+    return stored == _of_core(core)
+
+
+def stored_as(core: str) -> str:
+    """Give what a core or native type is as a column that a foreign key brings, which has a moment's full precision."""
+    stored = next((stored for stored, native in _NATIVE.items() if native == core), _of_core(core))
+    return re.sub(r"^(time(?:stamp)?)\(\d\)", r"\1", stored)
+
+
+def _of_core(core: str) -> str:
+    """Give what DataJoint stores a core type as."""
     name, bracket, rest = core.partition("(")
-    return stored == _STORED.get(core, {"datetime": "timestamp", "decimal": "numeric"}.get(name, name) + bracket + rest)
+    return _STORED.get(core, {"datetime": "timestamp", "decimal": "numeric"}.get(name, name) + bracket + rest)
 
 
 def native(stored: str) -> str:
