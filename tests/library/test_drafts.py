@@ -275,3 +275,81 @@ def test_a_new_schema_that_refers_to_what_only_a_draft_has(living: Project, serv
         assert rows(living, "len(__import__('my_pipeline.visit').visit.Visit())") == 0
     finally:
         server.drop("dev_visit")
+
+
+SUBJECT = '''
+
+@schema
+class Subject(dj.Manual):
+    definition = """
+    subject : int32
+    ---
+    species : varchar(64)  # common name
+    weight = null : float64  # grams
+    """
+'''
+SPECIES = '''
+
+@schema
+class Species(dj.Manual):
+    definition = """
+    species : varchar(64)  # common name
+    """
+'''
+
+
+def split(project: Project, server: Server, *, draft: bool) -> str:
+    """A table with rows gets a parent and another unit; gives the path of the file that says so."""
+    life = project.module("life")
+    text = project.read(life)
+    project.write(life, text + SUBJECT)
+    ok(project, "revise", "-m", "subjects")
+    ok(project, "migrate")
+    server.execute("INSERT INTO dev_life.subject (subject, species, weight) VALUES (1, 'mouse', 1500), (2, 'rat', 500)")
+    after = SUBJECT.replace("species : varchar(64)  # common name", "-> Species").replace("# grams", "# kilograms")
+    project.write(life, text + SPECIES + after)
+    if draft:
+        ok(project, "migrate", "--draft", "--insert", "Species")
+    ok(project, "revise", "-m", "species", "--insert", "Species")
+    return "src/my_pipeline/migrations/life/1.2.0_species.py"
+
+
+def weights(project: Project) -> list[tuple[str, float]]:
+    found = rows(project, "[(r['species'], r['weight']) for r in life.Subject.to_dicts(order_by='subject')]")
+    return [(species, weight) for species, weight in found]
+
+
+@pytest.mark.both_servers
+def test_values_are_computed_beside_a_split_that_was_drafted(living: Project, server: Server) -> None:
+    path = split(living, server, draft=True)
+    text = living.read(path).replace(
+        'kilograms")', 'kilograms", using=Sql(mysql="weight / 1000", postgresql="weight / 1000"))'
+    )
+    living.write(path, text.replace("import AddForeignKey, AlterAttribute, CreateTable", "import *"))
+    ok(living, "check")
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.2.0") and not drafts(living)
+    assert weights(living) == [("mouse", 1.5), ("rat", 0.5)]
+    assert rows(living, "sorted(r['species'] for r in life.Species.to_dicts())") == ["mouse", "rat"]
+    ok(living, "check")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    ok(living, "migrate")
+
+
+@pytest.mark.both_servers
+@pytest.mark.parametrize("draft", [False, True])
+def test_rows_are_worked_on_in_the_middle_of_a_split(living: Project, server: Server, draft: bool) -> None:
+    """Between the line that says what a foreign key brings, and the one that adds the key."""
+    path = split(living, server, draft=draft)
+    text = living.read(path)
+    place = text.index("    AddForeignKey(")
+    sql = '"UPDATE {life}.subject SET weight = weight / 1000"'
+    words = f'    RunSQL("weigh", mysql={sql}, postgresql={sql}),\n'
+    text = text[:place] + words + text[place:]
+    living.write(path, text.replace("import AddForeignKey, AlterAttribute, CreateTable", "import *"))
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.2.0") and not drafts(living)
+    assert weights(living) == [("mouse", 1.5), ("rat", 0.5)]
+    ok(living, "check")

@@ -111,6 +111,8 @@ class Dialect(ABC):
         self.before, self.after = before, after
         #: The names of keys, indexes and enum types as they are after the steps made so far.
         self.names, self.version = names, version
+        #: What attributes have their types from that no foreign key brings yet, or any more, and the table of that.
+        self.between: Mapping[tuple[TableName, str], tuple[Attribute, Table]] = {}
         #: Whether definitions that the server would refuse are refused here. Of a run that began with an earlier
         #: release, which may have refused less, the steps are what they were: else nobody could take it back.
         self.judges = True
@@ -565,7 +567,7 @@ class Dialect(ABC):
                     table, attribute = parent, parent.attribute[theirs]
                     break
             else:
-                break
+                return self.between.get((table.name, attribute.name), (attribute, table))
         return attribute, table
 
     def without_key(self, tables: Tables, table: Table, attribute: Attribute) -> Attribute:

@@ -105,6 +105,17 @@ class Origins:
                 self.attributes[name] = {a: was for a, was in sources.items() if table and a in table.attribute}
 
 
+def without_key(tables: Tables) -> list[tuple[TableName, str]]:
+    """List the attributes that a foreign key is to bring and none does: between two operations there may be such."""
+    return [
+        (table.name, attribute.name)
+        for table in tables.values()
+        for attribute in table.attributes
+        if attribute.inherited and not attribute.type
+        if not any(attribute.name in key.attributes for key in table.foreign_keys)
+    ]
+
+
 def resolved(tables: Tables, name: TableName, attribute: str) -> str:
     """Give the type of an attribute; for an inherited one, that of the ancestor that declares it."""
     return declared(tables, name, attribute)[0]
@@ -112,14 +123,23 @@ def resolved(tables: Tables, name: TableName, attribute: str) -> str:
 
 def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
     """Give type and comment of an attribute as they are where it is declared, and the table where that is."""
+    name, attribute = origin(tables, name, attribute)
+    found = tables[name].attribute.get(attribute) if name in tables else None
+    if found is not None and not found.inherited:
+        return found.type, found.comment, name
+    return f"{name}.{attribute}", "", name  # a parent outside of the pipeline, which no plan changes
+
+
+def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
+    """Follow an attribute along foreign keys to where it is declared, or as far as tables are known."""
     seen: set[tuple[TableName, str]] = set()
     while name in tables and attribute in tables[name].attribute and (name, attribute) not in seen:
         seen.add((name, attribute))
         table = tables[name]
         if not table.attribute[attribute].inherited:
-            return table.attribute[attribute].type, table.attribute[attribute].comment, name
+            break
         for key in table.foreign_keys:
             if attribute in key.attributes:
                 name, attribute = key.parent, key.parent_attributes[key.attributes.index(attribute)]
                 break
-    return f"{name}.{attribute}", "", name  # a parent outside of the pipeline, which no plan changes
+    return name, attribute

@@ -27,7 +27,7 @@ from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import structure as ops
-from ..operations.origins import resolved
+from ..operations.origins import resolved, without_key
 from ..operations.structure import Tables, trace
 from ..operations.topology import dangling
 from ..schema import definition
@@ -386,7 +386,8 @@ def _halves(
             changes_rows = changes_rows or operation.changes_rows
             operations.append(operation)
             now = operation.apply(now)
-            if not changes_rows and not dangling(now, deployment.databases):
+            # What a foreign key is to bring has no type before that is there.
+            if not changes_rows and not dangling(now, deployment.databases) and not without_key(now):
                 whole = len(operations)
     return (operations[:whole], operations[whole:]) if changes_rows else (operations, [])
 

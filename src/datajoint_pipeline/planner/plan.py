@@ -19,6 +19,7 @@ from .. import journal
 from ..ddl import auditing, job_tables, online, recoding
 from ..ddl.build import build
 from ..dialects import constraints
+from ..dialects.base import Dialect
 from ..dialects.steps import Probe
 from ..diff.changes import difference
 from ..diff.questions import Answers
@@ -33,7 +34,7 @@ from ..quoting import quoter
 from ..schema.compatibility import is_bytes
 from ..schema.model import Schema, Table, TableName
 from ..schema.values import Value
-from . import scope
+from . import between, scope
 from .deployment import Deployment
 from .pending import newest
 from .returning import Returning
@@ -434,17 +435,25 @@ def add_steps(
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     recodes = [op for op in operations if isinstance(op, recoding.Recode)]
     recoded = {op.source for op in recodes}
-    for single, part in _segments(operations):
+    types = between.Declared()
+
+    def dialect_of(old: ops.Tables, new: ops.Tables) -> Dialect:
+        made = deployment.dialect(names, old, new)
+        made.between = types
+        return made
+
+    segments = list(_segments(operations))
+    for number, (single, part) in enumerate(segments):
         if single is not None:
             own = list(of_operation(deployment, single, group.migrations))
             for step in own:
                 steps.append(step)
                 if isinstance(step, Recoding) and group.before.get(step.table) is deployment.tables.get(step.table):
                     group.conversions.append(step)  # whose values are there to be looked at
-                    firing = deployment.dialect(names, group.before, now).firing(step.table, {step.conversion.source})
+                    firing = dialect_of(group.before, now).firing(step.table, {step.conversion.source})
                     group.probes += [(step.table, probe) for probe in firing]
             if not (isinstance(single, recoding.Recode) or all(step.changes_rows for step in own)):
-                dialect = deployment.dialect(names, now, now)
+                dialect = dialect_of(now, now)
                 steps += [of_step(step, dialect) for step in auditing.again(dialect, now)]
             after_user_steps = after_user_steps or not isinstance(single, recoding.Recode)
             continue
@@ -455,7 +464,8 @@ def add_steps(
         involved = scope.of(now, after, part)
         group.inputs.involved |= involved
         near = {name: table for name, table in now.items() if name in involved}
-        dialect = deployment.dialect(names, near, {name: table for name, table in after.items() if name in involved})
+        types = between.found(now, after, part, [op for _, more in segments[number + 1 :] for op in more], types)
+        dialect = dialect_of(near, {name: table for name, table in after.items() if name in involved})
         audited = auditing.found(names.tables)
         built = build(near, part, dialect, lossy=lossy, later=later, **options)
         lock = journal.called(deployment.target.lock)
@@ -464,7 +474,8 @@ def add_steps(
         made = [*changing, *following]
         for table, probe in [*built.probes, *lost]:
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
-                group.probes.append((table, replace(probe, later=probe.later or bool(steps), unsure=after_user_steps)))
+                after_steps = probe.later or bool(steps or group.steps)
+                group.probes.append((table, replace(probe, later=after_steps, unsure=after_user_steps)))
         group.origins.append(built.origins)
         steps += [of_step(step, dialect, recodes, built.origins) for step in made]
         now = {**{name: table for name, table in now.items() if name not in involved}, **built.after}
