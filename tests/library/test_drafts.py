@@ -319,7 +319,6 @@ def weights(project: Project) -> list[tuple[str, float]]:
     return [(species, weight) for species, weight in found]
 
 
-@pytest.mark.both_servers
 def test_values_are_computed_beside_a_split_that_was_drafted(living: Project, server: Server) -> None:
     path = split(living, server, draft=True)
     text = living.read(path).replace(
@@ -337,7 +336,6 @@ def test_values_are_computed_beside_a_split_that_was_drafted(living: Project, se
     ok(living, "migrate")
 
 
-@pytest.mark.both_servers
 @pytest.mark.parametrize("draft", [False, True])
 def test_rows_are_worked_on_in_the_middle_of_a_split(living: Project, server: Server, draft: bool) -> None:
     """Between the line that says what a foreign key brings, and the one that adds the key."""
