@@ -91,6 +91,9 @@ def refuse_orphans(
 def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], order: list[str]) -> list[Migration]:
     """Order migrations: each after what it follows and requires, otherwise parents before children.
 
+    What a file requires is what there was when it was written. So a later version of that comes after it: it may take
+    away what the file refers to.
+
     Parameters
     ----------
     migrations : iterable of Migration
@@ -109,9 +112,10 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
     reached = dict(have)
     result: list[Migration] = []
     while waiting:
-        ready = next((m for m in waiting if _ready(m, waiting, reached)), None)
-        if ready is None:
+        possible = [m for m in waiting if _ready(m, waiting, reached)]
+        if not possible:
             raise _never_ready(waiting, reached)
+        ready = next((m for m in possible if not _overtakes(m, waiting, reached)), possible[0])
         waiting.remove(ready)
         result.append(ready)
         # What comes out of order leaves the version of what was applied before.
@@ -126,6 +130,26 @@ def _place(order: list[str], schema: str) -> int:
 def _ready(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> bool:
     earlier = any(r.schema == migration.schema and Version(r.version) < Version(migration.version) for r in waiting)
     return not earlier and not _unmet(migration, waiting, reached)
+
+
+def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> bool:
+    """Tell whether a migration would come before one that was written for an earlier version of its schema.
+
+    One that cannot come first, since it needs this one in some way, is not overtaken.
+    """
+    schema, version = migration.schema, Version(migration.version)
+    earlier = [m for m in waiting if schema in m.requires and Version(m.requires[schema]) < version]
+    if not earlier:
+        return False
+    left, then = [m for m in waiting if m.schema != schema], dict(reached)
+    without = [*left, migration]
+    while (able := next((m for m in left if _ready(m, without, then)), None)) is not None:
+        if able in earlier:
+            return True
+        left.remove(able)
+        without.remove(able)
+        then[able.schema] = max(then.get(able.schema) or "0", able.version, key=Version)
+    return False
 
 
 def _unmet(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> list[tuple[str, str]]:

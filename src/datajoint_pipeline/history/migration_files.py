@@ -433,10 +433,13 @@ def _run(source: str, path: Path, name: str) -> dict[str, Any]:
     do = "Correct the file; docs/migrations.md lists the operations."
     names: dict[str, Any] = {"__name__": f"migration_{path.stem}", "__file__": str(path)}
     try:
-        exec(compile(source, str(path), "exec"), names)
-    except SyntaxError as error:
-        where = f"Line {error.lineno}: " if error.lineno else ""
-        raise PipelineError(f"{name} is not Python.", f"{where}{error.msg}.", do) from error
+        code = compile(source, str(path), "exec")
+    except (SyntaxError, ValueError) as error:  # up to Python 3.11.3 a null is no matter of syntax
+        line = getattr(error, "lineno", None)
+        where = f"Line {line}: " if line else ""
+        raise PipelineError(f"{name} is not Python.", f"{where}{getattr(error, 'msg', error)}.", do) from error
+    try:
+        exec(code, names)
     except PipelineError as error:
         raise PipelineError(f"{name}: {error.what}", error.why, error.do) from error
     except (Exception, SystemExit) as error:

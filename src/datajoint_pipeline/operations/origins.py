@@ -124,10 +124,17 @@ def resolved(tables: Tables, name: TableName, attribute: str) -> str:
 def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
     """Give type and comment of an attribute as they are where it is declared, and the table where that is."""
     name, attribute = origin(tables, name, attribute)
-    found = tables[name].attribute.get(attribute) if name in tables else None
-    if found is not None and not found.inherited:
+    if is_known(tables, name, attribute):
+        found = tables[name].attribute[attribute]
         return found.type, found.comment, name
     return f"{name}.{attribute}", "", name  # a parent outside of the pipeline, which no plan changes
+
+
+def is_known(tables: Tables, name: TableName, attribute: str) -> bool:
+    """Tell whether the table that declares an attribute is among some tables."""
+    where, called = origin(tables, name, attribute)
+    found = tables[where].attribute.get(called) if where in tables else None
+    return found is not None and not found.inherited
 
 
 def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:

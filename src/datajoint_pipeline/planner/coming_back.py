@@ -16,7 +16,7 @@ from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import structure as ops
-from ..operations.origins import resolved
+from ..operations.origins import is_known, resolved
 from ..schema import definition
 from ..schema.compatibility import changes_codec, is_bytes
 from ..schema.model import Attribute, Table, TableName
@@ -74,13 +74,23 @@ def found(
     for migration, again, number in revived:
         then = ops.apply(operations[:number], deployment.tables)
         name = next((name for name, hidden in origins.hidden.items() if hidden == again.hidden), None)
-        if name is not None and again.table in then and shape(then, again.table) != shape(final, name):
+        if name is not None and again.table in then and _changes(then, again.table, final, name):
             raise PipelineError(
                 f"{schema} cannot go back to {to} at once; nothing was changed.",
                 f"{definition.title(again.table)} would come back as {migration.title} dropped it, and change again.",
                 f"First run rollback {migration.schema} --to {migration.follows}.",
             )
     return operations
+
+
+def _changes(then: ops.Tables, table: TableName, final: ops.Tables, name: TableName) -> bool:
+    """Tell whether a table that comes back has another shape in the end, by the tables of then and those of the end.
+
+    A table that it refers to may come back after it, and is not known then.
+    """
+    (one, types), (other, last) = shape(then, table), shape(final, name)
+    known = [is_known(then, table, attribute) for attribute in then[table].attribute]
+    return one != other or any(a != b for a, b, there in zip(types, last, known, strict=True) if there)
 
 
 def unchanged(
@@ -259,8 +269,8 @@ def fits(hidden: Attribute, wanted: Attribute) -> bool:
     return wanted.inherited or hidden.inherited or hidden.type == wanted.type
 
 
-def shape(tables: ops.Tables, name: TableName) -> object:
-    """Give what a soft-deleted table keeps: all but its name and its foreign keys."""
+def shape(tables: ops.Tables, name: TableName) -> tuple[Table, list[str]]:
+    """Give what a soft-deleted table keeps, all but its name and its foreign keys; and the types of its attributes."""
     table = tables[name]
     types = [resolved(tables, name, attribute) for attribute in table.attribute]
     return replace(table, name=TableName("", ""), foreign_keys=()), types

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..ddl.build import is_table
+from ..ddl.build import SOFT_DELETED_ATTRIBUTE, is_table
+from ..dialects import catalog
 from ..dialects.introspection import Place
 from ..errors import PipelineError
 from ..history.migration_files import Migration
@@ -169,7 +170,8 @@ class Returning:
             why = "the rows that it refers to do not come back"
         if not why:
             self._done.add((place, ""))
-            return replace(operation, hidden=TableName(name.schema, hidden))
+            old = TableName(name.schema, hidden)
+            return replace(operation, hidden=old, definition=self._with_soft_deleted(operation.definition, old))
         if count := self._count(place):
             self.left.append(
                 f"{operation.table} is made anew, as {why}. The "
@@ -178,6 +180,14 @@ class Returning:
                 "wanted."
             )
         return operation
+
+    def _with_soft_deleted(self, table: Table, old: TableName) -> Table:
+        """Give a table with the soft-deleted attributes that it has had and brings along."""
+        known = catalog.table(self.deployment.connection, self.deployment.databases, self.deployment.catalogue, old)
+        more = [
+            a for a in known.attributes if a.name.startswith(SOFT_DELETED_ATTRIBUTE) and a.name not in table.attribute
+        ]
+        return replace(table, attributes=(*table.attributes, *more))
 
     def _way(self, migration: Migration, run: Run, operation: ops.Operation) -> _Way | None:
         """Follow what an operation makes to where a rollback took it back; None where the files do not tell."""

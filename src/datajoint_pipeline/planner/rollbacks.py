@@ -54,11 +54,11 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
             f"To go there, say {deployment.target.command} migrate {schema} --to {to}.",
         )
     found = [r for r in history.migrations if Version(to) < Version(r.version) and had.includes(r)]
-    own, first = list(found), _requiring(deployment, found)
+    own, first = list(found), _requiring(deployment, found) or _overtaking(deployment, found)
     requiring = first
     while requiring:
         found += requiring
-        requiring = _requiring(deployment, found)
+        requiring = _requiring(deployment, found) or _overtaking(deployment, found)
     if first and not along:
         raise _not_alone(deployment, schema, to, own, found)
     return sorted(
@@ -79,6 +79,8 @@ def _not_alone(
         direct = [one for one in others if one.requires.get(schema) in versions] or others
         titles = list({one.schema: one.title for one in reversed(direct)}.values())[::-1]
         why = f"{_listed(titles)} {'requires' if len(titles) == 1 else 'require'} what would be taken back."
+        if not _requiring(deployment, own):
+            why = f"After {_listed(titles)}, migrate could not apply again what would be taken back."
     after = ops.apply([operation for _, operation in _inverse(deployment, found)], deployment.tables)
     do = _together(deployment, found) if dangling(after, deployment.databases) else ""
     return PipelineError(f"{schema} cannot go back to {to} alone.", why, do or _along(schema, to, found))
@@ -116,6 +118,39 @@ def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]
             if had.includes(migration) and migration not in gone and (needs or after):
                 found.append(migration)
     return found
+
+
+def _overtaking(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
+    """Find the migrations of other schemas after which some that go could not come again.
+
+    Such as that which took a table away, after one that goes had made another that refers to it.
+    """
+    earliest: dict[str, Version] = {}
+    for one in gone:
+        for schema, version in one.requires.items():
+            earliest[schema] = min(earliest.get(schema, Version(version)), Version(version))
+    after = [
+        migration
+        for schema, version in earliest.items()
+        if (had := deployment.applied.get(schema)) is not None
+        for migration in had.done
+        if Version(migration.version) > version and migration not in gone
+    ]
+    if not after:
+        return []
+    have: dict[str, str | None] = {name: had.newest for name, had in deployment.applied.items()}
+    for one in reversed(gone):
+        have[one.schema] = min(have[one.schema] or "0", one.follows or "0", key=Version)
+    try:
+        now = ops.apply([operation for _, operation in _inverse(deployment, gone)], deployment.tables)
+    except PipelineError:
+        return []  # which is said where it is planned
+    try:
+        for migration in chain.in_order(gone, have, list(deployment.histories)):
+            now = ops.apply(migration.operations(now), now)
+    except PipelineError:
+        return after
+    return []
 
 
 def _moved_together(deployment: Deployment, gone: list[Migration]) -> set[tuple[str, str]]:
