@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 import evolution
 import generated
+import generated_chains
 import generated_edits
 import generated_play
 import pytest
@@ -71,6 +72,23 @@ def test_generated_pairs(
         outcomes = list(pool.map(play, seeds))
     broken = [outcome for outcome in outcomes if outcome.kind == "broken"]
     assert not broken, "\n\n".join(map(generated_play.told, broken))
+
+
+#: Chains of which migrations were once applied in another order than that in which they were written.
+CHAINS = (27, 42) if whole() else (27,)
+
+
+@pytest.mark.parametrize("backend", SEEDS)
+def test_generated_chains(
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path, render: Callable[..., Path]
+) -> None:
+    """Three migrations at once end as one by one; `benchmarks/chains.py` plays more."""
+    server = request.getfixturevalue(backend)
+    places = [render(tmp_path / name / "my_pipeline") for name in "ab"]
+    one, two = (evolution.Stage(Project(place), server, f"chain{number}_") for number, place in enumerate(places))
+    for seed in CHAINS:
+        outcome = generated_chains.play((one, two), seed)
+        assert outcome.kind == "applied", generated_chains.told(outcome)
 
 
 def test_a_seed_makes_one_pair() -> None:

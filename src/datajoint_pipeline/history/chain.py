@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from packaging.version import Version
 
 from ..errors import ExitCode, PipelineError
 from ..operations import structure as ops
+from ..operations.lines import DropTable, RenameAttribute, RenameTable
 from ..schema.model import Schema, Table, TableName
 from .migration_files import History, Migration, tables_of
 
@@ -138,7 +140,12 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
     One that cannot come first, since it needs this one in some way, is not overtaken.
     """
     schema, version = migration.schema, Version(migration.version)
-    earlier = [m for m in waiting if schema in m.requires and Version(m.requires[schema]) < version]
+    earlier = [
+        m
+        for m in waiting
+        if m.schema != schema
+        and (Version(m.requires.get(schema, migration.version)) < version or _names_what_goes(m, migration))
+    ]
     if not earlier:
         return False
     left, then = [m for m in waiting if m.schema != schema], dict(reached)
@@ -149,6 +156,21 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
         left.remove(able)
         without.remove(able)
         then[able.schema] = max(then.get(able.schema) or "0", able.version, key=Version)
+    return False
+
+
+def _names_what_goes(other: Migration, migration: Migration) -> bool:
+    """Tell whether a migration has a name in it that another one, of another schema, takes away."""
+    text = " ".join(map(repr, other.lines))
+    for line in migration.lines:
+        if isinstance(line, DropTable | RenameTable):
+            name = f"{migration.schema}.{line.table}"
+        elif isinstance(line, RenameAttribute):
+            name = line.old
+        else:
+            continue
+        if re.search(rf"\b{re.escape(name)}\b", text):
+            return True
     return False
 
 
