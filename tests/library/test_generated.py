@@ -74,8 +74,8 @@ def test_generated_pairs(
     assert not broken, "\n\n".join(map(generated_play.told, broken))
 
 
-#: Chains of which migrations were once applied in another order than that in which they were written.
-CHAINS = (27, 42) if whole() else (27,)
+#: Chains that were once wrong: whose migrations were applied in another order than written, or could not come again.
+CHAINS = (27, 42, 45, 51, 75) if whole() else (27,)
 
 
 @pytest.mark.parametrize("backend", SEEDS)

@@ -525,7 +525,7 @@ class Dialect(ABC):
         PipelineError
             If it is a codec that this process does not know.
         """
-        core = catalog.core_of(type_)
+        core = catalog.core_of(type_).removeprefix("native ")
         if not core:
             raise PipelineError(
                 f"{table} has an attribute of the type {type_}, whose codec is not known here.",
