@@ -183,11 +183,10 @@ class Chain:
         for schema in reversed(list({schema for schema, _ in begun})):
             if versions.get(schema) in ("1.0.0", None):  # a schema that is no longer in the code stays
                 continue
-            result = self.stage.command("rollback", schema, "--to", "1.0.0", "--along")
-            if result.code and not self.outcome.back:
-                self.outcome.back = said(result)
-                if FAILURE.search(said(result)):
-                    problems.append(f"back: {said(result)}")
+            if (why := self.back(["rollback", schema, "--to", "1.0.0", "--along"])) and not self.outcome.back:
+                self.outcome.back = why
+                if FAILURE.search(why):
+                    problems.append(f"back: {why}")
         if not self.outcome.back:
             then = {key: table for key, table in begun.items() if key[0] in versions}
             now = {key: table for key, table in self.read().items() if key in then}
@@ -203,6 +202,23 @@ class Chain:
             if key in rows:
                 same = {c.name: c.name for c in held[key].columns if self.is_said(c)}
                 problems += [f"forward again: {'.'.join(key)}: {text}" for text in oracle.lost(was, rows[key], same)]
+
+
+    def back(self, command: list[str]) -> str:
+        """Take something back, and first what a refusal says that has to go first; why it is refused in the end."""
+        asked = [command]
+        while True:
+            result = self.stage.command(*asked[-1])
+            if not result.code:
+                asked.pop()
+                if not asked:
+                    return ""
+                continue
+            advice = re.search(r"(rollback \S+ --to [\d.]+\d(?: --along)?)", result.json["error"]["do"])
+            first = advice[1].split() if advice else []
+            if not first or first in asked:
+                return f"{said(result)} {result.json['error']['do']}"
+            asked.append(first)
 
 
 def told(outcome: Outcome) -> str:

@@ -144,7 +144,7 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
         m
         for m in waiting
         if m.schema != schema
-        and (Version(m.requires.get(schema, migration.version)) < version or _names_what_goes(m, migration))
+        and (Version(m.requires.get(schema, migration.version)) < version or names_what_goes(m, migration))
     ]
     if not earlier:
         return False
@@ -159,7 +159,7 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
     return False
 
 
-def _names_what_goes(other: Migration, migration: Migration) -> bool:
+def names_what_goes(other: Migration, migration: Migration) -> bool:
     """Tell whether a migration has a name in it that another one, of another schema, takes away."""
     text = " ".join(map(repr, other.lines))
     for line in migration.lines:

@@ -121,9 +121,9 @@ def _requiring(deployment: Deployment, gone: list[Migration]) -> list[Migration]
 
 
 def _overtaking(deployment: Deployment, gone: list[Migration]) -> list[Migration]:
-    """Find the migrations of other schemas after which some that go could not come again.
+    """Find the migrations of other schemas after which some cannot go, or could not come again.
 
-    Such as that which took a table away, after one that goes had made another that refers to it.
+    Such as that which took a table away to which another referred, or renamed it.
     """
     earliest: dict[str, Version] = {}
     for one in gone:
@@ -131,10 +131,13 @@ def _overtaking(deployment: Deployment, gone: list[Migration]) -> list[Migration
             earliest[schema] = min(earliest.get(schema, Version(version)), Version(version))
     after = [
         migration
-        for schema, version in earliest.items()
-        if (had := deployment.applied.get(schema)) is not None
+        for schema, had in deployment.applied.items()
         for migration in had.done
-        if Version(migration.version) > version and migration not in gone
+        if migration not in gone
+        and (
+            (schema in earliest and Version(migration.version) > earliest[schema])
+            or any(one.schema != schema and chain.names_what_goes(one, migration) for one in gone)
+        )
     ]
     if not after:
         return []
@@ -142,10 +145,13 @@ def _overtaking(deployment: Deployment, gone: list[Migration]) -> list[Migration
     for one in reversed(gone):
         have[one.schema] = min(have[one.schema] or "0", one.follows or "0", key=Version)
     try:
-        now = ops.apply([operation for _, operation in _inverse(deployment, gone)], deployment.tables)
+        back = [operation for _, operation in _inverse(deployment, gone)]
     except PipelineError:
         return []  # which is said where it is planned
     try:
+        now = ops.apply(back, deployment.tables)
+        if dangling(now, deployment.databases):
+            return after
         for migration in chain.in_order(gone, have, list(deployment.histories)):
             now = ops.apply(migration.operations(now), now)
     except PipelineError:
