@@ -297,7 +297,7 @@ def revised(project: Project, found: Revised, given: str) -> None:
         for line in migration.lines:
             first, *rest = line.splitlines()
             if rest and first.endswith('("""'):  # a table, whose name is in its first line
-                first += rest[0].partition(":")[0] + ":"
+                first += rest[0].partition("#")[0].strip()
             console.print(escape(f"    {first}{' …' if rest else ''}"))
     if not found.migrations and not found.baselines:
         console.print("The code is as the snapshots have it; there is nothing to write.")
