@@ -160,18 +160,28 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
 
 
 def names_what_goes(other: Migration, migration: Migration) -> bool:
-    """Tell whether a migration has a name in it that another one, of another schema, takes away."""
+    """Tell whether a migration has a name in it that another one, of another schema, takes away.
+
+    If it has the new name, too, it was written after that.
+    """
     text = " ".join(map(repr, other.lines))
     for line in migration.lines:
-        if isinstance(line, DropTable | RenameTable):
-            name = f"{migration.schema}.{line.table}"
-        elif isinstance(line, RenameAttribute):
-            name = line.old
-        else:
-            continue
-        if re.search(rf"\b{re.escape(name)}\b", text):
+        match line:
+            case DropTable(table=table):
+                old, new = f"{migration.schema}.{table}", ""
+            case RenameTable(table=table, to=to):
+                old, new = f"{migration.schema}.{table}", to if "." in to else f"{migration.schema}.{to}"
+            case RenameAttribute(old=old, new=new):
+                pass
+            case _:
+                continue
+        if _has_word(text, old) and not (new and _has_word(text, new)):
             return True
     return False
+
+
+def _has_word(text: str, word: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
 def _unmet(migration: Migration, waiting: list[Migration], reached: Mapping[str, str | None]) -> list[tuple[str, str]]:
