@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from packaging.version import Version
 
@@ -114,10 +115,10 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
     reached = dict(have)
     result: list[Migration] = []
     while waiting:
-        possible = [m for m in waiting if _ready(m, waiting, reached)]
-        if not possible:
+        possible = (m for m in waiting if _ready(m, waiting, reached))  # of which the first is nearly always that
+        if (first := next(possible, None)) is None:
             raise _never_ready(waiting, reached)
-        ready = next((m for m in possible if not _overtakes(m, waiting, reached)), possible[0])
+        ready = next((m for m in chain((first,), possible) if not _overtakes(m, waiting, reached)), first)
         waiting.remove(ready)
         result.append(ready)
         # What comes out of order leaves the version of what was applied before.
@@ -144,7 +145,7 @@ def _overtakes(migration: Migration, waiting: list[Migration], reached: Mapping[
         m
         for m in waiting
         if m.schema != schema
-        and (Version(m.requires.get(schema, migration.version)) < version or names_what_goes(m, migration))
+        and ((schema in m.requires and Version(m.requires[schema]) < version) or names_what_goes(m, migration))
     ]
     if not earlier:
         return False
@@ -164,20 +165,17 @@ def names_what_goes(other: Migration, migration: Migration) -> bool:
 
     If it has the new name, too, it was written after that.
     """
-    text = " ".join(map(repr, other.lines))
+    gone = list[tuple[str, str]]()
     for line in migration.lines:
         match line:
             case DropTable(table=table):
-                old, new = f"{migration.schema}.{table}", ""
+                gone.append((f"{migration.schema}.{table}", ""))
             case RenameTable(table=table, to=to):
-                old, new = f"{migration.schema}.{table}", to if "." in to else f"{migration.schema}.{to}"
+                gone.append((f"{migration.schema}.{table}", to if "." in to else f"{migration.schema}.{to}"))
             case RenameAttribute(old=old, new=new):
-                pass
-            case _:
-                continue
-        if _has_word(text, old) and not (new and _has_word(text, new)):
-            return True
-    return False
+                gone.append((old, new))
+    text = " ".join(map(repr, other.lines)) if gone else ""
+    return any(_has_word(text, old) and not (new and _has_word(text, new)) for old, new in gone)
 
 
 def _has_word(text: str, word: str) -> bool:
