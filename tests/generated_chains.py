@@ -203,7 +203,6 @@ class Chain:
                 same = {c.name: c.name for c in held[key].columns if self.is_said(c)}
                 problems += [f"forward again: {'.'.join(key)}: {text}" for text in oracle.lost(was, rows[key], same)]
 
-
     def back(self, command: list[str]) -> str:
         """Take something back, and first what a refusal says that has to go first; why it is refused in the end."""
         asked = [command]
