@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from . import disk
 from .errors import PipelineError
+from .nearest import nearest
 
 
 @dataclass(frozen=True, order=True)
@@ -103,15 +103,10 @@ def dotted(path: tuple[Any, ...]) -> str:
 
 def hint(name: str, known: Collection[str]) -> str:
     """Give what was probably meant, or all there is if it is little; the end of a sentence, with its mark."""
-    return f"; {meant(name, known)}" if near(name, known) or 0 < len(known) <= 8 else "."
+    return f"; {meant(name, known)}" if nearest(name, known) or 0 < len(known) <= 8 else "."
 
 
 def meant(name: str, known: Collection[str], otherwise: str = "there are") -> str:
     """Give what was probably meant, or all there is, as a sentence that begins within another."""
-    found = near(name, known)
+    found = nearest(name, known)
     return f"did you mean {found}?" if found else f"{otherwise} {', '.join(known)}."
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """Give what is spelt nearly like a name; empty where nothing is."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")

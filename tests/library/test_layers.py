@@ -22,6 +22,7 @@ LAYERS = [
         "git",
         "disk",
         "syntax",
+        "nearest",
         "toml_lines",
         "toml_mistakes",
         "wrapping",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,14 +114,9 @@ def log(records: list[Record], changes: list[Applied]) -> None:
     from ..journal.access import Applied
 
     console = _console()
-    # Records are in the order in which they ran, whatever the clocks said.
-    latest, moments = datetime.min, list[datetime]()
-    for record in records:
-        latest = max(latest, record.started_at)
-        moments.append(latest)
-    pairs: list[tuple[datetime, Record | Applied]] = [*zip(moments, records, strict=True)]
-    pairs += [(change.started_at, change) for change in changes]
-    every = [run for _, run in sorted(pairs, key=lambda pair: pair[0])]
+    # Records stay in the order in which they ran, whatever the clocks said.
+    both: list[list[Record | Applied]] = [[*records], [*changes]]
+    every = list(heapq.merge(*both, key=lambda run: run.started_at))
     if not every:
         console.print("Nothing is recorded yet.")
         return

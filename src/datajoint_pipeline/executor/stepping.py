@@ -414,8 +414,8 @@ def _recode(connection: dj.Connection, conversion: Conversion) -> None:
 
 def _convert(connection: dj.Connection, what: Conversion, *, alone: bool) -> bool:
     """Convert a batch of the values of an attribute; tell whether more are left."""
-    kept = (what.kept, what.was) if what.kept else None
-    return convert(connection, what.place, what.source, what.target, what.type, mark=what.mark, alone=alone, kept=kept)
+    more: dict[str, Any] = {"mark": what.mark, "alone": alone, "kept": what.before}
+    return convert(connection, what.place, what.source, what.target, what.type, **more)
 
 
 def _python(connection: dj.Connection, databases: Mapping[str, str], step: UserPython) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 
 from packaging.version import InvalidVersion, Version
 
 from ..errors import ExitCode, PipelineError
+from ..nearest import did_you_mean
 from . import migration_files
 from .files import Files
 from .migration_files import History
@@ -87,5 +87,5 @@ def versions(history: History) -> list[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"Did you mean {near[0]}? Correct the name." if near else ""
+    asked = did_you_mean(name, known)
+    return f"{asked}Correct the name." if asked else ""

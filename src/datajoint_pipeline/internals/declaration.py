@@ -8,7 +8,6 @@ tables that DataJoint really declared.
 from __future__ import annotations
 
 import datetime
-import difflib
 import inspect
 import json
 import re
@@ -26,6 +25,7 @@ from datajoint.declare import CORE_TYPES, _parse_index_args, prepare_declare
 from datajoint.heading import Heading, default_attribute_properties
 
 from ..errors import PipelineError
+from ..nearest import did_you_mean
 from ..schema import notation
 from ..schema.model import Attribute, ForeignKey, Index, Schema, Table, TableName, declared_indexes
 from . import declaration_checks
@@ -259,8 +259,7 @@ def _meant(refusal: str, context: Mapping[str, Any]) -> str:
         known = [name for name, value in context.items() if inspect.isclass(value) and issubclass(value, dj.Table)]
     elif match := re.search(r"Unsupported attribute type (\w+)", refusal):
         known = list(CORE_TYPES)
-    near = difflib.get_close_matches(match[1], known, 1) if match else []
-    return f"Did you mean {near[0]}? " if near else ""
+    return did_you_mean(match[1], known) if match else ""
 
 
 def _compile(

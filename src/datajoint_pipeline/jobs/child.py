@@ -7,7 +7,6 @@ back when it dies (:mod:`supervisor`).
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import random
@@ -27,6 +26,7 @@ from ..errors import ExitCode, PipelineError
 from ..internals import job_queue, job_tables
 from ..internals.connection import renew
 from ..internals.job_queue import Job, JobQueue
+from ..nearest import did_you_mean
 from ..project.pipeline import Pipeline
 from . import classes, failures, liveness, notes
 from .orders import Orders, Settings, Stopped
@@ -553,8 +553,7 @@ def _require_computed(wanted: Collection[str], tables: Collection[str]) -> None:
     for name in wanted:
         if name in tables or (name.endswith(".*") and any(table.startswith(name[:-1]) for table in tables)):
             continue
-        near = difflib.get_close_matches(name, list(tables), n=1)
-        meant = f"Did you mean {near[0]}? " if near else ""
+        meant = did_you_mean(name, tables)
         raise PipelineError(
             f"{name} has nothing that workers compute.",
             f"{meant}They compute Imported and Computed tables: {', '.join(sorted(tables)) or 'there is none'}.",

@@ -5,13 +5,13 @@ A worker is two processes: one computes (:mod:`child`), the other watches it (:m
 
 from __future__ import annotations
 
-import difflib
 import signal
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
 from ..errors import ExitCode, PipelineError
+from ..nearest import nearest
 from ..planner import status
 from ..planner.plan import counted
 from ..project.environments import Environment, require_explicit
@@ -107,10 +107,10 @@ def _require_schemas(tables: Collection[str], schemas: Collection[str]) -> None:
         schema, dot, name = table.partition(".")
         if dot and name and schema in schemas:
             continue
-        near = difflib.get_close_matches(schema, list(schemas), n=1)
+        near = nearest(schema, schemas)
         raise PipelineError(
             f"{table} is not a table of this pipeline.",
-            f"Did you mean {near[0]}.{name or '*'}?" if near else "A table is named as ephys.Recording, or ephys.*.",
+            f"Did you mean {near}.{name or '*'}?" if near else "A table is named as ephys.Recording, or ephys.*.",
             "Name the schema and the class, several with commas between them.",
             exit_code=ExitCode.USAGE,
         )

@@ -7,6 +7,7 @@ carry its history. Rows are added and finished, never removed. Only this module 
 from __future__ import annotations
 
 import getpass
+import heapq
 import platform
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -285,13 +286,11 @@ def history(
     ``found`` is what :func:`survey` gave; without it the runs have no ``options``, which not every layout has.
     """
     complete = {database for database, survey in (found or {}).items() if survey.layout >= 2}
-    records = sorted((record for record, _ in _read(connection, databases, "", complete)), key=lambda one: one.id)
-    began, latest = list[datetime](), dict[str, datetime]()
-    for record in records:
-        latest[record.schema] = max(latest.get(record.schema, record.started_at), record.started_at)
-        began.append(latest[record.schema])
-    order = sorted(range(len(records)), key=lambda n: (began[n], records[n].schema, records[n].id))
-    return [records[n] for n in order]
+    by_schema: dict[str, list[Record]] = {}
+    for record, _ in _read(connection, databases, "", complete):
+        by_schema.setdefault(record.schema, []).append(record)
+    own = (sorted(records, key=lambda record: record.id) for records in by_schema.values())
+    return list(heapq.merge(*own, key=lambda record: (record.started_at, record.schema)))
 
 
 def options_of(connection: dj.Connection, database: str, record: Record, found: Mapping[str, Survey]) -> list[str]:

@@ -6,7 +6,6 @@ project's own code in their traceback are the same.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from .. import server_errors
 from ..dialects import catalog, queues
 from ..errors import ExitCode, PipelineError
 from ..internals import codecs, hidden_rows, job_tables
+from ..nearest import did_you_mean
 from ..operations.origins import resolved
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
@@ -333,8 +333,7 @@ def _found(tables: Mapping[TableName, Table], text: str) -> TableName:
         return found[0]
     populated = sorted(str(name) for name, table in tables.items() if table.tier in ("Imported", "Computed"))
     listed = ", ".join(populated[:8]) + (f" and {len(populated) - 8} more" if len(populated) > 8 else "")
-    near = difflib.get_close_matches(text, populated, n=1) if len(found) < 2 else []
-    meant = f"Did you mean {near[0]}? " if near else ""
+    meant = did_you_mean(text, populated) if len(found) < 2 else ""
     raise PipelineError(
         f"{text} may be one of several tables." if len(found) > 1 else f"There is no table {text} that is computed.",
         f"{meant}There are {listed}." if populated else "The database has no Imported or Computed table.",

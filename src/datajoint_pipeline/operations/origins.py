@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..schema.model import ForeignKey, TableName
+from ..schema.model import Attribute, ForeignKey, Table, TableName
 from ..schema.values import Fill, Sql, Value
 from .state import Tables
 
@@ -123,21 +123,26 @@ def resolved(tables: Tables, name: TableName, attribute: str) -> str:
 
 def declared(tables: Tables, name: TableName, attribute: str) -> tuple[str, str, TableName]:
     """Give type and comment of an attribute as they are where it is declared, and the table where that is."""
-    name, attribute = origin(tables, name, attribute)
-    if is_known(tables, name, attribute):
-        found = tables[name].attribute[attribute]
+    name, attribute = _origin(tables, name, attribute)
+    if (found := _own(tables, name, attribute)) is not None:
         return found.type, found.comment, name
     return f"{name}.{attribute}", "", name  # a parent outside of the pipeline, which no plan changes
 
 
-def is_known(tables: Tables, name: TableName, attribute: str) -> bool:
-    """Tell whether the table that declares an attribute is among some tables."""
-    where, called = origin(tables, name, attribute)
-    found = tables[where].attribute.get(called) if where in tables else None
-    return found is not None and not found.inherited
+def declaring(tables: Tables, name: TableName, attribute: str) -> tuple[Attribute, Table] | None:
+    """Give the attribute that declares the type of another, and its table; None where that is not among the tables."""
+    name, attribute = _origin(tables, name, attribute)
+    found = _own(tables, name, attribute)
+    return None if found is None else (found, tables[name])
 
 
-def origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
+def _own(tables: Tables, name: TableName, attribute: str) -> Attribute | None:
+    """Give an attribute that a table declares in its own right."""
+    found = tables[name].attribute.get(attribute) if name in tables else None
+    return None if found is None or found.inherited else found
+
+
+def _origin(tables: Tables, name: TableName, attribute: str) -> tuple[TableName, str]:
     """Follow an attribute along foreign keys to where it is declared, or as far as tables are known."""
     seen: set[tuple[TableName, str]] = set()
     while name in tables and attribute in tables[name].attribute and (name, attribute) not in seen:

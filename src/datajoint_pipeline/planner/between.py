@@ -7,7 +7,7 @@ them, and is run there, finds a table whose definition tells no type.
 from __future__ import annotations
 
 from ..operations import structure as ops
-from ..operations.origins import origin, without_key
+from ..operations.origins import declaring, without_key
 from ..operations.structure import Tables
 from ..schema.model import Attribute, Table, TableName
 
@@ -45,19 +45,12 @@ def found(
     for name, attribute in open_:
         old, was = origins.tables.get(name), origins.attributes.get(name, {}).get(attribute)
         if old is not None and was is not None:
-            there = known.get((old, was)) or _declared(before, old, was)
+            there = known.get((old, was)) or declaring(before, old, was)
         else:
             final, later = ops.trace(after, rest)
             new = next((new for new, table in later.tables.items() if table == name), name)
             called = {old: now for now, old in later.attributes.get(new, {}).items()}
-            there = _declared(final, new, called.get(attribute, attribute))
+            there = declaring(final, new, called.get(attribute, attribute))
         if there is not None:
             result[name, attribute] = there
     return result
-
-
-def _declared(tables: Tables, name: TableName, attribute: str) -> tuple[Attribute, Table] | None:
-    """Give the attribute that declares the type of another, and its table; None where none does."""
-    where, called = origin(tables, name, attribute)
-    there = tables[where].attribute.get(called) if where in tables else None
-    return None if there is None or there.inherited else (there, tables[where])

@@ -16,7 +16,7 @@ from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..operations import structure as ops
-from ..operations.origins import is_known, resolved
+from ..operations.origins import declaring, resolved
 from ..schema import definition
 from ..schema.compatibility import changes_codec, is_bytes
 from ..schema.model import Attribute, Table, TableName
@@ -89,7 +89,7 @@ def _changes(then: ops.Tables, table: TableName, final: ops.Tables, name: TableN
     A table that it refers to may come back after it, and is not known then.
     """
     (one, types), (other, last) = shape(then, table), shape(final, name)
-    known = [is_known(then, table, attribute) for attribute in then[table].attribute]
+    known = [declaring(then, table, attribute) is not None for attribute in then[table].attribute]
     return one != other or any(a != b for a, b, there in zip(types, last, known, strict=True) if there)
 
 

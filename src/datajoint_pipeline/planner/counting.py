@@ -135,8 +135,7 @@ def _count_unstorable(connection: dj.Connection, group: Group, step: Recoding) -
         words = f"objects of {what.source} that cannot be copied: {'; '.join(why for _, why in lost)}"
         name = TableName(step.table.schema, what.place[1])
         group.violations.append(Violation(name, "stored", sum(count for count, _ in lost), words, (what.source,)))
-    kept = (what.kept, what.was) if what.kept else None
-    found = unstorable(connection, what.place, what.source, what.type, step.lost, kept)
+    found = unstorable(connection, what.place, what.source, what.type, step.lost, what.before)
     name = TableName(step.table.schema, what.place[1])
     if found.values:
         words = f"values of {what.source} that {what.type} cannot hold ({found.why})"

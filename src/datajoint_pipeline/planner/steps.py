@@ -134,6 +134,11 @@ class Conversion:
     was: str = ""
 
     @property
+    def before(self) -> tuple[str, str] | None:
+        """Give both, ``kept`` and ``was``; None where there is nothing to come back."""
+        return (self.kept, self.was) if self.kept else None
+
+    @property
     def payload(self) -> dict[str, Any]:
         """Give it as the record shows it."""
         found = {**asdict(self), "place": list(self.place)}

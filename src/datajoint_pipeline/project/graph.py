@@ -7,7 +7,6 @@ line ``# check: ignore ID`` in the module silences that id there.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from ..findings import Finding
+from ..nearest import nearest
 from . import modules
 from .modules import Module
 
@@ -155,7 +155,7 @@ def _check_module(graph: Graph, module: Module, order: list[str]) -> Iterator[Fi
     yield from _check_references(graph, module, {schema: position for position, schema in enumerate(order)})
     # Those that may be meant where a name is misspelt, which is said by then.
     unknown = [r.module for r in module.references if r.module and not r.imported and r.module not in graph.modules]
-    meant = {near for name in unknown for near in difflib.get_close_matches(name, graph.modules, 1)}
+    meant = {nearest(name, graph.modules) for name in unknown}
     for other, line in module.imports.items():
         if other not in graph.modules or other in module.needed or other in meant:
             continue
@@ -181,26 +181,26 @@ def _check_references(graph: Graph, module: Module, rank: Mapping[str, int]) -> 
         other = reference.module or module.name
         if not reference.imported and other not in missing:
             missing.add(other)
-            near = [] if other in graph.modules else difflib.get_close_matches(other, graph.modules, 1)
+            near = "" if other in graph.modules else nearest(other, graph.modules)
             do = f"Write `{module.import_of(other)}` at the top of {module.file}."
             yield Finding(
                 "missing-import",
                 module.name,
                 reference.line,
                 f"{reference.table} refers to {other}.{reference.target}, and {other} is not imported.",
-                f"Did you mean {near[0]}? Correct the name." if near else do,
+                f"Did you mean {near}? Correct the name." if near else do,
             )
         if other not in graph.modules:
             continue
         there, table = graph.modules[other], reference.target.partition(".")[0]
         if other != module.name and table not in there.tables:
-            near = difflib.get_close_matches(table, there.tables, 1)
+            near = nearest(table, there.tables)
             yield Finding(
                 "unknown-table",
                 module.name,
                 reference.line,
                 f"{reference.table} refers to {other}.{reference.target}, which {there.file} does not define.",
-                f"Did you mean {other}.{near[0]}? Correct the name." if near else "Correct the name of the table.",
+                f"Did you mean {other}.{near}? Correct the name." if near else "Correct the name of the table.",
             )
         above, own = _schema_of(there, table), _schema_of(module, reference.table.partition(".")[0])
         mutual = other == module.name and (above, own) in within
