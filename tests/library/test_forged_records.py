@@ -138,6 +138,10 @@ def another_run(journal: Journal) -> None:
     journal.head(lambda head: head["leader"].update(run=1))
 
 
+def a_run_without_end(journal: Journal) -> None:
+    journal.head(lambda head: head["leader"].update(run=float("inf")))
+
+
 def no_head(journal: Journal) -> None:
     journal.step(0, statement="[" * 5000)
 
@@ -213,6 +217,7 @@ FORGERIES = [
         sql_in_what_a_foreign_key_was,
         a_way_back_that_nobody_began,
         another_run,
+        a_run_without_end,
         no_head,
         a_record_of_statements,
     ),
@@ -441,3 +446,37 @@ def test_a_time_that_is_none_is_named(server: Server, project: Project) -> None:
                 else:
                     is_sentence(ended)
                     assert ended.code == 5 and "a time that is none" in ended.err, (command, ended.err)
+
+
+def test_what_is_missing_from_a_journal_is_named(server: Server, project: Project) -> None:
+    """Its owner took NOT NULL away, and what stood there."""
+    with living(server, project) as own:
+        journal = Journal(server, "dev_work")
+        own.replace(own.module("work"), "    note = null : varchar(64)\n", "    note = null : varchar(99)\n")
+        ok(own, "revise", "-m", "longer")
+        ok(own, "migrate")
+        types = {"layout": "int", "started_at": "datetime(6)", "statement": "longtext", "before_step": "longtext"}
+        runs = ("layout", "kind", "status", "version", "started_at", "database_user", "software")
+        steps = ("kind", "state", "words", "statement", "tables", "before_step")
+        last = journal.run
+        for table, columns, which in ((journal.runs, runs, f"id = {last}"), (journal.steps, steps, f"run = {last}")):
+            for column in columns:
+                if server.backend == "mysql":
+                    journal.execute(f"ALTER TABLE {table} MODIFY {column} {types.get(column, 'varchar(255)')} NULL")
+                else:
+                    journal.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+                kept = journal.execute(f"SELECT * FROM {table} WHERE {which}")
+                journal.execute(f"UPDATE {table} SET {column} = NULL WHERE {which}")
+                for command in (["status"], ["log"], ["migrate"], ["rollback", "work", "--to", "1.0.0", "--dry-run"]):
+                    ended = own.run(*command)
+                    if table == journal.runs:
+                        is_sentence(ended)
+                        assert ended.code == 5, (column, command, ended.err)
+                        assert f"run {last} has no {column}" in ended.err, (column, command, ended.err)
+                    else:
+                        assert ended.code in (0, 3, 5, 6), (column, command, ended.out, ended.err)
+                        if ended.code > 3:
+                            is_sentence(ended)
+                journal.execute(f"DELETE FROM {table} WHERE {which}")
+                for row in kept:
+                    journal.execute(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(row))})", *row)

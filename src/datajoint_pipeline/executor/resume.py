@@ -177,7 +177,7 @@ def recorded(
         head = heads[leader.schema, leader.run]
         members = [Member(str(member["schema"]), int(member["run"])) for member in head["members"]]
         whole = leader == members[0] and all(records[m.schema].id == m.run for m in members)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise untrue(found, f"It cannot be read ({type(error).__name__}).") from error
     if not whole:
         raise untrue(found, "It claims other runs as its own.")
@@ -214,7 +214,7 @@ def planned(target: Target, interrupted: Interrupted) -> Run | None:
     """
     try:
         return _planned(target, interrupted)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError, AssertionError) as error:
         raise untrue(interrupted.record, f"It cannot be read ({type(error).__name__}).") from error
 
 

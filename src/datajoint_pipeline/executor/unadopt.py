@@ -174,7 +174,7 @@ def _together(heads: Mapping[tuple[str, int], Mapping[str, Any]], leader: Any) -
     try:
         members = heads[str(leader["schema"]), int(leader["run"])]["members"]
         return {str(member["schema"]): int(member["run"]) for member in members}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return {}
 
 

@@ -60,6 +60,9 @@ _COLUMNS = (
 #: Those that have no texts.
 _PLAIN = ("id", "layout", "started_at", "finished_at")
 
+#: Those that may be NULL.
+_NULLABLE = ("previous_version", "fingerprint", "finished_at")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -340,6 +343,9 @@ def _read(
 
 def _odd(record: Record) -> str:
     """Name what a run cannot have; nothing where all is well. Anybody with rights there may have written it."""
+    for name in _COLUMNS:
+        if name not in _NULLABLE and getattr(record, name) is None:
+            return f"no {name}"
     if not 0 < record.id < 2**31 - 1:
         return "a number that no run gets"
     for moment in (record.started_at, record.finished_at):

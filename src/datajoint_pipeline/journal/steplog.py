@@ -120,7 +120,7 @@ def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
     )
     rows = connection.query(sql, (run,)).fetchall()
     return [
-        Entry(int(number), kind, state, words, text, _places(tables), before)
+        _entry(int(number), kind, state, words, text, tables, before)
         for number, kind, state, words, text, tables, before in rows
     ]
 
@@ -134,7 +134,7 @@ def done(connection: dj.Connection, databases: Iterable[str]) -> list[tuple[str,
             f"FROM {_table(connection, database)} WHERE number > 0 AND state = %s ORDER BY run, number"
         )
         for run, number, kind, state, words, text, tables in connection.query(sql, (DONE,)).fetchall():
-            found.append((database, int(run), Entry(int(number), kind, state, words, text, _places(tables))))
+            found.append((database, int(run), _entry(int(number), kind, state, words, text, tables)))
     return found
 
 
@@ -150,6 +150,12 @@ def heads(connection: dj.Connection, databases: Mapping[str, str]) -> dict[tuple
     return {(str(schema), int(run)): _object(found) for schema, run, found in rows}
 
 
+def _entry(number: int, *texts: str | None) -> Entry:
+    """Give a step as its row has it: kind, state, words, text, tables and before. A text that is missing is empty."""
+    kind, state, words, text, tables, *before = (one or "" for one in texts)
+    return Entry(number, kind, state, words, text, _places(tables), *before)
+
+
 def _places(text: str) -> tuple[tuple[str, str], ...]:
     """Read the places of a step; what is none is left out, as anybody who may write there may have written it."""
     with suppress(ValueError, RecursionError):
@@ -159,10 +165,10 @@ def _places(text: str) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str | None) -> dict[str, Any]:
     """Read an object of JSON; an empty one where the text is none, for anybody may have written it."""
     try:
-        found = json.loads(text)
+        found = json.loads(text or "")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -197,7 +197,7 @@ def _made(history: History, head: Mapping[str, Any]) -> tuple[str, list[Had]] | 
         had = [Had(str(version), str(slug), str(digest)) for version, slug, digest in head[INCLUDED]]
         base = max(str(head["base"]), oldest if had else "0", key=Version)
         return base, [one for one in had if Version(one.version) > Version(base)]
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return None
 
 

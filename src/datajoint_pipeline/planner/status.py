@@ -148,7 +148,7 @@ def _with_head(
     A schema that a migration makes is recorded as one of ``init``, and ``migrate`` goes on with it.
     """
     head = heads.get((found.name, records[found.name].id), {})
-    with suppress(KeyError, TypeError, ValueError):  # anybody may have written it
+    with suppress(KeyError, TypeError, ValueError, OverflowError):  # anybody may have written it
         head = heads.get((str(head["leader"]["schema"]), int(head["leader"]["run"])), head)
     plan = head.get("plan")
     run = str(plan.get("kind", found.run)) if isinstance(plan, dict) else found.run
