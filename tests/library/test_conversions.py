@@ -253,6 +253,25 @@ def test_a_text_whose_zeros_no_number_keeps_is_counted(table: tuple[Any, dict[st
         assert {text for (text,) in found} == {t for t in lose if not (whole and ("." in t or "e" in t))}, new
 
 
+@pytest.mark.both_servers
+def test_a_text_that_is_counted_as_a_uuid_becomes_one_on_either_server(table: tuple[Any, dict[str, Any]]) -> None:
+    connection, shapes = table
+    full = ".".join(map(connection.adapter.quote_identifier, ("conv", shapes["varchar(40)"].name.table)))
+    dialect = dialect_of(connection)({"s": "conv"}, {}, {}, constraints.read(connection, {"s": "conv"}), (18,))
+    plain = UUID.replace("-", "")
+    keep = (UUID, UUID.upper(), plain, f"{{{UUID}}}")
+    some_dashes, open_brace = UUID.replace("-", "", 1), f"{{{UUID}"
+    lose = (f"{{{plain}}}", some_dashes, open_brace, f"{UUID}}}", f"{plain[:16]}-{plain[16:]}", f" {UUID}", plain[:-1])
+    for number, text in enumerate(keep + lose):
+        connection.query(f"INSERT INTO {full} (a, x) VALUES (%s, %s)", (number, text))
+    (lost,) = dialect.losses(dialect.quote("x"), "varchar(40)", "uuid")
+    found = connection.query(f"SELECT x FROM {full} WHERE {lost.condition}", args=None).fetchall()
+    assert {text for (text,) in found} == {*lose}
+    for text in keep:
+        cast = "UUID_TO_BIN(%s)" if connection.adapter.backend == "mysql" else "%s::uuid"
+        assert connection.query(f"SELECT {cast}", (text,)).fetchone()[0] is not None
+
+
 #: Texts that PostgreSQL takes for infinity or for no number: of each type those that it writes itself, and others.
 BEYOND = ("NaN", "nan", "Infinity", "-Infinity", "infinity", "-infinity", "inf", "+Infinity", " NaN", "Infinity ")
 WRITTEN: dict[str, tuple[str, ...]] = {
