@@ -122,6 +122,8 @@ def test_whoever_may_not_is_refused_before_anything_is_changed(
         is_sentence(refused)
         assert refused.code == 1 and owner.name in refused.err and other.name in refused.err, refused.err
         assert postgresql.execute(there) == before
+    shown = ok(own, "migrate", "--dry-run", code=3, **other.variables)
+    assert f"This account may not change dev_life, which belongs to {owner.name}" in " ".join(shown.err.split())
     ok(own, "migrate", **owner.variables)
     for command in (["purge", "--allow-data-loss"], ["rollback", "life", "--to", "1.0.0"]):
         refused = own.run(*command, **other.variables)
@@ -139,6 +141,22 @@ def test_whoever_may_not_is_refused_before_anything_is_changed(
     is_sentence(refused)
     assert owner.name in refused.err, refused.err
     all_belong(postgresql, life=owner.name, work=owner.name)
+
+
+def test_a_member_that_may_not_become_the_owner_is_told_the_grant_that_lets_it(
+    own: Project, postgresql: Server, accounts: Callable[..., Account]
+) -> None:
+    owner, other = accounts("owner", owns=True), accounts("other", owns=True)
+    begin(own, owner.variables)
+    postgresql.execute(
+        f"GRANT {owner.user} TO {other.user} WITH INHERIT TRUE, SET FALSE",
+        *(f"GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {other.user}" for name in NAMES[1:]),
+    )
+    refused = own.run("migrate", **other.variables)
+    is_sentence(refused)
+    said = " ".join(refused.err.split())
+    postgresql.execute(said[said.index("GRANT ") :].rstrip("."))
+    ok(own, "migrate", **other.variables)
 
 
 def test_init_makes_schemas_the_accounts_and_tables_the_schemas_owners(

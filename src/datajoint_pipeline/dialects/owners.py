@@ -27,12 +27,21 @@ class Owner:
         Whether the session has the rights of this role as it is.
     superuser : bool
         Whether it may do anything, so that nobody should be given it.
+    member : bool
+        Whether the account is one of its members already, but perhaps without the right to become it or to have its
+        rights, which each membership says since PostgreSQL 16; before that it is False.
     """
 
     role: str
     settable: bool
     usable: bool
     superuser: bool
+    member: bool
+
+    @property
+    def option(self) -> str:
+        """What a grant of this role needs behind it; a membership that is there keeps what it was given with."""
+        return " WITH INHERIT TRUE, SET TRUE" if self.member else ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ class Stray:
 # That is the schema's owner. But where an administrator made a schema for an account that then made all of its tables,
 # they are in one hand, and it would lose them. Job tables are whose worker came first.
 _OWNERS = """
-SELECT n.nspname, r.rolname, pg_has_role(session_user, r.oid, '{set}'), pg_has_role(r.oid, 'USAGE'), r.rolsuper
+SELECT n.nspname, r.rolname, pg_has_role(session_user, r.oid, '{set}'), pg_has_role(r.oid, 'USAGE'), r.rolsuper,
+    {grants} AND pg_has_role(session_user, r.oid, 'MEMBER')
 FROM pg_catalog.pg_namespace n
 LEFT JOIN LATERAL (
     SELECT min(c.relowner) AS only FROM pg_catalog.pg_class c
@@ -86,8 +96,8 @@ def of(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Owner]:
     if connection.adapter.backend != "postgresql" or not names:
         return {}
     # Before 16, whoever is a member of a role may become it.
-    right = "SET" if postgresql_version(connection) >= 16 else "MEMBER"
-    query = _OWNERS.format(set=right, marks=", ".join(["%s"] * len(names)))
+    grants = postgresql_version(connection) >= 16
+    query = _OWNERS.format(set="SET" if grants else "MEMBER", grants=grants, marks=", ".join(["%s"] * len(names)))
     rows = connection.query(query, names, reconnect=False).fetchall()
     return {database: Owner(*owner) for database, *owner in rows}
 

@@ -76,7 +76,7 @@ def require(
     for database, owner in owned.items():
         if not (owner.settable and owner.usable):
             account = login(connection)
-            grant = f"GRANT {quoted(connection, owner.role)} TO {quoted(connection, account)}"
+            grant = f"GRANT {quoted(connection, owner.role)} TO {quoted(connection, account)}{owner.option}"
             other = "" if owner.superuser else f", or have an administrator of the server say: {grant}"
             raise PipelineError(
                 f"{account} may not change {database}, which belongs to {owner.role}.",

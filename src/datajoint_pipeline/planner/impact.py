@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import journal
-from ..dialects import may_lock, read_only
+from ..dialects import may_lock, owners, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
@@ -255,6 +255,12 @@ def _impacts(
     contents.refuse_new(deployment, groups)
     if groups and (told := read_only.warning(deployment.connection)):
         deployment.target.warn(told)
+    databases = [deployment.databases[s] for group in groups for s in group.schemas if s in deployment.databases]
+    for database, owner in owners.of(deployment.connection, databases).items():
+        if not owner.settable:
+            deployment.target.warn(
+                f"This account may not change {database}, which belongs to {owner.role}; it would be refused."
+            )
     measured = _Measured(deployment, dict.fromkeys(old for group in groups for _, old in _changed(deployment, group)))
     impacts = []
     for group in groups:
