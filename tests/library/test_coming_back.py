@@ -67,6 +67,24 @@ def test_a_table_whose_parents_rows_are_gone(living: Project, server: Server) ->
     assert server.execute("SELECT box, shelf FROM dev_life.box ORDER BY box") == [(1, "a"), (2, None)]
 
 
+@pytest.mark.both_servers
+def test_a_part_whose_masters_row_was_deleted_comes_back_after_the_statement_that_is_named(
+    living: Project, server: Server
+) -> None:
+    """Nobody sees the soft-deleted part, so that the refusal has to say how its rows are deleted."""
+    text = boxes(living, server)
+    server.execute("INSERT INTO dev_life.box__lid (box, lid, shelf) VALUES (2, 1, 'b')")
+    living.write(living.module("life"), text + BOX[: BOX.index("\n    class Lid")])
+    ok(living, "revise", "-m", "no lids", "--drop", "Box.Lid")
+    ok(living, "migrate")
+    server.execute("DELETE FROM dev_life.box WHERE box = 1")
+    refused(living, "1.1.0", "life.Box.Lid has 1 row whose (box) is in no row of life.Box", "comes back as it was kept")
+    told = " ".join(ok(living, "rollback", "life", "--to", "1.1.0", code=1).err.split())
+    server.execute(told[told.index("DELETE FROM") : told.index("; then run the command again")])
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT box, lid FROM dev_life.box__lid") == [(2, 1)]
+
+
 def test_a_foreign_key_whose_parents_rows_are_gone(living: Project, server: Server) -> None:
     text = boxes(living, server)
     living.write(living.module("life"), text + BOX.replace("-> [nullable] Shelf", "note = null : varchar(9)"))

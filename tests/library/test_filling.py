@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, Server
-from living import in_words, ok, rows, states
+from living import in_words, is_sentence, ok, rows, states
 from test_migrate import living as living
 
 LIFE, WORK = "life", "work"
@@ -474,3 +474,48 @@ class Shelf(dj.Manual):
     ok(living, "migrate")
     found = server.execute("SELECT shelf, rig, lab, other, other_lab FROM dev_life.shelf ORDER BY shelf")
     assert found == [(1, 1, 7, None, None), (2, 2, 7, 1, 7), (3, None, None, 2, 7)]
+
+
+@pytest.mark.both_servers
+def test_a_fill_refers_to_a_row_that_the_same_migration_puts_in(living: Project, server: Server) -> None:
+    """The reference was there and stays: it becomes required."""
+    roles = '''
+
+@schema
+class Role(dj.Lookup):
+    definition = "role : varchar(8)"
+    contents = [("owner",)]
+
+
+@schema
+class Person(dj.Manual):
+    definition = """
+    person : int32
+    ---
+    -> [nullable] Role
+    """
+'''
+    life = living.module("life")
+    living.write(life, living.read(life) + roles)
+    migrated(living, "persons")
+    role = "`#role`" if server.backend == "mysql" else '"#role"'
+    server.execute(
+        f"INSERT INTO dev_life.{role} VALUES ('owner')",
+        "INSERT INTO dev_life.person (person, role) VALUES (1, 'owner'), (2, NULL)",
+    )
+    living.replace(life, "-> [nullable] Role", "-> Role")
+    ok(living, "revise", "-m", "roles", "--fill", "Person.role=nobody")
+    refused = ok(living, "migrate", code=1)
+    is_sentence(refused)
+    said = " ".join(refused.err.split())
+    assert "in no row of life.Role" in said and "InsertRows" in said and "--insert" not in said, said
+    assert "missing=" not in said
+    (path,) = (living.folder / "src/my_pipeline/migrations/life").glob("*_roles.py")
+    text = path.read_text().replace("import ", "import InsertRows, ", 1)
+    path.write_text(text.replace("operations = [\n", 'operations = [\n    InsertRows("Role", [{"role": "nobody"}]),\n'))
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    assert server.execute("SELECT role FROM dev_life.person ORDER BY 1") == [("nobody",), ("owner",)]
+    server.execute("INSERT INTO dev_life.person (person, role) VALUES (3, 'owner')")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    ok(living, "migrate")

@@ -47,6 +47,40 @@ def test_what_the_server_would_refuse_to_a_later_migration_stops_the_first(livin
     assert states(living)["work"] == ("behind", "1.0.0")
 
 
+@pytest.mark.both_servers
+def test_a_table_that_an_earlier_migration_makes_has_no_rows(living: Project, server: Server) -> None:
+    """Rows that are put into another table and refer to it are counted before the first step of the first migration."""
+    living.write(
+        living.module("place"),
+        "import datajoint as dj\n\nfrom . import open_schema\n\nschema = open_schema('place')\n\n\n"
+        "@schema\nclass Room(dj.Manual):\n    definition = 'room : varchar(8)'\n",
+    )
+    living.replace(living.module("version"), '"work":', '"place": "1.0.0",\n    "work":')
+    work = living.module("work")
+    living.replace(work, "import life, open_schema", "import life, open_schema, place")
+    cage = (
+        '@schema\nclass Cage(dj.Manual):\n    definition = """\n    cage : int32\n    ---\n    -> place.Room\n    """'
+    )
+    living.replace(work, "@schema\nclass Task", f"{cage}\n\n\n@schema\nclass Task")
+    living.replace(work, "    note = null", "    -> Cage\n    note = null")
+    fills = ("--fill", "work.Task.cage=1", "--fill", "work.Cage.room=attic")
+    ok(living, "revise", "-m", "rooms", *fills)
+    (path,) = (living.folder / FOLDER / "work").glob("*_rooms.py")
+    text = path.read_text()
+    assert text.count(', also=["place.Room"]') == 1, text
+    path.write_text(text.replace(', also=["place.Room"]', ""))
+    ok(living, "migrate", "--dry-run", code=1)
+    refused = ok(living, "migrate", code=1)
+    is_sentence(refused)
+    said = " ".join(refused.err.split())
+    assert "in no row of place.Room" in said and "nothing was changed" in said, said
+    assert states(living)["place"][0] != "current"
+    path.write_text(text)
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    assert server.execute("SELECT room FROM dev_place.room") == [("attic",)]
+
+
 def test_a_value_for_all_is_counted_against_the_unique_index_that_is_there(living: Project) -> None:
     work = living.module("work")
     living.replace(work, "    note = null : varchar(64)\n", "    note = null : varchar(64)\n    unique index (note)\n")

@@ -66,6 +66,7 @@ def build(
     lossy: frozenset[tuple[TableName, str]] = frozenset(),
     later: frozenset[tuple[TableName, ForeignKey]] = frozenset(),
     earlier: Mapping[TableName, list[Mapping[str, Value]]] = MappingProxyType({}),
+    absent: Collection[TableName] = (),
 ) -> Plan:
     """Make the steps that apply operations to the tables.
 
@@ -88,6 +89,8 @@ def build(
         Foreign keys of tables that are there, which somebody else adds (:mod:`online`).
     earlier : mapping of TableName to list of mapping
         Rows that other migrations put in before.
+    absent : collection of TableName
+        Tables that other migrations are still to make before, and that have no rows then but those of ``earlier``.
 
     Raises
     ------
@@ -135,9 +138,12 @@ def build(
             # Parents of a table that comes back may have gone meanwhile.
             fresh = name in back or key not in [_follow(name, k, origins) for k in middle[name].foreign_keys]
             if fresh or any((name, attribute) in origins.fills for attribute in key.attributes):
-                probed += parents.orphans(dialect, name, key, origins, before, after, back)
+                found = parents.orphans(dialect, name, key, origins, before, after, back, absent)
+                if not fresh:  # so that there is no operation to say it of what its parent is to get
+                    found = [(n, replace(p, lacks="kept") if p.lacks == "parent" else p) for n, p in found]
+                probed += found
             elif key.parent in origins.tables:  # of what is out of sight, nothing is known
-                found = parents.orphans(dialect, name, key, origins, before, after, back)
+                found = parents.orphans(dialect, name, key, origins, before, after, back, absent)
                 standing[name, key] = [(n, replace(probe, lacks="row")) for n, probe in found]
     for name, table in after.items():
         had = [_follow(name, k, origins) for k in middle[name].foreign_keys] if name in origins.tables else []
@@ -502,6 +508,9 @@ def _undisturbed(
             ):
                 continue
             if key.parent in after and _key_changes(key, followed, before, after, dialect):
+                continue
+            # Rows are put in after values are given, which may refer to them.
+            if key.parent in origins.rows and any((name, a) in origins.fills for a in followed.attributes):
                 continue
             pairs = zip(key.attributes, followed.attributes, strict=True)
             if dropped or all(dialect.keeps_column(before, (name, a), after, (name, b)) for a, b in pairs):

@@ -34,17 +34,21 @@ def orphans(
     before: Tables,
     after: Tables,
     back: Mapping[TableName, TableName],
+    absent: Container[TableName] = (),
 ) -> list[tuple[TableName, Probe]]:
     """Count the rows that a new foreign key would find no parent for, as far as their values are known beforehand.
 
     Where missing rows are inserted, those are counted too for which the inserted ones would find no parent. ``back``
-    has the present names of soft-deleted tables that come back, by their names afterwards.
+    has the present names of soft-deleted tables that come back, by their names afterwards. Those ``absent`` are still
+    to be made by other migrations before.
     """
+    if name in absent:
+        return []  # which has no rows
     known = after[name].attribute if name in back else origins.attributes.get(name, {})
     for attribute in (after[name].attribute[a] for a in key.attributes):
         if attribute.nullable and attribute.name not in known and (name, attribute.name) not in origins.fills:
             return []  # rows have nothing there, and refer to nothing
-    rows = _FutureRows(dialect, origins, before, after, back)
+    rows = _FutureRows(dialect, origins, before, after, back, absent)
     ours = {theirs: rows.future(name, a) for a, theirs in zip(key.attributes, key.parent_attributes, strict=True)}
     given, also = origins.missing.get((name, key)), origins.also.get((name, key), frozenset())
     found = rows.compared(name, key.parent, ours, partly=True)
@@ -193,9 +197,10 @@ class _FutureRows:
         before: Tables,
         after: Tables,
         back: Mapping[TableName, TableName],
+        absent: Container[TableName] = (),
     ) -> None:
         self._dialect, self._origins, self._before, self._after = dialect, origins, before, after
-        self._back = back
+        self._back, self._absent = back, absent
 
     def future(self, table: TableName, attribute: str, row: str = "c") -> Side | None:
         """Give what a row of a table that is there will have, by names afterwards; None where it cannot be known."""
@@ -394,7 +399,8 @@ class _FutureRows:
             above = {t: known(a) for a, t in zip(key.attributes, key.parent_attributes, strict=True)}
             if key.parent == parent or inserted(key):
                 continue
-            if self._there(key.parent) is not None and key.parent not in also:
+            there = self._there(key.parent) is not None or key.parent in self._absent
+            if there and key.parent not in also:
                 found += self.compared(name, key.parent, above)
             elif key.parent in self._after:
                 found += self.lacking(name, key.parent, above, given, also, lambda further: further.parent in put_in)
@@ -416,6 +422,8 @@ class _FutureRows:
 
     def _there(self, parent: TableName) -> TableName | None:
         """Give a table's name before; None where it is still to be made."""
+        if parent in self._absent:
+            return None
         return self._origins.tables.get(parent) or self._back.get(parent)
 
     def _theirs(self, parent: TableName, attribute: str) -> Side | None:

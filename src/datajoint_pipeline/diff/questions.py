@@ -201,7 +201,8 @@ def missing(
         names = {*known, *given, *leaving}
         for above in table.foreign_keys:
             if may_get(above.parent) and above.parent != table.name and set(above.attributes) <= names:
-                if above.parent in renamed:
+                # One of another schema may have been made by the time, by a migration of its own.
+                if above.parent in renamed or above.parent.schema != name.schema:
                     also[above.parent] = None
                 ask(after[above.parent], set(above.parent_attributes))
 

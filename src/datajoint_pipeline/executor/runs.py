@@ -162,11 +162,19 @@ class Run:
                 withdraw(self.target, self.members)
             elif single and self.command == "migrate":
                 done = number + isinstance(step, UserPython)  # which says of no batch that it is not done
-                refused.do += f" {undoing.way_back(self.deployment, self.group, done).offer(self.target.command)}"
+                refused.do += self._way_back(done)
             elif not single and self.command == "migrate" and undoing.way_back_online(self.group):
                 refused.do += f" {undoing.WayBack().offer(self.target.command)}"
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
+
+    def _way_back(self, done: int) -> str:
+        """Say how the steps that are done can be taken back; nothing where rows that others wrote stand in the way."""
+        way = undoing.way_back(self.deployment, self.group, done)
+        counts = (self.target.connection.query(sql, args=None, reconnect=False) for sql, _ in way.questions)
+        if any(count.fetchone()[0] for count in counts):
+            return ""
+        return f" {way.offer(self.target.command)}"
 
     def conclude(self) -> None:
         """Verify the result, bring DataJoint's table of lineage to it, and record that the run is done.

@@ -309,7 +309,7 @@ class AddForeignKey(Line):
     get, by attribute, where they have no default and the row that needs them gives up no attribute of that name: a
     value, or ``From(table, attribute)`` for what the row has that needs them. Where
     those rows refer to rows that are not there either, the tables that get them are named in ``also``; a table that the
-    migration makes gets them anyway.
+    same migration makes gets them anyway.
     """
 
     table: str

@@ -52,7 +52,8 @@ def count(deployment: Deployment, group: Group, *, trials: bool = True) -> None:
         if row[0] and probe.example:
             words += _example(connection, probe.example)
         words += ", before the migration's own statements" * probe.unsure
-        violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure, probe.lacks)
+        rows = probe.sql.removeprefix("SELECT COUNT(*) ") if probe.kind == "parent" else ""
+        violation = Violation(table, probe.kind, int(row[0]), words, probe.attributes, probe.unsure, probe.lacks, rows)
         if row[0] and violation not in group.violations:
             group.violations.append(violation)
     for step in group.conversions:

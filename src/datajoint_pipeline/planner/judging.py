@@ -116,13 +116,16 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
             lacking = violation.lacks == "parent"
             more = f", or {insert}" if lacking else f", {own} for one of its own each"
             more = more if lacking or violation.kind == "duplicate" else ""
+            if violation.lacks == "kept":
+                more = ", or insert the row that they are to refer to"
+                more += "" if drafted else " (at once, or by InsertRows in the migration)"
             answers = f"or {fill}{'' if adopted else more}"
             yield (
                 violation,
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    (_GONE if violation.lacks == "value" else _CORRECT)
+                    (_GONE if violation.lacks == "value" else _without_parents(group, violation) or _CORRECT)
                     if back
                     else f"Correct these rows, {answers}.{'' if drafted else _kept(group, violation.table)}",
                 ),
@@ -147,6 +150,16 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 exit_code=ExitCode.DATA_LOSS,
             )
             yield violation, error
+
+
+def _without_parents(group: Group, violation: Violation) -> str:
+    """Say how to go on where rows of a table that comes back have lost their parents: nobody sees that table."""
+    if not violation.rows or not any(violation.table in origins.hidden for origins in group.origins):
+        return ""
+    return (
+        f"{violation.table} comes back as it was kept, and what these rows belong to was deleted since. Insert that "
+        f"again, or delete them: DELETE {violation.rows}; then run the command again."
+    )
 
 
 def _kept(group: Group, table: TableName) -> str:

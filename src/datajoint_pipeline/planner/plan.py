@@ -16,7 +16,7 @@ from typing import Any
 from packaging.version import Version
 
 from .. import journal
-from ..ddl import auditing, job_tables, online, recoding
+from ..ddl import auditing, job_tables, online, parents, recoding
 from ..ddl.build import build
 from ..dialects import constraints
 from ..dialects.base import Dialect
@@ -101,6 +101,8 @@ class Violation:
         Whether user steps come first, which may put it right.
     lacks : str
         As the probe has it.
+    rows : str
+        Which rows they are, from FROM on, where they lack a parent.
     """
 
     table: TableName
@@ -110,6 +112,7 @@ class Violation:
     attributes: tuple[str, ...]
     unsure: bool = False
     lacks: str = ""
+    rows: str = field(default="", compare=False)
 
     @property
     def counted(self) -> str:
@@ -281,6 +284,7 @@ def groups(
     names = constraints.names(deployment.catalogue)
     now, found = deployment.tables, list[Group]()
     rows: dict[TableName, list[Mapping[str, Value]]] = {}
+    absent = set[TableName]()
     returning = Returning(deployment)
     current: Group | None = None
     for migration in wanted:
@@ -292,9 +296,10 @@ def groups(
         now = ops.apply(more, now)
         if not dangling(now, deployment.databases):
             operations = [operation for _, operation in current.by_migration]
-            now = add_steps(deployment, current, operations, names, lossy, earlier=dict(rows))
+            now = add_steps(deployment, current, operations, names, lossy, earlier=dict(rows), absent=frozenset(absent))
             for origins in current.origins:
                 rows |= {name: [*rows.get(name, ()), *more] for name, more in origins.rows.items()}
+            absent = _without_rows(current, absent)
             current.inputs.last = last and migration is wanted[-1]
             found.append(current)
             current = None
@@ -310,6 +315,24 @@ def groups(
         converge(deployment, found, names, lossy)
     _foresee(deployment, found, lossy)
     return found
+
+
+def _without_rows(group: Group, absent: set[TableName]) -> set[TableName]:
+    """Give the tables that migrations are still to make up to a group and that have then no rows but those they name.
+
+    ``absent`` has those of the groups before. Where a table gets rows by foreign keys, as one that comes back, or may
+    get some by a statement of the lab's own, nothing is known of it.
+    """
+    if any(isinstance(operation, (data.RunSQL, data.RunPython)) for _, operation in group.operations()):
+        return set()
+    made, given = set(absent), set[TableName]()
+    for origins in group.origins:
+        made |= {name for name in group.after if name not in origins.tables and name not in group.before}
+        made = {name for name in made if origins.tables.get(name, name) == name}
+        given |= {*origins.hidden}
+        for _, key in origins.missing:
+            given |= {key.parent, *parents.above(group.after, key.parent)}
+    return {name for name in made - given if name in group.after}
 
 
 def _foresee(deployment: Deployment, found: list[Group], lossy: Lossy) -> None:
