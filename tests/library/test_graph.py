@@ -209,6 +209,27 @@ def test_every_way_to_import_and_refer_is_understood(small: Project, imports: st
     assert ids(small) == []
 
 
+def test_foreign_keys_of_an_f_string_count_as_far_as_they_are_text(small: Project) -> None:
+    body = (
+        '\n\n@schema\nclass F(dj.Manual):\n    definition = f"""\n    -> a.A\n    {"-> b.B"}\n    f : int32\n    """\n'
+    )
+    path = small.module("c")
+    small.write(path, small.read(path).replace("open_schema, b", "open_schema, a, b") + body)
+    assert ids(small) == []
+    small.write(path, small.read(path).replace("open_schema, a, b", "open_schema, b"))
+    assert ids(small) == [("missing-import", "c")]
+
+
+@pytest.mark.parametrize(
+    "written", ['f"""{KEY}\n    n : int32\n    """', 'KEY + "n : int32"', '"K n : int32".replace("K", KEY)']
+)
+def test_an_import_may_be_needed_by_a_definition_that_code_puts_together(small: Project, written: str) -> None:
+    write(small, "c", "a, b", "C", "-> b.B", "c_id : int32")
+    body = f'\n\nKEY = "-> a.A\\n"\n\n\n@schema\nclass N(dj.Manual):\n    definition = {written}\n'
+    small.write(small.module("c"), small.read(small.module("c")) + body)
+    assert (ids(small), ids(small, "note")) == ([], [("import-without-key", "c")])
+
+
 def test_references_of_parts_count(small: Project) -> None:
     part = '\n    class Part(dj.Part):\n        definition = """\n        -> master\n        -> a.A\n        """\n'
     small.write(small.module("c"), small.read(small.module("c")).rstrip() + "\n" + part)

@@ -163,6 +163,11 @@ def _check_module(graph: Graph, module: Module, order: list[str]) -> Iterator[Fi
             what = f"{module.name} imports {other} for its code; no foreign key leads there."
             do = "Nothing, unless one is missing; the comment `# check: ignore import-without-key` hides this."
             yield Finding("import-without-key", module.name, line, what, do, note=True)
+        elif module.composed:
+            what = f"{module.name} imports {other}, and no foreign key that can be read here leads there."
+            do = "Nothing, if a definition that code puts together has one; the comment "
+            do += "`# check: ignore import-without-key` hides this."
+            yield Finding("import-without-key", module.name, line, what, do, note=True)
         else:
             what = f"{module.name} imports {other}, and no foreign key leads there."
             do = f"Add the foreign key that is meant, or take the import of {other} out."

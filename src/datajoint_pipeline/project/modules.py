@@ -100,6 +100,8 @@ class Module:
         that is activated later may be meant for another pipeline.
     ignored : frozenset of str
         Ids of findings that it silences.
+    composed : bool
+        Whether code puts a definition together, so that it may have further foreign keys.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Module:
     undecorated: Mapping[str, int]
     unread: Mapping[int, bool]
     ignored: frozenset[str]
+    composed: bool
 
     @property
     def is_package(self) -> bool:
@@ -419,10 +422,22 @@ class _Source:
         return frozenset(store for _, store in found), frozenset(store for codec, store in found if codec == "filepath")
 
 
-def _definition(table: ast.ClassDef) -> ast.Constant | None:
-    """Give the text that a class has as its definition; None where code puts it together."""
+def _definition(table: ast.ClassDef) -> tuple[str, int] | None:
+    """Give the text that a class has as its definition, and its line; None where code puts it together.
+
+    Of an f-string that is what it has as text, with braces for the rest.
+    """
     found = syntax.definition_of(table)
-    return found if isinstance(found, ast.Constant) else None
+    if isinstance(found, ast.JoinedStr):
+        return "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in found.values), found.lineno
+    return (str(found.value), found.lineno) if isinstance(found, ast.Constant) else None
+
+
+def _is_composed(table: ast.ClassDef) -> bool:
+    """Say whether code puts the definition of a class or of one of its parts together, so that it may say more."""
+    parts = (node for node in table.body if isinstance(node, ast.ClassDef))
+    found = syntax.definition_of(table)
+    return not isinstance(found, ast.Constant | None) or any(map(_is_composed, parts))
 
 
 def _written(table: ast.ClassDef, master: str = "") -> Iterator[tuple[str, str, int]]:
@@ -433,7 +448,7 @@ def _written(table: ast.ClassDef, master: str = "") -> Iterator[tuple[str, str, 
     definition = _definition(table)
     if definition is None:
         return
-    for line, text in enumerate(str(definition.value).splitlines(), definition.lineno):
+    for line, text in enumerate(definition[0].splitlines(), definition[1]):
         if match := _REFERENCE.match(text):
             name = f"{master}.{table.name}" if master else table.name
             yield name, re.sub(r"\.proj$", "", match["target"]), line
@@ -562,6 +577,7 @@ class _Package:
             undecorated=undecorated,
             unread=unread,
             ignored=frozenset(ignored),
+            composed=any(map(_is_composed, source.classes)),
         )
 
     def _home(self, source: _Source, decorator: ast.expr) -> str:
