@@ -206,14 +206,11 @@ def living(server: Server, own: Project, *, anew: bool = False) -> Iterator[Proj
     if not anew and place in _begun:
         databases, files = _begun[place]
         own.environment |= surroundings(server)
-        server.drop("dev_work", "dev_life")
-        try:
+        with swept(server):
             databases.put_back()
             for path, text in files.items():
                 own.write(path, text)
             yield own
-        finally:
-            server.drop("dev_work", "dev_life")
         return
     with filled(server, own, FILL):
         if not anew and (databases := Kept.of(server)):
@@ -240,11 +237,26 @@ def surroundings(server: Server) -> dict[str, str]:
 def filled(server: Server, own: Project, program: str) -> Iterator[None]:
     """The schemas of a project in ``dev``, with the rows that a program inserts; they are gone at the end."""
     own.environment |= surroundings(server)
-    server.drop("dev_work", "dev_life")
-    try:
+    with swept(server):
         ok(own, "init")
         done = own.python("-c", program)
         assert done.code == 0, done.err
         yield
+
+
+@contextmanager
+def swept(server: Server) -> Iterator[None]:
+    """Without the two schemas in ``dev``; these, and whatever a test makes in ``dev`` beside them, are gone at the end."""
+    server.drop("dev_work", "dev_life")
+    before = in_dev(server)
+    try:
+        yield
     finally:
-        server.drop("dev_work", "dev_life")
+        server.drop("dev_work", "dev_life", *sorted(in_dev(server) - before))
+
+
+def in_dev(server: Server) -> set[str]:
+    """The schemas of a server that are in ``dev``."""
+    mysql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'dev\\\\_%'"
+    postgresql = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'dev\\_%'"
+    return {name for (name,) in server.execute(mysql if server.backend == "mysql" else postgresql)}
