@@ -270,7 +270,12 @@ def test_what_hangs_on_columns_goes_along_where_a_table_is_built_anew(living: Pr
     refused(living, "2 objects that would be lost", "constraint named", "function dev_life.names()")
     server.execute(f"{alter} DROP CONSTRAINT named", "DROP FUNCTION dev_life.names()")
     ok(living, "adopt", "--again", "life", code=3)
+    called = (
+        "SELECT conname FROM pg_constraint WHERE contype = 'n' AND conrelid = 'dev_life.animal'::regclass ORDER BY 1"
+    )
+    before = server.execute(called)  # none before PostgreSQL 18
     ok(living, "migrate")
+    assert server.execute(called) == before
     options = "SELECT attstattarget, attstorage::text, attoptions::text FROM pg_attribute WHERE attname = 'name' AND "
     assert server.execute(f"{options} attrelid = 'dev_life.animal'::regclass") == [(500, "e", "{n_distinct=5}")]
 
@@ -307,6 +312,17 @@ def test_a_foreign_key_from_outside(living: Project, server: Server) -> None:
 
 
 GREY = "    colour = \"grey\" : enum('grey', 'white')"
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_deferrable_primary_key_is_named_where_it_becomes_a_plain_one(living: Project, server: Server) -> None:
+    alter = "ALTER TABLE dev_life.weight "
+    server.execute(f"{alter} DROP CONSTRAINT weight_pkey", f"{alter} ADD PRIMARY KEY (animal_id, day) DEFERRABLE")
+    ok(living, "adopt", "--again", "life", code=0)
+    revise(living, "    grams : float64", "    size = null : int32\n    grams : float64")
+    planned = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+    assert "1 thing that is not kept (DEFERRABLE of primary key weight_pkey)" in planned, planned
+    ok(living, "migrate")
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -480,3 +482,31 @@ def test_a_backslash_is_stored_as_one_where_the_account_reads_it_as_an_escape(
             found = "[[r['name'], r['trace']] for r in (life.Animal & {'animal_id': 7}).to_dicts()]"
             assert rows(own, found) == [[text, [1, "x"]]]
             assert postgresql.execute("SELECT name FROM dev_life.animal WHERE animal_id = 7") == [(text,)]
+
+
+def test_a_session_lasts_while_a_project_is_imported(project: Project, server: Server) -> None:
+    """However soon the server ends those of an account that say nothing."""
+    name, short, usual = (
+        ("wait_timeout", "1", "28800") if server.backend == "mysql" else ("idle_session_timeout", "'1s'", "")
+    )
+    with made(server, "dev_work", "dev_life") as make:
+        account = make("hurried", owns=True)
+        lay(project)
+        project.environment |= {
+            **replace(server, user=account.name, password=account.password).variables,
+            "MY_PIPELINE_ENV": "dev",
+            "DJ_LOG_LEVEL": "ERROR",
+        }
+        project.replace(
+            project.module("life"), "import datajoint", "import time\n\ntime.sleep(1.5)\n\nimport datajoint"
+        )
+        try:
+            server.execute(given(server, account.user, name, short))
+            command = [sys.executable, "-m", "my_pipeline", "init"]  # not of the warm process, which imports sooner
+            made_all = subprocess.run(
+                command, cwd=project.folder, env=project.variables(), capture_output=True, text=True
+            )
+            assert made_all.returncode == 0, made_all.stderr
+        finally:
+            server.execute(given(server, account.user, name, usual))
+        assert {state for state, _ in states(project).values()} == {"current"}

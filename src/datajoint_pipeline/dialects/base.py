@@ -65,7 +65,8 @@ class Dialect(ABC):
     #: Statement for every session, so that nothing which an account or the server has set changes a value or a shape.
     exact = ""
 
-    #: What is added to that for the session of a command: a statement takes as long as it takes.
+    #: What is added to that for the session of a command: a statement takes as long as it takes, and so may a pause,
+    #: such as the one to import a project.
     no_limit = ""
 
     #: What else a session is set to while it changes a pipeline or counts its rows: moments are in UTC, a statement

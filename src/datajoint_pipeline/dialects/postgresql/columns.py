@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from ...schema.model import Table, TableName
+from ...schema.naming import unused
 from ...schema.notation import escape
 from ..base import Dialect
 from ..steps import Column, ParentFill, Step
+from .indexes import constraint_name
 
 
-def definition(dialect: Dialect, column: Column) -> str:
-    """Give the definition of a column."""
+def definition(dialect: Dialect, column: Column, constraint: str = "") -> str:
+    """Give the definition of a column; ``constraint`` is the name for its ``NOT NULL``, of which old servers keep none."""
     if column.nullable:
         rest = "DEFAULT NULL"
     else:
-        rest = "NOT NULL" + (f" DEFAULT {column.default}" if column.default is not None else "")
+        named = f"CONSTRAINT {dialect.quote(constraint)} " if constraint else ""
+        rest = f"{named}NOT NULL" + (f" DEFAULT {column.default}" if column.default is not None else "")
     return f"{dialect.quote(column.name)} {column.sql} {rest}"
 
 
@@ -29,7 +32,7 @@ def make_table(
     name : TableName
         The table that it is, or is to become.
     full : str
-        Its name in the statement.
+        Its name in the statement. With another one than its own, constraints are called as if it had its own already.
     columns : list of Column
         Its columns in their order.
     key : tuple of str
@@ -38,7 +41,11 @@ def make_table(
         The name of the primary key; empty for that which the server gives it.
     """
     named = f"CONSTRAINT {dialect.quote(constraint)} " if constraint else ""
-    parts = [definition(dialect, column) for column in columns]
+    called = dict[str, str]()
+    if full != dialect.full(name):
+        for column in columns:
+            called[column.name] = unused(constraint_name(dialect, name, (column.name,), "not_null"), {*called.values()})
+    parts = [definition(dialect, column, called.get(column.name, "")) for column in columns]
     body = ",\n  ".join([*parts, f"{named}PRIMARY KEY ({dialect.listed(key)})"])
     dialect.names.table(dialect.place(name)).columns = [column.name for column in columns]
     return Step(f"CREATE TABLE {full} (\n  {body}\n)", (name,), f"make {name}")

@@ -96,6 +96,8 @@ _OF_INDEXES = """
         WHERE i.indrelid = {t} AND NOT i.indisprimary AND i.indisclustered
     UNION SELECT 'comment on constraint ' || k.conname FROM pg_constraint k
         WHERE k.conrelid = {t} AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
+    UNION SELECT 'DEFERRABLE of primary key ' || k.conname FROM pg_constraint k
+        WHERE k.conrelid = {t} AND k.contype = 'p' AND k.condeferrable
     UNION SELECT 'REPLICA IDENTITY USING INDEX ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = {t} AND i.indisreplident
     UNION SELECT 'tablespace ' || s.spcname || ' of ' || x.relname FROM pg_class x

@@ -57,7 +57,10 @@ class PostgreSQL(Dialect):
         "pg_catalog.current_setting('search_path'), '\"?[$]user\"? *,? *', '', 'g'), ', '), false)"
     )
 
-    no_limit = "; SET statement_timeout = 0"
+    no_limit = (
+        "; SET statement_timeout = 0; SELECT pg_catalog.set_config(name, '0', false) "
+        "FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'"  # before version 14 there is none
+    )
 
     #: With any other isolation a table would be copied without the rows that were written before it was locked. Rows
     #: that a policy hides could be neither counted nor kept, so the server is to refuse. Not every version has all.
