@@ -279,8 +279,11 @@ class Statements:
 class Client:
     """Writes what comes to its mind, row by row, and keeps in mind what it was told is saved."""
 
-    def __init__(self, number: int, doer: Doer, *, animals: int = 6, keys: bool = True) -> None:
+    def __init__(
+        self, number: int, doer: Doer, *, animals: int = 6, keys: bool = True, only: tuple[str, ...] = ()
+    ) -> None:
         self.number, self.doer, self._random, self._keys = number, doer, random.Random(number), keys
+        self._only = only
         self.rows: Rows = {table: {} for table in TABLES}
         self.saved, self.refused = Counter[str](), Counter[str]()
         self.why: dict[str, str] = {}
@@ -299,7 +302,7 @@ class Client:
     def write(self) -> None:
         """Write once."""
         kinds = ["update"] * 5 + ["none"] * 3 + ["insert"] * 4 + ["delete"] * 2 + ["again"] * 3 + ["key"] * self._keys
-        kind = self._random.choice(kinds)
+        kind = self._random.choice(self._only or kinds)
         table = self._random.choice(["Task", "Task", "Task", "Weight", "Weight", "Animal"])
         keys = list(self.rows[table])
         if kind == "insert" or len(keys) < 3:
@@ -633,8 +636,9 @@ def play(
     populate: bool = False,
     command: Command = MIGRATE,
     broken_off: str = "",
+    only: tuple[str, ...] = (),
 ) -> Outcome:
-    """Migrate while clients write; what they were told, and what of it is not so.
+    """Migrate while clients write; what they were told, and what of it is not so. They write ``only`` these kinds, if any.
 
     Where it is ``broken_off``, the session is lost once a statement that begins so has been carried out; clients go on
     writing, and it is run again.
@@ -642,7 +646,7 @@ def play(
     from proxy import Fault, Proxy
 
     command.before(server, own, case)
-    writers = [Client(n + 1, Statements(server, command.prefix)) for n in range(clients)]
+    writers = [Client(n + 1, Statements(server, command.prefix), only=only) for n in range(clients)]
     person = Client(clients + 1, Statements(server, command.prefix), keys=False)
     quiet = Client(0, Statements(server, command.prefix), animals=bulk // EACH)
     for client in (*writers, person, quiet):

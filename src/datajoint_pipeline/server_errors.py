@@ -37,6 +37,9 @@ DEPENDED = ServerError(
 FILELESS = ServerError(
     "The server does not find the file of a table.", "Restart the server, which finds it after a crash in a rename"
 )
+LIMITED = ServerError(
+    "The account has reached a limit that the server sets it.", "Wait for an hour, or have an admin raise the limit"
+)
 UNLOCKED = ServerError("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
@@ -48,6 +51,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
     **dict.fromkeys((1317, "57014"), STOPPED),
+    1226: LIMITED,
     1812: FILELESS,
     "2BP01": DEPENDED,
 }

@@ -604,3 +604,26 @@ def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server:
     if "digits" not in wrong:  # what is left of them needs no more
         is_sentence(refused)
         assert table(server, "~dropped_odd") == before
+
+
+@pytest.mark.both_servers
+def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_value(
+    odd: Project, server: Server
+) -> None:
+    """`rollback` sets aside what the old enum does not know, and `restore` puts back what was there."""
+    before = table(server, "animal", "animal_id, colour")
+    revise(odd, ("'grey', 'white'", "'any'"), ('"grey" : enum', '"any" : enum'))
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_smaller.py")
+    text = path.read_text()
+    assert ": enum('any')" in text
+    sql = "Sql(mysql=\"'any'\", postgresql=\"'any'\")"
+    text = text.replace("enum('any')\"", f"enum('any')\", using={sql}").replace("import ", "import Sql, ", 1)
+    path.write_text(text)
+    ok(odd, "migrate", "--allow-data-loss")
+    (kept,) = backups(odd)
+    told = ok(odd, "rollback", "life", "--to", "1.1.0")
+    said = " ".join((told.out + told.err).split())
+    assert f"restore {kept.name} --overwrite" in said, said
+    ok(odd, "restore", kept.name, "--overwrite")
+    assert table(server, "animal", "animal_id, colour") == before
+    assert "drift" not in ok(odd, "status", code=3).out

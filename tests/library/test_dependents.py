@@ -593,3 +593,14 @@ def test_a_trigger_that_refuses_rows_that_an_attribute_needs_as_a_foreign_key(pr
         path.write_text(kept)
         ok(living, "migrate")
         assert ok(living, "status").code == 0
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_table_that_is_built_anew_gets_no_right_that_it_had_not(living: Project, server: Server) -> None:
+    """Default privileges are for tables that somebody makes."""
+    rights = "SELECT relacl::text FROM pg_class WHERE oid = 'dev_life.animal'::regclass"
+    server.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA dev_life GRANT SELECT, DELETE ON TABLES TO PUBLIC")
+    revise(living, "    name : varchar(32)", "    size = 0 : int32\n    name : varchar(32)")
+    ok(living, "migrate")
+    ((found,),) = server.execute(rights)
+    assert found is None or "=r" not in found.replace("postgres=", ""), found

@@ -74,6 +74,14 @@ def read(
 
     def find(text: str) -> TableName:
         found = {moved.get(n, n) for n in old.everywhere(text)} | set(new.everywhere(text))
+        if found and not found & after.keys():
+            name = min(found, key=str)
+            raise PipelineError(
+                f"{name} is gone from the code, so nothing can be taken from its rows.",
+                "A migration that drops a table comes after the one that takes values from it. Nothing was written.",
+                "Leave the class in the code until revise has written that one, then remove it and revise again.",
+                exit_code=ExitCode.USAGE,
+            )
         return _one(text, [n for n in sorted(found, key=str) if n in after], "now")
 
     fills: dict[tuple[TableName, str], Fill] = {}

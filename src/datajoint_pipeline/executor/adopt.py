@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .. import journal
-from ..history import baselines
+from ..history import baselines, migration_files
 from ..internals import lineage, old_objects
+from ..journal import steplog
 from ..planner import adoption, drift
 from ..planner.deployment import Deployment
 from ..planner.status import SchemaStatus
 from ..planner.target import Target
-from . import apply, owners, resume, runs
+from . import apply, owners, resume, runs, stepping
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def adopt(
         If a schema has the shape of no version; then nothing was recorded.
     """
     with apply.alone(target):
+        _forget_unfinished(target)
         resumed = resume.resume(target, report)
         baselines.write(target.files, target.code_tables())
         deployment = Deployment.read(target)
@@ -76,23 +78,38 @@ def adopt(
         return Adopted(drift.read(target), resumed)
 
 
+def _forget_unfinished(target: Target) -> None:
+    """Take out records that releases before 0.18.2 left half-written where they were killed; they changed no table."""
+    databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
+    surveys = journal.survey(target.connection, databases.values())
+    databases = {name: d for name, d in databases.items() if d in surveys and surveys[d].journal}
+    running = {n: r for n, r in journal.latest(target.connection, databases).items() if r.status != journal.DONE}
+    heads = steplog.heads(target.connection, databases) if running else {}
+    found = [(n, r.id) for n, r in running.items() if r.kind == "adopt" and (n, r.id) not in heads]
+    runs.withdraw(target, [runs.Member(name, number) for name, number in found])
+
+
 def _record(deployment: Deployment, versions: Mapping[str, str]) -> None:
-    """Record versions of schemas, by name."""
+    """Record versions of schemas, by name: all of them, or none where it is killed."""
     connection = deployment.connection
+    if not versions:
+        return
     with owners.handing_over(connection, [deployment.databases[name] for name in versions]):
-        for name, version in versions.items():
+        for name in versions:
             runs.make_records(deployment, name)
-            record = deployment.records.get(name)
-            number = journal.begin(
-                connection,
-                deployment.databases[name],
-                kind="adopt",
-                version=version,
-                previous_version=record.version if record else None,
-                code_commit=deployment.target.commit(),
-                software=deployment.target.software(),
-            )
-            journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
-            journal.finish(connection, deployment.databases[name], number)
-    if versions:
+        # Whoever finds a record goes by it, so that comes last.
         lineage.repair(connection, deployment.databases, deployment.tables, only=versions)
+        with stepping.transaction(connection):
+            for name, version in versions.items():
+                record = deployment.records.get(name)
+                number = journal.begin(
+                    connection,
+                    deployment.databases[name],
+                    kind="adopt",
+                    version=version,
+                    previous_version=record.version if record else None,
+                    code_commit=deployment.target.commit(),
+                    software=deployment.target.software(),
+                )
+                journal.stamp(connection, deployment.databases[name], number, deployment.shapes[name].fingerprint)
+                journal.finish(connection, deployment.databases[name], number)

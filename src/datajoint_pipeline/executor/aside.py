@@ -1,4 +1,4 @@
-"""Find the values that a rollback may set aside, since a backup has them as they were before they were cut.
+"""Find the values that a rollback may set aside, since a backup has them as they were before they were cut or replaced.
 
 Without that, `rollback` could not give such values their old type again, and `restore` needs the old type first.
 """
@@ -34,7 +34,8 @@ class Backed:
     table, attribute : TableName and str
         What they are called after the rollback.
     newer : int
-        How many values the file does not have, since somebody wrote them after the cut.
+        How many values the file does not have, since somebody wrote them after the cut. Where an expression replaced
+        them, those of rows that the file does not have: of the others nobody can tell.
     """
 
     path: Path
@@ -109,7 +110,7 @@ def _expressions(index: Index) -> Iterator[str]:
 
 
 def _matching(deployment: Deployment, group: Group, file: Archive) -> Iterator[tuple[TableName, ArchivedColumn, Part]]:
-    """Give the columns of a file that were cut by what the group undoes, and had the type that they get again."""
+    """Give the columns of a file that what the group undoes cut or replaced, and that get the type of then again."""
     manifest, target = file.manifest, deployment.target
     same = manifest.package == target.name and manifest.environment == target.environment
     if not same or manifest.backend != deployment.connection.adapter.backend or manifest.kind != "migrate":
@@ -124,7 +125,7 @@ def _matching(deployment: Deployment, group: Group, file: Archive) -> Iterator[t
             continue
         for column in part.lost:
             will = group.after[name].attribute.get(column.name)
-            if column.becomes and will is not None and was.attribute[column.name].type == will.type:
+            if will is not None and was.attribute[column.name].type == will.type:
                 yield name, column, part
 
 
@@ -147,7 +148,9 @@ def _newer(
     sql = f"SELECT {listed} FROM {deployment.full(table)} WHERE {quote(name)} IS NOT NULL"
     with stepping.transaction(connection):
         return sum(
-            not compatibility.left_of(value, _text(had.get(tuple(key)), column), column.becomes)
+            tuple(key) not in had
+            if not column.becomes
+            else not compatibility.left_of(value, _text(had.get(tuple(key)), column), column.becomes)
             for *key, value in backup.stream(connection, sql)
         )
 

@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..dialects.lock_holders import without_literals
 from ..errors import ExitCode, PipelineError
-from ..internals.connection import login
+from ..internals.connection import login, one_session
 from ..quoting import quoter, union_text
 
 if TYPE_CHECKING:
@@ -505,7 +505,8 @@ def lock(
             warned = True
         time.sleep(0.2)
     try:
-        yield
+        with one_session(connection):
+            yield
     finally:
         with suppress(Exception):  # a lost session has let go by itself, and its error is to be seen
             connection.query(give, (key,), reconnect=False)

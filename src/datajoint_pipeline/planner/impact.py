@@ -438,4 +438,7 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
             yield notice("data-loss", f"{violation.table} has {violation.counted}.")
     for name in group.schemas:
         if name not in deployment.target.versions:
-            yield notice("schema-gone", f"The code has no schema {name} any more; its tables are soft-deleted.")
+            kept = {table for origins in group.origins for table in origins.tables.values()}
+            gone = any(table.schema == name and table not in kept for table in group.before)
+            rest = "its tables are soft-deleted" if gone else "all of its tables are in other schemas from now on"
+            yield notice("schema-gone", f"The code has no schema {name} any more; {rest}.")

@@ -312,8 +312,9 @@ def _replaced(
     if dialect.backend != "mysql" or not step.sql.startswith("ALTER TABLE"):
         return []
     names = {old: new for new, old in origins.tables.items()}
+    (place,) = (effect.place for effect in step.effects)  # the table may be hidden
     return [
-        (dialect.place(names[op.table]), op)
+        (place, op)
         for op in recodes
         if names.get(op.table) in step.tables
         and re.search(rf"(RENAME|CHANGE) COLUMN {re.escape(dialect.quote(op.source))} ", step.sql)

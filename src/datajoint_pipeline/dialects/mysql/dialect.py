@@ -46,7 +46,7 @@ from . import (
 from .alter import TableAlteration, conversions
 from .clauses import COPY, INPLACE, Clauses, alter, definition
 from .conversions import MySQLConversion, rounded_to_float
-from .effects import Created, Dropped, ForeignKeyAdded, ForeignKeyDropped, Renamed
+from .effects import Created, Dropped, ForeignKeyAdded, ForeignKeyDropped, Renamed, numbered
 
 
 class MySQL(Dialect):
@@ -74,8 +74,10 @@ class MySQL(Dialect):
 
     #: A consistent snapshot, as backups need it, is to be had with this isolation alone. Days that there are not, as
     #: ``0000-00-00``, which servers of long ago took, stay where a table is copied; nothing else puts such a day in.
+    #: And a key of 0 stays 0 where the server counts on.
     changing: Mapping[str, str | int] = {
-        "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY",
+        "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY,"
+        "NO_AUTO_VALUE_ON_ZERO",
         "time_zone": "+00:00",
         "transaction_isolation": "REPEATABLE-READ",
         "max_execution_time": 0,
@@ -125,7 +127,8 @@ class MySQL(Dialect):
             return core.replace("jsonb", "json")
 
     def _inherited_type(self, core: str, schema: str) -> str:
-        return self._sql_type(core, schema)
+        # Only one table counts on, and DataJoint declares no other so.
+        return re.sub(r" *\bauto_increment\b", "", self._sql_type(core, schema), flags=re.IGNORECASE)
 
     def _comment(self, marker: str, comment: str, *, inherited: bool) -> str:
         if inherited and marker != "uuid":
@@ -286,9 +289,8 @@ class MySQL(Dialect):
     def rename_table(self, old: TableName, new: TableName) -> list[Step]:
         self.names.rename_table(self.place(old), self.place(new))
         known = self.names.table(self.place(new))
-        # The server renames foreign keys that are called after the table.
-        pattern = re.compile(rf"{re.escape(old.table)}(_ibfk_\d+)")
-        known.foreign_keys = [replace(key, name=pattern.sub(rf"{new.table}\1", key.name)) for key in known.foreign_keys]
+        keys = known.foreign_keys
+        known.foreign_keys = [replace(key, name=numbered(key.name, old.table, new.table)) for key in keys]
         sql = f"RENAME TABLE {self.full(old)} TO {self.full(new)}"
         return [Step(sql, (new,), f"rename {old} to {new}", effects=(Renamed(self.place(old), self.place(new)),))]
 
@@ -315,7 +317,9 @@ class MySQL(Dialect):
         phrase = f"drop foreign key ({', '.join(key.attributes)}) to {key.parent}"
         # In place, InnoDB does not find every key of a table whose name it encodes, as it does those of Lookup tables.
         rank = INPLACE if re.fullmatch(r"\w+", table.name.table, re.ASCII) else COPY
-        clauses.add(f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase, ForeignKeyDropped(found.name))
+        clauses.add(
+            f"DROP FOREIGN KEY {self.quote(found.name)}", rank, phrase, ForeignKeyDropped(found.name, found.parent)
+        )
         self.names.table(place).foreign_keys.remove(found)
         reindexed = indexes.reindex(self, table, replace(rest, foreign_keys=(*rest.foreign_keys, key)), rest)
         # Nobody may take a parent away, or put in a row without one, until there is a foreign key again.

@@ -93,9 +93,10 @@ class ForeignKeyAdded:
 
 @dataclass(frozen=True)
 class ForeignKeyDropped:
-    """A foreign key goes."""
+    """A foreign key goes; ``parent`` is the table that it led to, where that is known."""
 
     name: str
+    parent: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,11 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Renamed:
-    """A table gets another name or another database."""
+    """A table gets another name or another database; ``hides`` says that it is one to be hidden by for a while."""
 
     old: Place
     new: Place
+    hides: bool = False
 
 
 Effect = Altered | Created | Dropped | Renamed
@@ -190,14 +192,17 @@ def _rename(tables: CatalogTables, old: Place, new: Place) -> None:
     table = tables.pop(old, None)
     if table is None:
         return
-    # The server renames foreign keys that are called after the table.
-    pattern = re.compile(rf"{re.escape(old[1])}(_ibfk_\d+)")
-    named = [Reference(pattern.sub(rf"{new[1]}\1", r.name), *r[1:]) for r in table.references]
+    named = [Reference(numbered(r.name, old[1], new[1]), *r[1:]) for r in table.references]
     tables[new] = replace(table, references=named)
     for place, other in tables.items():
         if any(reference.parent == old for reference in other.references):
             moved = [Reference(r.name, r.attributes, new, *r[3:]) if r.parent == old else r for r in other.references]
             tables[place] = replace(other, references=moved)
+
+
+def numbered(name: str, table: str, new: str) -> str:
+    """Give the name of a foreign key once its table has another one: the server changes those that it gave itself."""
+    return re.sub(rf"{re.escape(table)}(_ibfk_\d+)", lambda match: new + match[1], name)
 
 
 def _altered(tables: CatalogTables, place: Place, clauses: tuple[Clause, ...]) -> CatalogTable:

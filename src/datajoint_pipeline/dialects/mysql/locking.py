@@ -1,24 +1,37 @@
-"""Which steps of MySQL nobody may write between, and whom the last of them turns away.
+"""Which steps of MySQL nobody may write between, and whom they turn away.
 
 There is no transaction around statements on tables. So from the first that disturbs others to the last, the tables are
 locked, together with those that foreign keys join to them. Whoever waits for them meanwhile was asked by the code of
 before; a value of his must not land in a column that has a new meaning. So where rows got values, the table has another
 name for the instant in which they are let in, and the server refuses them.
+
+A lock ends with its session. Where foreign keys are taken off meanwhile, code of before would go on without them if
+that session was killed, and rows would lose their parents. So there the tables have the other name from the first step.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ...schema.model import Table, TableName
 from ...schema.naming import shorten, unused
 from ..base import Dialect
+from ..introspection import Place
 from ..steps import Step
-from .effects import Renamed
+from .effects import Altered, Created, Dropped, Effect, ForeignKeyAdded, ForeignKeyDropped, Renamed, numbered
 
-#: What the name of a table ends in for that instant.
+#: What the name of a table ends in meanwhile.
 _AWAY = "_away"
+
+#: A name that is never made longer: those of foreign keys begin with it, and the server has a limit for them.
+_SHORT = 40
+
+#: A table with its database in a statement; or another name, or a text, which are to be passed over.
+_TABLE = re.compile(
+    r"(`(?:[^`]|``)+`\.`(?:[^`]|``)+`)|`(?:[^`]|``)+`|'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"", re.DOTALL
+)
 
 
 def keep_out(
@@ -39,6 +52,7 @@ def keep_out(
     """
     if not valued and not any(step.locks for step in steps):
         return steps
+    states = list(states)
     first = next(number for number, step in enumerate(steps) if not step.open)
     disturbed = {name for step in steps[first:] for name in step.tables}
     turned = {name for name in valued if name in disturbed}
@@ -55,30 +69,185 @@ def keep_out(
     locks = tuple(dict.fromkeys([*named, *(f"{dialect.full(name)} WRITE" for name in sorted(joined))]))
     # The server makes no table under locks; others are let in for that.
     held = [s if s.sql.startswith("CREATE") else replace(s, locks=locks, lock="all") for s in steps[first:]]
-    return [*steps[:first], *held, *_turn_away(dialect, sorted(turned), locks)]
+    away = _Away(dialect, {dialect.place(table.name) for table in states})
+    return [*steps[:first], *away.around(held, {dialect.place(name) for name in turned}, locks)]
 
 
-def _turn_away(dialect: Dialect, names: list[TableName], locks: tuple[str, ...]) -> list[Step]:
-    """Give the steps that let whoever waits for tables find none, and then have them back in their place."""
-    there, back, effects = list[str](), list[str](), list[Renamed]()
-    for name in names:
-        database = dialect.place(name)[0]
-        away = TableName(
-            name.schema, unused(shorten(name.table + _AWAY), {t for d, t in dialect.names.tables if d == database})
+class _Away:
+    """Gives tables another name for a while.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        MySQL's, whose names are those after all steps.
+    taken : set of Place
+        What tables are called before and afterwards.
+    """
+
+    def __init__(self, dialect: Dialect, taken: set[Place]) -> None:
+        self._dialect, self._taken = dialect, taken | set(dialect.names.tables)
+        #: By each name that a hidden table would have by then, the one that it has.
+        self._names: dict[Place, Place] = {}
+
+    def around(self, steps: list[Step], turned: set[Place], locks: tuple[str, ...]) -> list[Step]:
+        """Give steps with those that hide tables and show them again.
+
+        Parameters
+        ----------
+        steps : list of Step
+            What is done under locks.
+        turned : set of Place
+            Tables that are hidden at the end in any case, by their names afterwards.
+        locks : tuple of str
+            The locks, by the names that tables have without being hidden.
+        """
+        effects = [effect for step in steps for effect in step.effects]
+        was = _followed(effects)
+        ours = {*self._dialect.databases.values()}
+        losing = {place for place in _without_keys(effects, was) if place[0] in ours}
+        if not losing:
+            return [*steps, *self._at_the_end(sorted(turned), locks)]
+        now = {was.get(place, place) for place in turned} | losing
+        now -= {was[place] for place in was if place[0] != was[place][0] and self._is_audited(place)}
+        self._names = {place: self._other(place) for place in sorted(now)}
+        hidden, made = set(now), list[Step]()
+        for step in steps:
+            for effect in step.effects:
+                match effect:
+                    case Renamed(old, new) if old in hidden:
+                        hidden -= {old}
+                        if not new[1].startswith("~"):
+                            self._names.setdefault(new, self._other(new))
+                            hidden |= {new}
+                    case Created(place=place) if place in self._names:
+                        hidden |= {place}
+                    case Dropped(place):
+                        hidden -= {place}
+            made.append(self._moved(step))
+        ends = {place: next((now for now, then in was.items() if then == place), place) for place in now}
+        tables, back = tuple(map(self._table, sorted(ends.values()))), tuple(map(self._table, sorted(hidden)))
+        words = f"hide {_listed(tables)} until the foreign keys are there again: who writes meanwhile gets an error"
+        hide = self._renaming({place: self._names[place] for place in sorted(now)}, tables, words, hides=True)
+        show = {self._names[place]: place for place in sorted(hidden)}
+        return [
+            replace(hide, lock="all", locks=locks),
+            *made,
+            self._renaming(show, back, f"show {_listed(back)} again"),
+        ]
+
+    def _at_the_end(self, places: list[Place], locks: tuple[str, ...]) -> list[Step]:
+        """Give the steps that let whoever waits for tables find none, and then have them back in their place."""
+        if not places:
+            return []
+        tables, names = tuple(map(self._table, places)), {place: self._other(place) for place in places}
+        words = f"hide {_listed(tables)} for a moment, so that whoever waited to write gets an error"
+        hide = self._renaming(names, tables, words, hides=True)
+        show = self._renaming({new: old for old, new in names.items()}, tables, f"show {_listed(tables)} again")
+        return [replace(hide, lock="all", locks=locks), show]
+
+    def _renaming(
+        self, names: Mapping[Place, Place], tables: tuple[TableName, ...], words: str, *, hides: bool = False
+    ) -> Step:
+        sql = ", ".join(f"{self._full(old)} TO {self._full(new)}" for old, new in names.items())
+        effects = tuple(Renamed(old, new, hides) for old, new in names.items())
+        return Step(f"RENAME TABLE {sql}", tables, words, effects=effects)
+
+    def _other(self, place: Place) -> Place:
+        database, table = place
+        taken = {name for there, name in self._taken if there == database}
+        size = max(_SHORT, len(table.encode()))
+        found = database, unused(shorten(table, size - len(_AWAY)) + _AWAY, taken, size)
+        self._taken.add(found)
+        return found
+
+    def _is_audited(self, place: Place) -> bool:
+        """Tell whether a table has triggers, which stand in the way where it moves."""
+        known = self._dialect.names.tables.get(place)
+        return known is not None and bool(known.audited)
+
+    def _table(self, place: Place) -> TableName:
+        schemas = {database: schema for schema, database in self._dialect.databases.items()}
+        return TableName(schemas.get(place[0], place[0]), place[1])
+
+    def _full(self, place: Place) -> str:
+        return ".".join(map(self._dialect.quote, place))
+
+    # --- What is done while they are hidden --------------------------------------------------------------------------
+
+    def _moved(self, step: Step) -> Step:
+        """Give a step for tables by their other names."""
+        sql = self._text(step.sql)
+        for effect in step.effects:
+            for name, new in self._keys_renamed(effect).items():
+                drop = "DROP FOREIGN KEY "
+                sql = sql.replace(drop + self._dialect.quote(name), drop + self._dialect.quote(new))
+        return replace(
+            step,
+            sql=sql,
+            first=tuple(map(self._text, step.first)),
+            locks=tuple(map(self._text, step.locks)),
+            orphans=tuple((child, parent, key, self._text(source)) for child, parent, key, source in step.orphans),
+            effects=tuple(map(self._effect, step.effects)),
         )
-        there.append(f"{dialect.full(name)} TO {dialect.full(away)}")
-        back.append(f"{dialect.full(away)} TO {dialect.full(name)}")
-        effects.append(Renamed(dialect.place(name), dialect.place(away)))
-    if not names:
-        return []
-    tables, listed = tuple(names), ", ".join(map(str, names))
-    leave = Step(
-        f"RENAME TABLE {', '.join(there)}",
-        tables,
-        f"hide {listed} for a moment, so that whoever waited to write gets an error",
-        lock="all",
-        locks=locks,
-        effects=tuple(effects),
-    )
-    returned = tuple(Renamed(effect.new, effect.old) for effect in effects)
-    return [leave, Step(f"RENAME TABLE {', '.join(back)}", tables, f"show {listed} again", effects=returned)]
+
+    def _text(self, text: str) -> str:
+        full = {self._full(old): self._full(new) for old, new in self._names.items()}
+        return _TABLE.sub(lambda match: full.get(match[1], match[0]), text)
+
+    def _keys_renamed(self, effect: Effect) -> dict[str, str]:
+        """Give the names of the foreign keys that are dropped which the server changed with that of the table."""
+        if not isinstance(effect, Altered) or effect.place not in self._names:
+            return {}
+        names = [clause.name for clause in effect.clauses if isinstance(clause, ForeignKeyDropped)]
+        return {name: numbered(name, effect.place[1], self._names[effect.place][1]) for name in names}
+
+    def _effect(self, effect: Effect) -> Effect:
+        names = self._names
+        match effect:
+            case Renamed(old, new):
+                return Renamed(names.get(old, old), names.get(new, new), old in names and new in names)
+            case Dropped(place):
+                return Dropped(names.get(place, place))
+            case Created(place):
+                keys = tuple(replace(key, parent=names.get(key.parent, key.parent)) for key in effect.foreign_keys)
+                return replace(effect, place=names.get(place, place), foreign_keys=keys)
+            case Altered(place, clauses):
+                renamed, changed = self._keys_renamed(effect), list(clauses)
+                for number, clause in enumerate(clauses):
+                    match clause:
+                        case ForeignKeyDropped(name):
+                            changed[number] = replace(clause, name=renamed.get(name, name))
+                        case ForeignKeyAdded(key):
+                            key = replace(key, parent=names.get(key.parent, key.parent))
+                            changed[number] = replace(clause, key=key)
+                return Altered(names.get(place, place), tuple(changed))
+
+
+def _followed(effects: Iterable[Effect]) -> dict[Place, Place]:
+    """Give the names before of the tables that are renamed, by those afterwards."""
+    was = dict[Place, Place]()
+    for effect in effects:
+        if isinstance(effect, Renamed):
+            was[effect.new] = was.pop(effect.old, effect.old)
+    return was
+
+
+def _without_keys(effects: Iterable[Effect], was: Mapping[Place, Place]) -> set[Place]:
+    """Find the tables that are without foreign keys for a while, and their parents, by their names before.
+
+    What loses one for good needs it no more.
+    """
+    gone, added = set[tuple[Place, Place]](), set[tuple[Place, Place]]()
+    for effect in [effect for effect in effects if isinstance(effect, Altered)]:
+        for clause in effect.clauses:
+            if isinstance(clause, ForeignKeyDropped) and clause.parent is not None:
+                gone.add((effect.place, clause.parent))
+            elif isinstance(clause, ForeignKeyAdded):
+                parent = clause.key.parent
+                added.add((was.get(effect.place, effect.place), was.get(parent, parent)))
+    children = {child for child, _ in gone} & {child for child, _ in added}
+    return children | {parent for _, parent in gone & added}
+
+
+def _listed(tables: Iterable[TableName]) -> str:
+    return ", ".join(map(str, sorted(tables)))

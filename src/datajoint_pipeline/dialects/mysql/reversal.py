@@ -80,6 +80,8 @@ class Reversal:
         self._tables = {place: place for place in before}
         self._columns = {p: {c.name: c.name for c in table.columns} for p, table in before.items()}
         self._jobs = set[Place]()
+        #: By its name now, the name that a hidden table is to get again.
+        self._hidden = dict[Place, Place]()
 
     @property
     def now(self) -> Tables:
@@ -111,10 +113,13 @@ class Reversal:
                     if self._tables.pop(place, None):
                         lost = lost or f"dropped {'.'.join(place)}"
                     self._columns.pop(place, None)
-                case Renamed(old, new):
+                case Renamed(old, new, hides):
                     if old in self._tables:
                         self._tables[new] = self._tables.pop(old)
                         self._columns[new] = self._columns.pop(old)
+                    there = self._hidden.pop(old, old)
+                    if hides:
+                        self._hidden[new] = there
                 case Created():
                     pass
         self._now = applied(self._now, effects)
@@ -225,14 +230,29 @@ class Reversal:
 
     def steps(self) -> list[Step]:
         """Give the steps of the way back, under locks that keep others from writing until the last of them."""
+        self._stay_hidden()
         was, called = dict(self._now), {origin: place for place, origin in self._tables.items()}
-        made = list(self._made())
+        made = [*self._made(), *self._shown()]
         places = {place for step in made for effect in step.effects for place in touched(effect)}
         joined = {p for p, t in was.items() if p in places or any(r.parent in places for r in t.references)}
         for tables in (was, self._before):
             joined |= {called.get(r.parent, r.parent) for p in places & tables.keys() for r in tables[p].references}
         locks = tuple(f"{self._full(place)} WRITE" for place in sorted(joined & was.keys()))
         return [replace(step, locks=locks, lock="all") for step in made]
+
+    def _stay_hidden(self) -> None:
+        """Have tables that are hidden be what they were under the names that they have now, and shown last."""
+        self._hidden = {place: name for place, name in self._hidden.items() if place in self._tables}
+        self._before = applied(self._before, [Renamed(self._tables[p], p) for p in self._hidden])
+        self._tables |= {place: place for place in self._hidden}
+
+    def _shown(self) -> Iterator[Step]:
+        """Give hidden tables their names again."""
+        if self._hidden:
+            sql = ", ".join(f"{self._full(place)} TO {self._full(name)}" for place, name in self._hidden.items())
+            effects = [Renamed(place, name) for place, name in self._hidden.items()]
+            words = f"show {', '.join(map(self._title, self._hidden))} again"
+            yield self._step(f"RENAME TABLE {sql}", [*self._hidden], words, *effects)
 
     def _made(self) -> Iterator[Step]:
         yield from self._keys_dropped()
@@ -247,7 +267,7 @@ class Reversal:
         yield from self._keys_added()
 
     def _step(self, sql: str, places: list[Place], words: str, *effects: Effect) -> Step:
-        step = Step(sql, tuple(map(self._name, places)), words, effects=effects)
+        step = Step(sql, tuple(self._name(self._hidden.get(p, p)) for p in places), words, effects=effects)
         lost = self.follow(effects)
         assert not lost, lost
         return step
@@ -445,7 +465,7 @@ class Reversal:
         return TableName(self._schemas.get(place[0], place[0]), place[1])
 
     def _title(self, place: Place) -> str:
-        return str(self._name(place))
+        return str(self._name(self._hidden.get(place, place)))
 
     def _full(self, place: Place) -> str:
         return ".".join(map(self._dialect.quote, place))

@@ -11,7 +11,7 @@ from .indexes import constraint_name
 
 
 def definition(dialect: Dialect, column: Column, constraint: str = "") -> str:
-    """Give the definition of a column; ``constraint`` is the name for its ``NOT NULL``, of which old servers keep none."""
+    """Give the definition of a column; ``constraint`` is the name for its ``NOT NULL``, which old servers forget."""
     if column.nullable:
         rest = "DEFAULT NULL"
     else:

@@ -15,7 +15,14 @@ from .texts import block, literal
 
 #: Gives a table the rights, owner, options and replica identity of another; ``old`` and ``new`` are literals of their
 #: names, ``columns`` rows with those of each column before and afterwards. How a value is stored depends on its type.
+#: Default privileges may have given the new one others.
 _RIGHTS = """DECLARE r record; o text; BEGIN
+  FOR r IN SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = {new}::regclass AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE 'REVOKE ALL ON ' || {new} || ' FROM '
+      || CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r.grantee)) END;
+  END LOOP;
   FOR r IN
     SELECT a.*, '' AS part FROM pg_class c, aclexplode(c.relacl) a
       WHERE c.oid = {old}::regclass AND a.grantee <> c.relowner

@@ -28,6 +28,8 @@ def refuse(table: str, columns: Iterable[Column]) -> None:
 def _why(column: Column) -> str | None:
     """Say why the server takes no such column."""
     kind, first, _ = untaken.sizes(column.core)
+    if kind in ("serial", "bigserial", "smallserial"):
+        return "PostgreSQL makes a number with a default of it, as which DataJoint cannot declare it again"
     if kind in ("char", "varchar") and first is not None and not 0 < first <= _LETTERS:
         return f"PostgreSQL takes 1 to {_LETTERS:,} letters"
     if kind in ("decimal", "numeric") and first is not None and not 0 < first <= _DIGITS:
