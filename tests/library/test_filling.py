@@ -519,3 +519,18 @@ class Person(dj.Manual):
     server.execute("INSERT INTO dev_life.person (person, role) VALUES (3, 'owner')")
     ok(living, "rollback", "life", "--to", "1.1.0")
     ok(living, "migrate")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_a_table_whose_name_leaves_no_room_for_another(living: Project, server: Server) -> None:
+    """It is hidden for an instant by a name that those of its foreign keys begin with, too."""
+    title = "W" + "e" * 56
+    life = living.module("life")
+    living.replace(life, "class Weight(", f"class {title}(")
+    ok(living, "revise", "-m", "long", "--rename-table", f"Weight={title}")
+    ok(living, "migrate")
+    living.replace(life, "    grams : float64", "    name : varchar(32)\n    grams : float64")
+    ok(living, "revise", "-m", "names", "--fill", f"{title}.name=from(Animal.name)")
+    ok(living, "migrate")
+    assert {name for (name,) in server.execute(f"SELECT name FROM dev_life.{title.lower()}")} <= {"Ada", "Bob"}
+    assert states(living)["life"][0] == "current"
