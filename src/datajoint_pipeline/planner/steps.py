@@ -312,13 +312,14 @@ def _replaced(
     if dialect.backend != "mysql" or not step.sql.startswith("ALTER TABLE"):
         return []
     names = {old: new for new, old in origins.tables.items()}
-    (place,) = (effect.place for effect in step.effects)  # the table may be hidden
-    return [
-        (place, op)
+    found = [
+        op
         for op in recodes
         if names.get(op.table) in step.tables
         and re.search(rf"(RENAME|CHANGE) COLUMN {re.escape(dialect.quote(op.source))} ", step.sql)
     ]
+    # The table may be hidden by then.
+    return [(effect.place, op) for effect in step.effects for op in found]
 
 
 def _conversion(place: Place, op: recoding.Recode) -> Conversion:
