@@ -178,11 +178,11 @@ def test_what_a_run_changes_of_another_schema_is_interrupted_with_it(living: Pro
     ok(living, "revise", "-m", "wider")
     proxy = Proxy("mysql", mysql.port)
     try:
-        proxy.begin(Fault("ALTER TABLE `dev_life`.`animal`", "before", lambda: None))
+        proxy.begin(Fault("ALTER TABLE `dev_life`.`animal_away`", "before", lambda: None))
         is_sentence(living.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
     finally:
         proxy.close()
-    assert "FOREIGN KEY" not in str(mysql.execute("SHOW CREATE TABLE dev_work.task"))
+    assert "FOREIGN KEY" not in str(mysql.execute("SHOW CREATE TABLE dev_work.task_away"))
     shown = ok(living, "status", code=6).out
     assert shown.count("interrupted  migrate continues it, rollback --interrupted takes it back where") == 2, shown
     ok(living, *BACK)
