@@ -187,6 +187,15 @@ CASES: dict[str, Case] = {
         expected=_named_after,
         more={"Task": ("name",)},
     ),
+    "together": Case(
+        (
+            ("work", "    task : int32\n    ---", "    task : int64\n    ---"),
+            ("work", "    room = null : int32\n", "    room = null : int64\n"),
+            ("work", "    data = null : <blob>\n", "    data = null : json\n"),
+        ),
+        line=("work", 'null : int64"', f'null : int64", using={FURTHER}'),
+        expected=_each("Task", lambda row: {**row, "room": row["room"] and row["room"] + 1_000_000}),
+    ),
     "rename": Case(
         (
             ("work", "    room = null", "    place = null"),
@@ -540,12 +549,16 @@ class Moments:
         self._mysql, self._pause = mysql, pause
         self._steps, self._done, self._began = 0, 0, False
         self._paused = Counter[str]()
-        #: When the tables were let go of for the last time.
-        self.open = float("inf")
+        #: When the tables were let go of for the last time; those of jobs, which come after them, do not count.
+        self.open, self._jobs = float("inf"), False
 
     def __call__(self, text: str) -> None:
         words = text.lstrip()[:4000].upper()
-        if words.startswith("UNLOCK TABLES") or (words.startswith("COMMIT") and self._began and not self._mysql):
+        if words.startswith("LOCK TABLES"):
+            self._jobs = "`~~" in words
+        if (words.startswith("UNLOCK TABLES") and not self._jobs) or (
+            words.startswith("COMMIT") and self._began and not self._mysql
+        ):
             self.open = time.time() if self._mysql else min(self.open, time.time())
         if "~MIGRATION_STEP" in words:
             self._steps += words.startswith("INSERT") and not re.search(r"VALUES \(\d+, 0,", words)

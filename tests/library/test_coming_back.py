@@ -367,3 +367,24 @@ def test_a_table_that_moved_goes_back_in_both_schemas(here: str, there: str, liv
         assert server.execute(f"SELECT count(*) FROM dev_{here}.mark") == [(2,)]
         ok(living, "migrate")
         assert {state for state, _ in states(living).values()} == {"current"}
+
+
+def test_rows_that_were_put_in_after_a_required_attribute_was_dropped(living: Project, server: Server) -> None:
+    """The refusal names the hidden column, and what it says helps."""
+    text = living.read(living.module("life"))
+    step(
+        living,
+        text.replace("    grams : float64", "    rig : varchar(8)\n    grams : float64"),
+        "rigs",
+        "--fill",
+        "Weight.rig=A",
+    )
+    step(living, text, "no rigs", "--drop", "Weight.rig")
+    server.execute("INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (1, '2001-01-01', 1)")
+    (version,) = [r["previous_version"] for r in ok(living, "log", "--json").json["runs"][-1:]]
+    refused = living.run("rollback", "life", "--to", version)
+    is_sentence(refused)
+    said = " ".join(refused.err.split())
+    assert "SET _dropped_rig = ... WHERE _dropped_rig IS NULL" in said, said
+    server.execute("UPDATE dev_life.weight SET _dropped_rig = 'B' WHERE _dropped_rig IS NULL")
+    ok(living, "rollback", "life", "--to", version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
 from conftest import Project, Server
 from living import VERSION, add_sql, hurried, is_sentence, kill_while_it_waits, ok, put_back, rows, states
 from proxy import Fault, Proxy
@@ -512,3 +513,98 @@ def test_a_table_that_the_labs_own_statement_made_is_named(living: Project, mysq
     mysql.execute("DROP TABLE dev_life.own")
     ok(living, "migrate")
     assert states(living)["life"][0] == "current" and ok(living, "status").code == 0
+
+
+def cut(living: Project, mysql: Server, statement: str, *arguments: str) -> None:
+    """Run a command whose session is lost after a statement."""
+    proxy, fault = Proxy("mysql", mysql.port), Fault(statement, "after", lambda: None)
+    try:
+        proxy.begin(fault)
+        is_sentence(living.run(*arguments, DJ_PORT=str(proxy.port), DJ_USE_TLS="false"))
+        assert fault.struck.is_set()
+    finally:
+        proxy.close()
+
+
+WITHOUT_PARENT = "INSERT INTO dev_life.weight (animal_id, day, grams) VALUES (99, '2026-01-01', 1)"
+
+
+def refused(mysql: Server) -> None:
+    with pytest.raises(Exception, match=r"doesn't exist|a foreign key constraint fails"):
+        mysql.execute(WITHOUT_PARENT)
+
+
+def test_a_table_that_goes_or_comes_back_takes_no_row_without_its_parent(living: Project, mysql: Server) -> None:
+    """Also where the run is killed while its foreign keys are gone, and where it is taken back."""
+    before = mysql.execute("SHOW CREATE TABLE dev_life.weight"), mysql.execute("SELECT * FROM dev_life.weight")
+    life = living.module("life")
+    text = living.read(life)
+    start = text.index("@schema\nclass Weight")
+    end = text.find("@schema", start + 1)
+    living.write(life, text[:start] + (text[end:] if end > 0 else ""))
+    ok(living, "revise", "-m", "no weights", "--drop", "Weight")
+    drop, away = "ALTER TABLE `dev_life`.`weight_away`\n  DROP FOREIGN KEY", "RENAME TABLE `dev_life`.`weight_away` TO"
+    for statement in (drop, away):
+        cut(living, mysql, statement, "migrate")
+        refused(mysql)
+        cut(living, mysql, "ALTER TABLE `dev_life`.`weight_away`", *BACK)
+        refused(mysql)
+        ok(living, *BACK)
+        assert (
+            mysql.execute("SHOW CREATE TABLE dev_life.weight"),
+            mysql.execute("SELECT * FROM dev_life.weight"),
+        ) == before
+    cut(living, mysql, drop, "migrate")
+    ok(living, "migrate")
+    assert "life.Weight" in ok(living, "purge", "--dry-run").out
+    back = "rollback", "life", "--to", "1.0.0"
+    cut(living, mysql, "RENAME TABLE `dev_life`.`~dropped_weight` TO", *back)
+    refused(mysql)
+    ok(living, *BACK)
+    cut(living, mysql, "ALTER TABLE `dev_life`.`weight_away`", *back)
+    refused(mysql)
+    cut(living, mysql, "ALTER TABLE `dev_life`.`weight_away`", *BACK)
+    refused(mysql)
+    ok(living, *BACK)
+    ok(living, *back)
+    assert (
+        mysql.execute("SHOW CREATE TABLE dev_life.weight"),
+        mysql.execute("SELECT * FROM dev_life.weight"),
+    ) == before
+    refused(mysql)
+
+
+def test_a_trigger_finds_the_tables_that_it_names(living: Project, mysql: Server) -> None:
+    """They keep their names while the tables below them are filled."""
+    mysql.execute(
+        "DROP DATABASE IF EXISTS notes",
+        "CREATE DATABASE notes",
+        "CREATE TABLE notes.told (n int) ENGINE = InnoDB",
+        "CREATE TRIGGER dev_work.tell AFTER UPDATE ON dev_work.task FOR EACH ROW "
+        "INSERT INTO notes.told SELECT COUNT(*) FROM dev_life.animal",
+    )
+    try:
+        living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+        ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+        ok(living, "migrate")
+        assert states(living)["life"][0] == "current"
+        assert mysql.execute("SELECT COUNT(*) FROM notes.told")[0][0] > 0
+    finally:
+        mysql.drop("notes")
+
+
+def test_a_hidden_table_that_somebody_made_anew_is_named(living: Project, mysql: Server) -> None:
+    """As DataJoint does by itself where nothing keeps it from that."""
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    cut(living, mysql, "ALTER TABLE `dev_life`.`animal_away`", "migrate")
+    mysql.execute("CREATE TABLE dev_life.animal (animal_id int PRIMARY KEY)")
+    for command in (("migrate",), BACK):
+        said = living.run(*command)
+        is_sentence(said)
+        assert "There is another dev_life.animal, while the run has the table hidden as animal_away" in said.err, (
+            said.err
+        )
+    mysql.execute("DROP TABLE dev_life.animal")
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0")

@@ -64,6 +64,8 @@ class TableNames:
         Of its texts (MySQL).
     audited : bool
         Whether its rows are audited.
+    in_triggers : bool
+        Whether a trigger of somebody else on these tables names it (MySQL).
     """
 
     primary_key: str = "PRIMARY"
@@ -76,6 +78,7 @@ class TableNames:
     engine: str = ""
     collation: str = ""
     audited: bool = False
+    in_triggers: bool = False
 
 
 @dataclass
@@ -224,4 +227,5 @@ def _of(found: CatalogTable) -> TableNames:
         found.engine,
         found.collation,
         found.audited,
+        found.in_triggers,
     )

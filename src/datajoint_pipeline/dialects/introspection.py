@@ -85,6 +85,8 @@ class CatalogTable:
         Of its texts (MySQL).
     audited : bool
         Whether it has triggers of the audit, or those that stand in for them while it is changed.
+    in_triggers : bool
+        Whether a trigger of somebody else on these tables names it (MySQL).
     """
 
     comment: str
@@ -100,6 +102,7 @@ class CatalogTable:
     engine: str = field(default="", compare=False)
     collation: str = field(default="", compare=False)
     audited: bool = field(default=False, compare=False)
+    in_triggers: bool = field(default=False, compare=False)
 
 
 #: Tables by database and name; a database without tables is there as ``(database, "")``.
@@ -147,6 +150,7 @@ def encode(table: CatalogTable) -> dict[str, Any]:
         "index_names": table.index_names,
         "enums": table.enums,
         **({"audited": True} if table.audited else {}),
+        **({"in_triggers": True} if table.in_triggers else {}),
     }
 
 
@@ -166,4 +170,5 @@ def decode(data: Mapping[str, Any]) -> CatalogTable:
         list(data["index_names"]),
         {name: (database, type_) for name, (database, type_) in data["enums"].items()},
         audited=data.get("audited") is True,
+        in_triggers=data.get("in_triggers") is True,
     )

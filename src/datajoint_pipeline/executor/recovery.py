@@ -57,6 +57,7 @@ def is_done(
     left = list(effects.differences(will, now, places))
     if begun and not left:
         return True
+    _refuse_made_anew([*made, *(current.effects if current is not None else ())], was, now)
     begun = begun and left != missing  # a step that changes no shape leaves what was there before it
     words = f"before step {done + 1} ({current.words})" if current is not None else "after the last step"
     found = [f"before it: {text}" for text in islice(missing, _NAMED)] if begun else list(islice(missing, _NAMED))
@@ -67,6 +68,21 @@ def is_done(
         "Undo by hand what the migration did not do, then run migrate again; it goes on from there.",
         exit_code=ExitCode.INTERRUPTED,
     )
+
+
+def _refuse_made_anew(
+    made: Iterable[effects.Effect], was: Mapping[Place, CatalogTable], now: Mapping[Place, CatalogTable]
+) -> None:
+    """Refuse where somebody made a table anew which the run has hidden, as code does that declares what is missing."""
+    for effect in made:
+        if isinstance(effect, effects.Renamed) and effect.hides and effect.old in now and effect.old not in was:
+            name = ".".join(effect.old)
+            raise PipelineError(
+                f"There is another {name}, while the run has the table hidden as {effect.new[1]}; nothing was run.",
+                "Code that declares tables by itself made it anew, and may have put rows into it.",
+                f"Keep its rows somewhere, drop it (DROP TABLE {name}), run the command again, then insert them.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
 
 
 def _may_change_shapes(step: PlannedStep) -> bool:

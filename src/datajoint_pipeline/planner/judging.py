@@ -125,7 +125,7 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 PipelineError(
                     f"{title} cannot be applied: {violation.table} has {violation.counted}.",
                     "The server would refuse the change; nothing was changed.",
-                    (_GONE if violation.lacks == "value" else _without_parents(group, violation) or _CORRECT)
+                    _back(group, violation)
                     if back
                     else f"Correct these rows, {answers}.{'' if drafted else _kept(group, violation.table)}",
                 ),
@@ -150,6 +150,19 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                 exit_code=ExitCode.DATA_LOSS,
             )
             yield violation, error
+
+
+def _back(group: Group, violation: Violation) -> str:
+    """Say how to go on where the server would refuse a way back."""
+    if violation.lacks == "value":
+        return _GONE
+    hidden = [name for name in violation.attributes if name.startswith(SOFT_DELETED_ATTRIBUTE)]
+    if violation.kind == "null" and hidden:
+        return (
+            f"They were put in after it was dropped. Give them a value by SQL in the hidden column {hidden[0]} "
+            f"(UPDATE ... SET {hidden[0]} = ... WHERE {hidden[0]} IS NULL), or delete them, then run the command again."
+        )
+    return _without_parents(group, violation) or _CORRECT
 
 
 def _without_parents(group: Group, violation: Violation) -> str:

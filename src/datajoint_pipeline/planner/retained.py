@@ -28,6 +28,8 @@ _COLUMN = re.compile(rf"""[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
 _AWAY = re.compile(rf"""COLUMN [`"]([^`"]+)[`"] (?:TO )?[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
 _BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"](?!{SOFT_DELETED_ATTRIBUTE})""")
 _MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
+#: The name of a table of MySQL while a run hides it.
+_MEANWHILE = re.compile(r"(.+)_away(?:_\d+)?")
 _RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
 
 
@@ -99,7 +101,7 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
     heads = {(databases[schema], run): head for (schema, run), head in steplog.heads(connection, databases).items()}
     found, called = dict[Place, dict[str, Run]](), dict[Place, str]()
     attributes = dict[tuple[Run, str], str]()
-    before, current = dict[Place, set[str]](), ("", 0)
+    before, current, hidden = dict[Place, set[str]](), ("", 0), dict[Place, str]()
     order = {(databases[run.schema], run.id): number for number, run in enumerate(runs)}
     steps = steplog.done(connection, databases.values())
     for database, run, step in sorted(steps, key=lambda step: order.get(step[:2], -1)):
@@ -115,7 +117,9 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
                 before[new] = before.get(new, set()) | before.pop(old, set())
                 called.pop(old, None)
                 if new[1].startswith(SOFT_DELETED_TABLE):
-                    found[new][""], called[new] = (database, run), old[1]
+                    found[new][""], called[new] = (database, run), hidden.pop(old, old[1])
+                elif (away := _MEANWHILE.fullmatch(new[1])) and old[1].startswith(away[1]):
+                    hidden[new] = old[1]
             back = set(_BACK.findall(statement))
             attributes |= {((database, run), hidden): name for name, hidden in _AWAY.findall(statement)}
             for place in step.tables:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ...schema import notation
 from ...schema.model import Index
 from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Catalogue, Reference
+from .auditing import OURS
 from .texts import OF_THREE_BYTES, WHOLE, character_set
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ _USUAL = ("utf8mb4",)
 #: Row formats that take 767 bytes of a column in an index, and keep as many of a long value in the row.
 _OLD = ("Compact", "Redundant")
 
+#: What may be the name of a table in a trigger, however it is written.
+_WORDS = re.compile(r"`(?:[^`]|``)+`|[\w$]+")
+
 #: Of hidden tables, a migration asks for the columns of those alone that were soft-deleted; of jobs, only for the key.
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
 
@@ -71,6 +76,13 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     catalogue = Catalogue()
     tables = catalogue.tables
+    marks = ", ".join(["%s"] * len(names))
+    bodies = (
+        f"SELECT LOWER(action_statement) FROM information_schema.triggers WHERE event_object_schema IN ({marks}) "
+        f"AND NOT {OURS.replace('%', '%%')}"
+    )
+    found_bodies = [str(body) for (body,) in connection.query(bodies, names).fetchall()] if names else []
+    named = {word.strip("`").replace("``", "`") for body in found_bodies for word in _WORDS.findall(body)}
     for database, collation, name, comment, engine, own_collation, row_format in rows(
         "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format",
         "schemata s LEFT JOIN information_schema.tables t "
@@ -80,6 +92,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         found = tables[database, name or ""] = CatalogTable(comment or "")
         found.old_format, found.engine = row_format.lower() if row_format in _OLD else "", engine or ""
         found.collation, catalogue.collations[database] = own_collation or "", collation
+        found.in_triggers = (name or "").lower() in named
         if name and engine != "InnoDB":
             found.deviations.append(f"stored in {engine}")
         if name and own_collation != collation:

@@ -50,7 +50,8 @@ def keep_out(
     valued : mapping of TableName to set of TableName
         Tables whose rows get values, each with those that these are taken from, by their names afterwards.
     """
-    if not valued and not any(step.locks for step in steps):
+    back = _coming_back([effect for step in steps for effect in step.effects])
+    if not valued and not back and not any(step.locks for step in steps):
         return steps
     states = list(states)
     first = next(number for number, step in enumerate(steps) if not step.open)
@@ -70,7 +71,7 @@ def keep_out(
     # The server makes no table under locks; others are let in for that.
     held = [s if s.sql.startswith("CREATE") else replace(s, locks=locks, lock="all") for s in steps[first:]]
     away = _Away(dialect, {dialect.place(table.name) for table in states})
-    return [*steps[:first], *away.around(held, {dialect.place(name) for name in turned}, locks)]
+    return [*steps[:first], *away.around(held, {dialect.place(name) for name in turned}, back, locks)]
 
 
 class _Away:
@@ -89,7 +90,7 @@ class _Away:
         #: By each name that a hidden table would have by then, the one that it has.
         self._names: dict[Place, Place] = {}
 
-    def around(self, steps: list[Step], turned: set[Place], locks: tuple[str, ...]) -> list[Step]:
+    def around(self, steps: list[Step], turned: set[Place], back: set[Place], locks: tuple[str, ...]) -> list[Step]:
         """Give steps with those that hide tables and show them again.
 
         Parameters
@@ -98,25 +99,26 @@ class _Away:
             What is done under locks.
         turned : set of Place
             Tables that are hidden at the end in any case, by their names afterwards.
+        back : set of Place
+            What :func:`_coming_back` gives.
         locks : tuple of str
             The locks, by the names that tables have without being hidden.
         """
         effects = [effect for step in steps for effect in step.effects]
-        was = _followed(effects)
-        ours = {*self._dialect.databases.values()}
+        was, ours = _followed(effects), {*self._dialect.databases.values()}
+        turned = {was.get(place, place) for place in turned}
         losing = {place for place in _without_keys(effects, was) if place[0] in ours}
-        if not losing:
-            return [*steps, *self._at_the_end(sorted(turned), locks)]
-        now = {was.get(place, place) for place in turned} | losing
-        now -= {was[place] for place in was if place[0] != was[place][0] and self._is_audited(place)}
+        ends = {then: now for now, then in was.items()}
+        now = turned | losing if losing or back else set[Place]()
+        now -= {place for place in now if not self._may_hide(place, ends.get(place, place))}
         self._names = {place: self._other(place) for place in sorted(now)}
         hidden, made = set(now), list[Step]()
         for step in steps:
             for effect in step.effects:
                 match effect:
-                    case Renamed(old, new) if old in hidden:
+                    case Renamed(old, new) if old in hidden or (new in back and _is_dropped(old)):
                         hidden -= {old}
-                        if not new[1].startswith("~"):
+                        if not _is_dropped(new):
                             self._names.setdefault(new, self._other(new))
                             hidden |= {new}
                     case Created(place=place) if place in self._names:
@@ -124,26 +126,34 @@ class _Away:
                     case Dropped(place):
                         hidden -= {place}
             made.append(self._moved(step))
-        ends = {place: next((now for now, then in was.items() if then == place), place) for place in now}
-        tables, back = tuple(map(self._table, sorted(ends.values()))), tuple(map(self._table, sorted(hidden)))
-        words = f"hide {_listed(tables)} until the foreign keys are there again: who writes meanwhile gets an error"
-        hide = self._renaming({place: self._names[place] for place in sorted(now)}, tables, words, hides=True)
-        show = {self._names[place]: place for place in sorted(hidden)}
+        # The others have another name for the instant in which those who waited are let in.
+        rest = {ends.get(place, place) for place in turned - now}
+        until = "until the foreign keys are there again: who reads or writes meanwhile gets an error"
+        waited = "for a moment, so that whoever waited to write gets an error"
+        held = tuple(map(self._text, locks))
+        self._names |= {place: self._other(place) for place in sorted(rest)}
         return [
-            replace(hide, lock="all", locks=locks),
+            *self._hide({place: self._names[place] for place in sorted(now)}, until, locks, ends),
             *made,
-            self._renaming(show, back, f"show {_listed(back)} again"),
+            *self._hide({place: self._names[place] for place in sorted(rest)}, waited, held, {}),
+            *self._show(sorted(hidden | rest)),
         ]
 
-    def _at_the_end(self, places: list[Place], locks: tuple[str, ...]) -> list[Step]:
-        """Give the steps that let whoever waits for tables find none, and then have them back in their place."""
-        if not places:
-            return []
-        tables, names = tuple(map(self._table, places)), {place: self._other(place) for place in places}
-        words = f"hide {_listed(tables)} for a moment, so that whoever waited to write gets an error"
-        hide = self._renaming(names, tables, words, hides=True)
-        show = self._renaming({new: old for old, new in names.items()}, tables, f"show {_listed(tables)} again")
-        return [replace(hide, lock="all", locks=locks), show]
+    def _hide(
+        self, names: Mapping[Place, Place], words: str, locks: tuple[str, ...], ends: Mapping[Place, Place]
+    ) -> list[Step]:
+        """Give tables other names; ``ends`` has what some are called afterwards."""
+        called = [ends.get(place, place) for place in names]
+        tables = tuple(
+            self._table(place if _is_dropped(end) else end) for place, end in zip(names, called, strict=True)
+        )
+        step = self._renaming(names, tables, f"hide {_listed(tables)} {words}", hides=True)
+        return [replace(step, lock="all", locks=locks)] if names else []
+
+    def _show(self, places: list[Place]) -> list[Step]:
+        """Give tables the names that they have without being hidden."""
+        tables, names = tuple(map(self._table, places)), {self._names[place]: place for place in places}
+        return [self._renaming(names, tables, f"show {_listed(tables)} again")] if names else []
 
     def _renaming(
         self, names: Mapping[Place, Place], tables: tuple[TableName, ...], words: str, *, hides: bool = False
@@ -153,17 +163,17 @@ class _Away:
         return Step(f"RENAME TABLE {sql}", tables, words, effects=effects)
 
     def _other(self, place: Place) -> Place:
-        database, table = place
-        taken = {name for there, name in self._taken if there == database}
-        size = max(_SHORT, len(table.encode()))
-        found = database, unused(shorten(table, size - len(_AWAY)) + _AWAY, taken, size)
+        found = other(place, self._taken)
         self._taken.add(found)
         return found
 
-    def _is_audited(self, place: Place) -> bool:
-        """Tell whether a table has triggers, which stand in the way where it moves."""
-        known = self._dialect.names.tables.get(place)
-        return known is not None and bool(known.audited)
+    def _may_hide(self, place: Place, end: Place) -> bool:
+        """Tell whether a table can have another name, whose triggers do not follow it into another schema.
+
+        And whether no trigger names it, which would not find it where it fires meanwhile.
+        """
+        known = self._dialect.names.tables.get(end)
+        return known is None or not (known.in_triggers or (known.audited and place[0] != end[0]))
 
     def _table(self, place: Place) -> TableName:
         schemas = {database: schema for schema, database in self._dialect.databases.items()}
@@ -205,7 +215,7 @@ class _Away:
         names = self._names
         match effect:
             case Renamed(old, new):
-                return Renamed(names.get(old, old), names.get(new, new), old in names and new in names)
+                return Renamed(names.get(old, old), names.get(new, new), new in names)
             case Dropped(place):
                 return Dropped(names.get(place, place))
             case Created(place):
@@ -235,7 +245,7 @@ def _followed(effects: Iterable[Effect]) -> dict[Place, Place]:
 def _without_keys(effects: Iterable[Effect], was: Mapping[Place, Place]) -> set[Place]:
     """Find the tables that are without foreign keys for a while, and their parents, by their names before.
 
-    What loses one for good needs it no more.
+    What loses one for good needs it no more, unless it is soft-deleted, as it may come back.
     """
     gone, added = set[tuple[Place, Place]](), set[tuple[Place, Place]]()
     for effect in [effect for effect in effects if isinstance(effect, Altered)]:
@@ -245,8 +255,28 @@ def _without_keys(effects: Iterable[Effect], was: Mapping[Place, Place]) -> set[
             elif isinstance(clause, ForeignKeyAdded):
                 parent = clause.key.parent
                 added.add((was.get(effect.place, effect.place), was.get(parent, parent)))
-    children = {child for child, _ in gone} & {child for child, _ in added}
+    changed = {child for child, _ in added} | {was[place] for place in was if _is_dropped(place)}
+    children = {child for child, _ in gone} & changed
     return children | {parent for _, parent in gone & added}
+
+
+def _coming_back(effects: list[Effect]) -> set[Place]:
+    """Find the soft-deleted tables that come back and get foreign keys only then, by their names afterwards."""
+    altered = [effect for effect in effects if isinstance(effect, Altered)]
+    added = {e.place for e in altered if any(isinstance(clause, ForeignKeyAdded) for clause in e.clauses)}
+    return {e.new for e in effects if isinstance(e, Renamed) and _is_dropped(e.old)} & added
+
+
+def _is_dropped(place: Place) -> bool:
+    return place[1].startswith("~")
+
+
+def other(place: Place, taken: Iterable[Place]) -> Place:
+    """Give a name to hide a table by, in its database; ``taken`` are those that it cannot be."""
+    database, table = place
+    size = max(_SHORT, len(table.encode()))
+    used = {name for there, name in taken if there == database}
+    return database, unused(shorten(table, size - len(_AWAY)) + _AWAY, used, size)
 
 
 def _listed(tables: Iterable[TableName]) -> str:

@@ -43,6 +43,7 @@ from .effects import (
     named,
 )
 from .effects import places as touched
+from .locking import other
 
 Tables = Mapping[Place, CatalogTable]
 
@@ -241,10 +242,16 @@ class Reversal:
         return [replace(step, locks=locks, lock="all") for step in made]
 
     def _stay_hidden(self) -> None:
-        """Have tables that are hidden be what they were under the names that they have now, and shown last."""
+        """Have tables that are hidden be what they were under the names that hide them, and shown last."""
         self._hidden = {place: name for place, name in self._hidden.items() if place in self._tables}
-        self._before = applied(self._before, [Renamed(self._tables[p], p) for p in self._hidden])
-        self._tables |= {place: place for place in self._hidden}
+        called = {place: place for place in self._hidden}
+        for place, origin in sorted(self._tables.items()):
+            # What was soft-deleted has its foreign keys again before it has its name.
+            if place[1].startswith("~") and not origin[1].startswith("~") and self._before[origin].references:
+                called[place] = other(origin, {*self._now, *self._before, *called.values()})
+                self._hidden[called[place]] = origin
+        self._before = applied(self._before, [Renamed(self._tables[p], name) for p, name in called.items()])
+        self._tables |= called
 
     def _shown(self) -> Iterator[Step]:
         """Give hidden tables their names again."""
@@ -442,8 +449,10 @@ class Reversal:
                 words = f"add foreign key ({', '.join(key.attributes)}) of {self._title(place)}"
                 step = self._step(sql, [place], words, Altered(place, (*clauses, ForeignKeyAdded(added, key.words))))
                 pairs = zip(key.parent_attributes, key.attributes, strict=True)
-                lost = orphans.rows(self._dialect, self._name(place), self._name(key.parent), pairs, was.primary_key)
-                yield replace(step, orphans=(lost,))
+                *_, named_by, lost = orphans.rows(
+                    self._dialect, self._name(place), self._name(key.parent), pairs, was.primary_key
+                )
+                yield replace(step, orphans=((self._title(place), self._title(key.parent), named_by, lost),))
 
     def _indexes(self, place: Place) -> list[IndexName]:
         """Give the indexes that a table has by now."""
