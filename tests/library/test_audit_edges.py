@@ -11,6 +11,7 @@ from audited import audit, audited_now, entries, forget_people, person
 from conftest import Project, Server, private_mysql
 from living import is_sentence, ok
 from living import living as made
+from proxy import Fault, Proxy
 
 PART = '''
 
@@ -218,3 +219,63 @@ def test_nothing_that_a_session_sets_changes_an_entry_or_keeps_others_from_writi
             server.execute(f"SET insert_id = {number}", change.format(1), user=who[0], password=who[1])
     server.execute(change.format(2), user=who[0], password=who[1])
     assert entries(server)[-1][4]["grams"] == 2 and entries(server)[-1][1] == "eve"
+
+
+CUTS = {
+    "renamed": (
+        ("class Weight(", "class Mass("),
+        ("--rename-table", "Weight=Mass"),
+        (
+            "CREATE TRIGGER `dev_life`.`~hold_delete",
+            "DROP TRIGGER",
+            "RENAME TABLE",
+            "CREATE TRIGGER `dev_life`.`~audit",
+        ),
+    ),
+    "moved": (
+        ("@schema\nclass Weight(", ""),
+        ("--rename-table", "life.Weight=work.Weight"),
+        ("CREATE TRIGGER `dev_life`.`~hold_delete", "RENAME TABLE", "CREATE TRIGGER `dev_work`.`~hold_update"),
+    ),
+}
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize("change", CUTS)
+def test_an_audited_table_that_gets_another_name_under_a_kill(living: Project, server: Server, change: str) -> None:
+    """At any statement: the run goes on, or is taken back, and the table is audited and open again."""
+    audit(living, "life.weight")
+    (old, new), answers, statements = CUTS[change]
+    life, work = living.module("life"), living.module("work")
+    before, beside = living.read(life), living.read(work)
+    if change == "moved":
+        start = before.index(old)
+        end = before.find("@schema", start + 1)
+        part = before[start : end if end > 0 else len(before)]
+        living.write(life, before.replace(part, ""))
+        living.write(work, beside + "\n\n" + part.replace("-> Animal", "-> life.Animal"))
+    else:
+        living.write(life, before.replace(old, new))
+    ok(living, "revise", "-m", "another name", *answers)
+    for number, statement in enumerate(statements):
+        proxy, fault = Proxy("mysql", server.port), Fault(statement, "after", lambda: None)
+        try:
+            proxy.begin(fault)
+            assert living.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false").code, statement
+            assert fault.struck.is_set(), statement
+        finally:
+            proxy.close()
+        if living.run("status").code == 6:
+            refused = living.run("access", "apply")
+            assert refused.code == 6 and "in the middle of a change" in refused.err, refused.out
+        if number % 2:
+            undone = living.run("rollback", "--interrupted")
+            assert undone.code == 0 or "There is no interrupted run" in undone.err, undone.err
+        ok(living, "migrate")
+        place = ("dev_work", "weight") if change == "moved" else ("dev_life", "mass")
+        assert audited_now(server) == [place], statement
+        server.execute(f"UPDATE {place[0]}.{place[1]} SET grams = grams + 1")
+        held = "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_name LIKE '~hold%'"
+        assert server.execute(held) == [(0,)], statement
+        ok(living, "rollback", "life", "--to", "1.0.0", *(["--along"] if change == "moved" else []))
+        assert audited_now(server) == [("dev_life", "weight")], statement

@@ -19,6 +19,7 @@ from ..executor.stepping import transaction
 from ..internals.connection import as_login, one_session
 from ..journal import access as record
 from ..journal.access import Applied
+from ..planner.status import way_on
 from ..planner.target import Target
 from . import audit, further
 from . import plan as plans
@@ -137,6 +138,7 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
     PipelineError
         As :func:`plan`; if a statement is refused; or if something is still missing afterwards.
     """
+    _refuse_unfinished(where.target)
     # What cannot be audited is refused before any right is given.
     surveyed = audit.survey(where.target, where.access) if where.access.audited else audit.Audit()
     done = _apply(where, hand, report)
@@ -148,6 +150,26 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
         # The rights stand, and the passwords of accounts that were made are told by who called, or lost.
         return replace(done, plan=replace(done.plan, audit=audit.Audit(absent=surveyed.absent)), unaudited=error)
     return replace(done, plan=replace(done.plan, audit=found))
+
+
+def _refuse_unfinished(target: Target) -> None:
+    """Refuse while a migration is interrupted: its tables may have other names until it goes on, or lack columns."""
+    surveys = journal.survey(target.connection, target.databases.values())
+    known = {name: d for name, d in target.databases.items() if d in surveys and surveys[d].journal}
+    try:
+        records = journal.latest(target.connection, known)
+    except Exception as error:
+        if server_errors.of(error) is server_errors.ACCESS:
+            return  # who gives rights need not see rows
+        raise
+    for name, run in records.items():
+        if run.status == journal.RUNNING and run.kind != "init":
+            raise PipelineError(
+                f"{target.databases[name]} is in the middle of a change that {run.kind} began; nothing was changed.",
+                "Rights on its tables are known only when that has ended.",
+                f"Run {target.command} {way_on(run.kind)} first.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
 
 
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:

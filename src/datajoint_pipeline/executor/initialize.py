@@ -16,13 +16,16 @@ from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
 from ..journal import steplog
-from ..planner import applied, contents, drift, status
+from ..planner import applied, comparison, contents, drift, status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
 from . import apply, owners, stepping
 
 if TYPE_CHECKING:
     import datajoint as dj
+
+#: The environment of tests and of `check`.
+SCRATCH = "test"
 
 #: Given a schema, and what is to be called with the name of each schema before it is opened, imports the schema's
 #: modules, which makes the tables that are missing; gives the modules.
@@ -58,8 +61,11 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
     if not _to_make(target, status.read(target)):
         return drift.read(target)
     code = _checked(target) if target.files.editable else None
-    if code is not None:
+    # What tests and `check` make lasts no longer than they do, and nothing is noted of it.
+    noted = code is not None and target.environment != SCRATCH
+    if code is not None and noted:
         baselines.refuse(target.files, code.tables(target.versions))
+        _refuse_unrevised(target, code, [schema.name for schema in _to_make(target, status.read(target))])
     with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
@@ -67,7 +73,7 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
         _refuse(target, missing, names, code)
         with _one_transaction(connection):
             _make(target, missing, names, declare, report)
-    if code is not None:
+    if code is not None and noted:
         baselines.write(target.files, code.tables(target.versions))
     return drift.read(target)
 
@@ -78,6 +84,18 @@ def _checked(target: Target) -> Code:
     for what, why in code.problems[target.connection.adapter.backend]:
         raise PipelineError(what, why, "Correct the definition.")
     return code
+
+
+def _refuse_unrevised(target: Target, code: Code, missing: list[str]) -> None:
+    """Refuse to make tables as no version has them: they would be recorded as the snapshot's, and be none."""
+    found = comparison.compare(target.files, code.tables(target.versions), None)
+    if changed := [one.name for one in found if one.name in missing and (one.code or one.questions)]:
+        raise PipelineError(
+            f"The code of {changed[0]} differs from its snapshot, and no migration says how to get there.",
+            "Its tables would be made as no version has them; nothing was made.",
+            f'Run {target.program} revise -m "what changed" first, then the command again.',
+            exit_code=ExitCode.PENDING,
+        )
 
 
 def _refuse(target: Target, missing: list[SchemaStatus], names: constraints.Names, code: Code | None) -> None:
