@@ -94,7 +94,7 @@ def killed(project: Project, *arguments: str, words: str = "", objects: int = 0)
 def test_comments_change_with_the_foreign_keys_in_place(made: Made) -> None:
     shown = ok(made.project, "--env", "prod", "--json", "adopt", "--types", "colony", "--dry-run", code=3).json
     (group,) = shown["groups"]
-    keys = [s["words"] for s in group["statements"] if "foreign key" in s["words"]]
+    keys = [s["words"] for s in group["statements"] if "foreign key (" in s["words"]]
     # Those of numbers without sign, which get another type; what refers to a text has another comment alone.
     assert keys and all("subject_id" in words for words in keys), keys
     assert len(keys) == len(set(keys))
