@@ -23,7 +23,7 @@ import shutil
 from collections import Counter
 
 from conftest import Project
-from ledger import CASES, play, ready
+from ledger import CASES, EACH, OWNED, play, ready
 from servers import BACKENDS, started
 
 
@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3000, metavar="N", help="that nobody writes")
     parser.add_argument("--pause", type=float, default=0.05, metavar="SECONDS", help="before each statement")
     options = parser.parse_args()
+    if options.rows > OWNED * EACH:
+        parser.error(f"--rows: there is room for {OWNED * EACH} rows that nobody writes")
     found: dict[tuple[str, str], Counter[str]] = {}
     with started(options.backend) as (folder, servers):
         for backend, server in servers.items():
