@@ -154,10 +154,9 @@ def apply(where: Where, hand: Hand, report: Callable[[str], None] = lambda text:
 
 def _refuse_unfinished(target: Target) -> None:
     """Refuse while a migration is interrupted: its tables may have other names until it goes on, or lack columns."""
-    surveys = journal.survey(target.connection, target.databases.values())
-    known = {name: d for name, d in target.databases.items() if d in surveys and surveys[d].journal}
+    recorded = journal.recorded(target.connection, target.databases)
     try:
-        records = journal.latest(target.connection, known)
+        records = journal.latest(target.connection, recorded)
     except Exception as error:
         if server_errors.of(error) is server_errors.ACCESS:
             return  # who gives rights need not see rows

@@ -216,9 +216,7 @@ def _refuse_applied(pipeline: Pipeline, environment: Environment, revision: Revi
             do = f"Run {command} doctor to see what is wrong, or ask local alone: {command} --env local revise --undo."
             what = f"Whether {other.name} has {_titles(revision)} is not known."
             raise PipelineError(what, f"{error.what} {error.why}", do) from error
-        databases = {name: other.database(name) for name in revision.versions}
-        found = journal.survey(connection, databases.values())
-        recorded = {name: d for name, d in databases.items() if d in found and found[d].journal}
+        recorded = journal.recorded(connection, {name: other.database(name) for name in revision.versions})
         had = applied.read(connection, recorded, histories)
         for name, record in journal.latest(connection, recorded).items():
             if _has(had[name], record, revision):

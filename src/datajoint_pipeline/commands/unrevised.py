@@ -11,7 +11,6 @@ def unrevised(pipeline: Pipeline) -> list[str]:
     """Name the schemas whose code differs from their snapshots; none if it cannot be read, which `check` explains."""
     project = pipeline.project
     try:
-        found = comparison.compare(project.files, pipeline.read_code().tables(project.versions), None)
+        return comparison.unrevised(project.files, pipeline.read_code().tables(project.versions))
     except PipelineError:
         return []
-    return [one.name for one in found if one.code or one.questions]

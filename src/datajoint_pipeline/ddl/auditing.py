@@ -56,11 +56,11 @@ def around(
     first, last, make = list[Step](), list[Step](), list[Step]()
     for place, known in sorted(was.items(), key=lambda pair: pair[0]):
         to = will.get(id(known))
-        name = _name(dialect, to or place)
+        name = dialect.at(to or place)
         touched = any(name in step.tables and not ROWS.match(step.sql) for step in steps)
         if to is None or not (touched or to != place):
             continue
-        own = after.get(name) or before.get(_name(dialect, place)) or before.get(name)
+        own = after.get(name) or before.get(dialect.at(place)) or before.get(name)
         if own is None:
             continue  # soft-deleted before and after
         _refuse_computed(name, own)
@@ -82,7 +82,7 @@ def again(dialect: Dialect, now: Tables) -> list[Step]:
     """
     steps = list[Step]()
     for place in sorted(found(dialect.names.tables)):
-        name = _name(dialect, place)
+        name = dialect.at(place)
         if name in now:
             steps += dialect.auditing.on(place, name, columns(dialect, now, now, now[name]), place)
     return steps
@@ -92,11 +92,6 @@ def columns(dialect: Dialect, before: Tables, after: Tables, table: Table) -> li
     """Give the columns of a table that is one of those before or afterwards."""
     tables = after if table.name in after else before
     return list(dialect.columns(tables, table).values())
-
-
-def _name(dialect: Dialect, place: Place) -> TableName:
-    schemas = {database: schema for schema, database in dialect.databases.items()}
-    return TableName(schemas.get(place[0], place[0]), place[1])
 
 
 def _refuse_computed(name: TableName, table: Table) -> None:

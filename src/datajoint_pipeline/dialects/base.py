@@ -476,6 +476,11 @@ class Dialect(ABC):
         """Give the database and name on the server of a table."""
         return self.databases.get(name.schema, name.schema), name.table
 
+    def at(self, place: Place) -> TableName:
+        """Give the table that has a database and name on the server; it need not be there."""
+        schemas = {database: schema for schema, database in self.databases.items()}
+        return TableName(schemas.get(place[0], place[0]), place[1])
+
     def where(self, name: TableName) -> Place:
         """Give the database and name at that point of a table, by its name before."""
         return self.place(self.moved.get(name, name))

@@ -81,8 +81,7 @@ def adopt(
 def _forget_unfinished(target: Target) -> None:
     """Take out records that releases before 0.18.2 left half-written where they were killed; they changed no table."""
     databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
-    surveys = journal.survey(target.connection, databases.values())
-    databases = {name: d for name, d in databases.items() if d in surveys and surveys[d].journal}
+    databases = journal.recorded(target.connection, databases)
     running = {n: r for n, r in journal.latest(target.connection, databases).items() if r.status != journal.DONE}
     heads = steplog.heads(target.connection, databases) if running else {}
     found = [(n, r.id) for n, r in running.items() if r.kind == "adopt" and (n, r.id) not in heads]

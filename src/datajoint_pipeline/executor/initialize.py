@@ -18,14 +18,11 @@ from ..internals.connection import tolerating_known_types
 from ..journal import steplog
 from ..planner import applied, comparison, contents, drift, status
 from ..planner.status import SchemaStatus, State
-from ..planner.target import Target
+from ..planner.target import TEST, Target
 from . import apply, owners, stepping
 
 if TYPE_CHECKING:
     import datajoint as dj
-
-#: The environment of tests and of `check`.
-SCRATCH = "test"
 
 #: Given a schema, and what is to be called with the name of each schema before it is opened, imports the schema's
 #: modules, which makes the tables that are missing; gives the modules.
@@ -58,14 +55,15 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
         If there are tables without a record, another version than the code's, or a definition that DataJoint refuses.
     """
     connection = target.connection
-    if not _to_make(target, status.read(target)):
+    missing = _to_make(target, status.read(target))
+    if not missing:
         return drift.read(target)
     code = _checked(target) if target.files.editable else None
     # What tests and `check` make lasts no longer than they do, and nothing is noted of it.
-    noted = code is not None and target.environment != SCRATCH
-    if code is not None and noted:
-        baselines.refuse(target.files, code.tables(target.versions))
-        _refuse_unrevised(target, code, [schema.name for schema in _to_make(target, status.read(target))])
+    noted = code if target.environment != TEST else None
+    if noted is not None:
+        baselines.refuse(target.files, noted.tables(target.versions))
+        _refuse_unrevised(target, noted, [schema.name for schema in missing])
     with apply.alone(target):
         # What was read before the lock may have changed while waiting for it.
         missing = _to_make(target, status.read(target))
@@ -73,8 +71,8 @@ def initialize(target: Target, declare: Declare, report: Callable[[str], None] |
         _refuse(target, missing, names, code)
         with _one_transaction(connection):
             _make(target, missing, names, declare, report)
-    if code is not None and noted:
-        baselines.write(target.files, code.tables(target.versions))
+    if noted is not None:
+        baselines.write(target.files, noted.tables(target.versions))
     return drift.read(target)
 
 
@@ -88,8 +86,8 @@ def _checked(target: Target) -> Code:
 
 def _refuse_unrevised(target: Target, code: Code, missing: list[str]) -> None:
     """Refuse to make tables as no version has them: they would be recorded as the snapshot's, and be none."""
-    found = comparison.compare(target.files, code.tables(target.versions), None)
-    if changed := [one.name for one in found if one.name in missing and (one.code or one.questions)]:
+    found = comparison.unrevised(target.files, code.tables(target.versions))
+    if changed := [name for name in found if name in missing]:
         raise PipelineError(
             f"The code of {changed[0]} differs from its snapshot, and no migration says how to get there.",
             "Its tables would be made as no version has them; nothing was made.",

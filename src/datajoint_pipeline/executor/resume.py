@@ -135,8 +135,7 @@ def interrupted(target: Target) -> Interrupted | None:
     """Read the first run that was interrupted; None where there is none."""
     connection = target.connection
     databases = {name: target.database(name) for name in migration_files.schemas(target.files)}
-    surveys = journal.survey(connection, databases.values())
-    with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
+    with_journal = journal.recorded(connection, databases)
     running = {n: r for n, r in journal.latest(connection, with_journal).items() if r.status != journal.DONE}
     heads = steplog.heads(connection, with_journal) if running else {}
     for name, found in running.items():

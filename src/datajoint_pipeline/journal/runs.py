@@ -200,6 +200,12 @@ class Survey:
     closed: tuple[str, ...] = ()
 
 
+def recorded(connection: dj.Connection, databases: Mapping[str, str]) -> dict[str, str]:
+    """Give those databases, by schema, that have a journal which may be read."""
+    surveys = survey(connection, databases.values())
+    return {name: d for name, d in databases.items() if d in surveys and surveys[d].journal}
+
+
 def survey(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Survey]:
     """Find which databases exist and what they hold, with one query. What the account may not see counts as absent."""
     names = tuple(databases)

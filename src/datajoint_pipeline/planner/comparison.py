@@ -57,6 +57,11 @@ class Comparison:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+def unrevised(files: Files, code: Mapping[TableName, Table]) -> list[str]:
+    """Name the schemas whose code differs from their snapshots."""
+    return [one.name for one in compare(files, code, None) if one.code or one.questions]
+
+
 def compare(
     files: Files, code: Mapping[TableName, Table], target: Target | None, schemas: Iterable[str] = ()
 ) -> list[Comparison]:

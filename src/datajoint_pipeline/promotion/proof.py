@@ -193,9 +193,7 @@ def require_proof(source: Target, wanted: Iterable[Migration]) -> list[ProvedMig
     """
     connection, files = source.connection, source.files
     histories = migration_files.read(files)
-    databases = {name: source.database(name) for name in histories}
-    surveys = journal.survey(connection, databases.values())
-    with_journal = {n: d for n, d in databases.items() if d in surveys and surveys[d].journal}
+    with_journal = journal.recorded(connection, {name: source.database(name) for name in histories})
     had = applied.read(connection, with_journal, histories)
     heads = steplog.heads(connection, with_journal)
     ran = [

@@ -81,8 +81,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
         f"SELECT LOWER(action_statement) FROM information_schema.triggers WHERE event_object_schema IN ({marks}) "
         f"AND NOT {OURS.replace('%', '%%')}"
     )
-    found_bodies = [str(body) for (body,) in connection.query(bodies, names).fetchall()] if names else []
-    named = {word.strip("`").replace("``", "`") for body in found_bodies for word in _WORDS.findall(body)}
+    texts = [str(body) for (body,) in connection.query(bodies, names).fetchall()]
+    named = {word.strip("`").replace("``", "`") for text in texts for word in _WORDS.findall(text)}
     for database, collation, name, comment, engine, own_collation, row_format in rows(
         "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format",
         "schemata s LEFT JOIN information_schema.tables t "

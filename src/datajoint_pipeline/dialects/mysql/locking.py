@@ -145,14 +145,14 @@ class _Away:
         """Give tables other names; ``ends`` has what some are called afterwards."""
         called = [ends.get(place, place) for place in names]
         tables = tuple(
-            self._table(place if _is_dropped(end) else end) for place, end in zip(names, called, strict=True)
+            self._dialect.at(place if _is_dropped(end) else end) for place, end in zip(names, called, strict=True)
         )
         step = self._renaming(names, tables, f"hide {_listed(tables)} {words}", hides=True)
         return [replace(step, lock="all", locks=locks)] if names else []
 
     def _show(self, places: list[Place]) -> list[Step]:
         """Give tables the names that they have without being hidden."""
-        tables, names = tuple(map(self._table, places)), {self._names[place]: place for place in places}
+        tables, names = tuple(map(self._dialect.at, places)), {self._names[place]: place for place in places}
         return [self._renaming(names, tables, f"show {_listed(tables)} again")] if names else []
 
     def _renaming(
@@ -174,10 +174,6 @@ class _Away:
         """
         known = self._dialect.names.tables.get(end)
         return known is None or not (known.in_triggers or (known.audited and place[0] != end[0]))
-
-    def _table(self, place: Place) -> TableName:
-        schemas = {database: schema for schema, database in self._dialect.databases.items()}
-        return TableName(schemas.get(place[0], place[0]), place[1])
 
     def _full(self, place: Place) -> str:
         return ".".join(map(self._dialect.quote, place))

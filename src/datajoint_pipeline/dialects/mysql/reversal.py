@@ -76,7 +76,6 @@ class Reversal:
 
     def __init__(self, dialect: Dialect, before: Tables) -> None:
         self._dialect, self._before, self._now = dialect, before, dict(before)
-        self._schemas = {database: schema for schema, database in dialect.databases.items()}
         #: By its name now, the name before of each table that was there; and of each column of it.
         self._tables = {place: place for place in before}
         self._columns = {p: {c.name: c.name for c in table.columns} for p, table in before.items()}
@@ -471,7 +470,7 @@ class Reversal:
         return is_same(renamed, other) or _stored(one) == _stored(other)
 
     def _name(self, place: Place) -> TableName:
-        return TableName(self._schemas.get(place[0], place[0]), place[1])
+        return self._dialect.at(place)
 
     def _title(self, place: Place) -> str:
         return str(self._name(self._hidden.get(place, place)))
