@@ -627,3 +627,48 @@ def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_v
     ok(odd, "restore", kept.name, "--overwrite")
     assert table(server, "animal", "animal_id, colour") == before
     assert "drift" not in ok(odd, "status", code=3).out
+
+
+@pytest.mark.both_servers
+def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd: Project, server: Server) -> None:
+    """A rollback gives back no null and no number that a migration replaced: `restore` does, and both say so."""
+    ok(odd, "rollback", "life", "--to", "1.0.0")
+    ok(odd, "migrate")  # so that a later file has a run of two digits
+    before = table(server, "odd", "odd_id, note, ratio, amount")
+    revise(odd, ("note = null : varchar(64)", "note : varchar(64)"), words="noted", said=("--fill", "Odd.note=none"))
+    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
+    text = path.read_text().replace(
+        '# cents")', '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))', 1
+    )
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    (shown,) = ok(odd, "migrate", "--dry-run", "--json", "--to", "1.2.0", "life", code=3).json["groups"]
+    assert shown["backup"] == ["life.Odd (note)"]
+    ok(odd, "migrate", "life", "--to", "1.2.0", code=3)
+    (filled,) = backups(odd)
+    with zipfile.ZipFile(filled) as file:
+        assert len(file.read("life.odd.csv").splitlines()) == 1 + sum(note is None for _, note, _, _ in before)
+    ok(odd, "migrate")
+    (computed,) = set(backups(odd)) - {filled}
+
+    told = ok(odd, "rollback", "life", "--to", "1.1.0", "--dry-run", code=3)
+    again = ok(odd, "rollback", "life", "--to", "1.1.0")
+    for said in (" ".join((one.out + one.err).split()) for one in (told, again)):
+        assert f"life.Odd.note keeps the fill, which 1 row without a value got. Make it null again there by" in said
+        assert f"restore {filled.name} --overwrite" in said and f"restore {computed.name} --overwrite" in said
+        assert "life.Odd.amount keeps the values that the migration computed." in said, said
+    assert table(server, "odd", "odd_id, note, ratio, amount") != before
+    ok(odd, "restore", computed.name, "--overwrite")
+    ok(odd, "restore", filled.name, "--overwrite")
+    assert table(server, "odd", "odd_id, note, ratio, amount") == before
+
+    # Where nothing is null there is nothing to keep; without a file, that is said.
+    server.execute("UPDATE dev_life.odd SET note = 'x' WHERE note IS NULL")
+    assert ok(odd, "migrate", "--dry-run", "--json", "--to", "1.2.0", "life", code=3).json["groups"][0]["backup"] == []
+    ok(odd, "migrate", "life", "--to", "1.2.0", code=3)
+    assert set(backups(odd)) == {filled, computed}
+    ok(odd, "migrate", "--no-backup")
+    computed.unlink()
+    again = ok(odd, "rollback", "life", "--to", "1.2.0")
+    said = " ".join((again.out + again.err).split())
+    assert "life.Odd.amount keeps the values that the migration computed; no file in backups/ has" in said, said

@@ -76,7 +76,7 @@ def test_cycle(small: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "line"), [("missing-import", 11), ("cycle", 3), ("undecorated", 8), ("unknown-table", 11)]
+    ("id_", "line"), [("missing-import", 11), ("cycle", 3), ("undecorated", 8), ("unknown-table", 11), ("no-version", 1)]
 )
 def test_check_and_diff_have_one_explanation(small: Project, id_: str, line: int) -> None:
     """The same sentence, the same line of the same file, the same fix; so has everything else that reads the code."""
@@ -90,6 +90,9 @@ def test_check_and_diff_have_one_explanation(small: Project, id_: str, line: int
     elif id_ == "undecorated":
         module, other = "b", "B"
         small.replace(small.module("b"), "@schema\n", "")
+    elif id_ == "no-version":  # as when a table was moved there, which would be taken for dropped
+        other = module
+        versions(small, "a", "b")
     else:
         write(small, "c", "b", "C", "-> b.Missing", "c_id : int32")
     (finding,) = small.run("check", "--json").json["findings"]

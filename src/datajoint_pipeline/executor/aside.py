@@ -1,18 +1,21 @@
 """Find the values that a rollback may set aside, since a backup has them as they were before they were cut or replaced.
 
-Without that, `rollback` could not give such values their old type again, and `restore` needs the old type first.
+Without that, `rollback` could not give such values their old type again, and `restore` needs the old type first. What
+a migration replaced and the old type holds stays; which backup has the values of before is said, too.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.version import Version
 
 from ..errors import PipelineError
+from ..history.migration_files import Migration
 from ..planner import rollbacks
 from ..planner.deployment import Deployment
 from ..planner.plan import Group, counted
@@ -62,7 +65,7 @@ def kept(deployment: Deployment, group: Group) -> Kept:
     """
     wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
     found: Kept = {}
-    for path in sorted(deployment.target.backups.glob("*.zip"), reverse=True) if wanted else ():
+    for path in _newest_first(deployment) if wanted else ():
         try:
             with archive.reading(path) as file:
                 for name, column, part in _matching(deployment, group, file):
@@ -72,7 +75,7 @@ def kept(deployment: Deployment, group: Group) -> Kept:
                         continue
                     if one in found and not found[one].newer:
                         continue
-                    if _stands_alone(group, one, (name, column.name)):
+                    if _stands_alone(group, one, (name, column.name)) and _has_values(file, part, column):
                         called = {was: there[1] for was, there in now.items() if there is not None}
                         newer = _newer(deployment, file, part, column, one[0], called)
                         if one not in found or newer < found[one].newer:
@@ -80,6 +83,17 @@ def kept(deployment: Deployment, group: Group) -> Kept:
         except PipelineError:
             continue  # which is no backup, or damaged
     return found
+
+
+def _newest_first(deployment: Deployment) -> list[Path]:
+    """Give the backups, by the moment at the end of their names."""
+    return sorted(deployment.target.backups.glob("*.zip"), key=lambda path: path.stem.rpartition("-")[2], reverse=True)
+
+
+def _has_values(file: Archive, part: Part, column: ArchivedColumn) -> bool:
+    """Tell whether a file has more of an attribute than where it was null."""
+    place = part.columns.index(column)
+    return any(row[place] is not None for row in file.rows(part))
 
 
 def _now(group: Group, name: TableName, attribute: str) -> tuple[TableName, str] | None:
@@ -180,3 +194,54 @@ def advice(found: Kept, command: str, group: Group) -> str:
         said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "
         said += "only in what is soft-deleted."
     return said
+
+
+def staying(deployment: Deployment, group: Group, undone: list[Migration], found: Kept) -> list[str]:
+    """Say which values stay as the migrations that are undone gave them, and which backup has what was there before.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    group : Group
+        The rollback.
+    undone : list of Migration
+        What it undoes.
+    found : mapping
+        What it sets aside.
+    """
+    gone = {(one.table, one.attribute) for one in found.values()}
+    wanted = {
+        (loss.table.name, attribute): attribute in loss.filled
+        for loss in rollbacks.replaced(deployment, undone, group.after)
+        for attribute in loss.attributes
+        if (loss.table.name, attribute) not in gone
+    }
+    said = list[str]()
+    for path in _newest_first(deployment) if wanted else ():
+        with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
+            there = [
+                ((name, column.name), part.rows)
+                for name, column, part in _matching(deployment, group, file)
+                if (name, column.name) in wanted and not column.becomes
+            ]
+            restore = f"{deployment.target.command} restore {path.name} --overwrite"
+            for one, rows in there:
+                if wanted.pop(one):
+                    what = f"the fill, which {counted(rows, 'rows')} without a value got. Make it null again there"
+                else:
+                    what = "the values that the migration computed. Get those of before back"
+                if rows:
+                    said.append(f"{one[0]}.{one[1]} keeps {what} by {restore}; values written since are overwritten.")
+    for (name, attribute), filled in wanted.items():
+        now = _now(group, name, attribute)
+        if not filled and now is not None and _any_value(deployment, *now):
+            what = "the values that the migration computed; no file in backups/ has those of before"
+            said.append(f"{name}.{attribute} keeps {what}.")
+    return said
+
+
+def _any_value(deployment: Deployment, table: TableName, attribute: str) -> bool:
+    quote = quoter(deployment.connection)
+    sql = f"SELECT 1 FROM {deployment.full(table)} WHERE {quote(attribute)} IS NOT NULL LIMIT 1"
+    return deployment.connection.query(sql, args=None, reconnect=False).fetchone() is not None

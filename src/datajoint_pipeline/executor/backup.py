@@ -19,7 +19,7 @@ from ..dialects.introspection import Place
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import unbuffered_cursor
 from ..planner.deployment import Deployment
-from ..planner.losses import Loss
+from ..planner.losses import Loss, happens, source
 from ..planner.losses import of_group as losses_of
 from ..planner.plan import Group, Lossy
 from ..planner.target import Target
@@ -93,22 +93,27 @@ class Backups:
         ------
         PipelineError
             If the disk would not hold it, or what is read back from it is not what the tables hold.
+
+        No file is written where only nulls would be lost, and there are none.
         """
         path = _path(deployment.target.backups, manifest)
         locked = [deployment.full(loss.table.name) for loss in losses if lock]
         with nullcontext() if held else _reading(deployment.target, locked):
-            plans = [(_part(deployment, loss), deployment.full(loss.table.name)) for loss in losses]
+            plans = [(_part(deployment, loss), source(deployment, loss)) for loss in losses]
+            told = [_told(deployment.connection, part, rows_of) for part, rows_of in plans]
+            plans = [plan for plan, loss in zip(plans, losses, strict=True) if happens(deployment, loss)]
+            if not plans:
+                return told
             _refuse_small_disk(deployment.connection, path.parent, plans)
 
             def compare(file: Archive) -> None:
-                for part, full in plans:
-                    _compare(deployment.connection, file, part, full)
+                for part, rows_of in plans:
+                    _compare(deployment.connection, file, part, rows_of)
 
             with archive.writing(path, manifest, compare) as file:
-                for part, full in plans:
-                    file.add(part, rows(deployment.connection, part, full))
+                for part, rows_of in plans:
+                    file.add(part, rows(deployment.connection, part, rows_of))
                     manifest.parts.append(part)
-            told = [_told(deployment.connection, part, full) for part, full in plans]
         if path not in self.files:
             self.files.append(path)
             self.report(path, manifest)
@@ -158,7 +163,7 @@ class Keeping:
         """
         connection, found = self._deployment.connection, list[Any]()
         for loss in self._losses:
-            found.append(_told(connection, _part(self._deployment, loss), self._deployment.full(loss.table.name)))
+            found.append(_told(connection, _part(self._deployment, loss), source(self._deployment, loss)))
         if found == self._rows:
             return
         try:
@@ -245,12 +250,15 @@ def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") 
     return f"CAST({f'CAST({name} AS DOUBLE)' if column.type.startswith('float') else name} AS CHAR)"
 
 
-def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Generator[Row]:
-    """Read the rows of a table, and ``more`` expressions over them, in the order of their key."""
+def rows(connection: dj.Connection, part: Part, rows_of: str, *more: str) -> Generator[Row]:
+    """Read the rows of a table, and ``more`` expressions over them, in the order of their key.
+
+    ``rows_of`` is what stands after ``FROM``, perhaps with a condition.
+    """
     key = ", ".join(quoted(connection, column.name) for column in part.columns if column.key)
     listed = ", ".join([*(read_as(connection, column) for column in part.columns), *more])
     documents = [(n, column.name) for n, column in enumerate(part.columns) if column.type == "json"]
-    for row in stream(connection, f"SELECT {listed} FROM {full}" + (f" ORDER BY {key}" if key else "")):
+    for row in stream(connection, f"SELECT {listed} FROM {rows_of}" + (f" ORDER BY {key}" if key else "")):
         for place, name in documents:
             if row[place] == "":  # which is no JSON: MySQL gives it for a document that is longer than one packet
                 raise PipelineError(
@@ -261,23 +269,23 @@ def rows(connection: dj.Connection, part: Part, full: str, *more: str) -> Genera
         yield row
 
 
-def _told(connection: dj.Connection, part: Part, full: str) -> Any:
+def _told(connection: dj.Connection, part: Part, rows_of: str) -> Any:
     """Give how many rows a table of MySQL has, and what is the same as long as all their values are."""
     if connection.adapter.backend != "mysql":
         return None
     # Each by itself: together they may be longer than max_allowed_packet, for which MySQL gives NULL.
     values = ", ".join(f"IFNULL(SHA2({read_as(connection, column)}, 256), 'n')" for column in part.columns)
     number = f"CAST(CONV(LEFT(SHA2(CONCAT_WS(',', {values}), 256), 15), 16, 10) AS DECIMAL(65))"
-    return connection.query(f"SELECT COUNT(*), SUM({number}) FROM {full}", args=None, reconnect=False).fetchone()
+    return connection.query(f"SELECT COUNT(*), SUM({number}) FROM {rows_of}", args=None, reconnect=False).fetchone()
 
 
-def _compare(connection: dj.Connection, file: Archive, part: Part, full: str) -> None:
+def _compare(connection: dj.Connection, file: Archive, part: Part, rows_of: str) -> None:
     """Refuse a file that does not hold the rows of a table, value by value, as they are now."""
     exact = [column for column in part.columns if _ROUNDED.match(column.type)]
     tests = [_comes_back(connection, column) for column in exact]
     number, width = 0, len(part.columns)
     # What is left of it is read before the session does anything else.
-    with closing(rows(connection, part, full, *tests)) as there:
+    with closing(rows(connection, part, rows_of, *tests)) as there:
         for number, (kept, found) in enumerate(zip_longest(file.rows(part), there), 1):
             if kept is None or found is None:
                 raise _other(part, f"{part} has {'more' if kept is None else 'fewer'} rows than the file")
@@ -373,13 +381,13 @@ def _lock(target: Target, sql: str) -> None:
 def _refuse_small_disk(connection: dj.Connection, place: Path, plans: list[tuple[Part, str]]) -> None:
     """Refuse what the disk may not hold. The estimate is of values that are not compressed yet."""
     mysql, needed = connection.adapter.backend == "mysql", 1 << 16
-    for part, full in plans:
+    for part, rows_of in plans:
         sizes = []
         for column in part.columns:
             length = "LENGTH" if mysql else "OCTET_LENGTH"
             size = f"{length}({read_as(connection, column)}) * {2 if column.form == 'hex' else 1}"
             sizes.append(f"COALESCE({size}, 2) + 3")
-        sql = f"SELECT COALESCE(SUM({' + '.join(sizes)}), 0) FROM {full}"
+        sql = f"SELECT COALESCE(SUM({' + '.join(sizes)}), 0) FROM {rows_of}"
         needed += int(connection.query(sql, args=None, reconnect=False).fetchone()[0])
     while not place.exists():
         place = place.parent

@@ -25,7 +25,6 @@ from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
 from . import apply, aside, auditing, owners, purged, resume, runs, stepping
-from .aside import Kept
 from .backup import Backups
 from .noting import Note
 
@@ -58,7 +57,7 @@ def rollback(
         planned = _planned(deployment, schema, to, along=along)
         if planned is None:
             return drift.read(target)
-        group, found = planned
+        group, advice = planned
         apply.judge(deployment, group, allow_data_loss=False)
         purged.refuse(deployment, group, _command(schema, to, along=along))
         apply.apply(deployment, group, "rollback", report)
@@ -67,8 +66,8 @@ def rollback(
                 f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Newer values "
                 "have the bytes that <blob> wrote: datajoint.blob.unpack reads them."
             )
-        if found:
-            target.warn(aside.advice(found, target.command, group))
+        for text in advice:
+            target.warn(text)
         return drift.read(target)
 
 
@@ -88,17 +87,17 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
     planned = _planned(deployment, schema, to, along=along)
     if planned is None:
         return []
-    group, found = planned
+    group, advice = planned
     impacts = impact.survey_back(deployment, group)
     if not any(judging.refusals(group, allow_data_loss=False)):
         purged.refuse(deployment, group, _command(schema, to, along=along))
-    if found:
-        target.warn(aside.advice(found, target.command, group))
+    for text in advice:
+        target.warn(text)
     return impacts
 
 
-def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, Kept] | None:
-    """Plan the way back, and say what of it a backup lets be set aside; None where nothing is to be undone."""
+def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, list[str]] | None:
+    """Plan the way back, and say which values of before a backup has; None where nothing is to be undone."""
     adoption.refuse_draft(deployment, schema)
     undone = rollbacks.undone(deployment, schema, to, along=along)
     if not undone:
@@ -111,7 +110,8 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     if found := aside.kept(deployment, group):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()
-    return group, found
+    advice = [aside.advice(found, deployment.target.command, group)] if found else []
+    return group, [*advice, *aside.staying(deployment, group, undone, found)]
 
 
 def _command(schema: str, to: str, *, along: bool) -> str:

@@ -87,6 +87,8 @@ class Impact:
     locked : tuple of TableName
         On MySQL, the tables that nobody else can use from the first step that disturbs others to the last, by their
         names now.
+    kept : tuple of str
+        The tables, with their attributes, whose values are written to a file first.
     done : int
         How many steps come before those of the group; they are done.
     interrupted : bool
@@ -99,18 +101,10 @@ class Impact:
     tables: tuple[AffectedTable, ...] = ()
     rules: tuple[Notice, ...] = ()
     locked: tuple[TableName, ...] = ()
+    kept: tuple[str, ...] = ()
     done: int = 0
     interrupted: bool = False
     taken_back: bool = False
-
-    @property
-    def kept(self) -> list[str]:
-        """Give the tables, with their attributes, whose values are written to a file first."""
-        if self.interrupted or self.group.inputs.undone:
-            return []  # they were, before the first step; a rollback loses none
-        lossy = {(v.table, a) for v in self.group.violations if v.kind in losses.ALLOWED for a in v.attributes}
-        lost = losses.of_group(self.group, frozenset(lossy))
-        return [f"{loss.table.name} ({', '.join(loss.attributes)})" for loss in lost]
 
     @property
     def title(self) -> str:
@@ -271,7 +265,7 @@ def _impacts(
                 group.steps = cut.steps
         tables = tuple(_affected(deployment, group, measured))
         rules, locked = tuple(_rules(deployment, group, tables)), tuple(_locked(deployment, group))
-        impacts.append(Impact(group, tables, rules, locked))
+        impacts.append(Impact(group, tables, rules, locked, tuple(_kept(deployment, group))))
     return impacts
 
 
@@ -286,6 +280,14 @@ def _count_cut(deployment: Deployment, group: Group, cutting: Callable[[Lossy], 
     counting.count(deployment, cut)
     group.violations += [v for v in cut.violations if v.blocks and v not in group.violations]
     return cut
+
+
+def _kept(deployment: Deployment, group: Group) -> Iterator[str]:
+    """Give the tables, with their attributes, whose values are written to a file first; a rollback loses none."""
+    lossy = frozenset((v.table, a) for v in group.violations if v.kind in losses.ALLOWED for a in v.attributes)
+    for loss in [] if group.inputs.undone else losses.of_group(group, lossy):
+        if not group.first or losses.happens(deployment, loss):  # what others are still to make cannot be asked
+            yield f"{loss.table.name} ({', '.join(loss.attributes)})"
 
 
 def _locked(deployment: Deployment, group: Group) -> Iterator[TableName]:

@@ -13,8 +13,9 @@ from ..operations.topology import dangling
 from ..schema import compatibility, notation
 from ..schema.model import Attribute, Table, TableName
 from ..schema.values import Fill
-from . import coming_back, plan
+from . import coming_back, losses, plan
 from .deployment import Deployment
+from .losses import Loss
 from .plan import Group
 
 
@@ -274,6 +275,19 @@ def _together(deployment: Deployment, migrations: list[Migration]) -> str:
                 if not dangling(after, deployment.databases):
                     return _along(name, below.follows, found)
     return ""
+
+
+def replaced(deployment: Deployment, undone: list[Migration], after: ops.Tables) -> list[Loss]:
+    """Find the values that migrations computed anew, and the nulls that they filled, by the names before them.
+
+    A rollback leaves them as they are. ``after`` has the tables after it.
+    """
+    now, operations = after, list[ops.Operation]()
+    for migration, _, _ in chain.replay(deployment.histories, list(deployment.histories)):
+        if migration in undone:
+            more = migration.operations(now)
+            now, operations = ops.apply(more, now), [*operations, *more]
+    return losses.of_operations(after, operations)
 
 
 def _setting_aside(

@@ -57,9 +57,13 @@ def record(pipeline: Pipeline) -> Recording:
                     f"{_where(project.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                     f"Correct it, and try python -c 'import {project.package}.{name}'.",
                 ) from error
-    if explained := _explained(project, modules, "undecorated"):  # or that table would be taken for dropped
+    if explained := _explained(project, modules, *_UNSEEN):
         raise explained
     return recording
+
+
+#: Findings on tables that are not read, and would be taken for dropped.
+_UNSEEN = ("undecorated", "no-version")
 
 
 def _explained(project: Project, modules: graph.Graph, *ids: str) -> PipelineError | None:
