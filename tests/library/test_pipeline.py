@@ -111,3 +111,11 @@ print(len(found), len(set(map(id, found))))
 def test_threads_that_come_at_once_get_one_connection(project: Project) -> None:
     done = project.python("-c", THREADS)
     assert (done.code, done.out.splitlines()[-1:]) == (0, ["8 1"]), done.err
+
+
+def test_connect_takes_the_name_of_an_environment(project: Project) -> None:
+    program = "from my_pipeline import pipeline\nprint(pipeline.connect('local') is pipeline.connect())"
+    done = project.python("-c", program)
+    assert (done.code, done.out.splitlines()[-1:]) == (0, ["True"]), done.err
+    wrong = project.python("-c", "from my_pipeline import pipeline\npipeline.connect('locale')")
+    assert "PipelineError: There is no environment 'locale'." in wrong.err, wrong.err

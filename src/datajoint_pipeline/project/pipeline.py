@@ -172,17 +172,28 @@ class Pipeline:
         self._environment = environment
         return environment
 
-    def connect(self, environment: Environment | None = None) -> dj.Connection:
+    def connect(self, environment: Environment | str | None = None) -> dj.Connection:
         """Connect to the environment's server, once; the embedded one is started where it is needed.
+
+        Parameters
+        ----------
+        environment : str or Environment, optional
+            Its name, or what :meth:`select` gave; otherwise the one that is meant by default.
+
+        Returns
+        -------
+        datajoint.Connection
+            The connection that this pipeline's tables use.
 
         Raises
         ------
         PipelineError
-            If the configuration is broken, the server cannot be reached or refuses, or TLS is asked for and not in
-            force.
+            If there is no such environment, the configuration is broken, the server cannot be reached or refuses, or
+            TLS is asked for and not in force.
         """
         with self._lock:
-            environment = environment or self.select()
+            if environment is None or isinstance(environment, str):
+                environment = self.select(environment, explicit=environment is not None)
             if self._connection is None:
                 from .connection import connect
 
