@@ -266,8 +266,11 @@ def test_an_audited_table_that_gets_another_name_under_a_kill(living: Project, s
         finally:
             proxy.close()
         if living.run("status").code == 6:
-            refused = living.run("access", "apply")
-            assert refused.code == 6 and "in the middle of a change" in refused.err, refused.out
+            for word in ("apply", "plan", "check"):
+                refused = living.run("access", word)
+                assert refused.code == 6 and "in the middle of a change" in refused.err, refused.out
+            told = living.run("diff").out
+            assert "in the middle of a change that migrate began" in told and "_away" not in told, told
         if number % 2:
             undone = living.run("rollback", "--interrupted")
             assert undone.code == 0 or "There is no interrupted run" in undone.err, undone.err

@@ -574,14 +574,17 @@ def test_a_table_that_goes_or_comes_back_takes_no_row_without_its_parent(living:
     refused(mysql)
 
 
-def test_a_trigger_finds_the_tables_that_it_names(living: Project, mysql: Server) -> None:
-    """They keep their names while the tables below them are filled."""
+@pytest.mark.parametrize("source", ["dev_life.animal", "(SELECT notes.beasts()) beasts"])
+def test_a_trigger_finds_the_tables_that_it_names(living: Project, mysql: Server, source: str) -> None:
+    """They keep their names while the tables below them are filled; also those that a function or view of it names."""
     mysql.execute(
         "DROP DATABASE IF EXISTS notes",
         "CREATE DATABASE notes",
         "CREATE TABLE notes.told (n int) ENGINE = InnoDB",
         "CREATE TRIGGER dev_work.tell AFTER UPDATE ON dev_work.task FOR EACH ROW "
-        "INSERT INTO notes.told SELECT COUNT(*) FROM dev_life.animal",
+        f"INSERT INTO notes.told SELECT COUNT(*) FROM {source}",
+        "CREATE VIEW notes.every AS SELECT animal_id FROM dev_life.animal",
+        "CREATE FUNCTION notes.`Beasts`() RETURNS int READS SQL DATA RETURN (SELECT COUNT(*) FROM notes.every)",
     )
     try:
         living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")

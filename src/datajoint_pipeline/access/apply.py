@@ -96,8 +96,9 @@ def plan(where: Where) -> AccessPlan:
     Raises
     ------
     PipelineError
-        If this account may not see the rights of others, or a role's name is taken.
+        If this account may not see the rights of others, a role's name is taken, or a migration is interrupted.
     """
+    _refuse_unfinished(where.target)
     with as_login(where.target.connection):
         found = _plan(where)
     return replace(found, audit=audit.survey(where.target, where.access)) if found.audits else found

@@ -61,6 +61,35 @@ _WORDS = re.compile(r"`(?:[^`]|``)+`|[\w$]+")
 _KNOWN = "(LEFT(table_name, 1) <> '~' OR LEFT(table_name, 9) = '~dropped_')"
 
 
+def _named_by_triggers(connection: dj.Connection, names: tuple[str, ...]) -> set[str]:
+    """Give every word in the triggers of some databases, and in the routines and views that these name.
+
+    The server tells of no trigger which tables it uses, so that the text has to do.
+    """
+
+    def words(text: str) -> set[str]:
+        return {word.strip("`").replace("``", "`") for word in _WORDS.findall(text)}
+
+    bodies = (
+        f"SELECT LOWER(action_statement) FROM information_schema.triggers WHERE event_object_schema IN "
+        f"({', '.join(['%s'] * len(names))}) AND NOT {OURS.replace('%', '%%')}"
+    )
+    named = {word for (body,) in connection.query(bodies, names).fetchall() for word in words(str(body))}
+    if not named:
+        return named
+    others = (
+        "SELECT LOWER(routine_name), LOWER(routine_definition) FROM information_schema.routines "
+        "WHERE routine_schema NOT IN ('mysql', 'sys') UNION ALL "
+        "SELECT LOWER(table_name), LOWER(view_definition) FROM information_schema.views "
+        "WHERE table_schema NOT IN ('mysql', 'sys')"
+    )
+    waiting = [(str(name), words(str(text))) for name, text in connection.query(others, args=None).fetchall()]
+    while used := [one for one in waiting if one[0] in named]:
+        named |= {word for _, text in used for word in text}
+        waiting = [one for one in waiting if one not in used]
+    return named
+
+
 def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     """Read what the server tells of some databases, by their names there."""
 
@@ -76,13 +105,7 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     catalogue = Catalogue()
     tables = catalogue.tables
-    marks = ", ".join(["%s"] * len(names))
-    bodies = (
-        f"SELECT LOWER(action_statement) FROM information_schema.triggers WHERE event_object_schema IN ({marks}) "
-        f"AND NOT {OURS.replace('%', '%%')}"
-    )
-    texts = [str(body) for (body,) in connection.query(bodies, names).fetchall()]
-    named = {word.strip("`").replace("``", "`") for text in texts for word in _WORDS.findall(text)}
+    named = _named_by_triggers(connection, names)
     for database, collation, name, comment, engine, own_collation, row_format in rows(
         "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format",
         "schemata s LEFT JOIN information_schema.tables t "
