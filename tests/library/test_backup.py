@@ -404,6 +404,38 @@ def test_what_is_written_between_a_kill_and_the_rest_is_kept_where_it_is_cut(odd
     assert "b" * 64 in kept(odd)
 
 
+NOTED = ("note = null : varchar(64)", "note : varchar(64)")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("statement", ["LOCK TABLES `dev_life`.`odd` WRITE", "UPDATE `dev_life`", "ALTER TABLE `dev_life`"])
+def test_what_had_no_value_is_kept_whenever_the_fill_is_killed(
+    odd: Project, server: Server, statement: str, when: str
+) -> None:
+    """Also where somebody set a value to null after the file was written, or between the kill and the rest."""
+    revise(odd, NOTED, words="noted", said=("--fill", "Odd.note=none"))
+    proxy, done = Proxy(server.backend, server.port), list[str]()
+
+    def watch(sent: str) -> None:
+        if re.match(r"(LOCK TABLES|UPDATE|ALTER TABLE) .dev_life.", sent) and not done:
+            done.append(sent)
+            server.execute("UPDATE dev_life.odd SET note = NULL WHERE odd_id LIKE '03%'")
+
+    proxy.watch = watch
+    try:
+        proxy.begin(Fault(statement, when, lambda: None))
+        assert odd.run("migrate", DJ_PORT=str(proxy.port), DJ_USE_TLS="false").code
+    finally:
+        proxy.close()
+    if odd.run("status").code == 6:
+        ok(odd, "migrate")
+    ok(odd, "rollback", "life", "--to", "1.1.0")
+    for path in backups(odd):
+        ok(odd, "restore", str(path), "--overwrite")
+    assert [key[:2] for key, note in table(server, "odd", "odd_id, note") if note is None] == ["00", "03"]
+
+
 def test_what_a_draft_cuts_comes_back(odd: Project, server: Server) -> None:
     before = table(server, "odd")
     odd.replace(odd.module("life"), *SMALLER[0])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..operations.origins import resolved
-from ..operations.state import Tables
+from ..operations.state import SOFT_DELETED_ATTRIBUTE, Tables
 from ..operations.structure import Operation, trace
 from ..operations.topology import dependency_order
 from ..quoting import quoter
@@ -73,13 +73,15 @@ def of_operations(before: Tables, operations: Iterable[Operation], lossy: Lossy 
             return  # it comes with this very group
         is_old = cut and attribute in before[old_table].attribute
         old = attribute if is_old else old_attributes.get(attribute, "")
-        if fills and (not old or old in found.get(old_table, ()) or not before[old_table].attribute[old].nullable):
-            return
+        if fills:
+            had = before[old_table].attribute.get(old)
+            comes_back = old.startswith(SOFT_DELETED_ATTRIBUTE)
+            if had is None or not had.nullable or comes_back or old in found.get(old_table, ()):
+                return
+            filled.setdefault(old_table, set()).add(old)
         if old:
             new = next((now for now, was in old_attributes.items() if was == old), "")
             found.setdefault(old_table, {})[old] = resolved(after, name, new) if cut and new else ""
-        if fills:
-            filled.setdefault(old_table, set()).add(old)
 
     for name, attribute in sorted(lossy):
         note(name, attribute, cut=True)
