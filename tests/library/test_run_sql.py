@@ -96,3 +96,35 @@ def test_a_trigger_with_a_body_and_delimiter(living: Project, server: Server) ->
     ok(living, "migrate")
     assert {*notes(server)} == {("x", 1)}
     assert states(living)["work"][0] == "current"
+
+
+@pytest.mark.both_servers
+def test_statements_of_another_schema_do_not_come_between_two_that_belong_together(
+    living: Project, server: Server
+) -> None:
+    """A key that goes from the first of three schemas to the last, while the one between has statements of its own."""
+    living.write(
+        living.module("mid"),
+        "import datajoint as dj\n\nfrom . import open_schema\n\nschema = open_schema('mid')\n\n\n@schema\n"
+        'class Thing(dj.Manual):\n    definition = """\n    thing_id : int32\n    ---\n    size = null : int32\n    """\n',
+    )
+    living.replace(living.module("version"), '"work":', '"mid": "1.0.0", "work":')
+    ok(living, "revise", "mid", "-m", "things")
+    ok(living, "init")
+    living.replace(living.module("mid"), "size = null", "wide = null : int32\n    size = null")
+    ok(living, "revise", "-m", "wide")
+    (path,) = (living.folder / FOLDER / "mid").glob("1.1.0_wide.py")
+    text = path.read_text().replace("import ", "import RunSQL, ", 1).rstrip().removesuffix("]")
+    sql = "UPDATE {mid}.thing SET wide = size"
+    path.write_text(f"{text}    RunSQL('widen', mysql={sql!r}, postgresql={sql!r}),\n]\n")
+    name = "    name : varchar(32)  # what it is called\n"
+    living.replace(living.module("life"), f"    ---\n{name}", f"{name}    ---\n")
+    ok(living, "revise", "-m", "named")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    assert len(shown) == 2, [group["statements"] for group in shown]
+    ok(living, "check")
+    ok(living, "migrate")
+    assert {state for state, _ in states(living).values()} == {"current"}
+    assert server.execute("SELECT DISTINCT name FROM dev_work.task ORDER BY 1") == [("Ada",), ("Bob",)]
+    ok(living, "rollback", "life", "--to", "1.0.0", "--along")
+    ok(living, "migrate")

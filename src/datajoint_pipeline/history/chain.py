@@ -126,6 +126,21 @@ def in_order(migrations: Iterable[Migration], have: Mapping[str, str | None], or
     return result
 
 
+def may_come_first(migration: Migration, waiting: Iterable[Migration]) -> bool:
+    """Tell whether a migration may be the first of some: none comes before it in its schema, is required by it, or was
+    written for an earlier version of its schema.
+    """
+    schema, version = migration.schema, Version(migration.version)
+    return not any(
+        (one.schema == schema and Version(one.version) < version)
+        or (one.schema in migration.requires and Version(one.version) <= Version(migration.requires[one.schema]))
+        or (one.schema != schema and schema in one.requires and Version(one.requires[schema]) < version)
+        or (one.schema != schema and names_what_goes(one, migration))
+        for one in waiting
+        if one is not migration
+    )
+
+
 def _place(order: list[str], schema: str) -> int:
     return order.index(schema) if schema in order else len(order)
 

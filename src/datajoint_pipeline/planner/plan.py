@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +25,7 @@ from ..dialects.steps import Probe
 from ..diff.changes import difference
 from ..diff.questions import Answers
 from ..errors import PipelineError
+from ..history import chain
 from ..history.migration_files import Migration
 from ..internals.codecs import not_a_blob
 from ..operations import data
@@ -287,7 +289,10 @@ def groups(
     absent = set[TableName]()
     returning = Returning(deployment)
     current: Group | None = None
-    for migration in wanted:
+    waiting = list(wanted)
+    while waiting:
+        migration = _next(deployment, waiting, now if current is not None else None)
+        waiting.remove(migration)
         current = current or Group([], now, first=not found)
         more = returning.operations(migration, migration.operations(now))
         current.left += returning.told()
@@ -300,10 +305,10 @@ def groups(
             for origins in current.origins:
                 rows |= {name: [*rows.get(name, ()), *more] for name, more in origins.rows.items()}
             absent = _without_rows(current, absent)
-            current.inputs.last = last and migration is wanted[-1]
+            current.inputs.last = last and not waiting
             found.append(current)
             current = None
-            if one and migration is not wanted[-1]:
+            if one and waiting:
                 return found
     if current is not None:
         raise PipelineError(
@@ -315,6 +320,23 @@ def groups(
         converge(deployment, found, names, lossy)
     _foresee(deployment, found, lossy)
     return found
+
+
+def _next(deployment: Deployment, waiting: list[Migration], now: ops.Tables | None) -> Migration:
+    """Give the migration that is planned next: while references lead nowhere, the first that mends some.
+
+    So nothing unrelated comes between two that can only be applied together: its own statements could not run there.
+    ``now`` has the tables in the middle of a group; there are none where a group begins.
+    """
+    if now is None:
+        return waiting[0]
+    left = len(dangling(now, deployment.databases))
+    for migration in waiting:
+        if chain.may_come_first(migration, waiting):
+            with suppress(PipelineError):  # it needs another one
+                if len(dangling(ops.apply(migration.operations(now), now), deployment.databases)) < left:
+                    return migration
+    return waiting[0]
 
 
 def _without_rows(group: Group, absent: set[TableName]) -> set[TableName]:
