@@ -409,7 +409,9 @@ NOTED = ("note = null : varchar(64)", "note : varchar(64)")
 
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("statement", ["LOCK TABLES `dev_life`.`odd` WRITE", "UPDATE `dev_life`", "ALTER TABLE `dev_life`"])
+@pytest.mark.parametrize(
+    "statement", ["LOCK TABLES `dev_life`.`odd` WRITE", "UPDATE `dev_life`", "ALTER TABLE `dev_life`"]
+)
 def test_what_had_no_value_is_kept_whenever_the_fill_is_killed(
     odd: Project, server: Server, statement: str, when: str
 ) -> None:

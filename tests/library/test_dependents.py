@@ -183,6 +183,54 @@ def test_a_view_that_reads_what_changes(living: Project, server: Server) -> None
     ok(living, "migrate")
 
 
+READS = {
+    "policy": ("CREATE POLICY mine ON dev_life.animal USING (name IS NOT NULL)", "policy mine"),
+    "trigger": ("CREATE TRIGGER loud BEFORE INSERT ON dev_life.animal FOR EACH ROW WHEN (NEW.name IS NULL) "
+                "EXECUTE FUNCTION dev_life.nothing()", "trigger loud"),
+    "rule": ("CREATE RULE none AS ON INSERT TO dev_life.animal WHERE NEW.name IS NULL DO INSTEAD NOTHING", "rule none"),
+    "view": ("CREATE VIEW dev_life.called AS SELECT animal_id, name FROM dev_life.animal", "view dev_life.called"),
+    "check": ("ALTER TABLE dev_life.animal ADD CONSTRAINT known CHECK (name IS NOT NULL)", "constraint known"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", READS)
+def test_what_would_read_a_column_that_is_soft_deleted(living: Project, server: Server, kind: str) -> None:
+    """It follows the new name of the column, which is null in each new row from then on."""
+    made, named = READS[kind]
+    nothing = "CREATE FUNCTION dev_life.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    server.execute(nothing, made)
+    if kind == "check":
+        ok(living, "adopt", "--again", "life")
+    living.replace(living.module("life"), "    name : varchar(32)  # what it is called\n", "")
+    ok(living, "revise", "-m", "nameless", "--drop", "life.Animal.name")
+    refused(living, "1 check constraint that names name" if kind == "check" else "1 object that reads name", named)
+    if kind == "check":
+        server.execute("ALTER TABLE dev_life.animal DROP CONSTRAINT known")
+        ok(living, "adopt", "--again", "life", code=3)
+        ok(living, "migrate")
+        return
+    server.execute(f"DROP {named}{'' if kind == 'view' else ' ON dev_life.animal'}")
+    ok(living, "migrate")
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("TRIGGER dev_life.loud BEFORE INSERT ON dev_life.animal FOR EACH ROW SET NEW.NAME = 'x'", "trigger"),
+        ("PROCEDURE dev_life.p() SELECT NAME FROM dev_life.animal", "routine"),
+    ],
+)
+def test_what_names_a_column_in_capital_letters(living: Project, server: Server, body: str, kind: str) -> None:
+    """MySQL knows none in the names of columns."""
+    server.execute(f"CREATE {body}")
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    refused(living, f"1 {kind} that names name")
+    server.execute(f"DROP {body.split('(')[0].partition(' BEFORE')[0]}")
+    ok(living, "migrate")
+
+
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> None:
     """A trigger of another table, where an attribute or the class gets another name; a view, where the table is dropped."""

@@ -76,7 +76,8 @@ def test_cycle(small: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "line"), [("missing-import", 11), ("cycle", 3), ("undecorated", 8), ("unknown-table", 11), ("no-version", 1)]
+    ("id_", "line"),
+    [("missing-import", 11), ("cycle", 3), ("undecorated", 8), ("unknown-table", 11), ("no-version", 1)],
 )
 def test_check_and_diff_have_one_explanation(small: Project, id_: str, line: int) -> None:
     """The same sentence, the same line of the same file, the same fix; so has everything else that reads the code."""

@@ -287,5 +287,8 @@ def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Pro
 
 
 def _any(names: set[str]) -> str:
-    """Give a regular expression for any of some names as a word."""
-    return literal(rf"\b({'|'.join(sorted(names))})\b")
+    """Give a regular expression for any of some columns as a word, in whatever case: the server knows none there.
+
+    What is called, such as DATE(), is no column.
+    """
+    return literal(rf"(?i)\b({'|'.join(sorted(names))})\b(?!\s*\()")

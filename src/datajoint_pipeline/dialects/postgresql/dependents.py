@@ -2,7 +2,8 @@
 publications, statistics, foreign keys from elsewhere.
 
 Where a table is built anew they would be lost, or the server would refuse to drop the old one; where it is altered, the
-server refuses another type of what they read, and functions of triggers go on naming what is gone.
+server refuses another type of what they read, and functions of triggers go on naming what is gone. What is soft-deleted
+is renamed, and they would follow it: to a column that is null in every new row.
 """
 
 from __future__ import annotations
@@ -121,6 +122,16 @@ _UPDATE, _INSERT = "2", "3"
 #: The bits of the events of triggers.
 _ON_INSERT, _ON_UPDATE = 4, 16
 
+#: Constraints of a table ``t`` on some of its columns that DataJoint makes none of.
+_CHECKS = """
+    SELECT DISTINCT 'constraint ' || k.conname FROM pg_constraint k
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+        WHERE k.conrelid = {t} AND k.contype IN ('c', 'x') AND a.attname IN ({columns})
+"""
+
+#: What may read a column that is soft-deleted; generated columns are asked for by themselves.
+_UNHARMED = "^(statistics|generated column) "
+
 #: What a table may have that DataJoint makes none of, and that its columns take along where it is altered.
 _CONSTRAINTS = """
     SELECT 'constraint ' || k.conname FROM pg_constraint k WHERE k.conrelid = {t} AND k.contype IN ('c', 'x')
@@ -149,16 +160,26 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
         lost = f"SELECT what FROM ({objects}) o UNION {_CONSTRAINTS.format(t=table)}"
         yield Probe("object", (), _named(lost), "objects that would be lost")
         yield Probe("named", (), _named(_OF_INDEXES.format(t=table)), "things that are not kept")
-    elif changed:
-        yield _reading(dialect, table, changed)
+    else:
+        if changed:
+            yield _reading(dialect, table, changed)
+        if change.kept:
+            yield _reading(dialect, table, {*change.kept}, _UNHARMED)
+            checks = _CHECKS.format(t=table, columns=literals(dialect, change.kept))
+            yield Probe(
+                "object",
+                tuple(sorted(change.kept)),
+                _named(checks),
+                f"check constraints that name {words(change.kept)}",
+            )
     if rebuild or changed:
         yield Probe("object", (), _named(_ROW_TYPES.format(t=table)), "columns that have its rows as values")
     if rebuild or change.table.primary_key != alteration.after.primary_key:
         keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
-    if changed and not rebuild:
-        dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, changed))
-        yield Probe("object", tuple(sorted(changed)), _named(dividing), "attributes that partitions go by")
+    if (divided := {*changed, *change.kept}) and not rebuild:
+        dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, divided))
+        yield Probe("object", tuple(sorted(divided)), _named(dividing), "attributes that partitions go by")
     unique = [alteration.after.primary_key] if change.table.primary_key != alteration.after.primary_key else []
     unique += [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
     for key in unique:
@@ -279,11 +300,12 @@ def of_deleted(dialect: Dialect, name: TableName, column: str) -> Iterator[Probe
     yield Probe("object", (column,) if column else (), _named(keys), what)
 
 
-def _reading(dialect: Dialect, table: str, columns: set[str]) -> Probe:
-    """Ask for what reads some columns of a table, which is an expression for its number."""
+def _reading(dialect: Dialect, table: str, columns: set[str], but: str = "") -> Probe:
+    """Ask for what reads some columns of a table, which is an expression for its number; ``but`` is what may do so."""
     sql = (
         f"SELECT DISTINCT what FROM ({_OBJECTS.format(t=table)}) o JOIN pg_attribute a ON a.attrelid = {table} "
         f"AND a.attnum = o.number WHERE a.attname IN ({literals(dialect, columns)})"
+        + (f" AND what !~ {literal(but)}" if but else "")
     )
     return Probe("object", tuple(sorted(columns)), _named(sql), f"objects that read {words(columns)}")
 
