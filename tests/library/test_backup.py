@@ -688,7 +688,7 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     told = ok(odd, "rollback", "life", "--to", "1.1.0", "--dry-run", code=3)
     again = ok(odd, "rollback", "life", "--to", "1.1.0")
     for said in (" ".join((one.out + one.err).split()) for one in (told, again)):
-        assert f"life.Odd.note keeps the fill, which 1 row without a value got. Make it null again there by" in said
+        assert "life.Odd.note keeps the fill, which 1 row without a value got. Make it null again there by" in said
         assert f"restore {filled.name} --overwrite" in said and f"restore {computed.name} --overwrite" in said
         assert "life.Odd.amount keeps the values that the migration computed." in said, said
     assert table(server, "odd", "odd_id, note, ratio, amount") != before
