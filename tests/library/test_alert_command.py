@@ -230,7 +230,8 @@ def test_what_was_interrupted_is_told_in_full_and_what_goes_on_is_not(
         "The rollback of work from 1.1.0 to 1.0.0 (1.1.0_drop_notes) was interrupted; ada began it on 2026-02-03 at "
         "04:05 UTC. Nothing else can change work until the next step below ends that."
     )
-    assert said in told["title"] and "Next: python -m my_pipeline --env prod migrate" in told["message"], told
+    again = "Next: python -m my_pipeline --env prod rollback work --to 1.0.0"
+    assert said in told["title"] and again in told["message"], told
 
 
 def test_what_was_not_taken_is_sent_again_and_what_was_is_not(lab: Project, listener: Listener, tmp_path: Path) -> None:

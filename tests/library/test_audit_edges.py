@@ -132,7 +132,7 @@ def test_a_name_that_is_long_and_a_table_whose_triggers_were_taken_off(living: P
     gone = "DROP TRIGGER dev_life.`~audit_update_animal`"
     server.execute(gone if server.backend == "mysql" else 'DROP TRIGGER "~audit_truncate" ON dev_life.animal')
     healed = ok(living, "migrate")
-    assert "The audit of life.Animal was not as it should be; it is put right." in healed.err
+    assert "The audit of life.Animal was not complete, as after an interrupted command; now it is." in healed.err
     assert audited_now(server) == [("dev_life", table), ("dev_life", "animal")]
 
 
@@ -282,3 +282,32 @@ def test_an_audited_table_that_gets_another_name_under_a_kill(living: Project, s
         assert server.execute(held) == [(0,)], statement
         ok(living, "rollback", "life", "--to", "1.0.0", *(["--along"] if change == "moved" else []))
         assert audited_now(server) == [("dev_life", "weight")], statement
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize("last", ["insert", "update", "delete"])
+def test_writers_are_let_in_again_though_the_way_back_is_killed_at_its_end(
+    living: Project, server: Server, last: str
+) -> None:
+    """The run is recorded as taken back by then; the same command, run again, ends it."""
+    audit(living, "life.weight")
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+
+    def killed(statement: str, when: str, *command: str) -> None:
+        proxy = Proxy("mysql", server.port)
+        try:
+            proxy.begin(Fault(statement, when, lambda: None))
+            assert living.run(*command, DJ_PORT=str(proxy.port), DJ_USE_TLS="false").code, statement
+        finally:
+            proxy.close()
+
+    killed("CREATE TRIGGER `dev_life`.`~hold_delete", "after", "migrate")
+    killed(f"DROP TRIGGER IF EXISTS `dev_life`.`~hold_{last}", "before", "rollback", "--interrupted")
+    assert "interrupted" not in living.run("status").out
+    ok(living, "rollback", "--interrupted")
+    server.execute("UPDATE dev_life.weight SET grams = grams + 1", "DELETE FROM dev_life.weight LIMIT 1")
+    assert audited_now(server) == [("dev_life", "weight")]
+    again = living.run("rollback", "--interrupted")
+    assert again.code == 1 and "There is no interrupted run to take back." in again.err
+    ok(living, "migrate")

@@ -195,10 +195,11 @@ def test_a_rollback_that_was_interrupted_asks_for_the_code_that_has_what_goes(li
     ok(living, "revise", "-m", "moods")
     ok(living, "migrate")
     kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", "rollback", "life", "--to", "1.0.0")
-    assert "interrupted  migrate continues it" in ok(living, "status", code=6).out
+    continues = "rollback life --to 1.0.0 continues it"
+    assert f"interrupted  {continues}" in ok(living, "status", code=6).out
     with put_back(living.folder / "src"):
         living.write(living.module("version"), VERSION)
-        assert "with the code that has 1.1.0, migrate continues it" in ok(living, "status", code=6).out
+        assert f"with the code that has 1.1.0, {continues}" in ok(living, "status", code=6).out
     ok(living, "migrate")
     assert states(living)["life"][0] in ("behind", "current")
 
@@ -611,3 +612,23 @@ def test_a_hidden_table_that_somebody_made_anew_is_named(living: Project, mysql:
     mysql.execute("DROP TABLE dev_life.animal")
     ok(living, "migrate")
     assert states(living)["life"] == ("current", "1.1.0")
+
+
+def test_an_interrupted_rollback_is_gone_on_with_by_its_own_command(living: Project, mysql: Server) -> None:
+    """And not by `migrate`, which would then lead to the version that somebody wanted to leave."""
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    ok(living, "migrate")
+    back = ("rollback", "life", "--to", "1.0.0")
+    said = "rollback life --to 1.0.0"
+    proxy = Proxy("mysql", mysql.port)
+    try:
+        proxy.begin(Fault("ALTER TABLE `dev_life`.`weight_away`", "after", lambda: None))
+        refused = living.run(*back, DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    assert f"{said} again; it goes on from there" in " ".join(refused.err.split()), refused.err
+    assert f"{said} continues it" in " ".join(ok(living, "status", code=6).out.split())
+    assert f"Run {said}." in " ".join(ok(living, "diff").out.split())
+    ok(living, *back)
+    assert states(living)["life"] == ("behind", "1.0.0")

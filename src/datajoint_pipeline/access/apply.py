@@ -167,7 +167,7 @@ def _refuse_unfinished(target: Target) -> None:
             raise PipelineError(
                 f"{target.databases[name]} is in the middle of a change that {run.kind} began; nothing was changed.",
                 "Rights on its tables are known only when that has ended.",
-                f"Run {target.command} {way_on(run.kind)} first.",
+                f"Run {target.command} {way_on(run.kind, name, run.version)} first.",
                 exit_code=ExitCode.INTERRUPTED,
             )
 

@@ -56,7 +56,7 @@ _COLOURS = {"current": "green", "behind": "yellow", "absent": "yellow", "unrecor
 def status(environment: Environment, backend: str, found: list[SchemaStatus]) -> None:
     """Print one line a schema, in dependency order."""
     server = "the embedded PostgreSQL" if environment.embedded else {"mysql": "MySQL"}.get(backend, "PostgreSQL")
-    from ..planner.status import is_older_code, way_back, way_on
+    from ..planner.status import is_older_code, way_back
 
     console = _console()
     console.print(f"[bold]{environment.name}[/] on {server}")
@@ -74,7 +74,7 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
             has_way_back = backend == "mysql" and schema.run != "init" and not schema.taken_back
             back = f", {way_back(schema.run)} takes it back where it can" if has_way_back else ""
             what = "taking it back" if schema.taken_back else "it"
-            remark = f"{way_on(schema.run, schema.taken_back)} continues {what}{back}"
+            remark = f"{schema.way_on} continues {what}{back}"
             if is_older_code(schema):
                 remark = f"this code is older: with the code that has {schema.database_version}, {remark}"
         if schema.state.value == "ahead":

@@ -98,7 +98,7 @@ def _refuse_unfinished(target: Target) -> None:
             raise PipelineError(
                 f"{target.environment} is in the middle of a change of {s.name}.",
                 "Rows are copied only where the tables are known.",
-                f"Run {target.command} {status.way_on(s.run, s.taken_back)} first.",
+                f"Run {target.command} {s.way_on} first.",
                 exit_code=ExitCode.INTERRUPTED,
             )
 

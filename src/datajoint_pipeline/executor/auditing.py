@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
-def heal(deployment: Deployment) -> None:
+def heal(deployment: Deployment) -> list[TableName]:
     """Put right what an interrupted command left: audited tables get their triggers, and writers are let in again.
 
-    Only where no run is interrupted, which would go on with it.
+    Only where no run is interrupted, which would go on with it. Gives the tables that were put right.
     """
     if any(record.status != journal.DONE for record in deployment.records.values()):
-        return
-    for name in incomplete(deployment):
-        deployment.target.warn(f"The audit of {name} was not as it should be; it is put right.")
+        return []
+    found = incomplete(deployment)
+    for name in found:
+        deployment.target.warn(f"The audit of {name} was not complete, as after an interrupted command; now it is.")
         made = catalog.auditing_of(deployment.connection).made(place_of(deployment, name)[0])
         run(deployment, [*made, *put_on(deployment, dialect_of(deployment), name)])
+    return found
 
 
 def audited(deployment: Deployment) -> list[TableName]:

@@ -72,6 +72,10 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
         if run is None or run.untouched:
             # Whatever is asked for now is planned from the start.
             runs.withdraw(target, began.members)
+            if began.record.kind == "rollback":
+                schemas = ", ".join(member.schema for member in began.members)
+                found.append(f"Ended the rollback of {schemas}, which was interrupted before it changed a table.")
+                tell(found[-1])
         else:
             note(run, began)
             run.kept = _kept(run, began, tell)
@@ -256,7 +260,8 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
         back.require(target.command)
         group.steps[done:] = back.steps
     known = resuming.compared(group.steps, entries, not same, began.software)
-    run = Run(target, deployment, group, interrupted.members, known)
+    again = status.way_on(kind, interrupted.members[0].schema, began.version)
+    run = Run(target, deployment, group, interrupted.members, known, again)
     if target.connection.adapter.backend == "postgresql":
         _see_what_the_transaction_left(run, began, now)
     elif known[:1] and known[0].state != steplog.PLANNED:

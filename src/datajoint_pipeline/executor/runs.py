@@ -20,6 +20,7 @@ from ..operations.structure import DropTable
 from ..planner import applied, drafts, drift, resuming, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
+from ..planner.status import way_on
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
 from ..planner.target import Target
 from ..schema.model import Schema, TableName, encode
@@ -27,6 +28,9 @@ from . import leftovers, owners, stepping
 from .holding import Hold, Kept
 
 Report = Callable[[str, int, int], None]
+
+#: The command that takes an interrupted run back.
+TAKE_BACK = "rollback --interrupted"
 
 #: How many differences a refusal names.
 _NAMED = 3
@@ -78,6 +82,11 @@ class Run:
     def databases(self) -> dict[str, str]:
         """Give the name on the server of each schema."""
         return self.deployment.databases
+
+    @property
+    def taken_back(self) -> bool:
+        """Tell whether it is being taken back."""
+        return self.command == TAKE_BACK
 
     @property
     def untouched(self) -> bool:
@@ -134,7 +143,7 @@ class Run:
                 step = self.group.steps[left[0]]
                 what = f"Stopped in step {left[0] + 1 - self.before} of {of}: {step.words}."
                 more = "The server may still complete this one."
-            if left and self.command == "migrate" and self.target.connection.adapter.backend == "mysql":
+            if left and not self.taken_back and self.target.connection.adapter.backend == "mysql":
                 way = undoing.way_back(self.deployment, self.group, left[0], begun=True)
                 back = f" {way.offer(self.target.command)}"
             why = f"{done} of {of} steps are done and recorded. {more}"
@@ -160,10 +169,10 @@ class Run:
             if number == 0 and single and not refused.batches:
                 # Nothing has been changed, so there is nothing to go on with.
                 withdraw(self.target, self.members)
-            elif single and self.command == "migrate":
+            elif single and not self.taken_back:
                 done = number + isinstance(step, UserPython)  # which says of no batch that it is not done
                 refused.do += self._way_back(done)
-            elif not single and self.command == "migrate" and undoing.way_back_online(self.group):
+            elif not single and not self.taken_back and undoing.way_back_online(self.group):
                 refused.do += f" {undoing.WayBack().offer(self.target.command)}"
             raise
         self.entries[number:last] = [replace(entry, state=steplog.DONE) for entry in self.entries[number:last]]
@@ -196,7 +205,7 @@ class Run:
             raise PipelineError(
                 f"There is a table {left[0].table} that the code does not have.",
                 "The migration's own statements made it, or somebody else while it ran. Everything else is done.",
-                f"Drop it, or move it to another database, then run {self.target.command} migrate again to end it.",
+                f"Drop it, or move it to another database, then run {self.target.command} {self.command} again to end it.",
                 exit_code=ExitCode.INTERRUPTED,
             )
         if left:
@@ -223,7 +232,7 @@ class Run:
 
     def _other_than_planned(self, texts: list[str]) -> PipelineError:
         """Give the refusal of tables that are not what was planned; each text says of one in what."""
-        again = f"then run {self.target.command} migrate again"
+        again = f"then run {self.target.command} {self.command} again"
         by_hand = f"undo that by hand, {again}, which ends it"
         if self.target.connection.adapter.backend == "postgresql":  # which has undone what is of the same transaction
             by_hand = f"undo that by hand, or correct the statement, {again}"
@@ -335,7 +344,8 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
         steplog.write(connection, deployment.databases[member.schema], member.run, [entry])
     entries = [replace(resuming.entry(step), number=number) for number, step in enumerate(group.steps, 1)]
     steplog.write(connection, deployment.databases[members[0].schema], members[0].run, entries)
-    return Run(target, deployment, group, members, entries)
+    again = way_on(kind, members[0].schema, versions(deployment, group, kind)[0][1])
+    return Run(target, deployment, group, members, entries, again)
 
 
 def identity(deployment: Deployment, group: Group, migration: Migration, version: str) -> dict[str, Any]:

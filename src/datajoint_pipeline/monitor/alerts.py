@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ExitCode
 from ..jobs.classes import Alerts
-from ..planner.status import EXIT_CODES, SchemaStatus, way_on
+from ..planner.status import EXIT_CODES, SchemaStatus
 from ..planner.status import State as Version
 from .progress import Progress, State, TableProgress
 
@@ -135,7 +135,7 @@ def _of_schema(schema: SchemaStatus, command: str) -> Iterator[Alert]:
         yield Alert("drift", schema.name, what, f"{command} status", code)
     elif schema.state is Version.INTERRUPTED:
         yield Alert(
-            BEHIND, schema.name, _interrupted(schema), f"{command} {way_on(schema.run, schema.taken_back)}", code
+            BEHIND, schema.name, _interrupted(schema), f"{command} {schema.way_on}", code
         )
     elif schema.state in _WORDS:
         words, do = _WORDS[schema.state]

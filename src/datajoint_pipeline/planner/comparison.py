@@ -15,7 +15,7 @@ from ..quoting import quoter
 from ..schema import definition
 from ..schema.model import Schema, Table, TableName
 from . import drift
-from .status import SchemaStatus, State, way_on
+from .status import SchemaStatus, State
 from .target import Target
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _of_database(latest: Schema, found: SchemaStatus | None, shape: Schema | Non
         pending = f"The database has {found.database_version}; {versions} {verb} pending. Run migrate."
         return [*found.drift, *([pending] if found.pending else [])]
     if found is not None and found.state is State.INTERRUPTED:
-        way = way_on(found.run, found.taken_back)
-        return [f"It is in the middle of a change that {found.run} began; tables may have other names. Run {way}."]
+        what = f"It is in the middle of a change that {found.run} began; tables may have other names."
+        return [f"{what} Run {found.way_on}."]
     draft = ["It is a draft; migrate makes it what the snapshot says."] if found is not None and found.draft else []
     return draft + drift.describe(latest, drift.visible(shape))
 

@@ -67,7 +67,8 @@ def examine(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
     for s in statuses:
         if s.name in drifted & with_others:
             other = next(other for other in statuses if other.state is State.INTERRUPTED)
-            s = replace(s, state=State.INTERRUPTED, pending=(), run=other.run, taken_back=other.taken_back)
+            run, taken_back, way_on = other.run, other.taken_back, other.way_on
+            s = replace(s, state=State.INTERRUPTED, pending=(), run=run, taken_back=taken_back, way_on=way_on)
         elif s.name in drifted:
             databases = {o.name: o.database for o in statuses if o.state in _AS_RECORDED and o.database_version}
             texts = (

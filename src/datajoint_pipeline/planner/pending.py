@@ -147,7 +147,7 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [making(deployment, name, history.latest)]
     if record.status != journal.DONE:
-        again = record.kind if record.kind == "rollback" else status.way_on(record.kind)
+        again = status.way_on(record.kind, name, record.version)
         back = f", or on MySQL {status.way_back(record.kind)}, where there is a way back" if again != "init" else ""
         raise PipelineError(
             f"{database} is in the middle of a change that {record.kind} began.",

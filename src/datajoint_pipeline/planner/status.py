@@ -48,11 +48,23 @@ EXIT_CODES = {
 }
 
 
-def way_on(run: str, taken_back: bool = False) -> str:
-    """Give the command that goes on with an interrupted run, by what the journal calls it."""
+def way_on(run: str, schema: str, version: str | None, *, taken_back: bool = False) -> str:
+    """Give the command that goes on with an interrupted run.
+
+    Parameters
+    ----------
+    run : str
+        What the journal calls it.
+    schema, version : str
+        The schema that leads it, and the version that this was to have.
+    taken_back : bool
+        Whether it was being taken back.
+    """
     if taken_back:
         return way_back(run)
-    return {"adopt": "adopt --types", "init": "init"}.get(run, "migrate")
+    # `migrate` would end it as well, and then lead to the version that somebody wanted to leave.
+    back = f"rollback {schema} --to {version}"
+    return {"adopt": "adopt --types", "init": "init", "rollback": back}.get(run, "migrate")
 
 
 def way_back(run: str) -> str:
@@ -90,6 +102,8 @@ class SchemaStatus:
         What was interrupted, as the journal calls it; empty where nothing was.
     taken_back : bool
         Whether that was being taken back when it was interrupted.
+    way_on : str
+        The command that goes on with it.
     to : str or None
         The version that it leads to.
     files : tuple of str
@@ -113,6 +127,7 @@ class SchemaStatus:
     tables: int = 0
     run: str = ""
     taken_back: bool = False
+    way_on: str = ""
     to: str | None = None
     files: tuple[str, ...] = ()
     began: datetime | None = None
@@ -147,12 +162,15 @@ def _with_head(
 
     A schema that a migration makes is recorded as one of ``init``, and ``migrate`` goes on with it.
     """
-    head = heads.get((found.name, records[found.name].id), {})
+    head, leader = heads.get((found.name, records[found.name].id), {}), found.name
     with suppress(KeyError, TypeError, ValueError, OverflowError):  # anybody may have written it
         head = heads.get((str(head["leader"]["schema"]), int(head["leader"]["run"])), head)
+        leader = str(head["leader"]["schema"])
     plan = head.get("plan")
     run = str(plan.get("kind", found.run)) if isinstance(plan, dict) else found.run
-    return replace(found, run=run, taken_back=head.get("undo") is not None)
+    taken_back = head.get("undo") is not None
+    version = records[leader].version if leader in records else found.to
+    return replace(found, run=run, taken_back=taken_back, way_on=way_on(run, leader, version, taken_back=taken_back))
 
 
 def with_hidden(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
@@ -197,6 +215,7 @@ def judge(
             record.previous_version,
             State.INTERRUPTED,
             run=record.kind,
+            way_on=way_on(record.kind, name, record.version),
             to=record.version,
             files=migration_files.between(files, name, record.previous_version or "0", record.version),
             began=record.started_at,

@@ -23,7 +23,7 @@ from ..history.files import Files
 from ..history.migration_files import Migration
 from ..journal import steplog
 from ..planner import applied, drift
-from ..planner.status import SchemaStatus, State, way_on
+from ..planner.status import SchemaStatus, State
 from ..planner.target import Target
 
 #: What the record of a run begins with, beside its options, that a promotion began.
@@ -145,7 +145,7 @@ def require_clean(target: Target) -> None:
             raise PipelineError(
                 f"{name} is in the middle of a change: {s.run or 'a run'} of {s.name} was interrupted.",
                 "What its tables are is only known when that has ended, so it proves nothing yet.",
-                f"Run {target.command} {way_on(s.run, s.taken_back)}. {again}",
+                f"Run {target.command} {s.way_on}. {again}",
                 exit_code=ExitCode.INTERRUPTED,
             )
         if s.draft:
@@ -253,7 +253,7 @@ def require_ready(target: Target, *, begun: bool = False) -> list[SchemaStatus]:
                 "A promotion began it." if begun else "A promotion did not begin it, so end it as it was begun.",
                 f"Run {target.program} promote without --dry-run, which goes on with it."
                 if begun
-                else f"Run {target.command} {way_on(s.run, s.taken_back)}. {again}",
+                else f"Run {target.command} {s.way_on}. {again}",
                 exit_code=ExitCode.INTERRUPTED,
             )
         if s.draft or s.state is State.DRIFTED:
