@@ -205,8 +205,15 @@ def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project,
     is_sentence(odd.run("restore", str(path)))
     told = ok(odd, "rollback", "life", "--to", "1.2.0")
     said = " ".join((told.out + told.err).split())
-    assert "What was left of life.Token.uu, life.Token.v, life.Token.x is soft-deleted" in said, said
-    assert "3 values written since the cut are in no backup" in said, said
+    assert "life.Token.u, life.Token.v, life.Token.x have the values of before" in said, said
+    assert "is soft-deleted, with 3 values written since, which no file has" in said, said
+    assert (
+        f"life.Token.w keeps what the cut left. Get whole values back by python -m my_pipeline --env dev restore {path.name}."
+        in said
+    )
+    assert [(row[0], *row[1:3], row[4]) for row in table(server, "token", columns) if row[0] != 4] == [
+        (row[0], *row[1:3], row[4]) for row in before
+    ]
     kept = "_dropped_uu, _dropped_v, _dropped_x"
     assert ("new", None, "new") in table(server, "token", kept) and "hand" in str(table(server, "token", kept))
     ok(odd, "restore", path.name, "--overwrite")
@@ -644,7 +651,7 @@ def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server:
 def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_value(
     odd: Project, server: Server
 ) -> None:
-    """`rollback` sets aside what the old enum does not know, and `restore` puts back what was there."""
+    """`rollback` sets aside what the old enum does not know, and gives back what was there; as often as one likes."""
     before = table(server, "animal", "animal_id, colour")
     revise(odd, ("'grey', 'white'", "'any'"), ('"grey" : enum', '"any" : enum'))
     (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_smaller.py")
@@ -655,12 +662,60 @@ def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_v
     path.write_text(text)
     ok(odd, "migrate", "--allow-data-loss")
     (kept,) = backups(odd)
-    told = ok(odd, "rollback", "life", "--to", "1.1.0")
-    said = " ".join((told.out + told.err).split())
-    assert f"restore {kept.name} --overwrite" in said, said
+    server.execute("INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (7, 'Eve', 'any')")
+    shown = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0", "--dry-run", code=3).err.split())
+    assert f"Values of before will be given back from {kept.name}." in shown, shown
+    for _ in range(2):
+        said = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0").err.split())
+        assert f"life.Animal.colour has the values of before, from {kept.name}." in said, said
+        assert ("1 value written since, which no file has" in said) == (len(backups(odd)) == 1), said
+        assert table(server, "animal", "animal_id, colour")[: len(before)] == before
+        assert "drift" not in ok(odd, "status", code=3).out
+        ok(odd, "migrate", "--allow-data-loss")
+        kept = backups(odd)[-1]
+
+
+@pytest.mark.both_servers
+def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_there(
+    odd: Project, server: Server
+) -> None:
+    """Cut off in between, `migrate` and `rollback` say how; a value that somebody enters meanwhile stays."""
+    before = table(server, "odd", "odd_id, amount, ratio")
+    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
+    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
+    text = path.read_text().replace('# cents")', given, 1)
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    proxy = Proxy(server.backend, server.port)
+    try:
+        proxy.begin(Fault("CREATE TEMPORARY TABLE", "before", lambda: None))
+        odd.run("rollback", "life", "--to", "1.1.0", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    assert states(odd)["life"] == ("behind", "1.1.0")
+    assert {str(amount) for _, amount, _ in table(server, "odd", "odd_id, amount, ratio")} == {"0.0000"}
+    for command in (("migrate",), ("rollback", "life", "--to", "1.1.0")):
+        refused = odd.run(*command)
+        is_sentence(refused)
+        assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err
     ok(odd, "restore", kept.name, "--overwrite")
-    assert table(server, "animal", "animal_id, colour") == before
-    assert "drift" not in ok(odd, "status", code=3).out
+    assert table(server, "odd", "odd_id, amount, ratio") == before
+    ok(odd, "migrate")
+
+    def enter(statement: str) -> None:
+        if "CREATE TEMPORARY TABLE" in statement:
+            server.execute("UPDATE dev_life.odd SET amount = 7 WHERE odd_id LIKE '03%'")
+
+    proxy = Proxy(server.backend, server.port)
+    proxy.watch = enter
+    try:
+        ok(odd, "rollback", "life", "--to", "1.1.0", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    found = {key[:2]: (str(amount), ratio) for key, amount, ratio in table(server, "odd", "odd_id, amount, ratio")}
+    assert found == {k[:2]: ("7.0000" if k[:2] == "03" else str(a), ratio) for k, a, ratio in before}
 
 
 @pytest.mark.both_servers
@@ -689,10 +744,9 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     again = ok(odd, "rollback", "life", "--to", "1.1.0")
     for said in (" ".join((one.out + one.err).split()) for one in (told, again)):
         assert "life.Odd.note keeps the fill, which 1 row without a value got. Make it null again there by" in said
-        assert f"restore {filled.name} --overwrite" in said and f"restore {computed.name} --overwrite" in said
-        assert "life.Odd.amount keeps the values that the migration computed." in said, said
+        assert f"restore {filled.name} --overwrite" in said and computed.name in said
+    assert "life.Odd.amount has the values of before, from" in said, said
     assert table(server, "odd", "odd_id, note, ratio, amount") != before
-    ok(odd, "restore", computed.name, "--overwrite")
     ok(odd, "restore", filled.name, "--overwrite")
     assert table(server, "odd", "odd_id, note, ratio, amount") == before
 

@@ -25,7 +25,7 @@ from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import auditing, leftovers, owners, renumbering, resume, runs, stepping
+from . import auditing, due, leftovers, owners, renumbering, resume, runs, stepping
 from .backup import Backups, Keeping
 
 #: Is called with the groups of migrations that are about to be applied.
@@ -92,6 +92,8 @@ def migrate(
                 deployment = Deployment.read(target)
                 auditing.heal(deployment)
                 wanted = pending.pending_migrations(deployment, chosen, to)
+                if wanted:
+                    due.refuse(deployment)
                 if not wanted:
                     renumbering.record(deployment, chosen)
                     return drift.read(target)

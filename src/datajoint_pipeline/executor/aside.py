@@ -1,7 +1,8 @@
 """Find the values that a rollback may set aside, since a backup has them as they were before they were cut or replaced.
 
-Without that, `rollback` could not give such values their old type again, and `restore` needs the old type first. What
-a migration replaced and the old type holds stays; which backup has the values of before is said, too.
+Without that, `rollback` could not give such values their old type again, or would leave kilohertz under a definition in
+hertz, to be computed once more by the next `migrate`. Once they are set aside, those of before are given back. Where
+that cannot be, it is said which backup has them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from .. import journal
 from ..errors import PipelineError
 from ..history.migration_files import Migration
 from ..planner import rollbacks
 from ..planner.deployment import Deployment
 from ..planner.plan import Group, counted
+from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility
 from ..schema.model import Index, TableName, decode
-from . import archive, backup, stepping
+from . import archive, backup, restore, stepping
 from .archive import Archive, ArchivedColumn, Part, Value
 
 
@@ -51,10 +54,11 @@ class Backed:
 Kept = dict[tuple[TableName, str], Backed]
 
 
-def kept(deployment: Deployment, group: Group) -> Kept:
-    """Find which attributes a group would lose values of that a backup has as they were.
+def kept(deployment: Deployment, group: Group, undone: list[Migration]) -> Kept:
+    """Find which attributes a group would lose values of, or leave as computed, that a backup has as they were.
 
-    Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest.
+    Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest. What a
+    migration computed is only in a file that was written when it was applied last.
 
     Parameters
     ----------
@@ -62,16 +66,27 @@ def kept(deployment: Deployment, group: Group) -> Kept:
         Where.
     group : Group
         The rollback, counted.
+    undone : list of Migration
+        What it undoes.
     """
     wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
+    computed = {
+        (loss.table.name, attribute)
+        for loss in rollbacks.replaced(deployment, undone, group.after)
+        for attribute in {*loss.attributes} - loss.filled
+    }
+    latest = _since(deployment, group) if computed else {}
     found: Kept = {}
-    for path in _newest_first(deployment) if wanted else ():
+    for path in _newest_first(deployment) if wanted or computed else ():
         try:
             with archive.reading(path) as file:
+                of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
                 for name, column, part in _matching(deployment, group, file):
                     now = {c.name: _now(group, name, c.name) for c in part.columns if c.key or c is column}
                     one = now[column.name]
-                    if not all(now.values()) or one is None or (name, one[1]) not in wanted:
+                    if not all(now.values()) or one is None:
+                        continue
+                    if (name, one[1]) not in wanted and not (of_last and (name, column.name) in computed):
                         continue
                     if one in found and not found[one].newer:
                         continue
@@ -82,6 +97,16 @@ def kept(deployment: Deployment, group: Group) -> Kept:
                             found[one] = Backed(path, name, column.name, newer)
         except PipelineError:
             continue  # which is no backup, or damaged
+    return found
+
+
+def _since(deployment: Deployment, group: Group) -> dict[str, int]:
+    """Give the number of the last run of each schema after which it had no more than a rollback leaves it."""
+    goals = {migration.schema: Version(migration.version) for migration in group.migrations}
+    found = dict.fromkeys(goals, 0)
+    for record in journal.history(deployment.connection, {name: deployment.databases[name] for name in goals}):
+        if record.status == journal.DONE and record.version and Version(record.version) <= goals[record.schema]:
+            found[record.schema] = max(found[record.schema], record.id)
     return found
 
 
@@ -174,6 +199,35 @@ def _text(value: Value, column: ArchivedColumn) -> Value:
     return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) and column.type == "binary(16)" else value
 
 
+def files(found: Kept) -> tuple[str, ...]:
+    """Give the names of the files that have what is set aside."""
+    return tuple(dict.fromkeys(one.path.name for one in found.values()))
+
+
+def give_back(target: Target, found: Kept, group: Group) -> list[str]:
+    """Put the values of before in the place of what was set aside; say of which, and where there are newer ones.
+
+    Raises
+    ------
+    PipelineError
+        If a file cannot be restored; the values that it has can still be given back by `restore`.
+    """
+    said = list[str]()
+    for path in dict.fromkeys(one.path for one in found.values()):
+        places = [one for one in found.values() if one.path == path]
+        # A value that somebody has entered meanwhile stays.
+        chosen = {(b.table, b.attribute): rollbacks.standing(group.after[b.table], b.attribute) for b in places}
+        with archive.reading(path) as file:
+            restore.put_back(target, file, overwrite=True, chosen=chosen)
+        names = ", ".join(sorted(f"{table}.{attribute}" for table, attribute in chosen))
+        newer = sum(one.newer for one in places)
+        text = f"{names} {'has' if len(chosen) == 1 else 'have'} the values of before, from {path.name}. What the "
+        text += "migration made of them is soft-deleted"
+        text += f", with {counted(newer, 'values')} written since, which no file has." if newer else "."
+        said.append(text)
+    return said
+
+
 def advice(found: Kept, command: str, group: Group) -> str:
     """Say what was set aside, and how the values come back."""
     names = ", ".join(f"{table}.{attribute}" for table, attribute in sorted(found))
@@ -217,28 +271,39 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         for attribute in loss.attributes
         if (loss.table.name, attribute) not in gone
     }
-    said = list[str]()
-    for path in _newest_first(deployment) if wanted else ():
+    said, cut = list[str](), set[tuple[TableName, str]]()
+    for path in _newest_first(deployment):
         with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
-            there = [
-                ((name, column.name), part.rows)
-                for name, column, part in _matching(deployment, group, file)
-                if (name, column.name) in wanted and not column.becomes
-            ]
-            restore = f"{deployment.target.command} restore {path.name} --overwrite"
-            for one, rows in there:
-                if wanted.pop(one):
-                    what = f"the fill, which {counted(rows, 'rows')} without a value got. Make it null again there"
-                else:
-                    what = "the values that the migration computed. Get those of before back"
-                if rows:
-                    said.append(f"{one[0]}.{one[1]} keeps {what} by {restore}; values written since are overwritten.")
+            restore = f"{deployment.target.command} restore {path.name}"
+            for name, column, part in _matching(deployment, group, file):
+                one = name, column.name
+                if column.becomes:
+                    if one not in gone | cut and part.rows and _gets_another_type(group, *one):
+                        cut.add(one)
+                        said.append(
+                            f"{name}.{column.name} keeps what the cut left. Get whole values back by {restore}."
+                        )
+                elif one in wanted:
+                    if wanted.pop(one):
+                        rows = counted(part.rows, "rows")
+                        what = f"the fill, which {rows} without a value got. Make it null again there"
+                    else:
+                        what = "the values that the migration computed. Get those of before back"
+                    over = f"{restore} --overwrite; values written since are overwritten"
+                    if part.rows:
+                        said.append(f"{name}.{column.name} keeps {what} by {over}.")
     for (name, attribute), filled in wanted.items():
         now = _now(group, name, attribute)
         if not filled and now is not None and _any_value(deployment, *now):
             what = "the values that the migration computed; no file in backups/ has those of before"
-            said.append(f"{name}.{attribute} keeps {what}.")
+            said.append(f"{name}.{attribute} keeps {what}. Do not migrate again: it would compute from these.")
     return said
+
+
+def _gets_another_type(group: Group, name: TableName, attribute: str) -> bool:
+    """Tell whether a rollback gives an attribute, by its names afterwards, another type."""
+    now, will = _now(group, name, attribute), group.after[name].attribute[attribute]
+    return now is not None and group.before[now[0]].attribute[now[1]].type != will.type
 
 
 def _any_value(deployment: Deployment, table: TableName, attribute: str) -> bool:

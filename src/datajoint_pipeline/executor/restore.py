@@ -73,6 +73,10 @@ class _Undone(Exception):
     """Leaves a transaction without its changes."""
 
 
+#: Attributes, each with its table, and the values that alone are replaced, as a definition writes them; any if none.
+Attributes = Mapping[tuple[TableName, str], tuple[str | None, ...]]
+
+
 def restore(
     target: Target, path: Path, *, overwrite: bool = False, dry_run: bool = False
 ) -> tuple[Manifest, list[Restored]]:
@@ -98,10 +102,19 @@ def restore(
     with archive.reading(path if path.exists() else target.backups / path) as file:
         _refuse_other_place(target, file)
         with apply.alone(target):
-            deployment = Deployment.read(target)
-            _refuse_other_server(deployment, file)
-            found = _Restoring(deployment, file, overwrite=overwrite, dry_run=dry_run).run()
-        return file.manifest, found
+            return file.manifest, put_back(target, file, overwrite=overwrite, dry_run=dry_run)
+
+
+def put_back(
+    target: Target, file: Archive, *, overwrite: bool = False, dry_run: bool = False, chosen: Attributes | None = None
+) -> list[Restored]:
+    """Put the values of an open file back, under the pipeline's lock; ``chosen`` has the only attributes that get any.
+
+    Other parameters and errors are those of :func:`restore`.
+    """
+    deployment = Deployment.read(target)
+    _refuse_other_server(deployment, file)
+    return _Restoring(deployment, file, overwrite=overwrite, dry_run=dry_run, chosen=chosen).run()
 
 
 def _refuse_other_place(target: Target, file: Archive) -> None:
@@ -127,15 +140,26 @@ def _refuse_other_server(deployment: Deployment, file: Archive) -> None:
     apply.refuse_unfinished(deployment, {part.schema for part in file.manifest.parts})
 
 
+def _only(part: Part, chosen: Attributes) -> Part:
+    """Give a part that only gives some attributes back; the others of its columns are read and left."""
+    table = TableName(part.schema, part.table)
+    return replace(part, columns=[replace(c, lost=c.lost and (table, c.name) in chosen) for c in part.columns])
+
+
 class _Restoring:
     """One run of `restore`."""
 
-    def __init__(self, deployment: Deployment, file: Archive, *, overwrite: bool, dry_run: bool) -> None:
+    def __init__(
+        self, deployment: Deployment, file: Archive, *, overwrite: bool, dry_run: bool, chosen: Attributes | None = None
+    ) -> None:
         self.deployment, self.file, self.overwrite, self.dry_run = deployment, file, overwrite, dry_run
         self.connection, self.quote = deployment.connection, quoter(deployment.connection)
         self.mysql = self.connection.adapter.backend == "mysql"
         #: What the file has, by the names of what its values belong in.
         self.parts = made_anew.parts(deployment, file)
+        if chosen is not None:
+            self.parts = [part for one in self.parts if (part := _only(one, chosen)).lost]
+        self.chosen = chosen or {}
 
     def run(self) -> list[Restored]:
         """Put the values back; while others hold the tables, try again for a while as `migrate` does."""
@@ -388,16 +412,21 @@ class _Restoring:
         rows = f"{full} t JOIN {staging} r ON {self._on(part)}"
         matched = self._count(rows)
         changing = [column for column in part.columns if column.lost and not (part.whole and column.key)]
-        differs = " OR ".join(self._differs(column) for column in changing) or "FALSE"
+        differs = " OR ".join(self._differs(column, part) for column in changing) or "FALSE"
         different = self._count(f"{rows} WHERE {differs}")
         if different and not self.overwrite:
             self._refuse_newer_values(part, changing, f"{rows} WHERE {differs}")
-        if different and self.mysql:
-            sets = ", ".join(f"t.{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
-            self._query(f"UPDATE {rows} SET {sets} WHERE {differs}")
-        elif different:
-            sets = ", ".join(f"{self.quote(c.name)} = r.{self.quote(c.name)}" for c in changing)
-            self._query(f"UPDATE {full} t SET {sets} FROM {staging} r WHERE {self._on(part)} AND ({differs})")
+        # Where somebody may have given one attribute another value meanwhile, each is put back by itself.
+        together = [[column] for column in changing] if self.chosen else [changing]
+        for columns in together if different else ():
+            quoted = [self.quote(column.name) for column in columns]
+            differs = " OR ".join(self._differs(column, part) for column in columns)
+            if self.mysql:
+                sets = ", ".join(f"t.{name} = r.{name}" for name in quoted)
+                self._query(f"UPDATE {rows} SET {sets} WHERE {differs}")
+            else:
+                sets = ", ".join(f"{name} = r.{name}" for name in quoted)
+                self._query(f"UPDATE {full} t SET {sets} FROM {staging} r WHERE {self._on(part)} AND ({differs})")
         gone = part.rows - matched
         if not part.whole:
             return different, matched - different, gone
@@ -423,9 +452,25 @@ class _Restoring:
                 parts.append(f"({current} = {kept}{cut})")
         return " AND ".join(parts) or "TRUE"
 
-    def _differs(self, column: ArchivedColumn) -> str:
+    def _differs(self, column: ArchivedColumn, part: Part) -> str:
         current, kept = (self._compared(column, alias) for alias in ("t.", "r."))
-        return f"NOT ({current} <=> {kept})" if self.mysql else f"{current} IS DISTINCT FROM {kept}"
+        differs = f"NOT ({current} <=> {kept})" if self.mysql else f"{current} IS DISTINCT FROM {kept}"
+        replaced = self.chosen.get((TableName(part.schema, part.table), column.name), ())
+        stands = [self._is(column, part, value) for value in replaced]
+        return f"({differs} AND ({' OR '.join(stands)}))" if stands else differs
+
+    def _is(self, column: ArchivedColumn, part: Part, value: str | None) -> str:
+        """Give a condition for a value of a column, as a definition writes it."""
+        name = f"t.{self.quote(column.name)}"
+        if value is None:
+            return f"{name} IS NULL"
+        dialect = self.deployment.dialect(constraints.names(self.deployment.catalogue), {}, {})
+        literal = dialect.literal(value)
+        if self.mysql:  # where a uuid is bytes
+            return f"{name} = {f'UUID_TO_BIN({literal})' if column.type == 'binary(16)' else literal}"
+        stored = next(c.stored for c in self._on_server(part).columns if c.name == column.name)  # type: ignore[union-attr]
+        cast = "" if stored.startswith("enum(") else f"::{stored}"
+        return f"{name}::text = ({literal}{cast})::text"
 
     def _compared(self, column: ArchivedColumn, alias: str) -> str:
         text = backup.read_as(self.connection, column, alias)

@@ -24,7 +24,8 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, aside, auditing, owners, purged, resume, runs, stepping
+from . import apply, aside, auditing, due, owners, purged, resume, runs, stepping
+from .aside import Kept
 from .backup import Backups
 from .noting import Note
 
@@ -56,8 +57,9 @@ def rollback(
         auditing.heal(deployment)
         planned = _planned(deployment, schema, to, along=along)
         if planned is None:
+            due.refuse(deployment)
             return drift.read(target)
-        group, advice = planned
+        group, found, advice = planned
         apply.judge(deployment, group, allow_data_loss=False)
         purged.refuse(deployment, group, _command(schema, to, along=along))
         apply.apply(deployment, group, "rollback", report)
@@ -66,7 +68,7 @@ def rollback(
                 f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Newer values "
                 "have the bytes that <blob> wrote: datajoint.blob.unpack reads them."
             )
-        for text in advice:
+        for text in [*_given_back(target, found, group), *advice]:
             target.warn(text)
         return drift.read(target)
 
@@ -87,16 +89,26 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
     planned = _planned(deployment, schema, to, along=along)
     if planned is None:
         return []
-    group, advice = planned
+    group, found, advice = planned
     impacts = impact.survey_back(deployment, group)
     if not any(judging.refusals(group, allow_data_loss=False)):
         purged.refuse(deployment, group, _command(schema, to, along=along))
+    if found:
+        advice = [f"Values of before will be given back from {' and '.join(aside.files(found))}.", *advice]
     for text in advice:
         target.warn(text)
     return impacts
 
 
-def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, list[str]] | None:
+def _given_back(target: Target, found: Kept, group: Group) -> list[str]:
+    """Give back what was set aside, and say so; where that fails, say why, and how it can be done."""
+    try:
+        return aside.give_back(target, found, group)
+    except PipelineError as error:
+        return [f"{error.what} {error.why}", aside.advice(found, target.command, group)]
+
+
+def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, Kept, list[str]] | None:
     """Plan the way back, and say which values of before a backup has; None where nothing is to be undone."""
     adoption.refuse_draft(deployment, schema)
     undone = rollbacks.undone(deployment, schema, to, along=along)
@@ -107,11 +119,11 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     drift.refuse(deployment, undone)
     group = rollbacks.group(deployment, schema, to, undone)
     counting.count(deployment, group)
-    if found := aside.kept(deployment, group):
+    if found := aside.kept(deployment, group, undone):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
+        group.inputs.files = aside.files(found)
     group.violations.clear()
-    advice = [aside.advice(found, deployment.target.command, group)] if found else []
-    return group, [*advice, *aside.staying(deployment, group, undone, found)]
+    return group, found, aside.staying(deployment, group, undone, found)
 
 
 def _command(schema: str, to: str, *, along: bool) -> str:

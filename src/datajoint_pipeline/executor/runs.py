@@ -205,7 +205,8 @@ class Run:
             raise PipelineError(
                 f"There is a table {left[0].table} that the code does not have.",
                 "The migration's own statements made it, or somebody else while it ran. Everything else is done.",
-                f"Drop it, or move it to another database, then run {self.target.command} {self.command} again to end it.",
+                f"Drop it, or move it to another database, then run {self.target.command} {self.command} again, which "
+                "ends it.",
                 exit_code=ExitCode.INTERRUPTED,
             )
         if left:

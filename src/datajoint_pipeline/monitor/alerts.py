@@ -134,9 +134,7 @@ def _of_schema(schema: SchemaStatus, command: str) -> Iterator[Alert]:
         what = f"{schema.name} was changed outside of migrations: {schema.drift[0].removesuffix('.')}{more}."
         yield Alert("drift", schema.name, what, f"{command} status", code)
     elif schema.state is Version.INTERRUPTED:
-        yield Alert(
-            BEHIND, schema.name, _interrupted(schema), f"{command} {schema.way_on}", code
-        )
+        yield Alert(BEHIND, schema.name, _interrupted(schema), f"{command} {schema.way_on}", code)
     elif schema.state in _WORDS:
         words, do = _WORDS[schema.state]
         yield Alert(BEHIND, schema.name, f"{schema.name} {words}.", f"{command} {do}", code)

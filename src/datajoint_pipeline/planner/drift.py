@@ -204,7 +204,7 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
     for name in dict.fromkeys(migration.schema for migration in wanted):
         record, shape = deployment.records.get(name), deployment.shapes.get(name)
         if record is not None and record.kind == "restore" and record.finished_at is None:
-            raise _half_restored(deployment, record)
+            raise half_restored(deployment, record)
         if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
             continue
         if record.kind == journal.DRAFT or record.status != journal.DONE:
@@ -226,14 +226,13 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
         )
 
 
-def _half_restored(deployment: Deployment, record: journal.Record) -> PipelineError:
+def half_restored(deployment: Deployment, record: journal.Record) -> PipelineError:
     """Give the refusal of columns and tables that `restore` made and may not have filled: they would come back so."""
     database = deployment.databases[record.schema]
-    file = journal.options_of(deployment.connection, database, record, deployment.surveys)[:1]
-    what = " ".join(["restore", *file])
+    what = " ".join(["restore", *journal.options_of(deployment.connection, database, record, deployment.surveys)])
     return PipelineError(
-        f"{database} has what an unfinished restore made.",
-        f"Its values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
+        f"{database} has what an unfinished restore left.",
+        f"Values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
         f"{record.started_at:%Y-%m-%d at %H:%M} UTC.",
         f"First run {what}, which ends it. If there is no such file any more, run purge {record.schema}.",
         exit_code=ExitCode.INTERRUPTED,

@@ -352,6 +352,16 @@ def _fill(table: Table, name: str, after: Attribute) -> Fill | None:
     return Fill(after.default or stand_in(after.type))
 
 
+def standing(table: Table, name: str) -> tuple[str | None, ...]:
+    """Give what rows have in an attribute until its values are put back, null as None; nothing where that differs."""
+    after = table.attribute[name]
+    fill = _fill(table, name, after)
+    if fill is None:
+        return (None,)
+    moving = fill.each or fill.value is None or fill.value.upper().startswith("CURRENT_")
+    return () if moving else (str(fill.value),)
+
+
 def stand_in(type_: str) -> str:
     """Give what rows have in a required attribute of a type until their values are put back."""
     if type_.startswith("enum"):
