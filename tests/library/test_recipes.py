@@ -70,7 +70,10 @@ def test_a_recipe_does_the_same_on_the_labs_server(
     project = Project(render(tmp_path / "own", backend=server.backend), environment=environment)
     (tmp_path / "store").mkdir()
     recipe = (
-        RECIPES[title].replace("/data/my_pipeline", str(tmp_path / "store")).replace("backups/local-", "backups/dev-")
+        RECIPES[title]
+        .replace("/data/my_pipeline", str(tmp_path / "store"))
+        .replace("backups/local-", "backups/dev-")
+        .replace("--env local restore local-", "--env dev restore dev-")
     )
     databases = [f"dev_{schema}" for schema in ("analysis", "imaging", "ephys", "session", "subject")]
     server.drop(*databases)
