@@ -271,19 +271,27 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         for attribute in loss.attributes
         if (loss.table.name, attribute) not in gone
     }
-    said, cut = list[str](), set[tuple[TableName, str]]()
-    for path in _newest_first(deployment):
+    retyped = {
+        (name, attribute.name)
+        for name, table in group.after.items()
+        if table is not group.before.get(name)
+        for attribute in table.attributes
+        if (name, attribute.name) not in gone and _gets_another_type(group, name, attribute.name)
+    }
+    latest, said = _since(deployment, group) if wanted else {}, list[str]()
+    for path in _newest_first(deployment) if wanted or retyped else ():
         with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
+            of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
             restore = f"{deployment.target.command} restore {path.name}"
             for name, column, part in _matching(deployment, group, file):
                 one = name, column.name
                 if column.becomes:
-                    if one not in gone | cut and part.rows and _gets_another_type(group, *one):
-                        cut.add(one)
+                    if one in retyped and part.rows:
+                        retyped.remove(one)
                         said.append(
                             f"{name}.{column.name} keeps what the cut left. Get whole values back by {restore}."
                         )
-                elif one in wanted:
+                elif one in wanted and of_last:
                     if wanted.pop(one):
                         rows = counted(part.rows, "rows")
                         what = f"the fill, which {rows} without a value got. Make it null again there"
