@@ -194,6 +194,78 @@ def test_a_key_that_no_job_can_be_reserved_for_is_a_note(lab: Project) -> None:
 RIG = 'class Rig(dj.Manual):\n    definition = """\n    rig : varchar(8)\n    ---\n    floor : int16\n    """\n\n\n'
 
 
+FILED = '''@schema
+class Filed(dj.Manual):
+    definition = """
+    filed : int32
+    ---
+    photo : <attach@main>
+    trace : <blob@main>
+    film : <object@main>
+    inside : <attach>
+    """
+
+
+@schema
+class Spanned(dj.Manual):
+    definition = """
+    spanned : int32
+    ---
+    span : <span>
+    """
+
+
+'''
+
+SPAN = """import datajoint as dj
+
+
+class SpanCodec(dj.Codec):
+    name = "span"
+
+    def get_dtype(self, is_store):
+        return "json"
+
+    def encode(self, value, *, key=None, store_name=None):
+        return value
+
+    def decode(self, stored, *, key=None):
+        return stored
+"""
+
+
+def test_what_no_row_could_be_made_up_for_is_said_once(lab: Project) -> None:
+    """Rows are made up also where values are in a store; of a codec of the lab's own nobody knows what it writes."""
+    life(lab, "@schema\nclass Weight", f"{FILED}@schema\nclass Weight")
+    lab.write("src/my_pipeline/codecs.py", SPAN)
+    life(lab, "from . import open_schema", "from . import codecs, open_schema")
+    ok(lab, "revise", "-m", "files")
+    life(lab, NAME, f"{NAME}    born = null : date\n")
+    ok(lab, "revise", "-m", "born")
+    life(lab, "    photo :", "    place = null : varchar(8)\n    photo :")
+    ok(lab, "revise", "-m", "places")
+    findings, notes = check(lab, 0)
+    assert findings == []
+    assert [note["what"].partition(",")[0] for note in notes] == ["No row could be made up for life.Spanned"]
+
+    # What is read from a store would be looked for there, and is in none.
+    life(lab, "    trace : <blob@main>", "    trace : <blob>")
+    life(lab, "    inside : <attach>", "    inside : <blob>")
+    ok(lab, "revise", "-m", "traces")
+    findings, notes = check(lab, 0)
+    assert findings == []
+    assert [note["what"].partition(",")[0] for note in notes] == [
+        "No row could be made up for life.Spanned",
+        "No object could be made up for life.Filed",
+    ]
+    life(lab, "    place = null :", "    place :")
+    ok(lab, "revise", "-m", "required", "--fill", "Filed.place=here")
+    (file,) = (lab.folder / "src/my_pipeline/migrations/life").glob("*_required.py")
+    edit(lab, f"life/{file.name}", ', fill="here"', "")
+    findings, notes = check(lab, 0)
+    assert "1 row without place" in notes[-1]["what"]
+
+
 def test_rows_that_literals_refer_to_are_there(lab: Project) -> None:
     """Check makes them up and says which they are; and rows that a migration puts in are parents like any others."""
     life(lab, "@schema\nclass Weight", f"@schema\n{RIG}@schema\nclass Weight")

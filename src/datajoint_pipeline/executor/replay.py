@@ -23,6 +23,7 @@ from ..planner import counting, drift, pending, plan
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.target import Target
+from ..schema.compatibility import changes_codec
 from ..schema.model import ForeignKey, TableName
 from . import apply, needed, samples
 
@@ -46,6 +47,8 @@ class _Replay:
     def __init__(self, target: Target, contents: Mapping[TableName, list[samples.Values]]) -> None:
         self.target, self.connection, self.contents = target, target.connection, contents
         self.findings: list[Finding] = []
+        #: What was said of tables without rows: every group of migrations would say it again.
+        self.without: set[str] = set()
 
     def run(self) -> list[Finding]:
         """Make the oldest tables, fill them, migrate, compare; give the findings."""
@@ -93,8 +96,13 @@ class _Replay:
         without = samples.fill(self.connection, deployment.databases, tables, self.contents)
         for name in without:
             if not {key.parent for key in tables[name].foreign_keys} & set(without):
-                what = f"No row could be made up for {name}, so what migrations do to its rows is not known."
-                self._report("replay-rows", name.schema, what, "Try them on a database with rows (dev).", note=True)
+                self._report_without(name, "row")
+
+    def _report_without(self, name: TableName, noun: str) -> None:
+        what = f"No {noun} could be made up for {name}, so what migrations do to its rows is not known."
+        if what not in self.without:
+            self.without.add(what)
+            self._report("replay-rows", name.schema, what, "Try them on a database with rows (dev).", note=True)
 
     def _count_rows(self, deployment: Deployment, name: TableName) -> int:
         return samples.count(self.connection, deployment.databases[name.schema], name.table)
@@ -102,6 +110,7 @@ class _Replay:
     def _apply(self, deployment: Deployment, wanted: list[Migration]) -> None:
         """Apply a group to tables with rows; without those that are in its way, where other rows would not be."""
         self._provide(deployment, plan.groups(deployment, wanted, one=True)[0])
+        self._empty_what_is_read_from_stores(deployment, plan.groups(deployment, wanted, one=True)[0])
         while True:
             group = plan.groups(deployment, wanted, one=True)[0]
             counting.count(deployment, group, trials=False)  # on rows that were made up
@@ -137,6 +146,17 @@ class _Replay:
                 said.add(one.words)
                 do = "Insert it where it is missing, or let the migration insert it (InsertRows)."
                 self._report_group(group, f"A database needs {one.words} before it.", do, note=True)
+
+    def _empty_what_is_read_from_stores(self, deployment: Deployment, group: Group) -> None:
+        """Delete the rows whose objects a group would read to store them in another form: there are no such objects."""
+        before: list[ops.Operation] = []
+        for _, operation in group.operations():
+            if isinstance(operation, ops.AlterAttribute) and "@" in operation.before.type:
+                old = ops.trace(group.before, before)[1].tables.get(operation.table)
+                if changes_codec(operation.before.type, operation.after.type) and old is not None:
+                    samples.empty(self.connection, deployment.databases, [old])
+                    self._report_without(operation.table, "object")
+            before.append(operation)
 
     def _judge(self, group: Group, violation: plan.Violation) -> None:
         """Report a violation; stop where any rows would have it."""

@@ -6,6 +6,7 @@ holds. Values are plain (``1``, the first of January), so that most conversions 
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,8 +97,7 @@ def put(
     number = count(connection, *place)
     for column in columns:
         if column.name not in row:
-            unknown = _only_its_codec_writes(table, column.name)
-            row[column.name] = None if unknown else _value(column, number, null=not column.required)
+            row[column.name] = _made_up(table, column, number, null=not column.required)
     return _insert_if_it_fits(connection, place, row)
 
 
@@ -177,8 +177,8 @@ def _rows(
         else:
             for column in columns:
                 if column.name not in values:
-                    unknown, hidden = _only_its_codec_writes(table, column.name), column.name.startswith("_")
-                    values[column.name] = None if unknown else _value(column, number, null=null or hidden)
+                    hidden = column.name.startswith("_")
+                    values[column.name] = _made_up(table, column, number, null=null or hidden)
             if not any(values[name] is None for name in required):
                 yield values
 
@@ -192,10 +192,22 @@ def _parent_rows(connection: dj.Connection, databases: Mapping[str, str], key: F
     return [dict(zip(key.attributes, row, strict=True)) for row in rows]
 
 
-def _only_its_codec_writes(table: Table, name: str) -> bool:
-    """Tell whether an attribute has a codec for which no value can be made up: any but ``<blob>`` without a store."""
-    found = table.attribute.get(name)
-    return found is not None and found.type.startswith("<") and found.type != "<blob>"
+#: The codecs of DataJoint. In a row, all of them write JSON with the place of an object, where they use a store.
+_KNOWN_CODECS = ("blob", "attach", "filepath", "hash", "npy", "object")
+
+
+def _made_up(table: Table, column: SampleColumn, number: int, *, null: bool) -> Any:
+    """Make up a value of an attribute; None where it may be null, or where only its codec knows what it writes."""
+    attribute = table.attribute.get(column.name)
+    codec, _, store = (attribute.type if attribute else "").strip("<>").partition("@")
+    if attribute is None or not attribute.type.startswith("<"):
+        return _value(column, number, null=null)
+    if codec not in _KNOWN_CODECS or (null and not column.required):
+        return None
+    if column.type.startswith("json"):  # of an object that is not there; who reads it is told so
+        place = {"path": f"made_up_{number + 1}", "hash": "made_up", "size": 1, "is_dir": False, "store": store or None}
+        return json.dumps(place)
+    return b"made_up.txt\0" + str(number + 1).encode() if codec == "attach" else _value(column, number, null=False)
 
 
 def _value(column: SampleColumn, number: int, *, null: bool) -> Any:
