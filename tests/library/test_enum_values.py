@@ -128,3 +128,47 @@ def test_values_get_other_names_as_the_recipe_says(living: Project) -> None:
     path.write_text(re.sub(r"operations = \[\n.*?\n\]", f"operations = [\n{line}\n]", text, flags=re.S))
     ok(living, "migrate")
     assert rows(living, "[r['colour'] for r in life.Animal.to_dicts(order_by='animal_id')]") == ["dark", "light"]
+
+
+@pytest.mark.both_servers
+@pytest.mark.parametrize(
+    ("type_", "written", "works"),
+    [('enum("M", "F")', "'M', 'F'", ["postgresql"]), ('enum("M", "it\'s")', "'M', 'it''s'", [])],
+)
+def test_values_in_double_quotes_are_refused_where_datajoint_cannot_send_them(
+    living: Project, server: Server, type_: str, written: str, works: list[str]
+) -> None:
+    """PostgreSQL gets each value by itself, and makes the same enum of them; MySQL gets the text as it stands."""
+    code, said = 1, f"Write {written} with single quotes."
+    if server.backend in works:
+        code, said = 0, "Everything is in order."
+    text = living.read(living.module("life"))
+    step(living, text + shelf(type_), "shelves")  # whose statements are not DataJoint's
+    assert said in " ".join(ok(living, "check", code=code).out.split())
+    server.drop("dev_work", "dev_life")
+    made = ok(living, "init", code=code)
+    if code:
+        is_sentence(made)
+        assert said in made.err and "life.py, line " in made.err
+        assert states(living)["life"][1] is None
+        living.write(living.module("life"), text + shelf(f"enum({written})"))
+        ok(living, "init")  # it is the same enum, so there is nothing to revise
+    assert states(living)["life"][0] == "current"
+    value = type_.split('"')[3]
+    added = living.python("-c", f"from my_pipeline import life\nlife.Shelf.insert([(0, 'M'), (1, {value!r})])")
+    assert added.code == 0, added.err
+    assert stored(server, 0) == ["M", value]
+
+
+@pytest.mark.parametrize("value", ["a, b", "50%%"])
+def test_signs_that_an_enum_cannot_have_on_postgresql_are_found_in_double_quotes_too(
+    living: Project, server: Server, value: str
+) -> None:
+    if server.backend == "mysql":
+        pytest.skip("which has them")
+    living.write(living.module("life"), living.read(living.module("life")) + shelf(f'enum("{value}", "c")'))
+    ok(living, "revise", "-m", "shelves")
+    server.drop("dev_work", "dev_life")
+    refused = ok(living, "init", code=1)
+    is_sentence(refused)
+    assert 'No value of an enum can have a comma, %, " or a backslash' in refused.err

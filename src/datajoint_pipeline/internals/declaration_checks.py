@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import PipelineError
+from ..schema import notation
 
 #: How long a name may be, in the units below.
 LIMITS = {"mysql": 64, "postgresql": 63}
@@ -103,9 +104,11 @@ def of_table(
         if backend == "postgresql":
             if name in _SYSTEM:
                 yield f"{name} is a column that every table of PostgreSQL has.", name
-            values = re.findall(_SINGLE, type_, re.S)
+            values = notation.enum_values(type_) if _is_enum(type_) else ()
             if _is_enum(type_) and (not _ENUM.fullmatch(type_) or {*NOT_IN_ENUMS} & {*"".join(values)}):
                 yield 'No value of an enum can have a comma, %, " or a backslash on PostgreSQL.', name
+            elif any("'" in text for text in _between_double_quotes(type_)):
+                yield f"DataJoint's statement ends at a ' between double quotes. {_with_single_quotes(type_)}", name
             continue
         if lost := unknown(type_, default or "", text):
             yield f"MySQL keeps no {lost} in a comment, a default or an enum.", name
@@ -118,7 +121,9 @@ def of_table(
             yield "MySQL takes a backslash in a default for the beginning of another sign: write it twice.", name
         if "%" in text.replace("%%", ""):
             yield f"{name} refers to an attribute with a percent sign in its comment, which breaks the statement.", ""
-        if not _ends(text):
+        if _is_enum(type_) and _between_double_quotes(type_) and _ends(_with_single_quotes(type_)):
+            yield f'DataJoint\'s statement for MySQL ends at a " in an enum. {_with_single_quotes(type_)}', name
+        elif not _ends(text):
             where = "an enum" if _is_enum(type_) and '"' in type_ else "a comment, perhaps of what it refers to"
             yield f"{_BROKEN} in {where}.", name
 
@@ -128,6 +133,18 @@ _BROKEN = 'MySQL takes a backslash or a " for the end of a text or for another s
 
 def _is_enum(type_: str) -> bool:
     return type_.lower().startswith("enum")
+
+
+def _between_double_quotes(type_: str) -> list[str]:
+    """Give the values of an enum that stand in double quotes, without these; none of another type."""
+    values = re.findall(_VALUE, type_, re.S) if _is_enum(type_) else []
+    return [value[1:-1] for value in values if value.startswith('"')]
+
+
+def _with_single_quotes(type_: str) -> str:
+    """Say how to write the values of an enum; it is the same one then."""
+    values = notation.enum_type(notation.enum_values(type_))
+    return f"Write {values.removeprefix('enum(').removesuffix(')')} with single quotes."
 
 
 def lacks_comma(type_: str) -> bool:
