@@ -322,6 +322,25 @@ def test_a_definition_that_datajoint_refuses(lab: Project, tier: str, line: str,
     assert "src/my_pipeline/lab.py, line 20" in why
 
 
+@pytest.mark.parametrize(
+    ("type_", "wide"),
+    [
+        ("uint8", "int16"),
+        ("uint16", "int32"),
+        ("UINT32", "int64"),
+        ("uint64", "decimal(20,0)"),
+        ("unsigned int16", "int32"),
+        ("int16 unsigned", "int32"),
+        ("uint", "int64"),
+        ("unsigned", "int64"),
+    ],
+)
+def test_a_type_without_a_sign_is_answered_by_one_that_holds_its_numbers(lab: Project, type_: str, wide: str) -> None:
+    _, why, do, _ = scratch(lab, HEAD + TABLE.format(tier="Manual", line=f"cage : {type_}"))["error"]
+    assert "Unsupported attribute type" in why
+    assert do == f"Write {wide}, which holds every number of {type_}. Correct the definition."
+
+
 @pytest.mark.parametrize(("line", "meant"), [("cage : itn32", "int32"), ("-> Mouce", "Mouse"), ("-> Rat", "")])
 def test_a_misspelt_type_or_table_is_asked_about(lab: Project, line: str, meant: str) -> None:
     do = scratch(lab, HEAD + TABLE.format(tier="Manual", line=line))["error"][2]

@@ -253,8 +253,17 @@ def _line(sources: Sources, table_class: Any, error: BaseException, *, last: boo
     return sources.place([(str(inspect.getsourcefile(table_class)), lines[0] if lines else first)])
 
 
+#: By the bits of an integer without a sign, as other languages have it: DataJoint has only those with one.
+_HOLDS_UNSIGNED = {"8": "int16", "16": "int32", "32": "int64", "64": "decimal(20,0)"}
+
+
 def _meant(refusal: str, context: Mapping[str, Any]) -> str:
-    """Ask whether what DataJoint does not know is a misspelt table or type; nothing where it is like none."""
+    """Say what was probably meant by a table or type that DataJoint does not know; nothing where it is like none."""
+    unsigned = re.search(
+        r"Unsupported attribute type ((?:unsigned *(?:int)?|uint)(\d*)|int(\d+) +unsigned)$", refusal, re.I
+    )
+    if unsigned and (wide := _HOLDS_UNSIGNED.get(unsigned[2] or unsigned[3] or "32")):
+        return f"Write {wide}, which holds every number of {unsigned[1]}. "
     if match := re.search(r"Foreign key reference (\w+) could not be resolved", refusal):
         known = [name for name, value in context.items() if inspect.isclass(value) and issubclass(value, dj.Table)]
     elif match := re.search(r"Unsupported attribute type (\w+)", refusal):

@@ -122,7 +122,7 @@ def of_table(
         if "%" in text.replace("%%", ""):
             yield f"{name} refers to an attribute with a percent sign in its comment, which breaks the statement.", ""
         if _is_enum(type_) and _between_double_quotes(type_) and _ends(_with_single_quotes(type_)):
-            yield f'DataJoint\'s statement for MySQL ends at a " in an enum. {_with_single_quotes(type_)}', name
+            yield f"DataJoint's statement for MySQL ends at a \" in an enum. {_with_single_quotes(type_)}", name
         elif not _ends(text):
             where = "an enum" if _is_enum(type_) and '"' in type_ else "a comment, perhaps of what it refers to"
             yield f"{_BROKEN} in {where}.", name
