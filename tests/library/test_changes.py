@@ -159,6 +159,18 @@ def test_pair(engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any
     assert [(q.kind, q.subject, (*q.candidates, "")[0]) for q in found.questions] == questions
 
 
+def test_what_is_split_off_is_made_before_its_source_goes(
+    engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
+) -> None:
+    """A statement that copies has a place between the two; and the new table refers to the new key."""
+    weight = "    weight = null : float32  # grams\n"
+    text = edit((weight, ""), ("a_id : int32", "a_id : int32\n    more : int32"))
+    text += f"C(dj.Manual):\n    -> A\n    ---\n{weight}"
+    names = [type(operation).__name__ for operation in agrees(engine, start, tables_of(module(text), ["s"])).operations]
+    keyed = max(number for number, name in enumerate(names) if name == "ChangePrimaryKey")
+    assert keyed < names.index("CreateTable") < names.index("DropAttribute")
+
+
 def test_answered_rename_of_an_attribute(
     engine: SimpleNamespace, tables_of: Callable[[str, list[str]], Any], start: Any
 ) -> None:

@@ -191,9 +191,6 @@ def test_a_key_that_no_job_can_be_reserved_for_is_a_note(lab: Project) -> None:
     assert found == [] and note["id"] == "jobs" and "has user in its key" in note["what"]
 
 
-RIG = 'class Rig(dj.Manual):\n    definition = """\n    rig : varchar(8)\n    ---\n    floor : int16\n    """\n\n\n'
-
-
 FILED = '''@schema
 class Filed(dj.Manual):
     definition = """
@@ -264,6 +261,9 @@ def test_what_no_row_could_be_made_up_for_is_said_once(lab: Project) -> None:
     edit(lab, f"life/{file.name}", ', fill="here"', "")
     findings, notes = check(lab, 0)
     assert "1 row without place" in notes[-1]["what"]
+
+
+RIG = 'class Rig(dj.Manual):\n    definition = """\n    rig : varchar(8)\n    ---\n    floor : int16\n    """\n\n\n'
 
 
 def test_rows_that_literals_refer_to_are_there(lab: Project) -> None:

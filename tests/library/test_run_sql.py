@@ -83,6 +83,29 @@ def test_two_statements_on_one_line(living: Project, server: Server) -> None:
     assert {*notes(server)} == {("a; b", 7)}
 
 
+@pytest.mark.both_servers
+def test_a_statement_copies_what_is_split_off(living: Project, server: Server) -> None:
+    """Its place is after the table that is made, and there the attribute is not gone yet, as `revise` wrote the file."""
+    note = "    ---\n    note = null : varchar(64)\n"
+    living.replace(living.module("work"), note, "")
+    text = living.read(living.module("work")).rstrip()
+    told = f'class Told(dj.Manual):\n    definition = """\n    -> Task\n{note}    """\n'
+    living.write(living.module("work"), f"{text}\n\n\n@schema\n{told}")
+    ok(living, "revise", "-m", "told", "--drop", "Task.note")
+    path = next((living.folder / FOLDER / "work").glob("*_told.py"))
+    text = path.read_text()
+    assert text.index("CreateTable(") < text.index("DropAttribute(")
+    sql = "INSERT INTO {work}.told (animal_id, task, note) SELECT animal_id, task, note FROM {work}.task"
+    run = f"    RunSQL('copy', mysql={sql!r}, postgresql={sql!r}),\n"
+    text = text.replace("import ", "import RunSQL, ", 1)
+    path.write_text(text.replace("    DropAttribute(", f"{run}    DropAttribute("))
+    ok(living, "check")
+    ok(living, "migrate")
+    told = "SELECT animal_id, note FROM dev_work.told ORDER BY animal_id"
+    assert server.execute(told) == [(1, "well"), (2, None)]
+    assert states(living)["work"][0] == "current"
+
+
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 def test_a_trigger_with_a_body_and_delimiter(living: Project, server: Server) -> None:
     body = "FOR EACH ROW BEGIN SET NEW.note = 'x'; SET NEW.numbered = 1; END"

@@ -93,13 +93,18 @@ def difference(before: Tables, after: Tables, answers: Answers | None = None) ->
     tables = apply(removals, tables)
 
     alterations = [op for name in common for op in _within(tables[name], target, renamed, answers, questions)]
-    operations += alterations
-    tables = apply(alterations, tables)
+    made = [CreateTable(name, target[name]) for name in dependency_order(target.values()) if name not in tables]
+    # What a new table is to have of an attribute that goes is copied by a statement between the two.
+    making = {operation.table.schema for operation in made}
+    early, late = list[Operation](), list[Operation]()
+    for operation in alterations:
+        waits = isinstance(operation, (DropAttribute, OrderAttributes)) and operation.table.schema in making
+        (late if waits else early).append(operation)
+    shaped = [*early, *made, *late]
+    operations += shaped
+    tables = apply(shaped, tables)
 
     additions: list[Operation] = []
-    for name in dependency_order(target.values()):
-        if name not in tables:
-            additions.append(CreateTable(name, target[name]))
     for name in common:
         additions += [AddIndex(name, i) for i in target[name].indexes if i not in tables[name].indexes]
         for key in target[name].foreign_keys:
