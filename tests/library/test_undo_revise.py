@@ -426,6 +426,15 @@ def test_a_rename_that_does_not_fit_says_why(written: Project, rename: str, why:
     assert files(written) == before
 
 
+@pytest.mark.parametrize("table", ["Weight", "life.Weight", "life.weight"])
+def test_a_table_whose_class_is_still_there_cannot_be_dropped(written: Project, table: str) -> None:
+    edit(written, MOOD)
+    before = files(written)
+    told = refused(written, "revise", "-m", "gone", "--drop", table, code=2)
+    assert "The class Weight of life is still in the code" in told and "Delete the class first" in told
+    assert files(written) == before
+
+
 @pytest.mark.parametrize(
     ("message", "name"),
     [("Größe für Mäuse", "grosse_fur_mause"), ("Œuvre d'Łódź: 2 Kanäle", "oeuvre_d_lodz_2_kanale"), ("体重", "change")],

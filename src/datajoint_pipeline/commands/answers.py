@@ -96,6 +96,10 @@ def read(
         if whole:
             drops.add((_one(text, whole, "before"), None))
             continue
+        title = text.strip().rpartition(".")[0]
+        still = [] if title and (old.everywhere(title) or new.everywhere(title)) else new.everywhere(text.strip())
+        if still:
+            raise _still_there(text, after[still[0]])
         meant, attribute = named(text, "--drop")
         fits = [n for n in meant if (t := _before(n, back, before, after)) and attribute in t.attribute]
         drops.add((_one(text, fits, "with this attribute"), attribute))
@@ -162,6 +166,17 @@ def _no_rename(text: str, name: TableName, was: Table | None, now: Table, old: s
         why = f"{name} had no attribute {old} when it was last revised; it had {', '.join(was.attribute)}."
         do = "Correct the option; if the last revise has written it down, run revise --again with it."
     return PipelineError(f"--rename {text} does not fit.", f"{why} Nothing was written.", do, exit_code=ExitCode.USAGE)
+
+
+def _still_there(text: str, table: Table) -> PipelineError:
+    """Give the refusal of ``--drop`` for a table whose class is in the code."""
+    return PipelineError(
+        f"--drop {text} does not fit.",
+        f"The class {table.title} of {table.name.schema} is still in the code. --drop names a change that the code "
+        "has, and changes no code. Nothing was written.",
+        "Delete the class first, then run revise again.",
+        exit_code=ExitCode.USAGE,
+    )
 
 
 def _shown(table: Table, attribute: str) -> bool:
