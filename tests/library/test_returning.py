@@ -124,6 +124,56 @@ def test_what_cannot_come_back_is_named(living: Project, server: Server) -> None
     assert server.execute("SELECT COUNT(*) FROM dev_life.shelf") == [(0,)]
 
 
+CAGES = '''
+
+@schema
+class Cage(dj.Manual):
+    definition = """
+    cage : int32{}
+    """
+
+
+@schema
+class Mouse(dj.Manual):
+    definition = """
+    mouse : int32
+    ---
+    -> [nullable] Cage
+    """
+'''
+
+
+@pytest.mark.both_servers
+def test_what_a_row_refers_to_says_what_comes_back_and_where_it_refers_to_nothing_is_named(
+    living: Project, server: Server
+) -> None:
+    """Of a nullable reference that was changed, and of one of which half is null: that leads to nothing."""
+    text = living.read(living.module("life"))
+    step(living, text + CAGES.format(""), "cages")
+    server.execute(
+        "INSERT INTO dev_life.cage (cage) VALUES (1), (2)",
+        "INSERT INTO dev_life.mouse (mouse, cage) VALUES (1, 1), (2, 2), (3, NULL), (4, 1)",
+    )
+    step(living, text + CAGES.format("\n    size : int32"), "sizes", "--fill", "Cage.size=7")
+    server.execute(
+        "INSERT INTO dev_life.cage (cage, size) VALUES (3, 8)",
+        "UPDATE dev_life.mouse SET cage = 3, size = 8 WHERE mouse = 1",
+    )
+    mice = "SELECT mouse, cage, size FROM dev_life.mouse ORDER BY mouse"
+    before = server.execute(mice)
+    for half in (False, True):
+        if half:
+            server.execute("UPDATE dev_life.mouse SET size = 33 WHERE mouse = 3")
+        ok(living, "rollback", "life", "--to", "1.1.0")
+        server.execute("UPDATE dev_life.mouse SET cage = 2 WHERE mouse = 4")
+        for command in ("migrate --dry-run", "migrate"):
+            shown = ok(living, *command.split(), code=3 if "--" in command else 0)
+            told = " ".join((shown.out + shown.err).split())
+            assert ("size is made anew, as rows get it from the row that they refer to, and some" in told) is half
+            assert ("The value from before the rollback stays in the hidden column _dropped_size" in told) is half
+        assert server.execute(mice) == [*before[:3], (4, 2, 7)]
+
+
 def test_rows_that_come_back_and_whose_parents_are_gone(living: Project, server: Server) -> None:
     text = living.read(living.module("life"))
     step(living, text + shelves("-> Animal"), "shelves")

@@ -7,6 +7,7 @@ once more; that stays soft-deleted, and is named.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE, is_table
@@ -115,11 +116,21 @@ class Returning:
         there = now[operation.table].attribute.get(hidden)
         if there is None:
             return operation
-        if will.inherited and operation.fill is not None and operation.fill.parent:
-            self._done.add((place, hidden))
-            return operation  # what a parent's row has is right for its rows, whatever they had
         after = ops.apply(whole, ops.apply(self._planned, self.deployment.tables))
         keys = after[operation.table].foreign_keys if operation.table in after else ()
+        if will.inherited and operation.fill is not None and operation.fill.parent:
+            # What a parent's row has is right for its rows, whatever they had. A row without a parent may have lost it
+            # since the rollback, and must not get what belonged to it.
+            self._done.add((place, hidden))
+            beside = {a for key in keys if will.name in key.attributes for a in key.attributes} - {will.name}
+            known = traced.attributes.get(operation.table, {})
+            had = now[operation.table].attribute
+            may_lack = sorted(known[a] for a in beside if a in known and a in had and had[a].nullable)
+            if may_lack and (count := self._count(place, hidden, without=may_lack)):
+                self._leave(
+                    operation, "rows get it from the row that they refer to, and some refer to none", count, hidden
+                )
+            return operation
         default = Fill(will.default) if will.default is not None and not will.nullable else None
         final, why = way.final[name].attribute[last], ""
         if way.computed or (name, last) in way.origins.converts:
@@ -134,13 +145,17 @@ class Returning:
             self._done.add((place, hidden))
             return replace(operation, hidden=hidden, fill=operation.fill or default)
         if count := self._count(place, hidden):
-            self.left.append(
-                f"{operation.table}.{will.name} is made anew, as {why}. The "
-                f"{f'{count:,} values' if count != 1 else 'value'} from before the rollback "
-                f"{'stay' if count != 1 else 'stays'} in the hidden column {hidden}; copy from there by SQL what is "
-                "wanted."
-            )
+            self._leave(operation, why, count, hidden)
         return operation
+
+    def _leave(self, operation: ops.AddAttribute, why: str, count: int, hidden: str) -> None:
+        """Note that values stay in a hidden column."""
+        self.left.append(
+            f"{operation.table}.{operation.attribute.name} is made anew, as {why}. The "
+            f"{f'{count:,} values' if count != 1 else 'value'} from before the rollback "
+            f"{'stay' if count != 1 else 'stays'} in the hidden column {hidden}; copy from there by SQL what is "
+            "wanted."
+        )
 
     def _table(
         self, migration: Migration, run: Run, operation: ops.CreateTable, whole: list[ops.Operation]
@@ -237,10 +252,12 @@ class Returning:
             self._column(place, run, name) for name in key.parent_attributes
         )
 
-    def _count(self, place: Place, column: str = "") -> int:
-        """Count the values of a hidden column, or the rows of a hidden table."""
+    def _count(self, place: Place, column: str = "", without: Sequence[str] = ()) -> int:
+        """Count the values of a hidden column, or the rows of a hidden table; of rows that lack one of some values."""
         connection = self.deployment.connection
         quote = quoter(connection)
         condition = f" WHERE {quote(column)} IS NOT NULL" if column else ""
+        if without:
+            condition += f" AND ({' OR '.join(f'{quote(name)} IS NULL' for name in without)})"
         sql = f"SELECT COUNT(*) FROM {quote(place[0])}.{quote(place[1])}{condition}"
         return int(connection.query(sql, args=None, reconnect=False).fetchone()[0])
