@@ -255,6 +255,41 @@ def test_what_names_a_table_from_elsewhere(living: Project, server: Server) -> N
     ok(living, "migrate")
 
 
+ELSEWHERE = {
+    "procedure": ("PROCEDURE notes.p() SELECT * FROM dev_life.animal WHERE name > ''", "1 routine that names name"),
+    "quoted": ("PROCEDURE notes.p() SELECT name FROM `dev_life` . `animal`", "1 routine that names name"),
+    "trigger": (
+        "TRIGGER notes.t AFTER INSERT ON notes.log FOR EACH ROW INSERT INTO dev_life.animal (animal_id, name) "
+        "VALUES (NEW.id, 'x')",
+        "1 trigger of other tables that names name",
+    ),
+    "event": (
+        "EVENT notes.e ON SCHEDULE EVERY 1 YEAR DISABLE DO UPDATE dev_life.animal SET name = ''",
+        "1 event that names name",
+    ),
+}
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_names_a_table_from_a_database_outside_of_the_pipeline(living: Project, server: Server, kind: str) -> None:
+    """With the database before it; what is called the same there, or only begins so, is another table."""
+    server.drop("notes")
+    text, said = ELSEWHERE[kind]
+    server.execute(
+        "CREATE DATABASE notes",
+        "CREATE TABLE notes.log (id int PRIMARY KEY)",
+        "CREATE TABLE notes.animal (name int)",
+        "CREATE PROCEDURE notes.own() SELECT name FROM animal, old_dev_life.animal a, dev_life.animals b",
+        f"CREATE {text}",
+    )
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    what, name = text.split("(")[0].split()[:2]
+    refused(living, said, f"({name})")
+    server.execute(f"DROP {what} {name}")
+    ok(living, "migrate")
+
+
 def test_what_names_a_table_that_gets_another_name(living: Project, server: Server) -> None:
     """Though nothing else of it changes."""
     body = "UPDATE dev_life.animal SET name = TRIM(name)"

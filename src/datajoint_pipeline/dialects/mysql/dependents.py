@@ -6,6 +6,7 @@ foreign key from elsewhere, or a check constraint, makes it refuse a step. All a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ...operations.base import named
@@ -18,6 +19,9 @@ from ..steps import Alteration, Change, ParentFill, Probe
 from .alter import conversions, updated
 from .auditing import OURS
 from .texts import literal
+
+#: Databases that every server has.
+_OF_THE_SERVER = "'mysql', 'sys', 'performance_schema', 'information_schema'"
 
 
 def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator[Probe]:
@@ -140,7 +144,7 @@ def refusing_rows(dialect: Dialect, name: TableName, inserts: Iterable[str]) -> 
 #: Whether all tables of the server have transactions: what a trigger writes into another is not taken back.
 _TRANSACTIONAL = (
     "NOT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB' "
-    "AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema'))"
+    f"AND table_schema NOT IN ({_OF_THE_SERVER}))"
 )
 
 
@@ -249,10 +253,13 @@ def _views(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
 def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
     """Ask for the views that read a table, and for triggers, events and routines elsewhere that name it.
 
-    Where some of its columns go, they have to name one of these as well.
+    Where some of its columns go, they have to name one of these as well. Those of databases outside of the pipeline
+    have to name the table together with its database: by itself the name is that of a table of theirs.
     """
     yield _views(dialect, name, columns)
     database, table = dialect.place(name)
+    # A table's name is often a word of SQL in capital letters.
+    here, anywhere = (literal(f"(?-i){expression}") for expression in (whole(table), _full(database, table)))
     other = f"NOT (event_object_schema = {literal(database)} AND event_object_table = {literal(table)}) AND NOT {OURS}"
     for kind, what, body, condition in (
         ("trigger", "triggers of other tables", "action_statement", other),
@@ -261,9 +268,8 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
     ):
         sql = (
             f"SELECT COUNT(*), GROUP_CONCAT({kind}_schema, '.', {kind}_name ORDER BY {kind}_name SEPARATOR ', ') "
-            f"FROM information_schema.{kind}s WHERE {kind}_schema IN ({ours(dialect, (database, table))}) "
-            # A table's name is often a word of SQL in capital letters.
-            f"AND {body} REGEXP {literal(f'(?-i){whole(table)}')} "
+            f"FROM information_schema.{kind}s WHERE {kind}_schema NOT IN ({_OF_THE_SERVER}) "
+            f"AND {body} REGEXP IF({kind}_schema IN ({ours(dialect, (database, table))}), {here}, {anywhere}) "
             f"AND {condition}"
         )
         if columns:
@@ -284,6 +290,11 @@ def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Pro
             sql += f" AND column_name IN ({literals(dialect, columns)})"
         on = words(columns) or ("it" if kind == "table" else "its columns")
         yield Probe("named", (), sql, f"accounts whose rights on {on} do not follow the new name: grant them again")
+
+
+def _full(database: str, table: str) -> str:
+    """Give a regular expression for the name of a table with its database before it."""
+    return rf"(^|[^A-Za-z0-9_$]){re.escape(database)}[`\"]?\s*\.\s*[`\"]?{re.escape(table)}([^A-Za-z0-9_#]|$)"
 
 
 def _any(names: set[str]) -> str:
