@@ -290,6 +290,22 @@ def test_what_names_a_table_from_a_database_outside_of_the_pipeline(living: Proj
     ok(living, "migrate")
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("source", ["DEV_LIFE.ANIMAL", "dev_life . Animal", '"dev_life".ANIMAL', "\nANIMAL a"])
+def test_a_function_that_names_a_table_in_capital_letters(living: Project, server: Server, source: str) -> None:
+    """The server folds them; a word of SQL in capital letters, and a name in quotes, are no such name."""
+    server.execute(
+        "CREATE FUNCTION dev_life.others() RETURNS bigint LANGUAGE plpgsql AS "
+        "'BEGIN RETURN (SELECT COUNT(name) AS ANIMAL FROM dev_life.\"ANIMAL\", (SELECT 1 AS ANIMALS) x); END'",
+        "CREATE FUNCTION dev_life.counts() RETURNS bigint LANGUAGE sql SET search_path = dev_life "
+        f"AS 'SELECT COUNT(NAME) FROM {source}'",
+    )
+    revise(living, "    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title")
+    refused(living, "1 function that names name (dev_life.counts)")
+    server.execute("DROP FUNCTION dev_life.counts()")
+    ok(living, "migrate")
+
+
 def test_what_names_a_table_that_gets_another_name(living: Project, server: Server) -> None:
     """Though nothing else of it changes."""
     body = "UPDATE dev_life.animal SET name = TRIM(name)"

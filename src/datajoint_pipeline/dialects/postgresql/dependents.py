@@ -8,6 +8,7 @@ is renamed, and they would follow it: to a column that is null in every new row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -271,12 +272,13 @@ def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[
 
     Those of its own triggers are asked for by themselves. What the server has parsed follows other names.
     """
-    full, table = literal(dialect.full(name)), dialect.place(name)[1]
+    full, (database, table) = literal(dialect.full(name)), dialect.place(name)
     sql = (
         "SELECT n.nspname || '.' || f.proname FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace "
         "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_trigger g "
         f"WHERE g.tgfoid = f.oid AND g.tgrelid = to_regclass({full})) "
-        f"AND f.prosrc ~ {literal(whole(table))} AND f.proname <> {literal(TABLE)}"
+        f"AND (f.prosrc ~ {literal(whole(table))} OR f.prosrc ~* {literal(_folded(database, table))}) "
+        f"AND f.proname <> {literal(TABLE)}"
     )
     if columns:
         sql += f" AND f.prosrc ~* {literal(_any(columns))}"
@@ -313,6 +315,15 @@ def _reading(dialect: Dialect, table: str, columns: set[str], but: str = "") -> 
 def _named(query: str) -> str:
     """Give how many names a query gives, and these."""
     return f"SELECT COUNT(*), string_agg(what, ', ' ORDER BY what) FROM ({query}) AS named (what)"
+
+
+def _folded(database: str, table: str) -> str:
+    """Give a regular expression for a table's name in whatever case, which the server folds where it is not quoted.
+
+    In capital letters it is often a word of SQL. So it counts only after its schema, or after what a table follows.
+    """
+    before = rf'\y{re.escape(database)}"?\s*\.\s*|\y(FROM|JOIN|INTO|UPDATE|TABLE|ONLY)\s+'
+    return rf'({before}){re.escape(table)}([^A-Za-z0-9_#"]|$)'
 
 
 def _any(names: set[str]) -> str:
