@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Project, Result, Server, private_mysql, private_postgresql, small_disk
+from daemons import Postmaster, open_folder
 from living import hurried, is_sentence, living, ok, rows, states
 from test_servers import Account
 
@@ -293,6 +294,68 @@ def test_a_transaction_that_stays_open(behind: Project, server: Server) -> None:
     assert longest < 6 and left == []
     assert states(behind) == {"life": DONE["life"], "work": BEHIND["work"]}
     ends_right(behind, server.backend)
+
+
+def held_by(server: Server, behind: Project, said: str, way_out: str) -> None:
+    """A prepared transaction is named, and what ends it; then the migration comes through."""
+    refused = hurried(behind, 5, "migrate")
+    is_sentence(refused)
+    warned, *error = refused.err.splitlines()
+    assert f"task is held by {said}" in warned, refused.err
+    assert f"task is held by {said}" in " ".join(error), error
+    assert way_out in error[-1] and "workers" not in error[-1], error
+    assert states(behind)["work"] == BEHIND["work"]
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_a_prepared_transaction_of_mysql(behind: Project, server: Server) -> None:
+    """Also while the session lasts that it was of, which has nothing to do with it any more."""
+    named, steps = "'q', X'00'", ("START", "END", "PREPARE")
+    ends = f"XA COMMIT {named} or XA ROLLBACK {named}, then run"
+    connection = server.connect()
+    with connection.cursor() as cursor:
+        cursor.execute(f"XA START {named}")
+        cursor.execute("UPDATE dev_work.task SET note = 'held'")
+        for statement in (f"XA END {named}", f"XA PREPARE {named}", "SELECT 1"):
+            cursor.execute(statement)
+    try:
+        held_by(server, behind, f"prepared transaction {named}", ends)
+        connection.close()
+        with closing(server.connect()) as another, another.cursor() as cursor:
+            for text in steps:
+                cursor.execute(f"XA {text} 'other'")
+        found = hurried(behind, 3, "migrate").err
+        server.execute("XA ROLLBACK 'other'")
+        listed = f"'other'; {named}", f"{named}; 'other'"
+        assert any(f"one of the prepared transactions {both}" in found for both in listed), found
+        held_by(server, behind, f"prepared transaction {named}", ends)
+    finally:
+        server.execute(f"XA ROLLBACK {named}")
+    ends_right(behind, server.backend)
+
+
+def test_a_prepared_transaction_of_postgresql(project: Project, render: Callable[..., Path]) -> None:
+    with open_folder("postgresql-") as folder, ExitStack() as stack:
+        daemon = Postmaster(Project(render(folder / "server")))
+        stack.callback(daemon.stop)
+        server = Server("postgresql", "127.0.0.1", daemon.port, "postgres", "admin-secret")
+        daemon.start()
+        server.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
+        daemon.stop()
+        daemon.start()
+        with living(server, project) as own:
+            own.replace(own.module("life"), *MOOD)
+            own.replace(own.module("work"), *FRIEND)
+            ok(own, "revise", "-m", "more")
+            with closing(server.connect(autocommit=False)) as connection, connection.cursor() as cursor:
+                cursor.execute("UPDATE dev_work.task SET note = 'held'")
+                cursor.execute("PREPARE TRANSACTION 'it''s'")
+            ends = "COMMIT PREPARED 'it''s' or ROLLBACK PREPARED 'it''s', then run"
+            try:
+                held_by(server, own, "prepared transaction 'it''s' of postgres", ends)
+            finally:
+                server.execute("ROLLBACK PREPARED 'it''s'")
+            ends_right(own, server.backend)
 
 
 #: A command, in the middle of whose reading of the catalogue somebody makes a table.

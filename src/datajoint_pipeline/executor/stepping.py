@@ -82,12 +82,14 @@ def patiently(
             if not refused.waited:
                 raise
             late = time.monotonic() > deadline
-            who = lock_holders.of(connection, databases.values(), refused.waited) if late or not warned else ""
+            who = lock_holders.of(connection, databases.values(), refused.waited) if late or not warned else None
             if late:
-                why = f"{who}. {refused.why}" if who else refused.why
-                raise Refused(refused.what, why, refused.do, exit_code=refused.exit_code) from refused
+                why = f"{who.words}. {refused.why}" if who else refused.why
+                do = refused.do.replace(server_errors.HELD.do, who.do) if who and who.do else refused.do
+                raise Refused(refused.what, why, do, exit_code=refused.exit_code) from refused
             if not warned:
-                warn(f"{who or 'Others hold a table that is to be changed'}. Trying for up to {PATIENCE} s.")
+                words = who.words if who else "Others hold a table that is to be changed"
+                warn(f"{words}. Trying for up to {PATIENCE} s.")
                 warned = True
         time.sleep(PAUSE)
 
@@ -96,7 +98,8 @@ def name_holder(connection: dj.Connection, databases: Mapping[str, str], step: P
     """Say who has a table of a step of PostgreSQL that waits for others for as long as they take."""
     tables = " ".join(quoter(connection)(*place) for place in step.places)
     if who := lock_holders.of(connection, databases.values(), tables):
-        warn(f"{who}. The next step waits until that session ends its transaction.")
+        ends = f"until it is over. {who.do}" if who.do else "until that session ends its transaction"
+        warn(f"{who.words}. The next step waits {ends}.")
 
 
 def prepare(connection: dj.Connection) -> None:
