@@ -760,3 +760,26 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     again = ok(odd, "rollback", "life", "--to", "1.2.0")
     said = " ".join((again.out + again.err).split())
     assert "life.Odd.amount keeps the values that the migration computed; no file in backups/ has" in said, said
+
+
+@pytest.mark.both_servers
+def test_what_is_computed_and_then_renamed_by_the_next_migration(odd: Project, server: Server) -> None:
+    """Both pending at once, and there and back again."""
+    before = table(server, "odd", "odd_id, note")
+    revise(odd, ("note = null : varchar(64)", "note = null : varchar(80)"), words="louder")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_louder.py")
+    given = """varchar(80)", using=Sql(mysql="CONCAT('Z', note)", postgresql="'Z' || note"))"""
+    text = path.read_text().replace('varchar(80)")', given, 1)
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    revise(odd, ("note = null", "remark = null"), words="renamed", said=("--rename", "Odd.note=remark"))
+    wanted = [(key, None if note is None else f"Z{note}") for key, note in before]
+    for _ in range(2):
+        ok(odd, "migrate")
+        assert table(server, "odd", "odd_id, remark") == wanted
+        ok(odd, "rollback", "life", "--to", "1.1.0")
+        assert table(server, "odd", "odd_id, note") == before
+    odd.replace(odd.module("life"), "    remark = null : varchar(80)\n", "")
+    ok(odd, "revise", "-m", "gone", "--drop", "Odd.remark")
+    ok(odd, "migrate")
+    ok(odd, "rollback", "life", "--to", "1.1.0")
+    assert table(server, "odd", "odd_id, note") == before

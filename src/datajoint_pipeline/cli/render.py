@@ -400,7 +400,7 @@ def impact(
             if finding not in stands:
                 console.print(f"[yellow]![/] {escape(str(finding.table))}: {escape(finding.counted)}")
         asked = not cost.interrupted  # which was before the first step
-        if asked and not any(v.loses or v.blocks or v.unsure for v in cost.group.violations):
+        if asked and all(v.leaves_values for v in cost.group.violations):
             console.print("[green]No value would be lost.[/]")
         for kept in cost.kept:
             console.print(f"Written to backups/ before: {escape(kept)}")

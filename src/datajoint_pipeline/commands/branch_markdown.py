@@ -54,7 +54,7 @@ def _group(found: Impact) -> Iterator[str]:
         yield from map(_row, found.tables)
         yield ""
     told = [f"- {_code(str(v.table))}: {_text(v.counted)}" for v in found.group.violations]
-    if not any(v.loses or v.blocks or v.unsure for v in found.group.violations):
+    if all(v.leaves_values for v in found.group.violations):
         told.insert(0, "- No value would be lost.")
     told += [f"- Written to backups/ before: {_text(kept)}" for kept in found.kept]
     told += [f"- {_code(rule.id)} {_text(rule.text)}" for rule in found.rules if not rule.silenced]

@@ -213,8 +213,8 @@ class Probe:
     kind : str
         ``null``, ``long``, ``range``, ``rounding``, ``value``, ``duplicate``, ``merge``, ``parent``, ``missing`` or
         ``dropped``; ``object`` and ``named`` of what hangs on the table and DataJoint does not know: what stands in the
-        way, and what is only to be known; ``using`` of an expression of the lab's, which is tried; ``entry`` of rows
-        that an index cannot have; ``jobs`` of DataJoint's that are lost.
+        way, and what is only to be known; ``fires`` of what the lab has run for each row; ``using`` of an expression of
+        the lab's, which is tried; ``entry`` of rows that an index cannot have; ``jobs`` of DataJoint's that are lost.
     attributes : tuple of str
         Whose values, by their names before the alteration.
     sql : str

@@ -38,7 +38,7 @@ def tell(deployment: Deployment, name: TableName, given: Iterable[str], *, inser
         if probe.trial:
             continue  # what refuses a row is told by the server, and nothing is left of it
         count, named = deployment.connection.query(probe.sql, args=None, reconnect=False).fetchone()
-        if count and probe.kind == "named":
+        if count and probe.kind == "fires":
             deployment.target.warn(f"{name} has {counted(int(count), probe.words)} ({named}).")
         elif count:
             raise PipelineError(

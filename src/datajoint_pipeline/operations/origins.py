@@ -78,6 +78,8 @@ class Origins:
         self.attributes[table] = {new if a == old else a: was for a, was in sources.items()}
         if (table, old) in self.fills:
             self.fills[table, new] = self.fills.pop((table, old))
+        if (table, old) in self.converts:
+            self.converts[table, new] = self.converts.pop((table, old))
         taken = {place: replace(f, of=(table, new)) for place, f in self.fills.items() if f.of == (table, old)}
         self.fills |= taken
 
@@ -103,6 +105,9 @@ class Origins:
             table = after.get(name)
             if table is None or table is not before.get(name):
                 self.attributes[name] = {a: was for a, was in sources.items() if table and a in table.attribute}
+        gone = [place for place in self.converts if place[0] not in after or place[1] not in after[place[0]].attribute]
+        for place in gone:
+            del self.converts[place]
 
 
 def without_key(tables: Tables) -> list[tuple[TableName, str]]:

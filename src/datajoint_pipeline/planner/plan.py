@@ -132,6 +132,11 @@ class Violation:
         blocking = ("null", "duplicate", "parent", "object", "stored", "using", "index", "entry")
         return self.kind in blocking and not self.unsure
 
+    @property
+    def leaves_values(self) -> bool:
+        """Tell whether no value is lost, as far as that is known: what a trigger of the lab does is not."""
+        return not (self.loses or self.blocks or self.unsure or self.kind == "fires")
+
 
 @dataclass
 class Inputs:

@@ -113,13 +113,13 @@ def updating(dialect: Dialect, name: TableName, given: set[str]) -> Probe:
     fires = f"{_triggers(*dialect.place(name))} AND event_manipulation = 'UPDATE'"
     # What gives values is run again under a lock, for rows that others wrote meanwhile.
     what = f"triggers that fire for each row, perhaps more than once, when {words(given)} is filled"
-    return Probe("named", (), fires, what)
+    return Probe("fires", (), fires, what)
 
 
 def inserting(dialect: Dialect, name: TableName) -> Probe:
     """Ask for the triggers that come with rows that a migration puts into a table."""
     fires = f"{_triggers(*dialect.place(name))} AND event_manipulation = 'INSERT'"
-    return Probe("named", (), fires, "triggers that fire for each row that is put in")
+    return Probe("fires", (), fires, "triggers that fire for each row that is put in")
 
 
 def refusing(dialect: Dialect, table: Table, given: set[str], where: str = "", read: Iterable[TableName] = ()) -> Probe:

@@ -252,7 +252,7 @@ def _triggers(dialect: Dialect, name: TableName, event: int, what: str) -> Probe
         f"SELECT 'trigger ' || g.tgname FROM pg_trigger g WHERE g.tgrelid = to_regclass({literal(dialect.full(name))}) "
         f"AND NOT g.tgisinternal AND NOT {OURS} AND g.tgenabled NOT IN ('D', 'R') AND g.tgtype & {event} <> 0"
     )
-    return Probe("named", (), _named(sql), what)
+    return Probe("fires", (), _named(sql), what)
 
 
 def _rules(dialect: Dialect, name: TableName, event: str, what: str, *, instead: bool) -> Probe:
@@ -264,7 +264,7 @@ def _rules(dialect: Dialect, name: TableName, event: str, what: str, *, instead:
         f"SELECT w.rulename::text FROM pg_rewrite w WHERE w.ev_class = to_regclass({literal(dialect.full(name))}) "
         f"AND w.ev_type = '{event}' AND w.ev_enabled <> 'D' AND {'' if instead else 'NOT '}w.is_instead"
     )
-    return Probe("object" if instead else "named", (), _named(sql), what)
+    return Probe("object" if instead else "fires", (), _named(sql), what)
 
 
 def functions(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
