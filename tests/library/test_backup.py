@@ -703,6 +703,7 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
     ok(odd, "restore", kept.name, "--overwrite")
     assert table(server, "odd", "odd_id, amount, ratio") == before
     ok(odd, "migrate")
+    server.execute("INSERT INTO dev_life.odd (odd_id, amount) VALUES ('99-new', 500)")
 
     def enter(statement: str) -> None:
         if "CREATE TEMPORARY TABLE" in statement:
@@ -715,7 +716,10 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
     finally:
         proxy.close()
     found = {key[:2]: (str(amount), ratio) for key, amount, ratio in table(server, "odd", "odd_id, amount, ratio")}
-    assert found == {k[:2]: ("7.0000" if k[:2] == "03" else str(a), ratio) for k, a, ratio in before}
+    wanted = {k[:2]: ("7.0000" if k[:2] == "03" else str(a), ratio) for k, a, ratio in before}
+    assert found == {**wanted, "99": ("0.0000", None)}
+    again = " ".join(ok(odd, "migrate").err.split())
+    assert "life.Odd.amount is made anew, as no file has what was there before. The value from before the" in again
 
 
 @pytest.mark.both_servers
@@ -783,3 +787,48 @@ def test_what_is_computed_and_then_renamed_by_the_next_migration(odd: Project, s
     ok(odd, "migrate")
     ok(odd, "rollback", "life", "--to", "1.1.0")
     assert table(server, "odd", "odd_id, note") == before
+
+
+CODE = '''
+
+@schema
+class Code(dj.Manual):
+    definition = """
+    code_id : int32
+    ---
+    code : varchar(16)
+    unique index (code)
+    """
+'''
+
+
+@pytest.mark.both_servers
+def test_what_nothing_can_stand_in_for_is_not_computed_twice(odd: Project, server: Server) -> None:
+    """Values of a unique index stay when they are rolled back; `migrate` waits until the file is restored."""
+    odd.write(odd.module("life"), odd.read(odd.module("life")) + CODE)
+    ok(odd, "revise", "-m", "codes")
+    ok(odd, "migrate")
+    server.execute("INSERT INTO dev_life.code (code_id, code) VALUES (1, 'a'), (2, 'b')")
+    revise(odd, ("    code : varchar(16)", "    code : varchar(20)"), words="zeds")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_zeds.py")
+    text = path.read_text().replace(
+        'varchar(20)")', """varchar(20)", using=Sql(mysql="CONCAT('Z', code)", postgresql="'Z' || code"))""", 1
+    )
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    said = " ".join(ok(odd, "rollback", "life", "--to", "1.2.0").err.split())
+    assert "life.Code.code keeps the values that the migration computed. Get those of before back by" in said, said
+    for command in (("migrate",), ("rollback", "life", "--to", "1.2.0")):
+        refused = odd.run(*command)
+        is_sentence(refused)
+        assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err
+    ok(odd, "restore", kept.name, "--overwrite")
+    assert table(server, "code", "code") == [("a",), ("b",)]
+    ok(odd, "migrate")
+    assert table(server, "code", "code") == [("Za",), ("Zb",)]
+    ok(odd, "rollback", "life", "--to", "1.2.0")
+    for path in backups(odd):
+        path.rename(odd.folder / path.name)
+    ok(odd, "migrate")
+    assert table(server, "code", "code") == [("ZZa",), ("ZZb",)]

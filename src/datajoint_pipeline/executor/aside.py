@@ -18,7 +18,7 @@ from packaging.version import Version
 from .. import journal
 from ..errors import PipelineError
 from ..history.migration_files import Migration
-from ..planner import rollbacks
+from ..planner import rollbacks, stand_ins
 from ..planner.deployment import Deployment
 from ..planner.plan import Group, counted
 from ..planner.target import Target
@@ -141,7 +141,7 @@ def _stands_alone(group: Group, was: tuple[TableName, str], will: tuple[TableNam
             return False
         if any(attribute in column and attribute != column for i in table.indexes for column in _expressions(i)):
             return False
-    return rollbacks.can_stand_in(group.after[will[0]], will[1])
+    return stand_ins.can_be(group.after[will[0]], will[1])
 
 
 def _expressions(index: Index) -> Iterator[str]:
@@ -199,9 +199,9 @@ def _text(value: Value, column: ArchivedColumn) -> Value:
     return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) and column.type == "binary(16)" else value
 
 
-def files(found: Kept) -> tuple[str, ...]:
+def files(found: Kept) -> list[str]:
     """Give the names of the files that have what is set aside."""
-    return tuple(dict.fromkeys(one.path.name for one in found.values()))
+    return [*dict.fromkeys(one.path.name for one in found.values())]
 
 
 def give_back(target: Target, found: Kept, group: Group) -> list[str]:
@@ -216,14 +216,15 @@ def give_back(target: Target, found: Kept, group: Group) -> list[str]:
     for path in dict.fromkeys(one.path for one in found.values()):
         places = [one for one in found.values() if one.path == path]
         # A value that somebody has entered meanwhile stays.
-        chosen = {(b.table, b.attribute): rollbacks.standing(group.after[b.table], b.attribute) for b in places}
+        chosen = {(b.table, b.attribute): stand_ins.standing(group.after[b.table], b.attribute) for b in places}
         with archive.reading(path) as file:
             restore.put_back(target, file, overwrite=True, chosen=chosen)
         names = ", ".join(sorted(f"{table}.{attribute}" for table, attribute in chosen))
         newer = sum(one.newer for one in places)
         text = f"{names} {'has' if len(chosen) == 1 else 'have'} the values of before, from {path.name}. What the "
         text += "migration made of them is soft-deleted"
-        text += f", with {counted(newer, 'values')} written since, which no file has." if newer else "."
+        text += f", with {counted(newer, 'values')} written since, which no file has" if newer else ""
+        text += ". So is what somebody changed since."
         said.append(text)
     return said
 
@@ -233,7 +234,7 @@ def advice(found: Kept, command: str, group: Group) -> str:
     names = ", ".join(f"{table}.{attribute}" for table, attribute in sorted(found))
     places = sorted({(one.table, one.attribute) for one in found.values()}, key=str)
     stand_ins = [
-        f"{will.default or rollbacks.stand_in(will.type) or 'an empty text'} in {name}"
+        f"{will.default or stand_ins.of_type(will.type) or 'an empty text'} in {name}"
         for table, name in places
         if not (will := group.after[table].attribute[name]).nullable
     ]
@@ -250,8 +251,10 @@ def advice(found: Kept, command: str, group: Group) -> str:
     return said
 
 
-def staying(deployment: Deployment, group: Group, undone: list[Migration], found: Kept) -> list[str]:
+def staying(deployment: Deployment, group: Group, undone: list[Migration], found: Kept) -> tuple[list[str], list[str]]:
     """Say which values stay as the migrations that are undone gave them, and which backup has what was there before.
+
+    Gives the sentences, and the names of the files with the values of before of what `migrate` would compute once more.
 
     Parameters
     ----------
@@ -278,7 +281,7 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         for attribute in table.attributes
         if (name, attribute.name) not in gone and _gets_another_type(group, name, attribute.name)
     }
-    latest, said = _since(deployment, group) if wanted else {}, list[str]()
+    latest, said, left = _since(deployment, group) if wanted else {}, list[str](), dict[str, None]()
     for path in _newest_first(deployment) if wanted or retyped else ():
         with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
             of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
@@ -297,6 +300,7 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
                         what = f"the fill, which {rows} without a value got. Make it null again there"
                     else:
                         what = "the values that the migration computed. Get those of before back"
+                        left |= {path.name: None} if part.rows else {}
                     over = f"{restore} --overwrite; values written since are overwritten"
                     if part.rows:
                         said.append(f"{name}.{column.name} keeps {what} by {over}.")
@@ -305,7 +309,7 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         if not filled and now is not None and _any_value(deployment, *now):
             what = "the values that the migration computed; no file in backups/ has those of before"
             said.append(f"{name}.{attribute} keeps {what}. Do not migrate again: it would compute from these.")
-    return said
+    return said, [*left]
 
 
 def _gets_another_type(group: Group, name: TableName, attribute: str) -> bool:

@@ -1,15 +1,23 @@
-"""Refuse to build on a rollback that was cut off after it set values aside, and before it gave back those of before."""
+"""Refuse to build on a rollback whose values of before are still in a file, where `migrate` would compute from others.
+
+That is so where it was cut off after it had set values aside, and where it left those that `using` had computed since
+nothing can stand in for them.
+"""
 
 from __future__ import annotations
 
+from .. import journal
 from ..errors import ExitCode, PipelineError
 from ..journal import steplog
 from ..planner import drift
 from ..planner.deployment import Deployment
 
+#: What the journal has among the options of a restore that gave back only what its rollback had set aside.
+IN_PART = "in-part"
+
 
 def refuse(deployment: Deployment) -> None:
-    """Refuse where the last run of a schema is such a rollback, or the restore after it that was cut off, too.
+    """Refuse where the last run of a schema, but for purges and restores, is such a rollback.
 
     Raises
     ------
@@ -17,21 +25,50 @@ def refuse(deployment: Deployment) -> None:
         If there is one; it names the file. Nothing is restored because the journal says so, which anybody may have
         written.
     """
-    last = {name: run for name, run in deployment.records.items() if run.kind == "rollback"}
-    heads = steplog.heads(deployment.connection, {name: deployment.databases[name] for name in last}) if last else {}
-    there = {path.name for path in deployment.target.backups.glob("*.zip")} if last else set[str]()
-    for run in deployment.records.values():
+    there = {path.name for path in deployment.target.backups.glob("*.zip")}
+    last = {n: run for n, run in deployment.records.items() if run.kind in ("rollback", "restore", "purge")}
+    for run in last.values():
         if run.kind == "restore" and run.finished_at is None:
             raise drift.half_restored(deployment, run)
-    for name, run in last.items():
-        plan = heads.get((name, run.id), {}).get("plan")
-        named = plan.get("files") if isinstance(plan, dict) else None
-        if due := [str(one) for one in named if str(one) in there] if isinstance(named, list) else []:
+    if not last or not there:
+        return
+    databases = {name: deployment.databases[name] for name in deployment.records}
+    restored, rollbacks = _runs(journal.history(deployment.connection, databases, deployment.surveys))
+    heads = steplog.heads(deployment.connection, databases)
+    for name, number in rollbacks.items():
+        plan = heads.get((name, number), {}).get("plan")
+        files = plan.get("files") if isinstance(plan, dict) else None
+        if not isinstance(files, dict):
+            continue
+        whole, some = restored[name]
+        due = {*_names(files.get("given")) - whole - some, *_names(files.get("left")) - whole} & there
+        if due:
             command = deployment.target.command
             raise PipelineError(
-                f"The rollback of {name} set values aside, and was cut off before it gave back those of before.",
-                "What stands in their place would be taken for values. Nothing was changed.",
-                f"Run {' and '.join(f'{command} restore {one} --overwrite' for one in due)}. If what is there is to "
-                "stay, move the file to another folder.",
+                f"The rollback of {name} left values that are not those of before, which are in a file.",
+                "A migration would compute from them once more. Nothing was changed.",
+                f"Run {' and '.join(f'{command} restore {one} --overwrite' for one in sorted(due))}. If what is there "
+                "is to stay, move the file to another folder.",
                 exit_code=ExitCode.INTERRUPTED,
             )
+
+
+def _runs(history: list[journal.Record]) -> tuple[dict[str, tuple[set[str], set[str]]], dict[str, int]]:
+    """Give the number of the last run of each schema that is a rollback, and the files that were restored since, whole
+    and in part: what it took along is restored in another schema.
+    """
+    restored, rollbacks = dict[str, tuple[set[str], set[str]]](), dict[str, int]()
+    for run in history:
+        if run.kind == "restore" and run.finished_at is not None:
+            file, *options = run.options.split() or [""]
+            for found in restored.values():
+                found[IN_PART in options].add(file)
+        elif run.kind not in ("restore", "purge") and run.status == journal.DONE:
+            rollbacks.pop(run.schema, None)
+            if run.kind == "rollback":
+                restored[run.schema], rollbacks[run.schema] = (set(), set()), run.id
+    return restored, rollbacks
+
+
+def _names(files: object) -> set[str]:
+    return {one for one in files if isinstance(one, str)} if isinstance(files, list) else set()

@@ -21,14 +21,14 @@ from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import literals, longest_statement, refuse_long
-from ..planner import retained
+from ..planner import retained, stand_ins
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import along, apply, archive, auditing, backup, made_anew, owners, purged, renamed_since, stepping
+from . import along, apply, archive, auditing, backup, due, made_anew, owners, purged, renamed_since, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 
@@ -331,7 +331,7 @@ class _Restoring:
     def _note(self) -> Note:
         """Record that this is under way; a dry run leaves no record."""
         schemas = dict.fromkeys(part.schema for part in self.parts)
-        options = " ".join([self.file.path.name, *["--overwrite"] * self.overwrite])
+        options = " ".join([self.file.path.name, *["--overwrite"] * self.overwrite, *[due.IN_PART] * bool(self.chosen)])
         return Note.take(self.deployment, () if self.dry_run else schemas, "restore", options)
 
     # --- Rows ------------------------------------------------------------------------------------------------------
@@ -461,16 +461,10 @@ class _Restoring:
 
     def _is(self, column: ArchivedColumn, part: Part, value: str | None) -> str:
         """Give a condition for a value of a column, as a definition writes it."""
-        name = f"t.{self.quote(column.name)}"
-        if value is None:
-            return f"{name} IS NULL"
+        there = self._on_server(part)
+        stored = next(c.stored for c in there.columns if c.name == column.name) if there is not None else column.type
         dialect = self.deployment.dialect(constraints.names(self.deployment.catalogue), {}, {})
-        literal = dialect.literal(value)
-        if self.mysql:  # where a uuid is bytes
-            return f"{name} = {f'UUID_TO_BIN({literal})' if column.type == 'binary(16)' else literal}"
-        stored = next(c.stored for c in self._on_server(part).columns if c.name == column.name)  # type: ignore[union-attr]
-        cast = "" if stored.startswith("enum(") else f"::{stored}"
-        return f"{name}::text = ({literal}{cast})::text"
+        return stand_ins.condition(dialect, f"t.{self.quote(column.name)}", stored, value)
 
     def _compared(self, column: ArchivedColumn, alias: str) -> str:
         text = backup.read_as(self.connection, column, alias)

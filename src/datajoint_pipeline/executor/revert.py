@@ -121,9 +121,10 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     counting.count(deployment, group)
     if found := aside.kept(deployment, group, undone):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
-        group.inputs.files = aside.files(found)
     group.violations.clear()
-    return group, found, aside.staying(deployment, group, undone, found)
+    advice, left = aside.staying(deployment, group, undone, found)
+    group.inputs.files = {"given": aside.files(found), "left": left}
+    return group, found, advice
 
 
 def _command(schema: str, to: str, *, along: bool) -> str:

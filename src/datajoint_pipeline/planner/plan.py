@@ -162,8 +162,8 @@ class Inputs:
         The digests, as recorded, of the migrations that a rollback takes back, by schema.
     aside : frozenset
         The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
-    files : tuple of str
-        The names of the backups that have the values of before.
+    files : dict of str to list of str
+        The names of the backups that have the values of before: what is ``given`` back, and what is ``left``.
     unchanged : frozenset
         The attributes whose bytes a rollback leaves as they are, by the same names.
     """
@@ -177,7 +177,7 @@ class Inputs:
     filled: set[tuple[TableName, str]] = field(default_factory=set)
     undone: dict[str, tuple[str, ...]] = field(default_factory=dict)
     aside: frozenset[tuple[TableName, str]] = frozenset()
-    files: tuple[str, ...] = ()
+    files: dict[str, list[str]] = field(default_factory=dict)
     unchanged: frozenset[tuple[TableName, str]] = frozenset()
 
 

@@ -51,7 +51,7 @@ def record(deployment: Deployment, group: Group, kind: str) -> dict[str, Any]:
         "last": inputs.last,
         "lossy": sorted([*table, attribute] for table, attribute in inputs.lossy),
         "aside": sorted([*table, attribute] for table, attribute in inputs.aside),
-        "files": list(inputs.files),
+        "files": inputs.files,
         "kept": True,
         "filled": sorted([*table, attribute] for table, attribute in inputs.filled),
         "answers": None if inputs.answers is None else _encode(inputs.answers),

@@ -7,11 +7,11 @@ once more; that stays soft-deleted, and is named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ddl.build import SOFT_DELETED_ATTRIBUTE, is_table
 from ..dialects import catalog
+from ..dialects.constraints import Names
 from ..dialects.introspection import Place
 from ..errors import PipelineError
 from ..history.migration_files import Migration
@@ -20,7 +20,7 @@ from ..operations.origins import Origins
 from ..quoting import quoter
 from ..schema.model import ForeignKey, Table, TableName
 from ..schema.values import Fill, objection
-from . import coming_back
+from . import coming_back, stand_ins
 from .deployment import Deployment
 from .retained import Run
 
@@ -84,6 +84,8 @@ class Returning:
                 result[number] = self._attribute(migration, run, operation, result[:number], found)
             elif isinstance(operation, ops.CreateTable):
                 result[number] = self._table(migration, run, operation, found)
+            elif isinstance(operation, ops.AlterAttribute) and operation.using is not None:
+                self._computed(migration, run, operation, result[:number])
         self._planned += result
         return result
 
@@ -126,10 +128,11 @@ class Returning:
             known = traced.attributes.get(operation.table, {})
             had = now[operation.table].attribute
             may_lack = sorted(known[a] for a in beside if a in known and a in had and had[a].nullable)
-            if may_lack and (count := self._count(place, hidden, without=may_lack)):
-                self._leave(
-                    operation, "rows get it from the row that they refer to, and some refer to none", count, hidden
-                )
+            quote = quoter(self.deployment.connection)
+            lacking = " OR ".join(f"{quote(name)} IS NULL" for name in may_lack)
+            if may_lack and (count := self._count(place, hidden, lacking)):
+                why = "rows get it from the row that they refer to, and some refer to none"
+                self._leave(operation.table, will.name, why, count, hidden)
             return operation
         default = Fill(will.default) if will.default is not None and not will.nullable else None
         final, why = way.final[name].attribute[last], ""
@@ -145,13 +148,49 @@ class Returning:
             self._done.add((place, hidden))
             return replace(operation, hidden=hidden, fill=operation.fill or default)
         if count := self._count(place, hidden):
-            self._leave(operation, why, count, hidden)
+            self._leave(operation.table, will.name, why, count, hidden)
         return operation
 
-    def _leave(self, operation: ops.AddAttribute, why: str, count: int, hidden: str) -> None:
+    def _computed(
+        self, migration: Migration, run: Run, operation: ops.AlterAttribute, before: list[ops.Operation]
+    ) -> None:
+        """Note what was computed, or entered since, before a rollback set it aside, of rows that have no value now."""
+        _, traced = ops.trace(self.deployment.tables, [*self._planned, *before])
+        table = traced.tables.get(operation.table)
+        attribute = traced.attributes.get(operation.table, {}).get(operation.before.name)
+        way = self._way(migration, run, operation)
+        if table not in self.deployment.tables or attribute is None or way is None or way.computed:
+            return
+        place = self.deployment.databases[table.schema], table.table
+        name = next((name for name, was in way.origins.tables.items() if was == operation.table), None)
+        sources = way.origins.attributes.get(name, {}) if name is not None else {}
+        last = next((now for now, was in sources.items() if was == operation.after.name), None)
+        hidden = self._column(place, run, last) if last is not None else ""
+        known = {column.name: column.stored for column in self.deployment.catalogue.tables[place].columns}
+        if not hidden or attribute not in known:
+            return
+        quote, dialect = quoter(self.deployment.connection), self.deployment.dialect(Names(), {}, {})
+        stands = [
+            stand_ins.condition(dialect, quote(attribute), known[attribute], value)
+            for value in stand_ins.standing(self.deployment.tables[table], attribute)
+        ]
+        if not stands:
+            return
+        now = getattr(operation.using, dialect.backend)
+        mysql, old = dialect.backend == "mysql", quote(hidden)
+        # A row may have had by itself what stands in for others; then the same is computed again.
+        other = f"NOT ({old} <=> ({now}))" if mysql else f"{old}::text IS DISTINCT FROM ({now})::text"
+        try:
+            count = self._count(place, hidden, f"({' OR '.join(stands)}) AND {other}")
+        except Exception:  # the expression is for the tables as an earlier migration leaves them
+            count = self._count(place, hidden, " OR ".join(stands))
+        if count:
+            self._leave(operation.table, operation.after.name, "no file has what was there before", count, hidden)
+
+    def _leave(self, table: TableName, attribute: str, why: str, count: int, hidden: str) -> None:
         """Note that values stay in a hidden column."""
         self.left.append(
-            f"{operation.table}.{operation.attribute.name} is made anew, as {why}. The "
+            f"{table}.{attribute} is made anew, as {why}. The "
             f"{f'{count:,} values' if count != 1 else 'value'} from before the rollback "
             f"{'stay' if count != 1 else 'stays'} in the hidden column {hidden}; copy from there by SQL what is "
             "wanted."
@@ -252,12 +291,11 @@ class Returning:
             self._column(place, run, name) for name in key.parent_attributes
         )
 
-    def _count(self, place: Place, column: str = "", without: Sequence[str] = ()) -> int:
-        """Count the values of a hidden column, or the rows of a hidden table; of rows that lack one of some values."""
+    def _count(self, place: Place, column: str = "", of_rows: str = "") -> int:
+        """Count the values of a hidden column, or the rows of a hidden table; ``of_rows`` is a further condition."""
         connection = self.deployment.connection
         quote = quoter(connection)
         condition = f" WHERE {quote(column)} IS NOT NULL" if column else ""
-        if without:
-            condition += f" AND ({' OR '.join(f'{quote(name)} IS NULL' for name in without)})"
+        condition += f" AND ({of_rows})" if of_rows else ""
         sql = f"SELECT COUNT(*) FROM {quote(place[0])}.{quote(place[1])}{condition}"
         return int(connection.query(sql, args=None, reconnect=False).fetchone()[0])

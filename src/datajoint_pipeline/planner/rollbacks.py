@@ -10,10 +10,8 @@ from ..history import asked, chain
 from ..history.migration_files import Migration
 from ..operations import structure as ops
 from ..operations.topology import dangling
-from ..schema import compatibility, notation
-from ..schema.model import Attribute, Table, TableName
-from ..schema.values import Fill
-from . import coming_back, losses, plan
+from ..schema.model import TableName
+from . import coming_back, losses, plan, stand_ins
 from .deployment import Deployment
 from .losses import Loss
 from .plan import Group
@@ -310,61 +308,8 @@ def _setting_aside(
                 *(ops.DropIndex(operation.table, index) for index in indexes),
                 ops.DropAttribute(operation.table, name),
                 ops.AddAttribute(
-                    operation.table, after, names[place - 1] if place else None, _fill(table, name, after)
+                    operation.table, after, names[place - 1] if place else None, stand_ins.fill(table, name, after)
                 ),
                 *(ops.AddIndex(operation.table, index) for index in indexes),
             ]
     return result
-
-
-#: By kind of type, what rows have where they must have something, until their values are put back.
-_STAND_INS = {
-    "text": "",
-    "int": "0",
-    "real": "0",
-    "bool": "0",
-    "date": "2000-01-01",
-    "datetime": "2000-01-01 00:00:00",
-    "timestamp": "2000-01-01 00:00:00",
-    "time": "00:00:00",
-    "year": "2000",
-    "uuid": "00000000-0000-0000-0000-000000000000",
-    "json": "null",
-}
-
-
-def can_stand_in(table: Table, attribute: str) -> bool:
-    """Tell whether rows of a table can have something in an attribute until their values are put back."""
-    found = table.attribute[attribute]
-    return found.nullable or found.type == "uuid" or not _unique(table, attribute)
-
-
-def _unique(table: Table, attribute: str) -> bool:
-    return any(index.unique and attribute in index.columns for index in table.indexes)
-
-
-def _fill(table: Table, name: str, after: Attribute) -> Fill | None:
-    """Give what rows have in an attribute, ``name`` by now, until their values are put back."""
-    if after.nullable:
-        return None
-    if after.type == "uuid" and _unique(table, name):
-        return Fill(each="uuid")
-    return Fill(after.default or stand_in(after.type))
-
-
-def standing(table: Table, name: str) -> tuple[str | None, ...]:
-    """Give what rows have in an attribute until its values are put back, null as None; nothing where that differs."""
-    after = table.attribute[name]
-    fill = _fill(table, name, after)
-    if fill is None:
-        return (None,)
-    moving = fill.each or fill.value is None or fill.value.upper().startswith("CURRENT_")
-    return () if moving else (str(fill.value),)
-
-
-def stand_in(type_: str) -> str:
-    """Give what rows have in a required attribute of a type until their values are put back."""
-    if type_.startswith("enum"):
-        return notation.enum_values(type_)[0]
-    word = type_.removeprefix("native ").partition("(")[0]
-    return _STAND_INS.get(word, _STAND_INS.get(compatibility.family(word), ""))

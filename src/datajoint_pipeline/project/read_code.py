@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PipelineError
 from ..internals import code
@@ -43,7 +43,13 @@ def record(pipeline: Pipeline) -> Recording:
     modules = pipeline.graph
     ordered = [name for names in pipeline.modules_by_schema.values() for name in names]
     recording = declaration.install(pipeline.config, project.sources, project.versions, project.database)
-    with pipeline.opening(recording.place):
+    opened = set[str]()
+
+    def place(name: str) -> dict[str, Any]:
+        opened.add(name)
+        return recording.place(name)
+
+    with pipeline.opening(place):
         for name in dict.fromkeys([*ordered, *modules.modules]):
             try:
                 import_module(f"{project.package}.{name}")
@@ -57,13 +63,11 @@ def record(pipeline: Pipeline) -> Recording:
                     f"{_where(project.sources, error)}: {' '.join(str(error).split()) or type(error).__name__}",
                     f"Correct it, and try python -c 'import {project.package}.{name}'.",
                 ) from error
-    if explained := _explained(project, modules, *_UNSEEN):
+    # Or their tables would be taken for dropped.
+    unseen = ("undecorated", "no-version") if opened - {*project.versions} else ("undecorated",)
+    if explained := _explained(project, modules, *unseen):
         raise explained
     return recording
-
-
-#: Findings on tables that are not read, and would be taken for dropped.
-_UNSEEN = ("undecorated", "no-version")
 
 
 def _explained(project: Project, modules: graph.Graph, *ids: str) -> PipelineError | None:
