@@ -278,7 +278,10 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
 
 
 def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Probe]:
-    """Ask for the accounts whose rights on a table, or on some of its columns, do not follow another name."""
+    """Ask for the accounts whose rights on a table, or on some of its columns, the server leaves under the old name.
+
+    After the last step they are moved, as far as the account may see and give rights.
+    """
     database, table = dialect.place(name)
     for kind in ("column",) if columns else ("table", "column"):
         sql = (
@@ -289,7 +292,8 @@ def rights(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator[Pro
         if columns:
             sql += f" AND column_name IN ({literals(dialect, columns)})"
         on = words(columns) or ("it" if kind == "table" else "its columns")
-        yield Probe("named", (), sql, f"accounts whose rights on {on} do not follow the new name: grant them again")
+        moved = "migrate moves them, if your account may give rights"
+        yield Probe("named", (), sql, f"accounts whose rights on {on} stay under the old name: {moved}")
 
 
 def _full(database: str, table: str) -> str:
