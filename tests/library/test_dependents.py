@@ -735,3 +735,24 @@ def test_a_table_that_is_built_anew_gets_no_right_that_it_had_not(living: Projec
     ok(living, "migrate")
     ((found,),) = server.execute(rights)
     assert found is None or "=r" not in found.replace("postgres=", ""), found
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("line", ["    size = 0 : int32\n    name : varchar(32)", "    name : varchar(64)"])
+def test_an_owner_that_loses_a_table_is_named(living: Project, server: Server, line: str) -> None:
+    """What is in a schema belongs to its owner, whether a table is built anew or altered."""
+    owner = "SELECT tableowner::text FROM pg_tables WHERE schemaname = 'dev_life' AND tablename = 'animal'"
+    with accounts(server) as make_account:
+        other = make_account("other")
+        server.execute(f"ALTER TABLE dev_life.animal OWNER TO {other.user}")
+        revise(living, "    name : varchar(32)", line)
+        shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+        said = "1 owner that loses it to the schema's owner, and may still read and write its rows"
+        assert f"life.Animal: {said} ({other.name})" in shown and "life.Weight: 1 owner" not in shown, shown
+        assert server.execute(owner) == [(other.name,)]
+        ok(living, "migrate")
+        assert server.execute(owner) == [(server.user,)]
+        server.execute(f"GRANT USAGE ON SCHEMA dev_life TO {other.user}")
+        other.execute("UPDATE dev_life.animal SET name = name")
+        ok(living, "rollback", "life", "--to", "1.0.0")
+        assert "owner that" not in ok(living, "migrate", "--dry-run", code=3).out

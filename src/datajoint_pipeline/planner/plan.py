@@ -69,7 +69,7 @@ _ONE = {
 #: What is counted, where there is one of it.
 _COUNTED = (
     "value|row|job|table|attribute|foreign key|check constraint|trigger|rule|view|event|routine|function|object|"
-    "account|partition|generated column|column|thing|publication"
+    "account|owner|histogram|partition|generated column|column|thing|publication"
 )
 
 

@@ -107,6 +107,16 @@ _OF_INDEXES = """
         WHERE x.oid = {t} OR x.oid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = {t})
 """
 
+#: The owner of a table ``t`` in a schema of several, if it is not the schema's, to whom the table is given. One that no
+#: administrator is, and that has all tables of the schema, stays their owner (:mod:`..owners`).
+_STRAY = """
+    SELECT r.rolname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_roles r ON r.oid = c.relowner
+        WHERE c.oid = {t} AND c.relowner <> n.nspowner AND (r.rolsuper OR EXISTS (SELECT FROM pg_class o
+            WHERE o.relnamespace = n.oid AND o.relkind IN ('r', 'p') AND LEFT(o.relname, 2) <> '~~'
+            AND o.relowner <> c.relowner))
+"""
+
 #: Columns elsewhere whose type is a row of a table ``t``, or an array of rows.
 _ROW_TYPES = """
     SELECT DISTINCT 'column ' || n.nspname || '.' || c.relname || '.' || a.attname FROM pg_class o
@@ -156,6 +166,8 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     before, full = alteration.before, literal(dialect.full(alteration.before.name))
     table = f"to_regclass({full})"
     objects = _OBJECTS.format(t=table)
+    lose = "owners that lose it to the schema's owner, and may still read and write its rows"
+    yield Probe("named", (), _named(_STRAY.format(t=table)), lose)
     changed = {*change.dropped, *converted(alteration, change)}
     if rebuild:
         lost = f"SELECT what FROM ({objects}) o UNION {_CONSTRAINTS.format(t=table)}"
