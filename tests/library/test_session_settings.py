@@ -510,3 +510,33 @@ def test_a_session_lasts_while_a_project_is_imported(project: Project, server: S
         finally:
             server.execute(given(server, account.user, name, usual))
         assert {state for state, _ in states(project).values()} == {"current"}
+
+
+def test_a_tablespace_of_an_account_moves_no_table(project: Project, postgresql: Server) -> None:
+    """Not one that is built anew, and not its key."""
+    where = (
+        "SELECT c.relname::text, c.reltablespace::int FROM pg_class c "
+        "WHERE c.relnamespace = 'dev_life'::regnamespace AND c.relname IN ('animal', 'animal_pkey') ORDER BY 1"
+    )
+    usual = [("animal", 0), ("animal_pkey", 0)]
+    postgresql.execute("SET allow_in_place_tablespaces = on", "CREATE TABLESPACE elsewhere LOCATION ''")
+    try:
+        with made(postgresql, "dev_work", "dev_life") as make:
+            account = make("odd", owns=True)
+            plain = replace(postgresql, user=account.name, password=account.password)
+            with living(plain, project, anew=True) as own:
+                postgresql.execute(
+                    f"GRANT CREATE ON TABLESPACE elsewhere TO {account.user}",
+                    f"ALTER ROLE {account.user} SET default_tablespace = elsewhere",
+                )
+                assert postgresql.execute(where) == usual
+                own.replace(
+                    own.module("life"), "    name : varchar(32)", "    size = 0 : int32\n    name : varchar(32)"
+                )
+                ok(own, "revise", "-m", "sizes")
+                ok(own, "migrate")
+                assert postgresql.execute(where) == usual
+                ok(own, "rollback", "life", "--to", "1.0.0")
+                assert postgresql.execute(where) == usual
+    finally:
+        postgresql.execute("DROP TABLESPACE elsewhere")

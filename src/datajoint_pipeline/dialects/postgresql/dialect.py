@@ -63,7 +63,8 @@ class PostgreSQL(Dialect):
     )
 
     #: With any other isolation a table would be copied without the rows that were written before it was locked. Rows
-    #: that a policy hides could be neither counted nor kept, so the server is to refuse. Not every version has all.
+    #: that a policy hides could be neither counted nor kept, so the server is to refuse. What is built anew is to be
+    #: where the database is. Not every version has all.
     changing: Mapping[str, str | int] = {
         "TimeZone": "UTC",
         "row_security": "off",
@@ -72,6 +73,7 @@ class PostgreSQL(Dialect):
         "idle_in_transaction_session_timeout": "0",
         "idle_session_timeout": "0",
         "transaction_timeout": "0",
+        "default_tablespace": "",
     }
 
     #: With another value, which an administrator may give a role, rows without their parents would be taken.
