@@ -756,3 +756,25 @@ def test_an_owner_that_loses_a_table_is_named(living: Project, server: Server, l
         other.execute("UPDATE dev_life.animal SET name = name")
         ok(living, "rollback", "life", "--to", "1.0.0")
         assert "owner that" not in ok(living, "migrate", "--dry-run", code=3).out
+
+
+HISTOGRAMS = {
+    "rename": ("    name : varchar(32)", "    title : varchar(32)", "--rename", "Animal.name=title"),
+    "type": ("    name : varchar(32)", "    name : varchar(300)"),
+    "drop": ("    name : varchar(32)  # what it is called\n", "", "--drop", "life.Animal.name"),
+}
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize("change", HISTOGRAMS)
+def test_histograms_that_go_are_named(living: Project, server: Server, change: str) -> None:
+    """And nothing is said of those that stay."""
+    left = "SELECT column_name FROM information_schema.column_statistics WHERE schema_name = 'dev_life' ORDER BY 1"
+    server.execute("ANALYZE TABLE dev_life.animal UPDATE HISTOGRAM ON name, colour WITH 4 BUCKETS")
+    assert server.execute(left) == [("colour",), ("name",)]
+    revise(living, *HISTOGRAMS[change])
+    shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+    said = "1 histogram that goes: run ANALYZE TABLE ... UPDATE HISTOGRAM again (name)"
+    assert f"life.Animal: {said}" in shown, shown
+    ok(living, "migrate")
+    assert server.execute(left) == [("colour",)]

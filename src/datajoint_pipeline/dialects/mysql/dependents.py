@@ -53,6 +53,8 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield _keys(dialect, before.name, changed)
     yield from naming(dialect, before.name, gone, place)
     yield from _partitions(dialect, alteration, change)
+    if altered := gone | {change.old[name] for name in change.retyped if name in change.old}:
+        yield _histograms(dialect, before.name, altered)
     if place != (database, table) or alteration.renamed:
         yield from rights(dialect, before.name, set() if place != (database, table) else {*alteration.renamed})
     if given := updated(dialect, alteration, change):
@@ -65,6 +67,17 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator
         yield refusing(
             dialect, before, given, where, [name for name in read if dialect.place(name) in dialect.names.tables]
         )
+
+
+def _histograms(dialect: Dialect, name: TableName, columns: set[str]) -> Probe:
+    """Ask for the histograms of some columns, which the server drops where these get another name or type."""
+    database, table = map(literal, dialect.place(name))
+    sql = (
+        "SELECT COUNT(*), GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR ', ') "
+        f"FROM information_schema.column_statistics WHERE schema_name = {database} AND table_name = {table} "
+        f"AND column_name IN ({literals(dialect, columns)})"
+    )
+    return Probe("named", (), sql, "histograms that go: run ANALYZE TABLE ... UPDATE HISTOGRAM again")
 
 
 def _partitions(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator[Probe]:
