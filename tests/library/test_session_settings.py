@@ -540,3 +540,18 @@ def test_a_tablespace_of_an_account_moves_no_table(project: Project, postgresql:
                 assert postgresql.execute(where) == usual
     finally:
         postgresql.execute("DROP TABLESPACE elsewhere")
+
+
+def test_a_query_that_a_limit_stops_is_no_failed_connection(project: Project, postgresql: Server) -> None:
+    """The server answered, so it is not its address that is wrong."""
+    with made(postgresql, "dev_work", "dev_life") as make:
+        account = make("odd", owns=True)
+        plain = replace(postgresql, user=account.name, password=account.password)
+        with living(plain, project, anew=True) as own:
+            postgresql.execute(
+                *(f"ALTER ROLE {account.user} SET {limit}" for limit in ("temp_file_limit = 0", "work_mem = 64"))
+            )
+            refused = own.run("migrate")
+            is_sentence(refused)
+            assert 'temporary file size exceeds "temp_file_limit"' in refused.err, refused.err
+            assert "Cannot connect" not in refused.err and "host and port" not in refused.err, refused.err

@@ -141,6 +141,10 @@ def _unreachable(
 ) -> PipelineError:
     why = server_errors.reason(error)
     text = why.lower()
+    # What the driver says of a connection that it did not get has no code.
+    if getattr(error, "pgcode", None) and server_errors.of(error) is not server_errors.LOST:
+        what = f"{where[0].upper()}{where[1:]} refused a statement that sets a session up."
+        return PipelineError(what, why, "Ask an admin to take off what stops the account, then run the command again.")
     if found := tls.explain(error, str(config["database.host"]), config["database.use_tls"]):
         why, do = found
     elif "not configured" in text:
