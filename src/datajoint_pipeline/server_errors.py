@@ -40,6 +40,9 @@ FILELESS = ServerError(
 LIMITED = ServerError(
     "The account has reached a limit that the server sets it.", "Wait for an hour, or have an admin raise the limit"
 )
+SHORT = ServerError(
+    "The server takes no statement, or gives no row, that is so long.", "Have max_allowed_packet raised on the server"
+)
 UNLOCKED = ServerError("A statement needs a table that is not locked.", "Lock it, too")
 
 #: By the number that MySQL gives, and the SQLSTATE that PostgreSQL gives.
@@ -51,6 +54,7 @@ _CODES: dict[object, ServerError] = {
     **dict.fromkeys((1205, 1213, "55P03", "40P01"), HELD),
     **dict.fromkeys((1099, 1100), UNLOCKED),
     **dict.fromkeys((1317, "57014"), STOPPED),
+    **dict.fromkeys((1153, 1301), SHORT),
     1226: LIMITED,
     1812: FILELESS,
     "2BP01": DEPENDED,

@@ -555,3 +555,28 @@ def test_a_query_that_a_limit_stops_is_no_failed_connection(project: Project, po
             is_sentence(refused)
             assert 'temporary file size exceeds "temp_file_limit"' in refused.err, refused.err
             assert "Cannot connect" not in refused.err and "host and port" not in refused.err, refused.err
+
+
+def test_the_smallest_max_allowed_packet_is_named_by_every_command(project: Project, mysql: Server) -> None:
+    """Also where the server gives no document of what it knows of a table, because that is longer."""
+    with living(mysql, project) as own:
+        more = "".join(
+            f"    wide{n} = null : varchar(64)  # one of many attributes of this animal\n" for n in range(12)
+        )
+        own.replace(own.module("life"), "    colour = ", f"{more}    colour = ")
+        ok(own, "revise", "-m", "wide")
+        ok(own, "migrate")
+        own.replace(own.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+        ok(own, "revise", "-m", "moods")
+        mysql.execute("SET GLOBAL max_allowed_packet = 1024")
+        try:
+            for command in (("status",), ("diff",), ("log",), ("migrate", "--dry-run"), ("migrate",), ("init",)):
+                done = own.run(*command)
+                assert "should not" not in done.err, (command, done.err)
+                if done.code not in (0, 3):
+                    is_sentence(done)
+                    assert "max_allowed_packet" in done.err, (command, done.err)
+            assert own.run("migrate").code == 1
+        finally:
+            mysql.execute("SET GLOBAL max_allowed_packet = DEFAULT")
+        ok(own, "migrate")

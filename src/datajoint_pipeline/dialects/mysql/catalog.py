@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...errors import PipelineError
 from ...schema import notation
 from ...schema.model import Index
 from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Catalogue, Reference
@@ -96,13 +97,21 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
 
     def rows(columns: str, view: str, database: str, condition: str = "TRUE") -> Any:
         marks = ", ".join(["%s"] * len(names))
-        # One JSON document for each table: PyMySQL takes longer to read many rows than MySQL to put them together, and
-        # of a document that is longer than max_allowed_packet there comes nothing.
-        query = (
-            f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) FROM information_schema.{view} "
-            f"WHERE {database} IN ({marks}) AND {condition} GROUP BY {database}, table_name"
-        )
-        return [row for (document,) in connection.query(query, names).fetchall() for row in json.loads(document)]
+        source = f"FROM information_schema.{view} WHERE {database} IN ({marks}) AND {condition}"
+        # One JSON document for each table: PyMySQL takes longer to read many rows than MySQL to put them together.
+        query = f"SELECT JSON_ARRAYAGG(JSON_ARRAY({columns})) {source} GROUP BY {database}, table_name"
+        documents = [document for (document,) in connection.query(query, names).fetchall()]
+        if all(documents):
+            return [row for document in documents for row in json.loads(document)]
+        # Of one that is longer than max_allowed_packet there comes nothing.
+        found = [row for (row,) in connection.query(f"SELECT JSON_ARRAY({columns}) {source}", names).fetchall()]
+        if not all(found):
+            raise PipelineError(
+                "The server gives too little at once to say what its tables are.",
+                "What it knows of one column, index or table is longer than max_allowed_packet there.",
+                "Have max_allowed_packet raised on the server, then run the command again.",
+            )
+        return [json.loads(row) for row in found]
 
     catalogue = Catalogue()
     tables = catalogue.tables
