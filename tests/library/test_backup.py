@@ -696,7 +696,7 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
         proxy.close()
     assert states(odd)["life"] == ("behind", "1.1.0")
     assert {str(amount) for _, amount, _ in table(server, "odd", "odd_id, amount, ratio")} == {"0.0000"}
-    for command in (("migrate",), ("rollback", "life", "--to", "1.1.0")):
+    for command in (("migrate", "--dry-run"), ("migrate",), ("rollback", "life", "--to", "1.1.0")):
         refused = odd.run(*command)
         is_sentence(refused)
         assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err
@@ -819,7 +819,7 @@ def test_what_nothing_can_stand_in_for_is_not_computed_twice(odd: Project, serve
     (kept,) = backups(odd)
     said = " ".join(ok(odd, "rollback", "life", "--to", "1.2.0").err.split())
     assert "life.Code.code keeps the values that the migration computed. Get those of before back by" in said, said
-    for command in (("migrate",), ("rollback", "life", "--to", "1.2.0")):
+    for command in (("migrate", "--dry-run"), ("migrate",), ("rollback", "life", "--to", "1.2.0")):
         refused = odd.run(*command)
         is_sentence(refused)
         assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err

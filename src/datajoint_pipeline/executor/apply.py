@@ -18,14 +18,14 @@ from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
 from ..internals.interrupting import interruptible
-from ..planner import contents, counting, drafts, drift, judging, pending
+from ..planner import contents, counting, drafts, drift, due, judging, pending
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
 from ..planner.steps import OnlineStatements
 from ..planner.target import Target
 from ..schema.model import TableName
-from . import auditing, due, leftovers, owners, renumbering, resume, runs, stepping
+from . import auditing, leftovers, owners, renumbering, resume, runs, stepping
 from .backup import Backups, Keeping
 
 #: Is called with the groups of migrations that are about to be applied.

@@ -296,7 +296,8 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
                         )
                 elif one in wanted and of_last:
                     if wanted.pop(one):
-                        rows = counted(part.rows, "rows")
+                        place = part.columns.index(column)
+                        rows = counted(sum(row[place] is None for row in file.rows(part)), "rows")
                         what = f"the fill, which {rows} without a value got. Make it null again there"
                     else:
                         what = "the values that the migration computed. Get those of before back"

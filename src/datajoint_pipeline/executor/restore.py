@@ -21,14 +21,14 @@ from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import literals, longest_statement, refuse_long
-from ..planner import retained, stand_ins
+from ..planner import due, retained, stand_ins
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema import compatibility, notation
 from ..schema.model import TableName, decode
-from . import along, apply, archive, auditing, backup, due, made_anew, owners, purged, renamed_since, stepping
+from . import along, apply, archive, auditing, backup, made_anew, owners, purged, renamed_since, stepping
 from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 from .noting import Note
 

@@ -14,7 +14,7 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
-from ..planner import adoption, counting, drift, impact, judging, retained, rollbacks
+from ..planner import adoption, counting, drift, due, impact, judging, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.losses import Loss
@@ -24,7 +24,7 @@ from ..planner.status import SchemaStatus
 from ..planner.target import Target
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import apply, aside, auditing, due, owners, purged, resume, runs, stepping
+from . import apply, aside, auditing, owners, purged, resume, runs, stepping
 from .aside import Kept
 from .backup import Backups
 from .noting import Note

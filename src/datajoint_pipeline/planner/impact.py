@@ -12,7 +12,7 @@ from ..dialects import may_lock, owners, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import adoption, contents, counting, drafts, drift, losses, pending, plan
+from . import adoption, contents, counting, drafts, drift, due, losses, pending, plan
 from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
@@ -190,6 +190,8 @@ def survey(
     deployment = Deployment.read(target)
     wanted = pending.pending_migrations(deployment, schemas, to)
     drift.refuse(deployment, wanted)
+    if wanted:
+        due.refuse(deployment)
     groups = drafts.groups(deployment, wanted, answer=answer) if wanted else []
     return _impacts(
         deployment,

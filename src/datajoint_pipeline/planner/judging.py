@@ -137,7 +137,8 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     f"{violation.table} has {violation.counted}.",
                     f"{title} would lose them, and no other value can replace them; nothing was changed.",
                     "Correct them so that the earlier type holds them, then run the command again. "
-                    + (by_python if violation.kind == "codec" else by_type),
+                    + (by_python if violation.kind == "codec" else by_type)
+                    + " If a backup has the values of before, put its file into backups/ instead.",
                     exit_code=ExitCode.DATA_LOSS,
                 ),
             )

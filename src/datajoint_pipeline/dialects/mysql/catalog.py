@@ -116,8 +116,14 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
     catalogue = Catalogue()
     tables = catalogue.tables
     named = _named_by_triggers(connection, names)
-    for database, collation, name, comment, engine, own_collation, row_format in rows(
-        "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format",
+    # The options of a table do not tell of partitions by its key.
+    divided = (
+        "EXISTS (SELECT 1 FROM information_schema.partitions p WHERE p.table_schema = t.table_schema "
+        "AND p.table_name = t.table_name AND p.partition_ordinal_position = 1)"
+    )
+    for database, collation, name, comment, engine, own_collation, row_format, partitioned in rows(
+        "s.schema_name, default_collation_name, table_name, table_comment, engine, table_collation, row_format, "
+        f"{divided}",
         "schemata s LEFT JOIN information_schema.tables t "
         "ON t.table_schema = s.schema_name AND t.table_type = 'BASE TABLE'",
         "s.schema_name",
@@ -130,10 +136,8 @@ def read(connection: dj.Connection, names: tuple[str, ...]) -> Catalogue:
             found.deviations.append(f"stored in {engine}")
         if name and own_collation != collation:
             found.deviations.append(f"collation {own_collation}, where the database has {collation}")
-    # The options of a table do not tell of partitions by its key.
-    for place in rows("table_schema, table_name", "partitions", "table_schema", "partition_ordinal_position = 1"):
-        if (divided := tables.get(tuple(place))) is not None and "partitioned" not in divided.deviations:
-            divided.deviations.append("partitioned")
+        if partitioned:
+            found.deviations.append("partitioned")
     if missing := {*names} - catalogue.collations.keys():
         # What is still to be made is made like the rest of the pipeline, so that texts compare.
         others = {*catalogue.collations.values()}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from .. import journal
 from ..errors import ExitCode, PipelineError
 from ..journal import steplog
-from ..planner import drift
-from ..planner.deployment import Deployment
+from . import drift
+from .deployment import Deployment
 
 #: What the journal has among the options of a restore that gave back only what its rollback had set aside.
 IN_PART = "in-part"
@@ -30,7 +30,7 @@ def refuse(deployment: Deployment) -> None:
     for run in last.values():
         if run.kind == "restore" and run.finished_at is None:
             raise drift.half_restored(deployment, run)
-    if not last or not there:
+    if not last:
         return
     databases = {name: deployment.databases[name] for name in deployment.records}
     restored, rollbacks = _runs(journal.history(deployment.connection, databases, deployment.surveys))
@@ -41,12 +41,17 @@ def refuse(deployment: Deployment) -> None:
         if not isinstance(files, dict):
             continue
         whole, some = restored[name]
-        due = {*_names(files.get("given")) - whole - some, *_names(files.get("left")) - whole} & there
-        if due:
+        given = _names(files.get("given")) - whole - some
+        if gone := given - there:
+            deployment.target.warn(
+                f"The rollback of {name} set values aside, and {' and '.join(sorted(gone))}, with those of before, is "
+                "not in backups/. Put it there and restore it, or see to these values by hand."
+            )
+        if due := (given | _names(files.get("left")) - whole) & there:
             command = deployment.target.command
             raise PipelineError(
                 f"The rollback of {name} left values that are not those of before, which are in a file.",
-                "A migration would compute from them once more. Nothing was changed.",
+                "A migration would compute from them once more, so none is applied until they are back.",
                 f"Run {' and '.join(f'{command} restore {one} --overwrite' for one in sorted(due))}. If what is there "
                 "is to stay, move the file to another folder.",
                 exit_code=ExitCode.INTERRUPTED,
