@@ -764,6 +764,39 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     again = ok(odd, "rollback", "life", "--to", "1.2.0")
     said = " ".join((again.out + again.err).split())
     assert "life.Odd.amount keeps the values that the migration computed; no file in backups/ has" in said, said
+    again = odd.run("migrate", "--dry-run")  # hundreds of hundreds are too much for the attribute
+    shown = " ".join((again.out + again.err).split())
+    assert "left what a migration had computed of life.Odd.amount: migrate would compute from these" in shown, shown
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "when"), [("ALTER TABLE `dev_life`", "before"), ("ALTER TABLE `dev_life`", "after")]
+)
+def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
+    odd: Project, server: Server, statement: str, when: str
+) -> None:
+    before = table(server, "odd", "odd_id, amount, ratio")
+    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
+    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
+    text = path.read_text().replace('# cents")', given, 1)
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    back = ("rollback", "life", "--to", "1.1.0")
+    proxy = Proxy(server.backend, server.port)
+    try:
+        proxy.begin(Fault(statement, when, lambda: None))
+        assert odd.run(*back, DJ_PORT=str(proxy.port), DJ_USE_TLS="false").code
+    finally:
+        proxy.close()
+    said = " ".join(ok(odd, *back).err.split())
+    assert f"life.Odd.amount has the values of before, from {kept.name}." in said, said
+    assert table(server, "odd", "odd_id, amount, ratio") == before
+    ok(odd, "migrate")
+    ok(odd, *back)
+    assert table(server, "odd", "odd_id, amount, ratio") == before
 
 
 @pytest.mark.both_servers

@@ -204,6 +204,30 @@ def files(found: Kept) -> list[str]:
     return [*dict.fromkeys(one.path.name for one in found.values())]
 
 
+def again(deployment: Deployment, group: Group, recorded: object) -> Kept:
+    """Find what a rollback had set aside that was interrupted, in the files that it had found.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What was there before it.
+    group : Group
+        The rollback, planned once more.
+    recorded : object
+        The files as the record has them, who ever wrote it. One that does not match the rollback is passed over.
+    """
+    given = recorded.get("given") if isinstance(recorded, dict) else None
+    names, found = given if isinstance(given, list) else [], dict[tuple[TableName, str], Backed]()
+    for path in _newest_first(deployment) if group.inputs.aside else ():
+        with suppress(PipelineError), archive.reading(path) as file:
+            for name, column, _ in _matching(deployment, group, file):
+                # What it sets aside is another attribute afterwards, with nothing that it came from.
+                anew = _now(group, name, column.name) is None and (name, column.name) not in found
+                if path.name in names and anew:
+                    found[name, column.name] = Backed(path, name, column.name, 0)
+    return found
+
+
 def give_back(target: Target, found: Kept, group: Group) -> list[str]:
     """Put the values of before in the place of what was set aside; say of which, and where there are newer ones.
 
@@ -251,10 +275,13 @@ def advice(found: Kept, command: str, group: Group) -> str:
     return said
 
 
-def staying(deployment: Deployment, group: Group, undone: list[Migration], found: Kept) -> tuple[list[str], list[str]]:
+def staying(
+    deployment: Deployment, group: Group, undone: list[Migration], found: Kept
+) -> tuple[list[str], list[str], list[str]]:
     """Say which values stay as the migrations that are undone gave them, and which backup has what was there before.
 
-    Gives the sentences, and the names of the files with the values of before of what `migrate` would compute once more.
+    Gives the sentences, and of what `migrate` would compute once more the names of the files with the values of before,
+    and the attributes that no file has values of.
 
     Parameters
     ----------
@@ -281,7 +308,8 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         for attribute in table.attributes
         if (name, attribute.name) not in gone and _gets_another_type(group, name, attribute.name)
     }
-    latest, said, left = _since(deployment, group) if wanted else {}, list[str](), dict[str, None]()
+    said, left, lost = list[str](), dict[str, None](), list[str]()
+    latest = _since(deployment, group) if wanted else {}
     for path in _newest_first(deployment) if wanted or retyped else ():
         with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
             of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
@@ -310,7 +338,8 @@ def staying(deployment: Deployment, group: Group, undone: list[Migration], found
         if not filled and now is not None and _any_value(deployment, *now):
             what = "the values that the migration computed; no file in backups/ has those of before"
             said.append(f"{name}.{attribute} keeps {what}. Do not migrate again: it would compute from these.")
-    return said, [*left]
+            lost.append(f"{name}.{attribute}")
+    return said, [*left], lost
 
 
 def _gets_another_type(group: Group, name: TableName, attribute: str) -> bool:

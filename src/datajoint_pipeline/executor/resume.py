@@ -55,10 +55,15 @@ class Interrupted:
         return self.head.get(UNDO)
 
 
-def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) -> list[str]:
+def resume(
+    target: Target,
+    report: runs.Report,
+    tell: Tell = lambda text: None,
+    ended: Callable[[Run, Interrupted], None] = lambda run, began: None,
+) -> list[str]:
     """Go on with the runs that were interrupted; say which these were, and how far they had come.
 
-    ``tell`` is called with the same sentences, each as soon as its run has ended.
+    ``tell`` is called with the same sentences, each as soon as its run has ended, and ``ended`` with that run.
 
     Raises
     ------
@@ -85,6 +90,7 @@ def resume(target: Target, report: runs.Report, tell: Tell = lambda text: None) 
             far = f"which was interrupted after {done} of {len(run.group.steps)} steps"
             found.append(f"Went on with {kind} of {schemas}, {far}.")
             tell(found[-1])
+            ended(run, began)
     return found
 
 

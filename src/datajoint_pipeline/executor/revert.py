@@ -52,7 +52,7 @@ def rollback(
         If another schema requires what would go, or an operation has no inverse.
     """
     with apply.alone(target):
-        resume.resume(target, report, tell)
+        resume.resume(target, report, tell, _given_back_of)
         deployment = Deployment.read(target)
         auditing.heal(deployment)
         planned = _planned(deployment, schema, to, along=along)
@@ -100,6 +100,13 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
     return impacts
 
 
+def _given_back_of(run: runs.Run, began: resume.Interrupted) -> None:
+    """Give back what a rollback had set aside that was interrupted, and has ended now."""
+    found = aside.again(run.deployment, run.group, began.head["plan"].get("files"))
+    for text in _given_back(run.target, found, run.group):
+        run.target.warn(text)
+
+
 def _given_back(target: Target, found: Kept, group: Group) -> list[str]:
     """Give back what was set aside, and say so; where that fails, say why, and how it can be done."""
     try:
@@ -122,8 +129,8 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     if found := aside.kept(deployment, group, undone):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()
-    advice, left = aside.staying(deployment, group, undone, found)
-    group.inputs.files = {"given": aside.files(found), "left": left}
+    advice, left, lost = aside.staying(deployment, group, undone, found)
+    group.inputs.files = {"given": aside.files(found), "left": left, "lost": lost}
     return group, found, advice
 
 

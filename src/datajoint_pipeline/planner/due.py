@@ -40,6 +40,11 @@ def refuse(deployment: Deployment) -> None:
         files = plan.get("files") if isinstance(plan, dict) else None
         if not isinstance(files, dict):
             continue
+        if lost := sorted(_names(files.get("lost"))):
+            deployment.target.warn(
+                f"A rollback of {name} left what a migration had computed of {', '.join(lost)}: migrate would compute "
+                "from these values once more."
+            )
         whole, some = restored[name]
         given = _names(files.get("given")) - whole - some
         if gone := given - there:
