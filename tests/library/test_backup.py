@@ -691,9 +691,10 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
     proxy = Proxy(server.backend, server.port)
     try:
         proxy.begin(Fault("CREATE TEMPORARY TABLE", "before", lambda: None))
-        odd.run("rollback", "life", "--to", "1.1.0", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+        lost = odd.run("rollback", "life", "--to", "1.1.0", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
     finally:
         proxy.close()
+    assert "should not" not in lost.err and "Traceback" not in lost.err, lost.err
     assert states(odd)["life"] == ("behind", "1.1.0")
     assert {str(amount) for _, amount, _ in table(server, "odd", "odd_id, amount, ratio")} == {"0.0000"}
     for command in (("migrate", "--dry-run"), ("migrate",), ("rollback", "life", "--to", "1.1.0")):
@@ -797,6 +798,32 @@ def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
     ok(odd, "migrate")
     ok(odd, *back)
     assert table(server, "odd", "odd_id, amount, ratio") == before
+
+
+@pytest.mark.both_servers
+def test_what_a_file_does_not_give_back_is_named(odd: Project, server: Server) -> None:
+    """Where it was damaged after it was found: as when the disk fails."""
+    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
+    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
+    text = path.read_text().replace('# cents")', given, 1)
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    whole, proxy = kept.read_bytes(), Proxy(server.backend, server.port)
+    proxy.watch = lambda statement: kept.write_bytes(whole[:-9]) if "_dropped_amount" in statement else None
+    try:
+        said = ok(odd, "rollback", "life", "--to", "1.1.0", DJ_PORT=str(proxy.port), DJ_USE_TLS="false").err
+    finally:
+        proxy.close()
+    said = " ".join(said.split())
+    assert "is soft-deleted; the rows now have 0.0000 in amount, whatever they had." in said, said
+    assert f"Get the values back by python -m my_pipeline --env dev restore {kept.name} --overwrite." in said, said
+    refused = odd.run("migrate")
+    assert refused.code == 6 and kept.name in refused.err, refused.err
+    kept.write_bytes(whole)
+    ok(odd, "restore", kept.name, "--overwrite")
+    ok(odd, "migrate")
 
 
 @pytest.mark.both_servers

@@ -257,17 +257,17 @@ def advice(found: Kept, command: str, group: Group) -> str:
     """Say what was set aside, and how the values come back."""
     names = ", ".join(f"{table}.{attribute}" for table, attribute in sorted(found))
     places = sorted({(one.table, one.attribute) for one in found.values()}, key=str)
-    stand_ins = [
+    shown = [
         f"{will.default or stand_ins.of_type(will.type) or 'an empty text'} in {name}"
         for table, name in places
         if not (will := group.after[table].attribute[name]).nullable
     ]
-    required = bool(stand_ins)
+    required = bool(shown)
     newer = sum(one.newer for one in found.values())
     overwrite = " --overwrite" * required
     paths = dict.fromkeys(one.path.name for one in found.values())
     restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
-    has = f"{', '.join(stand_ins)}, whatever they had" if required else "nothing there"
+    has = f"{', '.join(shown)}, whatever they had" if required else "nothing there"
     said = f"What was left of {names} is soft-deleted; the rows now have {has}. Get the values back by {restore}."
     if newer:
         said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "

@@ -34,7 +34,7 @@ def refuse(deployment: Deployment) -> None:
         return
     databases = {name: deployment.databases[name] for name in deployment.records}
     restored, rollbacks = _runs(journal.history(deployment.connection, databases, deployment.surveys))
-    heads = steplog.heads(deployment.connection, databases)
+    heads = steplog.heads(deployment.connection, {name: databases[name] for name in rollbacks})
     for name, number in rollbacks.items():
         plan = heads.get((name, number), {}).get("plan")
         files = plan.get("files") if isinstance(plan, dict) else None
