@@ -647,6 +647,15 @@ def test_a_backup_that_does_not_hold_the_values_loses_none(odd: Project, server:
         assert table(server, "~dropped_odd") == before
 
 
+def cents(odd: Project) -> None:
+    """A migration that computes cents from what was there."""
+    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
+    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
+    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
+    text = path.read_text().replace('# cents")', given, 1)
+    path.write_text(text.replace("import ", "import Sql, ", 1))
+
+
 @pytest.mark.both_servers
 def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_value(
     odd: Project, server: Server
@@ -681,11 +690,7 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
 ) -> None:
     """Cut off in between, `migrate` and `rollback` say how; a value that somebody enters meanwhile stays."""
     before = table(server, "odd", "odd_id, amount, ratio")
-    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
-    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
-    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
-    text = path.read_text().replace('# cents")', given, 1)
-    path.write_text(text.replace("import ", "import Sql, ", 1))
+    cents(odd)
     ok(odd, "migrate")
     (kept,) = backups(odd)
     proxy = Proxy(server.backend, server.port)
@@ -730,12 +735,7 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     ok(odd, "migrate")  # so that a later file has a run of two digits
     before = table(server, "odd", "odd_id, note, ratio, amount")
     revise(odd, ("note = null : varchar(64)", "note : varchar(64)"), words="noted", said=("--fill", "Odd.note=none"))
-    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
-    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
-    text = path.read_text().replace(
-        '# cents")', '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))', 1
-    )
-    path.write_text(text.replace("import ", "import Sql, ", 1))
+    cents(odd)
     (shown,) = ok(odd, "migrate", "--dry-run", "--json", "--to", "1.2.0", "life", code=3).json["groups"]
     assert shown["backup"] == ["life.Odd (note)"]
     ok(odd, "migrate", "life", "--to", "1.2.0", code=3)
@@ -778,11 +778,7 @@ def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
     odd: Project, server: Server, statement: str, when: str
 ) -> None:
     before = table(server, "odd", "odd_id, amount, ratio")
-    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
-    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
-    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
-    text = path.read_text().replace('# cents")', given, 1)
-    path.write_text(text.replace("import ", "import Sql, ", 1))
+    cents(odd)
     ok(odd, "migrate")
     (kept,) = backups(odd)
     back = ("rollback", "life", "--to", "1.1.0")
@@ -803,11 +799,7 @@ def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
 @pytest.mark.both_servers
 def test_what_a_file_does_not_give_back_is_named(odd: Project, server: Server) -> None:
     """Where it was damaged after it was found: as when the disk fails."""
-    revise(odd, ("amount = 0 : decimal(10,4)", "amount = 0 : decimal(10,4)  # cents"), words="cents")
-    (path,) = (odd.folder / "src/my_pipeline/migrations/life").glob("*_cents.py")
-    given = '# cents", using=Sql(mysql="amount * 100", postgresql="amount * 100"))'
-    text = path.read_text().replace('# cents")', given, 1)
-    path.write_text(text.replace("import ", "import Sql, ", 1))
+    cents(odd)
     ok(odd, "migrate")
     (kept,) = backups(odd)
     whole, proxy = kept.read_bytes(), Proxy(server.backend, server.port)
