@@ -92,11 +92,10 @@ def migrate(
                 deployment = Deployment.read(target)
                 auditing.heal(deployment)
                 wanted = pending.pending_migrations(deployment, chosen, to)
-                if wanted:
-                    due.refuse(deployment)
                 if not wanted:
                     renumbering.record(deployment, chosen)
                     return drift.read(target)
+                due.refuse(deployment)
                 drift.refuse(deployment, wanted)
                 # Everything is judged before the first step, and then again each time what is next.
                 groups = drafts.groups(deployment, wanted, answer=answer, one=bool(done))

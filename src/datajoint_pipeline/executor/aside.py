@@ -17,9 +17,9 @@ from packaging.version import Version
 
 from .. import journal
 from ..errors import PipelineError
-from ..history.migration_files import Migration
-from ..planner import rollbacks, stand_ins
+from ..planner import stand_ins
 from ..planner.deployment import Deployment
+from ..planner.losses import Loss
 from ..planner.plan import Group, counted
 from ..planner.target import Target
 from ..quoting import quoter
@@ -54,7 +54,7 @@ class Backed:
 Kept = dict[tuple[TableName, str], Backed]
 
 
-def kept(deployment: Deployment, group: Group, undone: list[Migration]) -> Kept:
+def kept(deployment: Deployment, group: Group, replaced: list[Loss]) -> Kept:
     """Find which attributes a group would lose values of, or leave as computed, that a backup has as they were.
 
     Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest. What a
@@ -66,15 +66,11 @@ def kept(deployment: Deployment, group: Group, undone: list[Migration]) -> Kept:
         Where.
     group : Group
         The rollback, counted.
-    undone : list of Migration
-        What it undoes.
+    replaced : list of Loss
+        What :func:`datajoint_pipeline.planner.rollbacks.replaced` gives for it.
     """
     wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
-    computed = {
-        (loss.table.name, attribute)
-        for loss in rollbacks.replaced(deployment, undone, group.after)
-        for attribute in {*loss.attributes} - loss.filled
-    }
+    computed = {(loss.table.name, attribute) for loss in replaced for attribute in {*loss.attributes} - loss.filled}
     latest = _since(deployment, group) if computed else {}
     found: Kept = {}
     for path in _newest_first(deployment) if wanted or computed else ():
@@ -276,7 +272,7 @@ def advice(found: Kept, command: str, group: Group) -> str:
 
 
 def staying(
-    deployment: Deployment, group: Group, undone: list[Migration], found: Kept
+    deployment: Deployment, group: Group, replaced: list[Loss], found: Kept
 ) -> tuple[list[str], list[str], list[str]]:
     """Say which values stay as the migrations that are undone gave them, and which backup has what was there before.
 
@@ -289,15 +285,15 @@ def staying(
         Where.
     group : Group
         The rollback.
-    undone : list of Migration
-        What it undoes.
+    replaced : list of Loss
+        As for :func:`kept`.
     found : mapping
         What it sets aside.
     """
     gone = {(one.table, one.attribute) for one in found.values()}
     wanted = {
         (loss.table.name, attribute): attribute in loss.filled
-        for loss in rollbacks.replaced(deployment, undone, group.after)
+        for loss in replaced
         for attribute in loss.attributes
         if (loss.table.name, attribute) not in gone
     }

@@ -76,6 +76,8 @@ class Backups:
     ) -> list[Any]:
         """Write a file of what will be lost; on MySQL, give what tells whether the rows are still the same.
 
+        No file is written where only nulls would be lost, and there are none.
+
         Parameters
         ----------
         deployment : Deployment
@@ -93,8 +95,6 @@ class Backups:
         ------
         PipelineError
             If the disk would not hold it, or what is read back from it is not what the tables hold.
-
-        No file is written where only nulls would be lost, and there are none.
         """
         path = _path(deployment.target.backups, manifest)
         locked = [deployment.full(loss.table.name) for loss in losses if lock]

@@ -126,10 +126,11 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     drift.refuse(deployment, undone)
     group = rollbacks.group(deployment, schema, to, undone)
     counting.count(deployment, group)
-    if found := aside.kept(deployment, group, undone):
+    replaced = rollbacks.replaced(deployment, undone, group.after)
+    if found := aside.kept(deployment, group, replaced):
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()
-    advice, left, lost = aside.staying(deployment, group, undone, found)
+    advice, left, lost = aside.staying(deployment, group, replaced, found)
     group.inputs.files = {"given": aside.files(found), "left": left, "lost": lost}
     return group, found, advice
 

@@ -44,6 +44,13 @@ class _Way:
     origins: Origins
     computed: bool
 
+    def called(self, table: TableName, attribute: str) -> tuple[TableName, str] | None:
+        """Give what an attribute, by its names when it was made, is called at the end; None where it is gone."""
+        name = next((name for name, was in self.origins.tables.items() if was == table), None)
+        sources = self.origins.attributes.get(name, {}) if name is not None else {}
+        last = next((now for now, was in sources.items() if was == attribute), None)
+        return None if name is None or last is None else (name, last)
+
 
 @dataclass
 class Returning:
@@ -106,13 +113,10 @@ class Returning:
         now, traced = ops.trace(self.deployment.tables, [*self._planned, *before])
         current, will = traced.tables.get(operation.table), operation.attribute
         way = self._way(migration, run, operation)
-        if current is None or way is None:
+        called = way.called(operation.table, will.name) if way is not None else None
+        if current is None or way is None or called is None:
             return operation
-        name = next((name for name, was in way.origins.tables.items() if was == operation.table), None)
-        sources = way.origins.attributes.get(name, {}) if name is not None else {}
-        last = next((attribute for attribute, was in sources.items() if was == will.name), None)
-        if name is None or last is None:
-            return operation
+        name, last = called
         place = self.deployment.databases[current.schema], current.table
         hidden = self._column(place, run, last)
         there = now[operation.table].attribute.get(hidden)
@@ -162,10 +166,8 @@ class Returning:
         if table not in self.deployment.tables or attribute is None or way is None or way.computed:
             return
         place = self.deployment.databases[table.schema], table.table
-        name = next((name for name, was in way.origins.tables.items() if was == operation.table), None)
-        sources = way.origins.attributes.get(name, {}) if name is not None else {}
-        last = next((now for now, was in sources.items() if was == operation.after.name), None)
-        hidden = self._column(place, run, last) if last is not None else ""
+        called = way.called(operation.table, operation.after.name)
+        hidden = self._column(place, run, called[1]) if called is not None else ""
         known = {column.name: column.stored for column in self.deployment.catalogue.tables[place].columns}
         if not hidden or attribute not in known:
             return
