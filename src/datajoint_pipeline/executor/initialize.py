@@ -16,7 +16,7 @@ from ..internals import job_tables, lineage
 from ..internals.code import Code
 from ..internals.connection import tolerating_known_types
 from ..journal import steplog
-from ..planner import applied, comparison, contents, drift, status
+from ..planner import applied, comparison, contents, drift, pending, status
 from ..planner.status import SchemaStatus, State
 from ..planner.target import TEST, Target
 from . import apply, owners, stepping
@@ -123,12 +123,7 @@ def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
                 exit_code=ExitCode.PENDING,
             )
         if schema.state is State.UNREADABLE and schema.database_version is None:
-            why = "The record is in a table of that schema that it has no rights on."
-            raise PipelineError(
-                f"This account may not read which version {schema.database} has.",
-                why if schema.unreadable else "It has no right on that schema, and cannot tell whether it is there.",
-                "Ask for the rights that docs/access.md lists.",
-            )
+            raise pending.unreadable(schema.database, seen=bool(schema.unreadable))
         if schema.state is State.AHEAD or schema.state is State.CONFLICT:
             raise PipelineError(
                 f"{schema.database} has version {schema.database_version}, the code only {schema.code_version}.",

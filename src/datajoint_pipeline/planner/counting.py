@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import server_errors
+from ..dialects import may_change
 from ..dialects.constraints import Names
 from ..dialects.mysql import index_words
 from ..dialects.steps import Probe
@@ -16,7 +17,7 @@ from ..schema.model import TableName
 from ..schema.notation import path_of
 from .deployment import Deployment
 from .plan import Group, Violation
-from .steps import Recoding
+from .steps import Recoding, UserSQL
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -59,7 +60,7 @@ def count(deployment: Deployment, group: Group, *, trials: bool = True) -> None:
     for step in group.conversions:
         _count_unstorable(connection, group, step)
     if trials:
-        group.violations += _reworded(deployment, group)
+        group.violations += [*_reworded(deployment, group), *_lacking(deployment, group)]
     most = longest_statement(connection)
     for planned in group.steps:
         # The record has it as a value.
@@ -82,6 +83,18 @@ def _reworded(deployment: Deployment, group: Group) -> Iterator[Violation]:
         for given, wrote in index_words.written(deployment.connection, dialect.place(name), among, new).items():
             if wrote != given:
                 yield Violation(name, "index", 1, f"index over {given} that the server writes as {wrote}", ())
+
+
+def _lacking(deployment: Deployment, group: Group) -> Iterator[Violation]:
+    """Give the rights that the account lacks for the steps of a group; what the lab's own need is not known."""
+    if deployment.connection.adapter.backend != "mysql":
+        return
+    ours = (sql for step in group.steps if not isinstance(step, UserSQL) for sql in step.statements)
+    recorded = [deployment.databases[schema] for schema in group.schemas if schema in deployment.databases]
+    if found := may_change.lacking(deployment.connection, ours, recorded):
+        words = f"rights that this account lacks: {', '.join(found)}"
+        table = next((table for step in group.steps for table in step.tables), TableName(group.schemas[0], ""))
+        yield Violation(table, "right", len(found), words, ())
 
 
 def _fires(connection: dj.Connection, probe: Probe) -> str | None:

@@ -72,6 +72,15 @@ def refusals(group: Group, *, allow_data_loss: bool) -> Iterator[tuple[Violation
                     + ("then run the command again." if drafted else "then run revise --again and migrate."),
                 ),
             )
+        elif violation.kind == "right":
+            yield (
+                violation,
+                PipelineError(
+                    f"{title} cannot be applied, for want of {violation.counted}.",
+                    "The server would refuse a step in the middle; nothing was changed.",
+                    "Ask for them (docs/access.md lists what is needed), then run the command again.",
+                ),
+            )
         elif violation.kind == "stored":
             yield (
                 violation,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from packaging.version import Version
 
 from .. import journal
+from ..dialects import may_see
 from ..errors import ExitCode, PipelineError
 from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
@@ -129,20 +130,17 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
     if record is None:
         if name not in deployment.target.versions:
             return []
-        if database in deployment.surveys and deployment.surveys[database].unreadable:
-            raise PipelineError(
-                f"This account may not read which version {database} has.",
-                "The record is in a table of that schema that it has no rights on.",
-                "Ask for the rights that docs/access.md lists.",
-            )
-        if database in deployment.surveys and deployment.surveys[database].tables:
+        seen = database in deployment.surveys
+        if deployment.surveys[database].unreadable if seen else may_see.hidden(deployment.connection, [database]):
+            raise unreadable(database, seen=seen)
+        if seen and deployment.surveys[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
                 "They were made by somebody else, or before this project recorded versions.",
                 f"Run {deployment.target.command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        if database not in deployment.surveys:
+        if not seen:
             versions = {other: record.version for other, record in deployment.records.items()}
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [making(deployment, name, history.latest)]
@@ -166,6 +164,16 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
     had = deployment.applied[name]
     had.refuse_foreign()
     return [as_drafted(name, record.version), *had.left] if record.kind == journal.DRAFT else had.left
+
+
+def unreadable(database: str, *, seen: bool) -> PipelineError:
+    """Say that the account may not read the record of a schema, which it may not even see."""
+    why = "The record is in a table of that schema that it has no rights on."
+    return PipelineError(
+        f"This account may not read which version {database} has.",
+        why if seen else "It has no right on that schema, and cannot tell whether it is there.",
+        "Ask for the rights that docs/access.md lists.",
+    )
 
 
 def as_drafted(schema: str, version: str) -> Migration:

@@ -69,7 +69,7 @@ _ONE = {
 #: What is counted, where there is one of it.
 _COUNTED = (
     "value|row|job|table|attribute|foreign key|check constraint|trigger|rule|view|event|routine|function|object|"
-    "account|owner|histogram|partition|generated column|column|thing|publication"
+    "account|owner|right|histogram|partition|generated column|column|thing|publication"
 )
 
 
@@ -92,7 +92,7 @@ class Violation:
     table : TableName
         The rows' table, by its name after.
     kind : str
-        See :class:`datajoint_pipeline.dialects.steps.Probe`.
+        See :class:`datajoint_pipeline.dialects.steps.Probe`; ``right`` of those that the account lacks.
     count : int
         How many rows or values.
     words : str
@@ -129,7 +129,7 @@ class Violation:
     @property
     def blocks(self) -> bool:
         """Tell whether the server would refuse the step."""
-        blocking = ("null", "duplicate", "parent", "object", "stored", "using", "index", "entry")
+        blocking = ("null", "duplicate", "parent", "object", "stored", "using", "index", "entry", "right")
         return self.kind in blocking and not self.unsure
 
     @property
