@@ -884,3 +884,20 @@ def test_what_nothing_can_stand_in_for_is_not_computed_twice(odd: Project, serve
         path.rename(odd.folder / path.name)
     ok(odd, "migrate")
     assert table(server, "code", "code") == [("ZZa",), ("ZZb",)]
+
+
+def test_what_was_cut_is_named_where_a_codec_changed_in_another_table(odd: Project, server: Server) -> None:
+    names = table(server, "animal", "name")
+    revise(
+        odd,
+        ("    name : varchar(32)", "    name : varchar(1)"),
+        ("    setting = null : json", "    setting = null : <blob>"),
+    )
+    ok(odd, "migrate", "--allow-data-loss")
+    (path,) = backups(odd)
+    for arguments, code in ((("--dry-run",), 3), ((), 0)):
+        told = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0", *arguments, code=code).err.split())
+        assert "life.Animal.name keeps what the cut left. Get whole values back by" in told and path.name in told
+    assert table(server, "animal", "name") != names
+    ok(odd, "restore", path.name)
+    assert table(server, "animal", "name") == names

@@ -119,12 +119,8 @@ def _has_values(file: Archive, part: Part, column: ArchivedColumn) -> bool:
 
 def _now(group: Group, name: TableName, attribute: str) -> tuple[TableName, str] | None:
     """Give what an attribute is called before a group, with its table; None where it is not there yet."""
-    for origins in reversed(group.origins):
-        old, was = origins.tables.get(name), origins.attributes.get(name, {}).get(attribute)
-        if old is None or was is None:
-            return None
-        name, attribute = old, was
-    return name, attribute
+    old, names = group.names_before.get(name, (name, {}))
+    return (old, names[attribute]) if attribute in names else None
 
 
 def _stands_alone(group: Group, was: tuple[TableName, str], will: tuple[TableName, str]) -> bool:

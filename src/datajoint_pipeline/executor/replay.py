@@ -117,7 +117,7 @@ class _Replay:
             violations = [violation for violation in group.violations if violation.blocks or violation.loses]
             for violation in violations:
                 self._judge(group, violation)
-            names = _names_before(group)
+            names = group.names_before
             violated = {names[violation.table][0] for violation in violations if violation.table in names}
             if not violated:
                 break
@@ -196,8 +196,9 @@ class _Replay:
         """Verify that every row is still there; ``counts`` has their numbers before. User steps may delete rows."""
         if any(isinstance(operation, (data.RunSQL, data.RunPython)) for _, operation in group.operations()):
             return
-        for name, (old, _) in _names_before(group).items():
-            if name in group.after and (now := self._count_rows(deployment, name)) < counts[old]:
+        for name, (old, _) in group.names_before.items():
+            changed = name in group.after and name in group.inputs.involved
+            if changed and (now := self._count_rows(deployment, name)) < counts[old]:
                 what = f"{name} has {now} rows afterwards; it had {counts[old]}."
                 self._report_group(group, what, "Report it: a migration has to keep every row.")
                 raise _Stop
@@ -268,28 +269,10 @@ def _reached(left: list[Migration], have: Mapping[str, str], schema: str, versio
 
 # --- Violations --------------------------------------------------------------------------------------------------
 
-#: By the name after of each table that was there before: its name before, and those of its attributes by those after.
-NamesBefore = dict[TableName, tuple[TableName, dict[str, str]]]
-
-
-def _names_before(group: Group) -> NamesBefore:
-    """Follow the names of tables and attributes through a group."""
-    found: NamesBefore = {name: (name, {a: a for a in table.attribute}) for name, table in group.before.items()}
-    for origins in group.origins:
-        found = {
-            name: (
-                found[old][0],
-                {a: found[old][1][b] for a, b in origins.attributes.get(name, {}).items() if b in found[old][1]},
-            )
-            for name, old in origins.tables.items()
-            if old in found
-        }
-    return found
-
 
 def _certain(group: Group, violation: plan.Violation) -> bool:
     """Tell whether any rows would have a violation, and not only such as were made up."""
-    names = _names_before(group)
+    names = group.names_before
     old, _ = names.get(violation.table, (violation.table, {}))
     before, after = group.before.get(old), group.after.get(violation.table)
     if before is None or after is None:

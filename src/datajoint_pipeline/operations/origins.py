@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..schema.model import Attribute, ForeignKey, Table, TableName
@@ -45,6 +45,15 @@ class Origins:
     missing: dict[tuple[TableName, ForeignKey], dict[str, str | Fill]] = field(default_factory=dict)
     also: dict[tuple[TableName, ForeignKey], frozenset[TableName]] = field(default_factory=dict)
     hidden: dict[TableName, TableName] = field(default_factory=dict)
+
+    def beside(self, tables: Iterable[Table]) -> Origins:
+        """Give the same with tables beside, that nothing happened to."""
+        found = list(tables)
+        return replace(
+            self,
+            tables={**self.tables, **{table.name: table.name for table in found}},
+            attributes={**self.attributes, **{table.name: {a: a for a in table.attribute} for table in found}},
+        )
 
     def rename_tables(self, names: Mapping[TableName, TableName]) -> None:
         """Key everything by the new names of some tables, given by their old ones."""

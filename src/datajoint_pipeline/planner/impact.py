@@ -306,7 +306,7 @@ def _changed(deployment: Deployment, group: Group) -> Iterator[tuple[TableName, 
     """Give the tables that a group changes and that are there: the name of each after, and its name now."""
     old_names: dict[TableName, TableName] = {}
     for origins in group.origins:
-        old_names |= {new: old for new, old in origins.tables.items() if new not in old_names}
+        old_names |= {n: old for n, old in origins.tables.items() if n != old and n not in old_names}
     for name in dict.fromkeys(table for step in group.steps for table in step.tables):
         old = old_names.get(name, name)
         if old.schema in deployment.shapes and old.table in deployment.shapes[old.schema].table:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from packaging.version import Version
@@ -138,6 +138,10 @@ class Violation:
         return not (self.loses or self.blocks or self.unsure or self.kind == "fires")
 
 
+#: By the name after of each table that was there before: its name before, and those of its attributes by those after.
+NamesBefore = dict[TableName, tuple[TableName, dict[str, str]]]
+
+
 @dataclass
 class Inputs:
     """What a group was planned from beside files, code and catalogue: with it, it can be planned once more.
@@ -235,6 +239,21 @@ class Group:
     def schemas(self) -> list[str]:
         """Give the schemas of the migrations, in order."""
         return list(dict.fromkeys(migration.schema for migration in self.migrations))
+
+    @cached_property
+    def names_before(self) -> NamesBefore:
+        """Give the names before the group of all tables and attributes that come from some; it has to be planned."""
+        found: NamesBefore = {name: (name, {a: a for a in table.attribute}) for name, table in self.before.items()}
+        for origins in self.origins:
+            found = {
+                name: (
+                    found[old][0],
+                    {a: found[old][1][b] for a, b in origins.attributes.get(name, {}).items() if b in found[old][1]},
+                )
+                for name, old in origins.tables.items()
+                if old in found
+            }
+        return found
 
     @property
     def locked(self) -> list[str]:
@@ -530,7 +549,7 @@ def add_steps(
             if probe.kind != "dropped" or not set(probe.attributes) & recoded:
                 after_steps = probe.later or bool(steps or group.steps)
                 group.probes.append((table, replace(probe, later=after_steps, unsure=after_user_steps)))
-        group.origins.append(built.origins)
+        group.origins.append(built.origins.beside(table for name, table in now.items() if name not in involved))
         steps += [of_step(step, dialect, recodes, built.origins) for step in made]
         now = {**{name: table for name, table in now.items() if name not in involved}, **built.after}
     for operation in late:
