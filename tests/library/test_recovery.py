@@ -632,3 +632,32 @@ def test_an_interrupted_rollback_is_gone_on_with_by_its_own_command(living: Proj
     assert f"Run {said}." in " ".join(ok(living, "diff").out.split())
     ok(living, *back)
     assert states(living)["life"] == ("behind", "1.0.0")
+
+
+def test_the_dry_run_of_a_run_that_was_killed_before_its_first_step_shows_all_of_it(
+    living: Project, mysql: Server
+) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "more")
+    shown = ok(living, "migrate", "--dry-run", "--json", code=3).json["groups"]
+    kill_while_it_waits(living, mysql, "^ALTER TABLE.*weight", "migrate")
+    told = ok(living, "migrate", "--dry-run", code=6).out
+    assert "It was interrupted: 0 steps are done of 1. Still to be done:" in told and "add mood in life.Weight" in told
+    left = ok(living, "migrate", "--dry-run", "--json", code=6).json["groups"]
+    assert left[0]["statements"] == shown[0]["statements"]
+    ok(living, "migrate")
+    assert states(living)["life"] == ("current", "1.1.0")
+
+
+def test_init_whose_connection_is_lost_blames_no_definition(living: Project, mysql: Server) -> None:
+    mysql.drop("dev_work")
+    proxy = Proxy("mysql", mysql.port)
+    try:
+        proxy.begin(Fault("CREATE TABLE IF NOT EXISTS `dev_work`.`task`", "before", lambda: None))
+        lost = living.run("init", DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+    finally:
+        proxy.close()
+    is_sentence(lost)
+    assert "The connection to the server was lost" in lost.err, lost.err
+    ok(living, "init")
+    assert states(living)["work"] == ("current", "1.0.0")

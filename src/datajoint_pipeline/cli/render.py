@@ -373,7 +373,8 @@ def impact(
         console.print(f"[bold]{escape(cost.title)}[/]")
         if cost.interrupted:
             steps = "1 step is" if cost.done == 1 else f"{cost.done} steps are"
-            console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. Still to be done:")
+            left = "Still to be done:" if cost.group.steps else "It is only to be recorded that it has ended."
+            console.print(f"It was interrupted: {steps} done of {cost.done + len(cost.group.steps)}. {left}")
         table = tables.table("table", "rows", "size", "dependent tables", "running jobs", "changed", "who has to wait")
         waits = {"brief": "nobody for long", "writes": "writers", "all": "everybody"}
         for t in cost.tables:

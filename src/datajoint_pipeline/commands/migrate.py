@@ -105,7 +105,7 @@ def plan(
     pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
-        if (left := resume.survey(target)) is not None:
+        if (left := resume.survey(target, "migrate")) is not None:
             return [left]
         return impact.survey(target, schemas, to, answer=answer, allow_data_loss=allow_data_loss)
 
@@ -126,7 +126,7 @@ def plan_draft(
     pipeline.require_made(environment, "migrate")
     target = pipeline.target(environment, warn=warn)
     with stepping.changing(target.connection):
-        if (left := resume.survey(target)) is not None:
+        if (left := resume.survey(target, journal.DRAFT)) is not None:
             return [left]
         return impact.survey_draft(target, schemas, answer, ask, allow_data_loss=allow_data_loss)
 

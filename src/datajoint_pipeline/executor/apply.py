@@ -159,11 +159,11 @@ def draft(
     drafts.refuse_prod(target.environment, target.program)
     code, backups = target.code_tables(), backups or Backups()
     with alone(target):
-        resumed = resume.resume(target, report, tell)
+        resume.resume(target, report, tell)
         deployment = Deployment.read(target)
         auditing.heal(deployment)
-        if resumed and drafts.is_done(deployment, code, chosen):
-            return drift.read(target)  # the answers were for what the interrupted run has done
+        if drafts.is_done(deployment, code, chosen):
+            return drift.read(target)  # what was answered was for what another run, or a draft before, has done
         found = drafts.changes(deployment, code, chosen, answer, ask)
         if found.operations:
             group = drafts.group(deployment, found)

@@ -119,10 +119,11 @@ def _refuse_taken_back(target: Target, began: Interrupted) -> None:
     )
 
 
-def survey(target: Target) -> Impact | None:
+def survey(target: Target, kind: str = "") -> Impact | None:
     """Find what is left to do of the first run that was interrupted; None where there is none to go on with.
 
-    Changes nothing.
+    Where nothing of it was done, whatever is asked for is planned from the start. Of a run of the ``kind`` that is
+    asked for, that is all of it. Changes nothing.
 
     Raises
     ------
@@ -135,8 +136,11 @@ def survey(target: Target) -> Impact | None:
     _refuse_taken_back(target, began)
     with journal.lock(target.connection, target.lock, timeout=0):
         run = planned(target, began)
-    if run is None or run.untouched:
-        return None
+        if run is None or run.untouched:
+            if kind != began.head["plan"]["kind"]:
+                return None
+            _, group = _group(Deployment.read(target), began.head, began.entries, began.record.software)
+            return impact.rest(group, 0)
     states = [entry.state for entry in run.entries]
     return impact.rest(run.group, next((n for n, state in enumerate(states) if state != steplog.DONE), len(states)))
 

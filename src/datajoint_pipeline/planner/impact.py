@@ -212,6 +212,8 @@ def survey_draft(
     """Find what `migrate --draft` would do; change nothing."""
     deployment = Deployment.read(target)
     code = target.code_tables()
+    if drafts.is_done(deployment, code, schemas):
+        return []
     draft = drafts.changes(deployment, code, schemas, answer, ask)
     groups = [drafts.group(deployment, draft)] if draft.operations else []
     return _impacts(

@@ -64,7 +64,9 @@ def way_on(run: str, schema: str, version: str | None, *, taken_back: bool = Fal
         return way_back(run)
     # `migrate` would end it as well, and then lead to the version that somebody wanted to leave.
     back = f"rollback {schema} --to {version}"
-    return {"adopt": "adopt --types", "init": "init", "rollback": back}.get(run, "migrate")
+    # And after a draft's last step it would go on to what the files say.
+    draft = f"migrate --{journal.DRAFT}"
+    return {"adopt": "adopt --types", "init": "init", "rollback": back, journal.DRAFT: draft}.get(run, "migrate")
 
 
 def way_back(run: str) -> str:

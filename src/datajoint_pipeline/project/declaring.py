@@ -23,6 +23,8 @@ def declare(package: str, module: str, program: str) -> ModuleType:
             "Ask for CREATE on the schema and REFERENCES on those above it; docs/access.md has the statements.",
         ) from error
     except Exception as error:
+        if server_errors.of(error) is not None:
+            raise  # it is not for the definition
         # DataJoint translates most of the drivers' errors, and hands on the others.
         driver = type(error).__module__.partition(".")[0] in ("pymysql", "psycopg2")
         if not driver and not isinstance(error, dj.DataJointError):
