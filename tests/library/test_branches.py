@@ -172,7 +172,9 @@ def test_a_branch_is_made_worked_on_and_dropped_without_a_trace(lab: Project, se
     done = ok(lab, "branch", "drop", "--yes", "--json").json["dropped"][0]
     assert set(done["databases"]) == own and done["left"] == done["not_revoked"] == []
     assert traces(server, lab) == before
-    refused = ok(lab, "branch", "drop", "--yes", code=1)
+    # Run again, as after a kill that nothing was left to do after; a name that nobody knows stays refused.
+    assert "has no schemas" in ok(lab, "branch", "drop", "--yes").out
+    refused = ok(lab, "branch", "drop", "weigh/mroe", "--yes", code=1)
     assert in_words(refused.err) and "has no schemas" in refused.err
     assert branches(lab) == []
 
@@ -236,6 +238,17 @@ finally:
 """
 
 
+#: A command that is killed when nothing is left to do but to say so.
+KILLED_LAST = r"""
+import os, sys
+from datajoint_pipeline.cli import branch, run
+from my_pipeline import pipeline
+
+branch._show_made = branch._show_dropped = lambda *given: os._exit(9)
+run(pipeline, sys.argv[1:])
+"""
+
+
 def contents(server: Server, databases: set[str]) -> dict[str, Any]:
     """How many rows each table of some databases has."""
     listed = ", ".join(f"'{name}'" for name in databases)
@@ -281,7 +294,31 @@ def test_killed_at_any_moment_and_run_again_it_ends_as_undisturbed(
         if one["state"] == "dropping":
             refused = ok(lab, "--env", "branch", "status", code=6)
             assert in_words(refused.err) and "branch drop" in refused.err
-    ok(lab, *drop, code=0 if schemas(server) != before[0] else 1)
+    ok(lab, *drop)
+    assert traces(server, lab) == before
+
+
+def test_killed_with_nothing_left_to_do_and_run_again_it_ends_as_undisturbed(lab: Project, server: Server) -> None:
+    """After the last statement; what another made, or with other options, stays refused."""
+    before = traces(server, lab)
+    lab.environment["MY_PIPELINE_ENV"] = "branch"
+    for command in (("branch", "create"), ("branch", "drop", "--yes")):
+        assert lab.python("-c", KILLED_LAST, *command).code == 9
+        if command[1] == "create":
+            server.execute(f"INSERT INTO {branches(lab)[0]['prefix']}life.animal (animal_id, name) VALUES (7, 'Cid')")
+        again = ok(lab, *command)
+        assert "already" in again.out or "has no schemas" in again.out, again.out
+        if command[1] == "create":
+            assert len(rows(lab, "life.Animal.to_dicts()")) == 1 and not ok(lab, *command, "--json").json["made"]
+            for other in (("--rows", "1"), ("--at", "dev")):
+                refused = ok(lab, *command, *other, code=1)
+                assert in_words(refused.err) and "has its schemas already" in refused.err
+            mark = "`~branch`" if server.backend == "mysql" else '"~branch"'
+            maker = f"UPDATE {branches(lab)[0]['prefix']}life.{mark} SET os_user = {{}}"
+            (mine,) = (one["os_user"] for one in branches(lab))
+            server.execute(maker.format("'anna'"))
+            assert "anna made them" in ok(lab, *command, code=1).err
+            server.execute(maker.format(f"'{mine}'"))
     assert traces(server, lab) == before
 
 

@@ -264,12 +264,12 @@ def _show_made(options: Options, environment: Environment, made: Made) -> None:
         for statement in made.refused:
             echo(f"  {statement};", err=True, whole=True)
     name = options.pipeline.project.program
-    if any(one.pending for one in made.statuses):
-        done = f"The tables are as in dev. Next: {name} --env branch migrate"
-    elif made.anew:
-        done = f"The branch {environment.branch} has its own schemas. Work on them with --env branch."
-    else:
+    if not made.anew:
         done = f"The branch {environment.branch} had its schemas already."
+    elif any(one.pending for one in made.statuses):
+        done = f"The tables are as in dev. Next: {name} --env branch migrate"
+    else:
+        done = f"The branch {environment.branch} has its own schemas. Work on them with --env branch."
     show_status(options, environment, made.statuses, done=done, pending_is_fine=True)
 
 

@@ -106,28 +106,34 @@ def create(
     Raises
     ------
     PipelineError
-        If it has its schemas, or dev is not in order where something is asked of it.
+        If it has its schemas, made by somebody else or with other options; or if dev is not in order where something
+        is asked of it.
     """
     connection = pipeline.connect(_dev(pipeline))  # as nobody may use what is not made to its end
     mark = names.mark(connection, pipeline.project, environment.branch)
-    if exist_ok and mark is not None and mark.status == READY:
-        return Made(drift.read(pipeline.target(environment, warn=warn)), anew=False)
     wanted = Wanted(environment.branch, _prefix(pipeline, environment), versions_of, rows)
+    if mark is not None and (branches.is_made(connection, mark, wanted) or (exist_ok and mark.status == READY)):
+        return Made(drift.read(pipeline.target(environment, warn=warn)), anew=False)
     return _create(pipeline, environment, wanted, report, warn)
 
 
 def _create(pipeline: Pipeline, environment: Environment, wanted: Wanted, report: Report, warn: Warn) -> Made:
     target, dev = pipeline.target(environment, warn=warn), pipeline.target(_dev(pipeline), warn=warn)
+    granted, refused = list[str](), list[str]()
+
+    def give() -> None:
+        for statement in _grants(pipeline, target.databases):
+            try:
+                target.connection.query(statement, args=None, reconnect=False)
+                granted.append(statement)
+            except Exception:  # whoever may not give rights still has a branch; an administrator gives them
+                refused.append(statement)
+
     with pipeline.declaring() as declare:
-        found = branches.create(target, pipeline.project, wanted, declare, dev, pipeline.config, report=report)
-    granted, refused = 0, list[str]()
-    for statement in _grants(pipeline, target.databases):
-        try:
-            target.connection.query(statement, args=None, reconnect=False)
-            granted += 1
-        except Exception:  # whoever may not give rights still has a branch; an administrator gives them
-            refused.append(statement)
-    return Made(found, granted, tuple(refused))
+        found = branches.create(
+            target, pipeline.project, wanted, declare, dev, pipeline.config, give=give, report=report
+        )
+    return Made(found, len(granted), tuple(refused))
 
 
 def _grants(pipeline: Pipeline, databases: dict[str, str]) -> list[str]:

@@ -178,6 +178,14 @@ def survey(connection: dj.Connection, project: Project) -> list[Standing]:
 # --- Making --------------------------------------------------------------------------------------------------------
 
 
+def is_made(connection: dj.Connection, mark: Mark, wanted: Wanted) -> bool:
+    """Tell whether a branch was made to its end by whoever asks for the same: killed when nothing but to say so was
+    left, or asked twice.
+    """
+    maker = (mark.database_user, mark.os_user, mark.host) == (login(connection), os_user(), platform.node())
+    return maker and mark.status == READY and (mark.versions_of, mark.sample) == (wanted.versions_of, wanted.rows)
+
+
 def create(
     target: Target,
     project: Project,
@@ -186,6 +194,7 @@ def create(
     dev: Target,
     config: Any,
     *,
+    give: Callable[[], None] = lambda: None,
     report: Callable[[str], None] = lambda text: None,
 ) -> list[SchemaStatus]:
     """Make the schemas of a branch; anew where that was broken off.
@@ -204,6 +213,8 @@ def create(
         Where versions and rows come from; the same connection.
     config : datajoint.Config
         The stores; what is written to them from now on lies in the branch's place.
+    give : callable, optional
+        Gives others their rights; called when all else is made, so that a branch that is ready has them.
     report : callable, optional
         Called with what is being made.
 
@@ -221,7 +232,7 @@ def create(
         alone.enter_context(_alone(target.connection, project, wanted.branch, target.warn))
         if wanted.from_dev:  # whose tables, and what their values mean, nobody changes from the first look on
             alone.enter_context(journal.lock(dev.connection, dev.lock, warn=target.warn))
-        return _create(target, project, wanted, declare, dev, config, report)
+        return _create(target, project, wanted, declare, dev, config, give, report)
 
 
 @contextmanager
@@ -243,6 +254,7 @@ def _create(
     declare: Declare,
     dev: Target,
     config: Any,
+    give: Callable[[], None],
     report: Callable[[str], None],
 ) -> list[SchemaStatus]:
     connection = target.connection
@@ -276,6 +288,7 @@ def _create(
         made = drift.read(target)
     else:
         made = initialize(target, declare, report)
+    give()
     marks.set_status(connection, mark, READY)
     return made
 
@@ -420,7 +433,8 @@ def drop(
     keep_objects : bool
         Whether objects stay in the stores.
     missing_ok : bool
-        Whether it is no error that there are none.
+        Whether it is no error that there are none. It is none either where git knows the branch: a drop that was
+        killed when it had nothing left to do ends so when it is run again.
     warn, report : callable, optional
         Called with what is waited for, and with what goes.
 
@@ -433,7 +447,8 @@ def drop(
     with _alone(connection, project, branch, warn), one_session(connection):
         mark = names.mark(connection, project, branch)
         if mark is None:
-            return _clear(connection, branch, names.prefixes(project, branch), None if missing_ok else project.program)
+            known = missing_ok or _is_known(project, branch)
+            return _clear(connection, branch, names.prefixes(project, branch), None if known else project.program)
         found = standing(connection, mark)
         _refuse_needed(connection, branch, found.databases)
         _refuse_workers(connection, project, mark)
@@ -448,6 +463,15 @@ def drop(
             objects = {name: objects.get(name, 0) + count for name, count in late.items()}
     refused = server.revoke(connection, mark.prefix)
     return Dropped(branch, found.databases, objects, found.left, tuple(refused))
+
+
+def _is_known(project: Project, branch: str) -> bool:
+    """Tell whether git knows the branch, whose name is then no slip."""
+    return branch in {
+        git.current_branch(project.root),
+        *(git.local_branches(project.root) or ()),
+        *(git.origin_branches(project.root) or ()),
+    }
 
 
 def _drop_schemas(connection: dj.Connection, found: Standing) -> None:
@@ -472,7 +496,7 @@ def _clear(connection: dj.Connection, branch: str, beginnings: Iterable[str], pr
     if program is not None and not dropped and not refused:
         raise PipelineError(
             f"The branch {branch} has no schemas on this server.",
-            "None is marked as its own, or this account may not see them.",
+            "None is marked as its own, or this account may not see them; and git knows no such branch here.",
             f"{program} branch list shows every branch that has some.",
         )
     return Dropped(branch, tuple(dropped), left=tuple(left), refused=tuple(refused))
