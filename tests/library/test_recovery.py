@@ -411,6 +411,25 @@ def test_what_is_done_to_tables_of_jobs_is_not_done_twice(living: Project, mysql
     assert not mysql.execute("SHOW TABLES FROM dev_work LIKE '~~%'")
 
 
+def test_a_table_of_jobs_that_was_just_made_goes_on_the_way_back(living: Project, mysql: Server) -> None:
+    """Killed when the server has made it and the record does not say so; the jobs stay where they are."""
+    mysql.execute("INSERT INTO dev_work.task (animal_id, task) VALUES (1, 'new')")
+    living.python("-c", "from my_pipeline import work\nwork.Score.jobs.refresh()")
+    before = mysql.execute("SELECT * FROM dev_work.`~~score`")
+    assert before
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    there = "SHOW TABLES FROM dev_work LIKE '~~%'"
+    for _ in range(2):
+        cut(living, mysql, "CREATE TABLE `dev_work`.`~~score_away`", "migrate")
+        assert mysql.execute(there) == [("~~score",), ("~~score_away",)]
+        ok(living, *BACK)
+        assert mysql.execute(there) == [("~~score",)]
+        assert mysql.execute("SELECT * FROM dev_work.`~~score`") == before
+    ok(living, "migrate")
+    assert mysql.execute(there) == [("~~score",)]
+
+
 #: A change, what somebody writes before it is taken back, what the refusal names, and what puts it right.
 MEANWHILE = [
     (

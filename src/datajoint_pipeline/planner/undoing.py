@@ -122,8 +122,12 @@ def way_back(deployment: Deployment, group: Group, done: int, *, begun: bool = F
             lost = moved or parts[-1].follow(step.effects)
             why = f"it {lost}" if lost else ""
         found.hindrance = found.hindrance or why
-    if begun and isinstance(step := group.steps[done], (UserSQL, UserPython)):
-        found.hindrance = f"nobody knows whether the lab's own statements ran ({step.words})"
+    if begun:
+        step = group.steps[done]
+        if isinstance(step, (UserSQL, UserPython)):
+            found.hindrance = f"nobody knows whether the lab's own statements ran ({step.words})"
+        # Tables of jobs are not compared, so one that the step may have made goes if it is there.
+        parts[-1].follow_jobs(p for p in step.places if is_job_table(p) and p not in deployment.catalogue.tables)
     if found.hindrance:
         return found
     for part in reversed(parts):
