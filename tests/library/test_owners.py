@@ -159,6 +159,28 @@ def test_a_member_that_may_not_become_the_owner_is_told_the_grant_that_lets_it(
     ok(own, "migrate", **other.variables)
 
 
+def test_a_member_that_does_not_inherit_changes_as_the_owner_and_is_told_the_grant_that_lets_it_read(
+    own: Project, postgresql: Server, accounts: Callable[..., Account]
+) -> None:
+    owner, other = accounts("owner", owns=True), accounts("other")
+    begin(own, owner.variables)
+    postgresql.execute(f"GRANT {owner.user} TO {other.user} WITH INHERIT FALSE, SET TRUE")
+    grant = f'GRANT "{owner.name}" TO "{other.name}" WITH INHERIT TRUE'
+    back = ("rollback", "life", "--to", "1.0.0")
+    reading = (("migrate", "--dry-run"), (*back, "--dry-run"), ("log",), ("doctor",), ("status",))
+    for command in reading:
+        refused = own.run(*command, **other.variables)
+        assert refused.code and f"say: {grant}." in " ".join((refused.out + refused.err).split()), (command, refused)
+    assert grant in own.python("-c", LOOK, **other.variables).err
+    for command in (("migrate",), back, ("migrate",), ("purge", "--allow-data-loss")):
+        ok(own, *command, **other.variables)
+    all_belong(postgresql, life=owner.name, work=owner.name)
+    postgresql.execute(grant)
+    for command in reading[2:]:
+        ok(own, *command, **other.variables)
+    assert own.python("-c", LOOK, **other.variables).out == "2 2\n"
+
+
 def test_init_makes_schemas_the_accounts_and_tables_the_schemas_owners(
     own: Project, postgresql: Server, accounts: Callable[..., Account]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .. import journal, server_errors
+from ..dialects import owners
+from ..errors import PipelineError
 from ..journal import Record
 from ..journal import access as record
 from ..journal.access import Applied
@@ -11,12 +13,25 @@ from ..project.pipeline import Pipeline
 
 
 def log(pipeline: Pipeline, environment: Environment) -> list[Record]:
-    """Give every run that the journals of the schemas hold, oldest first."""
+    """Give every run that the journals of the schemas hold, oldest first.
+
+    Raises
+    ------
+    PipelineError
+        If there are some, and this account may read none of them.
+    """
     target = pipeline.target(environment)
     found = journal.survey(target.connection, target.databases.values())
     readable = {
         n: database for n, database in target.databases.items() if database in found and found[database].journal
     }
+    closed = [database for database, survey in found.items() if survey.unreadable]
+    if closed and not readable:
+        raise PipelineError(
+            f"This account may not read what was done to {', '.join(closed)}.",
+            "The record is in a table of each schema that it has no rights on.",
+            owners.asking(target.connection, closed[0]),
+        )
     return journal.history(target.connection, readable, found)
 
 

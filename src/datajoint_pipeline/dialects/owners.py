@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..internals.connection import postgresql_version
+from ..internals.connection import login, postgresql_version
 from ..quoting import quoted
 
 if TYPE_CHECKING:
@@ -100,6 +100,27 @@ def of(connection: dj.Connection, databases: Iterable[str]) -> dict[str, Owner]:
     query = _OWNERS.format(set="SET" if grants else "MEMBER", grants=grants, marks=", ".join(["%s"] * len(names)))
     rows = connection.query(query, names, reconnect=False).fetchall()
     return {database: Owner(*owner) for database, *owner in rows}
+
+
+def asking(connection: dj.Connection, database: str) -> str:
+    """Say how the account of this session gets the rights on a schema that it lacks."""
+    return uninherited(connection, database) or "Ask for the rights that docs/access.md lists."
+
+
+def uninherited(connection: dj.Connection, database: str) -> str:
+    """Say how an account gets the rights of a schema's owner that it may only become; nothing where that is not so.
+
+    Commands that change something become the owner. Those that only read, and the lab's code, do not.
+    """
+    owner = of(connection, [database]).get(database)
+    if owner is None or owner.superuser or owner.usable or not owner.settable:
+        return ""
+    account = quoted(connection, login(connection))
+    grant = f"GRANT {quoted(connection, owner.role)} TO {account} WITH INHERIT TRUE"
+    return (
+        f"This account may become {owner.role}, which has them, but does not inherit them: have an administrator of "
+        f"the server say: {grant if owner.member else f'ALTER ROLE {account} INHERIT'}."
+    )
 
 
 def strays(connection: dj.Connection, owned: Mapping[str, Owner]) -> list[Stray]:

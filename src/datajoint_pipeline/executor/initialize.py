@@ -123,7 +123,7 @@ def _to_make(target: Target, found: list[SchemaStatus]) -> list[SchemaStatus]:
                 exit_code=ExitCode.PENDING,
             )
         if schema.state is State.UNREADABLE and schema.database_version is None:
-            raise pending.unreadable(schema.database, seen=bool(schema.unreadable))
+            raise pending.unreadable(target.connection, schema.database, seen=bool(schema.unreadable))
         if schema.state is State.AHEAD or schema.state is State.CONFLICT:
             raise PipelineError(
                 f"{schema.database} has version {schema.database_version}, the code only {schema.code_version}.",

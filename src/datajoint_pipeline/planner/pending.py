@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from .. import journal
-from ..dialects import may_see
+from ..dialects import may_see, owners
 from ..errors import ExitCode, PipelineError
 from ..history import asked, chain, migration_files
 from ..history.migration_files import Migration
 from ..operations.lines import RenameTable
 from . import overtaken, status
 from .deployment import Deployment
+
+if TYPE_CHECKING:
+    import datajoint as dj
 
 
 def pending_migrations(deployment: Deployment, chosen: Iterable[str] = (), to: str | None = None) -> list[Migration]:
@@ -130,17 +134,15 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
     if record is None:
         if name not in deployment.target.versions:
             return []
-        seen = database in deployment.surveys
-        if deployment.surveys[database].unreadable if seen else may_see.hidden(deployment.connection, [database]):
-            raise unreadable(database, seen=seen)
-        if seen and deployment.surveys[database].tables:
+        refuse_unreadable(deployment, name)
+        if database in deployment.surveys and deployment.surveys[database].tables:
             raise PipelineError(
                 f"{database} holds tables and no record of a version.",
                 "They were made by somebody else, or before this project recorded versions.",
                 f"Run {deployment.target.command} adopt to record which version they are.",
                 exit_code=ExitCode.PENDING,
             )
-        if not seen:
+        if database not in deployment.surveys:
             versions = {other: record.version for other, record in deployment.records.items()}
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [making(deployment, name, history.latest)]
@@ -166,13 +168,21 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
     return [as_drafted(name, record.version), *had.left] if record.kind == journal.DRAFT else had.left
 
 
-def unreadable(database: str, *, seen: bool) -> PipelineError:
-    """Say that the account may not read the record of a schema, which it may not even see."""
+def refuse_unreadable(deployment: Deployment, name: str) -> None:
+    """Refuse a schema whose record this account may not read, or that it has no right on and that may be there."""
+    connection, database = deployment.connection, deployment.databases[name]
+    seen = database in deployment.surveys
+    if deployment.surveys[database].unreadable if seen else may_see.hidden(connection, [database]):
+        raise unreadable(connection, database, seen=seen)
+
+
+def unreadable(connection: dj.Connection, database: str, *, seen: bool) -> PipelineError:
+    """Say that an account may not read the record of a schema, which it may not even see."""
     why = "The record is in a table of that schema that it has no rights on."
     return PipelineError(
         f"This account may not read which version {database} has.",
         why if seen else "It has no right on that schema, and cannot tell whether it is there.",
-        "Ask for the rights that docs/access.md lists.",
+        owners.asking(connection, database),
     )
 
 

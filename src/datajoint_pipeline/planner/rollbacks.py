@@ -11,7 +11,7 @@ from ..history.migration_files import Migration
 from ..operations import structure as ops
 from ..operations.topology import dangling
 from ..schema.model import TableName
-from . import coming_back, losses, plan, stand_ins
+from . import coming_back, losses, pending, plan, stand_ins
 from .deployment import Deployment
 from .losses import Loss
 from .plan import Group
@@ -28,6 +28,7 @@ def undone(deployment: Deployment, schema: str, to: str, *, along: bool = False)
     asked.refuse_schemas([schema], deployment.histories)
     history, record = deployment.histories[schema], deployment.records.get(schema)
     if record is None:
+        pending.refuse_unreadable(deployment, schema)
         raise PipelineError(
             f"There is nothing of {schema} to take back.",
             f"{deployment.databases[schema]} has no record of a version.",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..dialects import enum_orders, older_clients, server_audit
+from ..dialects import enum_orders, older_clients, owners, server_audit
 from ..errors import PipelineError
 from ..internals.configuration import loaded_file
 from ..internals.connection import login
@@ -140,7 +140,7 @@ def _missing_rights(target: Target) -> list[Problem]:
             "no-rights",
             f"This account cannot read {', '.join(s.unreadable) or 'anything'} of {s.database}.",
             "It has no right on that." if s.unreadable else "It has no right on it, if that is there at all.",
-            "Ask for the rights that docs/access.md lists.",
+            owners.asking(target.connection, s.database),
         )
         for s in status.read(target)
         if s.state is status.State.UNREADABLE

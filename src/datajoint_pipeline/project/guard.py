@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from .. import journal
+from ..dialects import owners
 from ..errors import PipelineError
 from ..planner import status
 from ..planner.status import SchemaStatus
@@ -68,7 +69,7 @@ def require(target: Target, statuses: Mapping[str, SchemaStatus], name: str, *, 
             why = f"This account can read none of the tables of {found.database}."
             if not found.unreadable:
                 why = f"This account has no right on {found.database}, and cannot tell whether it is there."
-            do = "Ask for the rights that docs/access.md lists."
+            do = owners.asking(target.connection, found.database)
         case _:
             what = "a draft after" if found.draft else "version"
             why = f"The database is older: it has {what} {found.database_version}, the code {found.code_version}."

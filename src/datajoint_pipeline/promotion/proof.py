@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import journal
+from ..dialects import owners
 from ..diff.changes import difference
 from ..errors import ExitCode, PipelineError
 from ..git import git
@@ -301,5 +302,5 @@ def _unreadable(target: Target, s: SchemaStatus) -> PipelineError:
     return PipelineError(
         f"This account may not read all of {s.database}.",
         "Where it stands is not known, so nothing can be said about it.",
-        "Ask for the rights that docs/access.md lists.",
+        owners.asking(target.connection, s.database),
     )
