@@ -684,6 +684,15 @@ def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_v
         kept = backups(odd)[-1]
 
 
+def assert_named(odd: Project, *wanted: str) -> None:
+    """`status` says what is still to be put back, and nothing where there is nothing."""
+    told = ok(odd, "status", code=3).err
+    assert all(text in " ".join(told.split()) for text in wanted) and bool(wanted) == ("Warning" in told), told
+    (found,) = (s for s in ok(odd, "status", "--json", code=3).json["schemas"] if s["name"] == "life")
+    assert len(found.get("advice", [])) == len(wanted), found
+    assert all(text in said for text, said in zip(wanted, found.get("advice", []), strict=True)), found
+
+
 @pytest.mark.both_servers
 def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_there(
     odd: Project, server: Server
@@ -702,11 +711,14 @@ def test_what_is_given_back_after_a_rollback_is_not_computed_from_before_it_is_t
     assert "should not" not in lost.err and "Traceback" not in lost.err, lost.err
     assert states(odd)["life"] == ("behind", "1.1.0")
     assert {str(amount) for _, amount, _ in table(server, "odd", "odd_id, amount, ratio")} == {"0.0000"}
+    assert_named(odd, f"dev restore {kept.name} --overwrite")
     for command in (("migrate", "--dry-run"), ("migrate",), ("rollback", "life", "--to", "1.1.0")):
         refused = odd.run(*command)
         is_sentence(refused)
         assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err
+        assert "in-part" not in refused.err
     ok(odd, "restore", kept.name, "--overwrite")
+    assert_named(odd)
     assert table(server, "odd", "odd_id, amount, ratio") == before
     ok(odd, "migrate")
     server.execute("INSERT INTO dev_life.odd (odd_id, amount) VALUES ('99-new', 500)")
@@ -765,6 +777,7 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
     again = ok(odd, "rollback", "life", "--to", "1.2.0")
     said = " ".join((again.out + again.err).split())
     assert "life.Odd.amount keeps the values that the migration computed; no file in backups/ has" in said, said
+    assert_named(odd, "left what a migration had computed of life.Odd.amount: migrate would compute from these")
     again = odd.run("migrate", "--dry-run")  # hundreds of hundreds are too much for the attribute
     shown = " ".join((again.out + again.err).split())
     assert "left what a migration had computed of life.Odd.amount: migrate would compute from these" in shown, shown
@@ -813,6 +826,9 @@ def test_what_a_file_does_not_give_back_is_named(odd: Project, server: Server) -
     assert f"Get the values back by python -m my_pipeline --env dev restore {kept.name} --overwrite." in said, said
     refused = odd.run("migrate")
     assert refused.code == 6 and kept.name in refused.err, refused.err
+    away = kept.rename(odd.folder / kept.name)
+    assert_named(odd, f"life set values aside, and {kept.name}, with those of before, is not in backups/.")
+    away.rename(kept)
     kept.write_bytes(whole)
     ok(odd, "restore", kept.name, "--overwrite")
     ok(odd, "migrate")
@@ -875,7 +891,9 @@ def test_what_nothing_can_stand_in_for_is_not_computed_twice(odd: Project, serve
         refused = odd.run(*command)
         is_sentence(refused)
         assert refused.code == 6 and f"restore {kept.name} --overwrite" in refused.err, refused.err
+    assert_named(odd, f"dev restore {kept.name} --overwrite.")
     ok(odd, "restore", kept.name, "--overwrite")
+    assert_named(odd)
     assert table(server, "code", "code") == [("a",), ("b",)]
     ok(odd, "migrate")
     assert table(server, "code", "code") == [("Za",), ("Zb",)]

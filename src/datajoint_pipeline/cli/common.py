@@ -362,6 +362,7 @@ def _as_dict(s: SchemaStatus) -> dict[str, Any]:
         "drift": list(s.drift),
         **({"draft": True} if s.draft else {}),
         **({"unreadable": list(s.unreadable)} if s.unreadable else {}),
+        **({"advice": list(s.advice)} if s.advice else {}),
     }
 
 

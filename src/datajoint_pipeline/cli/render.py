@@ -96,6 +96,8 @@ def status(environment: Environment, backend: str, found: list[SchemaStatus]) ->
         echo(f"\n{name}: {text}")
     if conflicts:
         echo("docs/migrations.md, under Two branches, says what can be done.")
+    for text in dict.fromkeys(text for schema in found for text in schema.advice):
+        warning(text)
 
 
 def _joined(*remarks: str) -> str:

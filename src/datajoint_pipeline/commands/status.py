@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from ..dialects import owners
 from ..errors import PipelineError
-from ..planner import drift
-from ..planner.status import SchemaStatus
+from ..planner import drift, due
+from ..planner.status import SchemaStatus, State
 from ..planner.target import DEV, PROD
 from ..project import environments, sites
 from ..project.environments import Environment
@@ -14,8 +16,15 @@ from ..project.pipeline import Pipeline
 
 
 def status(pipeline: Pipeline, environment: Environment) -> list[SchemaStatus]:
-    """Give, for each schema, the version in the code and in the database, and what was changed behind its back."""
-    return drift.read(pipeline.target(environment))
+    """Give, for each schema, the version in the code and in the database, what was changed behind its back, and what is
+    still to be put back.
+    """
+    target = pipeline.target(environment)
+    found = due.noted(target, drift.read(target))
+    for number, s in enumerate(found):
+        if s.state is State.UNREADABLE and (text := owners.uninherited(target.connection, s.database)):
+            found[number] = replace(s, advice=(text,))
+    return found
 
 
 def every(pipeline: Pipeline) -> Iterator[tuple[Environment, str, list[SchemaStatus] | PipelineError]]:

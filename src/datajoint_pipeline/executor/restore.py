@@ -21,7 +21,7 @@ from ..dialects.owners import Owner
 from ..dialects.steps import Alteration, Step
 from ..errors import ExitCode, PipelineError
 from ..internals.connection import literals, longest_statement, refuse_long
-from ..planner import due, retained, stand_ins
+from ..planner import drift, retained, stand_ins
 from ..planner.deployment import Deployment
 from ..planner.plan import counted
 from ..planner.target import Target
@@ -331,7 +331,9 @@ class _Restoring:
     def _note(self) -> Note:
         """Record that this is under way; a dry run leaves no record."""
         schemas = dict.fromkeys(part.schema for part in self.parts)
-        options = " ".join([self.file.path.name, *["--overwrite"] * self.overwrite, *[due.IN_PART] * bool(self.chosen)])
+        options = " ".join(
+            [self.file.path.name, *["--overwrite"] * self.overwrite, *[drift.IN_PART] * bool(self.chosen)]
+        )
         return Note.take(self.deployment, () if self.dry_run else schemas, "restore", options)
 
     # --- Rows ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ from .target import Target
 #: States in which the tables should be as they were recorded.
 _AS_RECORDED = (State.CURRENT, State.UNREADABLE, State.BEHIND, State.CONFLICT)
 
+#: What the journal has among the options of a restore that gave back only what its rollback had set aside.
+IN_PART = "in-part"
+
 #: How many differences a refusal names.
 _NAMED = 8
 
@@ -204,7 +207,7 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
     for name in dict.fromkeys(migration.schema for migration in wanted):
         record, shape = deployment.records.get(name), deployment.shapes.get(name)
         if record is not None and record.kind == "restore" and record.finished_at is None:
-            raise half_restored(deployment, record)
+            raise half_restored(deployment.target, deployment.databases[name], record, deployment.surveys)
         if record is None or shape is None or record.fingerprint in (None, shape.fingerprint):
             continue
         if record.kind == journal.DRAFT or record.status != journal.DONE:
@@ -226,15 +229,18 @@ def refuse(deployment: Deployment, wanted: Iterable[Migration]) -> None:
         )
 
 
-def half_restored(deployment: Deployment, record: journal.Record) -> PipelineError:
+def half_restored(
+    target: Target, database: str, record: journal.Record, surveys: Mapping[str, journal.Survey]
+) -> PipelineError:
     """Give the refusal of columns and tables that `restore` made and may not have filled: they would come back so."""
-    database = deployment.databases[record.schema]
-    what = " ".join(["restore", *journal.options_of(deployment.connection, database, record, deployment.surveys)])
+    options = journal.options_of(target.connection, database, record, surveys)
+    what = " ".join(["restore", *(word for word in options if word != IN_PART)])
     return PipelineError(
         f"{database} has what an unfinished restore left.",
         f"Values may be missing, and would be missing for good. Nothing was changed; {record.os_user} began it on "
         f"{record.started_at:%Y-%m-%d at %H:%M} UTC.",
-        f"First run {what}, which ends it. If there is no such file any more, run purge {record.schema}.",
+        f"First run {target.command} {what}, which ends it. If there is no such file any more, run {target.command} "
+        f"purge {record.schema}.",
         exit_code=ExitCode.INTERRUPTED,
     )
 

@@ -6,14 +6,67 @@ nothing can stand in for them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
 from .. import journal
 from ..errors import ExitCode, PipelineError
 from ..journal import steplog
 from . import drift
 from .deployment import Deployment
+from .status import SchemaStatus, State
+from .target import Target
 
-#: What the journal has among the options of a restore that gave back only what its rollback had set aside.
-IN_PART = "in-part"
+#: The kinds of a schema's last run where a rollback may have left something.
+_KINDS = ("rollback", "restore", "purge")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What the last rollback of a schema left that are not the values of before.
+
+    Parameters
+    ----------
+    schema : str
+        The schema.
+    lost : tuple of str
+        The attributes that have what a migration computed, and whose values of before no file has.
+    gone : tuple of str
+        The files with values of before that are not in `backups/`.
+    files : tuple of str
+        Those that are there and wait to be restored.
+    """
+
+    schema: str
+    lost: tuple[str, ...]
+    gone: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Say what no file that is there gives back."""
+        texts = []
+        if self.lost:
+            texts.append(
+                f"A rollback of {self.schema} left what a migration had computed of {', '.join(self.lost)}: migrate "
+                "would compute from these values once more."
+            )
+        if self.gone:
+            texts.append(
+                f"The rollback of {self.schema} set values aside, and {' and '.join(self.gone)}, with those of before, "
+                "is not in backups/. Put it there and restore it, or see to these values by hand."
+            )
+        return texts
+
+    def refusal(self, command: str) -> PipelineError:
+        """Give the refusal to build on it, which names the files that are there."""
+        return PipelineError(
+            f"The rollback of {self.schema} left values that are not those of before, which are in a file.",
+            "A migration would compute from them once more, so none is applied until they are back.",
+            f"Run {' and '.join(f'{command} restore {one} --overwrite' for one in self.files)}. If what is there "
+            "is to stay, move the file to another folder.",
+            exit_code=ExitCode.INTERRUPTED,
+        )
 
 
 def refuse(deployment: Deployment) -> None:
@@ -25,42 +78,56 @@ def refuse(deployment: Deployment) -> None:
         If there is one; it names the file. Nothing is restored because the journal says so, which anybody may have
         written.
     """
-    there = {path.name for path in deployment.target.backups.glob("*.zip")}
-    last = {n: run for n, run in deployment.records.items() if run.kind in ("rollback", "restore", "purge")}
-    for run in last.values():
+    records, databases = deployment.records, {name: deployment.databases[name] for name in deployment.records}
+    for run in records.values():
         if run.kind == "restore" and run.finished_at is None:
-            raise drift.half_restored(deployment, run)
-    if not last:
+            raise drift.half_restored(deployment.target, databases[run.schema], run, deployment.surveys)
+    if not any(run.kind in _KINDS for run in records.values()):
         return
-    databases = {name: deployment.databases[name] for name in deployment.records}
-    restored, rollbacks = _runs(journal.history(deployment.connection, databases, deployment.surveys))
-    heads = steplog.heads(deployment.connection, {name: databases[name] for name in rollbacks})
+    for left in _left(deployment.target, databases, deployment.surveys):
+        for text in left.warnings:
+            deployment.target.warn(text)
+        if left.files:
+            raise left.refusal(deployment.target.command)
+
+
+def noted(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
+    """Say of schemas what :func:`refuse` says; those whose last run was no such one are not looked at."""
+    ended = [s for s in statuses if s.last and s.state is not State.INTERRUPTED]
+    if not any(s.last in _KINDS for s in ended):
+        return statuses
+    databases = {s.name: s.database for s in ended}
+    surveys, found = journal.survey(target.connection, databases.values()), dict[str, list[str]]()
+    for run in journal.latest(target.connection, databases).values():
+        if run.kind == "restore" and run.finished_at is None:
+            error = drift.half_restored(target, databases[run.schema], run, surveys)
+            found.setdefault(run.schema, []).append(f"{error.what} {error.do}")
+    for left in _left(target, databases, surveys):
+        if left.schema in found:
+            continue  # that comes first
+        texts = found.setdefault(left.schema, left.warnings)
+        if left.files:
+            error = left.refusal(target.command)
+            texts.append(f"{error.what} {error.do}")
+    return [replace(s, advice=tuple(found.get(s.name, ()))) for s in statuses]
+
+
+def _left(target: Target, databases: Mapping[str, str], surveys: Mapping[str, journal.Survey]) -> Iterator[Left]:
+    """Find what the last rollbacks left that nothing has given back since; ``databases`` have a record."""
+    there = {path.name for path in target.backups.glob("*.zip")}
+    restored, rollbacks = _runs(journal.history(target.connection, databases, surveys))
+    heads = steplog.heads(target.connection, {name: databases[name] for name in rollbacks})
     for name, number in rollbacks.items():
         plan = heads.get((name, number), {}).get("plan")
         files = plan.get("files") if isinstance(plan, dict) else None
         if not isinstance(files, dict):
             continue
-        if lost := sorted(_names(files.get("lost"))):
-            deployment.target.warn(
-                f"A rollback of {name} left what a migration had computed of {', '.join(lost)}: migrate would compute "
-                "from these values once more."
-            )
         whole, some = restored[name]
         given = _names(files.get("given")) - whole - some
-        if gone := given - there:
-            deployment.target.warn(
-                f"The rollback of {name} set values aside, and {' and '.join(sorted(gone))}, with those of before, is "
-                "not in backups/. Put it there and restore it, or see to these values by hand."
-            )
-        if due := (given | _names(files.get("left")) - whole) & there:
-            command = deployment.target.command
-            raise PipelineError(
-                f"The rollback of {name} left values that are not those of before, which are in a file.",
-                "A migration would compute from them once more, so none is applied until they are back.",
-                f"Run {' and '.join(f'{command} restore {one} --overwrite' for one in sorted(due))}. If what is there "
-                "is to stay, move the file to another folder.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+        due = (given | _names(files.get("left")) - whole) & there
+        found = Left(name, *(tuple(sorted(one)) for one in (_names(files.get("lost")), given - there, due)))
+        if found.lost or found.gone or found.files:
+            yield found
 
 
 def _runs(history: list[journal.Record]) -> tuple[dict[str, tuple[set[str], set[str]]], dict[str, int]]:
@@ -72,7 +139,7 @@ def _runs(history: list[journal.Record]) -> tuple[dict[str, tuple[set[str], set[
         if run.kind == "restore" and run.finished_at is not None:
             file, *options = run.options.split() or [""]
             for found in restored.values():
-                found[IN_PART in options].add(file)
+                found[drift.IN_PART in options].add(file)
         elif run.kind not in ("restore", "purge") and run.status == journal.DONE:
             rollbacks.pop(run.schema, None)
             if run.kind == "rollback":

@@ -114,6 +114,11 @@ class SchemaStatus:
         When it began, UTC, without time zone.
     by : str
         Who began it.
+    last : str
+        The kind of the last run, as the journal calls it; empty where nothing is recorded.
+    advice : tuple of str
+        What there is to be done, as sentences with the command: what a rollback or a `restore` left that is still to be
+        put back (:mod:`datajoint_pipeline.planner.due` finds it), or whom to ask for rights.
     """
 
     name: str
@@ -134,6 +139,8 @@ class SchemaStatus:
     files: tuple[str, ...] = ()
     began: datetime | None = None
     by: str = ""
+    last: str = ""
+    advice: tuple[str, ...] = ()
 
 
 def is_older_code(found: SchemaStatus) -> bool:
@@ -222,6 +229,7 @@ def judge(
             files=migration_files.between(files, name, record.previous_version or "0", record.version),
             began=record.started_at,
             by=record.os_user,
+            last=record.kind,
         )
     code, recorded = Version(code_version), Version(record.version)
     state = State.CURRENT if code == recorded else State.BEHIND if code > recorded else State.AHEAD
@@ -238,4 +246,5 @@ def judge(
         draft=record.kind == journal.DRAFT,
         unreadable=closed,
         tables=found.tables if found is not None else 0,
+        last=record.kind,
     )
