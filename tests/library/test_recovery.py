@@ -594,6 +594,24 @@ def test_a_table_that_goes_or_comes_back_takes_no_row_without_its_parent(living:
     refused(mysql)
 
 
+def test_progress_names_hidden_tables_as_the_code_does(living: Project, mysql: Server) -> None:
+    mysql.execute("INSERT INTO dev_work.task (animal_id, task) VALUES (1, 'new')")
+    living.python("-c", "from my_pipeline import work\nwork.Score.jobs.refresh()")
+    (before,) = ok(living, "progress", "--json").json["tables"]
+    assert before["table"] == "work.Score" and before["pending"] == 1
+    living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+    ok(living, "revise", "-m", "wider")
+    cut(living, mysql, "RENAME TABLE", "migrate")
+    assert mysql.execute("SHOW TABLES FROM dev_work LIKE '__score_away'")
+    (found,) = ok(living, "progress", "--json").json["tables"]
+    counts = ("table", "total", "done", "pending", "waiting", "state")
+    assert [found[name] for name in counts] == [before[name] for name in counts]
+    cut(living, mysql, "ALTER TABLE `dev_work`.`__score_away`", "migrate")
+    told = ok(living, "progress").out
+    assert "work.Score" in told and "away" not in told.lower(), told
+    ok(living, "migrate")
+
+
 @pytest.mark.parametrize("source", ["dev_life.animal", "(SELECT notes.beasts()) beasts"])
 def test_a_trigger_finds_the_tables_that_it_names(living: Project, mysql: Server, source: str) -> None:
     """They keep their names while the tables below them are filled; also those that a function or view of it names."""

@@ -43,6 +43,8 @@ class Source:
         Whether a job may make several rows.
     timed : bool
         Whether its rows have the hidden times of ``_job_``.
+    called : str
+        Its own name, where a run has it hidden by another one.
     """
 
     place: tuple[str, str]
@@ -51,12 +53,13 @@ class Source:
     jobs: tuple[str, ...] = ()
     several: bool = False
     timed: bool = False
+    called: str = ""
 
     @property
     def queue(self) -> tuple[str, str]:
         """Give the place of its job table."""
         database, name = self.place
-        return database, "~~" + name.lstrip("_")
+        return database, "~~" + (self.called or name).lstrip("_")
 
 
 def default_keys(connection: dj.Connection, parents: Sequence[tuple[tuple[str, str], dict[str, str]]]) -> str:

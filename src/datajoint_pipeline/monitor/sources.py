@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import server_errors
 from ..dialects import catalog, queues
 from ..internals import job_tables, key_sources
+from ..planner import hidden
 from ..project.environments import Environment
 from ..project.pipeline import Pipeline
 from ..quoting import quoter
@@ -35,7 +36,7 @@ class Keys:
     Parameters
     ----------
     table : Table
-        The table, as the database has it.
+        The table, as the database has it; by its own name, where a run has it hidden by another one.
     source : Source or None
         What counts its keys; None where that cannot be known.
     own : bool
@@ -66,14 +67,15 @@ def read(pipeline: Pipeline, environment: Environment) -> list[Keys]:
     catalogue = catalog.find(connection, databases)
     tables = {t.name: t for shape in catalog.shapes(connection, databases, catalogue).values() for t in shape}
     populated = [name for name in _ordered(tables, list(databases)) if tables[name].tier in _POPULATED]
-    own, problems = _own(pipeline, environment, databases, populated)
+    called = {name: name for name in tables} | hidden.own_names(target, tables)
+    own, problems = _own(pipeline, environment, databases, [called[name] for name in populated])
     quote = quoter(connection)
     names = {quote(databases.get(n.schema, n.schema), n.table): n for n in tables}
     found = []
     for name in populated:
-        table, query = tables[name], own.get(name)
+        table, query = tables[name], own.get(called[name])
         read_from = [key.parent for key in table.foreign_keys]
-        problem = problems.get(name, "")
+        problem = problems.get(called[name], "")
         if query is not None:
             read_from += [names[text] for text in query.tables if text in names]
             keys, attributes = query.sql, query.attributes
@@ -88,16 +90,17 @@ def read(pipeline: Pipeline, environment: Environment) -> list[Keys]:
             place,
             keys,
             tuple(attribute for attribute in attributes if attribute in table.primary_key),
-            jobs if (place[0], job_tables.PREFIX + name.table.lstrip("_")) in catalogue.tables else (),
+            jobs if (place[0], job_tables.PREFIX + called[name].table.lstrip("_")) in catalogue.tables else (),
             several=set(jobs) != set(table.primary_key),
             timed="_job_start_time" in table.attribute,
+            called=called[name].table,
         )
         found.append(
             Keys(
-                table,
+                replace(table, name=called[name]),
                 None if problem else source,
                 query is not None,
-                tuple(parent for parent in upstream if parent is not None),
+                tuple(called[parent] for parent in upstream if parent is not None),
                 problem,
             )
         )

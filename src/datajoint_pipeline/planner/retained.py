@@ -13,6 +13,7 @@ from .. import journal
 from ..ddl.build import SOFT_DELETED_TABLE
 from ..dialects import introspection
 from ..dialects.introspection import Place
+from ..dialects.mysql import locking
 from ..journal import Record, steplog
 from ..operations.state import SOFT_DELETED_ATTRIBUTE
 from ..schema.model import TableName
@@ -28,8 +29,6 @@ _COLUMN = re.compile(rf"""[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
 _AWAY = re.compile(rf"""COLUMN [`"]([^`"]+)[`"] (?:TO )?[`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"]""")
 _BACK = re.compile(rf"""COLUMN [`"]({SOFT_DELETED_ATTRIBUTE}[^`"]*)[`"] (?:TO )?[`"](?!{SOFT_DELETED_ATTRIBUTE})""")
 _MOVED = re.compile("`([^`]+)`[.]`([^`]+)` TO `([^`]+)`[.]`([^`]+)`")
-#: The name of a table of MySQL while a run hides it.
-_MEANWHILE = re.compile(r"(.+)_away(?:_\d+)?")
 _RENAMED = re.compile("""ALTER TABLE "([^"]+)"[.]"([^"]+)" (RENAME TO|SET SCHEMA) "([^"]+)"$""")
 
 
@@ -118,7 +117,7 @@ def read(connection: dj.Connection, databases: Mapping[str, str], *, ended: bool
                 called.pop(old, None)
                 if new[1].startswith(SOFT_DELETED_TABLE):
                     found[new][""], called[new] = (database, run), hidden.pop(old, old[1])
-                elif (away := _MEANWHILE.fullmatch(new[1])) and old[1].startswith(away[1]):
+                elif (away := locking.HIDDEN.fullmatch(new[1])) and old[1].startswith(away[1]):
                     hidden[new] = old[1]
             back = set(_BACK.findall(statement))
             attributes |= {((database, run), hidden): name for name, hidden in _AWAY.findall(statement)}

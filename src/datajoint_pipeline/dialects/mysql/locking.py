@@ -25,6 +25,9 @@ from .effects import Altered, Created, Dropped, Effect, ForeignKeyAdded, Foreign
 #: What the name of a table ends in meanwhile.
 _AWAY = "_away"
 
+#: Such a name, with its table's own unless that is long.
+HIDDEN = re.compile(rf"(.+){_AWAY}(?:_\d+)?")
+
 #: A name that is never made longer: those of foreign keys begin with it, and the server has a limit for them.
 _SHORT = 40
 
