@@ -667,6 +667,7 @@ def test_an_interrupted_rollback_is_gone_on_with_by_its_own_command(living: Proj
     assert f"{said} again; it goes on from there" in " ".join(refused.err.split()), refused.err
     assert f"{said} continues it" in " ".join(ok(living, "status", code=6).out.split())
     assert f"Run {said}." in " ".join(ok(living, "diff").out.split())
+    assert f"{said}, which ends it" in " ".join(ok(living, "access", "plan", code=6).err.split())
     ok(living, *back)
     assert states(living)["life"] == ("behind", "1.0.0")
 

@@ -19,7 +19,7 @@ from ..executor.stepping import transaction
 from ..internals.connection import as_login, one_session
 from ..journal import access as record
 from ..journal.access import Applied
-from ..planner.status import way_on
+from ..planner.status import unfinished
 from ..planner.target import Target
 from . import audit, further
 from . import plan as plans
@@ -164,12 +164,7 @@ def _refuse_unfinished(target: Target) -> None:
         raise
     for name, run in records.items():
         if run.status == journal.RUNNING and run.kind != "init":
-            raise PipelineError(
-                f"{target.databases[name]} is in the middle of a change that {run.kind} began; nothing was changed.",
-                "Rights on its tables are known only when that has ended.",
-                f"Run {target.command} {way_on(run.kind, name, run.version)} first.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+            raise unfinished(target, records, name, "Rights on its tables are known only when that has ended.")
 
 
 def _apply(where: Where, hand: Hand, report: Callable[[str], None]) -> Outcome:

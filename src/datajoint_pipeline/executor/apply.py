@@ -13,12 +13,12 @@ from .. import journal
 from ..dialects import may_lock
 from ..dialects.owners import Owner
 from ..diff import questions
-from ..errors import ExitCode, PipelineError, Stopped, follow
+from ..errors import PipelineError, Stopped, follow
 from ..history import migration_files
 from ..history.migration_files import Migration
 from ..internals.connection import one_session
 from ..internals.interrupting import interruptible
-from ..planner import contents, counting, drafts, drift, due, judging, pending
+from ..planner import contents, counting, drafts, drift, due, judging, pending, status
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import SchemaStatus
@@ -210,12 +210,8 @@ def refuse_unfinished(deployment: Deployment, schemas: Iterable[str]) -> None:
     for name in schemas:
         record = deployment.records.get(name)
         if record is not None and record.status != journal.DONE:
-            raise PipelineError(
-                f"{deployment.databases[name]} is in the middle of a change that {record.kind} began.",
-                "The state of its tables is only known after that has ended.",
-                f"Run {deployment.target.command} migrate first.",
-                exit_code=ExitCode.INTERRUPTED,
-            )
+            why = "The state of its tables is only known after that has ended."
+            raise status.unfinished(deployment.target, deployment.records, name, why)
 
 
 # --- One group -----------------------------------------------------------------------------------------------------

@@ -147,14 +147,7 @@ def _of_schema(deployment: Deployment, name: str) -> list[Migration]:
             chain.refuse_orphans(deployment.histories, name, database, versions)
         return [making(deployment, name, history.latest)]
     if record.status != journal.DONE:
-        again = status.way_on(record.kind, name, record.version)
-        back = f", or on MySQL {status.way_back(record.kind)}, where there is a way back" if again != "init" else ""
-        raise PipelineError(
-            f"{database} is in the middle of a change that {record.kind} began.",
-            f"It was to become {record.version}.",
-            f"Run {deployment.target.command} {again} again{back}.",
-            exit_code=ExitCode.INTERRUPTED,
-        )
+        raise status.unfinished(deployment.target, deployment.records, name, f"It was to become {record.version}.")
     newest = history.latest.version if history.latest else record.version
     if Version(record.version) > Version(newest):
         raise PipelineError(

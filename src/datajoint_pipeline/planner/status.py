@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from .. import journal
 from ..dialects import may_see
-from ..errors import ExitCode
+from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..history.files import Files
 from ..journal import steplog
@@ -167,19 +167,54 @@ def read(target: Target) -> list[SchemaStatus]:
 def _with_head(
     found: SchemaStatus, records: Mapping[str, journal.Record], heads: Mapping[tuple[str, int], Mapping[str, Any]]
 ) -> SchemaStatus:
-    """Say of an interrupted run what its head says: which command it was, and whether it was being taken back.
+    """Say of an interrupted run what its head says: which command it was, and whether it was being taken back."""
+    run, taken_back, again = _of_head(records[found.name], records, heads)
+    return replace(found, run=run, taken_back=taken_back, way_on=again)
+
+
+def _of_head(
+    record: journal.Record,
+    records: Mapping[str, journal.Record],
+    heads: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> tuple[str, bool, str]:
+    """Give which command a run was, whether it was being taken back, and the command that goes on with it.
 
     A schema that a migration makes is recorded as one of ``init``, and ``migrate`` goes on with it.
     """
-    head, leader = heads.get((found.name, records[found.name].id), {}), found.name
+    head, leader = heads.get((record.schema, record.id), {}), record.schema
     with suppress(KeyError, TypeError, ValueError, OverflowError):  # anybody may have written it
         head = heads.get((str(head["leader"]["schema"]), int(head["leader"]["run"])), head)
         leader = str(head["leader"]["schema"])
     plan = head.get("plan")
-    run = str(plan.get("kind", found.run)) if isinstance(plan, dict) else found.run
+    run = str(plan.get("kind", record.kind)) if isinstance(plan, dict) else record.kind
     taken_back = head.get("undo") is not None
-    version = records[leader].version if leader in records else found.to
-    return replace(found, run=run, taken_back=taken_back, way_on=way_on(run, leader, version, taken_back=taken_back))
+    version = records[leader].version if leader in records else record.version
+    return run, taken_back, way_on(run, leader, version, taken_back=taken_back)
+
+
+def unfinished(target: Target, records: Mapping[str, journal.Record], name: str, why: str) -> PipelineError:
+    """Give the refusal of a schema that is in the middle of a change.
+
+    Parameters
+    ----------
+    target : Target
+        Where.
+    records : mapping
+        The last runs, by schema.
+    name : str
+        The schema.
+    why : str
+        Why that is in the way, as a sentence.
+    """
+    heads = steplog.heads(target.connection, {other: target.database(other) for other in records})
+    run, taken_back, again = _of_head(records[name], records, heads)
+    back = "" if taken_back or run == "init" else f"; or on MySQL {way_back(run)}, where there is a way back"
+    return PipelineError(
+        f"{target.database(name)} is in the middle of a change that {run} began; nothing was changed.",
+        why,
+        f"First run {target.command} {again}, which {'takes it back' if taken_back else 'ends it'}{back}.",
+        exit_code=ExitCode.INTERRUPTED,
+    )
 
 
 def with_hidden(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
