@@ -634,6 +634,58 @@ def test_a_trigger_finds_the_tables_that_it_names(living: Project, mysql: Server
         mysql.drop("notes")
 
 
+TELLING = (
+    "DROP DATABASE IF EXISTS notes",
+    "CREATE DATABASE notes",
+    "CREATE TABLE notes.told (n int) ENGINE = InnoDB",
+    "CREATE TRIGGER dev_work.tell AFTER UPDATE ON dev_work.task FOR EACH ROW "
+    "INSERT INTO notes.told SELECT COUNT(*) FROM dev_life.animal, dev_life.weight",
+)
+
+
+def test_a_table_that_a_trigger_names_takes_no_row_without_its_parent(living: Project, mysql: Server) -> None:
+    """It is hidden where nothing of the run fires the trigger."""
+    mysql.execute(*TELLING)
+    try:
+        living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")
+        ok(living, "revise", "-m", "wider")
+        assert "triggers keep" not in ok(living, "migrate", "--dry-run", code=3).out
+        for command in (("migrate",), BACK):
+            cut(living, mysql, "ALTER TABLE `dev_life`.`weight_away`", *command)
+            refused(mysql)
+        ok(living, *BACK)
+        refused(mysql)
+        ok(living, "migrate")
+        refused(mysql)
+        mysql.execute("UPDATE dev_work.task SET note = 'x'")
+        assert mysql.execute("SELECT COUNT(*) FROM notes.told")[0][0] > 0
+    finally:
+        mysql.drop("notes")
+
+
+def test_a_table_that_cannot_be_hidden_is_named_beforehand_and_the_stop_leads_on(
+    living: Project, mysql: Server
+) -> None:
+    """Where the run fires the trigger that names it, which has to find it."""
+    mysql.execute(*TELLING)
+    try:
+        living.replace(living.module("life"), "    ---\n    name", "    herd : int16\n    ---\n    name")
+        ok(living, "revise", "-m", "herds", "--fill", "life.Animal.herd=7")
+        told = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+        assert "triggers keep life.Animal, life.Weight from being hidden: if this is killed, run it again" in told, told
+        cut(living, mysql, "ALTER TABLE `dev_life`.`weight`", "migrate")
+        mysql.execute(WITHOUT_PARENT)
+        stopped = living.run("migrate")
+        is_sentence(stopped)
+        said = " ".join(stopped.err.split())
+        assert "1 row of life.Weight (animal_id, day" in said and "has no row of life.Animal" in said, said
+        mysql.execute("DELETE FROM dev_life.weight WHERE animal_id = 99")
+        ok(living, "migrate")
+        assert states(living)["life"] == ("current", "2.0.0")
+    finally:
+        mysql.drop("notes")
+
+
 def test_a_hidden_table_that_somebody_made_anew_is_named(living: Project, mysql: Server) -> None:
     """As DataJoint does by itself where nothing keeps it from that."""
     living.replace(living.module("life"), "animal_id : int32", "animal_id : int64")

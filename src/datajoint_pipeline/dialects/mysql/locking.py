@@ -6,20 +6,21 @@ before; a value of his must not land in a column that has a new meaning. So wher
 name for the instant in which they are let in, and the server refuses them.
 
 A lock ends with its session. Where foreign keys are taken off meanwhile, code of before would go on without them if
-that session was killed, and rows would lose their parents. So there the tables have the other name from the first step.
+that session was killed, and rows would lose their parents. So there the tables have the other name from the first step;
+but for those that a trigger names which the steps fire.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ...schema.model import Table, TableName
 from ...schema.naming import shorten, unused
 from ..base import Dialect
 from ..introspection import Place
-from ..steps import Step
+from ..steps import ROWS, Step
 from .effects import Altered, Created, Dropped, Effect, ForeignKeyAdded, ForeignKeyDropped, Renamed, numbered
 
 #: What the name of a table ends in meanwhile.
@@ -113,7 +114,10 @@ class _Away:
         losing = {place for place in _without_keys(effects, was) if place[0] in ours}
         ends = {then: now for now, then in was.items()}
         now = turned | losing if losing or back else set[Place]()
-        now -= {place for place in now if not self._may_hide(place, ends.get(place, place))}
+        # Where no rows are changed meanwhile, no trigger fires but for others, who are turned away so.
+        fires = bool(turned) or any(ROWS.match(sql) for step in steps for sql in (*step.first, step.sql))
+        shown = {place for place in now if not self._may_hide(place, ends.get(place, place), fires=fires)}
+        now -= shown
         self._names = {place: self._other(place) for place in sorted(now)}
         hidden, made = set(now), list[Step]()
         for step in steps:
@@ -128,7 +132,8 @@ class _Away:
                         hidden |= {place}
                     case Dropped(place):
                         hidden -= {place}
-            made.append(self._moved(step))
+            exposed = shown & _losing_keys(step.effects)
+            made.append(_warning(self._moved(step), {self._dialect.at(ends.get(p, p)) for p in exposed}))
         # The others have another name for the instant in which those who waited are let in.
         rest = {ends.get(place, place) for place in turned - now}
         until = "until the foreign keys are there again: who reads or writes meanwhile gets an error"
@@ -170,13 +175,13 @@ class _Away:
         self._taken.add(found)
         return found
 
-    def _may_hide(self, place: Place, end: Place) -> bool:
+    def _may_hide(self, place: Place, end: Place, *, fires: bool) -> bool:
         """Tell whether a table can have another name, whose triggers do not follow it into another schema.
 
-        And whether no trigger names it, which would not find it where it fires meanwhile.
+        And whether no trigger names it that ``fires`` meanwhile, and would not find it.
         """
         known = self._dialect.names.tables.get(end)
-        return known is None or not (known.in_triggers or (known.audited and place[0] != end[0]))
+        return known is None or not ((fires and known.in_triggers) or (known.audited and place[0] != end[0]))
 
     def _full(self, place: Place) -> str:
         return ".".join(map(self._dialect.quote, place))
@@ -230,6 +235,26 @@ class _Away:
                             key = replace(key, parent=names.get(key.parent, key.parent))
                             changed[number] = replace(clause, key=key)
                 return Altered(names.get(place, place), tuple(changed))
+
+
+def _losing_keys(effects: Iterable[Effect]) -> set[Place]:
+    """Give the tables that lose a foreign key, and those that it led to."""
+    found = set[Place]()
+    for effect in [effect for effect in effects if isinstance(effect, Altered)]:
+        for clause in effect.clauses:
+            if isinstance(clause, ForeignKeyDropped) and clause.parent is not None:
+                found |= {effect.place, clause.parent}
+    return found
+
+
+def _warning(step: Step, tables: Collection[TableName]) -> Step:
+    """Give a step that says of tables without foreign keys that they cannot be hidden from who writes to them."""
+    if not tables:
+        return step
+    why = (
+        f"triggers keep {_listed(tables)} from being hidden: if this is killed, run it again before others write there"
+    )
+    return replace(step, words=f"{step.words} ({why})")
 
 
 def _followed(effects: Iterable[Effect]) -> dict[Place, Place]:
