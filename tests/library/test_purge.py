@@ -11,6 +11,8 @@ import pytest
 from conftest import Project, Result, Server
 from living import hurried, is_sentence, living, ok, states
 
+from datajoint_pipeline.internals.job_tables import COLUMNS
+
 #: A command, killed before or after one of the statements that begin with these words.
 KILLED = """
 import os, signal
@@ -105,6 +107,26 @@ def test_purge_is_killed_at_any_statement_and_run_again(dropped: Project, server
     # What is recorded is the shape of now: what somebody changes afterwards is seen.
     server.execute("ALTER TABLE dev_life.animal ADD COLUMN sneaked int")
     assert states(dropped)["life"][0] == "drifted"
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_purge_deletes_an_empty_table_of_jobs_that_a_run_left_behind(dropped: Project, server: Server) -> None:
+    """And none that has jobs, whose table is there, or that is only called so; nor while a run is interrupted."""
+    columns = "a int PRIMARY KEY, " + ", ".join(f"`{name}` varchar(9)" for name in COLUMNS)
+    server.execute(
+        *(f"CREATE TABLE dev_work.`{name}` ({columns})" for name in ("~~task", "~~score_away", "~~kept")),
+        "INSERT INTO dev_work.`~~kept` (a) VALUES (1)",
+        "CREATE TABLE dev_work.`~~notes` (a int)",
+    )
+    server.execute("UPDATE dev_life.`~migration` SET status = 'running' WHERE id = 2")
+    assert "~~" not in dropped.run("purge", "work", "--dry-run").out
+    server.execute("UPDATE dev_life.`~migration` SET status = 'done' WHERE id = 2")
+    said = "work.~~score_away, left by a run that was cut off: 0 rows"
+    assert f"{said} would be deleted" in ok(dropped, "purge", "--dry-run").out
+    done = ok(dropped, "purge", "--allow-data-loss", "--no-backup")
+    assert f"{said} deleted" in done.out and done.out.count("~~") == 1, done.out
+    assert sorted(server.execute("SHOW TABLES FROM dev_work LIKE '~~%'")) == [("~~kept",), ("~~notes",), ("~~task",)]
+    assert ok(dropped, "purge", "--json").json["purged"] == []
 
 
 def test_purge_waits_as_migrate_does_and_names_who_holds_a_table(dropped: Project, server: Server) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from ..dialects import catalog, constraints
 from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
+from ..internals import job_tables
 from ..planner import adoption, counting, drift, due, impact, judging, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
@@ -161,6 +162,8 @@ class Purged:
         When it was dropped, UTC, without time zone.
     dropped_by : str
         The migration that dropped it, ``ephys 1.1.0 drop_weight``, or what else did; empty where nobody recorded it.
+    left_behind : bool
+        Whether it is an empty table of jobs that a run left which was cut off, and was never dropped.
     """
 
     schema: str
@@ -170,10 +173,13 @@ class Purged:
     name: str = ""
     dropped_at: datetime | None = None
     dropped_by: str = ""
+    left_behind: bool = False
 
     @property
     def dropped(self) -> str:
-        """Say when it was dropped, and by what."""
+        """Say when it was dropped, and by what; or what else it is."""
+        if self.left_behind:
+            return "left by a run that was cut off"
         if self.dropped_at is None:
             return "dropped by a release before 0.3"
         return f"dropped on {self.dropped_at:%Y-%m-%d} by {self.dropped_by}"
@@ -214,7 +220,7 @@ def purge(
             for column in ([""] if table.startswith(SOFT_DELETED_TABLE) else named.columns)
             if column.startswith(SOFT_DELETED_ATTRIBUTE) or not column
         ]
-        found = _recorded(deployment, found)
+        found = [*_recorded(deployment, found), *_left_behind(deployment, chosen)]
         apply.refuse_unfinished(deployment, {item.schema for item in found})
         places = {(deployment.databases[item.schema], item.table) for item in found}
         owners.require(connection, sorted({database for database, _ in places}), places)
@@ -269,6 +275,28 @@ def _recorded(deployment: Deployment, items: list[Purged]) -> list[Purged]:
             "Drop by hand what nobody needs."
         )
     return ours
+
+
+def _left_behind(deployment: Deployment, chosen: Collection[str]) -> list[Purged]:
+    """Give the empty tables of jobs whose tables are not there; one that has jobs stays.
+
+    Up to 0.18.3, a run of MySQL that was killed when it had just made one, and was taken back, left it. While a run is
+    interrupted, tables have other names.
+    """
+    connection = deployment.connection
+    unfinished = any(record.status != journal.DONE for record in deployment.records.values())
+    databases = {deployment.databases[n]: n for n in deployment.records if not chosen or n in chosen}
+    if unfinished or not databases or connection.adapter.backend != "mysql":
+        return []
+    tables = job_tables.every_table(connection, tuple(databases))
+    jobs = {(database, job_tables.PREFIX + table.lstrip("_")) for database, table in tables if table[:1] != "~"}
+    found = []
+    for database, table in sorted(tables - jobs):
+        if table.startswith(job_tables.PREFIX) and job_tables.is_one(connection, database, table):
+            item = _soft_deleted(connection, databases[database], database, table, "")
+            name = str(TableName(item.schema, table))
+            found += [replace(item, name=name, left_behind=True)] if not item.values else []
+    return found
 
 
 def _told(deployment: Deployment, known: Retained, item: Purged) -> Purged:

@@ -43,6 +43,12 @@ def missing(connection: dj.Connection, databases: Iterable[str]) -> dict[str, li
     return found
 
 
+def is_one(connection: dj.Connection, database: str, table: str) -> bool:
+    """Tell whether a table of MySQL has what DataJoint has in every job table; its name alone says nothing."""
+    query = "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    return {*COLUMNS} <= {str(name) for (name,) in connection.query(query, (database, table)).fetchall()}
+
+
 def every_table(connection: dj.Connection, names: tuple[str, ...]) -> set[tuple[str, str]]:
     """Give every table of some databases, hidden ones too, as pairs of database and name."""
     marks = ", ".join(["%s"] * len(names))
