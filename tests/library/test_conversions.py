@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -51,8 +51,14 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "int16": tuple(v for v in WHOLE if -(2**15) <= v < 2**15),
     "int32": tuple(v for v in WHOLE if -(2**31) <= v < 2**31),
     "int64": WHOLE,
-    "float32": (1.5, 0.1, 3e38, -3.0, 16777216.0, 1234567.5, 0.0078125),
-    "float64": (0.0, 1.5, 0.1, 1e100, 1e-100, -3.0, 1e10, 123456789.123, 12345678901234.56, 0.1 + 0.2, 2.0**60),
+    "float32": (
+        *(1.5, 0.1, 3e38, -3.0, 16777216.0, 1234567.5, 0.0078125),
+        *(-0.0, 3.4028234663852886e38, -1.1754943508222875e-38, 1e-30),
+    ),
+    "float64": (
+        *(0.0, 1.5, 0.1, 1e100, 1e-100, -3.0, 1e10, 123456789.123, 12345678901234.56, 0.1 + 0.2, 2.0**60),
+        *(-0.0, 1e300, -1e300, 1e-300, 1.7976931348623157e308, -2.2250738585072014e-308, 5e-324, 1e15, 1e16, 1e-5),
+    ),
     "decimal(5,0)": ("12345", "-7"),
     "decimal(8,2)": ("1.25", "999999.99", "-3.00", "0.10"),
     "decimal(20,6)": ("1.25", "12345678901234.123456", "0.000001", "1234567890123.456", "16777217"),
@@ -107,14 +113,19 @@ def values(backend: str) -> dict[str, tuple[Any, ...]]:
 @pytest.fixture
 def table(server: Server) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A connection to a schema with a table for each type, and the tables by type."""
+    yield from tables_of(server)
+
+
+def tables_of(server: Server, *only: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    types = only or tuple(values(server.backend))
     server.drop("conv")
     dj, connection = connect(server)
     schema = dj.Schema("conv", connection=connection)
-    for number, type_ in enumerate(values(server.backend)):
+    for number, type_ in enumerate(types):
         definition = f"a : int32\n---\nx = null : {type_}"
         schema(type(f"T{number}", (dj.Manual,), {"definition": definition}), context={})
     shape = catalog.read(connection, {"s": "conv"})["s"]
-    yield connection, {type_: shape.table[f"t{number}"] for number, type_ in enumerate(values(server.backend))}
+    yield connection, {type_: shape.table[f"t{number}"] for number, type_ in enumerate(types)}
     connection.close()
     server.drop("conv")
 
@@ -270,6 +281,151 @@ def test_a_text_that_is_counted_as_a_uuid_becomes_one_on_either_server(table: tu
     for text in keep:
         cast = "UUID_TO_BIN(%s)" if connection.adapter.backend == "mysql" else "%s::uuid"
         assert connection.query(f"SELECT {cast}", (text,)).fetchone()[0] is not None
+
+
+#: Numbers at the ends of what a type holds, and those with the longest texts.
+EXTREME = {
+    "float64": (
+        *(0.0, -0.0, 0.1, 1e15, 1e16, 1e-5, 1e300, -1e300, 1e-300, 1.7976931348623157e308, -1.7976931348623157e308),
+        *(-2.2250738585072014e-308, 5e-324, -5e-324, -1.0164729766877435e-10, 1.2345678901234567e100),
+        *(-0.00012345678901234567, -123456789012345.67, 0.1 + 0.2),
+    ),
+    "float32": (0.0, -0.0, 0.5, 3.4028234663852886e38, -1.1754943508222875e-38, 1.401298464324817e-45, 2.0**24, 1e-30),
+}
+
+
+@dataclass
+class Changing:
+    """A table with an attribute that gets one type after another, and values."""
+
+    connection: Any
+    own: Any
+
+    @property
+    def full(self) -> str:
+        return ".".join(map(self.connection.adapter.quote_identifier, ("conv", "x")))
+
+    def lowering(self, *states: Any) -> Any:
+        names = constraints.read(self.connection, {"s": "conv"})
+        return dialect_of(self.connection)({"s": "conv"}, *states, names, (18,))
+
+    def begin(self, type_: str, values: tuple[Any, ...], *, key: bool = False) -> None:
+        """Make the table with rows; with ``key``, under a unique index."""
+        attributes = tuple(replace(a, type=type_) if a.name == "x" else a for a in self.own.attributes)
+        indexes = (model.Index(("x",), True),) if key else ()
+        self.own = replace(self.own, name=model.TableName("s", "x"), attributes=attributes, indexes=indexes)
+        self.connection.query(f"DROP TABLE IF EXISTS {self.full}")
+        for step in self.lowering({}, {self.own.name: self.own}).create_table(self.own):
+            self.connection.query(step.sql, args=None)
+        for number, value in enumerate(values):
+            text = repr(value) if isinstance(value, float) else value  # PostgreSQL's driver has zero without a sign
+            self.connection.query(f"INSERT INTO {self.full} (a, x) VALUES (%s, %s)", (number, text))
+
+    def change(self, type_: str) -> dict[int | str, list[str]]:
+        """Give the attribute another type; what was counted by row, and taken away, and for the key."""
+        before, old = self.own, self.own.attribute["x"]
+        new = replace(old, type=type_)
+        after = replace(before, attributes=tuple(new if a.name == "x" else a for a in before.attributes))
+        dialect = self.lowering({before.name: before}, {before.name: after})
+        counted: dict[int | str, list[str]] = {}
+        for loss in dialect.losses(dialect.quote("x"), old.type, type_):
+            sql = f"SELECT a FROM {self.full} WHERE {loss.condition} ORDER BY a"
+            for (row,) in self.connection.query(sql, args=None).fetchall():
+                counted.setdefault(row, []).append(loss.kind)
+        listed = ", ".join(map(str, counted)) or "NULL"
+        self.connection.query(f"DELETE FROM {self.full} WHERE a IN ({listed})")
+        built = build({before.name: before}, [ops.AlterAttribute(before.name, old, new)], dialect)
+        for _, probe in built.probes:
+            if probe.kind == "duplicate" and self.connection.query(probe.sql, args=None).fetchone()[0]:
+                counted["key"] = [probe.kind]
+        if "key" not in counted:
+            with nullcontext() if self.connection.adapter.backend == "mysql" else self.connection.transaction:
+                for step in built.steps:
+                    self.connection.query(step.sql, args=step.arguments or None)
+            self.own = after
+        return counted
+
+    def numbers(self) -> dict[int, str]:
+        """What the rows have, to the last bit."""
+        number = "CAST(x AS DOUBLE)" if self.connection.adapter.backend == "mysql" else "x::double precision"
+        found = self.connection.query(f"SELECT a, {number} FROM {self.full}").fetchall()
+        return {row: repr(value) for row, value in found}
+
+
+@pytest.fixture
+def changing(server: Server) -> Iterator[Changing]:
+    for connection, shapes in tables_of(server, "int32"):
+        yield Changing(connection, shapes["int32"])
+
+
+@pytest.mark.both_servers
+def test_an_extreme_number_becomes_a_text_and_the_same_number_again(changing: Changing) -> None:
+    """But for -0, which as a text is counted like other numbers with a zero in front."""
+    for type_, text in (("float64", "varchar(24)"), ("float32", "varchar(23)")):  # no sign more than the longest
+        for key in (False, True):  # where values that become one are counted
+            values = tuple(value for value in EXTREME[type_] if not (key and repr(value) == "-0.0"))
+            zeros = {number for number, value in enumerate(values) if repr(value) == "-0.0"}
+            changing.begin(type_, values, key=key)
+            before = changing.numbers()
+            assert changing.change(text) == {}
+            assert changing.change(type_) == {number: ["rounding"] for number in zeros}
+            assert changing.numbers() == {row: number for row, number in before.items() if row not in zeros}
+
+
+@pytest.mark.both_servers
+def test_texts_of_zero_with_either_sign_are_one_number(changing: Changing) -> None:
+    for type_ in ("float64", "float32"):
+        changing.begin("varchar(40)", ("0.0", "-0.0"), key=True)
+        assert changing.change(type_) == {"key": ["duplicate"]}
+
+
+#: Values, and as what each is counted, if it is.
+COUNTED: list[tuple[str, str, dict[Any, str]]] = [
+    (*("float64", "decimal(20,6)"), {1e300: "range", 5e-324: "rounding", -0.0: "rounding", 0.5: "", 1e15: "range"}),
+    (*("float64", "decimal(8,2)"), {1e300: "range", 1234567.125: "range", 0.125: "rounding"}),
+    (*("float64", "int64"), {1e300: "range", 5e-324: "rounding", -0.0: "rounding", 2.0**53: ""}),
+    (*("float64", "bool"), {1e300: "range", 0.5: "range", -0.0: "rounding", 1.0: ""}),
+    (*("float64", "json"), {1e300: "", -0.0: "rounding", 5e-324: ""}),
+    (*("float64", "float32"), {1e300: "range", -0.0: "", 7e-46: "range", 1e-45: "rounding"}),
+    (*("varchar(40)", "float64"), {"1e999": "range", "1e-999": "range", "1.7976931348623158e309": "range"}),
+    (*("varchar(40)", "float32"), {"1.7976931348623157e308": "range", "1e-45": "", "7e-46": "range"}),
+    (*("varchar(40)", "decimal(20,6)"), {"1e300": "range", "1.5e-300": "rounding", "-0.0": "rounding", "-0.5": ""}),
+]
+
+
+@pytest.mark.both_servers
+def test_an_extreme_number_is_counted_once(changing: Changing) -> None:
+    for old, new, kinds in COUNTED:
+        changing.begin(old, tuple(kinds))
+        found = changing.change(new)
+        assert found == {number: [kind] for number, kind in enumerate(kinds.values()) if kind}, (old, new)
+
+
+def test_no_number_stays_where_the_type_has_it(postgresql: Server) -> None:
+    kept = ("decimal(20,6)", "decimal(5,0)", "float32", "float64", "varchar(40)")
+    lost = {"int32": "range", "bool": "range", "json": "value"}
+    for connection, shapes in tables_of(postgresql, "int32"):
+        changing = Changing(connection, shapes["int32"])
+        for old in ("decimal(8,2)", "float64", "float32"):
+            for new in {*kept, *lost} - {old}:
+                changing.begin(old, ("NaN",))
+                assert changing.change(new) == ({0: [lost[new]]} if new in lost else {}), (old, new)
+                found = connection.query(f"SELECT x::text FROM {changing.full}").fetchall()
+                assert found == ([] if new in lost else [("NaN",)]), (old, new)
+
+
+def test_an_enum_without_a_value_is_counted_where_it_would_get_one(mysql: Server) -> None:
+    """A session that is not strict writes the index 0 for what is no value; it is read as an empty text."""
+    lost = ("varchar(40)", "char(8)", "bytes", "int32", "enum('', '5', 'b', 'a')", "enum('a')")
+    for connection, shapes in tables_of(mysql, "int32"):
+        changing = Changing(connection, shapes["int32"])
+        for new in (*lost, "enum('b', 'a', '5', 'c')"):
+            connection.query("SET SESSION sql_mode = ''")
+            changing.begin("enum('a', 'b', '5')", ("?", "5"))
+            connection.query("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
+            assert changing.change(new).get(0) == (["value"] if new in lost else None), new
+            if new not in lost:
+                assert connection.query(f"SELECT x + 0 FROM {changing.full} WHERE a = 0").fetchone() == (0,)
 
 
 #: Texts that PostgreSQL takes for infinity or for no number: of each type those that it writes itself, and others.

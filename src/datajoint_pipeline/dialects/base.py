@@ -430,10 +430,6 @@ class Dialect(ABC):
         """Give a ``bool`` such that it can be compared with a number."""
         return expression
 
-    def spelled(self, column: str, was: Column, will: Column) -> str:
-        """Give the text that a column's value becomes where the column becomes one of texts."""
-        return self.conversion(column, was, will) or f"CAST({column} AS CHAR)"
-
     def rounded(self, column: str, kind: str, places: int) -> str:
         """Give a number, ``single``, ``double`` or ``decimal``, with so many places behind the point."""
         return f"ROUND({column}, {places})"

@@ -33,8 +33,11 @@ class Loss(NamedTuple):
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "tinyint": 8, "smallint": 16, "mediumint": 24}
 _BITS |= {"int": 32, "integer": 32, "bigint": 64}
 
-#: What a float32 can hold, apart from zero.
-_LARGEST, _SMALLEST = "3.4028234663852886e38", "1.5e-45"
+#: What a float32 and a float64 take for more than zero: half of the least that they hold.
+SMALLEST_SINGLE, SMALLEST_DOUBLE = "7.1e-46", "2.5e-324"
+
+#: The largest float64.
+LARGEST_DOUBLE = "1.7976931348623157e308"
 
 _NUMBER = ("bool", "int", "real")
 
@@ -156,6 +159,9 @@ class Conversion(ABC):
     #: Whether a text becomes a value of an enum that a collation finds equal to it.
     takes_what_is_alike = False
 
+    #: The largest number that a float32 takes.
+    largest_single = ""
+
     #: Whether a decimal in JSON is a binary number.
     json_rounds_decimals = False
 
@@ -215,6 +221,14 @@ class Conversion(ABC):
     def finite(self, c: str) -> str:
         """Give a condition to be added (``AND ...``) that excludes infinity, where the server has it."""
 
+    def but_nan(self, c: str) -> str:
+        """Give a condition to be added (``AND ...``) that excludes what is no number, where decimals have that."""
+        return ""
+
+    @abstractmethod
+    def too_large(self, c: str) -> str:
+        """Give the condition that a text says a number ``c`` that a float64 does not reach."""
+
     def not_in_json(self, c: str) -> str:
         """Give the condition that JSON has no such number; empty where it has all that the type holds."""
         return ""
@@ -226,6 +240,11 @@ class Conversion(ABC):
     @abstractmethod
     def nearest(self, number: str) -> str:
         """Give, as a text, the binary number of the new type that is nearest to one; for no number it fails."""
+
+    def written_alike(self, c: str) -> str:
+        """Give the condition that the text says no other number than the binary one that is nearest to ``c``."""
+        nearest, there = (self.number(text, binary=False) for text in (self.nearest(c), self.as_text))
+        return f"{nearest} = {there}"
 
     @abstractmethod
     def through_double(self, c: str) -> str:
@@ -265,10 +284,12 @@ class Conversion(ABC):
             yield Loss("range", f"NOT ({self.column} = 0 OR {self.column} BETWEEN 1901 AND 2155)", "are no year", True)
         elif was in _NUMBER and will in _NUMBER:
             yield from self._number(self.column, self.old)
-        elif was in _NUMBER and will == "json" and self.not_in_json(self.column):
-            yield Loss("value", self.not_in_json(self.column), "are no number that JSON knows", False)
-        elif was in _NUMBER and will == "json" and self.json_rounds_decimals and real_kind(self.old) == "decimal":
-            yield from self._double(self.column, self.old)
+        elif was in _NUMBER and will == "json":
+            if unknown := self.not_in_json(self.column):
+                yield Loss("value", unknown, "are no number that JSON knows", False)
+            if self.json_rounds_decimals and real_kind(self.old) == "decimal":
+                yield from self._double(self.column, self.old)
+            yield from self._sign(self.column, self.old)
 
     @property
     def read(self) -> str:
@@ -400,6 +421,8 @@ class Conversion(ABC):
         if old == "bool":
             return
         kind = real_kind(self.new)
+        if kind in ("", "decimal"):
+            yield from self._sign(c, old)
         if not kind:
             yield from self._whole(c, old)
         elif kind == "decimal":
@@ -411,23 +434,36 @@ class Conversion(ABC):
         elif integer_bits(old) > 32:
             yield Loss("rounding", f"({c} > {2**53} OR {c} < {-(2**53)})", _DIGITS.format("float64"), True)
 
+    def _sign(self, c: str, old: str) -> Iterator[Loss]:
+        """Tell which zeros lose their sign, which only a binary number has."""
+        if real_kind(old) in ("single", "double"):
+            negative = f"CAST({c} AS {self.text_type}) = '-0'"
+        elif self.of_text and real_kind(self.new):  # and ``-0`` is told by its form
+            negative = f"{c} = 0 AND {self.matches('^-.*[.eE]')}"
+        else:
+            return
+        yield Loss("rounding", negative, f"are -0, whose sign {self.new} does not keep", True)
+
     def _whole(self, c: str, old: str) -> Iterator[Loss]:
-        if real_kind(old) and not self.of_text:
-            yield Loss("rounding", f"{c} <> ROUND({c})", "would be rounded", True)
         if self.new == "bool":
             yield Loss("range", f"{c} NOT IN (0, 1)", "are neither 0 nor 1", True)
             return
         bits, unsigned = max(integer_bits(self.new), self.smallest_integer), "unsigned" in self.new
         low, high = integer_range(bits, unsigned=unsigned)
+        outside = f"({c} < {low} OR {c} > {high})"
+        if real_kind(old) and not self.of_text:
+            yield Loss("rounding", _unless(outside, f"{c} <> ROUND({c})"), "would be rounded", True)
         if real_kind(old) or integer_bits(old) > bits or "unsigned" in old or unsigned:
-            yield Loss("range", f"({c} < {low} OR {c} > {high})", f"do not fit {self.new}", False)
+            yield Loss("range", outside, f"do not fit {self.new}", False)
 
     def _decimal(self, c: str, old: str) -> Iterator[Loss]:
         digits, scale = _scale(self.new)
         exact, lost = self.exact(c, old), self.lost_by_exact(c, old)
+        outside = f"(ABS(ROUND({exact}, {scale})) >= 1e{digits - scale}{self.but_nan(exact)})"
         rounded = f"{exact} <> ROUND({exact}, {scale})"
-        yield Loss("rounding", f"({rounded} OR ({lost}))" if lost else rounded, "would be rounded", True)
-        yield Loss("range", f"ABS(ROUND({exact}, {scale})) >= 1e{digits - scale}", f"do not fit {self.new}", False)
+        rounded = _unless(outside, f"({rounded} OR ({lost}))" if lost else rounded)
+        yield Loss("rounding", rounded, "would be rounded", True)
+        yield Loss("range", outside, f"do not fit {self.new}", False)
 
     def _single(self, c: str, old: str) -> Iterator[Loss]:
         words = _DIGITS.format("float32")
@@ -437,14 +473,12 @@ class Conversion(ABC):
             return
         if real_kind(old) == "single":
             return
-        small = f"({c} <> 0 AND ABS({c}) < {_SMALLEST}){self._vanished(c, old)}"
-        outside = f"((ABS({c}) > {_LARGEST}{self.finite(c)}) OR {small})"
+        small = f"({c} <> 0 AND ABS({c}) < {SMALLEST_SINGLE}){self._vanished(c, old)}"
+        outside = f"((ABS({c}) > {self.largest_single}{self.finite(c)}) OR {small})"
         yield Loss("range", outside, f"do not fit {self.new}", False)
-        if self.of_text:  # the nearest number is what a text means
-            yield Loss("rounding", self._lost_digits(c, 6), words, True)
-            return
-        condition = f"CASE WHEN {outside} THEN FALSE ELSE {self.not_single(c)} END"
-        yield Loss("rounding", condition, words, True)
+        # The nearest number is what a text means.
+        lost = self._lost_digits(c, 6) if self.of_text else self.not_single(c)
+        yield Loss("rounding", _unless(outside, lost), words, True)
 
     def _vanished(self, c: str, old: str) -> str:
         """Give the rest of a condition for texts whose number is so small that the server takes it for zero."""
@@ -455,20 +489,22 @@ class Conversion(ABC):
         if not self.of_text:
             yield Loss("rounding", f"{c} <> {self.through_double(c)}", _DIGITS.format("float64"), True)
             return
-        small = f"({c} <> 0 AND ABS({c}) < 1e-307){self._vanished(c, old)}"
-        outside = f"(ABS({c}) >= 1.7976931348623157e308 OR {small})"
+        small = f"({c} <> 0 AND ABS({c}) < {SMALLEST_DOUBLE}){self._vanished(c, old)}"
+        outside = f"(({self.too_large(c)}) OR {small})"
         yield Loss("range", outside, f"do not fit {self.new}", False)
-        yield Loss("rounding", self._lost_digits(c, 15), _DIGITS.format("float64"), True)
+        yield Loss("rounding", _unless(outside, self._lost_digits(c, 15)), _DIGITS.format("float64"), True)
 
     def _lost_digits(self, c: str, count: int) -> str:
         """Give the condition that a text has more digits than that, apart from zeros at its ends, and that the binary
         number ``c`` that it says is not written with the same."""
-        there = self.number(self.as_text, binary=False)
-        back = f"{self.number(self.nearest(c), binary=False)} = {there}"
-        # Where a decimal of MySQL's has all of 17 digits.
-        same = f"CASE WHEN ABS({c}) BETWEEN 1e-12 AND 1e30 THEN {back} ELSE FALSE END"
+        same = self.written_alike(c)
         many = self.matches("^[^1-9]*[1-9]" + "[.]?[0-9]" * (count - 1) + "([.]?[0-9])*[.]?0*[.]?[1-9]")
         return f"{many} AND NOT ({same})"
+
+
+def _unless(outside: str, condition: str) -> str:
+    """Give a condition for values that another one does not count, and for which this one may fail."""
+    return f"CASE WHEN {outside} THEN FALSE ELSE {condition} END"
 
 
 #: What is lost of a text that becomes JSON; and what a text in JSON is without its strings.

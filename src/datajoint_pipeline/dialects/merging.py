@@ -33,7 +33,7 @@ def becomes(dialect: Dialect, column: str, was: Column, will: Column) -> str:
         return column
     if is_text(new):
         plain = is_text(old) and not old.startswith("enum")
-        return _shortened(column if plain else dialect.spelled(column, was, will), old, new)
+        return _shortened(column if plain else dialect.text_of(column, old), old, new)
     if is_text(old):
         return dialect.read(column, old, new)
     real = real_kind(old)

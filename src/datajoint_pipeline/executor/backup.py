@@ -246,8 +246,10 @@ def read_as(connection: dj.Connection, column: ArchivedColumn, alias: str = "") 
         return f"{name}::text"
     if re.match(r"(var)?char|(tiny|medium|long)?text|enum|set", column.type):
         return name
-    # As a text, a float has fewer digits than it holds.
-    return f"CAST({f'CAST({name} AS DOUBLE)' if column.type.startswith('float') else name} AS CHAR)"
+    if column.type.startswith("float"):  # as a text, it has fewer digits than it holds
+        return f"CAST(CAST({name} AS DOUBLE) AS CHAR)"
+    # Without a length, a sort may cut the text of a double.
+    return f"CAST({name} AS CHAR{'(30)' * column.type.startswith('double')})"
 
 
 def rows(connection: dj.Connection, part: Part, rows_of: str, *more: str) -> Generator[Row]:

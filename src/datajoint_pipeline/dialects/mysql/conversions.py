@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, Loss, kind_of, real_kind
+from ...schema import notation
+from ..conversions import JSON_STRING, LARGEST_DOUBLE, REPEATED, REWRITTEN, Conversion, Loss, kind_of, real_kind
 from . import texts
+
+#: The largest FLOAT.
+_LARGEST = "3.4028234663852886e38"
 
 
 def _bits(number: str) -> str:
-    """Give the power of two that makes the 24 bits which a FLOAT holds of a number a whole number."""
-    return f"POW(2, LEAST(900, 23 - FLOOR(LOG2(ABS({number})))))"
+    """Give the power of two that makes a whole number of the bits that a FLOAT holds: 24, of the least fewer."""
+    return f"POW(2, LEAST(149, 23 - FLOOR(LOG2(ABS({number})))))"
 
 
 def rounded_to_float(number: str) -> str:
-    """Give the number that a FLOAT holds of another one: 24 bits of it. The cast to FLOAT keeps more."""
-    return f"IF({number} = 0, 0, ROUND({number} * {_bits(number)}) / {_bits(number)})"
+    """Give the number that a FLOAT holds of another one, if it holds it. The cast to FLOAT keeps more."""
+    rounded = f"ROUND({number} * {_bits(number)}) / {_bits(number)}"
+    return f"IF({number} = 0, 0, IF(ABS({number}) > {_LARGEST}, {number}, {rounded}))"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class MySQLConversion(Conversion):
     default_fraction = "0"
     text_type = "CHAR"
     moment_type = "DATETIME"
+    largest_single = _LARGEST
     json_rounds_decimals = True
     counts_bytes = True
     takes_what_is_alike = True
@@ -45,6 +51,9 @@ class MySQLConversion(Conversion):
     def losses(self) -> Iterator[Loss]:
         yield from super().losses()
         was, name = kind_of(self.old), texts.character_set(self.collation)
+        if was == "enum" and self._takes_empty:
+            words = "are none of the enum's, but the '' with index 0 that a session which was not strict wrote"
+            yield Loss("value", f"{self.column} + 0 = 0", words, True)
         if not name or name in texts.WHOLE or kind_of(self.new) != "text":
             return
         if was in ("json", "text", "enum") or (was == "bytes" and name in texts.OF_THREE_BYTES):
@@ -56,11 +65,20 @@ class MySQLConversion(Conversion):
             yield Loss("value", lost, f"are more than ASCII, which would be read as {name}", True)
 
     @property
+    def _takes_empty(self) -> bool:
+        """Whether the new type has an empty value, which is another than none."""
+        enum = kind_of(self.new) == "enum"
+        return "" in notation.enum_values(self.new) if enum else kind_of(self.new) in ("text", "bytes")
+
+    @property
     def as_text(self) -> str:
         if real_kind(self.old) == "single":
             # The server writes six digits of a FLOAT; where that is another number, all of them.
             text, full = f"CAST({self.column} AS CHAR)", f"CAST(CAST({self.column} AS DOUBLE) AS CHAR)"
             return f"IF({rounded_to_float(f'CAST({text} AS DOUBLE)')} = {self.column}, {text}, {full})"
+        if real_kind(self.old) == "double":
+            # Without a length, the server cuts it where it sorts or groups, perhaps amid the exponent.
+            return f"CAST({self.column} AS CHAR(30))"
         return f"BIN_TO_UUID({self.column})" if self.old == "uuid" else f"CAST({self.column} AS CHAR)"
 
     def matches(self, pattern: str) -> str:
@@ -110,12 +128,26 @@ class MySQLConversion(Conversion):
     def finite(self, c: str) -> str:
         return ""
 
+    def too_large(self, c: str) -> str:
+        # The cast has the largest for what is larger, too.
+        return f"ABS({c}) >= {LARGEST_DOUBLE} AND {self.nearest(c)} <> {self.as_text}"
+
     def not_single(self, c: str) -> str:
         # A float has 24 bits; the cast to FLOAT keeps more.
         return f"{c} <> 0 AND {c} * {_bits(c)} <> ROUND({c} * {_bits(c)})"
 
     def nearest(self, number: str) -> str:
-        return f"CAST({rounded_to_float(number) if real_kind(self.new) == 'single' else number} AS CHAR)"
+        # Zero has a sign, which a key does not tell apart. As a text, a computed number lacks digits that JSON has.
+        double = f"IF({number} = 0, 0, {number})"
+        return f"CAST(CAST({rounded_to_float(number) if real_kind(self.new) == 'single' else double} AS JSON) AS CHAR)"
+
+    def written_alike(self, c: str) -> str:
+        # A decimal has all of 17 digits only between these; elsewhere, what counts is what the server itself writes.
+        written = [self.nearest(c)]
+        if real_kind(self.new) == "single":
+            written.append(f"CAST({rounded_to_float(c)} AS CHAR)")
+        same = f"{self.as_text} IN ({', '.join(written)})"
+        return f"CASE WHEN ABS({c}) BETWEEN 1e-12 AND 1e30 THEN {super().written_alike(c)} ELSE {same} END"
 
     def through_double(self, c: str) -> str:
         return f"CAST(CAST({c} AS DOUBLE) AS DECIMAL(65,30))"

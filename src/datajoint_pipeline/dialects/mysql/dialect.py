@@ -166,7 +166,7 @@ class MySQL(Dialect):
     def as_written(self, expression: str, type_: str) -> str:
         # To the collation of a column, texts may be equal that are not the same.
         if re.match(r"float|real|double", type_):
-            expression = f"CAST({expression} AS DOUBLE)"  # of a FLOAT, texts have six digits
+            expression = f"CAST(CAST({expression} AS DOUBLE) AS JSON)"  # texts lack digits, of a FLOAT all but six
         blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
         return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
 

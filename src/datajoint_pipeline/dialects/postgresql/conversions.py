@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..conversions import JSON_STRING, REPEATED, REWRITTEN, Conversion, kind_of, real_kind
+from ..conversions import (
+    JSON_STRING,
+    LARGEST_DOUBLE,
+    REPEATED,
+    REWRITTEN,
+    SMALLEST_DOUBLE,
+    SMALLEST_SINGLE,
+    Conversion,
+    kind_of,
+    real_kind,
+)
 from . import texts
+
+#: The largest number that becomes a ``real``: as the server writes the largest of these.
+_LARGEST = "3.4028235e38"
+
+
+def held(number: str, *, single: bool) -> str:
+    """Give the condition that the server casts a number that is not zero to a binary one, and does not refuse it."""
+    low, high = (SMALLEST_SINGLE, _LARGEST) if single else (SMALLEST_DOUBLE, LARGEST_DOUBLE)
+    return f"ABS({number}) BETWEEN {low} AND {high}"
 
 
 def exactly(number: str, core: str) -> str:
@@ -20,6 +39,7 @@ class PostgreSQLConversion(Conversion):
     text_type = "text"
     moment_type = "TIMESTAMP"
     smallest_integer = 16
+    largest_single = _LARGEST
     clock = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
 
     def literal(self, text: str) -> str:
@@ -75,6 +95,12 @@ class PostgreSQLConversion(Conversion):
         # The server casts nothing that is too large or too small, and knows infinity.
         return "" if self.of_text else f" AND ABS({c}) < 'Infinity'"
 
+    def but_nan(self, c: str) -> str:
+        return f" AND {c} <> 'NaN'"
+
+    def too_large(self, c: str) -> str:
+        return f"ABS({c}) > {LARGEST_DOUBLE}"
+
     def not_in_json(self, c: str) -> str:
         return f"{c} IN ('NaN', 'Infinity', '-Infinity')" if real_kind(self.old) else ""
 
@@ -83,9 +109,9 @@ class PostgreSQLConversion(Conversion):
 
     def nearest(self, number: str) -> str:
         single = real_kind(self.new) == "single"
-        type_, low, high = ("real", "1.2e-38", "3.4e38") if single else ("double precision", "1e-307", "1e308")
-        held = f"{number} = 0 OR ABS({number}) BETWEEN {low} AND {high}"
-        return f"CASE WHEN {held} THEN {number}::{type_}::text ELSE {number}::text END"
+        type_ = "real" if single else "double precision"
+        known = f"{number} = 0 OR {held(number, single=single)}"
+        return f"CASE WHEN {known} THEN {number}::{type_}::text ELSE {number}::text END"
 
     def through_double(self, c: str) -> str:
         return exactly(f"{c}::double precision", "float64")

@@ -23,7 +23,7 @@ from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, Lite
 from . import auditing, dependents, enums, indexes, jobs, texts, untaken, waiting
 from .alter import TableAlteration, renames
 from .columns import comments, make_table
-from .conversions import PostgreSQLConversion, exactly
+from .conversions import PostgreSQLConversion, exactly, held
 from .online import online
 from .rebuild import Rebuild
 
@@ -97,17 +97,14 @@ class PostgreSQL(Dialect):
     def as_text(self, expression: str) -> str:
         return f"{expression}::text"
 
-    def spelled(self, column: str, was: Column, will: Column) -> str:
-        return self.text_of(column, was.core)
-
     def rounded(self, column: str, kind: str, places: int) -> str:
         # To whole numbers a float is rounded as such, to others by its decimal digits.
         binary = {"single": "float32", "double": "float64"}.get(kind, "")
         return f"ROUND({column})" if binary and not places else f"ROUND({exactly(column, binary)}, {places})"
 
     def single(self, column: str) -> str:
-        held = f"ABS({column}) BETWEEN 1.2e-38 AND 3.4e38"
-        return f"CASE WHEN {held} THEN {column}::real::double precision ELSE {column}::double precision END"
+        known = held(column, single=True)
+        return f"CASE WHEN {known} THEN {column}::real::double precision ELSE {column}::double precision END"
 
     def to_fraction(self, column: str, core: str, digits: int) -> str:
         return f"{column}::{'time' if kind_of(core) == 'clock' else 'timestamp'}({digits})"
