@@ -206,7 +206,7 @@ def test_what_was_cut_comes_back_under_its_old_name_and_in_indexes(odd: Project,
     told = ok(odd, "rollback", "life", "--to", "1.2.0")
     said = " ".join((told.out + told.err).split())
     assert "life.Token.u, life.Token.v, life.Token.x have the values of before" in said, said
-    assert "is soft-deleted, with 3 values written since, which no file has" in said, said
+    assert "is soft-deleted, with 3 values written since, which no file has. So is" in said, said
     assert (
         f"life.Token.w keeps what the cut left. Get whole values back by python -m my_pipeline --env dev restore {path.name}."
         in said
@@ -672,12 +672,14 @@ def test_what_an_expression_replaced_comes_back_where_the_old_type_has_no_such_v
     ok(odd, "migrate", "--allow-data-loss")
     (kept,) = backups(odd)
     server.execute("INSERT INTO dev_life.animal (animal_id, name, colour) VALUES (7, 'Eve', 'any')")
+    server.execute("UPDATE dev_life.animal SET colour = 'any' WHERE animal_id = 1")  # which nobody can tell
     shown = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0", "--dry-run", code=3).err.split())
     assert f"Values of before will be given back from {kept.name}." in shown, shown
     for _ in range(2):
         said = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0").err.split())
         assert f"life.Animal.colour has the values of before, from {kept.name}." in said, said
-        assert ("1 value written since, which no file has" in said) == (len(backups(odd)) == 1), said
+        new = "1 value written since, which no file has (of computed ones, only those of rows that came since are counted)"
+        assert (new in said) == (len(backups(odd)) == 1), said
         assert table(server, "animal", "animal_id, colour")[: len(before)] == before
         assert "drift" not in ok(odd, "status", code=3).out
         ok(odd, "migrate", "--allow-data-loss")
@@ -832,6 +834,43 @@ def test_what_a_file_does_not_give_back_is_named(odd: Project, server: Server) -
     kept.write_bytes(whole)
     ok(odd, "restore", kept.name, "--overwrite")
     ok(odd, "migrate")
+
+
+@pytest.mark.both_servers
+def test_a_damaged_file_is_named_before_the_first_step(odd: Project, server: Server) -> None:
+    """Where it may be the one that has the values; it is in nobody's way where another file has them all."""
+    before = table(server, "odd", "odd_id, amount")
+    cents(odd)
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-9])
+    for flags in (("--dry-run",), ()):
+        refused = odd.run("rollback", "life", "--to", "1.1.0", *flags)
+        is_sentence(refused)
+        assert f"{kept.name} is damaged, or no backup." in refused.err, refused.err
+        assert "It may have the values" in refused.err and "move it out of backups/" in refused.err, refused.err
+        assert states(odd)["life"][0] == "current" and table(server, "odd", "odd_id, amount") != before
+    other = kept.rename(kept.with_name("another.zip"))
+    kept.write_bytes(whole)
+    said = " ".join(ok(odd, "rollback", "life", "--to", "1.1.0").err.split())
+    assert f"life.Odd.amount has the values of before, from {kept.name}." in said, said
+    assert table(server, "odd", "odd_id, amount") == before and other.name not in said
+
+
+def test_each_file_is_read_once_in_a_rollback(odd: Project) -> None:
+    cents(odd)
+    ok(odd, "migrate")
+    (kept,) = backups(odd)
+    counting = (
+        "from datajoint_pipeline.executor import archive\n"
+        "checked, archive._checked = archive._checked, lambda file: print('checked') or checked(file)\n"
+        "from datajoint_pipeline.cli import run; from my_pipeline import pipeline\n"
+        "run(pipeline, ['rollback', 'life', '--to', '1.1.0', '--dry-run'])"
+    )
+    shown = odd.python("-c", counting)
+    assert f"given back from {kept.name}" in " ".join(shown.err.split()), shown.err
+    assert shown.out.count("checked") == 1, shown.out
 
 
 @pytest.mark.both_servers

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from packaging.version import Version
@@ -42,19 +43,95 @@ class Backed:
     newer : int
         How many values the file does not have, since somebody wrote them after the cut. Where an expression replaced
         them, those of rows that the file does not have: of the others nobody can tell.
+    cut : bool
+        Whether they were cut, and not replaced.
     """
 
     path: Path
     table: TableName
     attribute: str
     newer: int
+    cut: bool
 
 
 #: What a rollback may set aside, by a table and an attribute as they are called before it.
 Kept = dict[tuple[TableName, str], Backed]
 
 
-def kept(deployment: Deployment, group: Group, replaced: list[Loss]) -> Kept:
+@dataclass
+class Search:
+    """The backups that may have what a rollback is to give back, each verified once, as soon as they are asked for.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Where.
+    group : Group
+        The rollback.
+    stack : ExitStack
+        Closes the files.
+    unread : list of PipelineError
+        What is wrong with the files in the folder that cannot be read.
+    """
+
+    deployment: Deployment
+    group: Group
+    stack: ExitStack
+    unread: list[PipelineError] = field(default_factory=list)
+
+    @cached_property
+    def files(self) -> list[Archive]:
+        """Those that match the rollback, the newest first."""
+        found = list[Archive]()
+        for path in _newest_first(self.deployment):
+            with ExitStack() as one:
+                try:
+                    file = one.enter_context(archive.reading(path))
+                except PipelineError as error:
+                    self.unread.append(error)
+                    continue
+                if any(_matching(self.deployment, self.group, file)):
+                    found.append(file)
+                    self.stack.enter_context(one.pop_all())
+        return found
+
+
+@contextmanager
+def searching(deployment: Deployment, group: Group) -> Iterator[Search]:
+    """Search the backups for what a rollback is to give back; the files are closed at the end."""
+    with ExitStack() as stack:
+        yield Search(deployment, group, stack)
+
+
+def refuse_unread(search: Search, found: Kept, lost: list[str]) -> None:
+    """Raise where a file cannot be read, and may be the one that has what no other has.
+
+    Parameters
+    ----------
+    search : Search
+        After :func:`kept` and :func:`staying`.
+    found : mapping
+        What the rollback sets aside.
+    lost : list of str
+        The computed attributes that no file has values of.
+
+    Raises
+    ------
+    PipelineError
+        It names the file, and says what is wrong with it.
+    """
+    older = any(one.cut and one.newer for one in found.values())
+    left = {(v.table, attribute) for v in search.group.violations if v.loses for attribute in v.attributes}
+    if search.unread and (lost or older or left - {(one.table, name) for (_, name), one in found.items()}):
+        error = search.unread[0]
+        raise PipelineError(
+            error.what,
+            f"It may have the values that the rollback is to give back, and no other file has them all. {error.why}",
+            f"{error.do} Or move it out of backups/, if it is not about these values. Then run the command again.",
+        )
+
+
+def kept(search: Search, replaced: list[Loss]) -> Kept:
     """Find which attributes a group would lose values of, or leave as computed, that a backup has as they were.
 
     Of several files, that is taken which lacks the fewest values; of those that lack as many, the newest. What a
@@ -62,37 +139,32 @@ def kept(deployment: Deployment, group: Group, replaced: list[Loss]) -> Kept:
 
     Parameters
     ----------
-    deployment : Deployment
-        Where.
-    group : Group
-        The rollback, counted.
+    search : Search
+        Of the rollback, counted.
     replaced : list of Loss
         What :func:`datajoint_pipeline.planner.rollbacks.replaced` gives for it.
     """
+    deployment, group = search.deployment, search.group
     wanted = {(v.table, attribute) for v in group.violations if v.loses for attribute in v.attributes}
     computed = {(loss.table.name, attribute) for loss in replaced for attribute in {*loss.attributes} - loss.filled}
     latest = _since(deployment, group) if computed else {}
     found: Kept = {}
-    for path in _newest_first(deployment) if wanted or computed else ():
-        try:
-            with archive.reading(path) as file:
-                of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
-                for name, column, part in _matching(deployment, group, file):
-                    now = {c.name: _now(group, name, c.name) for c in part.columns if c.key or c is column}
-                    one = now[column.name]
-                    if not all(now.values()) or one is None:
-                        continue
-                    if (name, one[1]) not in wanted and not (of_last and (name, column.name) in computed):
-                        continue
-                    if one in found and not found[one].newer:
-                        continue
-                    if _stands_alone(group, one, (name, column.name)) and _has_values(file, part, column):
-                        called = {was: there[1] for was, there in now.items() if there is not None}
-                        newer = _newer(deployment, file, part, column, one[0], called)
-                        if one not in found or newer < found[one].newer:
-                            found[one] = Backed(path, name, column.name, newer)
-        except PipelineError:
-            continue  # which is no backup, or damaged
+    for file in search.files if wanted or computed else ():
+        of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
+        for name, column, part in _matching(deployment, group, file):
+            now = {c.name: _now(group, name, c.name) for c in part.columns if c.key or c is column}
+            one = now[column.name]
+            if not all(now.values()) or one is None:
+                continue
+            if (name, one[1]) not in wanted and not (of_last and (name, column.name) in computed):
+                continue
+            if one in found and not found[one].newer:
+                continue
+            if _stands_alone(group, one, (name, column.name)) and _has_values(file, part, column):
+                called = {was: there[1] for was, there in now.items() if there is not None}
+                newer = _newer(deployment, file, part, column, one[0], called)
+                if one not in found or newer < found[one].newer:
+                    found[one] = Backed(file.path, name, column.name, newer, bool(column.becomes))
     return found
 
 
@@ -196,8 +268,10 @@ def files(found: Kept) -> list[str]:
     return [*dict.fromkeys(one.path.name for one in found.values())]
 
 
-def again(deployment: Deployment, group: Group, recorded: object) -> Kept:
+def again(deployment: Deployment, group: Group, recorded: object) -> tuple[Kept, list[str]]:
     """Find what a rollback had set aside that was interrupted, in the files that it had found.
+
+    Gives also, of each of these files that cannot be read by now, what is wrong with it and what to do.
 
     Parameters
     ----------
@@ -210,14 +284,20 @@ def again(deployment: Deployment, group: Group, recorded: object) -> Kept:
     """
     given = recorded.get("given") if isinstance(recorded, dict) else None
     names, found = given if isinstance(given, list) else [], dict[tuple[TableName, str], Backed]()
+    unread = list[str]()
     for path in _newest_first(deployment) if group.inputs.aside else ():
-        with suppress(PipelineError), archive.reading(path) as file:
-            for name, column, _ in _matching(deployment, group, file):
-                # What it sets aside is another attribute afterwards, with nothing that it came from.
-                anew = _now(group, name, column.name) is None and (name, column.name) not in found
-                if path.name in names and anew:
-                    found[name, column.name] = Backed(path, name, column.name, 0)
-    return found
+        if path.name not in names:
+            continue
+        try:
+            with archive.reading(path) as file:
+                for name, column, _ in _matching(deployment, group, file):
+                    # What it sets aside is another attribute afterwards, with nothing that it came from.
+                    if _now(group, name, column.name) is None and (name, column.name) not in found:
+                        found[name, column.name] = Backed(path, name, column.name, 0, bool(column.becomes))
+        except PipelineError as error:
+            restore = f"{deployment.target.command} restore {path.name} --overwrite"
+            unread.append(f"{error.what} {error.why} {error.do} Then get the values of before back by {restore}.")
+    return found, unread
 
 
 def give_back(target: Target, found: Kept, group: Group) -> list[str]:
@@ -236,13 +316,19 @@ def give_back(target: Target, found: Kept, group: Group) -> list[str]:
         with archive.reading(path) as file:
             restore.put_back(target, file, overwrite=True, chosen=chosen)
         names = ", ".join(sorted(f"{table}.{attribute}" for table, attribute in chosen))
-        newer = sum(one.newer for one in places)
         text = f"{names} {'has' if len(chosen) == 1 else 'have'} the values of before, from {path.name}. What the "
         text += "migration made of them is soft-deleted"
-        text += f", with {counted(newer, 'values')} written since, which no file has" if newer else ""
+        text += f", with {_written_since(places)}" if any(one.newer for one in places) else ""
         text += ". So is what somebody changed since."
         said.append(text)
     return said
+
+
+def _written_since(places: list[Backed]) -> str:
+    """Say how many values no file has, and which of them are counted."""
+    computed = any(one.newer and not one.cut for one in places)
+    of = " (of computed ones, only those of rows that came since are counted)" if computed else ""
+    return f"{counted(sum(one.newer for one in places), 'values')} written since, which no file has{of}"
 
 
 def advice(found: Kept, command: str, group: Group) -> str:
@@ -255,21 +341,18 @@ def advice(found: Kept, command: str, group: Group) -> str:
         if not (will := group.after[table].attribute[name]).nullable
     ]
     required = bool(shown)
-    newer = sum(one.newer for one in found.values())
+    newer = any(one.newer for one in found.values())
     overwrite = " --overwrite" * required
     paths = dict.fromkeys(one.path.name for one in found.values())
     restore = " and ".join(f"{command} restore {path}{overwrite}" for path in paths)
     has = f"{', '.join(shown)}, whatever they had" if required else "nothing there"
     said = f"What was left of {names} is soft-deleted; the rows now have {has}. Get the values back by {restore}."
     if newer:
-        said += f" {counted(newer, 'values')} written since the cut {'is' if newer == 1 else 'are'} in no backup, and "
-        said += "only in what is soft-deleted."
+        said += f" Only in what is soft-deleted: {_written_since([*found.values()])}."
     return said
 
 
-def staying(
-    deployment: Deployment, group: Group, replaced: list[Loss], found: Kept
-) -> tuple[list[str], list[str], list[str]]:
+def staying(search: Search, replaced: list[Loss], found: Kept) -> tuple[list[str], list[str], list[str]]:
     """Say which values stay as the migrations that are undone gave them, and which backup has what was there before.
 
     Gives the sentences, and of what `migrate` would compute once more the names of the files with the values of before,
@@ -277,15 +360,14 @@ def staying(
 
     Parameters
     ----------
-    deployment : Deployment
-        Where.
-    group : Group
-        The rollback.
+    search : Search
+        Of the rollback.
     replaced : list of Loss
         As for :func:`kept`.
     found : mapping
         What it sets aside.
     """
+    deployment, group = search.deployment, search.group
     gone = {(one.table, one.attribute) for one in found.values()}
     wanted = {
         (loss.table.name, attribute): attribute in loss.filled
@@ -302,29 +384,26 @@ def staying(
     }
     said, left, lost = list[str](), dict[str, None](), list[str]()
     latest = _since(deployment, group) if wanted else {}
-    for path in _newest_first(deployment) if wanted or retyped else ():
-        with suppress(PipelineError), archive.reading(path) as file:  # or it is no backup, or damaged
-            of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
-            restore = f"{deployment.target.command} restore {path.name}"
-            for name, column, part in _matching(deployment, group, file):
-                one = name, column.name
-                if column.becomes:
-                    if one in retyped and part.rows:
-                        retyped.remove(one)
-                        said.append(
-                            f"{name}.{column.name} keeps what the cut left. Get whole values back by {restore}."
-                        )
-                elif one in wanted and of_last:
-                    if wanted.pop(one):
-                        place = part.columns.index(column)
-                        rows = counted(sum(row[place] is None for row in file.rows(part)), "rows")
-                        what = f"the fill, which {rows} without a value got. Make it null again there"
-                    else:
-                        what = "the values that the migration computed. Get those of before back"
-                        left |= {path.name: None} if part.rows else {}
-                    over = f"{restore} --overwrite; values written since are overwritten"
-                    if part.rows:
-                        said.append(f"{name}.{column.name} keeps {what} by {over}.")
+    for file in search.files if wanted or retyped else ():
+        of_last = file.manifest.run > latest.get(file.manifest.schema, 0)
+        restore = f"{deployment.target.command} restore {file.path.name}"
+        for name, column, part in _matching(deployment, group, file):
+            one = name, column.name
+            if column.becomes:
+                if one in retyped and part.rows:
+                    retyped.remove(one)
+                    said.append(f"{name}.{column.name} keeps what the cut left. Get whole values back by {restore}.")
+            elif one in wanted and of_last:
+                if wanted.pop(one):
+                    place = part.columns.index(column)
+                    rows = counted(sum(row[place] is None for row in file.rows(part)), "rows")
+                    what = f"the fill, which {rows} without a value got. Make it null again there"
+                else:
+                    what = "the values that the migration computed. Get those of before back"
+                    left |= {file.path.name: None} if part.rows else {}
+                over = f"{restore} --overwrite; values written since are overwritten"
+                if part.rows:
+                    said.append(f"{name}.{column.name} keeps {what} by {over}.")
     for (name, attribute), filled in wanted.items():
         now = _now(group, name, attribute)
         if not filled and now is not None and _any_value(deployment, *now):

@@ -103,8 +103,8 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
 
 def _given_back_of(run: runs.Run, began: resume.Interrupted) -> None:
     """Give back what a rollback had set aside that was interrupted, and has ended now."""
-    found = aside.again(run.deployment, run.group, began.head["plan"].get("files"))
-    for text in _given_back(run.target, found, run.group):
+    found, unread = aside.again(run.deployment, run.group, began.head["plan"].get("files"))
+    for text in [*_given_back(run.target, found, run.group), *unread]:
         run.target.warn(text)
 
 
@@ -128,10 +128,13 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     group = rollbacks.group(deployment, schema, to, undone)
     counting.count(deployment, group)
     replaced = rollbacks.replaced(deployment, undone, group.after)
-    if found := aside.kept(deployment, group, replaced):
+    with aside.searching(deployment, group) as search:
+        found = aside.kept(search, replaced)
+        advice, left, lost = aside.staying(search, replaced, found)
+        aside.refuse_unread(search, found, lost)
+    if found:
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()
-    advice, left, lost = aside.staying(deployment, group, replaced, found)
     group.inputs.files = {"given": aside.files(found), "left": left, "lost": lost}
     return group, found, advice
 
