@@ -378,6 +378,8 @@ IMPOSSIBLE = [
     ('a : int32\n---\nb = "\\" : varchar(9)', "Thing", "", "mysql", "backslash"),
     ('a : int32\n---\nb = "x\\y" : varchar(9)', "Thing", "", "mysql", "write it twice"),
     ("a : int32  # 🧠", "Thing", "", "mysql", "🧠"),
+    ("a : int32\n---\nb = true : bool", "Thing", "", "mysql", "write b = 1"),
+    ("a : int32\n---\nb = False : bool  # off", "Thing", "", "mysql", "write b = 0"),
     ("a : int32", "A" + "b" * 64, "", "both", "max length"),
     ("a : int32", "A" + "b" * 63, "", "postgresql", "too long"),
     *(("a : int32", "Thing", prefix, "both", "name of a schema") for prefix in ("a`b", 'a"b', "a'b", "a.b", "a%b", "a b", "a\\")),

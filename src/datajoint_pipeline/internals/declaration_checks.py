@@ -119,6 +119,10 @@ def of_table(
             yield f"{_BROKEN} in a default.", name
         elif "\\" in quoted.replace("\\\\", ""):
             yield "MySQL takes a backslash in a default for the beginning of another sign: write it twice.", name
+        word = quoted.strip("\"'")
+        if notation.split_comment(text)[0] == "bool" and not word.isdigit() and notation.holds("bool", word):
+            # DataJoint sends a text there, which MySQL takes for no number.
+            yield f"MySQL takes no {word} for a bool: write {name} = {notation.normal_default('bool', word)}.", name
         if "%" in text.replace("%%", ""):
             yield f"{name} refers to an attribute with a percent sign in its comment, which breaks the statement.", ""
         if _is_enum(type_) and _between_double_quotes(type_) and _ends(_with_single_quotes(type_)):
