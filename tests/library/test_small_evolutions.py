@@ -171,6 +171,18 @@ CASES = {
         {"H": [(1,)], "G": [(1, 1, "a")], "U": [(1, 1, 1)], "M": [(1, 9, 9, 1), (2, 1, 1, 1), (3, 1, 9, 2)]},
         "--insert U --insert G --insert H --rename G.name=title --fill G.title=new",
     ),
+    # DataJoint notes of what two references bring the origin of the last one.
+    "references with an attribute in common that turn round": Evolution(
+        {"P": "x : int32; u : int32", "Q": "x : int32; v : int32", "C": "c : int32; ---; -> P; -> Q"},
+        {"P": "x : int32; u : int32", "Q": "x : int32; v : int32", "C": "c : int32; ---; -> Q; -> P"},
+        {"P": [(1, 1)], "Q": [(1, 2)], "C": [(1, 1, 1, 2)]},
+    ),
+    "references with an attribute in common that turn round in a key, under other names": Evolution(
+        {"P": "x : int32; u : int32", "Q": "x : int32; v : int32", "C": "-> P; -> Q"},
+        {"P": "x : int32; u : int32", "R": "x : int32; w : int32", "D": "-> R; -> P"},
+        {"P": [(1, 1)], "Q": [(1, 2)], "C": [(1, 1, 2)]},
+        "--rename Q.v=w --rename-table Q=R --rename-table C=D",
+    ),
 }
 
 

@@ -214,7 +214,8 @@ class Run:
             texts = [operation.deviation() for operation in left_to_do(wanted, found)]
             raise self._other_than_planned(texts or [f"{left[0].table} differs by {type(left[0]).__name__}."])
         tables = {table.name: table for shape in shapes.values() for table in shape}
-        lineage.repair(connection, {name: databases[name] for name in names}, tables, moved=self._moved())
+        listed = {name: databases[name] for name in names}
+        lineage.repair(connection, listed, tables, moved=self._moved(), turned=self._turned())
         if connection.adapter.backend == "mysql":
             leftovers.follow(self.target, databases, self.group, self.known or self._know())
         own = {member.schema for member in self.members}
@@ -255,10 +256,29 @@ class Run:
         for origins in self.group.origins:
             names = {new: names[old] for new, old in origins.tables.items() if old in names}
 
-        def place(name: TableName) -> str:
-            return f"{self.databases.get(name.schema, name.schema)}.{name.table}"
+        return {self._place(new): self._place(old) for new, old in names.items() if new != old}
 
-        return {place(new): place(old) for new, old in names.items() if new != old}
+    def _turned(self) -> set[str]:
+        """Give the places afterwards of the tables whose foreign keys have another order than before."""
+        found = set[str]()
+        for name, table in self.group.after.items():
+            was, attributes = name, {attribute: attribute for attribute in table.attribute}
+            names = {key.parent: key.parent for key in table.foreign_keys}
+            for origins in reversed(self.group.origins):
+                own = origins.attributes.get(was, {})
+                attributes = {new: own[old] for new, old in attributes.items() if old in own}
+                names = {new: origins.tables.get(old, old) for new, old in names.items()}
+                was = origins.tables.get(was, was)
+            if (before := self.group.before.get(was)) is None:
+                continue
+            now = [(names[key.parent], [attributes.get(a) for a in key.attributes]) for key in table.keys_in_order]
+            had = [(key.parent, [*key.attributes]) for key in before.keys_in_order]
+            if [key for key in now if key in had] != [key for key in had if key in now]:
+                found.add(self._place(name))
+        return found
+
+    def _place(self, name: TableName) -> str:
+        return f"{self.databases.get(name.schema, name.schema)}.{name.table}"
 
     def finish(self, report: Report) -> None:
         """Run every step that is not done, and conclude."""

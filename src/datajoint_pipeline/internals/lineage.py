@@ -76,6 +76,7 @@ def repair(
     tables: Tables,
     only: Container[str] | None = None,
     moved: Mapping[str, str] | None = None,
+    turned: Container[str] = (),
 ) -> int:
     """Make the origins in the databases right, and return how many rows were wrong.
 
@@ -94,6 +95,8 @@ def repair(
     moved : mapping, optional
         Of tables that have another name or place by now, that of before (``ephys.recording``). What is noted of them
         there tells which of several foreign keys an attribute comes from.
+    turned : container of str, optional
+        The tables whose foreign keys have another order than before, of which that tells nothing.
     """
     outside = {key.parent.schema for t in tables.values() for key in t.foreign_keys if key.parent not in tables}
     places = {**databases, **{name: name for name in outside - set(databases)}}
@@ -116,7 +119,7 @@ def repair(
         above, _, attribute = origin.rpartition(".")
         noted[where] = f"{now.get(above, above)}.{attribute}"
     wanted = {
-        (*where, noted[where] if noted.get(where) in origins else origins[0])
+        (*where, noted[where] if noted.get(where) in origins and where[0] not in turned else origins[0])
         for where, origins in expected(tables, databases, known).items()
     }
     for table in tables.values():
