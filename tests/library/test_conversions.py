@@ -24,6 +24,7 @@ from test_ddl import connect
 from datajoint_pipeline.ddl.build import build
 from datajoint_pipeline.dialects import catalog, constraints
 from datajoint_pipeline.dialects.choice import dialect_of
+from datajoint_pipeline.errors import PipelineError
 from datajoint_pipeline.operations import structure as ops
 from datajoint_pipeline.schema import model
 
@@ -345,11 +346,78 @@ class Changing:
             self.own = after
         return counted
 
+    def unique(self, part: str) -> tuple[list[int], list[Any]]:
+        """Plan a unique index; what is counted of values that it finds equal, and the steps."""
+        index = model.Index((part,), True)
+        after = replace(self.own, indexes=(index,))
+        dialect = self.lowering({self.own.name: self.own}, {self.own.name: after})
+        built = build({self.own.name: self.own}, [ops.AddIndex(self.own.name, index)], dialect)
+        sql = [probe.sql for _, probe in built.probes if probe.kind == "duplicate"]
+        return [self.connection.query(query, args=None).fetchone()[0] for query in sql], built.steps
+
     def numbers(self) -> dict[int, str]:
         """What the rows have, to the last bit."""
         number = "CAST(x AS DOUBLE)" if self.connection.adapter.backend == "mysql" else "x::double precision"
         found = self.connection.query(f"SELECT a, {number} FROM {self.full}").fetchall()
         return {row: repr(value) for row, value in found}
+
+
+#: Of MySQL: collation, type, what a unique index is over, two values, and whether they are one to it.
+INDEXED = [
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x", ("a", "Á"), True),
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x", ("a", "a "), False),
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x desc", ("ß", "SS"), True),
+    ("utf8mb4_general_ci", "varchar(40)", "x", ("a", "a "), True),
+    ("utf8mb4_bin", "varchar(40)", "x", ("a", "A"), False),
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x(3)", ("abcd", "ABCe"), True),
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x(3)", ("abcd", "abd"), False),
+    ("utf8mb4_0900_ai_ci", "varchar(40)", "x(3) desc", ("abcd", "abd"), False),
+    ("utf8mb4_0900_ai_ci", "longtext", "x(768)", ("é" * 768 + "a", "e" * 768 + "b"), True),
+    ("utf8mb4_0900_ai_ci", "longtext", "x(768)", ("é" * 767 + "a", "e" * 767 + "b"), False),
+    ("utf8mb4_0900_ai_ci", "longblob", "x(3)", (b"abcd", b"ABCd"), False),
+    ("utf8mb4_0900_ai_ci", "longblob", "x(3)", (b"abcd", b"abce"), True),
+    ("utf8mb4_0900_ai_ci", "varchar(768)", "x", ("é" * 767 + "a", "é" * 767 + "b"), False),
+]
+
+#: What MySQL has no index over: type and part.
+TOO_LONG = [
+    ("varchar(769)", "x"),
+    ("longtext", "x(769)"),
+    ("longtext", "x"),
+    ("varchar(40)", "x(41)"),
+    ("int32", "x(2)"),
+]
+
+
+def test_what_a_unique_index_of_mysql_finds_equal_is_counted(mysql: Server) -> None:
+    for connection, shapes in tables_of(mysql, "int32"):
+        changing = Changing(connection, shapes["int32"])
+        for collation, type_, part, values, one in INDEXED:
+            connection.query(f"ALTER DATABASE conv COLLATE {collation}")
+            changing.begin(type_, values)
+            (counted,), steps = changing.unique(part)
+            assert counted == one, (collation, type_, part)
+            try:
+                for step in steps:
+                    connection.query(step.sql, args=step.arguments or None)
+                refused = False
+            except Exception as error:
+                refused = "Duplicate entry" in str(error)
+            assert refused == one, (collation, type_, part)
+        for type_, part in TOO_LONG:
+            changing.begin(type_, ())
+            with pytest.raises(PipelineError, match="An index over") as error:
+                changing.unique(part)
+            assert "nothing was changed" in error.value.why, (type_, part)
+
+
+def test_enums_that_become_texts_are_one_where_the_collation_says_so(mysql: Server) -> None:
+    for connection, shapes in tables_of(mysql, "int32"):
+        connection.query("ALTER DATABASE conv COLLATE utf8mb4_bin")
+        changing = Changing(connection, shapes["int32"])
+        changing.begin("enum('A', 'a')", ("A", "a"), key=True)
+        assert changing.change("varchar(9)") == {}
+        assert connection.query("SELECT x FROM conv.x ORDER BY a").fetchall() == (("A",), ("a",))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from ..dialects.steps import (
 from ..operations.structure import SOFT_DELETED_ATTRIBUTE
 from ..schema.compatibility import family, is_bytes
 from ..schema.model import TableName
-from ..schema.notation import is_text
+from ..schema.notation import indexed, is_text
 
 
 def probe(dialect: Dialect, alteration: Alteration) -> list[Probe]:
@@ -142,15 +142,20 @@ class _Probes:
         """Count the values that a new key or unique index forbids."""
         unique = [i for i in self.change.target if i.unique]
         anew = {*self.alteration.fills, *self.alteration.converts, *filter(self._may_merge, self.change.retyped)}
-        keys = [i.columns for i in unique if i not in self.change.indexes or set(i.columns) & anew]
+        keys = [
+            i.columns for i in unique if i not in self.change.indexes or {indexed(part)[0] for part in i.columns} & anew
+        ]
         key = self.alteration.after.primary_key
         if self.change.table.primary_key != key or set(key) & self.change.retyped:
             keys.append(key)
-        for columns in keys:
+        for parts in keys:
+            columns = [indexed(part)[0] for part in parts]
             if any(self._stays_null(column) for column in columns):
                 continue  # and nulls are not equal
-            values = [self._future(column) for column in columns]
-            if any(column.startswith("(") for column in columns) or None in values:
+            if any(column.startswith("(") for column in columns):
+                continue
+            values = [self._compared(*indexed(part)) for part in parts]
+            if None in values:
                 continue
             fills = self.alteration.fills
             old = [self.change.old[name] for name in columns if name in self.change.old and name not in fills]
@@ -162,7 +167,7 @@ class _Probes:
             group = f" GROUP BY {', '.join(names)}" if names else ""
             inner = f"SELECT COUNT(*) AS n FROM ({inner}) AS r{group} HAVING COUNT(*) > 1"
             sql = f"SELECT COUNT(*) FROM ({inner}) AS d"
-            words = f"values of ({', '.join(columns)}) that rows have in common"
+            words = f"values of ({', '.join(parts)}) that rows have in common"
             # An expression that fails is told where it is tried.
             fails = bool(set(columns) & set(self.alteration.converts))
             yield Probe("duplicate", tuple(old), sql, words, later=fails)
@@ -193,6 +198,15 @@ class _Probes:
         """Tell whether two values of a column that is there may become one as it gets another type."""
         was, will = self.change.was.get(name), self.change.will[name]
         return was is not None and becomes(self.dialect, name, was, will) != name
+
+    def _compared(self, column: str, letters: int) -> str | None:
+        """Give what an index compares of :meth:`_future`, of a text perhaps only the first letters."""
+        value = self._future(column)
+        if value and letters:
+            value = f"LEFT({value}, {letters})"
+        return (
+            self.dialect.collated(value, self.collation) if value and is_text(self.change.will[column].core) else value
+        )
 
     def _future(self, column: str) -> str | None:
         """Give what a row ``c`` will have, by the name afterwards.

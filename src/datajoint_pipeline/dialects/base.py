@@ -426,6 +426,10 @@ class Dialect(ABC):
         """Give a column of a type such that two values are equal only where they are the same to the last character."""
         return self.as_text(expression)
 
+    def collated(self, expression: str, collation: str) -> str:
+        """Give a text such that it is compared as in a table with a collation."""
+        return expression
+
     def as_number(self, expression: str) -> str:
         """Give a ``bool`` such that it can be compared with a number."""
         return expression

@@ -291,6 +291,15 @@ def is_text(core: str) -> bool:
     return bool(re.match(r"(var)?char|(tiny|medium|long)?text|enum", core))
 
 
+def indexed(part: str) -> tuple[str, int]:
+    """Give the attribute that a part of an index is over, and how many letters of it, 0 for all: ``name(10) desc``.
+
+    An expression is given as it is.
+    """
+    match = re.fullmatch(r"(\w+)(?:\((\d+)\))?(?: desc)?", part)
+    return (match[1], int(match[2] or 0)) if match else (part, 0)
+
+
 def path_of(column: str) -> tuple[str, str, str] | None:
     """Read attribute, path and type of ``(document.a.b:char(20))``, an index over a value inside a JSON document."""
     match = re.fullmatch(r"\((\w+)\.([\w.*\[\]]+)(?::(.*))?\)", column) or re.fullmatch(

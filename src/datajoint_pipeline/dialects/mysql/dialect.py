@@ -170,6 +170,10 @@ class MySQL(Dialect):
         blob = re.match(r"<|bytes|.*(blob|binary)|uuid", type_)
         return expression if blob else f"CAST(CAST({expression} AS CHAR) AS BINARY)"
 
+    def collated(self, expression: str, collation: str) -> str:
+        name = texts.character_set(collation)
+        return f"CONVERT({expression} USING {name}) COLLATE {collation}" if name else expression
+
     def single(self, column: str) -> str:
         return rounded_to_float(column)
 

@@ -124,15 +124,25 @@ def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collectio
             f"MySQL takes {INDEXES} of one table, those of foreign keys among them; nothing was changed.",
             "Declare fewer.",
         )
-    for name in dict.fromkeys(name for names in indexes for name in names if name in columns):
+    whole = [name for names in indexes for name, letters in map(notation.indexed, names) if not letters]
+    for name in dict.fromkeys(name for name in whole if name in columns):
         if re.fullmatch(r"\w*(blob|text)|json", kind := parsed(columns[name].sql)[0]):
             raise PipelineError(
                 f"An index over ({name}) of {table} is over a {kind}.",
                 "MySQL takes none over so long a value as a whole; nothing was changed.",
                 "Give it a varchar, or leave the index out.",
             )
+    for part in dict.fromkeys(part for parts in indexes for part in parts):
+        name, letters = notation.indexed(part)
+        kind, most, _ = parsed(columns[name].sql) if name in columns else ("", 0, 0)
+        if name in columns and letters and (not re.search("char|text|blob|binary", kind) or 0 < most < letters):
+            raise PipelineError(
+                f"An index over ({part}) of {table} is over more letters than {name} has.",
+                f"{name} is a {columns[name].sql}; MySQL would refuse it, and nothing was changed.",
+                f"Have the index over {name}, or over fewer letters.",
+            )
     for names in indexes:
-        total = sum(size(columns[name].sql, width) if name in columns else 0 for name in names)
+        total = sum(_part(columns, part, width) for part in names)
         if total > KEY_BYTES:
             raise PipelineError(
                 f"An index over ({', '.join(names)}) of {table} takes up to {total:,} bytes.",
@@ -141,10 +151,19 @@ def refuse_indexes(table: str, columns: Mapping[str, Column], indexes: Collectio
             )
 
 
+def _part(columns: Mapping[str, Column], part: str, width: int) -> int:
+    """Give the bytes that a part of an index takes at most; 0 for an expression."""
+    name, letters = notation.indexed(part)
+    if name not in columns or not letters:
+        return size(columns[name].sql, width) if name in columns else 0
+    return letters * (1 if re.search("blob|binary", columns[name].sql.lower()) else width)
+
+
 def refuse_parts(table: str, columns: Mapping[str, Column], indexes: Iterable[tuple[str, ...]], width: int) -> None:
     """Raise where a column that is indexed, or in the key, would be too long for a table in an old row format."""
-    for name in dict.fromkeys(name for names in indexes for name in names if name in columns):
-        if (total := size(columns[name].sql, width)) > PART_BYTES:
+    for part in dict.fromkeys(part for parts in indexes for part in parts):
+        name = notation.indexed(part)[0]
+        if (total := _part(columns, part, width)) > PART_BYTES:
             raise PipelineError(
                 f"{name} of {table}, which has an index, would take up to {total:,} bytes.",
                 f"MySQL takes {PART_BYTES} in an index of a table in the row format of MySQL 5.6; nothing was changed.",
