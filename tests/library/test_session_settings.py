@@ -402,6 +402,30 @@ def test_a_small_max_allowed_packet_is_enough_or_named_before_the_first_step(pro
         assert mysql.execute(values) == before
 
 
+def test_a_record_that_the_server_would_not_take_is_named_by_the_dry_run_too(project: Project, mysql: Server) -> None:
+    """It has the table as it was, with all its comments, and as it is to be."""
+    lay(project)
+    life = project.module("life")
+    comment = "long " * 150
+    wide = "\n".join(f"    a{number} = null : bool  # {comment}" for number in range(400))
+    project.replace(life, "    name : varchar(32)", f"    name : varchar(32)\n{wide}")
+    with filled(mysql, project, ""):
+        ((usual,),) = mysql.execute("SELECT @@GLOBAL.max_allowed_packet")
+        project.replace(life, "    name : varchar(32)", "    name : varchar(40)")
+        ok(project, "revise", "-m", "longer")
+        mysql.execute(f"SET GLOBAL max_allowed_packet = {400 << 10}")
+        try:
+            for flags in (("--dry-run",), ()):
+                refused = ok(project, "migrate", *flags, code=1)
+                is_sentence(refused)
+                assert "The record of the run takes a statement of" in refused.err, refused.err
+                assert states(project)["life"] == ("behind", "1.0.0")
+        finally:
+            mysql.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+        ok(project, "migrate")
+        assert states(project)["life"][0] == "current"
+
+
 @pytest.mark.parametrize("autocommit", ["ON", "OFF"])
 def test_a_server_that_fills_timestamps_by_itself_changes_none(
     project: Project, tmp_path: Path, autocommit: str

@@ -17,7 +17,7 @@ from ..errors import ExitCode, PipelineError
 from ..history import migration_files
 from ..journal import steplog
 from ..operations.structure import AddIndex, AlterAttribute, DropForeignKey, DropIndex
-from ..planner import applied, impact, resuming, status, undoing
+from ..planner import applied, impact, resuming, run_heads, status, undoing
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
 from ..planner.plan import Group
@@ -246,18 +246,18 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
     if [m.schema for m in group.migrations] != [m.schema for m in interrupted.members]:
         raise untrue(began, "It is of other schemas than its migrations.")
     kind = str(head["plan"]["kind"])
-    if [runs.kind_of(migration, kind) for migration in group.migrations] != [r.kind for r in interrupted.records]:
+    if [run_heads.kind_of(migration, kind) for migration in group.migrations] != [r.kind for r in interrupted.records]:
         raise untrue(began, f"Its head says that it is one of {kind}, the journal another.")
-    versions = runs.versions(deployment, group, kind)
+    versions = run_heads.versions(deployment, group, kind)
     if [after for _, after in versions] != [record.version for record in interrupted.records]:
         raise untrue(began, "It leads to other versions than its migrations.")
     ended = began.status == journal.DONE  # the databases have the versions that it led to
     if not ended and [before for before, _ in versions] != [r.previous_version for r in interrupted.records]:
         raise untrue(began, "It begins with other versions than its migrations.")
     for number, (migration, (_, version)) in enumerate(zip(group.migrations, versions, strict=True)):
-        wanted = runs.identity(deployment, group, migration, version)
+        wanted = run_heads.identity(deployment, group, migration, version)
         _require_identity(interrupted, number, json.loads(json.dumps(wanted)))
-    result = json.loads(json.dumps(runs.result(deployment, group, kind)))
+    result = json.loads(json.dumps(run_heads.result(deployment, group, kind)))
     if any(head.get(key) != value for key, value in result.items() if key != "databases"):
         raise untrue(began, "It leads to another result than its migrations.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
@@ -334,7 +334,7 @@ def _see_what_the_transaction_left(run: Run, began: journal.Record, now: Deploym
     """
     if any(e.state != steplog.DONE for e in run.entries if e.kind != OnlineStatements.kind):
         raise untrue(began, "The tables are not as its steps leave them.")
-    if odd := [*_odd(run, now.shapes, runs.shapes_after(run.deployment, run.group))]:
+    if odd := [*_odd(run, now.shapes, run_heads.shapes_after(run.deployment, run.group))]:
         raise PipelineError(
             "The tables are not as the interrupted run left them; nothing was run.",
             " ".join(odd[:3]),
@@ -398,6 +398,8 @@ def _correct(run: Run, head: Mapping[str, Any], recorded: list[steplog.Entry]) -
     connection = run.target.connection
     with stepping.transaction(connection):
         for number, member in enumerate(run.members):
-            now = {**head, "members": heads} if number == 0 else runs.led(run.members)
+            now = (
+                {**head, "members": heads} if number == 0 else run_heads.led(run.members[0].schema, run.members[0].run)
+            )
             entries, own = run.entries[first:] if number == 0 else [], {**now, **heads[number]}
             steplog.rewrite(connection, run.databases[member.schema], member.run, entries, own)

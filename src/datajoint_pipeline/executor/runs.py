@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from .. import journal
 from ..diff import changes, questions
 from ..errors import ExitCode, PipelineError, Stopped
-from ..history.migration_files import Migration
 from ..internals import lineage
 from ..journal import steplog
 from ..operations.base import Operation
 from ..operations.structure import DropTable
-from ..planner import applied, drafts, drift, resuming, undoing
+from ..planner import drafts, drift, resuming, run_heads, undoing
 from ..planner.deployment import Deployment
 from ..planner.plan import Group
 from ..planner.status import way_on
 from ..planner.steps import OnlineStatements, PlannedStep, Recoding, UserPython, UserSQL
 from ..planner.target import Target
-from ..schema.model import Schema, TableName, encode
+from ..schema.model import Schema, TableName
 from . import leftovers, owners, stepping
 from .holding import Hold, Kept
 
@@ -195,7 +192,7 @@ class Run:
             If the tables are not what was planned.
         """
         connection, databases = self.target.connection, self.databases
-        wanted = shapes_after(self.deployment, self.group)
+        wanted = run_heads.shapes_after(self.deployment, self.group)
         names = [name for name in {**self.deployment.shapes, **wanted} if name in databases]
         # What the lab's own steps do elsewhere, nobody knows.
         own_steps = any(isinstance(step, (UserSQL, UserPython)) for step in self.group.steps)
@@ -289,17 +286,6 @@ class Run:
                 self.conclude()
 
 
-def shapes_after(deployment: Deployment, group: Group) -> dict[str, Schema]:
-    """Give the schemas that a group changes, as they are to be."""
-    changed = {n.schema for n in {*group.before, *group.after} if group.before.get(n) is not group.after.get(n)}
-    # What is soft-deleted may have moved to another schema.
-    changed |= {n.schema for step in group.steps for n in step.tables} & deployment.records.keys()
-    return {
-        name: Schema(name, tuple(table for table in group.after.values() if table.name.schema == name))
-        for name in (*group.schemas, *sorted(changed - {*group.schemas}))
-    }
-
-
 def left_to_do(shapes: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> list[Operation]:
     """Give the operations that are left to do where tables are not what was planned."""
     have = {t.name: t for name, shape in shapes.items() if name in wanted for t in drift.visible(shape)}
@@ -343,12 +329,14 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
     """
     connection, target = deployment.connection, deployment.target
     commit, software = target.commit(), target.software()
-    members, heads = list[Member](), list[dict[str, Any]]()
-    for migration, (previous, version) in zip(group.migrations, versions(deployment, group, kind), strict=True):
+    members = list[Member]()
+    for migration, (previous, version) in zip(
+        group.migrations, run_heads.versions(deployment, group, kind), strict=True
+    ):
         number = journal.begin(
             connection,
             deployment.databases[migration.schema],
-            kind=kind_of(migration, kind),
+            kind=run_heads.kind_of(migration, kind),
             version=version,
             previous_version=previous,
             code_commit=commit,
@@ -356,64 +344,11 @@ def record(deployment: Deployment, group: Group, kind: str, options: str) -> Run
             options=options,
         )
         members.append(Member(migration.schema, number))
-        heads.append({**identity(deployment, group, migration, version), "run": number})
-    plan = resuming.record(deployment, group, kind)
-    leader = {"members": heads, "plan": plan, **result(deployment, group, kind)}
-    for member, head in zip(members, heads, strict=True):
-        text = json.dumps({**led(members), **(leader if member is members[0] else {}), **head})
-        entry = steplog.Entry(0, "head", steplog.DONE, head["slug"], text)
+    texts = run_heads.texts(deployment, group, kind, [member.run for member in members])
+    for member, migration, text in zip(members, group.migrations, texts, strict=True):
+        entry = steplog.Entry(0, "head", steplog.DONE, migration.slug, text)
         steplog.write(connection, deployment.databases[member.schema], member.run, [entry])
     entries = [replace(resuming.entry(step), number=number) for number, step in enumerate(group.steps, 1)]
     steplog.write(connection, deployment.databases[members[0].schema], members[0].run, entries)
-    again = way_on(kind, members[0].schema, versions(deployment, group, kind)[0][1])
+    again = way_on(kind, members[0].schema, run_heads.versions(deployment, group, kind)[0][1])
     return Run(target, deployment, group, members, entries, again)
-
-
-def identity(deployment: Deployment, group: Group, migration: Migration, version: str) -> dict[str, Any]:
-    """Give what the head of a run says for good of a migration that leads to a version: by it, later commands tell
-    what a schema has had."""
-    named = {key: getattr(migration, key) for key in ("schema", "slug", "digest", "frame")}
-    history = deployment.histories[migration.schema]
-    made = migration.included or (applied.included(history, version) if migration.makes is not None else {})
-    back = group.inputs.undone.get(migration.schema)
-    return {**named, **made, **({applied.UNDONE: list(back)} if back else {})}
-
-
-def kind_of(migration: Migration, kind: str) -> str:
-    """Give what the journal calls a migration of a run of some kind."""
-    return "init" if migration.makes is not None else kind
-
-
-def versions(deployment: Deployment, group: Group, kind: str) -> list[tuple[str | None, str]]:
-    """Give the versions before and after each migration of a group.
-
-    Where one comes out of order, that is the newest version up to which nothing is left.
-    """
-    now: dict[str, str | None] = {name: record.version for name, record in deployment.records.items()}
-    had = dict(deployment.applied)
-    found = []
-    for migration in group.migrations:
-        schema, version = migration.schema, migration.version
-        if kind == "migrate" and migration.digest and schema in had:
-            had[schema] = had[schema].after([migration])
-            version = had[schema].version
-        found.append((now.get(schema), version))
-        now[schema] = version
-    return found
-
-
-def result(deployment: Deployment, group: Group, kind: str) -> dict[str, Any]:
-    """Give what a run leads to, as its head has it."""
-    shapes = shapes_after(deployment, group)
-    schemas = [name for name in dict.fromkeys((*deployment.shapes, *shapes)) if name in deployment.databases]
-    return {
-        # Releases before 0.7 go on with what stands in these.
-        "databases": {name: deployment.databases[name] for name in schemas},
-        "after": [encode(shape) for shape in shapes.values()],
-        **({"renamed": drafts.renamed(group)} if kind == journal.DRAFT else {}),
-    }
-
-
-def led(members: list[Member]) -> dict[str, Any]:
-    """Give what the head of every member has: where the steps are."""
-    return {"leader": {"schema": members[0].schema, "run": members[0].run}}

@@ -8,7 +8,7 @@ the SQL of this table.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,15 +101,35 @@ def write(connection: dj.Connection, database: str, run: int, entries: Iterable[
     PipelineError
         If the server does not take a statement of that length.
     """
+    most = longest_statement(connection)
+    for sql, values in _statements(connection, database, run, entries):
+        refuse_long(len(sql) + literals(*values), most, "The record of the run")
+        connection.query(sql, values, reconnect=False)
+
+
+def refuse_long_entries(connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]) -> None:
+    """Raise as :func:`write` would for steps of a run; write nothing.
+
+    Raises
+    ------
+    PipelineError
+        If the server does not take a statement of that length.
+    """
+    most = longest_statement(connection)
+    for sql, values in _statements(connection, database, run, entries):
+        refuse_long(len(sql) + literals(*values), most, "The record of the run")
+
+
+def _statements(
+    connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Give the statement that records each step, with its values."""
     sql = (
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
     )
-    most = longest_statement(connection)
     for e in entries:
-        values = (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
-        refuse_long(len(sql) + literals(*values), most, "The record of the run")
-        connection.query(sql, values, reconnect=False)
+        yield sql, (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
 
 
 def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:

@@ -12,7 +12,7 @@ from ..dialects import may_lock, owners, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
-from . import adoption, contents, counting, drafts, drift, due, losses, pending, plan
+from . import adoption, contents, counting, drafts, drift, due, losses, pending, plan, run_heads
 from .deployment import Deployment
 from .plan import Group, Lossy
 from .steps import LockedStatements, PlannedStep, Recoding
@@ -220,6 +220,7 @@ def survey_draft(
         deployment,
         groups,
         lambda lossy: drafts.group(deployment, draft, lossy),
+        kind=journal.DRAFT,
         allow_data_loss=allow_data_loss,
     )
 
@@ -227,12 +228,12 @@ def survey_draft(
 def survey_types(target: Target, schemas: Iterable[str]) -> list[Impact]:
     """Find what `adopt --types` would do; change no database."""
     deployment = Deployment.read(target)
-    return _impacts(deployment, adoption.survey(deployment, schemas))
+    return _impacts(deployment, adoption.survey(deployment, schemas), kind="adopt")
 
 
 def survey_back(deployment: Deployment, group: Group) -> list[Impact]:
     """Find what a rollback would do; change nothing."""
-    return _impacts(deployment, [group])
+    return _impacts(deployment, [group], kind="rollback")
 
 
 def rest(group: Group, done: int) -> Impact:
@@ -245,10 +246,13 @@ def _impacts(
     groups: list[Group],
     cutting: Callable[[Lossy], Group] | None = None,
     *,
+    kind: str = "migrate",
     allow_data_loss: bool = False,
 ) -> list[Impact]:
-    """Give what groups do; ``cutting`` plans the first once more, such that values of some attributes may change, and
-    ``allow_data_loss`` says that its steps are those.
+    """Give what groups do in runs of a kind.
+
+    ``cutting`` plans the first once more, such that values of some attributes may change, and ``allow_data_loss`` says
+    that its steps are those.
     """
     contents.refuse_new(deployment, groups)
     if groups and (told := read_only.warning(deployment.connection)):
@@ -267,6 +271,7 @@ def _impacts(
             cut = _count_cut(deployment, group, cutting)
             if allow_data_loss and cut is not None:
                 group.steps = cut.steps
+        run_heads.refuse_long(deployment, group, kind)
         tables = tuple(_affected(deployment, group, measured))
         rules, locked = tuple(_rules(deployment, group, tables)), tuple(_locked(deployment, group))
         impacts.append(Impact(group, tables, rules, locked, tuple(_kept(deployment, group))))
