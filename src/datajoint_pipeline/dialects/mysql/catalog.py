@@ -11,7 +11,7 @@ from ...schema import notation
 from ...schema.model import Index
 from ..introspection import CatalogColumn, CatalogTable, CatalogTables, Catalogue, Reference
 from .auditing import OURS
-from .texts import OF_THREE_BYTES, WHOLE, character_set
+from .texts import OF_THE_SERVER, OF_THREE_BYTES, WHOLE, character_set
 
 if TYPE_CHECKING:
     import datajoint as dj
@@ -76,7 +76,7 @@ def _named_by_triggers(connection: dj.Connection, names: tuple[str, ...]) -> set
         f"FROM information_schema.triggers WHERE event_object_schema IN ({marks}) AND NOT {OURS.replace('%', '%%')}"
     )
     # Of routines and views there may be many, and most servers have no trigger that could use one.
-    others = f"NOT IN ('mysql', 'sys') AND EXISTS (SELECT 1 {bodies})"
+    others = f"NOT IN ({OF_THE_SERVER}) AND EXISTS (SELECT 1 {bodies})"
     query = (
         f"SELECT '', LOWER(action_statement) {bodies} UNION ALL "
         "SELECT LOWER(routine_name), LOWER(routine_definition) FROM information_schema.routines "

@@ -6,16 +6,27 @@ are added, dropped and renamed INSTANT; indexes, nullability, order and primary 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ...schema.model import TableName
 from ..base import Dialect
+from ..introspection import Place
 from ..steps import Column, Step, words
-from .effects import Altered, Clause
+from .effects import Altered, Clause, Renamed
 from .texts import noted
 
 #: Algorithms from the cheapest; REBUILD is INPLACE, and writes the whole table.
 INSTANT, INPLACE, REBUILD, COPY = range(4)
+
+
+def renaming(dialect: Dialect, moves: Iterable[Renamed]) -> str:
+    """Give the statement that renames tables, one after the other, as a whole or not at all."""
+
+    def full(place: Place) -> str:
+        return ".".join(map(dialect.quote, place))
+
+    return f"RENAME TABLE {', '.join(f'{full(move.old)} TO {full(move.new)}' for move in moves)}"
 
 
 @dataclass

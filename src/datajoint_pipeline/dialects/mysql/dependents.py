@@ -18,10 +18,7 @@ from ..dependents import converted, literals, ours, whole, words
 from ..steps import Alteration, Change, ParentFill, Probe
 from .alter import conversions, updated
 from .auditing import OURS
-from .texts import literal
-
-#: Databases that every server has.
-_OF_THE_SERVER = "'mysql', 'sys', 'performance_schema', 'information_schema'"
+from .texts import OF_THE_SERVER, literal
 
 
 def probes(dialect: Dialect, alteration: Alteration, change: Change) -> Iterator[Probe]:
@@ -157,7 +154,7 @@ def refusing_rows(dialect: Dialect, name: TableName, inserts: Iterable[str]) -> 
 #: Whether all tables of the server have transactions: what a trigger writes into another is not taken back.
 _TRANSACTIONAL = (
     "NOT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB' "
-    f"AND table_schema NOT IN ({_OF_THE_SERVER}))"
+    f"AND table_schema NOT IN ({OF_THE_SERVER}))"
 )
 
 
@@ -281,7 +278,7 @@ def _elsewhere(dialect: Dialect, name: TableName, columns: set[str]) -> Iterator
     ):
         sql = (
             f"SELECT COUNT(*), GROUP_CONCAT({kind}_schema, '.', {kind}_name ORDER BY {kind}_name SEPARATOR ', ') "
-            f"FROM information_schema.{kind}s WHERE {kind}_schema NOT IN ({_OF_THE_SERVER}) "
+            f"FROM information_schema.{kind}s WHERE {kind}_schema NOT IN ({OF_THE_SERVER}) "
             f"AND {body} REGEXP IF({kind}_schema IN ({ours(dialect, (database, table))}), {here}, {anywhere}) "
             f"AND {condition}"
         )

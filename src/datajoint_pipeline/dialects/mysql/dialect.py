@@ -44,7 +44,7 @@ from . import (
     untaken,
 )
 from .alter import TableAlteration, conversions
-from .clauses import COPY, INPLACE, Clauses, alter, definition
+from .clauses import COPY, INPLACE, Clauses, alter, definition, renaming
 from .conversions import MySQLConversion, rounded_to_float
 from .effects import Created, Dropped, ForeignKeyAdded, ForeignKeyDropped, Renamed, numbered
 
@@ -295,8 +295,8 @@ class MySQL(Dialect):
         known = self.names.table(self.place(new))
         keys = known.foreign_keys
         known.foreign_keys = [replace(key, name=numbered(key.name, old.table, new.table)) for key in keys]
-        sql = f"RENAME TABLE {self.full(old)} TO {self.full(new)}"
-        return [Step(sql, (new,), f"rename {old} to {new}", effects=(Renamed(self.place(old), self.place(new)),))]
+        move = Renamed(self.place(old), self.place(new))
+        return [Step(renaming(self, [move]), (new,), f"rename {old} to {new}", effects=(move,))]
 
     def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
         return jobs.change_key(self, old, new, key, title)

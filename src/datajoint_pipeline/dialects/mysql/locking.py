@@ -21,6 +21,7 @@ from ...schema.naming import shorten, unused
 from ..base import Dialect
 from ..introspection import Place
 from ..steps import ROWS, Step
+from .clauses import renaming
 from .effects import Altered, Created, Dropped, Effect, ForeignKeyAdded, ForeignKeyDropped, Renamed, numbered
 
 #: What the name of a table ends in meanwhile.
@@ -166,9 +167,8 @@ class _Away:
     def _renaming(
         self, names: Mapping[Place, Place], tables: tuple[TableName, ...], words: str, *, hides: bool = False
     ) -> Step:
-        sql = ", ".join(f"{self._full(old)} TO {self._full(new)}" for old, new in names.items())
         effects = tuple(Renamed(old, new, hides) for old, new in names.items())
-        return Step(f"RENAME TABLE {sql}", tables, words, effects=effects)
+        return Step(renaming(self._dialect, effects), tables, words, effects=effects)
 
     def _other(self, place: Place) -> Place:
         found = other(place, self._taken)

@@ -21,7 +21,7 @@ from ..conversions import Loss
 from ..introspection import CatalogColumn, CatalogTable, Place, Reference
 from ..steps import Column, Step
 from . import dependents, indexes, orphans, texts
-from .clauses import definition
+from .clauses import definition, renaming
 from .effects import (
     Altered,
     Clause,
@@ -255,10 +255,9 @@ class Reversal:
     def _shown(self) -> Iterator[Step]:
         """Give hidden tables their names again."""
         if self._hidden:
-            sql = ", ".join(f"{self._full(place)} TO {self._full(name)}" for place, name in self._hidden.items())
             effects = [Renamed(place, name) for place, name in self._hidden.items()]
             words = f"show {', '.join(map(self._title, self._hidden))} again"
-            yield self._step(f"RENAME TABLE {sql}", [*self._hidden], words, *effects)
+            yield self._step(renaming(self._dialect, effects), [*self._hidden], words, *effects)
 
     def _made(self) -> Iterator[Step]:
         yield from self._keys_dropped()
@@ -325,7 +324,7 @@ class Reversal:
     def _renamed(self) -> Iterator[Step]:
         """Give tables their names again."""
         wrong = {place: origin for place, origin in sorted(self._tables.items()) if place != origin}
-        texts_, effects = list[str](), list[Renamed]()
+        effects = list[Renamed]()
         while wrong:
             free = next((p for p, origin in wrong.items() if origin not in wrong), None)
             if free is None:  # two tables changed names
@@ -335,11 +334,10 @@ class Reversal:
                 wrong[away] = wrong.pop(free)
             else:
                 effects.append(Renamed(free, wrong.pop(free)))
-            texts_.append(f"{self._full(effects[-1].old)} TO {self._full(effects[-1].new)}")
         if effects:
             places = [effect.new for effect in effects]
             words = f"give {', '.join(self._title(place) for place in places)} their names again"
-            yield self._step(f"RENAME TABLE {', '.join(texts_)}", places, words, *effects)
+            yield self._step(renaming(self._dialect, effects), places, words, *effects)
 
     def _restored(self, place: Place) -> Iterator[Step]:
         """Change a table to what it was, apart from its foreign keys."""

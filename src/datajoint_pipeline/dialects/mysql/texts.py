@@ -5,6 +5,9 @@ from __future__ import annotations
 from ...errors import PipelineError
 from ...internals import declaration_checks
 
+#: Databases that every server has, as literals for ``IN``.
+OF_THE_SERVER = "'mysql', 'sys', 'performance_schema', 'information_schema'"
+
 
 def literal(text: str) -> str:
     """Give a text as a literal."""
